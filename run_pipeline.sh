@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# From nothing to a checked submission: the demo without flags, `--contest photo_reconstruction` for the real competition.
+set -euo pipefail
+cd "$(dirname "$0")"
+source ./set_up.sh requirements.txt
+
+python -m src download  "$@"   # the competition's archive, checked and unpacked
+python -m src augment   "$@"   # pictures decoded once, a holdout kept apart, five variants of the rest
+python -m src train     "$@"   # the network; a stopped run goes on where it stood
+python -m src predict   "$@"   # the missing pixels of holdout and test
+python -m src serialize "$@"   # the CSV, checked against sample_submission.csv
+python -m src score     "$@"   # the holdout's RMSE from the file, beside the fills
+case " $* " in *" --submit "*) python -m src submit "$@" ;; esac
+python -m src report    "$@"   # one page of all runs, and what to do next

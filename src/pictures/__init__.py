@@ -1,0 +1,1 @@
+"""Pictures as arrays: damage, classical fills, measures."""

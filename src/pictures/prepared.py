@@ -1,0 +1,88 @@
+"""The prepared set in augment/<contest>/: every picture decoded once, mapped from disk, and the index that names its rows.
+
+pictures.npy  uint8, rows x height x width x channels: the damaged pictures, then the whole ones of the training set
+harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with
+counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
+index.csv     a line for each variant of each picture: id, source, class, variant, split, and its rows above
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from src.errors import UserError
+from src.files import read_json, receipt_holds, whole_file
+from src.pictures import variants
+
+COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of index.csv: `damaged` and `whole` are row numbers; a test picture has no whole one (-1)."""
+
+    id: str
+    source: str
+    kind: str
+    variant: int
+    split: str
+    damaged: int
+    whole: int
+
+
+class Prepared:
+    """The arrays, opened read-only, and the rows by split."""
+
+    def __init__(self, folder):
+        folder = Path(folder)
+        self.receipt = read_json(folder / "index.json")
+        if self.receipt is None or not receipt_holds(folder / "index.json", self.receipt["made_from"]):
+            raise UserError(f"{folder} holds no finished prepared set; run `python -m src augment` with the same flags.")
+        self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
+        self.counts = np.load(folder / "counts.npy", mmap_mode="r")
+        self.filled = np.load(folder / "harmonic.npy", mmap_mode="r")
+        self.rows = read_index(folder / "index.csv")
+
+    def split(self, name):
+        return [row for row in self.rows if row.split == name]
+
+    def damaged(self, row):
+        return variants.turn(self.pictures[row.damaged], row.variant)
+
+    def whole(self, row):
+        return variants.turn(self.pictures[row.whole], row.variant)
+
+    def hole(self, row):
+        return variants.turn(self.counts[row.damaged], row.variant)
+
+    def seen(self, row, start):
+        """What a network is shown: the picture with its hole as given, or filled."""
+        if start == "none":
+            return self.damaged(row)
+        return variants.turn(self.filled[row.damaged], row.variant)
+
+
+def read_index(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return [Row(r["id"], r["source"], r["class"], variants.NAMES.index(r["variant"]), r["split"],
+                    int(r["damaged"]), int(r["whole"])) for r in csv.DictReader(file)]
+
+
+def write_index(path, rows):
+    with whole_file(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((r.id, r.source, r.kind, variants.NAMES[r.variant], r.split, r.damaged, r.whole) for r in rows)
+
+
+def open_for(settings):
+    """The prepared set of these settings; one made under other flags is refused by name."""
+    prepared = Prepared(settings.augment_folder)
+    made = prepared.receipt["made_from"]
+    for name in ("size", "holdout", "augment", "seed"):
+        if made[name] != getattr(settings, name):
+            raise UserError(f"{settings.augment_folder} was made with --{name} {made[name]}, not {getattr(settings, name)}; "
+                            f"run `python -m src augment` with the same flags.")
+    return prepared

@@ -1,0 +1,72 @@
+"""One progress bar for every long stage: rich on a terminal, a line now and then elsewhere, nothing with --quiet."""
+
+import sys
+import time
+
+SECONDS_BETWEEN_LINES = 10
+
+quiet = False
+
+
+def say(text):
+    if not quiet:
+        print(text, flush=True)
+
+
+def clock(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Bar:
+    """`with Bar("decode", 200) as bar: bar.advance(10, "120 pictures/s")`; the text is the figure that matters."""
+
+    def __init__(self, label, total, done=0):
+        self.label, self.total, self.done, self.first = label, total, done, done
+        self.started = self.last_line = time.monotonic()
+        self.text, self.rich = "", None
+
+    def __enter__(self):
+        if not quiet and sys.stdout.isatty():
+            self.rich = _rich_bar()
+            self.task = self.rich.add_task(self.label, total=self.total, completed=self.done, text="", left="")
+            self.rich.start()
+        return self
+
+    def advance(self, count=1, text=None):
+        self.done += count
+        self.text = self.text if text is None else text
+        if self.rich:
+            self.rich.update(self.task, completed=self.done, text=self.text, left=self.left())
+        elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
+            self._line()
+
+    def rate(self):
+        return (self.done - self.first) / max(time.monotonic() - self.started, 1e-9)
+
+    def left(self):
+        """The time left at the pace so far."""
+        if not self.total or self.done == self.first:
+            return ""
+        return clock((self.total - self.done) / self.rate()) + " left"
+
+    def _line(self):
+        self.last_line = time.monotonic()
+        parts = [f"{self.label} {self.done}/{self.total}", self.text, self.left()]
+        say("  ".join(part for part in parts if part))
+
+    def __exit__(self, kind, *_):
+        if self.rich:
+            self.rich.stop()
+        elif kind is None and time.monotonic() - self.started >= SECONDS_BETWEEN_LINES:
+            self._line()
+
+
+def _rich_bar():
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = ("{task.description}", BarColumn(bar_width=24), MofNCompleteColumn(), "{task.fields[text]}",
+               "{task.fields[left]}")
+    return Progress(*(column if not isinstance(column, str) else TextColumn(column) for column in columns),
+                    refresh_per_second=4)

@@ -1,0 +1,191 @@
+"""Every knob of the pipeline, its default, its range and what it does, one line each; LAMBDA has its number here."""
+
+import argparse
+import dataclasses
+import difflib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from src.errors import FlagError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def knob(default, what, *, of, low=None, high=None, choices=None):
+    """One setting: its default, what it does, the stage it belongs to, and which values it may take."""
+    return field(default=default, metadata={"what": what, "of": of, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    contest: str = knob("demo", "which contest: a file of src/contests", of="every stage")
+    run: str = knob("", "name of the run; without it, the model and the flags that differ from the defaults", of="every stage")
+    home: str = knob(str(ROOT), "folder that holds competition/, augment/, checkpoints/ and submissions/", of="every stage")
+    seed: int = knob(1, "seed of every draw", of="every stage", low=0, high=2**31 - 1)
+    force: bool = knob(False, "do again what is still valid", of="every stage")
+    quiet: bool = knob(False, "no progress, only results and errors", of="every stage")
+
+    size: int = knob(256, "side of the pictures in pixels", of="download", low=32, high=1024)
+
+    holdout: float = knob(0.1, "share of the training pictures kept apart, whole sources at a time", of="augment", low=0.01, high=0.5)
+    augment: str = knob("5x", "variants of each training picture", of="augment", choices=("none", "5x", "8x"))
+    materialize: bool = knob(False, "also write the variants as PNG files, for other tools", of="augment")
+    broken: str = knob("stop", "at a training picture that cannot be decoded: stop, or leave it out", of="augment", choices=("stop", "skip"))
+
+    model: str = knob("pix2pix", "what fills the holes: a file of src/models", of="train")
+    LAMBDA: float = knob(1000.0, "weight of the reconstruction beside the adversarial term", of="train", low=0, high=1e6)
+    disc_lambda: float = knob(1.0, "weight of the fake term in the discriminator's loss", of="train", low=0, high=1e6)
+    steps: int = knob(20000, "optimizer steps in all", of="train", low=1, high=10**8)
+    minutes: float = knob(0.0, "stop after so many minutes of training; 0: no limit", of="train", low=0, high=10**6)
+    batch_size: int = knob(4, "pictures a step", of="train", low=1, high=4096)
+    learning_rate: float = knob(2e-4, "Adam's learning rate", of="train", low=1e-8, high=1)
+    beta_1: float = knob(0.5, "Adam's first momentum", of="train", low=0, high=0.9999)
+    schedule: str = knob("constant", "learning rate over the run", of="train", choices=("constant", "cosine"))
+    width: int = knob(64, "channels of the first layer", of="train", low=1, high=512)
+    levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller)", of="train", low=2, high=10)
+    mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
+    start: str = knob("harmonic", "what the network sees in the hole and adds its output to", of="train", choices=("none", "harmonic"))
+    loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2"))
+    loss_region: str = knob("all", "where that distance counts", of="train", choices=("all", "hole"))
+    fresh_damage: bool = knob(False, "new damage each time a picture is seen", of="train")
+    jitter: int = knob(0, "resize to this side, then crop at random (286 for 256); 0: off", of="train", low=0, high=2048)
+    noise: float = knob(0.0, "random noise on the pixels shown, standard deviation in 0..1", of="train", low=0, high=1)
+    average: float = knob(0.0, "averaged weights: share of the past kept a step; 0: off", of="train", low=0, high=0.99999)
+    clip: float = knob(0.0, "gradients' norm is clipped here; 0: off", of="train", low=0, high=1e6)
+    precision: str = knob("auto", "arithmetic of the network", of="train", choices=("auto", "float32", "bfloat16"))
+    check_every: int = knob(500, "steps between two looks at the holdout", of="train", low=1, high=10**8)
+    check_pictures: int = knob(64, "holdout pictures for such a look", of="train", low=1, high=10**6)
+    save_minutes: float = knob(5.0, "minutes between two saved states", of="train", low=0, high=600)
+
+    predict_mode: str = knob("inference", "batch norm and dropout as at inference, or as in training", of="predict", choices=("inference", "training"))
+
+    channel_order: str = knob("bgr", "which colour is channel 0 in the submission", of="serialize", choices=("bgr", "rgb"))
+    value_scale: str = knob("unit", "value/255, or each channel stretched to 0..1 over the picture", of="serialize", choices=("unit", "minmax"))
+
+    submission: str = knob("", "a submission file to score", of="score")
+    solution: str = knob("", "the solution to score it against (id, value, Usage)", of="score")
+
+    submit: bool = knob(False, "let run_pipeline.sh submit to Kaggle", of="submit")
+    dry_run: bool = knob(False, "do all but the upload", of="submit")
+    again: bool = knob(False, "submit a file that was submitted before", of="submit")
+    message: str = knob("", "a note for Kaggle's list, after the run's name and the file's hash", of="submit")
+    wait: float = knob(10.0, "minutes to wait for the score", of="submit", low=0, high=1440)
+    patience: float = knob(120.0, "seconds without a sign of life after which kaggle is stopped", of="kaggle", low=1, high=86400)
+
+    given: frozenset = frozenset()
+
+    @property
+    def competition_folder(self):
+        return Path(self.home) / "competition" / self.contest
+
+    @property
+    def augment_folder(self):
+        return Path(self.home) / "augment" / self.contest
+
+    @property
+    def run_folder(self):
+        return Path(self.home) / "checkpoints" / self.contest / self.run
+
+    @property
+    def submissions_folder(self):
+        return Path(self.home) / "submissions" / self.contest
+
+    @property
+    def shape(self):
+        return (self.size, self.size, 3)
+
+
+KNOBS = {f.name: f for f in dataclasses.fields(Settings) if f.metadata}
+# What decides a run's weights: these are written beside them, and a run is not continued under others.
+OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train")] + ["seed"]
+WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken"}
+
+
+def of_the_run(settings):
+    return {name: getattr(settings, name) for name in OF_A_RUN if name not in WITHOUT_EFFECT_ON_WEIGHTS}
+
+
+def complete(settings, contest_defaults):
+    """Settings with the contest's own defaults where no flag was given, and the run's name where none was."""
+    settings = with_defaults(settings, contest_defaults)
+    usual = {name: f.default for name, f in KNOBS.items()} | contest_defaults
+    changed = [name for name in of_the_run(settings) if name != "model" and getattr(settings, name) != usual[name]]
+    words = [_word(name, getattr(settings, name)) for name in changed]
+    return dataclasses.replace(settings, run=settings.run or "-".join([settings.model, *words]))
+
+
+def _word(name, value):
+    name = flag(name).removeprefix("--")
+    if isinstance(value, bool):
+        return name if value else f"no-{name}"
+    return f"{name}{value:g}" if isinstance(value, (int, float)) else f"{name}-{value}"
+
+
+def flag(name):
+    return "--" + name.lower().replace("_", "-")
+
+
+def with_defaults(settings, defaults):
+    """The settings with a contest's or a model's own defaults where no flag was given."""
+    return dataclasses.replace(settings, **{k: v for k, v in defaults.items() if k not in settings.given})
+
+
+def parse(arguments, environment=os.environ):
+    """Settings from the command line; LAMBDA may also come from the environment."""
+    if "LAMBDA" in environment and not any(a.split("=")[0] == "--lambda" for a in arguments):
+        arguments = ["--lambda", environment["LAMBDA"], *arguments]
+    values = vars(build_parser().parse_args(arguments))
+    for name, value in values.items():
+        _check_range(name, value)
+    return Settings(**values, given=frozenset(values))
+
+
+def build_parser():
+    parser = _Parser(prog="python -m src STAGE", add_help=False, allow_abbrev=False,
+                     argument_default=argparse.SUPPRESS)
+    groups = {}
+    for name, f in KNOBS.items():
+        group = groups.setdefault(f.metadata["of"], parser.add_argument_group(f.metadata["of"]))
+        options = {"dest": name, "help": _help(f)}
+        if isinstance(f.default, bool):
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options.update(type=type(f.default), metavar=_metavar(f), choices=f.metadata["choices"])
+        group.add_argument(flag(name), **options)
+    return parser
+
+
+def _metavar(f):
+    return "|".join(f.metadata["choices"]) if f.metadata["choices"] else type(f.default).__name__.upper()
+
+
+def _help(f):
+    low, high = f.metadata["low"], f.metadata["high"]
+    span = f", {low:g} to {high:g}" if low is not None else ""
+    default = "" if f.default in ("", str(ROOT)) else f" (default {f.default}{span})"
+    return f.metadata["what"].replace("%", "%%") + default
+
+
+def _check_range(name, value):
+    low, high = KNOBS[name].metadata["low"], KNOBS[name].metadata["high"]
+    if low is not None and not low <= value <= high:
+        raise FlagError(f"{flag(name)} {value:g} is out of range: {low:g} to {high:g}.")
+    if (name == "run" and value and not all(c.isalnum() or c in "-_.+=" for c in value)) or value in (".", ".."):
+        raise FlagError(f"--run {value!r} cannot name a file: letters, digits and - _ . + = only.")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises one sentence instead of printing its usage."""
+
+    def error(self, message):
+        raise FlagError(f"{message[0].upper()}{message[1:]}. `python -m src --help` lists the flags.")
+
+    def parse_args(self, arguments):
+        values, unknown = self.parse_known_args(arguments)
+        if unknown:
+            word = unknown[0].split("=")[0]
+            near = difflib.get_close_matches(word, self._option_string_actions, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise FlagError(f"There is no flag {word}.{hint} `python -m src --help` lists the flags.")
+        return values

@@ -1,0 +1,160 @@
+"""Decode every picture once, fill its holes, keep a holdout of whole sources apart, and list the 5x variants."""
+
+import shutil
+from functools import partial
+
+import cv2
+import numpy as np
+
+from src import contests, files, workers
+from src.errors import UserError
+from src.pictures import holdout, twins, variants
+from src.pictures.damage import box_counts
+from src.pictures.decode import decode
+from src.pictures.encode import encode_png
+from src.pictures.harmonic import harmonic
+from src.pictures.prepared import Prepared, Row, write_index
+from src.progress import say
+
+ARRAYS = ("pictures", "counts", "harmonic")
+CHUNK = 16
+# Mean difference of the known pixels, in grey levels, above which two files can't be the same picture; JPEG makes 0.4.
+OTHER_PICTURE = 25
+PREVIEW_PICTURES = 4
+
+
+def main(settings):
+    folder = settings.augment_folder
+    with files.only_one(folder):
+        contest = contests.named(settings.contest)
+        archive = files.read_json(settings.competition_folder / "archive.json")
+        if archive is None:
+            raise UserError(f"{settings.competition_folder} holds no checked archive; run `python -m src download` first.")
+        made_from = {"archive": archive["sha256"], "size": settings.size, "broken": settings.broken}
+        if settings.force or not files.receipt_holds(folder / "pictures.json", made_from):
+            prepare_pictures(settings, contest, folder, made_from)
+        made_from |= {name: getattr(settings, name) for name in ("holdout", "augment", "seed")}
+        if settings.force or not files.receipt_holds(folder / "index.json", made_from):
+            prepare_index(settings, folder, made_from)
+        if settings.materialize:
+            materialize(folder)
+    say(summary(Prepared(folder), folder))
+
+
+def prepare_pictures(settings, contest, folder, made_from):
+    """Decode into files beside, then rename all of them; the receipt comes last."""
+    entries = contest.read(settings.competition_folder / "files", settings.shape)
+    entries.sort(key=lambda entry: entry.split == "test")
+    building = folder / "building"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    whole = sum(entry.split == "train" for entry in entries)
+    make_arrays(building, len(entries), whole, settings.shape)
+    job = partial(prepare_chunk, building, settings.shape, len(entries), settings.broken)
+    results = workers.over_chunks(job, enumerate(entries), size=CHUNK, label="decode and fill")
+    listed = [line for chunk in results for line in chunk]
+    files.write_json(building / "listed.json", listed)
+    names = [*(f"{name}.npy" for name in ARRAYS), "listed.json"]
+    for name in names:
+        files.sync(building / name)
+        files.move_into_place(building / name, folder / name)
+    building.rmdir()
+    files.write_receipt(folder / "pictures.json", made_from, [folder / name for name in names])
+
+
+def make_arrays(folder, entries, whole, shape):
+    for name, rows, row_shape in zip(ARRAYS, (entries + whole, entries, entries), (shape, shape[:2], shape), strict=True):
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, (rows, *row_shape))
+
+
+def prepare_chunk(folder, shape, entries, broken, numbered):
+    """Decode some pictures into their rows; what index.csv needs to know of each comes back."""
+    pictures, counts, filled = (np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS)
+    listed = []
+    for number, entry in numbered:
+        try:
+            line = prepare_one(number, entry, shape, entries, pictures, counts, filled)
+        except UserError as error:
+            if broken == "stop" or entry.split == "test":
+                raise
+            line = {"id": entry.id, "broken": str(error)}
+        listed.append(line)
+    return listed
+
+
+def prepare_one(number, entry, shape, entries, pictures, counts, filled):
+    pictures[number] = decode(entry.damaged, shape)
+    counts[number] = box_counts(entry.boxes, shape)
+    mask = counts[number] > 0
+    filled[number] = np.rint(harmonic(pictures[number] / np.float32(255), mask) * 255)
+    line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": number, "whole": -1}
+    if entry.whole is not None:
+        whole = pictures[entries + number] = decode(entry.whole, shape)
+        _same_picture(entry, pictures[number], whole, ~mask)
+        line |= {"whole": entries + number, "hashes": [int(h) for h in twins.hashes(whole)]}
+    return line
+
+
+def _same_picture(entry, damaged, whole, known):
+    if known.any() and cv2.absdiff(damaged, whole)[known].mean() > OTHER_PICTURE:
+        raise UserError(f"{entry.damaged} does not show the same picture as {entry.whole}; "
+                        f"download the competition again or leave both out with --broken skip.")
+
+
+def prepare_index(settings, folder, made_from):
+    listed = files.read_json(folder / "listed.json")
+    train = [line for line in listed if line.get("split") == "train"]
+    if len(train) < 2:
+        raise UserError(f"{settings.competition_folder} holds fewer than two training pictures that can be decoded.")
+    pairs = twins.twins(*zip(*(line["hashes"] for line in train), strict=True))
+    sources = twins.join_sources([line["source"] for line in train], pairs)
+    kept = holdout.choose(sources, [line["class"] for line in train], settings.holdout, settings.seed)
+    rows = [Row(line["id"], source, line["class"], variant, "holdout" if source in kept else "train", line["damaged"],
+                line["whole"])
+            for line, source in zip(train, sources, strict=True)
+            for variant in range(1 if source in kept else variants.COUNT[settings.augment])]
+    rows += [Row(line["id"], line["source"], line["class"], 0, "test", line["damaged"], -1)
+             for line in listed if line.get("split") == "test"]
+    write_index(folder / "index.csv", rows)
+    files.write_receipt(folder / "index.json", made_from, [folder / "index.csv", *(folder / f"{name}.npy" for name in ARRAYS)])
+    prepared = Prepared(folder)
+    with files.whole_file(folder / "preview.png") as file:
+        file.write(encode_png(preview(prepared, settings.augment)))
+
+
+def preview(prepared, augment):
+    """Some training pictures a line each: damaged, filled, whole, and the variants."""
+    rows = [row for row in prepared.split("train") if row.variant == 0]
+    rows = rows[::max(1, len(rows) // PREVIEW_PICTURES)][:PREVIEW_PICTURES]
+    lines = []
+    for row in rows:
+        whole = prepared.whole(row)
+        shown = [prepared.damaged(row), prepared.seen(row, "harmonic")]
+        shown += [variants.turn(whole, v) for v in range(variants.COUNT[augment])]
+        lines.append(np.concatenate(shown, 1))
+    return np.concatenate(lines)
+
+
+def materialize(folder):
+    """The training rows as PNG files: damaged and whole, named by picture and variant."""
+    prepared = Prepared(folder)
+    job = partial(write_chunk, folder)
+    for _ in workers.over_chunks(job, prepared.split("train"), size=256, label="write PNG files"):
+        pass
+
+
+def write_chunk(folder, rows):
+    prepared = Prepared(folder)
+    for row in rows:
+        name = f"{row.id.replace('/', '-')}.{variants.NAMES[row.variant]}.png"
+        for kind, picture in (("damaged", prepared.damaged(row)), ("whole", prepared.whole(row))):
+            with files.whole_file(folder / "png" / kind / name) as file:
+                file.write(encode_png(np.ascontiguousarray(picture)))
+
+
+def summary(prepared, folder):
+    train, held, test = (prepared.split(name) for name in ("train", "holdout", "test"))
+    broken = [line for line in files.read_json(folder / "listed.json") if "broken" in line]
+    left_out = [f"left out: {line['broken']}" for line in broken]
+    return "\n".join([*left_out, f"augment: {len(train)} training rows, {len(held)} holdout and {len(test)} test pictures; "
+                      f"{folder / 'index.csv'}, {folder / 'preview.png'}"])

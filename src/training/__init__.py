@@ -1,0 +1,1 @@
+"""How a network learns: batches by seed and step, losses, the loop, checkpoints that survive any crash."""

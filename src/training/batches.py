@@ -1,0 +1,72 @@
+"""Batches as a function of seed and step alone: the order of pictures, their damage, their crops and noise.
+
+A batch is ((seen, mask), whole, weight): floats in 0..1, the mask and the weight pictures x height x width (x 1).
+The same seed and step give the same batch in any process, so a run can go on from any step.
+"""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from src.pictures.damage import box_counts
+from src.pictures.harmonic import harmonic
+
+ORDER, DRAWS = 0, 1   # streams of random numbers that must not meet
+
+
+class Batches:
+    def __init__(self, settings, prepared, contest):
+        self.settings, self.prepared, self.contest = settings, prepared, contest
+        self.rows = prepared.split("train")
+
+    def at(self, step):
+        """The batch of a step; every row comes once before any comes again."""
+        size = self.settings.batch_size
+        pictures = [self._picture(*divmod(number, len(self.rows)), number)
+                    for number in range(step * size, (step + 1) * size)]
+        seen, counts, whole = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
+        weight = counts.astype(np.float32) if self.settings.loss_region == "hole" else None
+        return (seen, (counts > 0)[..., None].astype(np.float32)), whole, weight
+
+    def _picture(self, epoch, position, number):
+        settings, row = self.settings, self.rows[_order(self.settings.seed, epoch, len(self.rows))[position]]
+        rng = np.random.default_rng((settings.seed, DRAWS, number))
+        whole, counts = self.prepared.whole(row), self.prepared.hole(row)
+        if settings.jitter:
+            whole, counts = jitter(rng, whole, counts, settings.jitter)
+        if settings.fresh_damage:
+            counts = box_counts(self.contest.damage(rng, whole.shape), whole.shape)
+        if settings.jitter or settings.fresh_damage:
+            seen = damage_anew(whole, counts > 0, settings.start)
+        else:
+            seen = unit(self.prepared.seen(row, settings.start))
+        if settings.noise:
+            seen = np.clip(seen + rng.normal(0, settings.noise, seen.shape), 0, 1).astype(np.float32)
+        return seen, counts, unit(whole)
+
+
+@lru_cache(2)
+def _order(seed, epoch, count):
+    return np.random.default_rng((seed, ORDER, epoch)).permutation(count)
+
+
+def unit(picture):
+    """Grey levels 0..255 as floats in 0..1."""
+    return picture.astype(np.float32) / np.float32(255)
+
+
+def jitter(rng, whole, counts, side):
+    """Enlarge picture and damage to a side, then crop the old size at a random place."""
+    height, width = counts.shape
+    row, column = rng.integers(0, (side - height + 1, side - width + 1))
+    crop = np.s_[row:row + height, column:column + width]
+    large = cv2.resize(np.ascontiguousarray(whole), (side, side), interpolation=cv2.INTER_LINEAR).reshape(side, side, -1)
+    holes = cv2.resize(np.ascontiguousarray(counts), (side, side), interpolation=cv2.INTER_NEAREST)
+    return large[crop], holes[crop]
+
+
+def damage_anew(whole, mask, start):
+    seen = unit(whole)
+    seen[mask] = 0
+    return seen if start == "none" else harmonic(seen, mask)

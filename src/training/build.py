@@ -1,0 +1,50 @@
+"""A network from its settings: precision, seed, model; and the settings a run was made with."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+
+from src import files, models
+from src.errors import UserError
+from src.settings import of_the_run
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def network(settings):
+    """Build the model of these settings; the same settings give the same weights."""
+    keras.config.set_dtype_policy(POLICIES[settings.precision])
+    keras.utils.set_random_seed(settings.seed)
+    return models.named(settings.model).build(settings.shape, settings)
+
+
+def with_precision(settings):
+    """`auto` becomes bfloat16 where the device computes in it, float32 elsewhere."""
+    if settings.precision != "auto":
+        return settings
+    fast = any(not device.startswith("cpu") for device in keras.distribution.list_devices()) or _cpu_has_bfloat16()
+    return dataclasses.replace(settings, precision="bfloat16" if fast else "float32")
+
+
+def _cpu_has_bfloat16():
+    try:
+        return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+def write_settings(folder, settings):
+    files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
+
+
+def settings_of(settings):
+    """The settings that made a run's weights, with this call's own for the rest."""
+    path = settings.run_folder / "settings.json"
+    stored = files.read_json(path)
+    if stored is None:
+        raise UserError(f"{path} is missing; run `python -m src train` with the same flags first.")
+    try:
+        return dataclasses.replace(settings, **stored)
+    except TypeError:
+        raise UserError(f"{path} holds settings that this version does not know; train anew or use another --run.") from None

@@ -1,0 +1,156 @@
+"""The training loop: one step after another from wherever the run stands, with looks at the holdout and saved states."""
+
+import contextlib
+import math
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+
+from src.errors import UserError
+from src.pictures import measures
+from src.progress import Bar
+from src.training import checkpoints
+from src.training.history import History
+from src.training.paint import paint
+
+
+def compile_model(model, settings):
+    """Adam with the settings' knobs; its averaged weights are part of its state."""
+    averaged = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
+    optimizer = keras.optimizers.Adam(settings.learning_rate, settings.beta_1, global_clipnorm=settings.clip or None, **averaged)
+    model.compile(optimizer=optimizer)
+    optimizer.build(model.trainable_variables)
+
+
+@contextlib.contextmanager
+def asked_to_stop():
+    """A list, no longer empty once Ctrl-C or SIGTERM came, so that no step is cut in half; a second Ctrl-C is obeyed at once."""
+    asked = []
+
+    def note(number, _):
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Training:
+    """A run in progress: the model, where it stands, and its folder."""
+
+    def __init__(self, model, settings, prepared, batches, folder):
+        self.model, self.settings, self.prepared, self.batches, self.folder = model, settings, prepared, batches, folder
+        self.step, self.best, self.minutes = 0, None, 0.0
+        self.history = History(folder / "history.csv")
+        self.looked_at = look_at(prepared, settings)
+        self._restore()
+
+    def _groups(self):
+        return {"model": self.model.variables, "optimizer": self.model.optimizer.variables,
+                "metrics": self.model.metrics_variables}
+
+    def _restore(self):
+        shapes = {group: [tuple(v.shape) for v in variables] for group, variables in self._groups().items()}
+        state = checkpoints.newest_state(self.folder, shapes)
+        if state:
+            arrays, facts = state
+            for group, variables in self._groups().items():
+                for variable, array in zip(variables, arrays[group], strict=True):
+                    variable.assign(array)
+            self.step, self.best, self.minutes = facts["step"], facts["best"], facts["minutes"]
+        self.history.keep_until(self.step)
+
+    def save(self):
+        groups = {group: [np.asarray(v) for v in variables] for group, variables in self._groups().items()}
+        checkpoints.save_state(self.folder, self.step, groups,
+                               {"step": self.step, "best": self.best, "minutes": self.minutes})
+
+    def finished(self):
+        budget = self.settings.minutes
+        return self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
+
+    def run(self):
+        """Train until the budget is spent or a signal asks to stop, saving now and then and at the end."""
+        if self.step == 0:
+            self.look(losses={})
+        saved, bar = time.monotonic(), Bar("train", self.settings.steps, self.step)
+        with ThreadPoolExecutor(1) as loader, bar, asked_to_stop() as asked:
+            upcoming = loader.submit(self.batches.at, self.step)
+            while not self.finished() and not asked:
+                batch, upcoming = upcoming.result(), loader.submit(self.batches.at, self.step + 1)
+                losses = self._one_step(batch)
+                if self.step % self.settings.check_every == 0 or self.finished():
+                    self.look(losses)
+                if time.monotonic() - saved >= 60 * self.settings.save_minutes:
+                    self.save()
+                    saved = time.monotonic()
+                bar.advance(1, self._figures(losses, bar))
+        self.save()
+        if asked and not self.finished():
+            raise KeyboardInterrupt
+
+    def _one_step(self, batch):
+        began = time.monotonic()
+        self.model.optimizer.learning_rate = learning_rate(self.settings, self.step, self.minutes)
+        (seen, mask), whole, weight = batch
+        losses = self.model.train_on_batch([seen, mask], whole, sample_weight=weight, return_dict=True)
+        self.step += 1
+        self.minutes += (time.monotonic() - began) / 60
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise UserError(f"The loss is no longer a number at step {self.step}; the last good state is kept in "
+                            f"{self.folder}. Lower --learning-rate, set --clip 1, or use --precision float32.")
+        return losses
+
+    def look(self, losses):
+        """RMSE on the holdout; a line of history; the best weights so far are kept."""
+        trained = self._swap_in_averages()
+        rmse = holdout_rmse(self.model, self.prepared, self.looked_at, self.settings)
+        if self.best is None or rmse < self.best:
+            self.best = rmse
+            checkpoints.save_best(self.folder, [np.asarray(v) for v in self.model.variables],
+                                  {"step": self.step, "holdout_rmse": rmse})
+        for variable, value in trained:
+            variable.assign(value)
+        self.model.reset_metrics()
+        self.history.add(step=self.step, holdout_rmse=rmse, minutes=self.minutes, **losses)
+
+    def _swap_in_averages(self):
+        """Put the averaged weights in place; the trained ones come back for the next step."""
+        if not self.settings.average:
+            return []
+        trained = [(v, np.asarray(v)) for v in self.model.trainable_variables]
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        return trained
+
+    def _figures(self, losses, bar):
+        named = "  ".join(f"{name} {value:.4g}" for name, value in losses.items() if name != "loss" or len(losses) == 1)
+        return f"{bar.rate():.2f} steps/s  {named}  holdout {self.history.last('holdout_rmse'):.5f}"
+
+
+def learning_rate(settings, step, minutes):
+    """Constant, or half a cosine down to zero over whichever budget ends first."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    spent = max(step / settings.steps, minutes / settings.minutes if settings.minutes else 0)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(spent, 1)))
+
+
+def look_at(prepared, settings):
+    """The holdout pictures of the looks during training: the same every time, drawn over all classes."""
+    rows = prepared.split("holdout")
+    picks = np.random.default_rng(settings.seed).permutation(len(rows))[:settings.check_pictures]
+    return [rows[i] for i in sorted(picks)]
+
+
+def holdout_rmse(model, prepared, rows, settings):
+    pairs = zip(rows, paint(model, prepared, rows, settings), strict=True)
+    sums, numbers = zip(*(measures.squared_errors(prepared.whole(row) / 255, picture, prepared.hole(row))
+                          for row, picture in pairs), strict=True)
+    return measures.rmse(sums, numbers)

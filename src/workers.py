@@ -1,0 +1,45 @@
+"""Work spread over the machine's cores: chunks to processes, results in order, one bar; Ctrl-C and errors end all."""
+
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+
+from src.progress import Bar
+
+
+def cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def chunks(items, size):
+    items = iter(items)
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def over_chunks(function, items, *, size, label, unit="pictures"):
+    """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead."""
+    items = list(items)
+    pieces = chunks(items, size)
+    with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), initializer=_quiet_worker) as pool:
+        waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * cores())]
+        try:
+            while waiting:
+                result = waiting.pop(0).result()
+                waiting.extend(pool.submit(function, piece) for piece in islice(pieces, 1))
+                bar.advance(min(size, bar.total - bar.done), f"{bar.rate():.0f} {unit}/s")
+                yield result
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _quiet_worker():
+    """The parent alone answers Ctrl-C; every worker keeps to one core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import cv2
+    from threadpoolctl import threadpool_limits
+
+    cv2.setNumThreads(1)
+    threadpool_limits(1)

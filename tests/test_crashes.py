@@ -1,0 +1,195 @@
+"""Killed at every write and at random moments, the same command ends with the same bytes as an undisturbed run."""
+
+import hashlib
+import json
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, done, stage, start_stage
+
+KILLER = Path(__file__).parent / "killer"
+TRAIN = (*SMALL, "--steps", "12", "--average", "0.9", "--save-minutes", "0", "--run", "a")
+# What may differ between two runs: clocks, and stamps of other files' times.
+CLOCKED = {".lock", "index.json", "pictures.json", "predict.json", "serialize.json", "archive.json", ".state.part"}
+
+
+def outcome(home):
+    """A hash of every file that a run leaves, the clock's columns and stamps left out."""
+    return {str(path.relative_to(home)): digest(path) for path in sorted(Path(home).rglob("*"))
+            if path.is_file() and path.name not in CLOCKED and not path.name.startswith("state-")}
+
+
+def digest(path):
+    if path.name == "history.csv":
+        lines = [line.split(",") for line in path.read_text().splitlines()]
+        clock = lines[0].index("minutes")
+        return [line[:clock] + line[clock + 1:] for line in lines]
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: hashlib.sha256(archive[name].tobytes()).hexdigest() for name in archive.files if name != "facts"}
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def newest_state(run):
+    """All arrays of the newest state, and where it stands."""
+    path = max(run.glob("state-*.npz"))
+    with np.load(path, allow_pickle=False) as archive:
+        facts = json.loads(archive["facts"].tobytes())
+        arrays = {name: archive[name].tobytes() for name in archive.files if name != "facts"}
+    return arrays, facts["step"], facts["best"]
+
+
+def killed_at(number, name, home, *flags):
+    """Run a stage that dies before its Nth sync or rename; False where it has fewer."""
+    env = {"PYTHONPATH": str(KILLER), "KILL_AT": str(number), "KILL_COUNT": str(home / "count")}
+    result = stage(name, home, *flags, env=env)
+    (home / "count").unlink(missing_ok=True)
+    assert result.returncode in (0, -signal.SIGKILL), result.stderr
+    return result.returncode != 0
+
+
+def writes(name, home, *flags):
+    """How many syncs and renames the undisturbed stage makes."""
+    done(stage(name, home, *flags, env={"PYTHONPATH": str(KILLER), "KILL_COUNT": str(home / "count")}))
+    number = len((home / "count").read_bytes())
+    (home / "count").unlink()
+    return number
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared_home, tmp_path_factory):
+    """The whole journey once, without a crash."""
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    shutil.copytree(prepared_home, home)
+    for name in ("train", "predict", "serialize"):
+        done(stage(name, home, *TRAIN))
+    return home
+
+
+def check_every_write(name, before, undisturbed, tmp_path, numbers):
+    """Kill the stage before each of these writes, run it again, and compare all that it leaves."""
+    for number in numbers:
+        home = tmp_path / f"{name}{number}"
+        shutil.copytree(before, home)
+        assert killed_at(number, name, home, *TRAIN), number
+        done(stage(name, home, *TRAIN))
+        left, wanted = outcome(home), outcome(undisturbed)
+        assert left == {path: wanted[path] for path in left}, f"{name} killed before write {number}"
+        assert not [path for path in left if path.endswith(".part")]
+        shutil.rmtree(home)
+
+
+def before(name, undisturbed, tmp_path):
+    """The undisturbed home with what this stage and later ones made taken away."""
+    home = tmp_path / f"before-{name}"
+    shutil.copytree(undisturbed, home)
+    made = {"download": ["competition", "augment", "checkpoints", "submissions"],
+            "augment": ["augment", "checkpoints", "submissions"],
+            "train": ["checkpoints", "submissions"], "predict": ["submissions"], "serialize": ["submissions"]}
+    for folder in made[name]:
+        shutil.rmtree(home / folder, ignore_errors=True)
+    for path in home.glob("checkpoints/*/*/serialize.json"):
+        path.unlink()
+    if name == "predict":
+        for path in [*home.glob("checkpoints/*/*/predict.json"), *home.glob("checkpoints/*/*/[ht]*.npz")]:
+            path.unlink()
+    return home
+
+
+@pytest.mark.parametrize("name", ["download", "augment", "serialize"])
+def test_killed_at_every_write_of_a_stage_without_a_network(name, undisturbed, tmp_path):
+    ready = before(name, undisturbed, tmp_path)
+    shutil.copytree(ready, tmp_path / "count")
+    number = writes(name, tmp_path / "count", *TRAIN)
+    assert number >= 4
+    check_every_write(name, ready, undisturbed, tmp_path, range(1, number + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["train", "predict"])
+def test_killed_at_every_write_of_a_stage_with_a_network(name, undisturbed, tmp_path):
+    ready = before(name, undisturbed, tmp_path)
+    shutil.copytree(ready, tmp_path / "count")
+    number = writes(name, tmp_path / "count", *TRAIN)
+    check_every_write(name, ready, undisturbed, tmp_path, range(1, number + 1))
+
+
+def kill_train_at_random(undisturbed, tmp_path, kills, seed):
+    """Kill one training again and again at random writes until it is done; then everything must be as undisturbed."""
+    home, draw, dead = before("train", undisturbed, tmp_path), random.Random(seed), 0
+    while dead < kills and killed_at(draw.randint(3, 22), "train", home, *TRAIN):
+        dead += 1
+    done(stage("train", home, *TRAIN))
+    wanted = undisturbed / "checkpoints" / "demo" / "a"
+    assert newest_state(home / "checkpoints" / "demo" / "a") == newest_state(wanted)
+    left, whole = outcome(home), outcome(undisturbed)
+    assert left == {path: whole[path] for path in left}
+    return dead
+
+
+def test_training_killed_again_and_again_ends_with_the_same_bytes(undisturbed, tmp_path):
+    assert kill_train_at_random(undisturbed, tmp_path, kills=4, seed=1) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_training_killed_a_hundred_times(undisturbed, tmp_path, seed):
+    assert kill_train_at_random(undisturbed, tmp_path, kills=9, seed=seed) >= 4
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(home):
+    long = (*SMALL, "--steps", "100000", "--run", "a", "--check-every", "100000")
+    process = start_stage("train", home, *long)
+    history = home / "checkpoints" / "demo" / "a" / "history.csv"
+    while not history.exists() and process.poll() is None:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on from here" in told and "Traceback" not in told
+    step = newest_state(history.parent)[1]
+    assert "goes on" in told and step >= 0
+    second = start_stage("train", home, *long)
+    while newest_state(history.parent)[1] <= step and second.poll() is None:
+        second.send_signal(signal.SIGINT) if second.stdout.readable() and step < 0 else None
+        break
+    second.kill()
+    second.communicate()
+
+
+def test_a_damaged_newest_state_is_named_and_the_one_before_is_taken(undisturbed, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(undisturbed, home)
+    run = home / "checkpoints" / "demo" / "a"
+    newest = max(run.glob("state-*.npz"))
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    wanted = newest_state(undisturbed / "checkpoints" / "demo" / "a")
+    told = done(stage("train", home, *TRAIN))
+    assert newest.name in told and "damaged" in told
+    newest_again = newest_state(run)
+    assert newest_again[1:] == wanted[1:] and newest_again[0] == wanted[0]
+
+
+def test_two_runs_at_once_in_one_folder_the_second_is_told(home):
+    first = start_stage("train", home, *SMALL, "--steps", "100000", "--run", "a")
+    history = home / "checkpoints" / "demo" / "a" / "history.csv"
+    while not history.exists() and first.poll() is None:
+        pass
+    second = stage("train", home, *SMALL, "--steps", "100000", "--run", "a")
+    first.kill()
+    first.communicate()
+    assert second.returncode == 1 and "in use by another run" in second.stderr
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(home):
+    result = stage("train", home, *TRAIN, "--learning-rate", "1", "--lambda", "1e6", "--precision", "float32", "--steps", "4000",
+                   "--noise", "1")
+    if result.returncode:
+        assert "--learning-rate" in result.stderr and "step" in result.stderr and "Traceback" not in result.stderr
+        arrays, _, best = newest_state(home / "checkpoints" / "demo" / "a")
+        assert np.isfinite(best)

@@ -1,0 +1,61 @@
+"""The front door and the flags: what a person types wrong is named, with the range, before anything starts."""
+
+import pytest
+from conftest import done, stage
+
+from src import settings
+from src.__main__ import names
+from src.errors import FlagError
+
+
+@pytest.mark.parametrize(("flags", "told"), [
+    (["--lamda", "400"], ["--lamda", "--lambda"]),
+    (["--lambda", "-1"], ["--lambda", "-1", "0 to"]),
+    (["--steps", "many"], ["--steps", "many"]),
+    (["--augment", "6x"], ["--augment", "6x", "5x"]),
+    (["--model", "pix3pix"], ["pix3pix", "pix2pix"]),
+    (["--contest", "nowhere"], ["nowhere", "demo"]),
+    (["--run", "../mine"], ["--run", "../mine"]),
+    (["--lam", "400"], ["--lam"]),
+])
+def test_a_wrong_flag_ends_with_2_and_is_named(tmp_path, flags, told):
+    result = stage("download", tmp_path, *flags)
+    assert result.returncode == 2
+    assert all(word in result.stderr for word in told), result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_stage_is_named(tmp_path):
+    result = stage("upload", tmp_path)
+    assert result.returncode == 2
+    assert "upload" in result.stderr and "download" in result.stderr
+
+
+def test_help_lists_every_stage_and_every_flag_with_default_and_range(tmp_path):
+    shown = done(stage("--help", tmp_path))
+    flat = " ".join(shown.split())
+    assert all(f" {name} " in flat for name in names("stages"))
+    assert all(settings.flag(name) in flat for name in settings.KNOBS)
+    assert "(default 1000.0, 0 to 1e+06)" in flat
+
+
+def test_lambda_may_come_from_the_environment_and_a_flag_beats_it():
+    assert settings.parse([], {"LAMBDA": "400"}).LAMBDA == 400
+    assert settings.parse(["--lambda", "200"], {"LAMBDA": "400"}).LAMBDA == 200
+    assert settings.parse(["--lambda=200"], {"LAMBDA": "400"}).LAMBDA == 200
+    with pytest.raises(FlagError, match="lambda"):
+        settings.parse([], {"LAMBDA": "plenty"})
+
+
+def test_a_run_is_named_after_what_differs_from_the_defaults():
+    name = lambda *flags: settings.complete(settings.parse(list(flags), {}), {"width": 16}).run  # noqa: E731
+    assert name() == name("--width", "16") == name("--quiet") == "pix2pix"
+    assert name("--lambda", "400", "--steps", "150000") == "pix2pix-lambda400-steps150000"
+    assert name("--width", "64", "--start", "none") == "pix2pix-width64-start-none"
+    assert name("--lambda", "400", "--run", "mine") == "mine"
+
+
+def test_a_contests_defaults_yield_to_flags():
+    complete = settings.complete(settings.parse(["--steps", "7"], {}), {"steps": 100, "width": 16})
+    assert (complete.steps, complete.width) == (7, 16)

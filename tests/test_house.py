@@ -1,0 +1,80 @@
+"""The house rules, by introspection: arrows point down, every file says its purpose, every setting is read."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from src import settings
+from src.__main__ import names
+
+FILES = sorted((ROOT / "src").rglob("*.py"))
+# Each room may import from itself and from the rooms after it.
+FLOORS = ["__main__", "stages", "training", "models", "contests", "pictures", "workers", "csv_rows", "kaggle_cli", "archive",
+          "leaderboard", "progress", "settings", "files", "errors"]
+# An arrow against the order of that list that would still point down is none of: these two don't know each other.
+STRANGERS = [{"models", "contests"}]
+
+
+def room(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+def imports(path):
+    """The modules of src that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "src":
+            yield from (f"src.{alias.name}" for alias in node.names) if node.module == "src" else [node.module]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "src")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path):
+    here = path.relative_to(ROOT / "src").parts[0].removesuffix(".py")
+    for module in imports(path):
+        there = room(module)
+        if here == there or here == "__init__":
+            continue
+        assert there in FLOORS, f"{module} stands in no room of the plan"
+        allowed = here == "training" and there == "models"  # training builds models; models use training's losses
+        allowed |= (here, module) == ("models", "src.training.losses") or (here, module) == ("models", "src.training")
+        assert allowed or FLOORS.index(here) < FLOORS.index(there), f"{path} imports {module} upwards"
+        assert {here, there} not in STRANGERS, f"{here} and {there} must not know each other"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_first_line_says_what_the_file_is_for(path):
+    assert re.match(r'"""[A-Za-z`].{20,}', path.read_text())
+
+
+def test_nothing_but_the_backend_names_a_backend():
+    for path in FILES:
+        assert not re.search(r"^\s*(import|from) (tensorflow|jax|torch)\b", path.read_text(), re.M), path
+
+
+def test_every_setting_is_read():
+    text = "".join(path.read_text() for path in FILES if path.name != "settings.py")
+    text += (ROOT / "src" / "settings.py").read_text().split("@property", 1)[1]
+    shell = (ROOT / "run_pipeline.sh").read_text()
+    for name in settings.KNOBS:
+        assert f".{name}" in text or f'"{name}"' in text or settings.flag(name) in shell, f"nothing reads --{name}"
+
+
+def test_functions_fit_a_screen():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 45, f"{path}: {node.name} has {node.end_lineno - node.lineno} lines"
+
+
+@pytest.mark.parametrize("stage", names("stages"))
+def test_a_stage_starts_without_the_heavy_libraries(stage):
+    code = f"import src.stages.{stage}, sys; print([m for m in ('keras', 'tensorflow', 'pandas', 'matplotlib', 'sklearn', " \
+           "'skimage', 'kaggle', 'scipy') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,101 @@
+"""Pictures as arrays, against NumPy's and scikit-learn's word: variants, pasting, measures, damage, twins, the holdout."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import root_mean_squared_error
+
+from src.pictures import damage, holdout, measures, twins, variants
+from src.pictures.paste import paste, paste_values
+
+RNG = np.random.default_rng(7)
+PICTURE = RNG.integers(0, 256, (6, 6, 3), np.uint8)
+
+
+def test_the_five_variants_are_numpys_turns_and_flip_byte_for_byte():
+    expected = [PICTURE, np.rot90(PICTURE), np.rot90(PICTURE, 2), np.rot90(PICTURE, 3), np.fliplr(PICTURE)]
+    for variant, picture in enumerate(expected):
+        assert variants.turn(PICTURE, variant).tobytes() == picture.tobytes()
+
+
+def test_the_eight_variants_differ_and_turn_back():
+    turned = [variants.turn(PICTURE, variant) for variant in range(variants.COUNT["8x"])]
+    assert len({picture.tobytes() for picture in turned}) == 8
+    for variant, picture in enumerate(turned):
+        np.testing.assert_array_equal(variants.turn_back(picture, variant), PICTURE)
+
+
+def test_paste_keeps_known_pixels_bit_for_bit_and_clips_the_others():
+    known, mask = RNG.random((6, 6, 3), np.float32), RNG.random((6, 6)) < 0.5
+    painted = RNG.normal(0.5, 2, (6, 6, 3))
+    mended = paste(known, mask, painted)
+    assert mended[~mask].tobytes() == known[~mask].tobytes()
+    np.testing.assert_allclose(mended[mask], np.clip(painted[mask], 0, 1).astype(np.float32))
+    np.testing.assert_array_equal(paste_values(known, mask, painted[mask]), mended)
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11), st.integers(1, 5), st.integers(1, 5)), max_size=4))
+def test_rmse_over_counts_is_scikit_learns_over_the_rows_a_grader_lists(boxes):
+    whole, painted = RNG.random((16, 16, 3)), RNG.random((16, 16, 3))
+    counts = damage.box_counts(boxes, whole.shape)
+    listed = [np.s_[r:r + h, c:c + w] for r, c, h, w in boxes]
+    total, number = measures.squared_errors(whole, painted, counts)
+    assert number == sum(whole[place].size for place in listed)
+    if listed:
+        rows = [np.concatenate([picture[place].ravel() for place in listed]) for picture in (whole, painted)]
+        assert measures.rmse([total], [number]) == pytest.approx(root_mean_squared_error(*rows))
+
+
+def test_the_interval_holds_the_rmse_and_narrows_with_more_pictures():
+    sums = RNG.gamma(2, 1, 400)
+    few, many = (measures.interval(sums[:n], np.full(n, 50)) for n in (20, 400))
+    assert few[0] < measures.rmse(sums[:20], [50] * 20) < few[1]
+    assert many[1] - many[0] < few[1] - few[0]
+
+
+def test_boxes_are_drawn_over_every_place_and_overlap_at_times():
+    rng = np.random.default_rng(1)
+    drawn = [damage.two_boxes(rng, (16, 16, 3), 6) for _ in range(600)]
+    corners = {box[:2] for pair in drawn for box in pair}
+    assert min(c for corner in corners for c in corner) == 0 and max(c for corner in corners for c in corner) == 10
+    assert any(damage.box_counts(pair, (16, 16)).max() == 2 for pair in drawn)
+
+
+def photo(number):
+    """A smooth random picture; different numbers are different photos."""
+    coarse = np.random.default_rng(number).integers(0, 256, (6, 6, 3), np.uint8)
+    return cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC)
+
+
+def test_twins_are_found_mirrored_re_encoded_and_brightened_and_no_others():
+    photos = [photo(n) for n in range(40)]
+    encoded = cv2.imdecode(cv2.imencode(".jpg", photos[1], [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+    brighter = np.clip(photos[2].astype(int) + 20, 0, 255).astype(np.uint8)
+    photos += [photos[0][:, ::-1], encoded, brighter]
+    pairs = twins.twins(*zip(*(twins.hashes(np.ascontiguousarray(p)) for p in photos), strict=True))
+    assert pairs.tolist() == [[0, 40], [1, 41], [2, 42]]
+
+
+def test_sources_of_twins_are_joined_through_a_chain():
+    joined = twins.join_sources(["a", "b", "c", "d", "a"], np.array([[0, 1], [2, 4]]))
+    assert joined == ["a", "a", "a", "d", "a"]
+    assert twins.join_sources(["a", "b"], np.empty((0, 2), int)) == ["a", "b"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from("xyz")), min_size=2, max_size=120), st.floats(0.01, 0.5))
+def test_the_holdout_is_whole_sources_and_leaves_training_something(pictures, share):
+    sources, kinds = [f"{kind}{n}" for n, kind in pictures], [kind for _, kind in pictures]
+    if len(set(sources)) < 2:
+        return
+    kept = holdout.choose(sources, kinds, share, seed=3)
+    assert kept and kept < set(sources)
+    assert kept == holdout.choose(sources, kinds, share, seed=3)
+
+
+def test_every_class_gives_its_share_to_the_holdout():
+    sources, kinds = [f"s{n}" for n in range(400)], [("cat", "dog", "tiger")[n % 3] for n in range(400)]
+    kept = holdout.choose(sources, kinds, 0.1, seed=1)
+    per_class = [sum(f"s{n}" in kept for n in range(400) if kinds[n] == kind) for kind in ("cat", "dog", "tiger")]
+    assert all(12 <= count <= 14 for count in per_class)
