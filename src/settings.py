@@ -44,6 +44,7 @@ class Settings:
     schedule: str = knob("constant", "learning rate over the run", of="train", choices=("constant", "cosine"))
     width: int = knob(64, "channels of the first layer", of="train", low=1, high=512)
     levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller)", of="train", low=2, high=10)
+    work_size: int = knob(64, "side at which residual_unet works", of="train", low=16, high=1024)
     mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
     start: str = knob("harmonic", "what the network sees in the hole and adds its output to", of="train", choices=("none", "harmonic"))
     loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2"))
@@ -100,6 +101,7 @@ KNOBS = {f.name: f for f in dataclasses.fields(Settings) if f.metadata}
 # What decides a run's weights: these are written beside them, and a run is not continued under others.
 OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train")] + ["seed"]
 WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken"}
+NOT_IN_A_NAME = {"model", "check_every", "check_pictures"}
 
 
 def of_the_run(settings):
@@ -110,7 +112,7 @@ def complete(settings, contest_defaults):
     """Settings with the contest's own defaults where no flag was given, and the run's name where none was."""
     settings = with_defaults(settings, contest_defaults)
     usual = {name: f.default for name, f in KNOBS.items()} | contest_defaults
-    changed = [name for name in of_the_run(settings) if name != "model" and getattr(settings, name) != usual[name]]
+    changed = [name for name in of_the_run(settings) if name not in NOT_IN_A_NAME and getattr(settings, name) != usual[name]]
     words = [_word(name, getattr(settings, name)) for name in changed]
     return dataclasses.replace(settings, run=settings.run or "-".join([settings.model, *words]))
 

@@ -89,7 +89,7 @@ class Pix2Pix(keras.Model):
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         settings, seen = self.settings, x[0]
         adversarial = cross_entropy(self._judge_frozen(seen, y_pred), 1.0)
-        reconstruction = losses.distance(settings.loss, y * 2.0, y_pred * 2.0, sample_weight)
+        reconstruction = losses.reconstruction(settings)(y * 2.0, y_pred * 2.0, sample_weight)
         generator = adversarial + settings.LAMBDA * reconstruction
         real = cross_entropy(self.discriminator([seen, y], training=training), 1.0)
         fake = cross_entropy(self.discriminator([seen, ops.stop_gradient(y_pred)], training=training), 0.0)

@@ -8,6 +8,7 @@ index.csv     a line for each variant of each picture: id, source, class, varian
 
 import csv
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,8 @@ class Row:
 class Prepared:
     """The arrays, opened read-only, and the rows by split."""
 
-    def __init__(self, folder):
-        folder = Path(folder)
-        self.receipt = read_json(folder / "index.json")
-        if self.receipt is None or not receipt_holds(folder / "index.json", self.receipt["made_from"]):
-            raise UserError(f"{folder} holds no finished prepared set; run `python -m src augment` with the same flags.")
+    def __init__(self, folder, made_from=None):
+        folder, self.made_from = Path(folder), made_from
         self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
         self.counts = np.load(folder / "counts.npy", mmap_mode="r")
         self.filled = np.load(folder / "harmonic.npy", mmap_mode="r")
@@ -64,6 +62,12 @@ class Prepared:
         return variants.turn(self.filled[row.damaged], row.variant)
 
 
+@lru_cache(1)
+def kept_open(folder):
+    """The prepared set for a worker process, whose many chunks share it."""
+    return Prepared(folder)
+
+
 def read_index(path):
     with open(path, newline="", encoding="utf-8") as file:
         return [Row(r["id"], r["source"], r["class"], variants.NAMES.index(r["variant"]), r["split"],
@@ -79,10 +83,13 @@ def write_index(path, rows):
 
 def open_for(settings):
     """The prepared set of these settings; one made under other flags is refused by name."""
-    prepared = Prepared(settings.augment_folder)
-    made = prepared.receipt["made_from"]
+    folder = settings.augment_folder
+    receipt = read_json(folder / "index.json")
+    if receipt is None or not receipt_holds(folder / "index.json", receipt["made_from"]):
+        raise UserError(f"{folder} holds no finished prepared set; run `python -m src augment` with the same flags.")
+    made = receipt["made_from"]
     for name in ("size", "holdout", "augment", "seed"):
         if made[name] != getattr(settings, name):
-            raise UserError(f"{settings.augment_folder} was made with --{name} {made[name]}, not {getattr(settings, name)}; "
+            raise UserError(f"{folder} was made with --{name} {made[name]}, not {getattr(settings, name)}; "
                             f"run `python -m src augment` with the same flags.")
-    return prepared
+    return Prepared(folder, made)

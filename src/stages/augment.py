@@ -13,7 +13,7 @@ from src.pictures.damage import box_counts
 from src.pictures.decode import decode
 from src.pictures.encode import encode_png
 from src.pictures.harmonic import harmonic
-from src.pictures.prepared import Prepared, Row, write_index
+from src.pictures.prepared import Prepared, Row, kept_open, write_index
 from src.progress import say
 
 ARRAYS = ("pictures", "counts", "harmonic")
@@ -116,10 +116,10 @@ def prepare_index(settings, folder, made_from):
     rows += [Row(line["id"], line["source"], line["class"], 0, "test", line["damaged"], -1)
              for line in listed if line.get("split") == "test"]
     write_index(folder / "index.csv", rows)
-    files.write_receipt(folder / "index.json", made_from, [folder / "index.csv", *(folder / f"{name}.npy" for name in ARRAYS)])
-    prepared = Prepared(folder)
     with files.whole_file(folder / "preview.png") as file:
-        file.write(encode_png(preview(prepared, settings.augment)))
+        file.write(encode_png(preview(Prepared(folder), settings.augment)))
+    made = ["index.csv", "preview.png", *(f"{name}.npy" for name in ARRAYS)]
+    files.write_receipt(folder / "index.json", made_from, [folder / name for name in made])
 
 
 def preview(prepared, augment):
@@ -144,7 +144,7 @@ def materialize(folder):
 
 
 def write_chunk(folder, rows):
-    prepared = Prepared(folder)
+    prepared = kept_open(folder)
     for row in rows:
         name = f"{row.id.replace('/', '-')}.{variants.NAMES[row.variant]}.png"
         for kind, picture in (("damaged", prepared.damaged(row)), ("whole", prepared.whole(row))):

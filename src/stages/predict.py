@@ -1,5 +1,7 @@
 """Mend the holdout and the test pictures with the run's best weights; only pixels in the boxes are predicted."""
 
+from functools import partial
+
 import numpy as np
 
 from src import files, models, workers
@@ -15,7 +17,7 @@ def main(settings):
     with files.only_one(folder):
         fill = models.is_fill(settings.model)
         ready = prepared.open_for(settings)
-        made_from = {"set": ready.receipt["made_from"], "mode": settings.predict_mode,
+        made_from = {"set": ready.made_from, "mode": settings.predict_mode,
                      "weights": settings.model if fill else files.stamp_or_none(folder / "best.npz")}
         made = [folder / "holdout.npz", folder / "test.npz"]
         if not settings.force and files.receipt_holds(folder / "predict.json", made_from):
@@ -32,25 +34,20 @@ def main(settings):
 
 def with_fill(settings):
     def painted(ready, rows, split):
-        job = FillChunk(settings)
+        job = partial(fill_chunk, settings.augment_folder, settings.model)
         for chunk in workers.over_chunks(job, rows, size=CHUNK, label=f"fill the {split} pictures"):
             yield from chunk
     return painted
 
 
-class FillChunk:
+def fill_chunk(folder, model, rows):
     """A fill over some rows, in a process of its own."""
-
-    def __init__(self, settings):
-        self.settings = settings
-
-    def __call__(self, rows):
-        ready, fill = prepared.Prepared(self.settings.augment_folder), models.named(self.settings.model).fill
-        mended = []
-        for row in rows:
-            known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
-            mended.append(paste(known, mask, fill(known, mask)))
-        return mended
+    ready, fill = prepared.kept_open(folder), models.named(model).fill
+    mended = []
+    for row in rows:
+        known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
+        mended.append(paste(known, mask, fill(known, mask)))
+    return mended
 
 
 def with_network(settings):

@@ -45,13 +45,14 @@ def score_holdout(settings, contest, ready, path):
     entries = {e.id: e for e in contest.read(settings.competition_folder / "files", settings.shape)}
     rows = ready.split("holdout")
     truths = (contest.rows(ready.whole(row) / np.float32(255), entries[row.id].boxes, settings) for row in rows)
-    sums, numbers = csv_rows.squared_errors(path, ((entries[row.id], truth) for row, truth in zip(rows, truths, strict=True)))
+    wanted = contest.true_rows([entries[row.id] for row in rows], truths)
+    sums, numbers = csv_rows.squared_errors(path, wanted, len(rows))
     return {"ids": [row.id for row in rows], "classes": [row.kind for row in rows], "sums": sums, "numbers": numbers}
 
 
 def score_fills(settings, ready):
     """Sums of squared errors of every fill on the same pictures; kept, since they depend on the holdout alone."""
-    path, made_from = settings.augment_folder / "fills.json", [ready.receipt["made_from"], models.fills()]
+    path, made_from = settings.augment_folder / "fills.json", [ready.made_from, models.fills()]
     kept = files.read_json(path)
     if kept and kept["made_from"] == made_from and not settings.force:
         return kept["sums"]
@@ -64,7 +65,7 @@ def score_fills(settings, ready):
 
 
 def fill_chunk(folder, rows):
-    ready = prepared.Prepared(folder)
+    ready = prepared.kept_open(folder)
     fills = {name: models.named(name).fill for name in models.fills()}
     return [one_picture(ready, row, fills) for row in rows]
 

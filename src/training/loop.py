@@ -12,7 +12,7 @@ import numpy as np
 from src.errors import UserError
 from src.pictures import measures
 from src.progress import Bar
-from src.training import checkpoints
+from src.training import checkpoints, losses
 from src.training.history import History
 from src.training.paint import paint
 
@@ -21,7 +21,7 @@ def compile_model(model, settings):
     """Adam with the settings' knobs; its averaged weights are part of its state."""
     averaged = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
     optimizer = keras.optimizers.Adam(settings.learning_rate, settings.beta_1, global_clipnorm=settings.clip or None, **averaged)
-    model.compile(optimizer=optimizer)
+    model.compile(optimizer=optimizer, loss=losses.reconstruction(settings))
     optimizer.build(model.trainable_variables)
 
 
