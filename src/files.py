@@ -45,6 +45,16 @@ def sync(path):
         os.close(descriptor)
 
 
+def reserve(path):
+    """Take the room on the disk that a file of holes claims."""
+    with open(path, "r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), 0, os.stat(path).st_size)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def write_text(path, text):
     with whole_file(path, "w") as file:
         file.write(text)

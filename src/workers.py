@@ -3,8 +3,10 @@
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
+from src.errors import UserError
 from src.progress import Bar
 
 
@@ -30,6 +32,9 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
                 waiting.extend(pool.submit(function, piece) for piece in islice(pieces, 1))
                 bar.advance(min(size, bar.total - bar.done), f"{bar.rate():.0f} {unit}/s")
                 yield result
+        except BrokenProcessPool:
+            raise UserError(f"{label}: a worker process was ended from outside, most likely for want of memory; "
+                            f"close other programs and run the same command again.") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

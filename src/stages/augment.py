@@ -63,8 +63,10 @@ def prepare_pictures(settings, contest, folder, made_from):
 
 
 def make_arrays(folder, entries, whole, shape):
+    """Empty arrays with their room on the disk, so that a full one is known now and not in the middle."""
     for name, rows, row_shape in zip(ARRAYS, (entries + whole, entries, entries), (shape, shape[:2], shape), strict=True):
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, (rows, *row_shape))
+        files.reserve(folder / f"{name}.npy")
 
 
 def prepare_chunk(folder, shape, entries, broken, numbered):

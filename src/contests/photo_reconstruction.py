@@ -1,0 +1,239 @@
+"""The Kaggle competition `photo-reconstruction`: four classes of animals, two black squares in each picture, RMSE.
+
+Its archive holds, under Dataset/, whole and damaged training pictures by class and the damaged test pictures, each set
+with a masked_info.csv that says where the squares begin; and sample_submission.csv with every id to be submitted.
+Channel 0 of a submission and the scale of its values are not documented, so both are settings.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from src import csv_faults, csv_rows, files
+from src.csv_rows import AGAIN
+from src.errors import UserError
+from src.pictures.damage import two_boxes
+from src.pictures.entry import Entry
+
+SLUG = "photo-reconstruction"
+DEFAULTS = {}
+CHANNELS = 3
+TABLE, SAMPLE = "masked_info.csv", "sample_submission.csv"
+CORNERS = ("box1_row", "box1_col", "box2_row", "box2_col")
+PICTURES = (".jpeg", ".jpg", ".png")
+WHOLE_NUMBER = re.compile(r"\d{1,9}(\.0*)?", re.ASCII)
+
+
+def box_side(shape):
+    """75 pixels in a picture of 256, and in that proportion elsewhere."""
+    return round(75 * shape[0] / 256)
+
+
+def damage(rng, shape):
+    return two_boxes(rng, shape, box_side(shape))
+
+
+def read(folder, shape):
+    """The training pictures, class by class in the order of their tables, then the test pictures in theirs."""
+    folder = Path(folder)
+    kinds = _folders(folder / "Dataset" / "Training_Data")
+    train = {kind.name: _training_rows(kind, shape) for kind in kinds}
+    testing = folder / "Dataset" / "Testing_Data"
+    test = _rows(testing, shape)
+    _check_pictures(testing, test, testing / TABLE)
+    _check_sample_briefly(folder, test)
+    uses = Counter(name for rows in [*train.values(), test] for name in rows)
+    entries = [_training_entry(kind, name, boxes, name if uses[name] == 1 else f"{kind.name}/{name}")
+               for kind in kinds for name, boxes in train[kind.name].items()]
+    return entries + [Entry(name, "", name, "test", testing / name, None, boxes) for name, boxes in test.items()]
+
+
+def _training_entry(kind, name, boxes, id):
+    return Entry(id, kind.name, id, "train", kind / "Masked_Train" / name, kind / "Unmasked_Train" / name, boxes)
+
+
+def _training_rows(kind, shape):
+    rows = _rows(kind / "Masked_Train", shape)
+    for folder in ("Masked_Train", "Unmasked_Train"):
+        _check_pictures(kind / folder, rows, kind / "Masked_Train" / TABLE)
+    return rows
+
+
+def _folders(parent):
+    found = sorted(path for path in _listed(parent) if path.is_dir() and not path.name.startswith("."))
+    if not found:
+        raise UserError(f"{parent} holds no class folders; {AGAIN}.")
+    return found
+
+
+def _listed(folder):
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{folder} is missing; {AGAIN}.") from None
+
+
+def _rows(folder, shape):
+    """Boxes by file name, as a folder's masked_info.csv lists them."""
+    path, rows, alike = folder / TABLE, {}, {}
+    with csv_faults.lines(path, AGAIN) as table:
+        _, names = next(table, (1, []))
+        columns = [_column(path, names, wanted) for wanted in ("filename", *CORNERS)]
+        for line, fields in table:
+            if len(fields) != len(names):
+                raise UserError(f"{path}, line {line}: {len(fields)} fields where {len(names)} are wanted; {AGAIN}.")
+            name, *corners = (fields[column] for column in columns)
+            _check_name(path, line, name, alike)
+            rows[name] = _boxes(path, line, corners, shape)
+    return rows
+
+
+def _column(path, names, wanted):
+    if wanted not in (clean := [name.removeprefix("\ufeff") for name in names]):
+        raise UserError(f"{path} has no column {wanted}, only {','.join(clean)[:80]!r}; {AGAIN}.")
+    return clean.index(wanted)
+
+
+def _check_name(path, line, name, alike):
+    """Refuse a name that comes again, or that some file systems take for another one."""
+    if any(c < " " for c in name) or "/" in name:
+        raise UserError(f"{path}, line {line}: {name!r} is no file name; {AGAIN}.")
+    other = alike.setdefault(unicodedata.normalize("NFC", name).casefold(), (line, name))
+    if other[1] != name:
+        raise UserError(f"{path}, line {line}: {name} and {other[1]} (line {other[0]}) differ only in case; {AGAIN}.")
+    if other[0] != line:
+        raise UserError(f"{path}, line {line}: {name} stands in line {other[0]} already; {AGAIN}.")
+
+
+def _boxes(path, line, corners, shape):
+    side, texts = box_side(shape), [text.strip() for text in corners]
+    for name, text in zip(CORNERS, texts, strict=True):
+        if not WHOLE_NUMBER.fullmatch(text):
+            raise UserError(f"{path}, line {line}: {name} is {text!r}, not a whole number from 0 on; {AGAIN}.")
+    row1, column1, row2, column2 = (int(text.split(".")[0]) for text in texts)
+    if max(row1, row2) + side > shape[0] or max(column1, column2) + side > shape[1]:
+        raise UserError(f"{path}, line {line}: a box of {side} pixels at ({row1}, {column1}) or ({row2}, {column2}) "
+                        f"leaves the picture of {shape[1]}x{shape[0]}; give --size the contest's own, or {AGAIN}.")
+    return (row1, column1, side, side), (row2, column2, side, side)
+
+
+def _check_pictures(folder, rows, table):
+    """Every row has its picture in a folder, and every picture its row."""
+    present = {path.name for path in _listed(folder)}
+    for name in rows:
+        if name not in present:
+            near = next((f"; there is {p}" for p in sorted(present) if p.casefold() == name.casefold()), "")
+            raise UserError(f"{table} lists {name}, which {folder} does not hold{near}; {AGAIN}.")
+    for name in sorted(present - rows.keys()):
+        if name.lower().endswith(PICTURES) and not name.startswith("."):
+            raise UserError(f"{folder / name} has no row in {table}; {AGAIN}, or remove the picture.")
+
+
+def _check_sample_briefly(folder, test):
+    """The header, the number of rows and the first id of the sample; `sample_order` looks at every id."""
+    path, wanted, given = folder / SAMPLE, sum(h * w for boxes in test.values() for *_, h, w in boxes) * CHANNELS, 0
+    for batch in _sample_rows(folder):
+        first = batch.column(0)[0].as_py().decode(errors="replace")
+        if not given and first.rpartition("_box")[0] not in test:
+            raise UserError(f"{path}: its first id, {first!r}, is of no test picture; {AGAIN}.")
+        given += batch.num_rows
+    if given != wanted:
+        raise UserError(f"{path} has {given} rows, and the test pictures' boxes {wanted}; {AGAIN}.")
+
+
+def header(folder):
+    """The submission's two column names, from the sample."""
+    return csv_rows.header(Path(folder) / SAMPLE, 2, AGAIN)
+
+
+def rows(picture, boxes, settings):
+    """The values of a picture's boxes, float RGB in 0..1, scaled and ordered as the settings say a submission is."""
+    values = picture[..., ::-1] if settings.channel_order == "bgr" else picture
+    values = _stretched(values) if settings.value_scale == "minmax" else values
+    return np.concatenate([values[r:r + h, c:c + w].ravel() for r, c, h, w in boxes]).astype(np.float32)
+
+
+def _stretched(picture):
+    """Each channel from 0 to 1 over the whole picture; a flat one becomes 0."""
+    low, high = picture.min((0, 1)), picture.max((0, 1))
+    return (picture - low) / np.where(high > low, high - low, 1)
+
+
+def write(path, entries, pictures, settings):
+    """Stream predictions into a submission; one of test pictures comes out in the sample's order."""
+    folder = settings.competition_folder / "files"
+    order = sample_order(folder, entries) if all(entry.split == "test" for entry in entries) else None
+    values = (_values(entry, picture, settings) for entry, picture in zip(entries, pictures, strict=True))
+    with files.whole_file(path) as file:
+        file.write(csv_rows.lines([header(folder)]))
+        if order is None:
+            file.writelines(texts(entries, values))
+        else:
+            file.writelines(csv_rows.reordered(_sample_rows(folder), order, values))
+
+
+def texts(entries, values, ending=b"\n"):
+    """The rows of each entry's boxes as text."""
+    for entry, of_entry in zip(entries, values, strict=True):
+        for number, (box, part) in enumerate(zip(entry.boxes, _by_box(of_entry, entry.boxes), strict=True), 1):
+            yield csv_rows.box_rows(entry.id, number, box, part, ending)
+
+
+def _by_box(values, boxes):
+    return np.split(values, np.cumsum([h * w * CHANNELS for *_, h, w in boxes])[:-1])
+
+
+def _values(entry, picture, settings):
+    values = rows(picture, entry.boxes, settings)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise UserError(f"The prediction for {entry.id} leaves 0..1; run `python -m src predict --force`.")
+    return values
+
+
+def true_rows(entries, truths):
+    """What a perfect file holds, box by box: ids, values, and which of the entries they belong to."""
+    for place, (entry, truth) in enumerate(zip(entries, truths, strict=True)):
+        for number, (box, values) in enumerate(zip(entry.boxes, _by_box(truth, entry.boxes), strict=True), 1):
+            yield csv_rows.box_ids(entry.id, number, box, CHANNELS), values, place
+
+
+def check(path, folder):
+    """Hold a submission file against sample_submission.csv."""
+    csv_rows.check(path, Path(folder) / SAMPLE)
+
+
+def sample_order(folder, entries):
+    """For each row of the sample the entries' row of the same id; None where both are in one order.
+
+    A UserError names the first id that only one of them has.
+    """
+    if all(csv_rows.same_ids(*pair) for pair in csv_rows.in_step(_ids(entries), _sample_rows(folder))):
+        return None
+    wanted, given = csv_rows.all_id_numbers(_sample_rows(folder)), csv_rows.all_id_numbers(_ids(entries))
+    try:
+        return csv_rows.join(wanted, given)
+    except csv_rows.Mismatch as mismatch:
+        raise UserError(_disagreement(Path(folder) / SAMPLE, entries, *mismatch.args)) from None
+
+
+def _ids(entries):
+    return (csv_rows.box_ids(entry.id, number, box, CHANNELS)
+            for entry in entries for number, box in enumerate(entry.boxes, 1))
+
+
+def _sample_rows(folder):
+    return csv_rows.table(Path(folder) / SAMPLE, (csv_rows.TEXT, csv_rows.TEXT), AGAIN)
+
+
+def _disagreement(path, entries, which, what, row):
+    if which == "given":
+        ids = (id for box in _ids(entries) for id in box.column(0))
+        id = next(islice(ids, row, None)).as_py().decode()
+        return f"{path} lacks the id {id!r} of a box in {TABLE}; {AGAIN}."
+    line, fields = csv_faults.row(path, row, AGAIN)
+    how = "occurs a second time" if what == "twice" else f"belongs to no box in {TABLE}"
+    return f"{path}, line {line}: the id {fields[0]!r} {how}; {AGAIN}."

@@ -1,0 +1,143 @@
+"""Strict decoding: a JPEG or PNG file becomes a picture only if all of it is whole and it is as the contest wants it.
+
+A picture is uint8, height x width x channels, RGB (1 channel where grey). What a file is, its bytes say, not its name.
+"""
+
+import shlex
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from src.errors import UserError
+
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+EXIF_IN_JPEG = b"Exif\0\0"
+ORIENTATION, UPRIGHT = 0x0112, 1
+START_OF_SCAN, APP1 = 0xDA, 0xE1
+PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
+JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
+WANTED = {1: "grey", 3: "colour"}
+AGAIN = "fetch it again with `python -m src download --force`"
+
+
+def decode(path, shape):
+    """The picture in a file, of exactly this shape; a UserError says what else the file is."""
+    data = _bytes(path)
+    if data.startswith(JPEG):
+        return _decode_jpeg(path, data, shape)
+    if data.startswith(PNG):
+        return _decode_png(path, data, shape)
+    what = "is neither a JPEG nor a PNG picture" if data else "is empty"
+    raise UserError(f"{path} {what}; {AGAIN}.")
+
+
+def _bytes(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {AGAIN}.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, not a picture; {AGAIN}.") from None
+
+
+def _decode_jpeg(path, data, shape):
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        _check_kind(path, JPEG_COLOURS.get(colours, colours), shape)
+        _check_size(path, height, width, shape)
+        _check_upright(path, _jpeg_exif(data))
+        return simplejpeg.decode_jpeg(data, "GRAY" if shape[2] == 1 else "RGB", strict=True)
+    except ValueError as error:
+        raise UserError(f"{path} is cut off or damaged ({_short(error)}); {AGAIN}.") from None
+
+
+def _jpeg_exif(data):
+    """The EXIF block among the segments before the first scan, or nothing."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != START_OF_SCAN:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2:at + 4], "big")
+        if marker == APP1 and data.startswith(EXIF_IN_JPEG, at + 4):
+            return data[at + 4 + len(EXIF_IN_JPEG):at + 2 + length]
+        at += 1 if marker == 0xFF else 2 + length
+    return b""
+
+
+def _decode_png(path, data, shape):
+    chunks = _png_chunks(path, data)
+    width, height, depth, colours = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
+    _check_kind(path, _png_kind(depth, colours, chunks), shape)
+    _check_size(path, height, width, shape)
+    _check_upright(path, chunks.get(b"eXIf", b""))
+    how = cv2.IMREAD_GRAYSCALE if shape[2] == 1 else cv2.IMREAD_COLOR_RGB
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), how)
+    if picture is None:
+        raise UserError(f"{path} is damaged: its pixels can't be unpacked; {AGAIN}.")
+    return picture.reshape(shape)
+
+
+def _png_chunks(path, data):
+    """The chunks by name, the last of each, once every checksum and the end marker are found right."""
+    chunks, at, name = {}, len(PNG), b""
+    while at + 12 <= len(data) and name != b"IEND":
+        length, name = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data) or zlib.crc32(data[at + 4:end - 4]) != int.from_bytes(data[end - 4:end], "big"):
+            break
+        chunks[name] = data[at + 8:end - 4]
+        at = end
+    if b"IEND" not in chunks or len(chunks.get(b"IHDR", b"")) != 13:
+        raise UserError(f"{path} is cut off or damaged (at byte {at} of {len(data)}); {AGAIN}.")
+    return chunks
+
+
+def _png_kind(depth, colours, chunks):
+    if depth == 16:
+        return "16-bit"
+    if colours in PNG_ALPHA or b"tRNS" in chunks:
+        return "transparent"
+    return "animated" if b"acTL" in chunks else PNG_COLOURS.get(colours, "strange")
+
+
+def _check_kind(path, kind, shape):
+    if kind != WANTED[shape[2]]:
+        raise UserError(f"{path} is a {kind} picture where an 8-bit {WANTED[shape[2]]} one is wanted; {_mend(path)}.")
+
+
+def _check_size(path, height, width, shape):
+    if (height, width) != shape[:2]:
+        raise UserError(f"{path} has {width}x{height} pixels, and {shape[1]}x{shape[0]} are wanted; "
+                        f"give --size the contest's own, or {AGAIN}.")
+
+
+def _check_upright(path, exif):
+    if _orientation(exif) not in (None, UPRIGHT):
+        raise UserError(f"{path} is stored turned (EXIF orientation {_orientation(exif)}), so boxes would miss; "
+                        f"{_mend(path)}.")
+
+
+def _orientation(exif):
+    """The orientation tag of a TIFF block's first directory; None where there is none or the block is broken."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(exif[:4]))
+    try:
+        at, = struct.unpack_from(f"{order}I", exif, 4)
+        count, = struct.unpack_from(f"{order}H", exif, at)
+        for number in range(count):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, at + 2 + 12 * number)
+            if tag == ORIENTATION:
+                return value
+    except struct.error:
+        pass
+    return None
+
+
+def _mend(path):
+    code = "import sys, cv2; cv2.imwrite(sys.argv[1], cv2.imread(sys.argv[1]))"
+    return f'save it anew as plain 8-bit colour: python -c "{code}" {shlex.quote(str(path))}'
+
+
+def _short(error):
+    return str(error).splitlines()[0] if str(error) else "decoder gave up"

@@ -1,0 +1,82 @@
+"""Bring the contest's archive from Kaggle (or make the demo's), check it and unpack it into competition/."""
+
+import shutil
+
+from src import archive, contests, files, kaggle_cli, unpacked
+from src.errors import UserError
+from src.progress import Bar, say
+
+SAMPLE = "sample_submission.csv"
+
+
+def main(settings):
+    contest, folder = contests.named(settings.contest), settings.competition_folder
+    with files.only_one(folder):
+        if not settings.force and unpacked.complete(contest, settings):
+            say(f"{folder / 'files'} holds all of {contest.SLUG} already.")
+            return
+        zipped, members, origin = _bring(contest, settings)
+        unpacked.write_receipt(folder, zipped, unpacked.made_from(contest, settings), origin)
+    say(f"{folder / 'files'}: {len(members)} files of {contest.SLUG}, every checksum tested.")
+
+
+def _bring(contest, settings):
+    """The archive at its place and its files unpacked: made here, found here, or from Kaggle."""
+    folder = settings.competition_folder
+    zipped = folder / f"{contest.SLUG}.zip"
+    if hasattr(contest, "make"):
+        contest.make(folder, settings)
+        return zipped, _unpack(zipped, folder / "files"), "made here"
+    if not zipped.exists() or (settings.force and unpacked.origin(folder, zipped) == "Kaggle"):
+        return zipped, _from_the_net(contest.SLUG, settings, zipped), "Kaggle"
+    return zipped, _unpack(zipped, folder / "files"), unpacked.origin(folder, zipped)
+
+
+def _unpack(zipped, folder):
+    if SAMPLE not in {member.filename for member in archive.contents(zipped)}:
+        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this contest: it holds no {SAMPLE}; "
+                                 "put the contest's own archive there, or delete it and run `python -m src download`.")
+    return archive.unpack(zipped, folder)
+
+
+def _from_the_net(slug, settings, zipped):
+    """Download beside, unpack, and only then give the archive its name; a damaged one is fetched once more."""
+    _need_a_token(slug, zipped)
+    beside = settings.competition_folder / ".download"
+    beside.mkdir(exist_ok=True)
+    arrived = beside / zipped.name
+    try:
+        members = _fetch(slug, settings, arrived)
+    except (archive.BadArchive, kaggle_cli.KaggleError) as error:
+        if getattr(error, "kind", "garbled") != "garbled":
+            raise
+        say("The download came damaged; fetching it once more from its beginning.")
+        members = _fetch_again(slug, settings, arrived)
+    files.move_into_place(arrived, zipped)
+    shutil.rmtree(beside)
+    return members
+
+
+def _fetch(slug, settings, arrived, force=False):
+    with Bar("download", 100) as bar:
+        kaggle_cli.download(slug, arrived.parent, patience=settings.patience, force=force, heard=kaggle_cli.percent(bar))
+    return _unpack(arrived, settings.competition_folder / "files")
+
+
+def _fetch_again(slug, settings, arrived):
+    shutil.rmtree(arrived.parent)
+    arrived.parent.mkdir()
+    try:
+        return _fetch(slug, settings, arrived, force=True)
+    except archive.BadArchive:
+        shutil.rmtree(arrived.parent)
+        raise UserError(f"{arrived.name} came damaged twice and was removed; run the same command again, or download "
+                        f"it at {kaggle_cli.page(slug)}/data and put it into {arrived.parent.parent}.") from None
+
+
+def _need_a_token(slug, zipped):
+    page = kaggle_cli.page(slug)
+    if kaggle_cli.token() is None:
+        raise UserError(f"{zipped} is not there and there is no Kaggle token: either {kaggle_cli.NEW_TOKEN} (and "
+                        f"accept the rules at {page}/rules), or download the archive at {page}/data and put it there; "
+                        "then run the same command again.")

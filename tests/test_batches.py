@@ -1,0 +1,76 @@
+"""Batches by seed and step: the same in any process, every row once before any again, damage and crops as asked."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from src import contests
+from src.contests import demo
+from src.pictures.prepared import open_for
+from src.pictures.variants import turn
+from src.settings import Settings
+from src.training.batches import Batches, _order, unit
+
+
+@pytest.fixture
+def batches(prepared_home):
+    def of(**changes):
+        settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=3), **changes)
+        return Batches(settings, open_for(settings), contests.named("demo"))
+    return of
+
+
+def same(left, right):
+    (a, b, c), (d, e, f) = ((*inputs, whole) for inputs, whole, _ in (left, right))
+    return all(np.array_equal(x, y) for x, y in ((a, d), (b, e), (c, f)))
+
+
+@pytest.mark.parametrize("changes", [{}, {"fresh_damage": True}, {"jitter": 36}, {"noise": 0.1}], ids=str)
+def test_a_batch_is_a_function_of_seed_and_step(batches, changes):
+    straight, later = batches(**changes), batches(**changes)
+    for step in range(5):
+        straight.at(step)
+    assert same(straight.at(7), later.at(7))
+    assert not same(straight.at(7), straight.at(8))
+
+
+def test_every_row_comes_once_before_any_comes_again(batches):
+    source = batches()
+    order = np.concatenate([_order(1, epoch, len(source.rows)) for epoch in range(2)])
+    assert sorted(order[:len(source.rows)]) == sorted(order[len(source.rows):]) == list(range(len(source.rows)))
+    (seen, _), whole, _ = source.at(0)
+    rows = [source.rows[i] for i in order[:3]]
+    np.testing.assert_array_equal(whole, [unit(turn(source.prepared.pictures[row.whole], row.variant)) for row in rows])
+    np.testing.assert_array_equal(seen, [unit(turn(source.prepared.filled[row.damaged], row.variant)) for row in rows])
+
+
+def test_what_is_seen_outside_the_hole_is_the_damaged_picture(batches):
+    source = batches(start="none")
+    (seen, mask), whole, weight = source.at(3)
+    known = mask[..., 0] == 0
+    assert np.abs(seen - whole)[known].mean() < 0.02
+    assert seen[~known].mean() < 0.05
+    assert weight is None
+
+
+def test_the_hole_is_weighed_as_the_grader_counts(batches):
+    (_, mask), _, weight = batches(loss_region="hole").at(3)
+    assert ((weight > 0) == (mask[..., 0] > 0)).all()
+    assert weight.sum() == 3 * 2 * demo.box_side((32, 32, 3)) ** 2
+
+
+def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):
+    source = batches(fresh_damage=True, batch_size=4)
+    masks = {source.at(step)[0][1][i].tobytes() for step in range(10) for i in range(4)}
+    assert len(masks) > 35
+    seen, whole = source.at(0)[0][0], source.at(0)[1]
+    known = source.at(0)[0][1][..., 0] == 0
+    np.testing.assert_array_equal(seen[known], whole[known])
+
+
+def test_jitter_crops_at_many_places(batches):
+    plain, jittered = batches(), batches(jitter=36)
+    assert jittered.at(0)[1].shape == plain.at(0)[1].shape
+    assert not np.array_equal(jittered.at(0)[1], plain.at(0)[1])
+    assert np.abs(jittered.at(0)[1] - plain.at(0)[1]).mean() < 0.3

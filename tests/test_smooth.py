@@ -1,0 +1,86 @@
+"""The smooth fill against Gaussian processes written another way, and its contract."""
+
+import numpy as np
+import pytest
+
+from src.pictures.harmonic import harmonic
+from src.pictures.smooth import krige, likeness, smooth
+
+
+def boxes(shape, *corners_and_sizes):
+    mask = np.zeros(shape, bool)
+    for top, left, height, width in corners_and_sizes:
+        mask[top:top + height, left:left + width] = True
+    return mask
+
+
+def drawn_from_the_model(rng, side, count):
+    """Grey pictures, without borders, whose pixels are as alike as `likeness` says."""
+    apart = np.minimum(np.arange(side), side - np.arange(side))
+    apart = np.stack(np.meshgrid(apart, apart, indexing="ij")).reshape(2, -1)
+    power = np.fft.fft2(likeness(apart, np.zeros((2, 1))).reshape(side, side)).real.clip(0)
+    power[0, 0] = 0
+    noise = np.fft.fft2(rng.standard_normal((count, side, side)))
+    fields = np.fft.ifft2(noise * np.sqrt(power)).real[..., None]
+    return np.clip(0.5 + 0.1 * fields, 0, 1).astype(np.float32)
+
+
+def test_likeness_is_a_covariance():
+    points = np.random.default_rng(0).integers(0, 256, (2, 600))
+    points = np.unique(points, axis=1)
+    assert np.linalg.eigvalsh(likeness(points, points)).min() > 0
+
+
+def test_krige_is_the_conditional_mean():
+    """Against the other way to write it: blocks of the inverse of the whole covariance."""
+    rng = np.random.default_rng(1)
+    points = np.unique(rng.integers(0, 80, (2, 70)), axis=1)
+    known, places = points[:, ::2], points[:, 1::2]
+    colours = rng.random((known.shape[1], 3))
+    both = np.hstack([places, known])
+    whole = likeness(both, both) + 0.01 * np.eye(both.shape[1])
+    precision, count = np.linalg.inv(whole), places.shape[1]
+    pull = precision[:count, count:] @ (colours - colours.mean(0))
+    expected = colours.mean(0) - np.linalg.solve(precision[:count, :count], pull)
+    assert np.abs(krige(known, colours, places) - expected).max() < 1e-8
+
+
+def test_beats_harmonic_on_pictures_of_its_own_kind():
+    pictures, mask = drawn_from_the_model(np.random.default_rng(2), 160, 60), boxes((160, 160), (42, 42, 75, 75))
+    error = {fill: np.mean([(fill(one, mask) - one)[mask] ** 2 for one in pictures]) for fill in (harmonic, smooth)}
+    assert error[smooth] < 0.99 * error[harmonic]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mask", [
+    boxes((256, 256), (40, 50, 75, 75), (150, 160, 75, 75)), boxes((256, 256), (40, 50, 75, 75), (80, 90, 75, 75)),
+    boxes((256, 256), (0, 0, 75, 75), (181, 181, 75, 75)), boxes((90, 120), (0, 0, 90, 100)),
+    np.hypot(*(np.indices((120, 100)) - 50)) < 40, ~boxes((64, 64), (63, 63, 1, 1)), ~boxes((400, 300), (7, 8, 1, 2)),
+    np.random.default_rng(4).random((80, 80)) < 0.6, np.zeros((20, 30), bool), np.ones((20, 30), bool)])
+def test_contract(mask, channels):
+    picture = np.random.default_rng(3).random((*mask.shape, channels), np.float32)
+    before = picture.copy()
+    filled = smooth(picture, mask)
+    assert filled.dtype == np.float32 and filled.shape == picture.shape and filled is not picture
+    assert np.array_equal(picture, before) and np.array_equal(filled[~mask], picture[~mask])
+    assert filled.min() >= 0 and filled.max() <= 1
+    assert np.array_equal(filled, smooth(np.where(mask[..., None], np.float32(np.nan), picture), mask))
+
+
+def test_a_plain_picture_stays_plain():
+    picture = np.full((100, 110, 3), 0.3, np.float32)
+    filled = smooth(picture, boxes((100, 110), (10, 20, 60, 50), (40, 40, 50, 60)))
+    assert np.abs(filled - picture).max() < 1e-5
+
+
+def test_small_holes_are_harmonic():
+    mask = np.tile(np.pad(np.ones((2, 2), bool), 3), (16, 16)) | boxes((128, 128), (20, 0, 10, 128))
+    picture = np.random.default_rng(5).random((128, 128, 3), np.float32)
+    assert np.array_equal(smooth(picture, mask), harmonic(picture, mask))
+
+
+def test_goes_on_smoothly_from_the_border():
+    rows, columns = np.indices((120, 120)) / 200
+    slope = (0.1 + rows + columns / 2)[..., None].astype(np.float32)
+    filled = smooth(slope, boxes((120, 120), (20, 20, 75, 75)))
+    assert np.abs(np.diff(filled, axis=0)).max() < 0.02 and np.abs(filled - slope).max() < 0.02
