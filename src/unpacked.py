@@ -18,7 +18,7 @@ def receipt(folder):
 
 def made_from(contest, settings):
     """What decides the files: of a contest that is made here, the settings; else its name on Kaggle."""
-    return {"size": settings.size, "seed": settings.seed} if hasattr(contest, "make") else {"slug": contest.SLUG}
+    return {"size": settings.size} if hasattr(contest, "make") else {"slug": contest.SLUG}
 
 
 def complete(contest, settings):

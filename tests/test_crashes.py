@@ -141,23 +141,25 @@ def test_training_killed_a_hundred_times(undisturbed, tmp_path, seed):
     assert kill_train_at_random(undisturbed, tmp_path, kills=9, seed=seed) >= 4
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(home):
-    long = (*SMALL, "--steps", "100000", "--run", "a", "--check-every", "100000")
-    process = start_stage("train", home, *long)
-    history = home / "checkpoints" / "demo" / "a" / "history.csv"
-    while not history.exists() and process.poll() is None:
+LONG = (*SMALL, "--steps", "100000", "--run", "a")
+
+
+def training_started(home):
+    """A training process that has looked at the holdout once, and its run folder."""
+    process, run = start_stage("train", home, *LONG), home / "checkpoints" / "demo" / "a"
+    while not (run / "history.csv").exists() and process.poll() is None:
         pass
-    process.send_signal(signal.SIGINT)
+    return process, run
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_and_says_how_to_go_on(home, asked):
+    process, run = training_started(home)
+    process.send_signal(asked)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130 and "goes on from here" in told and "Traceback" not in told
-    step = newest_state(history.parent)[1]
-    assert "goes on" in told and step >= 0
-    second = start_stage("train", home, *long)
-    while newest_state(history.parent)[1] <= step and second.poll() is None:
-        second.send_signal(signal.SIGINT) if second.stdout.readable() and step < 0 else None
-        break
-    second.kill()
-    second.communicate()
+    arrays, step, best = newest_state(run)
+    assert arrays and step >= 1 and np.isfinite(best)
 
 
 def test_a_damaged_newest_state_is_named_and_the_one_before_is_taken(undisturbed, tmp_path):
@@ -176,20 +178,43 @@ def test_a_damaged_newest_state_is_named_and_the_one_before_is_taken(undisturbed
 
 
 def test_two_runs_at_once_in_one_folder_the_second_is_told(home):
-    first = start_stage("train", home, *SMALL, "--steps", "100000", "--run", "a")
-    history = home / "checkpoints" / "demo" / "a" / "history.csv"
-    while not history.exists() and first.poll() is None:
-        pass
-    second = stage("train", home, *SMALL, "--steps", "100000", "--run", "a")
+    first, _ = training_started(home)
+    second = stage("train", home, *LONG)
     first.kill()
     first.communicate()
     assert second.returncode == 1 and "in use by another run" in second.stderr
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(home):
-    result = stage("train", home, *TRAIN, "--learning-rate", "1", "--lambda", "1e6", "--precision", "float32", "--steps", "4000",
-                   "--noise", "1")
-    if result.returncode:
-        assert "--learning-rate" in result.stderr and "step" in result.stderr and "Traceback" not in result.stderr
-        arrays, _, best = newest_state(home / "checkpoints" / "demo" / "a")
-        assert np.isfinite(best)
+def test_a_loss_that_is_no_number_stops_names_the_step_and_keeps_the_last_good_state(home):
+    good = (*SMALL, "--precision", "float32", "--run", "a")
+    done(stage("train", home, *good, "--steps", "2"))
+    run = home / "checkpoints" / "demo" / "a"
+    path = max(run.glob("state-*.npz"))
+    poison(path)
+    result = stage("train", home, *good, "--steps", "9")
+    assert result.returncode == 1
+    assert "no longer a number at step 3" in result.stderr and "--learning-rate" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(list(run.glob("state-*.npz"))) == 1 and (run / "best.npz").exists()
+
+
+def poison(path):
+    """Put an infinity into a state's first weights, under a name that says it is whole."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    arrays["model/00000"][:] = np.inf
+    path.unlink()
+    np.savez(path, **arrays)
+    path.rename(path.with_name(f"{path.stem[:-12]}{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.npz"))
+
+
+def test_a_checkpoint_of_other_shapes_or_with_code_in_it_is_refused(undisturbed, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(undisturbed, home)
+    best = home / "checkpoints" / "demo" / "a" / "best.npz"
+    for arrays, told in (({"facts": np.frombuffer(b"{}", np.uint8), "model/00000": np.zeros(3)}, "damaged"),
+                         ({"facts": np.array([{"run": print}], dtype=object)}, "damaged")):
+        np.savez(best, allow_pickle=True, **arrays)
+        result = stage("predict", home, *TRAIN, "--force")
+        assert result.returncode == 1 and best.name in result.stderr and told in result.stderr
+        assert "Traceback" not in result.stderr

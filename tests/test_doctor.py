@@ -54,8 +54,8 @@ TROUBLES = [
     ("status", 403, RULES, RULES_PAGE),
     ("status", 403, None, RULES_PAGE),
     ("status", 401, None, "does not take the token of"),
-    ("status", 404, None, "knows no such competition"),
-    ("hang", 0, None, "no sign of life"),
+    pytest.param("status", 404, None, "knows no such competition", marks=pytest.mark.slow),
+    pytest.param("hang", 0, None, "no sign of life", marks=pytest.mark.slow),
     pytest.param("drop", 0, None, "could not be reached", marks=pytest.mark.slow),
 ]
 
@@ -74,6 +74,7 @@ def test_a_token_that_others_can_read(machine):
     assert lines(read, "\u2713 Kaggle: photo-reconstruction is reachable")
 
 
+@pytest.mark.slow
 def test_no_submissions_left_is_told(machine, server):
     server.daily_limit = 0
     server.submissions.append({"looks": 0})

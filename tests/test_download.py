@@ -74,7 +74,7 @@ REFUSALS = [
     ("DownloadDataFiles", 403, None, "rules are not accepted yet"),
     pytest.param("DownloadDataFiles", 404, None, "knows no such competition", marks=pytest.mark.slow),
     ("DownloadDataFiles", 400, "Something unheard of", "answered: Something unheard of."),
-    ("DownloadDataFiles", 429, None, "asks to wait"),
+    pytest.param("DownloadDataFiles", 429, None, "asks to wait", marks=pytest.mark.slow),
     pytest.param("IntrospectToken", 500, None, "Kaggle's server is in trouble", marks=pytest.mark.slow),
     ("archive", 403, None, "403"),
 ]

@@ -1,6 +1,5 @@
 """The whole journey as a user takes it, on the demo at 32 pixels: every file is looked at from outside."""
 
-import csv
 import json
 import re
 
@@ -10,6 +9,8 @@ import pandas
 import pytest
 from conftest import SMALL, clean_environment, done, stage, start_stage
 from sklearn.metrics import root_mean_squared_error
+
+from src import leaderboard
 
 FLAGS = (*SMALL, "--steps", "8", "--run", "a")
 STAGES = ("download", "augment", "train", "predict", "serialize", "score", "report")
@@ -38,7 +39,7 @@ def test_the_submission_is_the_samples_rows_with_values_in_0_to_1(journey):
 def test_public_and_private_rmse_are_scikit_learns(journey):
     home, printed = journey
     merged = table(home / "submissions/demo/a.csv").merge(table(home / "competition/demo/solution.csv"), on="filename_box_pixel")
-    row = list(csv.DictReader(open(home / "submissions/demo/leaderboard.csv")))[0]
+    row = leaderboard.read(home / "submissions/demo/leaderboard.csv")[0]
     for usage in ("Public", "Private"):
         rows = merged[merged.Usage == usage]
         expected = root_mean_squared_error(rows.value_x, rows.value_y)
@@ -58,7 +59,7 @@ def test_the_holdout_score_is_what_its_file_says_against_the_whole_pictures(jour
     for name, rows in names.groupby("name"):
         picture = cv2.imread(str(next(home.glob(f"competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/{name}")))) / 255
         truth[rows.index] = picture[rows.row.astype(int), rows.column.astype(int), rows.channel.astype(int)]
-    row = list(csv.DictReader(open(home / "submissions/demo/leaderboard.csv")))[0]
+    row = leaderboard.read(home / "submissions/demo/leaderboard.csv")[0]
     assert float(row["holdout_rmse"]) == pytest.approx(root_mean_squared_error(truth, ours.value), abs=1e-5)
 
 

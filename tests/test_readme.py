@@ -34,7 +34,7 @@ def machine(tmp_path_factory):
 
 
 def run(machine, command):
-    local = command.replace(" submissions/", f" {machine.home}/submissions/").replace(" competition/", f" {machine.home}/competition/")
+    local = re.sub(r" (submissions|competition)/", rf" {machine.home}/\1/", command)
     flags = f" --home {machine.home} {SMALLER}" if "--help" not in command and "--submission" not in command else ""
     name = " --run pix2pix" if command == "./run_pipeline.sh" else ""
     shell = f"cd {ROOT} && source ./set_up.sh requirements.txt && {local}{flags}{name}"
@@ -56,7 +56,7 @@ def test_the_submission_of_the_readme_reached_kaggle_once(machine):
 
 
 def test_every_flag_that_the_readme_names_exists():
-    flags = {flag for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README)}
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README))
     assert flags <= {settings.flag(name) for name in settings.KNOBS} | {"--help"}
 
 

@@ -77,8 +77,10 @@ def prepare_chunk(folder, shape, entries, broken, numbered):
         try:
             line = prepare_one(number, entry, shape, entries, pictures, counts, filled)
         except UserError as error:
-            if broken == "stop" or entry.split == "test":
+            if entry.split == "test":
                 raise
+            if broken == "stop":
+                raise UserError(f"{error} Or leave such training pictures out with --broken skip.") from None
             line = {"id": entry.id, "broken": str(error)}
         listed.append(line)
     return listed

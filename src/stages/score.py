@@ -35,7 +35,7 @@ def score_files(settings):
     if not (settings.submission and settings.solution):
         raise FlagError("--submission and --solution go together: a file of id,value and one of id,value,Usage.")
     for name, value in csv_rows.score_tables(settings.submission, settings.solution).items():
-        print(f"{name:8} RMSE {value:.6f}")
+        print(f"{name:8} " + ("no rows" if value is None else f"RMSE {value:.6f}"))
 
 
 def score_holdout(settings, contest, ready, path):
@@ -90,7 +90,7 @@ def hidden_solution(settings):
     if not solution.exists():
         return {}
     found = csv_rows.score_tables(settings.submissions_folder / f"{settings.run}.csv", solution)
-    return {name: round(found[name], PLACES) for name in ("public", "private")}
+    return {name: round(found[name], PLACES) for name in ("public", "private") if found[name] is not None}
 
 
 def circumstances(settings):

@@ -10,7 +10,7 @@ from src.errors import UserError
 from src.progress import Bar, say
 
 MAY_ARRIVE_LATE = ("silent", "network", "server")
-SECOND_LOOK = 3  # seconds after the first look for a submission whose answer was lost
+SECOND_LOOK = 2  # seconds after the first look for a submission whose answer was lost
 PAUSES = (2, 4, 8, 15, 30)  # seconds between looks for a score; the last for ever
 A_ZIPS_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 

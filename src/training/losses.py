@@ -1,7 +1,6 @@
 """Distances between a painted picture and the whole one, averaged over the pixels that count."""
 
 import keras
-from keras import ops
 
 CLASSES = {"l1": keras.losses.MeanAbsoluteError, "l2": keras.losses.MeanSquaredError}
 
