@@ -10,5 +10,6 @@ python -m src train     "$@"   # the network; a stopped run goes on where it sto
 python -m src predict   "$@"   # the missing pixels of holdout and test
 python -m src serialize "$@"   # the CSV, checked against sample_submission.csv
 python -m src score     "$@"   # the holdout's RMSE from the file, beside the fills
-case " $* " in *" --submit "*) python -m src submit "$@" ;; esac
+case " $* " in *" --submit "*) python -m src submit "$@" || refused=$? ;; esac   # only where asked for
 python -m src report    "$@"   # one page of all runs, and what to do next
+exit "${refused:-0}"

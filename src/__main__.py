@@ -65,6 +65,8 @@ def sentence(error):
 
 
 def front_door():
+    """Run a stage; what a person can mend is one sentence, and SIGTERM is as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return main(sys.argv[1:]) or 0
     except UserError as error:

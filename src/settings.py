@@ -46,7 +46,7 @@ class Settings:
     levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller)", of="train", low=2, high=10)
     work_size: int = knob(64, "side at which residual_unet works", of="train", low=16, high=1024)
     mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
-    start: str = knob("harmonic", "what the network sees in the hole and adds its output to", of="train", choices=("none", "harmonic"))
+    start: str = knob("harmonic", "what the network sees in the hole and adds its output to", of="train", choices=("none", "harmonic", "smooth"))
     loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2"))
     loss_region: str = knob("all", "where that distance counts", of="train", choices=("all", "hole"))
     fresh_damage: bool = knob(False, "new damage each time a picture is seen", of="train")

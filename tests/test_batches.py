@@ -42,7 +42,8 @@ def test_every_row_comes_once_before_any_comes_again(batches):
     (seen, _), whole, _ = source.at(0)
     rows = [source.rows[i] for i in order[:3]]
     np.testing.assert_array_equal(whole, [unit(turn(source.prepared.pictures[row.whole], row.variant)) for row in rows])
-    np.testing.assert_array_equal(seen, [unit(turn(source.prepared.filled[row.damaged], row.variant)) for row in rows])
+    filled = source.prepared.filled["harmonic"]
+    np.testing.assert_array_equal(seen, [unit(turn(filled[row.damaged], row.variant)) for row in rows])
 
 
 def test_what_is_seen_outside_the_hole_is_the_damaged_picture(batches):

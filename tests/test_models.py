@@ -44,8 +44,7 @@ def test_a_fill_keeps_known_pixels_and_paints_every_other(name, shape):
     np.testing.assert_array_equal(damaged[0], before)
 
 
-@pytest.mark.parametrize("start", ["none", "harmonic"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("shape", "start"), list(zip(SHAPES, ["none", "harmonic"], strict=True)), ids=str)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_predicts_the_right_shape_and_learns_one_step(name, shape, start):
     damaged, mask, whole = example(shape)

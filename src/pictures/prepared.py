@@ -1,7 +1,8 @@
 """The prepared set in augment/<contest>/: every picture decoded once, mapped from disk, and the index that names its rows.
 
 pictures.npy  uint8, rows x height x width x channels: the damaged pictures, then the whole ones of the training set
-harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with
+harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with;
+              smooth.npy likewise
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
 index.csv     a line for each variant of each picture: id, source, class, variant, split, and its rows above
 """
@@ -16,7 +17,10 @@ import numpy as np
 from src.errors import UserError
 from src.files import read_json, receipt_holds, whole_file
 from src.pictures import variants
+from src.pictures.harmonic import harmonic
+from src.pictures.smooth import smooth
 
+STARTS = {"harmonic": harmonic, "smooth": smooth}
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
@@ -40,7 +44,7 @@ class Prepared:
         folder, self.made_from = Path(folder), made_from
         self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
         self.counts = np.load(folder / "counts.npy", mmap_mode="r")
-        self.filled = np.load(folder / "harmonic.npy", mmap_mode="r")
+        self.filled = {start: np.load(folder / f"{start}.npy", mmap_mode="r") for start in STARTS}
         self.rows = read_index(folder / "index.csv")
 
     def split(self, name):
@@ -59,7 +63,7 @@ class Prepared:
         """What a network is shown: the picture with its hole as given, or filled."""
         if start == "none":
             return self.damaged(row)
-        return variants.turn(self.filled[row.damaged], row.variant)
+        return variants.turn(self.filled[start][row.damaged], row.variant)
 
 
 @lru_cache(1)

@@ -12,11 +12,10 @@ from src.pictures import holdout, twins, variants
 from src.pictures.damage import box_counts
 from src.pictures.decode import decode
 from src.pictures.encode import encode_png
-from src.pictures.harmonic import harmonic
-from src.pictures.prepared import Prepared, Row, kept_open, write_index
+from src.pictures.prepared import STARTS, Prepared, Row, kept_open, write_index
 from src.progress import say
 
-ARRAYS = ("pictures", "counts", "harmonic")
+ARRAYS = ("pictures", "counts", *STARTS)
 CHUNK = 16
 # Mean difference of the known pixels, in grey levels, above which two files can't be the same picture; JPEG makes 0.4.
 OTHER_PICTURE = 25
@@ -64,18 +63,19 @@ def prepare_pictures(settings, contest, folder, made_from):
 
 def make_arrays(folder, entries, whole, shape):
     """Empty arrays with their room on the disk, so that a full one is known now and not in the middle."""
-    for name, rows, row_shape in zip(ARRAYS, (entries + whole, entries, entries), (shape, shape[:2], shape), strict=True):
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, (rows, *row_shape))
+    shapes = {"pictures": (entries + whole, *shape), "counts": (entries, *shape[:2])}
+    for name in ARRAYS:
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shapes.get(name, (entries, *shape)))
         files.reserve(folder / f"{name}.npy")
 
 
 def prepare_chunk(folder, shape, entries, broken, numbered):
     """Decode some pictures into their rows; what index.csv needs to know of each comes back."""
-    pictures, counts, filled = (np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS)
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS}
     listed = []
     for number, entry in numbered:
         try:
-            line = prepare_one(number, entry, shape, entries, pictures, counts, filled)
+            line = prepare_one(number, entry, shape, entries, arrays)
         except UserError as error:
             if entry.split == "test":
                 raise
@@ -86,11 +86,14 @@ def prepare_chunk(folder, shape, entries, broken, numbered):
     return listed
 
 
-def prepare_one(number, entry, shape, entries, pictures, counts, filled):
+def prepare_one(number, entry, shape, entries, arrays):
+    """Decode one picture into its rows of the arrays, and fill its holes in every way to start."""
+    pictures, counts = arrays["pictures"], arrays["counts"]
     pictures[number] = decode(entry.damaged, shape)
     counts[number] = box_counts(entry.boxes, shape)
     mask = counts[number] > 0
-    filled[number] = np.rint(harmonic(pictures[number] / np.float32(255), mask) * 255)
+    for name, fill in STARTS.items():
+        arrays[name][number] = np.rint(fill(pictures[number] / np.float32(255), mask) * 255)
     line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": number, "whole": -1}
     if entry.whole is not None:
         whole = pictures[entries + number] = decode(entry.whole, shape)

@@ -21,7 +21,8 @@ def main(settings):
     score = files.read_json(settings.run_folder / "score.json")
     if score is None:
         raise UserError(f"{settings.run_folder} has no score yet; run `python -m src score` with the same flags first.")
-    runs = sorted(leaderboard.read(settings.submissions_folder / "leaderboard.csv"), key=lambda run: float(run["holdout_rmse"]))
+    rows = leaderboard.read(settings.submissions_folder / "leaderboard.csv")
+    runs = sorted(rows, key=lambda row: float(row.get("holdout_rmse") or "inf"))
     page = render(settings, runs, score)
     files.write_text(path, page)
     print(what_next(settings, runs, score, path))

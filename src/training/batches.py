@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from src.pictures.damage import box_counts
-from src.pictures.harmonic import harmonic
+from src.pictures.prepared import STARTS
 
 ORDER, DRAWS = 0, 1   # streams of random numbers that must not meet
 
@@ -69,4 +69,4 @@ def jitter(rng, whole, counts, side):
 def damage_anew(whole, mask, start):
     seen = unit(whole)
     seen[mask] = 0
-    return seen if start == "none" else harmonic(seen, mask)
+    return seen if start == "none" else STARTS[start](seen, mask)

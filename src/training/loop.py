@@ -78,10 +78,10 @@ class Training:
 
     def run(self):
         """Train until the budget is spent or a signal asks to stop, saving now and then and at the end."""
-        if self.step == 0:
-            self.look(losses={})
         saved, bar = time.monotonic(), Bar("train", self.settings.steps, self.step)
-        with ThreadPoolExecutor(1) as loader, bar, asked_to_stop() as asked:
+        with asked_to_stop() as asked, ThreadPoolExecutor(1) as loader, bar:
+            if self.step == 0:
+                self.look(losses={})
             upcoming = loader.submit(self.batches.at, self.step)
             while not self.finished() and not asked:
                 batch, upcoming = upcoming.result(), loader.submit(self.batches.at, self.step + 1)
