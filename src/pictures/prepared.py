@@ -21,6 +21,7 @@ from src.pictures.harmonic import harmonic
 from src.pictures.smooth import smooth
 
 STARTS = {"harmonic": harmonic, "smooth": smooth}
+ARRAYS = ["pictures", "counts", *STARTS]
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
@@ -89,7 +90,7 @@ def open_for(settings):
     """The prepared set of these settings; one made under other flags is refused by name."""
     folder = settings.augment_folder
     receipt = read_json(folder / "index.json")
-    if receipt is None or not receipt_holds(folder / "index.json", receipt["made_from"]):
+    if not receipt or receipt["made_from"].get("arrays") != ARRAYS or not receipt_holds(folder / "index.json", receipt["made_from"]):
         raise UserError(f"{folder} holds no finished prepared set; run `python -m src augment` with the same flags.")
     made = receipt["made_from"]
     for name in ("size", "holdout", "augment", "seed"):

@@ -12,10 +12,9 @@ from src.pictures import holdout, twins, variants
 from src.pictures.damage import box_counts
 from src.pictures.decode import decode
 from src.pictures.encode import encode_png
-from src.pictures.prepared import STARTS, Prepared, Row, kept_open, write_index
+from src.pictures.prepared import ARRAYS, STARTS, Prepared, Row, kept_open, write_index
 from src.progress import say
 
-ARRAYS = ("pictures", "counts", *STARTS)
 CHUNK = 16
 # Mean difference of the known pixels, in grey levels, above which two files can't be the same picture; JPEG makes 0.4.
 OTHER_PICTURE = 25
@@ -29,7 +28,7 @@ def main(settings):
         archive = files.read_json(settings.competition_folder / "archive.json")
         if archive is None:
             raise UserError(f"{settings.competition_folder} holds no checked archive; run `python -m src download` first.")
-        made_from = {"archive": archive["sha256"], "size": settings.size, "broken": settings.broken}
+        made_from = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken}
         if settings.force or not files.receipt_holds(folder / "pictures.json", made_from):
             prepare_pictures(settings, contest, folder, made_from)
         made_from |= {name: getattr(settings, name) for name in ("holdout", "augment", "seed")}
