@@ -89,10 +89,9 @@ def write_index(path, rows):
 def open_for(settings):
     """The prepared set of these settings; one made under other flags is refused by name."""
     folder = settings.augment_folder
-    receipt = read_json(folder / "index.json")
-    if not receipt or receipt["made_from"].get("arrays") != ARRAYS or not receipt_holds(folder / "index.json", receipt["made_from"]):
+    made = (read_json(folder / "index.json") or {}).get("made_from", {})
+    if made.get("arrays") != ARRAYS or not receipt_holds(folder / "index.json", made):
         raise UserError(f"{folder} holds no finished prepared set; run `python -m src augment` with the same flags.")
-    made = receipt["made_from"]
     for name in ("size", "holdout", "augment", "seed"):
         if made[name] != getattr(settings, name):
             raise UserError(f"{folder} was made with --{name} {made[name]}, not {getattr(settings, name)}; "
