@@ -60,6 +60,9 @@ class Settings:
     save_minutes: float = knob(5.0, "minutes between two saved states", of="train", low=0, high=600)
 
     predict_mode: str = knob("inference", "batch norm and dropout as at inference, or as in training", of="predict", choices=("inference", "training"))
+    tta: int = knob(1, "flips and turns of each picture painted and averaged", of="predict", choices=(1, 8))
+
+    members: str = knob("", "runs to mix into --run, with commas between", of="ensemble")
 
     channel_order: str = knob("bgr", "which colour is channel 0 in the submission", of="serialize", choices=("bgr", "rgb"))
     value_scale: str = knob("unit", "value/255, or each channel stretched to 0..1 over the picture", of="serialize", choices=("unit", "minmax"))
@@ -144,7 +147,7 @@ def parse(arguments, environment=os.environ):
 
 
 def build_parser():
-    parser = _Parser(prog="python -m src STAGE", add_help=False, allow_abbrev=False,
+    parser = _Parser(usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False,
                      argument_default=argparse.SUPPRESS)
     groups = {}
     for name, f in KNOBS.items():
@@ -159,7 +162,7 @@ def build_parser():
 
 
 def _metavar(f):
-    return "|".join(f.metadata["choices"]) if f.metadata["choices"] else type(f.default).__name__.upper()
+    return "|".join(map(str, f.metadata["choices"])) if f.metadata["choices"] else type(f.default).__name__.upper()
 
 
 def _help(f):

@@ -17,7 +17,7 @@ def main(settings):
     with files.only_one(folder):
         fill = models.is_fill(settings.model)
         ready = prepared.open_for(settings)
-        made_from = {"set": ready.made_from, "mode": settings.predict_mode,
+        made_from = {"set": ready.made_from, "mode": settings.predict_mode, "tta": settings.tta,
                      "weights": settings.model if fill else files.stamp_or_none(folder / "best.npz")}
         made = [folder / "holdout.npz", folder / "test.npz"]
         if not settings.force and files.receipt_holds(folder / "predict.json", made_from):
@@ -66,7 +66,7 @@ def with_network(settings):
 
     def painted(ready, rows, split):
         with Bar(f"predict the {split} pictures", len(rows)) as bar:
-            for picture in paint(model, ready, rows, settings):
+            for picture in paint(model, ready, rows, settings, settings.tta):
                 bar.advance(1, f"{bar.rate():.1f} pictures/s  step {facts['step']}")
                 yield picture
     return painted

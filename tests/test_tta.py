@@ -1,0 +1,100 @@
+"""Flips and turns at prediction: the mean by hand, the same for a turned picture, the same bits in any company."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from src import models
+from src.pictures.paste import paste
+from src.pictures.predictions import Predictions
+from src.pictures.prepared import Prepared
+from src.pictures.variants import turn, turn_back
+from src.settings import Settings, with_defaults
+from src.stages import predict
+from src.training import build, checkpoints
+from src.training.paint import paint
+
+RAMP = np.linspace(-0.2, 0.3, 32, dtype=np.float32)[:, None]
+MODES = ["inference", "training"]
+
+
+@pytest.fixture
+def ready(prepared_home):
+    return Prepared(prepared_home / "augment/demo")
+
+
+def with_ramp(both):
+    """A ramp from left to right added to what is seen, and half of it again inside the hole."""
+    return both[0] + RAMP + both[1] * RAMP / 2
+
+
+def ramp_model():
+    both = [keras.Input((32, 32, 3)), keras.Input((32, 32, 1))]
+    return keras.Model(both, keras.layers.Lambda(with_ramp)(both))
+
+
+def network(**changes):
+    """A small untrained Pix2Pix: it has batch norm and dropout, and no turn leaves it as it is."""
+    settings = dataclasses.replace(Settings(size=32, width=4, precision="float32", mask_channel=True), **changes)
+    settings = with_defaults(settings, models.named("pix2pix").DEFAULTS)
+    keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(1)
+    model = models.named("pix2pix").build((32, 32, 3), settings)
+    for variable in model.trainable_variables:
+        variable.assign(variable + 0.2 * np.random.default_rng(1).standard_normal(variable.shape))
+    return model, settings
+
+
+def by_hand(seen, hole, turns):
+    return np.mean([turn_back(with_ramp((turn(seen, v), turn(hole, v)[..., None])), v) for v in range(turns)], axis=0)
+
+
+@pytest.mark.parametrize("start", ["none", "harmonic"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("turns", [1, 8])
+def test_the_result_is_the_mean_over_the_turns(ready, turns, mode, start):
+    rows, settings = ready.split("holdout")[:3], Settings(size=32, predict_mode=mode, start=start)
+    for row, mended in zip(rows, paint(ramp_model(), ready, rows, settings, turns), strict=True):
+        hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
+        expected = paste(known, hole, by_hand(ready.seen(row, start) / 255, hole, turns))
+        np.testing.assert_allclose(mended, expected, atol=1e-6)
+        np.testing.assert_array_equal(mended[~hole], known[~hole])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_turned_picture_is_mended_to_the_turned_result(ready, mode):
+    model, settings = network(predict_mode=mode)
+    row = ready.split("holdout")[0]
+    turned = [dataclasses.replace(row, variant=variant) for variant in range(8)]
+    upright, *others = paint(model, ready, turned, settings, turns=8)
+    for variant, mended in enumerate(others, 1):
+        np.testing.assert_allclose(mended, turn(upright, variant), atol=1e-5)
+    once = list(paint(model, ready, turned[:2], settings))
+    assert np.abs(once[1] - turn(once[0], 1)).max() > 1e-3
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("turns", [1, 8])
+def test_a_picture_has_the_same_bits_in_any_company(ready, turns, mode):
+    model, settings = network(predict_mode=mode)
+    rows = ready.split("test")[:9]
+    together = list(paint(model, ready, rows, settings, turns))
+    for place in (0, 3, len(rows) - 1):
+        alone, = paint(model, ready, [rows[place]], settings, turns)
+        assert alone.tobytes() == together[place].tobytes()
+    backwards = list(paint(model, ready, rows[::-1], settings, turns))[::-1]
+    assert [a.tobytes() for a in backwards] == [b.tobytes() for b in together]
+
+
+def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
+    model, settings = network(home=str(home), run="a")
+    build.write_settings(settings.run_folder, settings)
+    checkpoints.save_best(settings.run_folder, [np.asarray(v) for v in model.variables], {"step": 1})
+    row = ready.split("test")[2]
+    hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
+    for turns in (1, 8):
+        predict.main(dataclasses.replace(settings, tta=turns))
+        found = Predictions(settings.run_folder / "test.npz").picture(row.id, known, hole)
+        np.testing.assert_allclose(found, next(paint(model, ready, [row], settings, turns)), atol=1e-6)
