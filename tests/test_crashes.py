@@ -198,6 +198,17 @@ def test_a_loss_that_is_no_number_stops_names_the_step_and_keeps_the_last_good_s
     assert len(list(run.glob("state-*.npz"))) == 1 and (run / "best.npz").exists()
 
 
+@pytest.mark.parametrize("change", [{"model": "../../x"}, {"steps": "many"}, {"colour": 1}], ids=str)
+def test_settings_that_this_version_does_not_know_are_named(undisturbed, tmp_path, change):
+    home = tmp_path / "home"
+    shutil.copytree(undisturbed, home)
+    path = home / "checkpoints" / "demo" / "a" / "settings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    result = stage("predict", home, *TRAIN, "--force")
+    assert result.returncode == 1
+    assert "settings.json" in result.stderr and next(iter(change)) in result.stderr and "Traceback" not in result.stderr
+
+
 def poison(path):
     """Put an infinity into a state's first weights, under a name that says it is whole."""
     with np.load(path, allow_pickle=False) as archive:

@@ -113,6 +113,7 @@ def test_pix2pix_loss_is_the_published_one(LAMBDA, disc_lambda):
     damaged, mask, whole = example((64, 64, 3))
     model, settings = network("pix2pix", (64, 64, 3), start="none", LAMBDA=LAMBDA, disc_lambda=disc_lambda)
     inputs = [damaged, mask[..., None].astype(np.float32)]
+    loop.compile_model(model, settings)
     freeze_norms(model)
     inputs, whole = [keras.ops.convert_to_tensor(array) for array in inputs], keras.ops.convert_to_tensor(whole)
     ours = model.compute_loss(inputs, whole, model(inputs, training=False), training=False)

@@ -8,6 +8,10 @@ def named(name):
     return importlib.import_module(f"src.models.{name}")
 
 
+def exists(name):
+    return name.isidentifier() and (Path(__file__).parent / f"{name}.py").exists()
+
+
 def is_fill(name):
     """Told from the file's text, so that no network library is imported to ask."""
     return "as fill" in (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")

@@ -8,8 +8,6 @@ training begins at the fill and not far under it.
 import keras
 from keras import layers, ops
 
-from src.training import losses
-
 DEFAULTS = {}
 
 MOST_CHANNELS = 8   # times the width
@@ -89,7 +87,7 @@ class Pix2Pix(keras.Model):
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         settings, seen = self.settings, x[0]
         adversarial = cross_entropy(self._judge_frozen(seen, y_pred), 1.0)
-        reconstruction = losses.reconstruction(settings)(y * 2.0, y_pred * 2.0, sample_weight)
+        reconstruction = super().compute_loss(x, y * 2.0, y_pred * 2.0, sample_weight)
         generator = adversarial + settings.LAMBDA * reconstruction
         real = cross_entropy(self.discriminator([seen, y], training=training), 1.0)
         fake = cross_entropy(self.discriminator([seen, ops.stop_gradient(y_pred)], training=training), 0.0)

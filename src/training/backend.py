@@ -12,6 +12,9 @@ from src.errors import UserError
 def start():
     """Import Keras on the backend of KERAS_BACKEND (TensorFlow without it); call it before importing a network."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # With more, oneDNN splits its sums by whichever thread an operation happens to run on: a loaded machine then ends
+    # with other bits than an idle one, and a resumed run with other bits than an undisturbed one.
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     name = os.environ.get("KERAS_BACKEND", "tensorflow")
     try:
         with _held_back_stderr():

@@ -7,7 +7,7 @@ import keras
 
 from src import files, models
 from src.errors import UserError
-from src.settings import of_the_run
+from src.settings import KNOBS, of_the_run
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -44,7 +44,8 @@ def settings_of(settings):
     stored = files.read_json(path)
     if stored is None:
         raise UserError(f"{path} is missing; run `python -m src train` with the same flags first.")
-    try:
-        return dataclasses.replace(settings, **stored)
-    except TypeError:
-        raise UserError(f"{path} holds settings that this version does not know; train anew or use another --run.") from None
+    foreign = [name for name, value in stored.items() if name not in KNOBS or type(value) is not type(KNOBS[name].default)]
+    if foreign or not models.exists(stored.get("model", "")):
+        raise UserError(f"{path} holds settings that this version does not know ({', '.join(foreign) or 'model'}); "
+                        f"train anew with --force or use another --run.")
+    return dataclasses.replace(settings, **stored)

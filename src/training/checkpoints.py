@@ -34,11 +34,12 @@ def states(folder):
 
 
 def newest_state(folder, shapes):
-    """(groups, facts) of the newest state that is undamaged, or None."""
+    """(groups, facts) of the newest state that is undamaged, or None; a damaged one is named and dropped."""
     for path in states(folder):
         if files.sha256(path)[:12] == path.stem.rsplit("-", 1)[1]:
             return read(path, shapes)
-        say(f"{path} is damaged; the state before it is taken.")
+        say(f"{path} is damaged and was dropped; the state before it is taken.")
+        path.unlink()
     return None
 
 

@@ -65,7 +65,7 @@ class Training:
                 for variable, array in zip(variables, arrays[group], strict=True):
                     variable.assign(array)
             self.step, self.best, self.minutes = facts["step"], facts["best"], facts["minutes"]
-        self.history.keep_until(self.step)
+        self.history.keep_until(self.step if state else -1)
 
     def save(self):
         groups = {group: [np.asarray(v) for v in variables] for group, variables in self._groups().items()}
@@ -130,8 +130,8 @@ class Training:
         return trained
 
     def _figures(self, losses, bar):
-        named = "  ".join(f"{name} {value:.4g}" for name, value in losses.items() if name != "loss" or len(losses) == 1)
-        return f"{bar.rate():.2f} steps/s  {named}  holdout {self.history.last('holdout_rmse'):.5f}"
+        named = "  ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "loss" or len(losses) == 1)
+        return f"{bar.rate():.3g} steps/s  {named}  holdout {self.history.last('holdout_rmse'):.5f}"
 
 
 def learning_rate(settings, step, minutes):
