@@ -1,0 +1,71 @@
+"""The page itself: what the files of the runs say, put into report.html with its style and its script."""
+
+from pathlib import Path
+
+from src.pages import drawings, gallery, runs
+from src.pictures import measures
+
+# Columns of the leaderboard: what they hold, their title, how many places a number has, and what to say on it.
+COLUMNS = (
+    ("holdout_rmse", "holdout RMSE", 5, "over the missing pixels of the holdout"),
+    ("low", "95% interval", 4, "how far the RMSE would move with other pictures"),
+    ("to_harmonic", "of harmonic", 3, "below 1: better than the fill that learns nothing"),
+    ("public", "public", 5, "score on the leaderboard"),
+    ("private", "private", 5, "score after the contest's end"),
+    ("steps", "steps", 0, "optimizer steps done"),
+    ("minutes", "minutes", 1, "of training"),
+)
+
+
+def render(settings, listed, score, classes, where, mended, ready):
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    jinja = Environment(loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"), autoescape=True, trim_blocks=True,
+                        lstrip_blocks=True, undefined=StrictUndefined)
+    place = [run.name for run in listed].index(settings.run)
+    kept = runs.histories(settings)
+    maps, boxes = where.over_box()
+    return jinja.get_template("report.html").render(
+        contest=settings.contest, run=listed[place], place=place + 1, runs=listed, columns=COLUMNS, span=span(listed),
+        differs={run.name: runs.differs(run, settings.contest) for run in listed}, floor=floor(score), score=score,
+        curves=curves(kept), swatches=list(zip(kept, drawings.COLOURS, drawings.DASHES, strict=False)),
+        over_lambda=over_lambda(listed, settings.run), groups=gallery.shown(ready, score, mended), views=gallery.VIEWS,
+        small=min(settings.shape[:2]) < 128, by_distance=drawings.by_distance(where),
+        over_box=drawings.over_box(maps) if maps else "", boxes=boxes,
+        by_class=drawings.by_class(**classes),
+        **agreement(listed, settings.run))
+
+
+def span(listed):
+    """The lowest and the highest end of all intervals, between which they are drawn; None where there is no interval."""
+    ends = [run.figure(end) for run in listed for end in ("low", "high")]
+    known = [end for end in ends if end is not None]
+    return (min(known), max(known)) if known and max(known) > min(known) else None
+
+
+def floor(score):
+    """The fills on the same pictures, the best first."""
+    rows = [(name, measures.rmse(sums, score["numbers"])) for name, sums in score["fills"].items()]
+    return sorted(rows, key=lambda row: row[1])
+
+
+def curves(kept):
+    """Nothing without a history; else for each quantity its title and its drawings over steps and over minutes, a line a run."""
+    return [(name.replace("_rmse", " RMSE"), {over: drawing(kept, name, over) for over in ("step", "minutes")})
+            for name in runs.quantities(kept)] if kept else []
+
+
+def drawing(kept, name, over):
+    return drawings.curves(f"{name}-{over}", [runs.points(history, over, name) for history in kept.values()], over,
+                           is_rmse=name == "holdout_rmse")
+
+
+def over_lambda(listed, this_run):
+    groups = runs.over_lambda(listed)
+    return drawings.over_lambda(groups, this_run) if groups else ""
+
+
+def agreement(listed, this_run):
+    found = runs.agreement(listed)
+    return {"agreement": drawings.agreement(found, this_run) if found else "", "fewest": runs.FEWEST_TO_RANK,
+            "ranks": [(column, len(both), rank) for column, (both, rank) in found.items()]}
