@@ -28,7 +28,7 @@ def help_text():
     stages = sorted(names("stages"), key=lambda s: (JOURNEY.index(s) if s in JOURNEY else len(JOURNEY), s))
     lines = [f"  {stage:10} {first_line(SRC / 'stages' / f'{stage}.py')}" for stage in stages]
     found = f"contests: {', '.join(names('contests'))}\nmodels: {', '.join(names('models'))}\n"
-    flags = settings.build_parser().format_help().split("\n", 2)[2]
+    flags = settings.build_parser().format_help()
     return "\n".join(["python -m src STAGE [flags]", "", "stages, in the order of the journey:", *lines, "", found, flags])
 
 

@@ -4,6 +4,7 @@ import sys
 import time
 
 SECONDS_BETWEEN_LINES = 10
+WIDE = 120  # columns of a terminal
 
 quiet = False
 
@@ -64,9 +65,13 @@ class Bar:
 
 
 def _rich_bar():
+    """The bar gives way on a narrow terminal; the figures take a second line there."""
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.table import Column
 
-    columns = ("{task.description}", BarColumn(bar_width=24), MofNCompleteColumn(), "{task.fields[text]}",
-               "{task.fields[left]}")
-    return Progress(*(column if not isinstance(column, str) else TextColumn(column) for column in columns),
-                    refresh_per_second=4)
+    console = Console()
+    bar = [BarColumn(bar_width=24)] if console.width >= WIDE else []
+    figures = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=False))
+    columns = [TextColumn("{task.description}"), *bar, MofNCompleteColumn(), figures, TextColumn("{task.fields[left]}")]
+    return Progress(*columns, console=console, refresh_per_second=4)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import ROOT
 from kaggle_home import SLUG, Machine, tiny_contest
-from kaggle_server import KaggleServer
+from kaggle_server import KEY, TOKEN, KaggleServer
 
 from src import settings
 from src.__main__ import names
@@ -36,7 +36,8 @@ def machine(tmp_path_factory):
 def run(machine, command):
     local = re.sub(r" (submissions|competition)/", rf" {machine.home}/\1/", command)
     flags = f" --home {machine.home} {SMALLER}" if "--help" not in command and "--submission" not in command else ""
-    name = " --run pix2pix" if command == "./run_pipeline.sh" else ""
+    model = "pix2pix" if command == "./run_pipeline.sh" else re.search(r"--model (\w+)|$", command)[1]
+    name = f" --run {model}" if model else ""
     shell = f"cd {ROOT} && source ./set_up.sh requirements.txt && {local}{flags}{name}"
     return subprocess.run(["bash", "-c", shell], env=machine.environment(), capture_output=True, text=True)
 
@@ -77,3 +78,9 @@ def test_nothing_that_a_run_writes_is_tracked():
     tracked = subprocess.run(["git", "ls-files", "competition", "augment", "checkpoints", "submissions"], cwd=ROOT,
                              capture_output=True, text=True, check=True).stdout.split()
     assert all(path.endswith("README.md") for path in tracked)
+
+
+def test_the_token_is_in_nothing_that_a_run_wrote(machine):
+    written = [path for path in machine.home.rglob("*") if path.is_file()]
+    assert len(written) > 30
+    assert not [path for path in written if any(secret.encode() in path.read_bytes() for secret in (TOKEN, KEY))]
