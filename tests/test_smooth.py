@@ -1,5 +1,6 @@
 """The smooth fill against Gaussian processes written another way, and its contract."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -77,3 +78,12 @@ def test_goes_on_smoothly_from_the_border():
     slope = (0.1 + rows + columns / 2)[..., None].astype(np.float32)
     filled = smooth(slope, boxes((120, 120), (20, 20, 75, 75)))
     assert np.abs(np.diff(filled, axis=0)).max() < 0.02 and np.abs(filled - slope).max() < 0.02
+
+
+def test_the_black_that_jpeg_bleeds_into_the_colour_beside_a_box_is_not_taken_up():
+    colour = np.array([230, 60, 40], np.uint8)
+    whole, mask = np.full((128, 128, 3), colour), boxes((128, 128), (41, 37, 45, 45))
+    black = np.where(mask[..., None], 0, whole).astype(np.uint8)
+    stored = cv2.imdecode(cv2.imencode(".jpg", black[..., ::-1])[1], cv2.IMREAD_COLOR)[..., ::-1] / np.float32(255)
+    errors = [np.abs(fill(stored, mask)[mask] * 255 - colour).mean() for fill in (harmonic, smooth)]
+    assert errors[0] > 10 > 2 * errors[1]
