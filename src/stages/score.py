@@ -10,6 +10,7 @@ import numpy as np
 from src import contests, csv_rows, files, leaderboard, models, workers
 from src.errors import FlagError, UserError
 from src.pictures import measures, prepared
+from src.progress import Bar
 
 CHUNK = 16
 PLACES = 5
@@ -44,10 +45,17 @@ def score_holdout(settings, contest, ready, path):
         raise UserError(f"{path} is missing; run `python -m src serialize` with the same flags first.")
     entries = {e.id: e for e in contest.read(settings.competition_folder / "files", settings.shape)}
     rows = ready.split("holdout")
-    truths = (contest.rows(ready.whole(row) / np.float32(255), entries[row.id].boxes, settings) for row in rows)
-    wanted = contest.true_rows([entries[row.id] for row in rows], truths)
+    wanted = contest.true_rows([entries[row.id] for row in rows], truths(contest, ready, rows, entries, settings))
     sums, numbers = csv_rows.squared_errors(path, wanted, len(rows))
     return {"ids": [row.id for row in rows], "classes": [row.kind for row in rows], "sums": sums, "numbers": numbers}
+
+
+def truths(contest, ready, rows, entries, settings):
+    """What a perfect file would hold, picture by picture."""
+    with Bar("score the holdout", len(rows)) as bar:
+        for row in rows:
+            yield contest.rows(ready.whole(row) / np.float32(255), entries[row.id].boxes, settings)
+            bar.advance(1, f"{bar.rate():.0f} pictures/s")
 
 
 def score_fills(settings, ready):

@@ -2,7 +2,7 @@
 
 from src import contests, files
 from src.pictures import predictions, prepared
-from src.progress import say
+from src.progress import Bar, say
 
 
 def main(settings):
@@ -29,5 +29,7 @@ def main(settings):
 def mended(ready, rows, path):
     """The run's mended pictures, floats in 0..1, one at a time."""
     predicted = predictions.Predictions(path)
-    for row in rows:
-        yield predicted.picture(row.id, ready.damaged(row) / 255, ready.hole(row) > 0)
+    with Bar(f"write the rows of {path.stem}", len(rows)) as bar:
+        for row in rows:
+            yield predicted.picture(row.id, ready.damaged(row) / 255, ready.hole(row) > 0)
+            bar.advance(1, f"{bar.rate():.0f} pictures/s")
