@@ -198,6 +198,14 @@ def test_a_loss_that_is_no_number_stops_names_the_step_and_keeps_the_last_good_s
     assert len(list(run.glob("state-*.npz"))) == 1 and (run / "best.npz").exists()
 
 
+def test_a_training_that_blows_up_stops_names_the_step_and_keeps_the_best(home):
+    result = stage("train", home, *SMALL, "--precision", "float32", "--learning-rate", "1", "--steps", "40", "--run", "a")
+    assert result.returncode == 1
+    assert "blown up" in result.stderr and "at step" in result.stderr and "--learning-rate" in result.stderr
+    with np.load(home / "checkpoints/demo/a/best.npz") as best:
+        assert json.loads(best["facts"].tobytes())["holdout_rmse"] < 0.2
+
+
 @pytest.mark.parametrize("change", [{"model": "../../x"}, {"steps": "many"}, {"colour": 1}], ids=str)
 def test_settings_that_this_version_does_not_know_are_named(undisturbed, tmp_path, change):
     home = tmp_path / "home"

@@ -25,6 +25,9 @@ def compile_model(model, settings):
     optimizer.build(model.trainable_variables)
 
 
+EXPLODED = 3  # times the best holdout RMSE so far
+
+
 @contextlib.contextmanager
 def asked_to_stop():
     """A list, no longer empty once Ctrl-C or SIGTERM came, so that no step is cut in half; a second Ctrl-C is obeyed at once."""
@@ -104,14 +107,19 @@ class Training:
         self.step += 1
         self.minutes += (time.monotonic() - began) / 60
         if not all(math.isfinite(value) for value in losses.values()):
-            raise UserError(f"The loss is no longer a number at step {self.step}; the last good state is kept in "
-                            f"{self.folder}. Lower --learning-rate, set --clip 1, or use --precision float32.")
+            raise self._gone_wrong("The loss is no longer a number")
         return losses
+
+    def _gone_wrong(self, what):
+        return UserError(f"{what} at step {self.step}; the last good state is kept in {self.folder}. "
+                         f"Lower --learning-rate, set --clip 1, or use --precision float32.")
 
     def look(self, losses):
         """RMSE on the holdout; a line of history; the best weights so far are kept."""
         trained = self._swap_in_averages()
         rmse = holdout_rmse(self.model, self.prepared, self.looked_at, self.settings)
+        if self.best is not None and rmse > EXPLODED * self.best:
+            raise self._gone_wrong(f"Training has blown up: holdout RMSE {rmse:.3f} after {self.best:.3f}")
         if self.best is None or rmse < self.best:
             self.best = rmse
             checkpoints.save_best(self.folder, [np.asarray(v) for v in self.model.variables],
