@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# A runner in the background ignores Ctrl-C, and its children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--check-every", "4", "--check-pictures", "4")
 
