@@ -12,6 +12,7 @@ from src.pictures.damage import box_counts
 from src.pictures.paste import paste
 from src.settings import Settings, with_defaults
 from src.training import build, loop
+from src.training.adversarial import Adversarial
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]
 NETWORKS = [name for name in names("models") if not models.is_fill(name)]
@@ -29,7 +30,8 @@ def network(name, shape, **changes):
     settings = with_defaults(settings, models.named(name).DEFAULTS)
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
-    return models.named(name).build(shape, settings), settings
+    model = models.named(name).build(shape, settings)
+    return (Adversarial(model, settings) if settings.adversarial else model), settings
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -75,30 +77,30 @@ def size(variables):
 
 def test_pix2pix_has_the_published_number_of_parameters():
     model, _ = network("pix2pix", (256, 256, 3), width=64)
-    assert size(model.generator.trainable_variables) == 54_414_979
-    assert size(model.generator.non_trainable_variables) == 10_880
+    assert size(model.painter.trainable_variables) == 54_414_979
+    assert size(model.painter.non_trainable_variables) == 10_880
     assert size(model.discriminator.variables) == 2_770_433
     assert model.discriminator.output_shape == (None, 30, 30, 1)
 
 
 def test_the_mask_is_one_more_channel_where_asked_for():
     model, _ = network("pix2pix", (64, 64, 3), mask_channel=True)
-    assert model.generator.get_layer(index=-1) is not None
-    first = next(layer for layer in model.generator.layers if isinstance(layer, keras.layers.Conv2D))
+    assert model.painter.get_layer(index=-1) is not None
+    first = next(layer for layer in model.painter.layers if isinstance(layer, keras.layers.Conv2D))
     assert first.kernel.shape[2] == 4
 
 
 def test_levels_and_width_shape_the_network():
     deep, shallow = (network("pix2pix", (64, 64, 3), levels=levels)[0] for levels in (6, 4))
-    assert size(deep.generator.variables) > size(shallow.generator.variables)
+    assert size(deep.painter.variables) > size(shallow.painter.variables)
     narrow, wide = (network("pix2pix", (64, 64, 3), width=width)[0] for width in (4, 8))
-    assert size(wide.generator.variables) > 3 * size(narrow.generator.variables)
+    assert size(wide.painter.variables) > 3 * size(narrow.painter.variables)
 
 
 def two_losses(model, inputs, whole, settings):
     """The published losses, computed by hand from the two networks."""
     seen = inputs[0]
-    painted = model.generator(inputs, training=False)
+    painted = model.painter(inputs, training=False)
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
     judge = lambda picture: model.discriminator([seen, picture], training=False)  # noqa: E731
     fake, real = judge(painted), judge(whole)

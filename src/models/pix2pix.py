@@ -1,14 +1,14 @@
-"""Pix2Pix: a U-Net that paints and a PatchGAN that judges (Isola et al. 2017), trained with LAMBDA as one Keras model.
+"""Pix2Pix's painter: a U-Net of 4x4 convolutions (Isola et al. 2017), judged by a PatchGAN unless `--no-adversarial`.
 
-At 256x256, width 64 and 8 levels it is the published network: 54,414,979 + 10,880 and 2,770,433 parameters. Inside, pictures
-are in -1..1; outside, in 0..1. With a start the last layer begins at zero and is added to the filled picture, so that
-training begins at the fill and not far under it.
+At 256x256, width 64 and 8 levels it is the published network: 54,414,979 + 10,880 parameters. Inside, pictures are in -1..1;
+outside, in 0..1. With a start the last layer begins at zero and is added to the filled picture, so that training begins at
+the fill and not far under it.
 """
 
 import keras
-from keras import layers, ops
+from keras import layers
 
-DEFAULTS = {}
+DEFAULTS = {"adversarial": True}
 
 MOST_CHANNELS = 8   # times the width
 DROPOUT_STEPS = 3   # the innermost steps up, at the published depth
@@ -37,7 +37,7 @@ def channel_plan(shape, settings):
     return [settings.width * min(2**level, MOST_CHANNELS) for level in range(levels)]
 
 
-def build_generator(shape, settings):
+def build(shape, settings):
     seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
     x = seen * 2.0 - 1.0
     x = layers.Concatenate()([x, mask]) if settings.mask_channel else x
@@ -53,62 +53,4 @@ def build_generator(shape, settings):
     x = layers.Conv2DTranspose(shape[-1], 4, 2, "same", kernel_initializer=last)(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     picture = (x + 1.0) / 2.0 if settings.start == "none" else seen + x
-    return keras.Model([seen, mask], picture, name="generator")
-
-
-def build_discriminator(shape, settings):
-    seen, judged = keras.Input(shape), keras.Input(shape)
-    x = layers.Concatenate()([seen, judged]) * 2.0 - 1.0
-    x = down(x, settings.width, norm=False)
-    x = down(x, settings.width * 2)
-    x = down(x, settings.width * 4)
-    x = layers.ZeroPadding2D()(x)
-    x = layers.Conv2D(settings.width * 8, 4, use_bias=False, kernel_initializer=normal())(x)
-    x = layers.BatchNormalization()(x)
-    x = layers.LeakyReLU(0.3)(x)
-    x = layers.ZeroPadding2D()(x)
-    logits = layers.Conv2D(1, 4, kernel_initializer=normal(), dtype="float32")(x)
-    return keras.Model([seen, judged], logits, name="discriminator")
-
-
-class Pix2Pix(keras.Model):
-    """Both networks and both losses in one step, on any backend: what one network must not learn from is stopped."""
-
-    def __init__(self, shape, settings):
-        super().__init__()
-        self.settings = settings
-        self.generator = build_generator(shape, settings)
-        self.discriminator = build_discriminator(shape, settings)
-        self.trackers = {name: keras.metrics.Mean(name) for name in ("generator", "discriminator", "reconstruction")}
-
-    def call(self, inputs, training=False):
-        return self.generator(inputs, training=training)
-
-    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
-        settings, seen = self.settings, x[0]
-        adversarial = cross_entropy(self._judge_frozen(seen, y_pred), 1.0)
-        reconstruction = super().compute_loss(x, y * 2.0, y_pred * 2.0, sample_weight)
-        generator = adversarial + settings.LAMBDA * reconstruction
-        real = cross_entropy(self.discriminator([seen, y], training=training), 1.0)
-        fake = cross_entropy(self.discriminator([seen, ops.stop_gradient(y_pred)], training=training), 0.0)
-        discriminator = real + settings.disc_lambda * fake
-        self._track(generator=adversarial, discriminator=discriminator, reconstruction=reconstruction)
-        return generator + discriminator
-
-    def _judge_frozen(self, seen, painted):
-        """The discriminator's opinion, with weights that the generator's loss can't move."""
-        weights = [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables]
-        rest = [v.value for v in self.discriminator.non_trainable_variables]
-        return self.discriminator.stateless_call(weights, rest, [seen, painted], training=True)[0]
-
-    def _track(self, **values):
-        for name, value in values.items():
-            self.trackers[name].update_state(value)
-
-
-def cross_entropy(logits, label):
-    return ops.mean(ops.binary_crossentropy(ops.full_like(logits, label), logits, from_logits=True))
-
-
-def build(shape, settings):
-    return Pix2Pix(shape, settings)
+    return keras.Model([seen, mask], picture)

@@ -58,7 +58,7 @@ def with_network(settings):
     from src.training.paint import paint
 
     settings = build.settings_of(settings)
-    model = build.network(settings)
+    model = build.painter(settings)
     shapes = {"model": [tuple(v.shape) for v in model.variables]}
     weights, facts = checkpoints.read(settings.run_folder / "best.npz", shapes)
     for variable, value in zip(model.variables, weights["model"], strict=True):

@@ -32,7 +32,7 @@ def train(settings, folder):
     if settings.force:
         forget(folder)
     continue_or_refuse(settings, folder)
-    model = build.network(settings)
+    model = build.learner(settings)
     loop.compile_model(model, settings)
     build.write_settings(folder, settings)
     training = loop.Training(model, settings, ready, Batches(settings, ready, contests.named(settings.contest)), folder)

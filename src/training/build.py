@@ -8,15 +8,25 @@ import keras
 from src import files, models
 from src.errors import UserError
 from src.settings import KNOBS, of_the_run
+from src.training.adversarial import Adversarial
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
-def network(settings):
-    """Build the model of these settings; the same settings give the same weights."""
+def painter(settings):
+    """The network that paints, of these settings; the same settings give the same weights."""
     keras.config.set_dtype_policy(POLICIES[settings.precision])
     keras.utils.set_random_seed(settings.seed)
     return models.named(settings.model).build(settings.shape, settings)
+
+
+def learner(settings):
+    """What is trained: the painter, alone or beside the network that judges it."""
+    return Adversarial(painter(settings), settings) if settings.adversarial else painter(settings)
+
+
+def painter_of(model):
+    return model.painter if isinstance(model, Adversarial) else model
 
 
 def with_precision(settings):

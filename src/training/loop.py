@@ -12,15 +12,28 @@ import numpy as np
 from src.errors import UserError
 from src.pictures import measures
 from src.progress import Bar
-from src.training import checkpoints, losses
+from src.training import build, checkpoints, losses
 from src.training.history import History
 from src.training.paint import paint
+
+
+class Adam(keras.optimizers.Adam):
+    """Adam whose averaged weights forget their first steps sooner, so that an early look at them is a fair one."""
+
+    @property
+    def ema_momentum(self):
+        steps = keras.ops.cast(self.iterations, "float32")
+        return keras.ops.minimum(self._most, (1 + steps) / (10 + steps))
+
+    @ema_momentum.setter
+    def ema_momentum(self, most):
+        self._most = most
 
 
 def compile_model(model, settings):
     """Adam with the settings' knobs; its averaged weights are part of its state."""
     averaged = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
-    optimizer = keras.optimizers.Adam(settings.learning_rate, settings.beta_1, global_clipnorm=settings.clip or None, **averaged)
+    optimizer = Adam(settings.learning_rate, settings.beta_1, global_clipnorm=settings.clip or None, **averaged)
     model.compile(optimizer=optimizer, loss=losses.reconstruction(settings))
     optimizer.build(model.trainable_variables)
 
@@ -122,7 +135,7 @@ class Training:
             raise self._gone_wrong(f"Training has blown up: holdout RMSE {rmse:.3f} after {self.best:.3f}")
         if self.best is None or rmse < self.best:
             self.best = rmse
-            checkpoints.save_best(self.folder, [np.asarray(v) for v in self.model.variables],
+            checkpoints.save_best(self.folder, [np.asarray(v) for v in build.painter_of(self.model).variables],
                                   {"step": self.step, "holdout_rmse": rmse})
         for variable, value in trained:
             variable.assign(value)
@@ -143,11 +156,12 @@ class Training:
 
 
 def learning_rate(settings, step, minutes):
-    """Constant, or half a cosine down to zero over whichever budget ends first."""
+    """Up over the first steps; then constant, or half a cosine down to zero over whichever budget ends first."""
+    rate = settings.learning_rate * min(1, (step + 1) / (settings.warm_up + 1))
     if settings.schedule == "constant":
-        return settings.learning_rate
+        return rate
     spent = max(step / settings.steps, minutes / settings.minutes if settings.minutes else 0)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(spent, 1)))
+    return rate * 0.5 * (1 + math.cos(math.pi * min(spent, 1)))
 
 
 def look_at(prepared, settings):

@@ -1,0 +1,106 @@
+"""How a network learns: distances by their definitions, the learning rate over a run, averaged weights, any painter judged."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.special import rel_entr, xlogy
+from sklearn.metrics import mean_absolute_error, mean_squared_error
+
+from src import models
+from src.settings import Settings, with_defaults
+from src.training import build, loop, losses
+
+WHOLE, PAINTED = np.random.default_rng(1).uniform(0.05, 0.95, (2, 2, 8, 8, 3)).astype(np.float32)
+COUNTS = np.random.default_rng(2).integers(0, 3, (2, 8, 8)).astype(np.float32)
+
+
+def flat(distance):
+    return lambda whole, painted, weight: distance(whole.reshape(-1, 3), painted.reshape(-1, 3), sample_weight=weight.ravel())
+
+
+def by_pixel(distance):
+    return lambda whole, painted, weight: np.average(distance(whole, painted), weights=weight)
+
+
+ORACLES = {"l1": flat(mean_absolute_error), "l2": flat(mean_squared_error),
+           "huber": by_pixel(lambda whole, painted: ((whole - painted) ** 2 / 2).mean(-1)),
+           "poisson": by_pixel(lambda whole, painted: (painted - xlogy(whole, painted)).mean(-1)),
+           "kl": by_pixel(lambda whole, painted: rel_entr(whole, painted).sum(-1)),
+           "cross_entropy": by_pixel(lambda whole, painted: -(xlogy(whole, painted) + xlogy(1 - whole, 1 - painted)).mean(-1))}
+
+
+@pytest.mark.parametrize("name", sorted(losses.DISTANCES))
+def test_a_distance_is_what_its_name_says_weighed_by_how_often_a_pixel_counts(name):
+    ours = losses.reconstruction(Settings(loss=name))(WHOLE, PAINTED, sample_weight=COUNTS)
+    assert float(ours) == pytest.approx(ORACLES[name](WHOLE, PAINTED, COUNTS), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(losses.OF_LIGHT))
+def test_a_pixel_painted_below_black_or_above_white_still_has_a_distance(name):
+    assert np.isfinite(float(losses.reconstruction(Settings(loss=name))(WHOLE, 4 * PAINTED - 2)))
+
+
+def rates(**changes):
+    settings = Settings(steps=100, learning_rate=0.5, **changes)
+    return np.array([loop.learning_rate(settings, step, minutes=0.0) for step in range(100)])
+
+
+def test_the_learning_rate_rises_then_stays_or_falls_to_nothing():
+    assert (rates() == 0.5).all()
+    constant, cosine = rates(warm_up=9), rates(warm_up=9, schedule="cosine")
+    np.testing.assert_allclose(constant[:10], np.arange(1, 11) * 0.05)
+    assert (constant[10:] == 0.5).all()
+    assert (np.diff(cosine[:9]) > 0).all() and (np.diff(cosine[10:]) < 0).all()
+    assert cosine[50] == pytest.approx(0.25)
+    assert cosine[-1] < 0.001
+
+
+def test_the_learning_rate_follows_whichever_budget_ends_first():
+    settings = Settings(steps=100, minutes=2.0, learning_rate=1.0, schedule="cosine")
+    assert loop.learning_rate(settings, 10, minutes=1.0) == pytest.approx(0.5)
+    assert loop.learning_rate(settings, 50, minutes=0.1) == pytest.approx(0.5)
+
+
+def network(name, **changes):
+    settings = dataclasses.replace(Settings(size=64, model=name, width=8, precision="float32"), **changes)
+    settings = with_defaults(settings, models.named(name).DEFAULTS | changes)
+    model = build.learner(settings)
+    loop.compile_model(model, settings)
+    return model
+
+
+def one_batch():
+    rng = np.random.default_rng(1)
+    mask = np.zeros((2, 64, 64, 1), np.float32)
+    mask[:, 20:40, 10:30] = 1
+    return [rng.random((2, 64, 64, 3)).astype(np.float32), mask], rng.random((2, 64, 64, 3)).astype(np.float32)
+
+
+def test_averaged_weights_are_a_mean_that_forgets_its_first_steps_sooner():
+    model, (inputs, whole) = network("residual_unet", average=0.9), one_batch()
+    name = model.trainable_variables[0].path
+    expected = np.asarray(model.trainable_variables[0])
+    for step in range(4):
+        model.train_on_batch(inputs, whole)
+        kept = min(0.9, (1 + step) / (10 + step)) if step else 0
+        expected = kept * expected + (1 - kept) * np.asarray(model.trainable_variables[0])
+    averages = dict(zip((v.path for v in model.trainable_variables), model.optimizer._model_variables_moving_average, strict=True))
+    np.testing.assert_allclose(np.asarray(averages[name]), expected, atol=1e-6)
+
+
+def test_any_painter_can_be_judged_and_pix2pix_can_go_unjudged():
+    inputs, whole = one_batch()
+    judged, alone = (network("residual_unet", adversarial=value) for value in (True, False))
+    assert set(judged.train_on_batch(inputs, whole, return_dict=True)) == {"loss", "generator", "discriminator", "reconstruction"}
+    assert set(alone.train_on_batch(inputs, whole, return_dict=True)) == {"loss"}
+    assert not hasattr(network("pix2pix", adversarial=False), "discriminator")
+
+
+def test_the_judge_pulls_the_painter_away_from_the_nearest_picture():
+    """Without weight on the distance, only the judge's opinion moves the painter."""
+    inputs, whole = one_batch()
+    model = network("residual_unet", adversarial=True, LAMBDA=0.0)
+    before = np.asarray(model.painter.trainable_variables[-1]).copy()
+    model.train_on_batch(inputs, whole)
+    assert not np.array_equal(before, np.asarray(model.painter.trainable_variables[-1]))
