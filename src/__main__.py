@@ -1,5 +1,6 @@
 """The front door: `python -m src STAGE [flags]` finds the stage by its name and turns a user's mistake into a sentence."""
 
+import dataclasses
 import errno
 import importlib
 import os
@@ -9,9 +10,10 @@ from pathlib import Path
 
 from src import progress, settings
 from src.errors import FlagError, UserError
+from src.sweeps import space
 
 SRC = Path(__file__).parent
-JOURNEY = ["download", "augment", "train", "predict", "ensemble", "serialize", "score", "submit", "report"]
+JOURNEY = ["download", "augment", "train", "sweep", "predict", "ensemble", "serialize", "score", "submit", "report"]
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -46,7 +48,8 @@ def main(arguments):
     stage, flags = arguments[0], arguments[1:]
     if stage not in names("stages"):
         raise FlagError(f"There is no stage {stage!r}; there are: {', '.join(names('stages'))}.")
-    chosen = settings.parse(flags)
+    flags, swept = space.split(flags) if stage == "sweep" else (flags, ())
+    chosen = dataclasses.replace(settings.parse(flags), swept=swept)
     if chosen.model not in names("models"):
         raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(names('models'))}.")
     chosen = settings.complete(chosen, pick("contests", chosen.contest).DEFAULTS)

@@ -11,3 +11,7 @@ class FlagError(UserError):
     """A flag that does not exist, or a value out of its range."""
 
     exit_code = 2
+
+
+class Diverged(UserError):
+    """A training whose loss or holdout RMSE went wrong: its settings' fault, so that others may do better."""

@@ -21,6 +21,7 @@ from src.errors import UserError
 BACKOFF = (1, 3)  # seconds before a question is asked again
 PASSING = ("busy", "server", "network")
 LIKE_A_SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{8,}|KGAT_\w+|\b[0-9a-f]{32}\b"
+AT_ONCE = {"PYTHONUNBUFFERED": "1"}  # each line that the command prints is a sign of life
 MOST_LISTED = 200
 LISTED = {"description", "status", "publicScore"}  # columns that a list of submissions has
 INSTALL = "run `python -m pip install -r requirements.txt`"
@@ -118,25 +119,25 @@ class Limits:
 
 def version(*, patience=30):
     """The version as text, or a KaggleError where the command is missing or broken."""
-    found = re.search(r"CLI\s+([\w.]+)", _call(["--version"], "", patience=patience).out)
+    found = re.search(r"CLI\s+([\w.]+)", call(["--version"], "", patience=patience).out)
     return found[1] if found else "of an unknown version"
 
 
 def download(slug, folder, *, patience, force=False, heard=None):
     """Bring <slug>.zip into a folder, going on where an earlier try stopped; its bytes are not proven yet."""
     arguments = ["competitions", "download", "-c", slug, "-p", str(folder)] + ["--force"] * force
-    _call(arguments, slug, patience=patience, heard=heard, again=("busy", "server"))
+    call(arguments, slug, patience=patience, heard=heard, again=("busy", "server"))
 
 
 def may_download(slug, *, patience):
     """Raise what stands between this machine and the competition's files; nothing is downloaded."""
-    _call(["may download", slug], slug, patience=patience, program=_api())
+    call(["may download", slug], slug, patience=patience, program=_api())
 
 
 def submissions(slug, *, patience):
     """The latest submissions, newest first."""
     arguments = ["competitions", "submissions", "-c", slug, "-v", "--page-size", str(MOST_LISTED)]
-    text = _call(arguments, slug, patience=patience).out
+    text = call(arguments, slug, patience=patience).out
     return [] if "No submissions found" in text else _submissions(text)
 
 
@@ -160,7 +161,7 @@ def find(slug, digits, *, patience):
 def limits(slug, *, patience):
     """The submissions used and left, or None where this version of the command does not tell."""
     try:
-        text = _call(["competitions", "submission-limits", slug], slug, patience=patience).out
+        text = call(["competitions", "submission-limits", slug], slug, patience=patience).out
     except KaggleError as error:
         if error.kind != "usage":
             raise
@@ -171,20 +172,14 @@ def limits(slug, *, patience):
 
 def submit(slug, file, message, *, patience, heard=None):
     """Send a file once. None: Kaggle has it; otherwise what went wrong, and Kaggle may have it all the same."""
-    try:
-        ended = _run([*_kaggle(), "competitions", "submit", "-c", slug, "-f", str(file), f"--message={message}"],
-                     patience, heard)
-    except KaggleError as error:
-        return error
-    if ended.code == 0 and "Successfully submitted" in ended.out:
-        return None
-    return _trouble(ended, slug, patience)
+    arguments = ["competitions", "submit", "-c", slug, "-f", str(file), f"--message={message}"]
+    return once(arguments, slug, "Successfully submitted", patience=patience, heard=heard)[1]
 
 
 def reason(ref, slug, *, patience):
     """Why a submission could not be scored, as far as Kaggle tells."""
     try:
-        text = _call(["reason", ref], slug, patience=patience, program=_api()).out
+        text = call(["reason", ref], slug, patience=patience, program=_api()).out
     except KaggleError:
         return ""
     return text.rpartition("reason:")[2].strip()
@@ -235,7 +230,7 @@ def _texts(path):
     return [value for value in found.values() if isinstance(value, str)] if isinstance(found, dict) else []
 
 
-def _mask(text):
+def masked(text):
     """Text without anything that could open an account."""
     secrets = [os.environ.get(name, "") for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY")]
     home = Path.home() / ".kaggle"
@@ -262,7 +257,7 @@ def _api():
     return [sys.executable, "-c", ASK]
 
 
-def _call(arguments, slug, *, patience, heard=None, program=None, again=PASSING):
+def call(arguments, slug, *, patience, heard=None, program=None, again=PASSING):
     """Ask a question that may be repeated; the answer, or a KaggleError after the last try."""
     for pause in (*BACKOFF, None):
         ended = _run([*(program or _kaggle()), *arguments], patience, heard)
@@ -274,11 +269,22 @@ def _call(arguments, slug, *, patience, heard=None, program=None, again=PASSING)
         time.sleep(pause)
 
 
+def once(arguments, slug, success, *, patience, heard=None):
+    """Send what must not be sent twice: what the command said, and what went wrong unless it said `success`."""
+    try:
+        ended = _run([*_kaggle(), *arguments], patience, heard)
+    except KaggleError as error:
+        return "", error
+    done = ended.code == 0 and success in ended.out
+    return ended.out, None if done else _trouble(ended, slug, patience)
+
+
 def _run(command, patience, heard=None):
     """Run it; a version that no longer knows -W refuses before it does anything, and is asked without."""
-    ended = child.run(command, patience=patience, heard=heard)
+    ended = child.run(command, patience=patience, heard=heard, environment=AT_ONCE)
     if ended.code == 2 and "-W" in command and re.search(r"(unrecognized|no such).*-W", ended.err, re.IGNORECASE):
-        ended = child.run([word for word in command if word != "-W"], patience=patience, heard=heard)
+        ended = child.run([word for word in command if word != "-W"], patience=patience, heard=heard,
+                          environment=AT_ONCE)
     return ended
 
 
@@ -308,7 +314,7 @@ def _lines(text):
 
 def _short(said):
     """The last thing said, short and without secrets."""
-    return _mask(said[-1])[:200].rstrip(".") if said else "nothing"
+    return masked(said[-1])[:200].rstrip(".") if said else "nothing"
 
 
 def percent(bar):

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,13 +23,15 @@ class Settings:
     contest: str = knob("demo", "which contest: a file of src/contests", of="every stage")
     run: str = knob("", "name of the run; without it, the model and the flags that differ from the defaults", of="every stage")
     home: str = knob(str(ROOT), "folder that holds competition/, augment/, checkpoints/ and submissions/", of="every stage")
-    seed: int = knob(1, "seed of every draw", of="every stage", low=0, high=2**31 - 1)
+    seed: int = knob(1, "seed of the first weights, of the order and of every draw", of="every stage", low=0, high=2**31 - 1)
     force: bool = knob(False, "do again what is still valid", of="every stage")
     quiet: bool = knob(False, "no progress, only results and errors", of="every stage")
 
     size: int = knob(256, "side of the pictures in pixels", of="download", low=32, high=1024)
 
     holdout: float = knob(0.1, "share of the training pictures kept apart, whole sources at a time", of="augment", low=0.01, high=0.5)
+    folds: int = knob(1, "holdouts in turn, a run each, which together are all training pictures; --steps and --minutes are each run's; 1: one holdout", of="augment", low=1, high=100)
+    split_seed: int = knob(1, "seed of what is kept apart, whatever --seed is", of="augment", low=0, high=2**31 - 1)
     augment: str = knob("5x", "variants of each training picture", of="augment", choices=("none", "5x", "8x"))
     materialize: bool = knob(False, "also write the variants as PNG files, for other tools", of="augment")
     broken: str = knob("stop", "at a training picture that cannot be decoded: stop, or leave it out", of="augment", choices=("stop", "skip"))
@@ -59,6 +62,7 @@ class Settings:
     precision: str = knob("auto", "arithmetic of the network", of="train", choices=("auto", "float32", "bfloat16"))
     check_every: int = knob(500, "steps between two looks at the holdout", of="train", low=1, high=10**8)
     check_pictures: int = knob(64, "holdout pictures for such a look", of="train", low=1, high=10**6)
+    snapshots: int = knob(0, "weights kept along the last half of the budget, for mixes: RUN@1 the first, and so on", of="train", low=0, high=99)
     save_minutes: float = knob(5.0, "minutes between two saved states", of="train", low=0, high=600)
 
     predict_mode: str = knob("inference", "batch norm and dropout as at inference, or as in training", of="predict", choices=("inference", "training"))
@@ -69,6 +73,12 @@ class Settings:
     channel_order: str = knob("bgr", "which colour is channel 0 in the submission", of="serialize", choices=("bgr", "rgb"))
     value_scale: str = knob("unit", "value/255, or each channel stretched to 0..1 over the picture", of="serialize", choices=("unit", "minmax"))
 
+    sampler: str = knob("auto", "how trials are picked; auto: grid where all values are listed, else tpe", of="sweep", choices=("auto", "grid", "random", "tpe"))
+    trials: int = knob(20, "trials in all; a grid tries all its points", of="sweep", low=1, high=10**5)
+    study: str = knob("", "name of the sweep; without it, what it sweeps", of="sweep")
+    storage: str = knob("", "URL of the study's database, for several machines; without it, SQLite in checkpoints/", of="sweep")
+    prune: bool = knob(True, "stop a trial early that is in the worst quarter at a look at the holdout", of="sweep")
+
     submission: str = knob("", "a submission file to score", of="score")
     solution: str = knob("", "the solution to score it against (id, value, Usage)", of="score")
 
@@ -76,10 +86,16 @@ class Settings:
     dry_run: bool = knob(False, "do all but the upload", of="submit")
     again: bool = knob(False, "submit a file that was submitted before", of="submit")
     message: str = knob("", "a note for Kaggle's list, after the run's name and the file's hash", of="submit")
-    wait: float = knob(10.0, "minutes to wait for the score", of="submit", low=0, high=1440)
+    wait: float = knob(10.0, "minutes to wait for the score; for a kernel's end, where the flag is given (else until it ends)", of="submit", low=0, high=1440)
     patience: float = knob(120.0, "seconds without a sign of life after which kaggle is stopped", of="kaggle", low=1, high=86400)
 
+    kernel_hours: float = knob(8.0, "hours after which a kernel stops training: Kaggle ends sessions after 9 or 12, with nothing kept", of="kernel", low=0.01, high=12)
+    internet: bool = knob(True, "let the kernel install from the net what Kaggle lacks", of="kernel")
+    wheels: str = knob("", "a Kaggle dataset (owner/name) with wheels for a kernel without internet", of="kernel")
+    accelerator: str = knob("", "one of Kaggle's machines, as NvidiaTeslaT4; without it, Kaggle's usual GPU", of="kernel")
+
     given: frozenset = frozenset()
+    swept: tuple = ()  # pairs of a knob and the values that a sweep tries of it
 
     @property
     def competition_folder(self):
@@ -94,6 +110,16 @@ class Settings:
         return Path(self.home) / "checkpoints" / self.contest / self.run
 
     @property
+    def snapshot(self):
+        """The number in the name of a run that is a snapshot of another, as 2 in `pix2pix@2`; else an empty text."""
+        return self.run.partition("@")[2]
+
+    @property
+    def trained_folder(self):
+        """Where the run's weights are: those of `pix2pix@2` in the folder of `pix2pix`."""
+        return self.run_folder.with_name(self.run.partition("@")[0])
+
+    @property
     def submissions_folder(self):
         return Path(self.home) / "submissions" / self.contest
 
@@ -102,15 +128,23 @@ class Settings:
         return (self.size, self.size, 3)
 
 
+RUN = re.compile(r"(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
+STUDY = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 KNOBS = {f.name: f for f in dataclasses.fields(Settings) if f.metadata}
 # What decides a run's weights: these are written beside them, and a run is not continued under others.
 OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train")] + ["seed"]
-WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken"}
+WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken", "snapshots"}
 NOT_IN_A_NAME = {"model", "check_every", "check_pictures"}
 
 
 def of_the_run(settings):
     return {name: getattr(settings, name) for name in OF_A_RUN if name not in WITHOUT_EFFECT_ON_WEIGHTS}
+
+
+def as_stored(stored):
+    """A run's stored settings; what came after it was made stands as it was then: a default, and one seed for all."""
+    known = {name: KNOBS[name].default for name in OF_A_RUN if name not in WITHOUT_EFFECT_ON_WEIGHTS}
+    return known | {"split_seed": stored.get("seed", KNOBS["seed"].default)} | stored
 
 
 def complete(settings, contest_defaults):
@@ -145,6 +179,8 @@ def parse(arguments, environment=os.environ):
     values = vars(build_parser().parse_args(arguments))
     for name, value in values.items():
         _check_range(name, value)
+    if values.get("folds", 1) > 1 and "holdout" in values:
+        raise FlagError("--holdout and --folds exclude each other: of K folds each keeps one picture in K apart.")
     return Settings(**values, given=frozenset(values))
 
 
@@ -178,8 +214,11 @@ def _check_range(name, value):
     low, high = KNOBS[name].metadata["low"], KNOBS[name].metadata["high"]
     if low is not None and not low <= value <= high:
         raise FlagError(f"{flag(name)} {value:g} is out of range: {low:g} to {high:g}.")
-    if (name == "run" and value and not all(c.isalnum() or c in "-_.+=" for c in value)) or value in (".", ".."):
-        raise FlagError(f"--run {value!r} cannot name a file: letters, digits and - _ . + = only.")
+    if name == "run" and value and not RUN.fullmatch(value):
+        raise FlagError(f"--run {value!r} cannot name a file: letters, digits and - _ . + = only, and @NUMBER after the "
+                        f"name of a run for one of its snapshots.")
+    if name == "study" and value and not STUDY.fullmatch(value):
+        raise FlagError(f"--study {value!r} cannot name a file: letters, digits and - _ . + = only.")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -12,6 +12,18 @@ def write_receipt(folder, zipped, made_from, origin):
         "made_from": made_from, "count": count, "bytes": size})
 
 
+def adopt(folder, elsewhere, slug, known=None):
+    """Use files that lie unpacked elsewhere; a receipt from another machine says which archive they are, if it fits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "files").is_symlink():
+        (folder / "files").symlink_to(elsewhere)
+    count, size = _count_and_bytes(folder / "files")
+    fits = known and (known["count"], known["bytes"]) == (count, size)
+    files.write_json(folder / "archive.json", {
+        "archive": f"{slug}.zip", "sha256": known["sha256"] if fits else files.fingerprint([slug, count, size]),
+        "stamp": [], "origin": str(elsewhere), "made_from": {"slug": slug}, "count": count, "bytes": size})
+
+
 def receipt(folder):
     return files.read_json(folder / "archive.json")
 

@@ -13,7 +13,7 @@ import threading
 import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -185,7 +185,10 @@ def handler_for(server):
             self.guarded(call, lambda: self.call(call, asked))
 
         def do_GET(self):
-            self.guarded("archive", self.send_archive)
+            place = urlsplit(self.path).path
+            if place.startswith("/files/"):
+                return self.guarded("archive", self.send_archive)
+            return self.guarded("output", lambda: self.send_output(unquote(place.removeprefix("/output/"))))
 
         def do_PUT(self):
             token, data = urlsplit(self.path).path.rsplit("/", 1)[-1], self.body()
@@ -270,6 +273,20 @@ def handler_for(server):
             if kind == "cut":
                 self.wfile.flush()
                 raise Gone
+
+        def send_output(self, name):
+            data = server.output_file(name)
+            kind = self.trouble.kind if self.trouble else None
+            if kind == "change":
+                data = data[:-20] + bytes(byte ^ 0xFF for byte in data[-20:])
+            if kind == "cut":
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data[:len(data) // 2])
+                self.wfile.flush()
+                raise Gone
+            return self.answer(200, data, {"Content-Type": "application/octet-stream"})
 
         def start_of_range(self):
             asked = self.headers.get("Range", "")

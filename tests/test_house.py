@@ -13,8 +13,9 @@ from src.__main__ import names
 
 FILES = sorted((ROOT / "src").rglob("*.py"))
 # Each room may import from itself and from the rooms after it.
-FLOORS = ["__main__", "stages", "pages", "training", "models", "contests", "pictures", "kaggle_cli", "unpacked", "archive",
-          "child", "leaderboard", "csv_rows", "csv_faults", "workers", "progress", "settings", "files", "errors"]
+FLOORS = ["__main__", "stages", "pages", "sweeps", "training", "models", "contests", "pictures", "kernels", "kaggle_cli",
+          "unpacked", "archive", "child", "leaderboard", "csv_rows", "csv_faults", "workers", "progress",
+          "settings", "files", "errors"]
 STRANGERS = [{"models", "contests"}]  # rooms that must not know each other, whatever their order
 
 
@@ -74,6 +75,6 @@ def test_functions_fit_a_screen():
 @pytest.mark.parametrize("stage", names("stages"))
 def test_a_stage_starts_without_the_heavy_libraries(stage):
     code = f"import src.stages.{stage}, sys; print([m for m in ('keras', 'tensorflow', 'pandas', 'matplotlib', 'sklearn', " \
-           "'skimage', 'kaggle', 'scipy') if m in sys.modules])"
+           "'skimage', 'kaggle', 'scipy', 'optuna', 'sqlalchemy') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -91,7 +91,7 @@ def test_a_picture_has_the_same_bits_in_any_company(ready, turns, mode):
 def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
     model, settings = network(home=str(home), run="a")
     build.write_settings(settings.run_folder, settings)
-    checkpoints.save_best(settings.run_folder, [np.asarray(v) for v in model.variables], {"step": 1})
+    checkpoints.save_weights(checkpoints.weights_file(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
     row = ready.split("test")[2]
     hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
     for turns in (1, 8):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.pages import drawings, gallery, runs
+from src.pages import drawings, gallery, runs, sweeps
 from src.pictures import measures
 
 # Columns of the leaderboard: what they hold, their title, how many places a number has, and what to say on it.
@@ -10,6 +10,7 @@ COLUMNS = (
     ("holdout_rmse", "holdout RMSE", 5, "over the missing pixels of the holdout"),
     ("low", "95% interval", 4, "how far the RMSE would move with other pictures"),
     ("to_harmonic", "of harmonic", 3, "below 1: better than the fill that learns nothing"),
+    ("pictures", "pictures", 0, "held out; with --folds all training pictures, each predicted by a run that never saw it"),
     ("public", "public", 5, "score on the leaderboard"),
     ("private", "private", 5, "score after the contest's end"),
     ("steps", "steps", 0, "optimizer steps done"),
@@ -29,7 +30,8 @@ def render(settings, listed, score, classes, where, mended, ready):
         contest=settings.contest, run=listed[place], place=place + 1, runs=listed, columns=COLUMNS, span=span(listed),
         differs={run.name: runs.differs(run, settings.contest) for run in listed}, floor=floor(score), score=score,
         curves=curves(kept), swatches=list(zip(kept, drawings.COLOURS, drawings.DASHES, strict=False)),
-        over_lambda=over_lambda(listed, settings.run), groups=gallery.shown(ready, score, mended), views=gallery.VIEWS,
+        over_lambda=over_lambda(listed, settings.run), sweeps=sweeps.shown(settings),
+        groups=gallery.shown(ready, score, mended), views=gallery.VIEWS,
         small=min(settings.shape[:2]) < 128, by_distance=drawings.by_distance(where),
         over_box=drawings.over_box(maps) if maps else "", boxes=boxes,
         by_class=drawings.by_class(**classes),

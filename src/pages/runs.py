@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from src import contests, files, leaderboard, models
+from src.pictures.prepared import FOLD
 from src.settings import KNOBS, NOT_IN_A_NAME, flag
 from src.training.history import History
 
@@ -84,11 +85,12 @@ def defaults_of(model):
 
 
 def histories(settings):
-    """Columns of history.csv of this run and of the best others, by the lowest RMSE that each has seen."""
-    paths = sorted(settings.run_folder.parent.glob("*/history.csv"))
-    found = {path.parent.name: columns(History(path).rows) for path in paths}
+    """Columns of history.csv of this run, or of its folds, and of the best others, by the lowest RMSE that each has seen."""
+    parent, this_run = settings.run_folder.parent, settings.trained_folder.name
+    paths = sorted([*parent.glob("*/history.csv"), *parent.glob(f"*/{FOLD}*/history.csv")])
+    found = {path.parent.relative_to(parent).as_posix(): columns(History(path).rows) for path in paths}
     found = {name: kept for name, kept in found.items() if {"step", "minutes"} < set(kept) and len(points(kept, "step", RMSE)[1])}
-    order = sorted(found, key=lambda name: (name != settings.run, points(found[name], "step", RMSE)[1].min()))
+    order = sorted(found, key=lambda name: (name.split("/")[0] != this_run, points(found[name], "step", RMSE)[1].min()))
     return {name: found[name] for name in order[:MOST_CURVES]}
 
 

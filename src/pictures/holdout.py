@@ -7,16 +7,37 @@ import numpy as np
 
 def choose(sources, kinds, share, seed):
     """The set of sources of the holdout. A class of one source alone stays in training."""
-    sizes, kind_of = Counter(sources), {}
+    sizes = Counter(sources)
+    chosen = [_of_one_class(group, sizes, share) for group in _drawn(sources, kinds, seed)]
+    return set().union(*chosen) or {min(sizes, key=lambda s: (sizes[s], s))}
+
+
+def folds(sources, kinds, count, seed):
+    """Each source's fold, 1 to `count`. There must be as many sources as folds; then no fold is empty.
+
+    The largest sources of a class come first, each to the fold that has the fewest pictures of that class, and of these to
+    the one with the fewest pictures of all: a class's shares differ by its largest source at most.
+    """
+    sizes, fold_of, of_all = Counter(sources), {}, np.zeros(count, int)
+    for group in _drawn(sources, kinds, seed):
+        of_class = np.zeros(count, int)
+        for source in sorted(group, key=lambda source: -sizes[source]):
+            fold = np.lexsort((of_all, of_class))[0]
+            fold_of[source] = int(fold) + 1
+            of_class[fold] += sizes[source]
+            of_all[fold] += sizes[source]
+    return fold_of
+
+
+def _drawn(sources, kinds, seed):
+    """The sources of each class, in an order drawn by the seed."""
+    by_kind, kind_of = defaultdict(list), {}
     for source, kind in zip(sources, kinds, strict=True):
         kind_of.setdefault(source, kind)
-    by_kind = defaultdict(list)
-    for source in sorted(sizes):
+    for source in sorted(kind_of):
         by_kind[kind_of[source]].append(source)
     rng = np.random.default_rng(seed)
-    chosen = [_of_one_class([group[i] for i in rng.permutation(len(group))], sizes, share)
-              for _, group in sorted(by_kind.items())]
-    return set().union(*chosen) or {min(sizes, key=lambda s: (sizes[s], s))}
+    return [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(by_kind.items())]
 
 
 def _of_one_class(group, sizes, share):

@@ -4,9 +4,11 @@ pictures.npy  uint8, rows x height x width x channels: the damaged pictures, the
 harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with;
               smooth.npy likewise
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
-index.csv     a line for each variant of each picture: id, source, class, variant, split, and its rows above
+index.csv     a line for each variant of each picture: id, source, class, variant, split, and its rows above; split is
+              train, holdout or test, or with `--folds` the fold in which the picture is kept apart: fold-1, fold-2, ...
 """
 
+import copy
 import csv
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,9 +21,12 @@ from src.files import read_json, receipt_holds, whole_file
 from src.pictures import variants
 from src.pictures.harmonic import harmonic
 from src.pictures.smooth import smooth
+from src.settings import as_stored, flag
 
 STARTS = {"harmonic": harmonic, "smooth": smooth}
 ARRAYS = ["pictures", "counts", *STARTS]
+SPLIT = ("holdout", "folds", "split_seed")   # the knobs that decide what is kept apart
+WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
@@ -39,17 +44,32 @@ class Row:
 
 
 class Prepared:
-    """The arrays, opened read-only, and the rows by split."""
+    """The arrays, opened read-only, and the rows by split.
+
+    A set in folds is seen by the run of each fold in its own way: see `views`. As opened it is that of all these runs
+    together: its holdout is what any of them holds out, which is every training picture once, as is.
+    """
 
     def __init__(self, folder, made_from=None):
-        folder, self.made_from = Path(folder), made_from
+        folder, self.made_from, self.fold = Path(folder), made_from, None
         self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
         self.counts = np.load(folder / "counts.npy", mmap_mode="r")
         self.filled = {start: np.load(folder / f"{start}.npy", mmap_mode="r") for start in STARTS}
         self.rows = read_index(folder / "index.csv")
+        folds = {row.split for row in self.rows if row.split not in WHOLE_SPLITS}
+        self.folds = sorted(folds, key=lambda fold: int(fold.removeprefix(FOLD)))
+
+    def views(self):
+        """(name, set) of each run that this set asks for: one without a name, or one a fold, named as in index.csv."""
+        if not self.folds:
+            yield "", self
+        for fold in self.folds:
+            view = copy.copy(self)
+            view.fold = fold
+            yield fold, view
 
     def split(self, name):
-        return [row for row in self.rows if row.split == name]
+        return [row for row in self.rows if is_in(row, name, self.fold)]
 
     def damaged(self, row):
         return variants.turn(self.pictures[row.damaged], row.variant)
@@ -65,6 +85,15 @@ class Prepared:
         if start == "none":
             return self.damaged(row)
         return variants.turn(self.filled[start][row.damaged], row.variant)
+
+
+def is_in(row, split, fold):
+    """Whether a row is in a split of the run of this fold: a fold's pictures are its holdout as they are, and never variants."""
+    if split == "test" or row.split in WHOLE_SPLITS:
+        return row.split == split
+    if split == "holdout":
+        return row.variant == 0 and fold in (None, row.split)
+    return row.split != fold
 
 
 @lru_cache(1)
@@ -92,8 +121,17 @@ def open_for(settings):
     made = (read_json(folder / "index.json") or {}).get("made_from", {})
     if made.get("arrays") != ARRAYS or not receipt_holds(folder / "index.json", made):
         raise UserError(f"{folder} holds no finished prepared set; run `python -m src augment` with the same flags.")
-    for name in ("size", "holdout", "augment", "seed"):
-        if made[name] != getattr(settings, name):
-            raise UserError(f"{folder} was made with --{name} {made[name]}, not {getattr(settings, name)}; "
+    for name in ("size", *SPLIT, "augment"):
+        if made.get(name) != getattr(settings, name):
+            raise UserError(f"{folder} was made with {flag(name)} {made.get(name)}, not {getattr(settings, name)}; "
                             f"run `python -m src augment` with the same flags.")
     return Prepared(folder, made)
+
+
+def refuse_other_split(settings, run):
+    """A run that was trained on another split than these settings' may have seen what is now held out."""
+    stored = read_json(settings.run_folder.with_name(run) / "settings.json")
+    for name in SPLIT if stored else ():
+        if (was := as_stored(stored)[name]) != (now := getattr(settings, name)):
+            raise UserError(f"{run} was trained with {flag(name)} {was}, so it has seen pictures that are kept apart now; run "
+                            f"`python -m src augment` and what follows with {flag(name)} {was}, or train anew with {now}.")

@@ -12,7 +12,7 @@ from src.pictures import holdout, twins, variants
 from src.pictures.damage import box_counts
 from src.pictures.decode import decode
 from src.pictures.encode import encode_png
-from src.pictures.prepared import ARRAYS, STARTS, Prepared, Row, kept_open, write_index
+from src.pictures.prepared import ARRAYS, FOLD, SPLIT, STARTS, Prepared, Row, kept_open, write_index
 from src.progress import say
 
 CHUNK = 16
@@ -31,7 +31,7 @@ def main(settings):
         made_from = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken}
         if settings.force or not files.receipt_holds(folder / "pictures.json", made_from):
             prepare_pictures(settings, contest, folder, made_from)
-        made_from |= {name: getattr(settings, name) for name in ("holdout", "augment", "seed")}
+        made_from |= {name: getattr(settings, name) for name in (*SPLIT, "augment")}
         if settings.force or not files.receipt_holds(folder / "index.json", made_from):
             prepare_index(settings, folder, made_from)
         if settings.materialize:
@@ -114,11 +114,10 @@ def prepare_index(settings, folder, made_from):
         raise UserError(f"{settings.competition_folder} holds fewer than two training pictures that can be decoded.")
     pairs = twins.twins(*zip(*(line["hashes"] for line in train), strict=True))
     sources = twins.join_sources([line["source"] for line in train], pairs)
-    kept = holdout.choose(sources, [line["class"] for line in train], settings.holdout, settings.seed)
-    rows = [Row(line["id"], source, line["class"], variant, "holdout" if source in kept else "train", line["damaged"],
-                line["whole"])
+    split = splits(settings, sources, [line["class"] for line in train])
+    rows = [Row(line["id"], source, line["class"], variant, split[source], line["damaged"], line["whole"])
             for line, source in zip(train, sources, strict=True)
-            for variant in range(1 if source in kept else variants.COUNT[settings.augment])]
+            for variant in range(1 if split[source] == "holdout" else variants.COUNT[settings.augment])]
     rows += [Row(line["id"], line["source"], line["class"], 0, "test", line["damaged"], -1)
              for line in listed if line.get("split") == "test"]
     write_index(folder / "index.csv", rows)
@@ -126,6 +125,18 @@ def prepare_index(settings, folder, made_from):
         file.write(encode_png(preview(Prepared(folder), settings.augment)))
     made = ["index.csv", "preview.png", *(f"{name}.npy" for name in ARRAYS)]
     files.write_receipt(folder / "index.json", made_from, [folder / name for name in made])
+
+
+def splits(settings, sources, kinds):
+    """Where each source goes: to the training set or the holdout, or to one of several folds."""
+    if settings.folds == 1:
+        kept = holdout.choose(sources, kinds, settings.holdout, settings.split_seed)
+        return {source: "holdout" if source in kept else "train" for source in sources}
+    if settings.folds > (found := len(set(sources))):
+        raise UserError(f"{settings.competition_folder} holds training pictures of {found} sources, which stay together, "
+                        f"so --folds {settings.folds} is too many; {found} is the most.")
+    folds = holdout.folds(sources, kinds, settings.folds, settings.split_seed)
+    return {source: f"{FOLD}{fold}" for source, fold in folds.items()}
 
 
 def preview(prepared, augment):
@@ -162,5 +173,7 @@ def summary(prepared, folder):
     train, held, test = (prepared.split(name) for name in ("train", "holdout", "test"))
     broken = [line for line in files.read_json(folder / "listed.json") if "broken" in line]
     left_out = [f"left out: {line['broken']}" for line in broken]
-    return "\n".join([*left_out, f"augment: {len(train)} training rows, {len(held)} holdout and {len(test)} test pictures; "
-                      f"{folder / 'index.csv'}, {folder / 'preview.png'}"])
+    sizes = [len(view.split("holdout")) for _, view in prepared.views()]
+    folds = f" in {len(sizes)} folds of {min(sizes)} to {max(sizes)}" if prepared.folds else ""
+    return "\n".join([*left_out, f"augment: {len(train)} training rows, {len(held)} holdout pictures{folds} and {len(test)} test "
+                      f"pictures; {folder / 'index.csv'}, {folder / 'preview.png'}"])

@@ -58,17 +58,15 @@ def check_training(settings, run):
     stored = files.read_json(settings.run_folder.with_name(run) / "settings.json") or {}
     if stored.get("model") == "ensemble":
         raise UserError(f"{run} is a mix itself, weighed on this holdout; name its members: {','.join(stored['members'])}.")
-    for name in ("holdout", "seed"):
-        if stored.get(name, getattr(settings, name)) != getattr(settings, name):
-            raise UserError(f"{run} was trained with --{name} {stored[name]}, so on another holdout; "
-                            f"train it anew with --{name} {getattr(settings, name)}, or leave it out.")
+    prepared.refuse_other_split(settings, run)
 
 
 def refuse_a_run_of_its_own(settings):
     stored = files.read_json(settings.run_folder / "settings.json") or {"model": "ensemble"}
     model = stored["model"] if "run" in settings.given else settings.model
-    if model != "ensemble":
-        raise UserError(f"{settings.run_folder} is for a run of {model}; give the mix a name of its own with --run.")
+    if model != "ensemble" or settings.snapshot:
+        whose = f"a snapshot of {settings.trained_folder.name}" if settings.snapshot else f"a run of {model}"
+        raise UserError(f"{settings.run_folder} is for {whose}; give the mix a name of its own with --run.")
 
 
 def mix(settings, ready, members, made_from):

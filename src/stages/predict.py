@@ -1,13 +1,19 @@
-"""Mend the holdout and the test pictures with the run's best weights; only pixels in the boxes are predicted."""
+"""Mend the holdout and the test pictures with the run's best weights; only pixels in the boxes are predicted.
 
-from functools import partial
+With --folds every training picture is predicted by the run that never saw it, and the test pictures by the mean of all runs.
+RUN@2 is predicted with the second snapshot of RUN, and from then on a run like any other.
+"""
+
+from functools import cache, partial
 
 import numpy as np
 
 from src import files, models, workers
+from src.errors import UserError
 from src.pictures import predictions, prepared
-from src.pictures.paste import paste
+from src.pictures.paste import paste, paste_values
 from src.progress import Bar, say
+from src.stages.ensemble import mixed
 
 CHUNK = 16
 
@@ -15,29 +21,32 @@ CHUNK = 16
 def main(settings):
     folder = settings.run_folder
     with files.only_one(folder):
-        fill = models.is_fill(settings.model)
         ready = prepared.open_for(settings)
-        made_from = {"set": ready.made_from, "mode": settings.predict_mode, "tta": settings.tta,
-                     "weights": settings.model if fill else files.stamp_or_none(folder / "best.npz")}
-        made = [folder / "holdout.npz", folder / "test.npz"]
-        if not settings.force and files.receipt_holds(folder / "predict.json", made_from):
-            say(f"predict: {folder}/holdout.npz and test.npz are up to date.")
-            return
-        paint_rows = with_fill(settings) if fill else with_network(settings)
-        for split, path in zip(("holdout", "test"), made, strict=True):
-            rows = ready.split(split)
-            holes = ((row.id, ready.hole(row) > 0) for row in rows)
-            predictions.write(path, paint_rows(ready, rows, split), holes, made_from)
-        files.write_receipt(folder / "predict.json", made_from, made)
-    say(f"predict: {made[0]}, {made[1]}")
+        if models.is_fill(settings.model) and not settings.snapshot:
+            up_to_date = write(settings, ready, folder, settings.model, partial(with_fill, settings))
+        else:
+            up_to_date = with_networks(settings, ready, folder)
+    say(f"predict: {folder}/holdout.npz and test.npz" + " are up to date." * up_to_date)
 
 
-def with_fill(settings):
-    def painted(ready, rows, split):
-        job = partial(fill_chunk, settings.augment_folder, settings.model)
-        for chunk in workers.over_chunks(job, rows, size=CHUNK, label=f"fill the {split} pictures"):
-            yield from chunk
-    return painted
+def write(settings, ready, folder, weights, painted):
+    """The two files of predictions, unless they are there and made from these weights: whether they were."""
+    made_from = {"set": ready.made_from, "mode": settings.predict_mode, "tta": settings.tta, "weights": weights}
+    made = [folder / "holdout.npz", folder / "test.npz"]
+    if not settings.force and files.receipt_holds(folder / "predict.json", made_from):
+        return True
+    for split, path in zip(("holdout", "test"), made, strict=True):
+        rows = ready.split(split)
+        holes = ((row.id, ready.hole(row) > 0) for row in rows)
+        predictions.write(path, painted(ready, rows, split), holes, made_from)
+    files.write_receipt(folder / "predict.json", made_from, made)
+    return False
+
+
+def with_fill(settings, ready, rows, split):
+    job = partial(fill_chunk, settings.augment_folder, settings.model)
+    for chunk in workers.over_chunks(job, rows, size=CHUNK, label=f"fill the {split} pictures"):
+        yield from chunk
 
 
 def fill_chunk(folder, model, rows):
@@ -50,23 +59,63 @@ def fill_chunk(folder, model, rows):
     return mended
 
 
-def with_network(settings):
+def with_networks(settings, ready, folder):
+    """The run's network; with --folds that of each fold, then all of them together. Whether all was up to date."""
+    prepared.refuse_other_split(settings, settings.trained_folder.name)
+    weights = {fold: weights_of(settings, fold) for fold, _ in ready.views()}
+    stamps = {fold: files.stamp(path) for fold, path in weights.items()}
+    if settings.snapshot:
+        files.write_json(folder / "settings.json", files.read_json(settings.trained_folder / "settings.json"))
+    network = cache(partial(built, settings))
+    were = [write(settings, view, folder / fold, stamps[fold], partial(with_network, network, weights[fold]))
+            for fold, view in ready.views()]
+    return write(settings, ready, folder, stamps, partial(of_all_folds, folder)) if ready.folds else were[0]
+
+
+def weights_of(settings, fold):
+    """The file of a run's weights, or of a fold's run."""
+    from src.training import checkpoints
+
+    folder = settings.trained_folder / fold
+    path = checkpoints.weights_file(folder, settings.snapshot)
+    if not path.exists():
+        kept = ", ".join(checkpoints.snapshots(folder)) or "none"
+        more = f"of {settings.trained_folder.name} are kept: {kept}; train it with --snapshots" if settings.snapshot else ""
+        raise UserError(f"{path} is missing; {more or 'run `python -m src train` with the same flags first'}.")
+    return path
+
+
+def built(settings):
+    """The network and the settings that it was trained with."""
     from src.training import backend
 
     backend.start()
-    from src.training import build, checkpoints
-    from src.training.paint import paint
+    from src.training import build
 
     settings = build.settings_of(settings)
-    model = build.painter(settings)
-    shapes = {"model": [tuple(v.shape) for v in model.variables]}
-    weights, facts = checkpoints.read(settings.run_folder / "best.npz", shapes)
+    return build.painter(settings), settings
+
+
+def with_network(network, path, ready, rows, split):
+    model, settings = network()
+    from src.training import checkpoints
+    from src.training.paint import paint
+
+    weights, facts = checkpoints.read(path, {"model": [tuple(v.shape) for v in model.variables]})
     for variable, value in zip(model.variables, weights["model"], strict=True):
         variable.assign(value)
+    with Bar(f"predict the {split} pictures", len(rows)) as bar:
+        for picture in paint(model, ready, rows, settings, settings.tta):
+            bar.advance(1, f"{bar.rate():.1f} pictures/s  step {facts['step']}")
+            yield picture
 
-    def painted(ready, rows, split):
-        with Bar(f"predict the {split} pictures", len(rows)) as bar:
-            for picture in paint(model, ready, rows, settings, settings.tta):
-                bar.advance(1, f"{bar.rate():.1f} pictures/s  step {facts['step']}")
-                yield picture
-    return painted
+
+def of_all_folds(folder, ready, rows, split):
+    """Of the holdout each picture as its own fold's run predicted it, of the test pictures the mean of all runs."""
+    paths = {fold: folder / fold / f"{split}.npz" for fold in ready.folds}
+    if split == "test":
+        yield from mixed(ready, rows, paths.values(), np.full(len(paths), 1 / len(paths)))
+        return
+    values = {fold: predictions.in_order(path) for fold, path in paths.items()}
+    for row in rows:
+        yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, next(values[row.split]))

@@ -11,6 +11,7 @@ from src import contests, csv_rows, files, leaderboard, models, workers
 from src.errors import FlagError, UserError
 from src.pictures import measures, prepared
 from src.progress import Bar
+from src.training.history import History
 
 CHUNK = 16
 PLACES = 5
@@ -89,7 +90,7 @@ def summary(ours, floor):
     low, high = measures.interval(sums, numbers)
     value, harmonic = measures.rmse(sums, numbers), measures.rmse(floor["harmonic"], numbers)
     return {"holdout_rmse": round(value, PLACES), "low": round(low, PLACES), "high": round(high, PLACES),
-            "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(value / harmonic, 4)}
+            "pictures": len(sums), "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(value / harmonic, 4)}
 
 
 def hidden_solution(settings):
@@ -102,10 +103,11 @@ def hidden_solution(settings):
 
 
 def circumstances(settings):
-    """What a reader of the table asks next: what was different, how long it took, when, and from which commit."""
-    history = settings.run_folder / "history.csv"
-    last = history.read_text().splitlines()[-1].split(",") if history.exists() else ["0", "", "0"]
-    return {"steps": last[0], "minutes": f"{float(last[2]):.1f}", "date": datetime.date.today().isoformat(), "commit": commit()}
+    """What a reader of the table asks next: how long it took, all folds together, when, and from which commit."""
+    folder = settings.trained_folder
+    histories = [History(path) for path in [*folder.glob("history.csv"), *folder.glob(f"{prepared.FOLD}*/history.csv")]]
+    steps, minutes = (sum(history.last(name) for history in histories) for name in ("step", "minutes"))
+    return {"steps": f"{steps:.0f}", "minutes": f"{minutes:.1f}", "date": datetime.date.today().isoformat(), "commit": commit()}
 
 
 def commit():
@@ -116,7 +118,8 @@ def commit():
 
 def table(settings, ours, floor, figures):
     """What is printed: the run, the fills, the classes, and a plain word where nothing was gained."""
-    lines = [f"RMSE on the holdout ({len(ours['ids'])} pictures, {sum(ours['numbers']):,} values; 95% interval over pictures)"]
+    held = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the run that never saw it"
+    lines = [f"RMSE on {held} ({len(ours['ids'])} pictures, {sum(ours['numbers']):,} values; 95% interval over pictures)"]
     scores = {f"{settings.run}": ours["sums"]} | {f"{name} (fill)": sums for name, sums in floor.items() if name != settings.run}
     for name, sums in sorted(scores.items(), key=lambda item: sum(item[1])):
         low, high = measures.interval(sums, ours["numbers"])

@@ -4,13 +4,16 @@ from src import contests, files, models
 from src.errors import UserError
 from src.pictures import prepared
 from src.progress import say
-from src.settings import flag, of_the_run, with_defaults
+from src.settings import as_stored, flag, of_the_run, with_defaults
 
 MAY_GROW = {"steps", "minutes"}
 
 
 def main(settings):
     folder = settings.run_folder
+    if settings.snapshot:
+        raise UserError(f"{settings.run} is a snapshot of {settings.trained_folder.name}; train that run, with --snapshots "
+                        f"{settings.snapshot} or more.")
     with files.only_one(folder):
         if models.is_fill(settings.model):
             files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
@@ -19,7 +22,8 @@ def main(settings):
         train(settings, folder)
 
 
-def train(settings, folder):
+def train(settings, folder, looked=None):
+    """The run, or with --folds the run of each fold in a folder of its own; until `looked(step, rmse)` says it is enough."""
     from src.training import backend
 
     backend.start()
@@ -35,17 +39,30 @@ def train(settings, folder):
     model = build.learner(settings)
     loop.compile_model(model, settings)
     build.write_settings(folder, settings)
-    training = loop.Training(model, settings, ready, Batches(settings, ready, contests.named(settings.contest)), folder)
+    untrained = build.values(model)
+    for fold, view in ready.views():
+        if fold:
+            say(f"train: {fold} of {settings.folds}, {len(view.split('holdout'))} pictures kept apart")
+        build.assign(model, untrained)
+        batches = Batches(settings, view, contests.named(settings.contest))
+        training = train_one(loop.Training(model, settings, view, batches, folder / fold, looked))
+    return training
+
+
+def train_one(training):
+    folder = training.folder
     if training.finished():
         say(f"train: {folder} has all its {training.step} steps; --force trains anew.")
-        return
+        return training
     training.run()
     say(f"train: step {training.step}, best holdout RMSE {training.best:.5f} on {len(training.looked_at)} pictures; {folder}")
+    return training
 
 
 def forget(folder):
-    for path in [*folder.glob("state-*.npz"), *folder.glob("*.npz"), folder / "history.csv", folder / "settings.json"]:
-        path.unlink(missing_ok=True)
+    """Drop what was learnt and painted, in every fold; the settings last, which keep others from going on with the rest."""
+    for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv"), *folder.glob("settings.json")]:
+        path.unlink()
 
 
 def continue_or_refuse(settings, folder):
@@ -53,6 +70,7 @@ def continue_or_refuse(settings, folder):
     stored = files.read_json(folder / "settings.json")
     if stored is None:
         return
+    stored = as_stored(stored)
     wanted = of_the_run(settings) | {"contest": settings.contest}
     changed = [name for name in sorted(wanted) if stored.get(name) != wanted[name]]
     if settings.schedule == "constant":

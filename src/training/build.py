@@ -4,10 +4,11 @@ import dataclasses
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from src import files, models
 from src.errors import UserError
-from src.settings import KNOBS, of_the_run
+from src.settings import KNOBS, as_stored, of_the_run
 from src.training.adversarial import Adversarial
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -44,13 +45,27 @@ def _cpu_has_bfloat16():
         return False
 
 
+def values(model):
+    """All that training changes in a compiled model, as it is now."""
+    return [np.array(variable) for variable in _changing(model)]
+
+
+def assign(model, values):
+    for variable, value in zip(_changing(model), values, strict=True):
+        variable.assign(value)
+
+
+def _changing(model):
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+
+
 def write_settings(folder, settings):
     files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
 
 
 def settings_of(settings):
     """The settings that made a run's weights, with this call's own for the rest."""
-    path = settings.run_folder / "settings.json"
+    path = settings.trained_folder / "settings.json"
     stored = files.read_json(path)
     if stored is None:
         raise UserError(f"{path} is missing; run `python -m src train` with the same flags first.")
@@ -58,4 +73,4 @@ def settings_of(settings):
     if foreign or not models.exists(stored.get("model", "")):
         raise UserError(f"{path} holds settings that this version does not know ({', '.join(foreign) or 'model'}); "
                         f"train anew with --force or use another --run.")
-    return dataclasses.replace(settings, **stored)
+    return dataclasses.replace(settings, **as_stored(stored))

@@ -43,8 +43,18 @@ def newest_state(folder, shapes):
     return None
 
 
-def save_best(folder, weights, facts):
-    with files.whole_file(Path(folder) / "best.npz") as file:
+def snapshots(folder):
+    """The numbers of the snapshots that a run has kept, as text."""
+    return sorted((path.stem.removeprefix("snapshot-") for path in Path(folder).glob("snapshot-*.npz")), key=int)
+
+
+def weights_file(folder, snapshot=""):
+    """Where a run keeps its best weights, or those of a snapshot by number."""
+    return Path(folder) / (f"snapshot-{snapshot}.npz" if snapshot else "best.npz")
+
+
+def save_weights(path, weights, facts):
+    with files.whole_file(path) as file:
         _write(file, {"model": weights}, facts)
 
 

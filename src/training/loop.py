@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 
-from src.errors import UserError
+from src.errors import Diverged
 from src.pictures import measures
 from src.progress import Bar
 from src.training import build, checkpoints, losses
@@ -39,6 +39,7 @@ def compile_model(model, settings):
 
 
 EXPLODED = 3  # times the best holdout RMSE so far
+ROUNDING = 1e-9
 
 
 @contextlib.contextmanager
@@ -59,11 +60,12 @@ def asked_to_stop():
 
 
 class Training:
-    """A run in progress: the model, where it stands, and its folder."""
+    """A run in progress: the model, where it stands, and its folder; `looked(step, rmse)` may give it up at a look."""
 
-    def __init__(self, model, settings, prepared, batches, folder):
+    def __init__(self, model, settings, prepared, batches, folder, looked=None):
         self.model, self.settings, self.prepared, self.batches, self.folder = model, settings, prepared, batches, folder
         self.step, self.best, self.minutes = 0, None, 0.0
+        self.looked, self.given_up = looked, False
         self.history = History(folder / "history.csv")
         self.looked_at = look_at(prepared, settings)
         self._restore()
@@ -90,7 +92,7 @@ class Training:
 
     def finished(self):
         budget = self.settings.minutes
-        return self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
+        return self.given_up or self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
 
     def run(self):
         """Train until the budget is spent or a signal asks to stop, saving now and then and at the end."""
@@ -101,7 +103,10 @@ class Training:
             upcoming = loader.submit(self.batches.at, self.step)
             while not self.finished() and not asked:
                 batch, upcoming = upcoming.result(), loader.submit(self.batches.at, self.step + 1)
+                before = snapshots_due(self.settings, self.step, self.minutes)
                 losses = self._one_step(batch)
+                if (due := snapshots_due(self.settings, self.step, self.minutes)) > before:
+                    self.snapshot(due)
                 if self.step % self.settings.check_every == 0 or self.finished():
                     self.look(losses)
                 if time.monotonic() - saved >= 60 * self.settings.save_minutes:
@@ -109,7 +114,7 @@ class Training:
                     saved = time.monotonic()
                 bar.advance(1, self._figures(losses, bar))
         self.save()
-        if asked and not self.finished():
+        if asked:
             raise KeyboardInterrupt
 
     def _one_step(self, batch):
@@ -124,8 +129,8 @@ class Training:
         return losses
 
     def _gone_wrong(self, what):
-        return UserError(f"{what} at step {self.step}; the last good state is kept in {self.folder}. "
-                         f"Lower --learning-rate, set --clip 1, or use --precision float32.")
+        return Diverged(f"{what} at step {self.step}; the last good state is kept in {self.folder}. "
+                        f"Lower --learning-rate, set --clip 1, or use --precision float32.")
 
     def look(self, losses):
         """RMSE on the holdout; a line of history; the best weights so far are kept."""
@@ -135,12 +140,23 @@ class Training:
             raise self._gone_wrong(f"Training has blown up: holdout RMSE {rmse:.3f} after {self.best:.3f}")
         if self.best is None or rmse < self.best:
             self.best = rmse
-            checkpoints.save_best(self.folder, [np.asarray(v) for v in build.painter_of(self.model).variables],
-                                  {"step": self.step, "holdout_rmse": rmse})
+            self._keep_weights({"step": self.step, "holdout_rmse": rmse})
         for variable, value in trained:
             variable.assign(value)
         self.model.reset_metrics()
         self.history.add(step=self.step, holdout_rmse=rmse, minutes=self.minutes, **losses)
+        self.given_up = bool(self.looked and self.looked(self.step, rmse))
+
+    def snapshot(self, number):
+        """Keep the weights as a look would take them."""
+        trained = self._swap_in_averages()
+        self._keep_weights({"step": self.step}, number)
+        for variable, value in trained:
+            variable.assign(value)
+
+    def _keep_weights(self, facts, snapshot=""):
+        weights = [np.asarray(v) for v in build.painter_of(self.model).variables]
+        checkpoints.save_weights(checkpoints.weights_file(self.folder, snapshot), weights, facts)
 
     def _swap_in_averages(self):
         """Put the averaged weights in place; the trained ones come back for the next step."""
@@ -160,14 +176,23 @@ def learning_rate(settings, step, minutes):
     rate = settings.learning_rate * min(1, (step + 1) / (settings.warm_up + 1))
     if settings.schedule == "constant":
         return rate
-    spent = max(step / settings.steps, minutes / settings.minutes if settings.minutes else 0)
-    return rate * 0.5 * (1 + math.cos(math.pi * min(spent, 1)))
+    return rate * 0.5 * (1 + math.cos(math.pi * spent(settings, step, minutes)))
+
+
+def spent(settings, step, minutes):
+    """The share of the budget that is used up, of steps or minutes, whichever ends first."""
+    return min(1, max(step / settings.steps, minutes / settings.minutes if settings.minutes else 0))
+
+
+def snapshots_due(settings, step, minutes):
+    """How many of the snapshots, evenly over the last half of the budget, the last at its end, have come by now."""
+    return int(settings.snapshots * max(0, 2 * spent(settings, step, minutes) - 1) + ROUNDING)
 
 
 def look_at(prepared, settings):
     """The holdout pictures of the looks during training: the same every time, drawn over all classes."""
     rows = prepared.split("holdout")
-    picks = np.random.default_rng(settings.seed).permutation(len(rows))[:settings.check_pictures]
+    picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.check_pictures]
     return [rows[i] for i in sorted(picks)]
 
 

@@ -1,0 +1,260 @@
+"""Train on Kaggle's own GPU: send this checkout as a kernel, follow it, bring checkpoint and CSV home, score and submit them."""
+
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+from src import contests, files, kaggle_cli, leaderboard, models, unpacked
+from src.errors import FlagError, UserError
+from src.kernels import arriving, at_kaggle, pushed, script
+from src.pictures import prepared
+from src.progress import Bar, clock, say
+from src.settings import KNOBS, OF_A_RUN, flag
+from src.stages import score, submit
+from src.training import checkpoints
+
+TAKES_FLAGS = ("every stage", "download", "augment", "train", "predict", "serialize")
+OF_THIS_MACHINE = {"contest", "run", "home", "force", "quiet"}
+MAY_ARRIVE_LATE = ("silent", "network", "server")
+SECOND_LOOK = 2  # seconds after the first look for a kernel whose answer was lost
+PAUSES = (2, 5, 10, 20, 30, 60)  # seconds between looks at a session; the last for ever
+WAITING = ("queued", "newscript", "running", "cancelrequested")
+NOBODY = "your-name"
+
+
+def main(settings):
+    contest = contests.named(settings.contest)
+    if models.is_fill(settings.model):
+        raise FlagError(f"--model {settings.model} is a fill, which learns nothing; `./run_pipeline.sh --model {settings.model}` "
+                        "needs no kernel.")
+    if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):
+        raise FlagError(f"--wheels {settings.wheels} names no dataset of Kaggle: owner/name is wanted.")
+    with files.only_one(settings.run_folder / ".kernel"):
+        Kernel(settings, contest).go()
+
+
+def given_flags(settings):
+    """The settings that a session must be told: its own code fills up the rest as this machine would."""
+    names = [name for name in settings.given - OF_THIS_MACHINE if KNOBS[name].metadata["of"] in TAKES_FLAGS]
+    return {name: getattr(settings, name) for name in sorted(names)}
+
+
+def of_training(flags):
+    return {name: value for name, value in flags.items() if name in OF_A_RUN}
+
+
+def spelled(name, value):
+    if isinstance(value, bool):
+        return [flag(name) if value else flag(name).replace("--", "--no-", 1)]
+    return [flag(name), str(value)]
+
+
+class Kernel:
+    """One run on its way over Kaggle's machines, session after session."""
+
+    def __init__(self, settings, contest):
+        self.settings, self.contest, self.slug = settings, contest, contest.SLUG
+        self.folder, self.patience = settings.run_folder, settings.patience
+        self.work = self.folder / ".kernel"
+        self.sessions = pushed.Sessions(self.folder)
+        self.flags = given_flags(settings)
+        self.absent = False  # whether Kaggle was just asked, and has no such kernel
+
+    def go(self):
+        if self.settings.submit and not unpacked.complete(self.contest, self.settings):
+            raise UserError(f"--submit checks the file against the sample, and {self.settings.competition_folder} is not "
+                            "complete; run `python -m src download` with the same flags first. Nothing was sent.")
+        session = self.sessions.under_way()
+        if session is None or self.settings.dry_run:
+            before = None if self.settings.force else self.sessions.newest_taken()
+            if before and before["finished"] and of_training(before["flags"]) == of_training(self.flags):
+                say(f"{self.folder} has all its {before['step']} steps from Kaggle.")
+                return self.after(before)
+            self.refuse_to_lose()
+            session = self.build(before)
+        elif session["flags"] != self.flags:
+            say("The session that is under way was sent with other flags; it is brought home first.")
+        if self.settings.dry_run:
+            print(f"Dry run: {self.built(session)} holds kernel.py and kernel-metadata.json, nothing was sent.")
+            return None
+        if session["state"] == "ready":
+            self.send(session)
+            print(f"Sent to Kaggle: {at_kaggle.page(session['ref'])}")
+        return self.after(self.take(session)) if self.follow(session) else None
+
+    def built(self, session):
+        return self.work / str(session["number"])
+
+    def local_step(self):
+        newest = checkpoints.states(self.folder)[:1]
+        return int(newest[0].name.split("-")[1]) if newest else -1
+
+    def refuse_to_lose(self):
+        """A state that came from no session cannot be gone on with at Kaggle, and must not be lost to one."""
+        taken = self.sessions.newest_taken()
+        if self.local_step() > (taken["step"] if taken else -1) and not self.settings.force:
+            raise UserError(f"{self.folder} holds step {self.local_step()}, which no kernel has: go on here with `python -m src "
+                            "train`, choose another --run, or --force to begin anew at Kaggle.")
+
+    def build(self, before):
+        """A session's kernel in a folder of its own, under a name that Kaggle has not given to another push."""
+        dry = self.settings.dry_run
+        user = NOBODY if dry and kaggle_cli.token() is None else at_kaggle.user(self.slug, patience=self.patience)
+        number = self.sessions.next_number()
+        while True:
+            ref = pushed.ref(user, self.settings.contest, self.settings.run, number)
+            tag = self.write(self.work / str(number), ref, before)
+            source = None if dry else at_kaggle.source(ref, self.slug, patience=self.patience)
+            if source is None or (tag in source and not self.settings.force):
+                break
+            number += 1
+        facts = {"number": number, "ref": ref, "tag": tag, "flags": self.flags, "here": self.local_step()}
+        self.absent = source is None
+        return facts if dry else self.sessions.add(**facts)
+
+    def write(self, folder, ref, before):
+        made_here = hasattr(self.contest, "make")
+        told = script.metadata(ref, self.settings, competition="" if made_here else self.slug,
+                               former=before["ref"] if before else "")
+        receipt = unpacked.receipt(self.settings.competition_folder)
+        known = receipt and {name: receipt[name] for name in ("sha256", "count", "bytes")}
+        return script.write(folder, {
+            "contest": self.settings.contest, "run": self.settings.run, "slug": self.slug, "made_here": made_here,
+            "flags": [word for name, value in self.flags.items() for word in spelled(name, value)],
+            "former": before["tag"] if before else "", "hours": self.settings.kernel_hours, "kernel": ref,
+            "internet": self.settings.internet, "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+            "receipt": None if made_here else known}, told)
+
+    def send(self, session):
+        """Send once: what Kaggle has already, from a push whose answer was lost, is followed instead."""
+        if not self.absent and self.arrived(session):
+            say("Kaggle has this very kernel: nothing is sent.")
+        elif trouble := self.push(session):
+            say("Kaggle did not confirm it; looking for the kernel there.")
+            if not (self.arrived(session) or (trouble.kind in MAY_ARRIVE_LATE and self.arrived(session, after=SECOND_LOOK))):
+                raise UserError(f"{trouble} Kaggle has no such kernel: no session was used up.")
+        self.sessions.note(session, state="sent")
+
+    def push(self, session):
+        """What went wrong, if anything; a refusal ends this session for good."""
+        try:
+            return at_kaggle.push(self.built(session), self.slug, patience=self.patience)
+        except at_kaggle.Refused:
+            self.sessions.note(session, state="failed")
+            raise
+
+    def arrived(self, session, after=0):
+        """Whether Kaggle's newest version of the kernel is this very push."""
+        time.sleep(after)
+        return session["tag"] in (at_kaggle.source(session["ref"], self.slug, patience=self.patience) or "")
+
+    def follow(self, session):
+        """Wait for the end of a session: True once there is something to take, False where the waiting ended before."""
+        try:
+            return self.watch(session)
+        except (KeyboardInterrupt, kaggle_cli.KaggleError):
+            print(f"\n{self.how_to_go_on(session)}")
+            raise
+
+    def watch(self, session):
+        began, ends = time.monotonic(), 60 * self.settings.wait if "wait" in self.settings.given else float("inf")
+        with Bar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
+            for pause in self.pauses(began + ends):
+                time.sleep(pause)
+                word, message = self.look(session)
+                if word not in WAITING:
+                    return self.ended(session, word, message)
+                minutes = int(time.monotonic() - began) // 60
+                bar.advance(min(minutes, bar.total) - bar.done, f"{word}, watched for {clock(time.monotonic() - began)}")
+        print(self.how_to_go_on(session))
+        return False
+
+    def pauses(self, ends):
+        """Seconds before each look: none before the first, and not beyond the end."""
+        yield 0
+        pauses = list(PAUSES)
+        while time.monotonic() < ends:
+            yield min(pauses[0], max(0, ends - time.monotonic()))
+            pauses = pauses[1:] or pauses
+
+    def look(self, session):
+        """A broken connection is no reason to give up waiting."""
+        try:
+            return at_kaggle.status(session["ref"], self.slug, patience=self.patience)
+        except kaggle_cli.KaggleError as error:
+            if error.kind in at_kaggle.NOT_THERE:
+                self.sessions.note(session, state="failed")
+                page = at_kaggle.page(session["ref"])
+                raise UserError(f"{page} is no longer there; the same command sends a new one.") from None
+            if error.kind not in kaggle_cli.PASSING:
+                raise
+            return "running", ""
+
+    def ended(self, session, word, message):
+        """True where the session ended well; what else may have happened is told, and the next command sends a new one."""
+        if word == "complete":
+            return True
+        self.sessions.note(session, state="failed")
+        page, again = at_kaggle.page(session["ref"]), "the same command sends a new session, from the same checkpoint."
+        if word == "cancelacknowledged":
+            raise UserError(f"The kernel was cancelled at Kaggle ({page}), and nothing of it is kept; {again}")
+        raise UserError(f"The kernel ended with status {word}: {self.reason(session, message)}. See {page}; {again}")
+
+    def reason(self, session, message=""):
+        told = [message, at_kaggle.end_of_log(session["ref"], self.slug, patience=self.patience)]
+        return "; ".join(text.rstrip(".") for text in told if text) or "Kaggle gives no reason"
+
+    def how_to_go_on(self, session):
+        return (f"The kernel goes on at Kaggle, whatever happens here: {at_kaggle.page(session['ref'])}. "
+                "The same command follows it and brings its files home.")
+
+    def take(self, session):
+        """Bring the output home; until all of it is proven, nothing here changes."""
+        home, beside = Path(self.settings.home), self.work / "arriving"
+        account = arriving.fetch(session, beside, home, self.settings, self.slug)
+        arriving.check(account, beside, self.settings, {"contest": self.settings.contest} | of_training(session["flags"]))
+        with files.only_one(self.folder):
+            self.refuse_to_overwrite(session, account)
+            arriving.move(account, beside, home)
+            for state in checkpoints.states(self.folder):
+                if state.name not in {Path(name).name for name in account["files"]}:
+                    state.unlink()
+        leaderboard.put(self.settings.submissions_folder / "leaderboard.csv", self.settings.run, **account["score"])
+        self.sessions.note(session, state="taken", step=account["step"], finished=account["finished"], failed=account["failed"])
+        shutil.rmtree(beside)
+        say(f"{len(account['files'])} files of the kernel are here, each as its session wrote it: {self.folder}")
+        return session
+
+    def refuse_to_overwrite(self, session, account):
+        """A training that went on here while the kernel was at work is not lost to it."""
+        here = self.local_step()
+        if here > max(account["step"], session["here"]) and not self.settings.force:
+            raise UserError(f"{self.folder} has come to step {here} here, and the kernel to step {account['step']}; nothing was "
+                            "overwritten: --force takes the kernel's, or go on here with `python -m src train`.")
+
+    def after(self, session):
+        """Score and submit as the pipeline does, and say what is left to do."""
+        if session.get("failed"):
+            raise UserError(f"In the kernel the stage {session['failed']} failed: {self.reason(session)}. Its checkpoint at step "
+                            f"{session['step']} is kept in {self.folder}: mend the cause, or go on here with "
+                            f"`python -m src {session['failed']}`.")
+        self.score()
+        if not session["finished"]:
+            print(f"Step {session['step']} of {self.settings.steps}: the same command goes on from there in a new session.")
+        if self.settings.submit:
+            return submit.main(self.settings)
+        return None
+
+    def score(self):
+        """From the files here where the contest is prepared here, else as the session scored them."""
+        try:
+            prepared.open_for(self.settings)
+        except UserError:
+            rows = leaderboard.read(self.settings.submissions_folder / "leaderboard.csv")
+            row = next((row for row in rows if row["run"] == self.settings.run), {})
+            print(f"Holdout RMSE {row.get('holdout_rmse', '?')} as scored in the kernel, {row.get('to_harmonic', '?')} of "
+                  f"harmonic; file to submit: {self.settings.submissions_folder / self.settings.run}.csv")
+        else:
+            score.main(self.settings)

@@ -1,0 +1,192 @@
+"""Train a run for each of several values of any flag of train (--lambda 100,400, --learning-rate 1e-4..1e-3) and name the best.
+
+Every trial is an ordinary run. Any number of processes and machines may give the same command: they share one study.
+"""
+
+import contextlib
+import fcntl
+import logging
+import time
+from functools import partial
+
+from src import contests, files, leaderboard, models
+from src.errors import Diverged, FlagError, UserError
+from src.pictures import prepared
+from src.progress import say
+from src.settings import flag, of_the_run
+from src.stages.score import circumstances
+from src.stages.train import train
+from src.sweeps import found, space
+
+LONGEST_NAME = 120
+PAUSE = 2  # seconds between two looks at what other processes train
+
+
+def main(settings):
+    refuse(settings)
+    from src.sweeps import study as studies
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)   # it takes a second network in one process for a mistake
+    folder = settings.run_folder.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    url = studies.address(settings.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}")
+    with studies.reached(url):
+        with in_turn(folder):
+            study = opened(settings, studies, url)
+        say(f"sweep: {study.name}, {study.wanted} trials; the study is in {studies.public(url)}")
+        work(settings, study)
+        seen = note(settings, study)
+    print(found.table(seen))
+    if seen["best"] is None:
+        raise UserError(f"No trial of {study.name} came to its end; the reasons stand above. Try other values.")
+
+
+def refuse(settings):
+    """What a sweep cannot be asked for, before anything starts."""
+    if not settings.swept:
+        raise FlagError("A sweep needs a flag of `train` with several values: --lambda 100,400 or --learning-rate 1e-4..1e-3.")
+    for name, why in (("run", "each trial is named after its flags; name the sweep with --study"),
+                      ("force", "runs that are done are used again; delete their folders to train them anew")):
+        if getattr(settings, name) and name in settings.given:
+            raise FlagError(f"{flag(name)} is not for a sweep: {why}.")
+    for model in getattr(dict(settings.swept).get("model"), "values", [settings.model]):
+        if not models.exists(model):
+            raise FlagError(f"There is no model {model!r}; `python -m src --help` lists them.")
+        if models.is_fill(model):
+            raise FlagError(f"--model {model} is a fill and has nothing to learn; a sweep is of networks.")
+    if settings.folds > 1:
+        raise FlagError("--folds is not for a sweep, whose trials are compared on one holdout; train the winner with it.")
+    if sampler(settings) == "grid" and "trials" in settings.given:
+        raise FlagError("--trials is for --sampler random and tpe; a grid tries every point of its lists.")
+
+
+def sampler(settings):
+    if settings.sampler != "auto":
+        return settings.sampler
+    return "tpe" if any(isinstance(values, space.Range) for _, values in settings.swept) else "grid"
+
+
+def opened(settings, studies, url):
+    """The study of these settings, made or joined."""
+    kind, swept = sampler(settings), dict(settings.swept)
+    points = space.points(swept) if kind == "grid" else []
+    facts = {flag(name): value for name, value in of_the_run(settings).items() if name not in swept}
+    facts |= {flag(name): str(values) for name, values in swept.items()}
+    pictures = files.fingerprint(prepared.open_for(settings).made_from)
+    facts |= {"--contest": settings.contest, "--sampler": kind, "the prepared set": pictures}
+    folder = settings.run_folder.parent
+    return studies.Study(studies.open_storage(url), name_of(settings, kind), facts=facts, wanted=len(points) or settings.trials,
+                         sampler=studies.samplers(kind, points, settings.seed), pruner=studies.pruner(settings),
+                         place=studies.place(folder / ".place"), folder=folder)
+
+
+def name_of(settings, kind):
+    """--study, or what makes this sweep another than others."""
+    parts = [f"{flag(name).removeprefix('--')}={values}" for name, values in settings.swept]
+    name = "-".join([settings.run, *parts, *([kind] if kind != "grid" else [])])
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{files.fingerprint(name)}"
+    return settings.study or name
+
+
+def work(settings, study):
+    """Train trial after trial, then wait for those of other processes, in case one of these dies."""
+    waited = False
+    while True:
+        with contextlib.ExitStack() as lock:
+            if trial := study.take(lock):
+                with study.alive(trial):
+                    carry_out(settings, study, trial, lock)
+                note(settings, study)
+                continue
+        others = len(study.running())
+        if not others:
+            return
+        if not waited:
+            say(f"sweep: waiting for {others} of the trials, which other processes train; each goes on here if its process dies.")
+        waited = True
+        time.sleep(PAUSE)
+
+
+def carry_out(settings, study, trial, lock):
+    """Train one trial as the run that it is, and tell the study how it ended."""
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import TrialState
+
+    values = {name: each.used(each.suggest(trial, name)) for name, each in settings.swept}
+    chosen = space.of_trial(settings, values, contests.named(settings.contest).DEFAULTS)
+    if "place" not in trial.user_attrs or trial.user_attrs["place"] != study.place:
+        wait_for(lock, chosen.run_folder)
+    say(f"sweep: trial {trial.number + 1} of {study.wanted}: {space.typed(values)}")
+    try:
+        trial.set_user_attr("run", chosen.run)
+        trial.set_user_attr("place", study.place)
+        training, reason = trained(chosen, partial(looked, study, trial))
+        leaderboard.put(chosen.submissions_folder / "leaderboard.csv", chosen.run, **circumstances(chosen))
+        if reason:
+            return study.tell(trial, TrialState.FAIL, reason=reason)
+        study.report(trial, ((int(row["step"]), float(row["holdout_rmse"])) for row in training.history.rows))
+        stopped = training.given_up and training.step < training.settings.steps
+        study.tell(trial, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else training.best,
+                   rmse=training.best, step=training.step)
+    except UpdateFinishedTrialError:
+        say(f"sweep: trial {trial.number + 1} was ended by another process, which had taken this one for dead.")
+
+
+def looked(study, trial, step, rmse):
+    """Tell the study of a look at the holdout; whether the trial is to end there."""
+    study.report(trial, [(step, rmse)])
+    return trial.should_prune()
+
+
+def wait_for(lock, folder):
+    """Hold a run's folder; where something else trains that very run, its end is waited for, and nothing trained twice."""
+    told = False
+    while True:
+        try:
+            return lock.enter_context(files.only_one(folder))
+        except UserError:
+            if not told:
+                say(f"sweep: {folder} is being trained by another command; waiting for its end.")
+            told = True
+            time.sleep(PAUSE)
+
+
+def trained(settings, looked):
+    """The training at its end, and in words why it failed where it did, so that the other trials go on."""
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return train(settings, settings.run_folder, looked), ""
+    except Diverged as error:
+        reason = str(error)
+    except (UserError, OSError, OptunaError, SQLAlchemyError):
+        raise
+    except Exception as error:   # out of memory, a size that a network cannot take: the next trial may do better
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no more is known'}"
+    finally:
+        forget_the_network()
+    say(f"sweep: this trial failed. {reason}")
+    return None, reason
+
+
+def forget_the_network():
+    import keras
+
+    keras.utils.clear_session()
+
+
+def note(settings, study):
+    """Keep for the report what the study holds; one process after another, so that the latest look stays."""
+    with in_turn(settings.run_folder.parent):
+        seen = found.look(settings, study, dict(settings.swept), contests.named(settings.contest).DEFAULTS)
+        files.write_json(found.path(settings, study.name), seen)
+    return seen
+
+
+@contextlib.contextmanager
+def in_turn(folder):
+    with open(folder / ".sweep.lock", "a+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
