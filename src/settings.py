@@ -45,11 +45,14 @@ class Settings:
     batch_size: int = knob(4, "pictures a step", of="train", low=1, high=4096)
     learning_rate: float = knob(2e-4, "Adam's learning rate", of="train", low=1e-8, high=1)
     beta_1: float = knob(0.5, "Adam's first momentum", of="train", low=0, high=0.9999)
+    decay: float = knob(0.0, "weight decay a step, in learning rates", of="train", low=0, high=1)
     schedule: str = knob("constant", "learning rate over the run", of="train", choices=("constant", "cosine"))
     warm_up: int = knob(0, "steps over which the learning rate rises to its height", of="train", low=0, high=10**6)
-    width: int = knob(64, "channels of the first layer", of="train", low=1, high=512)
-    levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller)", of="train", low=2, high=10)
-    work_size: int = knob(64, "side at which residual_unet works", of="train", low=16, high=1024)
+    width: int = knob(64, "channels of the first layer", of="train", low=1, high=8192)
+    levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller), or layers in a row", of="train", low=2, high=10)
+    work_size: int = knob(64, "side at which residual_unet works, and to which windows are shrunk", of="train", low=16, high=1024)
+    window: float = knob(0.0, "show the network a square around each box, of so many box sides; 0: whole pictures", of="train", low=0, high=8)
+    damages: int = knob(0, "with --window: how often each picture is damaged anew before training", of="train", low=0, high=100)
     mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
     start: str = knob("harmonic", "what the network sees in the hole and adds its output to", of="train", choices=("none", "harmonic", "smooth"))
     loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
@@ -126,6 +129,11 @@ class Settings:
     @property
     def shape(self):
         return (self.size, self.size, 3)
+
+    @property
+    def seen_shape(self):
+        """What a network sees at once: a picture, or a window."""
+        return (self.work_size, self.work_size, self.shape[2]) if self.window else self.shape
 
 
 RUN = re.compile(r"(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")

@@ -10,7 +10,7 @@ from src.contests import demo
 from src.pictures.prepared import open_for
 from src.pictures.variants import turn
 from src.settings import Settings
-from src.training.batches import Batches, _order, unit
+from src.training.batches import Batches, order, unit
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def test_a_batch_is_a_function_of_seed_and_step(batches, changes):
 
 def test_every_row_comes_once_before_any_comes_again(batches):
     source = batches()
-    order = np.concatenate([_order(1, epoch, len(source.rows)) for epoch in range(2)])
-    assert sorted(order[:len(source.rows)]) == sorted(order[len(source.rows):]) == list(range(len(source.rows)))
+    twice = np.concatenate([order(1, epoch, len(source.rows)) for epoch in range(2)])
+    assert sorted(twice[:len(source.rows)]) == sorted(twice[len(source.rows):]) == list(range(len(source.rows)))
     (seen, _), whole, _ = source.at(0)
-    rows = [source.rows[i] for i in order[:3]]
+    rows = [source.rows[i] for i in twice[:3]]
     np.testing.assert_array_equal(whole, [unit(turn(source.prepared.pictures[row.whole], row.variant)) for row in rows])
     filled = source.prepared.filled["harmonic"]
     np.testing.assert_array_equal(seen, [unit(turn(filled[row.damaged], row.variant)) for row in rows])

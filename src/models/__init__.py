@@ -1,5 +1,6 @@
 """One file a model: networks say build(shape, settings), fills say fill(picture, mask). The file name is its name."""
 
+import ast
 import importlib
 from pathlib import Path
 
@@ -15,6 +16,15 @@ def exists(name):
 def is_fill(name):
     """Told from the file's text, so that no network library is imported to ask."""
     return "as fill" in (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+
+
+def defaults_of(name):
+    """A model's own defaults, told from the file's text for the same reason."""
+    if not exists(name):
+        return {}
+    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+    found = [n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "DEFAULTS"]
+    return ast.literal_eval(found[0]) if found else {}
 
 
 def fills():

@@ -1,9 +1,7 @@
 """All runs of a contest as the report lists them: their scores, how they differ from the defaults, and their histories."""
 
-import ast
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -56,7 +54,7 @@ def differs(run, contest):
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
         return [f"{weight:.2f} {member}" for weight, member in parts if weight >= 0.005]
     model = stored.get("model", "")
-    usual = {name: knob.default for name, knob in KNOBS.items()} | contests.named(contest).DEFAULTS | defaults_of(model)
+    usual = {name: knob.default for name, knob in KNOBS.items()} | contests.named(contest).DEFAULTS | models.defaults_of(model)
     changed = [name for name in KNOBS if name in stored and name not in UNTOLD and stored[name] != usual[name]]
     return [model, *(typed(name, stored[name]) for name in changed if not (fills(model) and of_training(name)))]
 
@@ -73,15 +71,6 @@ def typed(name, value):
     if isinstance(value, bool):
         return flag(name) if value else flag(name).replace("--", "--no-", 1)
     return f"{flag(name)} {value:g}" if isinstance(value, float) else f"{flag(name)} {value}"
-
-
-def defaults_of(model):
-    """A model's own defaults, read from its file's text, so that no network library is imported to ask."""
-    if not models.exists(model):
-        return {}
-    tree = ast.parse((Path(models.__file__).parent / f"{model}.py").read_text(encoding="utf-8"))
-    found = [n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "DEFAULTS"]
-    return ast.literal_eval(found[0]) if found else {}
 
 
 def histories(settings):

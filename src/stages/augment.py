@@ -46,6 +46,7 @@ def prepare_pictures(settings, contest, folder, made_from):
     building = folder / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
+    shutil.rmtree(folder / "windows", ignore_errors=True)
     whole = sum(entry.split == "train" for entry in entries)
     make_arrays(building, len(entries), whole, settings.shape)
     job = partial(prepare_chunk, building, settings.shape, len(entries), settings.broken)

@@ -24,13 +24,15 @@ def main(settings):
 
 def train(settings, folder, looked=None):
     """The run, or with --folds the run of each fold in a folder of its own; until `looked(step, rmse)` says it is enough."""
-    from src.training import backend
-
-    backend.start()
-    from src.training import build, loop
+    from src.training import backend, windows
     from src.training.batches import Batches
 
-    settings = with_defaults(settings, models.named(settings.model).DEFAULTS)
+    settings = with_defaults(settings, models.defaults_of(settings.model))
+    if settings.window:   # by other processes, which must be begun before the backend has threads of its own
+        windows.cut_beforehand(settings, prepared.open_for(settings))
+    backend.start()
+    from src.training import build, loop
+
     settings = build.with_precision(settings)
     ready = prepared.open_for(settings)
     if settings.force:
@@ -39,12 +41,12 @@ def train(settings, folder, looked=None):
     model = build.learner(settings)
     loop.compile_model(model, settings)
     build.write_settings(folder, settings)
-    untrained = build.values(model)
+    untrained, contest = build.values(model), contests.named(settings.contest)
     for fold, view in ready.views():
         if fold:
             say(f"train: {fold} of {settings.folds}, {len(view.split('holdout'))} pictures kept apart")
         build.assign(model, untrained)
-        batches = Batches(settings, view, contests.named(settings.contest))
+        batches = windows.WindowBatches(settings, view) if settings.window else Batches(settings, view, contest)
         training = train_one(loop.Training(model, settings, view, batches, folder / fold, looked))
     return training
 

@@ -12,7 +12,7 @@ import numpy as np
 from src.pictures.damage import box_counts
 from src.pictures.prepared import STARTS
 
-ORDER, DRAWS = 0, 1   # streams of random numbers that must not meet
+ORDER, DRAWS, DAMAGE = 0, 1, 2   # streams of random numbers that must not meet
 
 
 class Batches:
@@ -30,7 +30,7 @@ class Batches:
         return (seen, (counts > 0)[..., None].astype(np.float32)), whole, weight
 
     def _picture(self, epoch, position, number):
-        settings, row = self.settings, self.rows[_order(self.settings.seed, epoch, len(self.rows))[position]]
+        settings, row = self.settings, self.rows[order(self.settings.seed, epoch, len(self.rows))[position]]
         rng = np.random.default_rng((settings.seed, DRAWS, number))
         whole, counts = self.prepared.whole(row), self.prepared.hole(row)
         if settings.jitter:
@@ -47,7 +47,7 @@ class Batches:
 
 
 @lru_cache(2)
-def _order(seed, epoch, count):
+def order(seed, epoch, count):
     return np.random.default_rng((seed, ORDER, epoch)).permutation(count)
 
 

@@ -18,7 +18,7 @@ def painter(settings):
     """The network that paints, of these settings; the same settings give the same weights."""
     keras.config.set_dtype_policy(POLICIES[settings.precision])
     keras.utils.set_random_seed(settings.seed)
-    return models.named(settings.model).build(settings.shape, settings)
+    return models.named(settings.model).build(settings.seen_shape, settings)
 
 
 def learner(settings):

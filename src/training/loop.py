@@ -33,13 +33,21 @@ class Adam(keras.optimizers.Adam):
 def compile_model(model, settings):
     """Adam with the settings' knobs; its averaged weights are part of its state."""
     averaged = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
-    optimizer = Adam(settings.learning_rate, settings.beta_1, global_clipnorm=settings.clip or None, **averaged)
-    model.compile(optimizer=optimizer, loss=losses.reconstruction(settings))
+    optimizer = Adam(settings.learning_rate, settings.beta_1, epsilon=EPSILON, weight_decay=settings.decay or None,
+                     global_clipnorm=settings.clip or None, **averaged)
+    model.compile(optimizer=optimizer, loss=losses.reconstruction(settings), jit_compile=xla_helps(settings))
     optimizer.build(model.trainable_variables)
 
 
+EPSILON = 1e-8  # squared errors in 0..1 have gradients so small that Keras's own 1e-7 would hold them back
 EXPLODED = 3  # times the best holdout RMSE so far
 ROUNDING = 1e-9
+
+
+def xla_helps(settings):
+    """XLA does not use a CPU's own bfloat16 arithmetic, and is slower there than the operations one by one."""
+    on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
+    return False if on_cpu and keras.backend.backend() == "tensorflow" and settings.precision == "bfloat16" else "auto"
 
 
 @contextlib.contextmanager

@@ -1,0 +1,90 @@
+"""Batches of windows: every box of every training picture, as given and under fresh damage, cut and shrunk beforehand.
+
+windows/<key>.npz in the prepared set holds them for all later runs: `windows`, uint8, is windows x size x size x channels of
+what is seen, the share that is missing, the share in the window's own box, and the whole picture; `pictures` says whose.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from src import contests, files, workers
+from src.errors import UserError
+from src.pictures import prepared
+from src.pictures.damage import box_counts
+from src.pictures.variants import turn
+from src.pictures.windows import boxes_of, cut, look, own
+from src.training.batches import DAMAGE, damage_anew, order, unit
+
+CHUNK = 16
+WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise")
+
+
+class WindowBatches:
+    """As Batches, of windows instead of pictures: a batch is a function of seed and step."""
+
+    def __init__(self, settings, ready):
+        self.settings = settings
+        self.windows, pictures = cut_beforehand(settings, ready)
+        of_picture = {picture: np.flatnonzero(pictures == picture).tolist() for picture in np.unique(pictures)}
+        self.items = [(window, row.variant) for row in ready.split("train") for window in of_picture[row.damaged]]
+
+    def at(self, step):
+        size, count = self.settings.batch_size, len(self.items)
+        places = (divmod(number, count) for number in range(step * size, (step + 1) * size))
+        items = (self.items[order(self.settings.seed, epoch, count)[place]] for epoch, place in places)
+        windows = unit(np.stack([turn(self.windows[window], variant) for window, variant in items]))
+        channels = windows.shape[-1] // 2 - 1
+        seen, mask, weight, whole = np.split(windows, [channels, channels + 1, channels + 2], axis=-1)
+        return (seen, mask), whole, weight[..., 0] if self.settings.loss_region == "hole" else None
+
+
+def refuse(settings):
+    for name in WHOLE_PICTURES_ONLY:
+        if getattr(settings, name):
+            raise UserError(f"--{name.replace('_', '-')} is for networks that see whole pictures; windows are damaged anew by "
+                            f"--damages. Leave it out, or train with --window 0.")
+
+
+def cut_beforehand(settings, ready):
+    """The windows and the picture of each; kept beside the prepared set, since they are the same for every network."""
+    refuse(settings)
+    made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
+    made_from |= {name: getattr(settings, name) for name in ("window", "work_size", "start", "damages", "split_seed")}
+    folder = settings.augment_folder / "windows"
+    path = folder / f"{files.fingerprint(made_from)}.npz"
+    if not files.receipt_holds(path.with_suffix(".json"), made_from):
+        folder.mkdir(exist_ok=True)
+        write(path, settings, ready)
+        files.write_receipt(path.with_suffix(".json"), made_from, [path])
+    with np.load(path, allow_pickle=False) as kept:
+        return kept["windows"], kept["pictures"]
+
+
+def write(path, settings, ready):
+    rows = [row for row in ready.rows if row.variant == 0 and row.split != "test"]
+    jobs = [(row, number) for row in rows for number in range(1 + settings.damages)]
+    job = partial(cut_chunk, settings)
+    chunks = workers.over_chunks(job, jobs, size=CHUNK, label="cut windows", unit="damages")
+    windows, pictures = zip(*(pair for chunk in chunks for pair in chunk), strict=True)
+    with files.whole_file(path) as file:
+        np.savez(file, windows=np.stack(windows), pictures=np.array(pictures))
+
+
+def cut_chunk(settings, jobs):
+    """The windows of some pictures under some damages, in a process of its own; damage 0 is the picture's own."""
+    ready, contest = prepared.kept_open(settings.augment_folder), contests.named(settings.contest)
+    return [(window, row.damaged) for row, number in jobs for window in windows_of(settings, ready, contest, row, number)]
+
+
+def windows_of(settings, ready, contest, row, number):
+    whole, counts, seen = unit(ready.whole(row)), ready.hole(row), unit(ready.seen(row, settings.start))
+    if number:
+        rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, number))
+        counts = box_counts(contest.damage(rng, whole.shape), whole.shape)
+        seen = damage_anew(ready.whole(row), counts > 0, settings.start)
+    sides, size = settings.window, settings.work_size
+    for box in boxes_of(counts):
+        colours, missing = look(seen, counts > 0, box, sides, size)
+        layers = [colours, missing[..., None], own(counts.shape, box, sides, size)[..., None], cut(whole, box, sides, size)]
+        yield np.rint(np.concatenate(layers, axis=-1) * 255).astype(np.uint8)
