@@ -45,6 +45,7 @@ class Settings:
     batch_size: int = knob(4, "pictures a step", of="train", low=1, high=4096)
     learning_rate: float = knob(2e-4, "Adam's learning rate", of="train", low=1e-8, high=1)
     beta_1: float = knob(0.5, "Adam's first momentum", of="train", low=0, high=0.9999)
+    beta_2: float = knob(0.999, "Adam's second momentum", of="train", low=0, high=0.999999)
     decay: float = knob(0.0, "weight decay a step, in learning rates", of="train", low=0, high=1)
     schedule: str = knob("constant", "learning rate over the run", of="train", choices=("constant", "cosine"))
     warm_up: int = knob(0, "steps over which the learning rate rises to its height", of="train", low=0, high=10**6)

@@ -33,8 +33,8 @@ class Adam(keras.optimizers.Adam):
 def compile_model(model, settings):
     """Adam with the settings' knobs; its averaged weights are part of its state."""
     averaged = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
-    optimizer = Adam(settings.learning_rate, settings.beta_1, epsilon=EPSILON, weight_decay=settings.decay or None,
-                     global_clipnorm=settings.clip or None, **averaged)
+    optimizer = Adam(settings.learning_rate, settings.beta_1, settings.beta_2, epsilon=EPSILON,
+                     weight_decay=settings.decay or None, global_clipnorm=settings.clip or None, **averaged)
     model.compile(optimizer=optimizer, loss=losses.reconstruction(settings), jit_compile=xla_helps(settings))
     optimizer.build(model.trainable_variables)
 

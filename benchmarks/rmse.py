@@ -1,0 +1,166 @@
+"""The RMSE of fills, networks and mixes on the test pictures of a contest whose truth is known, as benchmarks/RMSE.md.
+
+    python -m benchmarks rmse --data FOLDER --home FOLDER [--rows NAME ...]
+
+FOLDER of --data holds photo-reconstruction.zip, in the competition's form, and solution.csv. Each row is made by the
+project's own stages as a user would type them; its CSV is compared with the solution here, picture by picture, by pandas.
+What a row has measured is kept, so that the test pictures are looked at once for each.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).parent
+FIGURES, TABLE = HERE / "RMSE.json", HERE / "RMSE.md"
+CONTEST = ("--contest", "photo_reconstruction", "--augment", "8x")
+DRAWS = 2000
+FLOOR = "harmonic"
+UNITS = {"wall": "minutes", "cores": "core minutes"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: the flags of its run, those of predict alone, or the rows that it is mixed of."""
+
+    what: str
+    train: str = ""
+    predict: str = ""
+    members: tuple = ()
+
+
+ROWS = {
+    "mean": Row("fill: mean of the known pixels", "--model mean"),
+    "ring": Row("fill: mean of a thin ring", "--model ring"),
+    "telea": Row("fill: OpenCV Telea", "--model telea"),
+    "navier_stokes": Row("fill: OpenCV Navier-Stokes", "--model navier_stokes"),
+    "harmonic": Row("fill: harmonic, exact", "--model harmonic"),
+    "smooth": Row("fill: smooth, the best linear one", "--model smooth"),
+    "mlp-20": Row("window_mlp, 15 minutes after 4 of cutting windows", "--model window_mlp --minutes 15 --steps 100000 --run mlp20"),
+    "mlp-20-tta": Row("the same run, eight flips and turns", "--model window_mlp --minutes 15 --steps 100000 --run mlp20", "--tta 8"),
+    "mlp-harmonic": Row("started from the harmonic fill", "--model window_mlp --minutes 5 --steps 100000 --start harmonic --run mlp5-harmonic"),
+    "mlp-5": Row("window_mlp, 5 minutes", "--model window_mlp --minutes 5 --steps 100000 --run mlp5"),
+    "unet-20": Row("residual_unet", "--model residual_unet --start smooth --minutes 20 --steps 100000 --run unet20"),
+    "pix2pix-20": Row("Pix2Pix as published but narrower (width 16)",
+                      "--model pix2pix --width 16 --batch-size 1 --start none --minutes 20 --steps 1000000 --run pix20", "--predict-mode training"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks rmse", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with photo-reconstruction.zip and solution.csv")
+    parser.add_argument("--home", type=Path, required=True, help="folder for all that the stages write")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="NAME", help=", ".join(ROWS))
+    asked = parser.parse_args()
+    prepare(asked)
+    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    solution = None
+    for name in [FLOOR, *asked.rows]:
+        if name not in figures:
+            solution = read_solution(asked.data) if solution is None else solution
+            figures[name] = measured(asked.home, ROWS[name], solution)
+            FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+        print(name, figures[name]["rmse"])
+    TABLE.write_text(table(figures))
+    print(TABLE)
+
+
+def prepare(asked):
+    place = asked.home / "competition" / "photo_reconstruction"
+    place.mkdir(parents=True, exist_ok=True)
+    if not (place / "photo-reconstruction.zip").exists():
+        shutil.copy(asked.data / "photo-reconstruction.zip", place)
+    for name in ("download", "augment"):
+        stage(asked.home, name)
+
+
+def stage(home, name, flags=""):
+    """Run a stage as a user would; its wall and core minutes."""
+    command = [sys.executable, "-m", "src", name, "--home", str(home), *CONTEST, *flags.split()]
+    began, before = time.monotonic(), os.times()
+    subprocess.run(command, check=True, cwd=HERE.parent)
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return np.array([time.monotonic() - began, spent]) / 60
+
+
+def measured(home, row, solution):
+    """Make the row's CSV and compare it with the solution."""
+    minutes = stage(home, "train", row.train)
+    stage(home, "predict", f"{row.train} {row.predict}")
+    stage(home, "serialize", row.train)
+    written = newest(home / "submissions" / "photo_reconstruction")
+    squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
+    return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())), "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
+            "command": f"{row.train} {row.predict}".strip(), "minutes": minutes.round(1).tolist(),
+            "date": datetime.date.today().isoformat(), "commit": commit()}
+
+
+def newest(folder):
+    return max((path for path in folder.glob("*.csv") if "holdout" not in path.name and path.name != "leaderboard.csv"),
+               key=lambda path: path.stat().st_mtime)
+
+
+def read_solution(data):
+    return pd.read_csv(data / "solution.csv", usecols=[0, 1], names=["id", "value"], header=0)
+
+
+def by_picture(ours, solution):
+    """Squared errors and number of values of each picture, joined by id."""
+    both = solution.merge(ours, on="id", suffixes=("_true", ""), validate="one_to_one")
+    if len(both) != len(solution):
+        sys.exit(f"{len(solution) - len(both)} ids of the solution are missing in the submission.")
+    both["square"] = (both["value"] - both["value_true"]) ** 2
+    pictures = both.groupby(both["id"].str.replace(r"_box\d_\d+_\d+_\d+$", "", regex=True))["square"]
+    return pictures.sum().to_numpy(), pictures.count().to_numpy()
+
+
+def intervals(row, floor):
+    """95% of RMSE, and of its ratio to the floor, over draws of pictures; both of the same draws."""
+    picks = np.random.default_rng(1).integers(0, len(row["squares"]), (DRAWS, len(row["squares"])))
+    ours, harmonic, numbers = (np.array(values)[picks].sum(1) for values in (row["squares"], floor["squares"], row["numbers"]))
+    return [np.percentile(values, [2.5, 97.5]) for values in (np.sqrt(ours / numbers), np.sqrt(ours / harmonic))]
+
+
+def table(figures):
+    floor, lines = figures[FLOOR], []
+    for name in [name for name in ROWS if name in figures]:
+        row = figures[name]
+        (low, high), (least, most) = intervals(row, floor)
+        minutes = "" if name in row["command"] else f"{row['minutes'][0]:.1f} ({row['minutes'][1]:.1f})"
+        lines.append(f"| {ROWS[name].what} | {row['rmse']:.5f} ({low:.4f} to {high:.4f}) | {row['rmse'] / floor['rmse']:.4f} "
+                     f"({least:.3f} to {most:.3f}) | {minutes} | `{row['command']}` | {row['commit']} |")
+    return HEAD.format(hardware=hardware(), pictures=len(floor["squares"]), rows=sum(floor["numbers"]), lines="\n".join(lines))
+
+
+HEAD = """# RMSE on test pictures
+
+Made by `python -m benchmarks rmse --data FOLDER --home FOLDER`: {pictures} test pictures, {rows:,} values, of a stand-in of the competition
+whose truth is known; everything was chosen on a holdout of its training pictures. RMSE is over all values, as the grader counts; beside it,
+and beside the ratio to the harmonic fill on the same pictures, the 95% interval over draws of pictures. Minutes are those of the whole
+`train` stage on the clock and, in brackets, of its cores. {hardware}.
+
+| what | RMSE | of harmonic | minutes (core minutes) | flags | commit |
+|---|---|---|---|---|---|
+{lines}
+"""
+
+
+def hardware():
+    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
+    return f"Measured on {len(os.sched_getaffinity(0))} cores ({model or platform.processor()})"
+
+
+def commit():
+    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout.strip()
