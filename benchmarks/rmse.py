@@ -27,18 +27,19 @@ FIGURES, TABLE = HERE / "RMSE.json", HERE / "RMSE.md"
 CONTEST = ("--contest", "photo_reconstruction", "--augment", "8x")
 DRAWS = 2000
 FLOOR = "harmonic"
-UNITS = {"wall": "minutes", "cores": "core minutes"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the flags of its run, those of predict alone, or the rows that it is mixed of."""
+    """One line of the table: the flags of its run, and those of predict alone."""
 
     what: str
     train: str = ""
     predict: str = ""
-    members: tuple = ()
 
+
+MLP, UNET = "--model window_mlp --steps 100000", "--model residual_unet --steps 100000 --start smooth"
+AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none"
 
 ROWS = {
     "mean": Row("fill: mean of the known pixels", "--model mean"),
@@ -47,13 +48,13 @@ ROWS = {
     "navier_stokes": Row("fill: OpenCV Navier-Stokes", "--model navier_stokes"),
     "harmonic": Row("fill: harmonic, exact", "--model harmonic"),
     "smooth": Row("fill: smooth, the best linear one", "--model smooth"),
-    "mlp-20": Row("window_mlp, 15 minutes after 4 of cutting windows", "--model window_mlp --minutes 15 --steps 100000 --run mlp20"),
-    "mlp-20-tta": Row("the same run, eight flips and turns", "--model window_mlp --minutes 15 --steps 100000 --run mlp20", "--tta 8"),
-    "mlp-harmonic": Row("started from the harmonic fill", "--model window_mlp --minutes 5 --steps 100000 --start harmonic --run mlp5-harmonic"),
-    "mlp-5": Row("window_mlp, 5 minutes", "--model window_mlp --minutes 5 --steps 100000 --run mlp5"),
-    "unet-20": Row("residual_unet", "--model residual_unet --start smooth --minutes 20 --steps 100000 --run unet20"),
-    "pix2pix-20": Row("Pix2Pix as published but narrower (width 16)",
-                      "--model pix2pix --width 16 --batch-size 1 --start none --minutes 20 --steps 1000000 --run pix20", "--predict-mode training"),
+    "mlp-20": Row("window_mlp, 15 minutes and some for cutting windows", f"{MLP} --minutes 15 --run mlp20"),
+    "mlp-20-tta": Row("the same run, eight flips and turns", f"{MLP} --minutes 15 --run mlp20", "--tta 8"),
+    "mlp-5": Row("window_mlp, 5 minutes", f"{MLP} --minutes 5 --run mlp5"),
+    "mlp-harmonic": Row("the same from the harmonic fill", f"{MLP} --minutes 5 --start harmonic --run mlp5-harmonic"),
+    "unet-20": Row("residual_unet, 20 minutes", f"{UNET} --minutes 20 --run unet20"),
+    "pix2pix-20": Row("Pix2Pix as published but narrower (width 16)", f"{AS_PUBLISHED} --minutes 20 --run pix20",
+                      "--predict-mode training"),
 }
 
 
@@ -102,7 +103,8 @@ def measured(home, row, solution):
     stage(home, "serialize", row.train)
     written = newest(home / "submissions" / "photo_reconstruction")
     squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
-    return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())), "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
+    return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())),
+            "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
             "command": f"{row.train} {row.predict}".strip(), "minutes": minutes.round(1).tolist(),
             "date": datetime.date.today().isoformat(), "commit": commit()}
 
@@ -146,10 +148,10 @@ def table(figures):
 
 HEAD = """# RMSE on test pictures
 
-Made by `python -m benchmarks rmse --data FOLDER --home FOLDER`: {pictures} test pictures, {rows:,} values, of a stand-in of the competition
-whose truth is known; everything was chosen on a holdout of its training pictures. RMSE is over all values, as the grader counts; beside it,
-and beside the ratio to the harmonic fill on the same pictures, the 95% interval over draws of pictures. Minutes are those of the whole
-`train` stage on the clock and, in brackets, of its cores. {hardware}.
+Made by `python -m benchmarks rmse --data FOLDER --home FOLDER`: {pictures} test pictures, {rows:,} values, of a stand-in of the
+competition whose truth is known; everything was chosen on a holdout of its training pictures. RMSE is over all values, as the
+grader counts; beside it, and beside the ratio to the harmonic fill on the same pictures, the 95% interval over draws of
+pictures. Minutes are those of the whole `train` stage on the clock and, in brackets, of its cores. {hardware}.
 
 | what | RMSE | of harmonic | minutes (core minutes) | flags | commit |
 |---|---|---|---|---|---|
@@ -158,8 +160,9 @@ and beside the ratio to the harmonic fill on the same pictures, the 95% interval
 
 
 def hardware():
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
-    return f"Measured on {len(os.sched_getaffinity(0))} cores ({model or platform.processor()})"
+    told = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in told if line.startswith("model name")), platform.processor())
+    return f"Measured on {len(os.sched_getaffinity(0))} cores ({model})"
 
 
 def commit():
