@@ -1,7 +1,9 @@
 """Work spread over the machine's cores: chunks to processes, results in order, one bar; Ctrl-C and errors end all."""
 
+import multiprocessing
 import os
 import signal
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -24,7 +26,7 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
     """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead."""
     items = list(items)
     pieces = chunks(items, size)
-    with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), initializer=_quiet_worker) as pool:
+    with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), _context(), _quiet_worker) as pool:
         waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * cores())]
         try:
             while waiting:
@@ -38,6 +40,11 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _context():
+    """The platform's way to begin a process; a fresh interpreter where a backend runs, whose threads no fork survives."""
+    return multiprocessing.get_context("spawn" if "keras" in sys.modules else None)
 
 
 def _quiet_worker():

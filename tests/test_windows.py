@@ -3,6 +3,7 @@
 import dataclasses
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from conftest import SMALL, done, stage
@@ -20,7 +21,7 @@ from src.pictures.windows import boxes_of, cut, enlarge, look, own
 from src.settings import Settings
 from src.training.batches import unit
 from src.training.paint import paint
-from src.training.windows import WindowBatches
+from src.training.windows import WindowBatches, cut_beforehand
 
 PLACES = st.tuples(st.integers(0, 45), st.integers(0, 45))
 
@@ -89,11 +90,19 @@ def of(home, **changes):
 
 
 def batches(home, ready, **changes):
-    """Windows are cut by processes of their own, so by the stage; here they are only read."""
+    """Windows cut by the stage, as a user's are."""
     settings = of(home, **changes)
     done(stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "16", "--damages", settings.damages,
                "--start", settings.start, "--steps", "1", "--width", "4", "--run", f"cut-{settings.damages}-{settings.start}"))
     return WindowBatches(settings, ready)
+
+
+def test_windows_are_cut_where_a_backend_runs_already(prepared_home, ready):
+    """As in the second trial of a sweep: a fork of the backend's threads would wait for ever."""
+    keras.ops.matmul(np.ones((300, 300)), np.ones((300, 300)))
+    source = WindowBatches(of(prepared_home, work_size=20), ready)
+    assert source.windows.shape[1:3] == (20, 20)
+    assert source.windows.any()
 
 
 def test_a_batch_of_windows_is_a_function_of_seed_and_step(prepared_home, ready):
@@ -110,9 +119,9 @@ def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout
     boxes = {row.damaged: len(boxes_of(ready.hole(row))) for row in ready.split("train")}
     rows = len(ready.split("train"))
     assert len(source.items) == rows * 2 * 2 == sum(boxes[row.damaged] for row in ready.split("train")) * 2
-    with np.load(next((prepared_home / "augment/demo/windows").glob("*.npz"))) as kept:
-        assert {int(kept["pictures"][window]) for window, _ in source.items} == train
-        assert kept["windows"].shape[1:] == (16, 16, 8)
+    kept, pictures = cut_beforehand(source.settings, ready)
+    assert {int(pictures[window]) for window, _ in source.items} == train
+    assert kept.shape[1:] == (16, 16, 8)
 
 
 def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, ready):
