@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "RMSE.json", HERE / "RMSE.md"
 CONTEST = ("--contest", "photo_reconstruction", "--augment", "8x")
 DRAWS = 2000
+NOTHING_LEARNT = 0.5   # minutes of a train stage that found its run done, or a fill
 FLOOR = "harmonic"
 
 
@@ -140,7 +141,7 @@ def table(figures):
     for name in [name for name in ROWS if name in figures]:
         row = figures[name]
         (low, high), (least, most) = intervals(row, floor)
-        minutes = "" if name in row["command"] else f"{row['minutes'][0]:.1f} ({row['minutes'][1]:.1f})"
+        minutes = f"{row['minutes'][0]:.1f} ({row['minutes'][1]:.1f})" if row["minutes"][0] > NOTHING_LEARNT else ""
         lines.append(f"| {ROWS[name].what} | {row['rmse']:.5f} ({low:.4f} to {high:.4f}) | {row['rmse'] / floor['rmse']:.4f} "
                      f"({least:.3f} to {most:.3f}) | {minutes} | `{row['command']}` | {row['commit']} |")
     return HEAD.format(hardware=hardware(), pictures=len(floor["squares"]), rows=sum(floor["numbers"]), lines="\n".join(lines))
