@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from src import progress, settings
+from src import contests, progress, settings
 from src.errors import FlagError, UserError
 from src.sweeps import space
 
@@ -52,7 +52,10 @@ def main(arguments):
     chosen = dataclasses.replace(settings.parse(flags), swept=swept)
     if chosen.model not in names("models"):
         raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(names('models'))}.")
-    chosen = settings.complete(chosen, pick("contests", chosen.contest).DEFAULTS)
+    for name in (chosen.contest, chosen.damage or chosen.contest):
+        pick("contests", name)
+    contests.refuse_pictures(chosen)
+    chosen = settings.complete(chosen, contests.defaults(chosen))
     progress.quiet = chosen.quiet
     return pick("stages", stage).main(chosen)
 

@@ -7,6 +7,8 @@ header, quoted where a name needs it. Only bytes are looked at until something i
 import csv
 import io
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -34,18 +36,42 @@ def lines(rows):
 def box_rows(name, number, box, values, ending=b"\n"):
     """The text of a box's rows: row by row, column by column, channel by channel; `values`, in 0..1, in that order."""
     height, width = box[2:]
-    channels = values.size // (height * width)
-    quote = b'"' if set(name) & set(',"') else b""
-    prefix = quote + name.replace('"', '""').encode() if quote else name.encode()
-    text = value_text(values).view(np.uint8).reshape(height, width, channels, VALUE_WIDTH)
-    return _known(_abreast(*_id_pieces(prefix, number, box, channels), quote + b",", text, ending))
+    values = values.reshape(height, width, -1)
+    return _rows(_box_id_pieces(_quoted(name), number, box, values.shape[2]), _quote(name), values, ending)
 
 
 def box_ids(name, number, box, channels):
     """The ids of a box as a table of one Arrow column of bytes, in the order of box_rows."""
+    return _ids(_box_id_pieces(name.encode(), number, box, channels))
+
+
+def pixel_rows(name, mask, values, ending=b"\n"):
+    """The text of the rows of a mask's pixels, row by row; `values`, in 0..1, are pixels x channels."""
+    return _rows(_pixel_id_pieces(_quoted(name), mask, values.shape[1]), _quote(name), values, ending)
+
+
+def pixel_ids(name, mask, channels):
+    """The ids of a mask's pixels as a table of one Arrow column of bytes, in the order of pixel_rows."""
+    return _ids(_pixel_id_pieces(name.encode(), mask, channels))
+
+
+def _quote(name):
+    return b'"' if set(name) & set(',"') else b""
+
+
+def _quoted(name):
+    """The beginning of an id, its quotes doubled and one put before it where a table needs that."""
+    return _quote(name) + (name.replace('"', '""') if _quote(name) else name).encode()
+
+
+def _rows(id_pieces, quote, values, ending):
+    text = value_text(values).view(np.uint8).reshape(*values.shape, VALUE_WIDTH)
+    return _known(_abreast(*id_pieces, quote + b",", text, ending))
+
+
+def _ids(pieces):
     import pyarrow as pa
 
-    pieces = _id_pieces(name.encode(), number, box, channels)
     lengths = sum(_length(piece) for piece in pieces).ravel()
     offsets = np.zeros(lengths.size + 1, np.int32)
     lengths.cumsum(out=offsets[1:])
@@ -69,10 +95,16 @@ def _all_value_texts():
     return text.view(f"S{VALUE_WIDTH}").ravel()
 
 
-def _id_pieces(prefix, number, box, channels):
+def _box_id_pieces(prefix, number, box, channels):
     row, column, height, width = box
     return (prefix + b"_box%d_" % number, _digits(row, height)[:, None, None], b"_", _digits(column, width)[:, None],
             b"_", _digits(0, channels))
+
+
+def _pixel_id_pieces(prefix, mask, channels):
+    """Grey pictures have no channel in their ids."""
+    rows, columns = (_digits(0, length)[places][:, None] for length, places in zip(mask.shape, np.nonzero(mask), strict=True))
+    return prefix + b"_", rows, b"_", columns, *((b"_", _digits(0, channels)) if channels > 1 else ())
 
 
 def _digits(first, count):
@@ -323,18 +355,17 @@ def _rmse(total, count):
     return float(np.sqrt(total / count)) if count else None
 
 
-def squared_errors(path, wanted, count):
-    """Sums of squared errors and numbers of values for each of `count` pictures; `wanted` is (ids, values, picture)."""
+def values_by_picture(path, wanted):
+    """Yield the values of each picture; `wanted` are (picture's number, ids), in the order in which the file must hold them."""
+    return (np.concatenate([values for _, values in pieces]) for _, pieces in groupby(_numbered(path, wanted), itemgetter(0)))
+
+
+def _numbered(path, wanted):
     import pyarrow as pa
 
-    sums, numbers = np.zeros(count), np.zeros(count, np.int64)
-    names = ("id", "value", "picture")
-    boxes = (pa.RecordBatch.from_arrays([ids.column(0), pa.array(true), pa.array(np.full(true.size, picture))], names)
-             for ids, true, picture in wanted)
-    for given, true in in_step(table(path, (TEXT, FINITE), REWRITE), boxes):
+    ids = (pa.RecordBatch.from_arrays([ids.column(0), pa.array(np.full(ids.num_rows, number))], ("id", "picture"))
+           for number, ids in wanted)
+    for given, true in in_step(table(path, (TEXT, FINITE), REWRITE), ids):
         if not same_ids(given, true):
             raise UserError(f"{path} does not hold the rows of this holdout in their order; {REWRITE}.")
-        picture = true.column(2)[0].as_py()
-        sums[picture] += np.square(given.column(1).to_numpy() - true.column(1).to_numpy().astype(np.float64)).sum()
-        numbers[picture] += given.num_rows
-    return sums.tolist(), numbers.tolist()
+        yield true.column(1)[0].as_py(), given.column(1).to_numpy()

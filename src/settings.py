@@ -28,12 +28,15 @@ class Settings:
     quiet: bool = knob(False, "no progress, only results and errors", of="every stage")
 
     size: int = knob(256, "side of the pictures in pixels", of="download", low=32, high=1024)
+    pictures: str = knob("", "a folder of your own JPEG and PNG photos, of which a contest that is made of photos is made", of="download")
+    filling: str = knob("black", "what landscapes pastes over its pictures", of="download", choices=("black", "white"))
 
     holdout: float = knob(0.1, "share of the training pictures kept apart, whole sources at a time", of="augment", low=0.01, high=0.5)
     folds: int = knob(1, "holdouts in turn, a run each, which together are all training pictures; --steps and --minutes are each run's; 1: one holdout", of="augment", low=1, high=100)
     split_seed: int = knob(1, "seed of what is kept apart, whatever --seed is", of="augment", low=0, high=2**31 - 1)
     augment: str = knob("5x", "variants of each training picture", of="augment", choices=("none", "5x", "8x"))
     materialize: bool = knob(False, "also write the variants as PNG files, for other tools", of="augment")
+    damage: str = knob("", "train and score with the damage of this other contest", of="augment")
     broken: str = knob("stop", "at a training picture that cannot be decoded: stop, or leave it out", of="augment", choices=("stop", "skip"))
 
     model: str = knob("pix2pix", "what fills the holes: a file of src/models", of="train")
@@ -51,11 +54,13 @@ class Settings:
     warm_up: int = knob(0, "steps over which the learning rate rises to its height", of="train", low=0, high=10**6)
     width: int = knob(64, "channels of the first layer", of="train", low=1, high=8192)
     levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller), or layers in a row", of="train", low=2, high=10)
-    work_size: int = knob(64, "side at which residual_unet works, and to which windows are shrunk", of="train", low=16, high=1024)
+    work_size: int = knob(64, "side at which residual_unet and pretrained_unet work, and to which windows are shrunk", of="train", low=16, high=1024)
+    encoder: str = knob("EfficientNetV2B0", "what pretrained_unet sees with, of keras.applications", of="train", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"))
+    encoder_weights: str = knob("imagenet", "what that encoder begins with: imagenet (fetched once), none, or a file of its weights", of="train")
     window: float = knob(0.0, "show the network a square around each box, of so many box sides; 0: whole pictures", of="train", low=0, high=8)
     damages: int = knob(0, "with --window: how often each picture is damaged anew before training", of="train", low=0, high=100)
     mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
-    start: str = knob("harmonic", "what the network sees in the hole and adds its output to", of="train", choices=("none", "harmonic", "smooth"))
+    start: str = knob("harmonic", "what the network sees in the hole and adds its output to; none: as given, nothing is added to", of="train", choices=("none", "given", "harmonic", "smooth"))
     loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
     loss_region: str = knob("all", "where that distance counts", of="train", choices=("all", "hole"))
     fresh_damage: bool = knob(False, "new damage each time a picture is seen", of="train")
@@ -69,6 +74,13 @@ class Settings:
     snapshots: int = knob(0, "weights kept along the last half of the budget, for mixes: RUN@1 the first, and so on", of="train", low=0, high=99)
     save_minutes: float = knob(5.0, "minutes between two saved states", of="train", low=0, high=600)
 
+    diffusion_model: str = knob("stabilityai/stable-diffusion-2-inpainting", "inpainting pipeline: a name that diffusers finds, or a folder", of="stable_diffusion")
+    prompt: str = knob("picture of a {class}", "what a picture is said to show", of="stable_diffusion")
+    prompt_without_class: str = knob("animal", "the same where its class is unknown", of="stable_diffusion")
+    diffusion_size: int = knob(512, "side at which it paints, a multiple of 8", of="stable_diffusion", low=64, high=1024)
+    diffusion_steps: int = knob(50, "steps from noise to a picture", of="stable_diffusion", low=1, high=1000)
+
+    diffusion_env: str = knob("", "environment made from requirements-diffusion.txt; without it, .diffusion beside .venv", of="predict")
     predict_mode: str = knob("inference", "batch norm and dropout as at inference, or as in training", of="predict", choices=("inference", "training"))
     tta: int = knob(1, "flips and turns of each picture painted and averaged", of="predict", choices=(1, 8))
 
@@ -98,8 +110,14 @@ class Settings:
     wheels: str = knob("", "a Kaggle dataset (owner/name) with wheels for a kernel without internet", of="kernel")
     accelerator: str = knob("", "one of Kaggle's machines, as NvidiaTeslaT4; without it, Kaggle's usual GPU", of="kernel")
 
+    channels: int = 3   # the contest's: 1 where pictures are grey
     given: frozenset = frozenset()
     swept: tuple = ()  # pairs of a knob and the values that a sweep tries of it
+
+    @property
+    def place(self):
+        """Names the folders of what is prepared, trained and scored; under another damage nothing compares with the contest's own."""
+        return f"{self.contest}+{self.damage}" if self.damage else self.contest
 
     @property
     def competition_folder(self):
@@ -107,11 +125,11 @@ class Settings:
 
     @property
     def augment_folder(self):
-        return Path(self.home) / "augment" / self.contest
+        return Path(self.home) / "augment" / self.place
 
     @property
     def run_folder(self):
-        return Path(self.home) / "checkpoints" / self.contest / self.run
+        return Path(self.home) / "checkpoints" / self.place / self.run
 
     @property
     def snapshot(self):
@@ -125,11 +143,11 @@ class Settings:
 
     @property
     def submissions_folder(self):
-        return Path(self.home) / "submissions" / self.contest
+        return Path(self.home) / "submissions" / self.place
 
     @property
     def shape(self):
-        return (self.size, self.size, 3)
+        return (self.size, self.size, self.channels)
 
     @property
     def seen_shape(self):
@@ -141,9 +159,10 @@ RUN = re.compile(r"(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
 STUDY = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 KNOBS = {f.name: f for f in dataclasses.fields(Settings) if f.metadata}
 # What decides a run's weights: these are written beside them, and a run is not continued under others.
-OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train")] + ["seed"]
+OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train", "stable_diffusion")] + ["seed"]
 WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken", "snapshots"}
-NOT_IN_A_NAME = {"model", "check_every", "check_pictures"}
+NOT_IN_A_NAME = {"model", "damage", "check_every", "check_pictures"}
+PATHS = {"pictures", "encoder_weights"}   # in a run's name without their folders
 
 
 def of_the_run(settings):
@@ -156,9 +175,14 @@ def as_stored(stored):
     return known | {"split_seed": stored.get("seed", KNOBS["seed"].default)} | stored
 
 
+def of_group(settings, group):
+    return {name: getattr(settings, name) for name, f in KNOBS.items() if f.metadata["of"] == group}
+
+
 def complete(settings, contest_defaults):
     """Settings with the contest's own defaults where no flag was given, and the run's name where none was."""
     settings = with_defaults(settings, contest_defaults)
+    settings = dataclasses.replace(settings, damage="") if settings.damage == settings.contest else settings
     usual = {name: f.default for name, f in KNOBS.items()} | contest_defaults
     changed = [name for name in of_the_run(settings) if name not in NOT_IN_A_NAME and getattr(settings, name) != usual[name]]
     words = [_word(name, getattr(settings, name)) for name in changed]
@@ -166,10 +190,12 @@ def complete(settings, contest_defaults):
 
 
 def _word(name, value):
-    name = flag(name).removeprefix("--")
+    word = flag(name).removeprefix("--")
     if isinstance(value, bool):
-        return name if value else f"no-{name}"
-    return f"{name}{value:g}" if isinstance(value, (int, float)) else f"{name}-{value}"
+        return word if value else f"no-{word}"
+    if isinstance(value, str):
+        return "-".join([word, *re.findall(r"[\w.+=]+", Path(value).name if name in PATHS else value)])
+    return f"{word}{value:g}"
 
 
 def flag(name):

@@ -30,7 +30,7 @@ def receipt(folder):
 
 def made_from(contest, settings):
     """What decides the files: of a contest that is made here, the settings; else its name on Kaggle."""
-    return {"size": settings.size} if hasattr(contest, "make") else {"slug": contest.SLUG}
+    return contest.made_from(settings) if hasattr(contest, "make") else {"slug": contest.SLUG}
 
 
 def complete(contest, settings):
@@ -39,7 +39,7 @@ def complete(contest, settings):
     zipped, known = folder / f"{contest.SLUG}.zip", receipt(folder)
     if known is None or known["made_from"] != made_from(contest, settings):
         return False
-    if hasattr(contest, "make") and not (folder / "solution.csv").exists():
+    if hasattr(contest, "make") and not (folder / f"solution{contest.ENDING}").exists():
         return False
     same = not zipped.exists() or files.stamp(zipped) == known["stamp"] or files.sha256(zipped) == known["sha256"]
     return same and _count_and_bytes(folder / "files") == (known["count"], known["bytes"])

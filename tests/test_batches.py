@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src import contests
-from src.contests import demo
+from src.contests.photo_reconstruction import box_side
 from src.pictures.prepared import open_for
 from src.pictures.variants import turn
 from src.settings import Settings
@@ -58,7 +58,7 @@ def test_what_is_seen_outside_the_hole_is_the_damaged_picture(batches):
 def test_the_hole_is_weighed_as_the_grader_counts(batches):
     (_, mask), _, weight = batches(loss_region="hole").at(3)
     assert ((weight > 0) == (mask[..., 0] > 0)).all()
-    assert weight.sum() == 3 * 2 * demo.box_side((32, 32, 3)) ** 2
+    assert weight.sum() == 3 * 2 * box_side((32, 32, 3)) ** 2
 
 
 def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):
@@ -68,6 +68,18 @@ def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):
     seen, whole = source.at(0)[0][0], source.at(0)[1]
     known = source.at(0)[0][1][..., 0] == 0
     np.testing.assert_array_equal(seen[known], whole[known])
+
+
+@pytest.mark.parametrize("changes", [{"fresh_damage": True}, {"jitter": 36}, {"jitter": 36, "fresh_damage": True}], ids=str)
+def test_another_contests_damage_is_drawn_and_seen_as_it_is(prepared_home, changes):
+    """Tiles are seen in the hole, each a flat area, also where they were enlarged."""
+    settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="given", **changes)
+    (seen, mask), whole, _ = Batches(settings, open_for(settings), contests.named("depixelation")).at(1)
+    known = mask[..., 0] == 0
+    np.testing.assert_array_equal(seen[known], whole[known])
+    if "fresh_damage" in changes:
+        assert all(np.abs(s[m] - w[m]).mean() < 0.2 < s[m].mean() + 0.2 for s, w, m in zip(seen, whole, ~known, strict=True))
+        assert len(np.unique(seen[0][~known[0]], axis=0)) <= 64
 
 
 def test_jitter_crops_at_many_places(batches):

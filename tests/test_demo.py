@@ -13,7 +13,7 @@ from sklearn.metrics import root_mean_squared_error
 
 from src import csv_rows
 from src.contests import demo, photo_reconstruction
-from src.pictures import holdout
+from src.pictures import holdout, photos
 from src.pictures.damage import box_counts
 from src.pictures.decode import decode
 from src.settings import Settings
@@ -110,7 +110,7 @@ def test_the_same_bytes_each_time_and_nothing_half_written(made, tmp_path):
 def test_other_sizes(tmp_path):
     for size in (48, 512):
         settings = Settings(home=str(tmp_path / str(size)), size=size)
-        *_, picture, boxes = next(demo._cut(np.random.default_rng(0), *demo.TEST[0], settings.shape))
+        *_, picture, boxes = next(demo._cut(np.random.default_rng(0), photos.embedded()[-2], settings.shape))
         assert picture.shape == settings.shape and boxes[0][2] == round(75 * size / 256)
 
 
@@ -118,8 +118,9 @@ def test_photos_are_those_of_the_packages():
     from skimage import data
     from sklearn.datasets import load_sample_image
 
-    np.testing.assert_array_equal(demo._photo("chelsea.png", *demo.SCIKIT_IMAGE), data.chelsea())
-    shipped = demo._photo("flower.jpg", *demo.SCIKIT_LEARN)
+    shown = {photo.name: photo.picture() for photo in photos.embedded() if photo.name in ("chelsea", "flower")}
+    np.testing.assert_array_equal(shown["chelsea"], data.chelsea())
+    shipped = shown["flower"]
     assert np.abs(shipped.astype(int) - load_sample_image("flower.jpg")).max() <= 3
 
 

@@ -92,4 +92,4 @@ def test_files_that_went_missing(machine):
 def test_the_demo_needs_no_kaggle(tmp_path, server):
     machine = Machine(tmp_path, server, token=False, backend="none-such")
     read = machine.run("doctor", contest="demo")[1]
-    assert "the demo needs none" in lines(read, "\u2013 Kaggle token")[0] and server.calls == []
+    assert "demo needs none" in lines(read, "\u2013 Kaggle token")[0] and server.calls == []

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from scipy.sparse import diags_array, eye_array, kron
 from scipy.sparse.linalg import spsolve
+from skimage.restoration import inpaint_biharmonic
 
 from src.pictures import fills
+from src.pictures.biharmonic import biharmonic
 from src.pictures.harmonic import harmonic
 
-ALL = [fills.mean, fills.ring, fills.telea, fills.navier_stokes, harmonic]
+ALL = [fills.mean, fills.ring, fills.telea, fills.navier_stokes, harmonic, biharmonic]
 
 
 def photo(rng, height, width, channels=3):
@@ -151,6 +153,22 @@ def test_a_ring_colours_each_hole_by_itself():
     assert np.array_equal(filled, picture)
 
 
+@pytest.mark.parametrize("mask", [*list(small_masks())[::8], np.tile(np.pad(np.ones((2, 2), bool), 1), (20, 16)),
+                                  boxes((40, 50), (0, 0, 40, 49))])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_biharmonic_agrees_with_scikit_image(mask, channels):
+    picture = photo(np.random.default_rng(1), *mask.shape, channels)
+    wanted = inpaint_biharmonic(picture.astype(float), mask, channel_axis=-1)
+    assert np.abs(biharmonic(picture, mask) - wanted).max() < 1e-6
+
+
+def test_biharmonic_continues_a_curve_that_harmonic_cuts():
+    rows, columns = np.indices((40, 40)) / 40
+    bowl = (0.2 + 0.5 * (rows - 0.5) ** 2 + 0.3 * columns)[..., None].astype(np.float32)
+    mask = boxes((40, 40), (12, 15, 12, 9))
+    assert rmse(biharmonic(bowl, mask), bowl, mask) < 1e-4 < rmse(harmonic(bowl, mask), bowl, mask)
+
+
 def test_import_brings_no_scipy():
-    command = "import sys, src.pictures.harmonic, src.pictures.fills; sys.exit('scipy' in sys.modules)"
+    command = "import sys, src.pictures.harmonic, src.pictures.fills, src.pictures.tiles; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command]).returncode == 0

@@ -54,6 +54,7 @@ def test_a_run_is_named_after_what_differs_from_the_defaults():
     assert name("--lambda", "400", "--steps", "150000") == "pix2pix-lambda400-steps150000"
     assert name("--width", "64", "--start", "none") == "pix2pix-width64-start-none"
     assert name("--lambda", "400", "--run", "mine") == "mine"
+    assert name("--model", "stable_diffusion", "--prompt", "a {class}, ../asleep") == "stable_diffusion-prompt-a-class-..-asleep"
 
 
 def test_a_contests_defaults_yield_to_flags():

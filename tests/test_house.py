@@ -13,9 +13,9 @@ from src.__main__ import names
 
 FILES = sorted((ROOT / "src").rglob("*.py"))
 # Each room may import from itself and from the rooms after it.
-FLOORS = ["__main__", "stages", "pages", "sweeps", "training", "models", "contests", "pictures", "kernels", "kaggle_cli",
-          "unpacked", "archive", "child", "leaderboard", "csv_rows", "csv_faults", "workers", "progress",
-          "settings", "files", "errors"]
+FLOORS = ["__main__", "stages", "pages", "sweeps", "training", "models", "contests", "making", "pictures", "kernels",
+          "kaggle_cli", "unpacked", "archive", "child", "leaderboard", "pixel_bytes", "pixel_rows", "csv_rows", "csv_faults",
+          "workers", "progress", "settings", "files", "errors"]
 STRANGERS = [{"models", "contests"}]  # rooms that must not know each other, whatever their order
 
 

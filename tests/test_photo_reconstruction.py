@@ -136,11 +136,19 @@ def test_holdout_file_needs_no_order_of_a_sample(tiny, tmp_path):
     rows = read_rows(tmp_path / "holdout.csv")
     assert len(rows) == 1 + len(entries) * 2 * SIDE * SIDE * 3
     assert rows[1][0].startswith("Tiger/same.png_box1_")
-    truths = [contest.rows(picture, entry.boxes, settings) for picture, entry in zip(pictures, entries, strict=True)]
-    sums, numbers = csv_rows.squared_errors(tmp_path / "holdout.csv", contest.true_rows(entries, truths), len(entries))
-    assert max(sums) < 1e-9 and numbers == [2 * SIDE * SIDE * 3] * len(entries)
-    wrong = contest.true_rows(entries[::-1], truths[::-1])
-    assert "does not hold the rows" in refusal(csv_rows.squared_errors, tmp_path / "holdout.csv", wrong, len(entries))
+    assert "does not hold the rows" in refusal(list, contest.told(tmp_path / "holdout.csv", entries[::-1], settings))
+    rest = contest.told(tmp_path / "holdout.csv", entries[:-1], settings)
+    assert "does not hold the rows" in refusal(list, rest)
+
+
+@pytest.mark.parametrize("scale", ["unit", "minmax"])
+def test_what_a_file_tells_is_the_picture_as_sent(tiny, tmp_path, scale):
+    settings = dataclasses.replace(tiny[0], value_scale=scale)
+    entries = [e for e in contest.read(files_of(settings), settings.shape) if e.split == "train"]
+    pictures = [decode(e.whole, settings.shape) / np.float32(255) for e in entries]
+    contest.write(tmp_path / "holdout.csv", entries, pictures, settings)
+    for entry, picture, values in zip(entries, pictures, contest.told(tmp_path / "holdout.csv", entries, settings), strict=True):
+        np.testing.assert_allclose(values, contest.as_sent(picture, settings)[entry.counts(settings.shape) > 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("order", ["bgr", "rgb"])
@@ -171,7 +179,7 @@ def test_box_side():
 @given(st.integers(0, 2**32 - 1), st.sampled_from([32, 64, 256]))
 def test_damage_lies_inside_and_may_overlap(seed, side):
     shape = (side, side, 3)
-    boxes = contest.damage(np.random.default_rng(seed), shape)
+    boxes = contest.draw_boxes(np.random.default_rng(seed), shape)
     counts = box_counts(boxes, shape)
     assert len(boxes) == 2 and counts.sum() == 2 * contest.box_side(shape) ** 2 and counts.max() <= 2
 

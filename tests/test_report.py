@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT, SMALL, done, stage
 
 from src import files, leaderboard
+from src.contests.demo import DEFAULTS
 from src.pages import drawings, runs, where
 from src.pictures import prepared
 from src.settings import parse
@@ -213,9 +214,9 @@ def test_the_table_says_what_the_files_say(page, reported):
 
 def test_a_models_own_defaults_and_those_of_the_contest_are_no_difference():
     stored = {"model": "residual_unet", "learning_rate": 1e-3, "width": 48, "steps": 400, "mask_channel": True, "loss": "l2"}
-    assert runs.differs(runs.Run("a", {}, stored), "demo") == ["residual_unet", "--mask-channel"]
+    assert runs.differs(runs.Run("a", {}, stored), DEFAULTS) == ["residual_unet", "--mask-channel"]
     mix = {"model": "ensemble", "members": ["a", "b", "c"], "weights": [0.25, 0.75, 0.0]}
-    assert runs.differs(runs.Run("mix", {}, mix), "demo") == ["0.75 b", "0.25 a"]
+    assert runs.differs(runs.Run("mix", {}, mix), DEFAULTS) == ["0.75 b", "0.25 a"]
 
 
 def test_the_rank_correlation_is_pandas(text, reported):

@@ -16,13 +16,14 @@ import numpy as np
 from src import csv_faults, csv_rows, files
 from src.csv_rows import AGAIN
 from src.errors import UserError
-from src.pictures.damage import two_boxes
+from src.pictures.damage import box_counts, covered, two_boxes
 from src.pictures.entry import Entry
 
 SLUG = "photo-reconstruction"
 DEFAULTS = {}
 CHANNELS = 3
-TABLE, SAMPLE = "masked_info.csv", "sample_submission.csv"
+SCORES = {}
+ENDING, TABLE, SAMPLE = ".csv", "masked_info.csv", "sample_submission.csv"
 CORNERS = ("box1_row", "box1_col", "box2_row", "box2_col")
 PICTURES = (".jpeg", ".jpg", ".png")
 WHOLE_NUMBER = re.compile(r"\d{1,9}(\.0*)?", re.ASCII)
@@ -33,8 +34,14 @@ def box_side(shape):
     return round(75 * shape[0] / 256)
 
 
-def damage(rng, shape):
+def draw_boxes(rng, shape):
     return two_boxes(rng, shape, box_side(shape))
+
+
+def damage(rng, picture, settings):
+    """A picture with new black boxes, and how often each pixel is asked for."""
+    counts = box_counts(draw_boxes(rng, picture.shape), picture.shape)
+    return covered(picture, counts), counts
 
 
 def read(folder, shape):
@@ -150,10 +157,15 @@ def header(folder):
     return csv_rows.header(Path(folder) / SAMPLE, 2, AGAIN)
 
 
-def rows(picture, boxes, settings):
-    """The values of a picture's boxes, float RGB in 0..1, scaled and ordered as the settings say a submission is."""
+def as_sent(picture, settings):
+    """A picture, float RGB in 0..1, scaled and its channels ordered as the settings say a submission is."""
     values = picture[..., ::-1] if settings.channel_order == "bgr" else picture
-    values = _stretched(values) if settings.value_scale == "minmax" else values
+    return _stretched(values) if settings.value_scale == "minmax" else values
+
+
+def rows(picture, boxes, settings):
+    """The values of a picture's boxes as they are sent."""
+    values = as_sent(picture, settings)
     return np.concatenate([values[r:r + h, c:c + w].ravel() for r, c, h, w in boxes]).astype(np.float32)
 
 
@@ -194,16 +206,25 @@ def _values(entry, picture, settings):
     return values
 
 
-def true_rows(entries, truths):
-    """What a perfect file holds, box by box: ids, values, and which of the entries they belong to."""
-    for place, (entry, truth) in enumerate(zip(entries, truths, strict=True)):
-        for number, (box, values) in enumerate(zip(entry.boxes, _by_box(truth, entry.boxes), strict=True), 1):
-            yield csv_rows.box_ids(entry.id, number, box, CHANNELS), values, place
+def told(path, entries, settings):
+    """The values that a file holds for each entry, as sent: missing pixels row by row, and their channels."""
+    ids = ((place, csv_rows.box_ids(entry.id, number, box, CHANNELS))
+           for place, entry in enumerate(entries) for number, box in enumerate(entry.boxes, 1))
+    for entry, values in zip(entries, csv_rows.values_by_picture(path, ids), strict=True):
+        picture = np.zeros(settings.shape)
+        for (row, column, height, width), part in zip(entry.boxes, _by_box(values, entry.boxes), strict=True):
+            picture[row:row + height, column:column + width] = part.reshape(height, width, CHANNELS)
+        yield picture[entry.counts(settings.shape) > 0]
 
 
 def check(path, folder):
     """Hold a submission file against sample_submission.csv."""
     csv_rows.check(path, Path(folder) / SAMPLE)
+
+
+def grade(submission, solution):
+    """RMSE over the public, the private and all rows of a solution."""
+    return csv_rows.score_tables(submission, solution)
 
 
 def sample_order(folder, entries):

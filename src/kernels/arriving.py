@@ -53,7 +53,7 @@ def _account(pushed, beside, settings, slug):
     if not all(isinstance(account.get(name), kind) for name, kind in FIELDS.items()) or account["tag"] != pushed["tag"]:
         raise UserError(f"{at_kaggle.page(pushed['ref'])} holds no whole output of this run's session; look there, "
                         "and run the same command again.")
-    inside = {f"checkpoints/{settings.contest}/{settings.run}", f"submissions/{settings.contest}"}
+    inside = {f"checkpoints/{settings.place}/{settings.run}", f"submissions/{settings.place}"}
     if any(str(PurePosixPath(name).parent) not in inside for name in account["files"]):
         raise UserError(f"{at_kaggle.page(pushed['ref'])} holds files of other folders than this run's; nothing was taken.")
     return account
@@ -76,7 +76,7 @@ def _counting(bar):
 
 def check(account, beside, settings, wanted):
     """Refuse what was made under other settings or cannot be read."""
-    inside = f"checkpoints/{settings.contest}/{settings.run}"
+    inside = f"checkpoints/{settings.place}/{settings.run}"
     stored = files.read_json(_where(beside, settings, f"{inside}/settings.json")) or {}
     if other := sorted(name for name in wanted if stored.get(name) != wanted[name]):
         raise UserError(f"The kernel's settings.json differs from this command in {', '.join(other)}; nothing was taken: "

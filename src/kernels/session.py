@@ -49,8 +49,8 @@ class Session:
         self.order, self.working = order, working
         self.inputs, self.home = working.parent / "input", working.parent / "temp" / "home"
         self.competition = self.home / "competition" / order["contest"]
-        self.run_folder = self.working / "checkpoints" / order["contest"] / order["run"]
-        self.submissions = self.working / "submissions" / order["contest"]
+        self.run_folder = self.working / "checkpoints" / order["place"] / order["run"]
+        self.submissions = self.working / "submissions" / order["place"]
 
     def link_outputs(self):
         """The home of this session is scratch, but for what Kaggle is to keep."""

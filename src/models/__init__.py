@@ -1,4 +1,8 @@
-"""One file a model: networks say build(shape, settings), fills say fill(picture, mask). The file name is its name."""
+"""One file a model; the file name is its name. What a model says tells its kind.
+
+A network, which learns, says build(shape, settings); a fill says fill(picture, mask); a pretrained painter, which knows pictures'
+classes too, says paint(ready, rows, split, settings).
+"""
 
 import ast
 import importlib
@@ -10,12 +14,16 @@ def named(name):
 
 
 def exists(name):
-    return name.isidentifier() and (Path(__file__).parent / f"{name}.py").exists()
+    return name.isidentifier() and not name.startswith("_") and (Path(__file__).parent / f"{name}.py").exists()
 
 
 def is_fill(name):
     """Told from the file's text, so that no network library is imported to ask."""
     return "as fill" in (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+
+
+def learns(name):
+    return "def build(" in (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
 
 
 def defaults_of(name):

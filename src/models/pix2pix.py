@@ -8,6 +8,8 @@ the fill and not far under it.
 import keras
 from keras import layers
 
+from src.models._sides import halvings
+
 DEFAULTS = {"adversarial": True}
 
 MOST_CHANNELS = 8   # times the width
@@ -33,8 +35,7 @@ def up(x, channels, dropout, seed):
 
 def channel_plan(shape, settings):
     """Channels of each step down: 64, 128, 256, 512, 512, ...; as many steps as the picture can be halved."""
-    levels = min(settings.levels, min(shape[:2]).bit_length() - 1)
-    return [settings.width * min(2**level, MOST_CHANNELS) for level in range(levels)]
+    return [settings.width * min(2**level, MOST_CHANNELS) for level in range(halvings(shape, settings))]
 
 
 def build(shape, settings):

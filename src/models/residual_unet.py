@@ -7,6 +7,8 @@ fill inside the mask. The truth shrunk to 64 pixels is only 0.055 RMSE away from
 import keras
 from keras import layers, ops
 
+from src.models._sides import even_halvings, shrinking
+
 DEFAULTS = {"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "loss": "l2", "loss_region": "hole",
             "schedule": "cosine", "average": 0.998, "clip": 1.0}
 
@@ -26,10 +28,11 @@ def block(x, channels):
 
 def build(shape, settings):
     seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    shrink = max(1, shape[0] // settings.work_size)
+    shrink = shrinking(shape, settings)
     small, hole = layers.AveragePooling2D(shrink)(seen), layers.AveragePooling2D(shrink)(mask)
     x = layers.Concatenate()([(small - 0.5) * 4.0, hole])
-    painted = unet(x, settings, levels=min(settings.levels, small.shape[1].bit_length() - 3))
+    levels = min(settings.levels, small.shape[1].bit_length() - 3, even_halvings(small.shape[1:]) + 1)
+    painted = unet(x, settings, levels)
     residual = layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer="zeros", dtype="float32")(painted) * hole
     residual = layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(residual)
     return keras.Model([seen, mask], seen + residual * mask)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from src import contests
 from src.pages import drawings, gallery, runs, sweeps
 from src.pictures import measures
 
@@ -26,9 +27,11 @@ def render(settings, listed, score, classes, where, mended, ready):
     place = [run.name for run in listed].index(settings.run)
     kept = runs.histories(settings)
     maps, boxes = where.over_box()
+    own = own_scores(settings)
     return jinja.get_template("report.html").render(
-        contest=settings.contest, run=listed[place], place=place + 1, runs=listed, columns=COLUMNS, span=span(listed),
-        differs={run.name: runs.differs(run, settings.contest) for run in listed}, floor=floor(score), score=score,
+        contest=settings.contest, run=listed[place], place=place + 1, runs=listed, span=span(listed),
+        columns=COLUMNS[:3] + own + COLUMNS[3:], own=own,
+        differs={run.name: runs.differs(run, contests.defaults(settings)) for run in listed}, floor=floor(score), score=score,
         curves=curves(kept), swatches=list(zip(kept, drawings.COLOURS, drawings.DASHES, strict=False)),
         over_lambda=over_lambda(listed, settings.run), sweeps=sweeps.shown(settings),
         groups=gallery.shown(ready, score, mended), views=gallery.VIEWS,
@@ -36,6 +39,12 @@ def render(settings, listed, score, classes, where, mended, ready):
         over_box=drawings.over_box(maps) if maps else "", boxes=boxes,
         by_class=drawings.by_class(**classes),
         **agreement(listed, settings.run))
+
+
+def own_scores(settings):
+    """The contest's own scores as columns."""
+    scores = contests.of_damage(settings).SCORES
+    return tuple((name, name.replace("_255", " in 0..255"), 4, score.what) for name, score in scores.items())
 
 
 def span(listed):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src import contests, files, leaderboard, models
+from src import files, leaderboard, models
 from src.pictures.prepared import FOLD
 from src.settings import KNOBS, NOT_IN_A_NAME, flag
 from src.training.history import History
@@ -45,7 +45,7 @@ def listed(settings):
     return sorted(runs, key=lambda run: (run.figure(RMSE) is None, run.figure(RMSE) or 0))
 
 
-def differs(run, contest):
+def differs(run, contest_defaults):
     """The run as it would be typed, word by word: its model and the flags that are not the defaults; of a mix, its members."""
     stored = run.stored
     if not stored:
@@ -54,13 +54,13 @@ def differs(run, contest):
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
         return [f"{weight:.2f} {member}" for weight, member in parts if weight >= 0.005]
     model = stored.get("model", "")
-    usual = {name: knob.default for name, knob in KNOBS.items()} | contests.named(contest).DEFAULTS | models.defaults_of(model)
+    usual = {name: knob.default for name, knob in KNOBS.items()} | contest_defaults | models.defaults_of(model)
     changed = [name for name in KNOBS if name in stored and name not in UNTOLD and stored[name] != usual[name]]
-    return [model, *(typed(name, stored[name]) for name in changed if not (fills(model) and of_training(name)))]
+    return [model, *(typed(name, stored[name]) for name in changed if not (learns_nothing(model) and of_training(name)))]
 
 
-def fills(model):
-    return models.exists(model) and models.is_fill(model)
+def learns_nothing(model):
+    return models.exists(model) and not models.learns(model)
 
 
 def of_training(name):
@@ -103,7 +103,7 @@ def quantities(kept):
 
 def over_lambda(runs):
     """Scored runs of each model that was trained with more than one LAMBDA, in groups that differ in LAMBDA alone."""
-    scored = [run for run in runs if run.figure(RMSE) and "LAMBDA" in run.stored and not fills(run.stored["model"])]
+    scored = [run for run in runs if run.figure(RMSE) and "LAMBDA" in run.stored and not learns_nothing(run.stored["model"])]
     tried = {}
     for run in scored:
         tried.setdefault(run.stored["model"], set()).add(run.stored["LAMBDA"])

@@ -6,6 +6,8 @@ A picture is uint8, height x width x channels, RGB (1 channel where grey). What 
 import shlex
 import struct
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,43 +18,76 @@ from src.errors import UserError
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 EXIF_IN_JPEG = b"Exif\0\0"
 ORIENTATION, UPRIGHT = 0x0112, 1
+# What each EXIF orientation asks for before a picture is shown: a left-right flip or none, then quarter turns anticlockwise.
+UPWARDS = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
 START_OF_SCAN, APP1 = 0xDA, 0xE1
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
 WANTED = {1: "grey", 3: "colour"}
+CHANNELS = {kind: channels for channels, kind in WANTED.items()}
 AGAIN = "fetch it again with `python -m src download --force`"
+TAKE_AWAY = "mend that file or take it out of the folder"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a file says of its picture, and how to unpack it with so many channels."""
+
+    kind: str
+    height: int
+    width: int
+    exif: bytes
+    unpack: Callable
 
 
 def decode(path, shape):
     """The picture in a file, of exactly this shape; a UserError says what else the file is."""
-    data = _bytes(path)
+    packed = _packed(path, AGAIN)
+    _check_kind(path, packed.kind, (WANTED[shape[2]],))
+    _check_size(path, packed.height, packed.width, shape)
+    _check_upright(path, packed.exif)
+    return packed.unpack(shape[2])
+
+
+def decode_photo(path):
+    """A photo of any size, grey or in colour, turned as its EXIF block says it is to be seen."""
+    packed = _packed(path, TAKE_AWAY)
+    _check_kind(path, packed.kind, WANTED.values())
+    flipped, turns = UPWARDS.get(_orientation(packed.exif), (False, 0))
+    photo = packed.unpack(CHANNELS[packed.kind])
+    return np.ascontiguousarray(np.rot90(photo[:, ::-1] if flipped else photo, turns))
+
+
+def _packed(path, advice):
+    data = _bytes(path, advice)
     if data.startswith(JPEG):
-        return _decode_jpeg(path, data, shape)
+        return _packed_jpeg(path, data, advice)
     if data.startswith(PNG):
-        return _decode_png(path, data, shape)
+        return _packed_png(path, data, advice)
     what = "is neither a JPEG nor a PNG picture" if data else "is empty"
-    raise UserError(f"{path} {what}; {AGAIN}.")
+    raise UserError(f"{path} {what}; {advice}.")
 
 
-def _bytes(path):
+def _bytes(path, advice):
     try:
         with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; {AGAIN}.") from None
+        raise UserError(f"{path} is missing; {advice}.") from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a picture; {AGAIN}.") from None
+        raise UserError(f"{path} is a folder, not a picture; {advice}.") from None
 
 
-def _decode_jpeg(path, data, shape):
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        _check_kind(path, JPEG_COLOURS.get(colours, colours), shape)
-        _check_size(path, height, width, shape)
-        _check_upright(path, _jpeg_exif(data))
-        return simplejpeg.decode_jpeg(data, "GRAY" if shape[2] == 1 else "RGB", strict=True)
-    except ValueError as error:
-        raise UserError(f"{path} is cut off or damaged ({_short(error)}); {AGAIN}.") from None
+def _packed_jpeg(path, data, advice):
+    def whole_or_refused(read, *arguments, **options):
+        try:
+            return read(data, *arguments, **options)
+        except ValueError as error:
+            raise UserError(f"{path} is cut off or damaged ({_short(error)}); {advice}.") from None
+
+    height, width, colours, _ = whole_or_refused(simplejpeg.decode_jpeg_header)
+    return Packed(JPEG_COLOURS.get(colours, colours), height, width, _jpeg_exif(data), lambda channels: whole_or_refused(
+        simplejpeg.decode_jpeg, "GRAY" if channels == 1 else "RGB", strict=True))
 
 
 def _jpeg_exif(data):
@@ -66,20 +101,24 @@ def _jpeg_exif(data):
     return b""
 
 
-def _decode_png(path, data, shape):
-    chunks = _png_chunks(path, data)
+def _packed_png(path, data, advice):
+    chunks = _png_chunks(path, data, advice)
     width, height, depth, colours = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
-    _check_kind(path, _png_kind(depth, colours, chunks), shape)
-    _check_size(path, height, width, shape)
-    _check_upright(path, chunks.get(b"eXIf", b""))
-    how = cv2.IMREAD_GRAYSCALE if shape[2] == 1 else cv2.IMREAD_COLOR_RGB
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), how)
-    if picture is None:
-        raise UserError(f"{path} is damaged: its pixels can't be unpacked; {AGAIN}.")
-    return picture.reshape(shape)
+
+    def unpack(channels):
+        how = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+        try:
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:   # more pixels than OpenCV takes
+            picture = None
+        if picture is None:
+            raise UserError(f"{path} is damaged: its pixels can't be unpacked; {advice}.")
+        return picture.reshape(height, width, channels)
+
+    return Packed(_png_kind(depth, colours, chunks), height, width, chunks.get(b"eXIf", b""), unpack)
 
 
-def _png_chunks(path, data):
+def _png_chunks(path, data, advice):
     """The chunks by name, the last of each, once every checksum and the end marker are found right."""
     chunks, at, name = {}, len(PNG), b""
     while at + 12 <= len(data) and name != b"IEND":
@@ -90,7 +129,7 @@ def _png_chunks(path, data):
         chunks[name] = data[at + 8:end - 4]
         at = end
     if b"IEND" not in chunks or len(chunks.get(b"IHDR", b"")) != 13:
-        raise UserError(f"{path} is cut off or damaged (at byte {at} of {len(data)}); {AGAIN}.")
+        raise UserError(f"{path} is cut off or damaged (at byte {at} of {len(data)}); {advice}.")
     return chunks
 
 
@@ -102,9 +141,9 @@ def _png_kind(depth, colours, chunks):
     return "animated" if b"acTL" in chunks else PNG_COLOURS.get(colours, "strange")
 
 
-def _check_kind(path, kind, shape):
-    if kind != WANTED[shape[2]]:
-        raise UserError(f"{path} is a {kind} picture where an 8-bit {WANTED[shape[2]]} one is wanted; {_mend(path)}.")
+def _check_kind(path, kind, wanted):
+    if kind not in wanted:
+        raise UserError(f"{path} is a {kind} picture where an 8-bit {' or '.join(wanted)} one is wanted; {_mend(path)}.")
 
 
 def _check_size(path, height, width, shape):

@@ -1,12 +1,19 @@
 """One picture of a contest before it is decoded: its id, class and source, its files, and where pixels are missing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+
+from src.pictures.damage import box_counts
+from src.pictures.decode import decode
 
 
 @dataclass(frozen=True)
 class Entry:
-    """`boxes` are (row, column, height, width), in the order in which the submission asks for them."""
+    """Missing are `boxes` (row, column, height, width), in the order in which the submission asks for them; or, for a hole
+    of any form, the white of the picture `missing`; or what another contest's damage has `drawn` instead, as counts.
+    """
 
     id: str
     kind: str
@@ -14,4 +21,14 @@ class Entry:
     split: str
     damaged: Path
     whole: Path | None
-    boxes: tuple
+    boxes: tuple = ()
+    missing: Path | None = None
+    drawn: np.ndarray | None = field(default=None, compare=False)
+
+    def counts(self, shape):
+        """How many rows of a submission ask for each pixel."""
+        if self.drawn is not None:
+            return self.drawn
+        if self.missing is not None:
+            return np.uint8(decode(self.missing, (*shape[:2], 1))[..., 0] > 127)
+        return box_counts(self.boxes, shape)

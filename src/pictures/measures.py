@@ -1,12 +1,64 @@
-"""Measures of predictions against whole pictures, and how sure they are: everything in 0..1, lower is better."""
+"""Measures of predictions against whole pictures, and how sure they are; contests' own scores among them.
+
+Values are in 0..1 unless a name says 255; lower is better, but for the cosine similarity.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+
+GREYS = 255
+LEAST = 1e-8   # added under the logarithm of the Poisson likelihood, as PyTorch does
+
+
+@dataclass(frozen=True)
+class Score:
+    """A contest's own score: the sum over the number that each picture's (whole, mended, counts) gives, or its root."""
+
+    parts: Callable
+    what: str
+    root: bool = False
+
+    def over(self, parts):
+        total, number = np.sum(parts, axis=0)
+        return float(np.sqrt(total / number) if self.root else total / number)
 
 
 def squared_errors(whole, painted, counts):
     """Sum of squared errors and number of values, as a grader counts: a pixel in two boxes counts twice."""
     error = np.square(whole.astype(np.float64) - painted).sum(-1)
     return float((error * counts).sum()), int(counts.sum(dtype=np.int64)) * whole.shape[-1]
+
+
+def squared_errors_255(whole, painted, counts):
+    total, number = squared_errors(whole, painted, counts)
+    return total * GREYS**2, number
+
+
+def all_squared_errors_255(whole, painted, counts):
+    return squared_errors_255(whole, painted, np.ones_like(counts))
+
+
+def all_squared_errors(whole, painted, counts):
+    return squared_errors(whole, painted, np.ones_like(counts))
+
+
+def all_absolute_errors(whole, painted, counts):
+    return float(np.abs(whole.astype(np.float64) - painted).sum()), whole.size
+
+
+def cosine_similarity(whole, painted, counts):
+    """Of a picture's values as one vector; 1 is a perfect picture, and two black ones are alike."""
+    one, other = whole.astype(np.float64).ravel(), painted.astype(np.float64).ravel()
+    length = np.linalg.norm(one) * np.linalg.norm(other)
+    return float(one @ other / length) if length else float(not one.any() and not other.any()), 1
+
+
+def poisson(whole, painted, counts):
+    """Negative log likelihood of the whole picture where the painted one is the mean of a Poisson law, without its constant."""
+    painted = painted.astype(np.float64)
+    return float((painted - whole * np.log(painted + LEAST)).sum()), whole.size
 
 
 def rmse(sums, numbers):

@@ -1,6 +1,7 @@
 """The prepared set in augment/<contest>/: every picture decoded once, mapped from disk, and the index that names its rows.
 
-pictures.npy  uint8, rows x height x width x channels: the damaged pictures, then the whole ones of the training set
+pictures.npy  uint8, rows x height x width x channels: the damaged pictures, then the whole ones of the training set; with
+              --damage, training and holdout pictures are damaged anew as another contest does
 harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with;
               smooth.npy likewise
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
@@ -27,6 +28,7 @@ STARTS = {"harmonic": harmonic, "smooth": smooth}
 ARRAYS = ["pictures", "counts", *STARTS]
 SPLIT = ("holdout", "folds", "split_seed")   # the knobs that decide what is kept apart
 WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
+OF_DAMAGE = ("filling",)   # settings that shape the damage drawn for --damage
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
@@ -81,8 +83,8 @@ class Prepared:
         return variants.turn(self.counts[row.damaged], row.variant)
 
     def seen(self, row, start):
-        """What a network is shown: the picture with its hole as given, or filled."""
-        if start == "none":
+        """What a network is shown: the picture with its hole filled, or as given."""
+        if start not in STARTS:
             return self.damaged(row)
         return variants.turn(self.filled[start][row.damaged], row.variant)
 
@@ -121,7 +123,7 @@ def open_for(settings):
     made = (read_json(folder / "index.json") or {}).get("made_from", {})
     if made.get("arrays") != ARRAYS or not receipt_holds(folder / "index.json", made):
         raise UserError(f"{folder} holds no finished prepared set; run `python -m src augment` with the same flags.")
-    for name in ("size", *SPLIT, "augment"):
+    for name in ("size", *SPLIT, "augment", *(OF_DAMAGE if settings.damage else ())):
         if made.get(name) != getattr(settings, name):
             raise UserError(f"{folder} was made with {flag(name)} {made.get(name)}, not {getattr(settings, name)}; "
                             f"run `python -m src augment` with the same flags.")

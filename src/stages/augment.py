@@ -1,6 +1,7 @@
 """Decode every picture once, fill its holes, keep a holdout of whole sources apart, and list the 5x variants."""
 
 import shutil
+import zlib
 from functools import partial
 
 import cv2
@@ -9,10 +10,9 @@ import numpy as np
 from src import contests, files, workers
 from src.errors import UserError
 from src.pictures import holdout, twins, variants
-from src.pictures.damage import box_counts
 from src.pictures.decode import decode
 from src.pictures.encode import encode_png
-from src.pictures.prepared import ARRAYS, FOLD, SPLIT, STARTS, Prepared, Row, kept_open, write_index
+from src.pictures.prepared import ARRAYS, FOLD, OF_DAMAGE, SPLIT, STARTS, Prepared, Row, kept_open, write_index
 from src.progress import say
 
 CHUNK = 16
@@ -29,6 +29,8 @@ def main(settings):
         if archive is None:
             raise UserError(f"{settings.competition_folder} holds no checked archive; run `python -m src download` first.")
         made_from = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken}
+        if settings.damage:
+            made_from |= {name: getattr(settings, name) for name in OF_DAMAGE}
         if settings.force or not files.receipt_holds(folder / "pictures.json", made_from):
             prepare_pictures(settings, contest, folder, made_from)
         made_from |= {name: getattr(settings, name) for name in (*SPLIT, "augment")}
@@ -49,7 +51,7 @@ def prepare_pictures(settings, contest, folder, made_from):
     shutil.rmtree(folder / "windows", ignore_errors=True)
     whole = sum(entry.split == "train" for entry in entries)
     make_arrays(building, len(entries), whole, settings.shape)
-    job = partial(prepare_chunk, building, settings.shape, len(entries), settings.broken)
+    job = partial(prepare_chunk, building, settings, len(entries))
     results = workers.over_chunks(job, enumerate(entries), size=CHUNK, label="decode and fill")
     listed = [line for chunk in results for line in chunk]
     files.write_json(building / "listed.json", listed)
@@ -69,37 +71,46 @@ def make_arrays(folder, entries, whole, shape):
         files.reserve(folder / f"{name}.npy")
 
 
-def prepare_chunk(folder, shape, entries, broken, numbered):
+def prepare_chunk(folder, settings, entries, numbered):
     """Decode some pictures into their rows; what index.csv needs to know of each comes back."""
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS}
     listed = []
     for number, entry in numbered:
         try:
-            line = prepare_one(number, entry, shape, entries, arrays)
+            line = prepare_one(number, entry, settings, entries, arrays)
         except UserError as error:
             if entry.split == "test":
                 raise
-            if broken == "stop":
+            if settings.broken == "stop":
                 raise UserError(f"{error} Or leave such training pictures out with --broken skip.") from None
             line = {"id": entry.id, "broken": str(error)}
         listed.append(line)
     return listed
 
 
-def prepare_one(number, entry, shape, entries, arrays):
+def prepare_one(number, entry, settings, entries, arrays):
     """Decode one picture into its rows of the arrays, and fill its holes in every way to start."""
-    pictures, counts = arrays["pictures"], arrays["counts"]
-    pictures[number] = decode(entry.damaged, shape)
-    counts[number] = box_counts(entry.boxes, shape)
-    mask = counts[number] > 0
+    damaged, counts, whole = decoded(entry, settings)
+    arrays["pictures"][number], arrays["counts"][number] = damaged, counts
     for name, fill in STARTS.items():
-        arrays[name][number] = np.rint(fill(pictures[number] / np.float32(255), mask) * 255)
+        arrays[name][number] = np.rint(fill(damaged / np.float32(255), counts > 0) * 255)
     line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": number, "whole": -1}
-    if entry.whole is not None:
-        whole = pictures[entries + number] = decode(entry.whole, shape)
-        _same_picture(entry, pictures[number], whole, ~mask)
+    if whole is not None:
+        arrays["pictures"][entries + number] = whole
         line |= {"whole": entries + number, "hashes": [int(h) for h in twins.hashes(whole)]}
     return line
+
+
+def decoded(entry, settings):
+    """The damaged picture, its counts and, of a training picture, the whole one; with --damage the damage is a new one."""
+    damaged, counts, whole = decode(entry.damaged, settings.shape), entry.counts(settings.shape), None
+    if entry.whole is not None:
+        whole = decode(entry.whole, settings.shape)
+        _same_picture(entry, damaged, whole, counts == 0)
+        if settings.damage:
+            rng = np.random.default_rng(zlib.crc32(entry.id.encode()))
+            damaged, counts = contests.of_damage(settings).damage(rng, whole, settings)
+    return damaged, counts, whole
 
 
 def _same_picture(entry, damaged, whole, known):

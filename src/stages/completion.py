@@ -31,5 +31,5 @@ def switch(name):
 def values():
     """A line of a shell's `case` for each flag whose values are known."""
     known = {name: knob.metadata["choices"] for name, knob in KNOBS.items() if knob.metadata["choices"]}
-    known |= {"contest": files("contests"), "model": files("models")}
+    known |= {"contest": files("contests"), "damage": files("contests"), "model": files("models")}
     return "\n".join(f"    {flag(name)}) found='{' '.join(map(str, choices))}' ;;" for name, choices in known.items())

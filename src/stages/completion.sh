@@ -3,22 +3,24 @@
 
 # What may follow on the command line in COMP_WORDS; nothing where a file or a free value is wanted.
 _photo_reconstruction() {
-    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} found='' kept='' contest=demo home=. i
+    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} found='' kept='' contest=demo damage='' place home=. i
     local flags='@FLAGS@'
     [ "$current" = = ] && current=''
     [ "$before" = = ] && before=${COMP_WORDS[COMP_CWORD-2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --contest) contest=${COMP_WORDS[i+1]}; [ "$contest" = = ] && contest=${COMP_WORDS[i+2]} ;;
+        --damage) damage=${COMP_WORDS[i+1]}; [ "$damage" = = ] && damage=${COMP_WORDS[i+2]} ;;
         --home) home=${COMP_WORDS[i+1]}; [ "$home" = = ] && home=${COMP_WORDS[i+2]} ;;
         esac
     done
+    place=$contest${damage:++$damage}
     case $before in
     @SWITCHES@) found=$flags ;;
 @VALUES@
-    --run) found=$(command ls "$home/checkpoints/$contest" 2> /dev/null) ;;
+    --run) found=$(command ls "$home/checkpoints/$place" 2> /dev/null) ;;
     --members) [[ $current == *,* ]] && kept=${current%,*},
-               found=$(command ls "$home/checkpoints/$contest" 2> /dev/null) ;;
+               found=$(command ls "$home/checkpoints/$place" 2> /dev/null) ;;
     *) [[ $current == -* || $before != --* ]] && found=$flags ;;
     esac
     COMPREPLY=($(compgen -P "$kept" -W "$found" -- "${current#"$kept"}"))

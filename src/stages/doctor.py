@@ -131,7 +131,8 @@ def kaggle(contest, chosen):
         yield GOOD, f"kaggle command: {kaggle_cli.version(patience=patience)}"
         found = kaggle_cli.token()
         if found is None:
-            yield bad, f"Kaggle token: none{'' if needed else ' (the demo needs none)'}; {kaggle_cli.NEW_TOKEN}."
+            why = "" if needed else f" ({chosen.contest} needs none)"
+            yield bad, f"Kaggle token: none{why}; {kaggle_cli.NEW_TOKEN}."
             return
         yield token_mark(found, bad)
         if needed:

@@ -6,8 +6,6 @@ from src import archive, contests, files, kaggle_cli, unpacked
 from src.errors import UserError
 from src.progress import Bar, say
 
-SAMPLE = "sample_submission.csv"
-
 
 def main(settings):
     contest, folder = contests.named(settings.contest), settings.competition_folder
@@ -26,52 +24,52 @@ def _bring(contest, settings):
     zipped = folder / f"{contest.SLUG}.zip"
     if hasattr(contest, "make"):
         contest.make(folder, settings)
-        return zipped, _unpack(zipped, folder / "files"), "made here"
+        return zipped, _unpack(contest, zipped, folder / "files"), "made here"
     if not zipped.exists() or (settings.force and unpacked.origin(folder, zipped) == "Kaggle"):
-        return zipped, _from_the_net(contest.SLUG, settings, zipped), "Kaggle"
-    return zipped, _unpack(zipped, folder / "files"), unpacked.origin(folder, zipped)
+        return zipped, _from_the_net(contest, settings, zipped), "Kaggle"
+    return zipped, _unpack(contest, zipped, folder / "files"), unpacked.origin(folder, zipped)
 
 
-def _unpack(zipped, folder):
-    if SAMPLE not in {member.filename for member in archive.contents(zipped)}:
-        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this contest: it holds no {SAMPLE}; "
+def _unpack(contest, zipped, folder):
+    if contest.SAMPLE not in {member.filename for member in archive.contents(zipped)}:
+        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this contest: it holds no {contest.SAMPLE}; "
                                  "put the contest's own archive there, or delete it and run `python -m src download`.")
     return archive.unpack(zipped, folder)
 
 
-def _from_the_net(slug, settings, zipped):
+def _from_the_net(contest, settings, zipped):
     """Download beside, unpack, and only then give the archive its name; a damaged one is fetched once more."""
-    _need_a_token(slug, zipped)
+    _need_a_token(contest.SLUG, zipped)
     beside = settings.competition_folder / ".download"
     beside.mkdir(exist_ok=True)
     arrived = beside / zipped.name
     try:
-        members = _fetch(slug, settings, arrived)
+        members = _fetch(contest, settings, arrived)
     except (archive.BadArchive, kaggle_cli.KaggleError) as error:
         if getattr(error, "kind", "garbled") != "garbled":
             raise
         say("The download came damaged; fetching it once more from its beginning.")
-        members = _fetch_again(slug, settings, arrived)
+        members = _fetch_again(contest, settings, arrived)
     files.move_into_place(arrived, zipped)
     shutil.rmtree(beside)
     return members
 
 
-def _fetch(slug, settings, arrived, force=False):
+def _fetch(contest, settings, arrived, force=False):
     with Bar("download", 100) as bar:
-        kaggle_cli.download(slug, arrived.parent, patience=settings.patience, force=force, heard=kaggle_cli.percent(bar))
-    return _unpack(arrived, settings.competition_folder / "files")
+        kaggle_cli.download(contest.SLUG, arrived.parent, patience=settings.patience, force=force, heard=kaggle_cli.percent(bar))
+    return _unpack(contest, arrived, settings.competition_folder / "files")
 
 
-def _fetch_again(slug, settings, arrived):
+def _fetch_again(contest, settings, arrived):
     shutil.rmtree(arrived.parent)
     arrived.parent.mkdir()
     try:
-        return _fetch(slug, settings, arrived, force=True)
+        return _fetch(contest, settings, arrived, force=True)
     except archive.BadArchive:
         shutil.rmtree(arrived.parent)
         raise UserError(f"{arrived.name} came damaged twice and was removed; run the same command again, or download "
-                        f"it at {kaggle_cli.page(slug)}/data and put it into {arrived.parent.parent}.") from None
+                        f"it at {kaggle_cli.page(contest.SLUG)}/data and put it into {arrived.parent.parent}.") from None
 
 
 def _need_a_token(slug, zipped):

@@ -26,9 +26,12 @@ NOBODY = "your-name"
 
 def main(settings):
     contest = contests.named(settings.contest)
-    if models.is_fill(settings.model):
-        raise FlagError(f"--model {settings.model} is a fill, which learns nothing; `./run_pipeline.sh --model {settings.model}` "
+    if not models.learns(settings.model):
+        kind = "a fill, which" if models.is_fill(settings.model) else "pretrained and"
+        raise FlagError(f"--model {settings.model} is {kind} learns nothing; `./run_pipeline.sh --model {settings.model}` "
                         "needs no kernel.")
+    if settings.pictures:
+        raise FlagError("--pictures is for this machine: a session at Kaggle has no such folder.")
     if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):
         raise FlagError(f"--wheels {settings.wheels} names no dataset of Kaggle: owner/name is wanted.")
     with files.only_one(settings.run_folder / ".kernel"):
@@ -104,7 +107,7 @@ class Kernel:
         user = NOBODY if dry and kaggle_cli.token() is None else at_kaggle.user(self.slug, patience=self.patience)
         number = self.sessions.next_number()
         while True:
-            ref = pushed.ref(user, self.settings.contest, self.settings.run, number)
+            ref = pushed.ref(user, self.settings.place, self.settings.run, number)
             tag = self.write(self.work / str(number), ref, before)
             source = None if dry else at_kaggle.source(ref, self.slug, patience=self.patience)
             if source is None or (tag in source and not self.settings.force):
@@ -121,7 +124,8 @@ class Kernel:
         receipt = unpacked.receipt(self.settings.competition_folder)
         known = receipt and {name: receipt[name] for name in ("sha256", "count", "bytes")}
         return script.write(folder, {
-            "contest": self.settings.contest, "run": self.settings.run, "slug": self.slug, "made_here": made_here,
+            "contest": self.settings.contest, "place": self.settings.place, "run": self.settings.run, "slug": self.slug,
+            "made_here": made_here,
             "flags": [word for name, value in self.flags.items() for word in spelled(name, value)],
             "former": before["tag"] if before else "", "hours": self.settings.kernel_hours, "kernel": ref,
             "internet": self.settings.internet, "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
@@ -255,6 +259,6 @@ class Kernel:
             rows = leaderboard.read(self.settings.submissions_folder / "leaderboard.csv")
             row = next((row for row in rows if row["run"] == self.settings.run), {})
             print(f"Holdout RMSE {row.get('holdout_rmse', '?')} as scored in the kernel, {row.get('to_harmonic', '?')} of "
-                  f"harmonic; file to submit: {self.settings.submissions_folder / self.settings.run}.csv")
+                  f"harmonic; file to submit: {contests.submission(self.settings)}")
         else:
             score.main(self.settings)

@@ -13,6 +13,7 @@ from src.errors import UserError
 from src.pictures import predictions, prepared
 from src.pictures.paste import paste, paste_values
 from src.progress import Bar, say
+from src.settings import of_the_run
 from src.stages.ensemble import mixed
 
 CHUNK = 16
@@ -22,10 +23,12 @@ def main(settings):
     folder = settings.run_folder
     with files.only_one(folder):
         ready = prepared.open_for(settings)
-        if models.is_fill(settings.model) and not settings.snapshot:
+        if models.learns(settings.model) or settings.snapshot:
+            up_to_date = with_networks(settings, ready, folder)
+        elif models.is_fill(settings.model):
             up_to_date = write(settings, ready, folder, settings.model, partial(with_fill, settings))
         else:
-            up_to_date = with_networks(settings, ready, folder)
+            up_to_date = write(settings, ready, folder, of_the_run(settings), partial(with_pretrained, settings))
     say(f"predict: {folder}/holdout.npz and test.npz" + " are up to date." * up_to_date)
 
 
@@ -47,6 +50,12 @@ def with_fill(settings, ready, rows, split):
     job = partial(fill_chunk, settings.augment_folder, settings.model)
     for chunk in workers.over_chunks(job, rows, size=CHUNK, label=f"fill the {split} pictures"):
         yield from chunk
+
+
+def with_pretrained(settings, ready, rows, split):
+    pictures = models.named(settings.model).paint(ready, rows, split, settings)
+    for row, picture in zip(rows, pictures, strict=True):
+        yield paste(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, picture)
 
 
 def fill_chunk(folder, model, rows):

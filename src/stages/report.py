@@ -1,6 +1,6 @@
 """One HTML page of all runs that opens offline, and the summary that a pipeline ends with."""
 
-from src import files
+from src import contests, files
 from src.errors import UserError
 from src.pages import gallery, page, runs, where
 from src.pictures import measures, predictions, prepared
@@ -46,13 +46,15 @@ def what_next(settings, listed, score, path):
     fills = "  ".join(f"{name} {value:.5f}" for name, value in page.floor(score))
     place = [run.name for run in listed].index(settings.run) + 1
     lines = [f"{settings.run}: holdout RMSE {ours:.5f}, place {place} of {len(listed)}; the fills: {fills}",
-             f"file to submit: {settings.submissions_folder / (settings.run + '.csv')}", f"report:         {path}"]
+             f"file to submit: {contests.submission(settings)}", f"report:         {path}"]
     return "\n".join(["", *lines, *commands(settings)])
 
 
 def commands(settings):
     if settings.contest == "photo_reconstruction":
         return ["submit it:      python -m src submit --contest photo_reconstruction --run " + settings.run]
+    if hasattr(contests.named(settings.contest), "cut"):
+        return [f"of your own photos: ./run_pipeline.sh --contest {settings.contest} --pictures FOLDER"]
     return ["the real competition (README: Kaggle token, accepted rules):",
             "  ./run_pipeline.sh --contest photo_reconstruction --lambda 1000 --steps 170000",
             "  ./run_pipeline.sh --contest photo_reconstruction --lambda 1000 --steps 170000 --submit"]

@@ -7,81 +7,100 @@ from pathlib import Path
 
 import numpy as np
 
-from src import contests, csv_rows, files, leaderboard, models, workers
+from src import contests, files, leaderboard, models, workers
 from src.errors import FlagError, UserError
 from src.pictures import measures, prepared
+from src.pictures.paste import paste, paste_values
 from src.progress import Bar
+from src.stages.serialize import entries_of
 from src.training.history import History
 
 CHUNK = 16
 PLACES = 5
+GIVEN = "given"   # a name beside the fills', and the --start that it belongs to
 
 
 def main(settings):
     if settings.submission or settings.solution:
         return score_files(settings)
-    contest, folder = contests.named(settings.contest), settings.run_folder
     ready = prepared.open_for(settings)
-    path = settings.submissions_folder / f"{settings.run}.holdout.csv"
-    ours = score_holdout(settings, contest, ready, path)
-    floor = score_fills(settings, ready)
-    files.write_json(folder / "score.json", ours | {"fills": floor})
-    figures = summary(ours, floor)
+    scores = contests.of_damage(settings).SCORES
+    ours = score_holdout(settings, scores, ready)
+    floor = score_fills(settings, scores, ready)
+    files.write_json(settings.run_folder / "score.json", ours | {"fills": floor["sums"], "fills_scores": floor["scores"]})
+    figures = summary(ours, floor["sums"])
     figures |= hidden_solution(settings)
     leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **circumstances(settings))
     print(table(settings, ours, floor, figures))
 
 
 def score_files(settings):
-    """Two files that need not be of this project: ids, values and Usage are all that counts."""
+    """Two files that need not be of this project, in the form of the contest's submissions and its solution."""
     if not (settings.submission and settings.solution):
         raise FlagError("--submission and --solution go together: a file of id,value and one of id,value,Usage.")
-    for name, value in csv_rows.score_tables(settings.submission, settings.solution).items():
-        print(f"{name:8} " + ("no rows" if value is None else f"RMSE {value:.6f}"))
+    for name, value in contests.named(settings.contest).grade(settings.submission, settings.solution).items():
+        print(f"{name:8} " + ("no rows" if value is None else f"RMSE {value:.6f}, in 0..255 {255 * value:.3f}"))
 
 
-def score_holdout(settings, contest, ready, path):
-    """Squared errors and number of values of each picture, in the values that the file on disk holds."""
+def score_holdout(settings, scores, ready):
+    """Squared errors and number of values of each picture as the file on disk tells it, and the contest's scores."""
+    path, rows, form = contests.submission(settings, "holdout"), ready.split("holdout"), contests.form(settings, "holdout")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m src serialize` with the same flags first.")
-    entries = {e.id: e for e in contest.read(settings.competition_folder / "files", settings.shape)}
-    rows = ready.split("holdout")
-    wanted = contest.true_rows([entries[row.id] for row in rows], truths(contest, ready, rows, entries, settings))
-    sums, numbers = csv_rows.squared_errors(path, wanted, len(rows))
-    return {"ids": [row.id for row in rows], "classes": [row.kind for row in rows], "sums": sums, "numbers": numbers}
-
-
-def truths(contest, ready, rows, entries, settings):
-    """What a perfect file would hold, picture by picture."""
+    told = form.told(path, entries_of(settings, ready, "holdout"), settings)
+    judged = []
     with Bar("score the holdout", len(rows)) as bar:
-        for row in rows:
-            yield contest.rows(ready.whole(row) / np.float32(255), entries[row.id].boxes, settings)
+        for row, values in zip(rows, told, strict=True):
+            counts, pictures = ready.hole(row), (ready.damaged(row), ready.whole(row))
+            known, whole = (form.as_sent(picture / np.float32(255), settings) for picture in pictures)
+            judged.append(judge(whole, paste_values(known, counts > 0, values), counts, scores))
             bar.advance(1, f"{bar.rate():.0f} pictures/s")
+    sums, numbers, parts = zip(*judged, strict=True)
+    return {"ids": [row.id for row in rows], "classes": [row.kind for row in rows], "sums": sums, "numbers": numbers,
+            "scores": {name: score.over([of_picture[name] for of_picture in parts]) for name, score in scores.items()}}
 
 
-def score_fills(settings, ready):
-    """Sums of squared errors of every fill on the same pictures; kept, since they depend on the holdout alone."""
-    path, made_from = settings.augment_folder / "fills.json", [ready.made_from, models.fills()]
+def judge(whole, mended, counts, scores):
+    """Squared errors, their number, and what the contest's scores make of a picture."""
+    parts = {name: score.parts(whole, mended, counts) for name, score in scores.items()}
+    return *measures.squared_errors(whole, mended, counts), parts
+
+
+def score_fills(settings, scores, ready):
+    """Every fill on the same pictures: squared errors and scores; kept, since they depend on the holdout alone."""
+    names = floor_of(settings)
+    path, made_from = settings.augment_folder / "fills.json", [ready.made_from, names, list(scores)]
     kept = files.read_json(path)
     if kept and kept["made_from"] == made_from and not settings.force:
-        return kept["sums"]
-    job = partial(fill_chunk, settings.augment_folder)
+        return kept
+    job = partial(fill_chunk, settings, names)
     chunks = workers.over_chunks(job, ready.split("holdout"), size=CHUNK, label="score the fills")
-    each = [sums for chunk in chunks for sums in chunk]
-    sums = {name: [picture[name] for picture in each] for name in models.fills()}
-    files.write_json(path, {"made_from": made_from, "sums": sums})
-    return sums
+    each = [judged for chunk in chunks for judged in chunk]
+    floor = {"made_from": made_from, "sums": {name: [picture[name][0] for picture in each] for name in names},
+             "scores": {name: {own: score.over([picture[name][2][own] for picture in each]) for own, score in scores.items()}
+                        for name in names}}
+    files.write_json(path, floor)
+    return floor
 
 
-def fill_chunk(folder, rows):
-    ready = prepared.kept_open(folder)
-    fills = {name: models.named(name).fill for name in models.fills()}
-    return [one_picture(ready, row, fills) for row in rows]
+def floor_of(settings):
+    """The fills; and the picture as given, where a network starts from that."""
+    return [*models.fills(), *([GIVEN] if contests.defaults(settings).get("start") == GIVEN else [])]
 
 
-def one_picture(ready, row, fills):
+def fill_chunk(settings, names, rows):
+    ready, scores = prepared.kept_open(settings.augment_folder), contests.of_damage(settings).SCORES
+    fills = {name: as_given if name == GIVEN else models.named(name).fill for name in names}
+    return [one_picture(ready, row, fills, scores) for row in rows]
+
+
+def as_given(picture, mask):
+    return picture
+
+
+def one_picture(ready, row, fills, scores):
     known, counts, whole = ready.damaged(row) / np.float32(255), ready.hole(row), ready.whole(row) / np.float32(255)
-    return {name: measures.squared_errors(whole, fill(known, counts > 0), counts)[0] for name, fill in fills.items()}
+    return {name: judge(whole, paste(known, counts > 0, fill(known, counts > 0)), counts, scores) for name, fill in fills.items()}
 
 
 def summary(ours, floor):
@@ -90,15 +109,16 @@ def summary(ours, floor):
     low, high = measures.interval(sums, numbers)
     value, harmonic = measures.rmse(sums, numbers), measures.rmse(floor["harmonic"], numbers)
     return {"holdout_rmse": round(value, PLACES), "low": round(low, PLACES), "high": round(high, PLACES),
-            "pictures": len(sums), "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(value / harmonic, 4)}
+            "pictures": len(sums), "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(value / harmonic, 4),
+            **{name: round(score, PLACES) for name, score in ours["scores"].items()}}
 
 
 def hidden_solution(settings):
-    """Public and private score, where the contest's solution lies here as the demo's does."""
-    solution = settings.competition_folder / "solution.csv"
-    if not solution.exists():
+    """Public and private score, where the contest's solution lies here as the demo's does; it knows of no other damage."""
+    solution = contests.solution(settings)
+    if settings.damage or not solution.exists():
         return {}
-    found = csv_rows.score_tables(settings.submissions_folder / f"{settings.run}.csv", solution)
+    found = contests.named(settings.contest).grade(contests.submission(settings), solution)
     return {name: round(found[name], PLACES) for name in ("public", "private") if found[name] is not None}
 
 
@@ -120,17 +140,23 @@ def table(settings, ours, floor, figures):
     """What is printed: the run, the fills, the classes, and a plain word where nothing was gained."""
     held = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the run that never saw it"
     lines = [f"RMSE on {held} ({len(ours['ids'])} pictures, {sum(ours['numbers']):,} values; 95% interval over pictures)"]
-    scores = {f"{settings.run}": ours["sums"]} | {f"{name} (fill)": sums for name, sums in floor.items() if name != settings.run}
-    for name, sums in sorted(scores.items(), key=lambda item: sum(item[1])):
+    others = {name: (sums, floor["scores"][name]) for name, sums in floor["sums"].items() if name != settings.run}
+    runs = {settings.run: (ours["sums"], ours["scores"])} | {f"{name} (fill)": scored for name, scored in others.items()}
+    for name, (sums, scores) in sorted(runs.items(), key=lambda item: sum(item[1][0])):
         low, high = measures.interval(sums, ours["numbers"])
         value = measures.rmse(sums, ours["numbers"])
-        lines.append(f"  {name:28} {value:.5f}  ({low:.4f} to {high:.4f})  {value / figures['harmonic_rmse']:.3f} of harmonic")
+        lines.append(f"  {name:28} {value:.5f}  ({low:.4f} to {high:.4f})  {value / figures['harmonic_rmse']:.3f} of harmonic"
+                     + "".join(f"  {own} {score:.5g}" for own, score in scores.items()))
     lines.append("  by class: " + "  ".join(f"{kind} {value:.4f}" for kind, value in by_class(ours).items()))
-    if "public" in figures:
-        lines.append(f"  on the contest's hidden solution: public {figures['public']:.5f}, private {figures['private']:.5f}")
+    hidden = [f"{name} {figures[name]:.5f}" for name in ("public", "private") if name in figures]
+    if hidden:
+        lines.append(f"  on the contest's hidden solution: {', '.join(hidden)}")
     if figures["to_harmonic"] > 1:
         lines.append("  This run is above the harmonic fill, which learns nothing: train longer (--steps), weigh the "
                      "picture more (--lambda), or use --start harmonic.")
+    if GIVEN in floor["sums"] and sum(ours["sums"]) > sum(floor["sums"][GIVEN]):
+        lines.append("  This run is further from the truth than the picture as given: train longer (--steps), or use "
+                     "--start given.")
     return "\n".join(lines)
 
 

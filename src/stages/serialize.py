@@ -1,5 +1,7 @@
 """Write the run's predictions as submission files, for the test and the holdout, and check the former against the sample."""
 
+from dataclasses import replace
+
 from src import contests, files
 from src.pictures import predictions, prepared
 from src.progress import Bar, say
@@ -10,20 +12,28 @@ def main(settings):
     with files.only_one(folder):
         ready = prepared.open_for(settings)
         sources = {split: folder / f"{split}.npz" for split in ("test", "holdout")}
-        targets = {"test": settings.submissions_folder / f"{settings.run}.csv",
-                   "holdout": settings.submissions_folder / f"{settings.run}.holdout.csv"}
+        targets = {split: contests.submission(settings, split) for split in sources}
         made_from = {"order": settings.channel_order, "scale": settings.value_scale,
                      **{split: files.stamp_or_none(path) for split, path in sources.items()}}
         if not settings.force and files.receipt_holds(folder / "serialize.json", made_from):
             say(f"serialize: {targets['test']} is up to date.")
             return
-        entries = {e.id: e for e in contest.read(settings.competition_folder / "files", settings.shape)}
         for split, path in targets.items():
             rows = ready.split(split)
-            contest.write(path, [entries[row.id] for row in rows], mended(ready, rows, sources[split]), settings)
+            pictures = mended(ready, rows, sources[split])
+            contests.form(settings, split).write(path, entries_of(settings, ready, split), pictures, settings)
         contest.check(targets["test"], settings.competition_folder / "files")
         files.write_receipt(folder / "serialize.json", made_from, targets.values())
-    say(f"serialize: {targets['test']} agrees with sample_submission.csv; {targets['holdout']}")
+    say(f"serialize: {targets['test']} agrees with {contest.SAMPLE}; {targets['holdout']}")
+
+
+def entries_of(settings, ready, split):
+    """The contest's entries of a split in the prepared set's order; of a holdout under another's damage, with that in them."""
+    contest = contests.named(settings.contest)
+    entries = {e.id: e for e in contest.read(settings.competition_folder / "files", settings.shape)}
+    if settings.damage and split == "holdout":
+        return [replace(entries[row.id], drawn=ready.hole(row)) for row in ready.split(split)]
+    return [entries[row.id] for row in ready.split(split)]
 
 
 def mended(ready, rows, path):

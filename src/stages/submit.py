@@ -17,25 +17,23 @@ A_ZIPS_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 
 def main(settings):
     contest = contests.named(settings.contest)
-    path = settings.submissions_folder / f"{settings.run}.csv"
+    path = contests.submission(settings)
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m src serialize` with the same flags first.")
     contest.check(path, settings.competition_folder / "files")
-    solution = settings.competition_folder / "solution.csv"
+    solution = contests.solution(settings)
     if solution.exists():
-        return score_here(settings, path, solution)
+        return score_here(settings, contest, path, solution)
     if hasattr(contest, "make"):
         raise UserError(f"{solution} is missing; run `python -m src download --force` with the same flags.")
     with files.only_one(settings.submissions_folder / ".submit"):
         Sending(settings, contest.SLUG, path).go()
 
 
-def score_here(settings, path, solution):
+def score_here(settings, contest, path, solution):
     """A contest whose solution lies here has its leaderboard here."""
-    from src.csv_rows import score_tables
-
-    scores = score_tables(path, solution)
-    public, private = f"{scores['public']:.5f}", f"{scores['private']:.5f}"
+    scores = contest.grade(path, solution)
+    public, private = ("none" if scores[name] is None else f"{scores[name]:.5f}" for name in ("public", "private"))
     leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, public=public, private=private)
     print(f"Scored here, nothing was sent to Kaggle ({solution} is the local leaderboard): "
           f"public {public}, private {private}.")
@@ -183,6 +181,6 @@ class Sending:
 
     def how_to_look(self):
         chosen = self.settings
-        elsewhere = f" --home {chosen.home}" if "home" in chosen.given else ""
+        elsewhere = "".join(f" --{name} {getattr(chosen, name)}" for name in ("damage", "home") if name in chosen.given)
         return (f"Look again with `python -m src submit --contest {chosen.contest} --run {chosen.run}{elsewhere}` "
                 f"(it sends nothing twice), or at {kaggle_cli.page(self.slug)}/submissions.")

@@ -52,8 +52,9 @@ def refuse(settings):
     for model in getattr(dict(settings.swept).get("model"), "values", [settings.model]):
         if not models.exists(model):
             raise FlagError(f"There is no model {model!r}; `python -m src --help` lists them.")
-        if models.is_fill(model):
-            raise FlagError(f"--model {model} is a fill and has nothing to learn; a sweep is of networks.")
+        if not models.learns(model):
+            kind = "a fill" if models.is_fill(model) else "pretrained"
+            raise FlagError(f"--model {model} is {kind} and has nothing to learn; a sweep is of networks.")
     if settings.folds > 1:
         raise FlagError("--folds is not for a sweep, whose trials are compared on one holdout; train the winner with it.")
     if sampler(settings) == "grid" and "trials" in settings.given:
@@ -114,7 +115,7 @@ def carry_out(settings, study, trial, lock):
     from optuna.trial import TrialState
 
     values = {name: each.used(each.suggest(trial, name)) for name, each in settings.swept}
-    chosen = space.of_trial(settings, values, contests.named(settings.contest).DEFAULTS)
+    chosen = space.of_trial(settings, values, contests.defaults(settings))
     if "place" not in trial.user_attrs or trial.user_attrs["place"] != study.place:
         wait_for(lock, chosen.run_folder)
     say(f"sweep: trial {trial.number + 1} of {study.wanted}: {space.typed(values)}")
@@ -180,7 +181,7 @@ def forget_the_network():
 def note(settings, study):
     """Keep for the report what the study holds; one process after another, so that the latest look stays."""
     with in_turn(settings.run_folder.parent):
-        seen = found.look(settings, study, dict(settings.swept), contests.named(settings.contest).DEFAULTS)
+        seen = found.look(settings, study, dict(settings.swept), contests.defaults(settings))
         files.write_json(found.path(settings, study.name), seen)
     return seen
 

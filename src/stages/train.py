@@ -15,9 +15,10 @@ def main(settings):
         raise UserError(f"{settings.run} is a snapshot of {settings.trained_folder.name}; train that run, with --snapshots "
                         f"{settings.snapshot} or more.")
     with files.only_one(folder):
-        if models.is_fill(settings.model):
+        if not models.learns(settings.model):
             files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
-            say(f"train: {settings.model} is a fill and has nothing to learn.")
+            kind = "a fill" if models.is_fill(settings.model) else "pretrained"
+            say(f"train: {settings.model} is {kind} and has nothing to learn.")
             return
         train(settings, folder)
 
@@ -41,7 +42,7 @@ def train(settings, folder, looked=None):
     model = build.learner(settings)
     loop.compile_model(model, settings)
     build.write_settings(folder, settings)
-    untrained, contest = build.values(model), contests.named(settings.contest)
+    untrained, contest = build.values(model), contests.of_damage(settings)
     for fold, view in ready.views():
         if fold:
             say(f"train: {fold} of {settings.folds}, {len(view.split('holdout'))} pictures kept apart")

@@ -9,7 +9,6 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from src.pictures.damage import box_counts
 from src.pictures.prepared import STARTS
 
 ORDER, DRAWS, DAMAGE = 0, 1, 2   # streams of random numbers that must not meet
@@ -32,13 +31,13 @@ class Batches:
     def _picture(self, epoch, position, number):
         settings, row = self.settings, self.rows[order(self.settings.seed, epoch, len(self.rows))[position]]
         rng = np.random.default_rng((settings.seed, DRAWS, number))
-        whole, counts = self.prepared.whole(row), self.prepared.hole(row)
+        whole, damaged, counts = self.prepared.whole(row), self.prepared.damaged(row), self.prepared.hole(row)
         if settings.jitter:
-            whole, counts = jitter(rng, whole, counts, settings.jitter)
+            whole, damaged, counts = jitter(rng, whole, damaged, counts, settings.jitter)
         if settings.fresh_damage:
-            counts = box_counts(self.contest.damage(rng, whole.shape), whole.shape)
+            damaged, counts = self.contest.damage(rng, whole, settings)
         if settings.jitter or settings.fresh_damage:
-            seen = damage_anew(whole, counts > 0, settings.start)
+            seen = seen_anew(whole, damaged, counts > 0, settings.start)
         else:
             seen = unit(self.prepared.seen(row, settings.start))
         if settings.noise:
@@ -56,17 +55,19 @@ def unit(picture):
     return picture.astype(np.float32) / np.float32(255)
 
 
-def jitter(rng, whole, counts, side):
-    """Enlarge picture and damage to a side, then crop the old size at a random place."""
+def jitter(rng, whole, damaged, counts, side):
+    """Enlarge a picture and its damage to a side, then crop the old size at a random place."""
     height, width = counts.shape
     row, column = rng.integers(0, (side - height + 1, side - width + 1))
-    crop = np.s_[row:row + height, column:column + width]
-    large = cv2.resize(np.ascontiguousarray(whole), (side, side), interpolation=cv2.INTER_LINEAR).reshape(side, side, -1)
-    holes = cv2.resize(np.ascontiguousarray(counts), (side, side), interpolation=cv2.INTER_NEAREST)
-    return large[crop], holes[crop]
+
+    def enlarged(picture, how):
+        large = cv2.resize(np.ascontiguousarray(picture), (side, side), interpolation=how)
+        return large[row:row + height, column:column + width].reshape(picture.shape)
+
+    return enlarged(whole, cv2.INTER_LINEAR), enlarged(damaged, cv2.INTER_NEAREST), enlarged(counts, cv2.INTER_NEAREST)
 
 
-def damage_anew(whole, mask, start):
-    seen = unit(whole)
-    seen[mask] = 0
-    return seen if start == "none" else STARTS[start](seen, mask)
+def seen_anew(whole, damaged, mask, start):
+    """What a network is shown of a picture that was not prepared: known pixels as they were, the hole as damaged or filled."""
+    seen = unit(np.where(mask[..., None], damaged, whole))
+    return STARTS[start](seen, mask) if start in STARTS else seen

@@ -73,4 +73,4 @@ def settings_of(settings):
     if foreign or not models.exists(stored.get("model", "")):
         raise UserError(f"{path} holds settings that this version does not know ({', '.join(foreign) or 'model'}); "
                         f"train anew with --force or use another --run.")
-    return dataclasses.replace(settings, **as_stored(stored))
+    return dataclasses.replace(settings, **as_stored(stored) | {"encoder_weights": "none"})  # the run's own take their place

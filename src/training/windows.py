@@ -11,10 +11,9 @@ import numpy as np
 from src import contests, files, workers
 from src.errors import UserError
 from src.pictures import prepared
-from src.pictures.damage import box_counts
 from src.pictures.variants import turn
 from src.pictures.windows import boxes_of, cut, look, own
-from src.training.batches import DAMAGE, damage_anew, order, unit
+from src.training.batches import DAMAGE, order, seen_anew, unit
 
 CHUNK = 16
 WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise")
@@ -50,7 +49,8 @@ def cut_beforehand(settings, ready):
     """The windows and the picture of each; kept beside the prepared set, since they are the same for every network."""
     refuse(settings)
     made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
-    made_from |= {name: getattr(settings, name) for name in ("window", "work_size", "start", "damages", "split_seed")}
+    names = ("window", "work_size", "start", "damages", "split_seed", *prepared.OF_DAMAGE)
+    made_from |= {name: getattr(settings, name) for name in names}
     folder = settings.augment_folder / "windows"
     path = folder / f"{files.fingerprint(made_from)}.npz"
     if not files.receipt_holds(path.with_suffix(".json"), made_from):
@@ -73,7 +73,7 @@ def write(path, settings, ready):
 
 def cut_chunk(settings, jobs):
     """The windows of some pictures under some damages, in a process of its own; damage 0 is the picture's own."""
-    ready, contest = prepared.kept_open(settings.augment_folder), contests.named(settings.contest)
+    ready, contest = prepared.kept_open(settings.augment_folder), contests.of_damage(settings)
     return [(window, row.damaged) for row, number in jobs for window in windows_of(settings, ready, contest, row, number)]
 
 
@@ -81,8 +81,8 @@ def windows_of(settings, ready, contest, row, number):
     whole, counts, seen = unit(ready.whole(row)), ready.hole(row), unit(ready.seen(row, settings.start))
     if number:
         rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, number))
-        counts = box_counts(contest.damage(rng, whole.shape), whole.shape)
-        seen = damage_anew(ready.whole(row), counts > 0, settings.start)
+        damaged, counts = contest.damage(rng, ready.whole(row), settings)
+        seen = seen_anew(ready.whole(row), damaged, counts > 0, settings.start)
     sides, size = settings.window, settings.work_size
     for box in boxes_of(counts):
         colours, missing = look(seen, counts > 0, box, sides, size)

@@ -1,0 +1,46 @@
+"""Landscapes: circles and squares pasted over squares of larger photos, black or white; L1, L2, cosine similarity and Poisson.
+
+The squares are cut at the photos' own scale. Scores but the RMSE are over the whole mended picture.
+"""
+
+from src import making, pixel_rows
+from src.making import made_from, read
+from src.pictures import measures, photos
+from src.pictures.damage import covered, pasted_shapes, scaled
+from src.pictures.grey import in_colour
+from src.pictures.measures import Score
+from src.pixel_rows import ENDING, SAMPLE, as_sent, check, grade, told, write
+
+__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "damage", "grade", "made_from", "make", "read",
+           "told", "write"]
+
+SLUG = "landscapes"
+SIDE = 256
+DEFAULTS = making.QUICK | {"size": SIDE}
+SCORES = {
+    "l1": Score(measures.all_absolute_errors, "mean absolute error over the whole picture"),
+    "l2": Score(measures.all_squared_errors, "mean squared error over the whole picture"),
+    "cosine": Score(measures.cosine_similarity, "cosine similarity of the mended and the whole picture; higher is better"),
+    "poisson": Score(measures.poisson, "Poisson negative log likelihood of the whole picture"),
+}
+MOST_SHAPES, SIDES = 9, (32, 64)   # pixels, at SIDE
+FILLINGS = {"black": 0, "white": 255}
+MOST_SQUARES = 9   # of one photo
+
+
+def damage(rng, picture, settings):
+    counts = pasted_shapes(rng, picture.shape, MOST_SHAPES, [scaled(side, picture.shape, at=SIDE) for side in SIDES])
+    return covered(picture, counts, FILLINGS[settings.filling]), counts
+
+
+def cut(rng, photo, shape):
+    """Squares at random places, as many as a photo has room for; a photo without room for one is enlarged."""
+    picture, side = in_colour(photo.picture()), shape[0]
+    if min(picture.shape[:2]) < side:
+        return [photos.resized(photos.square_in_the_middle(picture), shape)]
+    room = (picture.shape[0] // side) * (picture.shape[1] // side)
+    return [photos.square_at_random(rng, picture, side) for _ in range(photo.count or min(MOST_SQUARES, room))]
+
+
+def make(folder, settings):
+    making.make(folder, settings, SLUG, cut, damage, pixel_rows)

@@ -1,0 +1,36 @@
+"""Missing pixels: in each 8x8 block of a grey picture the middle 2x2 is gone; mean squared error over the whole picture.
+
+Each photo is turned grey and resized to one picture; of the photos inside packages, squares of several scales are.
+"""
+
+from src import making, pixel_rows
+from src.making import made_from, read
+from src.pictures import photos
+from src.pictures.damage import covered, holes_in_blocks
+from src.pictures.grey import grey
+from src.pictures.measures import Score, all_squared_errors_255
+from src.pixel_rows import ENDING, SAMPLE, as_sent, check, grade, told, write
+
+__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "damage", "grade", "made_from", "make", "read",
+           "told", "write"]
+
+SLUG = "missing-pixels"
+DEFAULTS = making.QUICK | {"size": 256, "channels": 1}
+SCORES = {"mse_255": Score(all_squared_errors_255, "mean squared error over the whole picture, values 0 to 255")}
+BLOCK, MISSING = 8, (3, 4)
+
+
+def damage(rng, picture, settings):
+    """The same for every picture."""
+    counts = holes_in_blocks(picture.shape, BLOCK, MISSING)
+    return covered(picture, counts), counts
+
+
+def cut(rng, photo, shape):
+    picture = photo.picture()
+    squares = photos.squares(rng, picture, photo.count, shape[0]) if photo.count else [picture]
+    return [photos.resized(grey(square), shape) for square in squares]
+
+
+def make(folder, settings):
+    making.make(folder, settings, SLUG, cut, damage, pixel_rows)
