@@ -40,6 +40,14 @@ def done(result):
     return result.stdout
 
 
+@pytest.fixture(autouse=True)
+def usual_arithmetic():
+    """A test that builds a network in bfloat16 leaves float32 to the next one."""
+    yield
+    if keras := sys.modules.get("keras"):
+        keras.config.set_dtype_policy("float32")
+
+
 @pytest.fixture(scope="session")
 def prepared_home(tmp_path_factory):
     """A home with the demo downloaded and prepared at 32 pixels; copy it before writing to it."""
