@@ -10,7 +10,8 @@ from pathlib import Path
 
 LISTED = Path(__file__).parent.parent.parent / "requirements.txt"
 IMPORTED_AS = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn", "scikit-image": "skimage"}
-NOT_IN_A_SESSION = {"kaggle", "six", "rich", "pandas", "matplotlib", "Jinja2"}  # of submit, of terminals, of the report
+NOT_IN_A_SESSION = {"kaggle", "six", "rich", "pandas", "matplotlib", "Jinja2",  # of submit, of terminals, of the report,
+                    "optuna", "SQLAlchemy"}                                     # and of sweeps
 PHOTOS_OF_THE_DEMO = {"scikit-learn", "scikit-image"}
 TRY = """
 import importlib, sys
