@@ -1,5 +1,6 @@
 """Work spread over the machine's cores: chunks to processes, results in order, one bar; Ctrl-C and errors end all."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -26,9 +27,10 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
     """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead."""
     items = list(items)
     pieces = chunks(items, size)
-    with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), _context(), _quiet_worker) as pool:
-        waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * cores())]
+    with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), _context(), _one_core) as pool:
         try:
+            with _ctrl_c_held_back():   # workers are begun here, and none must see it, not even in its first instant
+                waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * cores())]
             while waiting:
                 result = waiting.pop(0).result()
                 waiting.extend(pool.submit(function, piece) for piece in islice(pieces, 1))
@@ -42,14 +44,23 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
             raise
 
 
+@contextlib.contextmanager
+def _ctrl_c_held_back():
+    """Ctrl-C waits for the end of this; processes begun meanwhile never see it, so that the parent alone answers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _context():
     """The platform's way to begin a process; a fresh interpreter where a backend runs, whose threads no fork survives."""
     return multiprocessing.get_context("spawn" if "keras" in sys.modules else None)
 
 
-def _quiet_worker():
-    """The parent alone answers Ctrl-C; every worker keeps to one core."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _one_core():
+    """Every worker keeps to one core."""
     import cv2
     from threadpoolctl import threadpool_limits
 
