@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from src import csv_faults, csv_rows, files, workers
-from src.csv_rows import AGAIN
+from src.csv_tables import AGAIN
 from src.errors import UserError
 from src.pictures import photos
 from src.pictures.encode import encode_png

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from src import files
-from src.csv_rows import AGAIN, MEND, REWRITE
+from src.csv_tables import AGAIN, MEND, REWRITE
 from src.errors import UserError
 
 ENDING, SAMPLE = ".bin", "sample_submission.bin"

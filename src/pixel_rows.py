@@ -5,7 +5,7 @@ An id is `{picture}_{row}_{column}`, of a colour picture `{picture}_{row}_{colum
 
 from pathlib import Path
 
-from src import csv_rows, files
+from src import csv_rows, csv_scores, csv_tables, files
 
 ENDING, SAMPLE = ".csv", "sample_submission.csv"
 HEADER = ("pixel", "value")
@@ -25,7 +25,7 @@ def told(path, entries, settings):
     channels = settings.shape[2]
     ids = ((place, csv_rows.pixel_ids(entry.id, entry.counts(settings.shape) > 0, channels))
            for place, entry in enumerate(entries))
-    for values in csv_rows.values_by_picture(path, ids):
+    for values in csv_tables.values_by_picture(path, ids):
         yield values.reshape(-1, channels)
 
 
@@ -35,11 +35,11 @@ def as_sent(picture, settings):
 
 
 def check(path, folder):
-    csv_rows.check(path, Path(folder) / SAMPLE)
+    csv_tables.check(path, Path(folder) / SAMPLE)
 
 
 def grade(submission, solution):
-    return csv_rows.score_tables(submission, solution)
+    return csv_scores.rmse_of(submission, solution)
 
 
 def sample(holes, values):

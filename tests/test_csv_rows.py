@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 from tiny_contest import HEADER, read_rows, write_rows
 
-from src import csv_faults, csv_rows
+from src import csv_faults, csv_ids, csv_rows, csv_scores, csv_tables
 from src.errors import UserError
 
 IDS = [f"{name}_box1_{r}_{c}_0" for name in ("a (1).png", 'b,"c" é.png') for r in range(9, 12) for c in range(98, 101)]
@@ -20,7 +20,7 @@ NAMES = st.text(st.characters(min_codepoint=32, exclude_characters="/", exclude_
 
 @pytest.fixture
 def few_rows_a_block(monkeypatch):
-    monkeypatch.setattr(csv_rows, "BLOCK", 100)
+    monkeypatch.setattr(csv_tables, "BLOCK", 100)
 
 
 def table(path, rows, header=HEADER):
@@ -66,9 +66,9 @@ def sample(tmp_path):
 
 def test_check_takes_what_is_right(tmp_path, sample, few_rows_a_block):
     path = table(tmp_path / "mine.csv", [(i, f"{n / 20:.6f}") for n, i in enumerate(IDS)])
-    csv_rows.check(path, sample)
+    csv_tables.check(path, sample)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
-    csv_rows.check(path, sample)
+    csv_tables.check(path, sample)
 
 
 @pytest.mark.parametrize("change, reason", [
@@ -89,25 +89,25 @@ def test_check_takes_what_is_right(tmp_path, sample, few_rows_a_block):
 ])
 @pytest.mark.parametrize("block", [100, 1 << 22])
 def test_check_names_line_and_reason(tmp_path, sample, monkeypatch, change, reason, block):
-    monkeypatch.setattr(csv_rows, "BLOCK", block)
+    monkeypatch.setattr(csv_tables, "BLOCK", block)
     path = table(tmp_path / "mine.csv", change([(i, 0.5) for i in IDS]))
-    text = refusal(csv_rows.check, path, sample)
+    text = refusal(csv_tables.check, path, sample)
     assert str(path) in text and reason in text and "serialize" in text
 
 
 def test_check_headers_and_files(tmp_path, sample):
     rows = [(i, 0.5) for i in IDS]
-    assert "header is id,value, in" in refusal(csv_rows.check, table(tmp_path / "a.csv", rows, ["id", "value"]), sample)
-    assert "no header of 2 columns" in refusal(csv_rows.check, table(tmp_path / "a.csv", rows, ["id"]), sample)
-    assert "no header of 2 columns" in refusal(csv_rows.check, table(tmp_path / "a.csv", rows, ["a", "a"]), sample)
-    assert "is missing" in refusal(csv_rows.check, tmp_path / "none.csv", sample)
-    assert "is a folder" in refusal(csv_rows.check, tmp_path, sample)
+    assert "header is id,value, in" in refusal(csv_tables.check, table(tmp_path / "a.csv", rows, ["id", "value"]), sample)
+    assert "no header of 2 columns" in refusal(csv_tables.check, table(tmp_path / "a.csv", rows, ["id"]), sample)
+    assert "no header of 2 columns" in refusal(csv_tables.check, table(tmp_path / "a.csv", rows, ["a", "a"]), sample)
+    assert "is missing" in refusal(csv_tables.check, tmp_path / "none.csv", sample)
+    assert "is a folder" in refusal(csv_tables.check, tmp_path, sample)
     (tmp_path / "a.csv").write_bytes(b"")
-    assert "no header" in refusal(csv_rows.check, tmp_path / "a.csv", sample)
+    assert "no header" in refusal(csv_tables.check, tmp_path / "a.csv", sample)
     (tmp_path / "a.csv").write_bytes(sample.read_bytes().replace(b"a (1)", b"a \xff1)"))
-    assert "not UTF-8" in refusal(csv_rows.check, tmp_path / "a.csv", sample)
+    assert "not UTF-8" in refusal(csv_tables.check, tmp_path / "a.csv", sample)
     (tmp_path / "a.csv").write_bytes(b"PK\x03\x04" + bytes(range(256)) * 9)
-    refusal(csv_rows.check, tmp_path / "a.csv", sample)
+    refusal(csv_tables.check, tmp_path / "a.csv", sample)
 
 
 # Score
@@ -130,14 +130,14 @@ def test_score_equals_scikit_learn(tmp_path, solution, few_rows_a_block, order):
     rng = np.random.default_rng(6)
     ids = IDS if order == "same" else [IDS[k] for k in rng.permutation(len(IDS))]
     mine = table(tmp_path / "mine.csv", [(i, rng.random()) for i in ids])
-    assert csv_rows.score_tables(mine, solution) == pytest.approx(by_pandas(mine, solution), rel=1e-12)
+    assert csv_scores.rmse_of(mine, solution) == pytest.approx(by_pandas(mine, solution), rel=1e-12)
 
 
 def test_score_of_the_truth_is_nought_and_of_no_rows_is_none(tmp_path, solution):
     mine = table(tmp_path / "mine.csv", [row[:2] for row in read_rows(solution)[1:]])
-    assert csv_rows.score_tables(mine, solution) == {"public": 0, "private": 0, "total": 0}
+    assert csv_scores.rmse_of(mine, solution) == {"public": 0, "private": 0, "total": 0}
     solution.write_bytes(solution.read_bytes().replace(b"Private", b"Public"))
-    assert csv_rows.score_tables(mine, solution) == {"public": 0, "private": None, "total": 0}
+    assert csv_scores.rmse_of(mine, solution) == {"public": 0, "private": None, "total": 0}
 
 
 @pytest.mark.parametrize("change, reason", [
@@ -151,7 +151,7 @@ def test_score_of_the_truth_is_nought_and_of_no_rows_is_none(tmp_path, solution)
 ])
 def test_score_names_line_and_reason(tmp_path, solution, change, reason):
     mine = table(tmp_path / "mine.csv", change([(i, 0.5) for i in IDS]))
-    assert reason in refusal(csv_rows.score_tables, mine, solution)
+    assert reason in refusal(csv_scores.rmse_of, mine, solution)
 
 
 def test_score_of_a_wrong_solution(tmp_path, solution):
@@ -165,8 +165,8 @@ def test_score_of_a_wrong_solution(tmp_path, solution):
         ("name", [[*HEADER, "Split"], *rows[1:]], "the solution's must be the submission's and then Usage"),
     ):
         write_rows(tmp_path / f"{name}.csv", changed)
-        assert reason in refusal(csv_rows.score_tables, mine, tmp_path / f"{name}.csv")
-    assert "is missing" in refusal(csv_rows.score_tables, mine, tmp_path / "none.csv")
+        assert reason in refusal(csv_scores.rmse_of, mine, tmp_path / f"{name}.csv")
+    assert "is missing" in refusal(csv_scores.rmse_of, mine, tmp_path / "none.csv")
 
 
 # Joining
@@ -177,10 +177,10 @@ def test_join_finds_every_id(ids, random):
     import pyarrow as pa
 
     def numbers(some):
-        return csv_rows.id_numbers(pa.array([i.encode() for i in some], pa.binary()).slice(0))
+        return csv_ids.id_numbers(pa.array([i.encode() for i in some], pa.binary()).slice(0))
 
     shuffled = random.sample(ids, len(ids))
-    positions = csv_rows.join(numbers(shuffled), numbers(ids))
+    positions = csv_ids.join(numbers(shuffled), numbers(ids))
     assert [ids[k] for k in positions] == shuffled
 
 
@@ -188,16 +188,16 @@ def test_id_numbers_of_neighbouring_ids_differ_and_depend_on_the_id_alone():
     import pyarrow as pa
 
     ids = pa.concat_arrays([csv_rows.box_ids(name, 1, (0, 0, 100, 100), 3).column(0) for name in ("a.png", "Tiger (1024).jpeg")])
-    numbers = csv_rows.id_numbers(ids)
+    numbers = csv_ids.id_numbers(ids)
     assert len(set(numbers.tolist())) == 60000
-    assert csv_rows.id_numbers(ids.slice(30, 1))[0] == numbers[30]
+    assert csv_ids.id_numbers(ids.slice(30, 1))[0] == numbers[30]
     like_sums = pa.array([b"1aaaaaaa1aaaaaaa", b"2aaaaaaa2aaaaaaa", b"1aaaaaaa1aaaaaaa\0"], pa.binary())
-    assert len(set(csv_rows.id_numbers(like_sums).tolist())) == 3
+    assert len(set(csv_ids.id_numbers(like_sums).tolist())) == 3
 
 
 def test_join_refuses_ids_that_come_twice_on_both_sides():
-    with pytest.raises(csv_rows.Mismatch) as caught:
-        csv_rows.join(np.array([5, 7, 5], np.uint64), np.array([5, 5, 7], np.uint64))
+    with pytest.raises(csv_ids.Mismatch) as caught:
+        csv_ids.join(np.array([5, 7, 5], np.uint64), np.array([5, 5, 7], np.uint64))
     assert caught.value.args == ("wanted", "twice", 2)
 
 

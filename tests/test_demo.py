@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from sklearn.metrics import root_mean_squared_error
 
-from src import csv_rows
+from src import csv_scores
 from src.contests import demo, photo_reconstruction
 from src.pictures import holdout, photos
 from src.pictures.damage import box_counts
@@ -89,11 +89,11 @@ def test_write_read_rmse_is_nought_and_golden_score(made, tmp_path):
     files, solution = made.competition_folder / "files", made.competition_folder / "solution.csv"
     truth = pd.read_csv(solution)
     truth.drop(columns="Usage").to_csv(tmp_path / "truth.csv", index=False)
-    assert csv_rows.score_tables(tmp_path / "truth.csv", solution) == {"public": 0, "private": 0, "total": 0}
+    assert csv_scores.rmse_of(tmp_path / "truth.csv", solution) == {"public": 0, "private": 0, "total": 0}
     pictures = (np.full(made.shape, 0.5, np.float32) for _ in range(12))
     demo.write(tmp_path / "flat.csv", entries_of(made, "test"), pictures, made)
     demo.check(tmp_path / "flat.csv", files)
-    scores = csv_rows.score_tables(tmp_path / "flat.csv", solution)
+    scores = csv_scores.rmse_of(tmp_path / "flat.csv", solution)
     assert scores["total"] == pytest.approx(root_mean_squared_error(truth.value, np.full(len(truth), 0.5)), abs=1e-9)
     assert scores == pytest.approx(GOLDEN, abs=1e-5)
 

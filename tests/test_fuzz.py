@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tiny_contest import SIDE, SIZE, build, read_rows, write_solution
 
-from src import csv_rows
+from src import csv_scores
 from src.contests import photo_reconstruction as contest
 from src.errors import UserError
 from src.pictures.decode import decode
@@ -175,7 +175,7 @@ def test_submission(tiny, tmp_path):
     solution = pd.read_csv(home / "solution.csv", index_col=0).value
     for _ in range(250):
         path.write_bytes(changed(rng, whole))
-        scores = outcome(csv_rows.score_tables, path, home / "solution.csv")
+        scores = outcome(csv_scores.rmse_of, path, home / "solution.csv")
         outcome(contest.check, path, settings.competition_folder / "files")
         if scores is not None:
             right += 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 from tiny_contest import HEADER, SIDE, TEST, blackened, build, graded, read_rows, write_rows, write_solution
 
-from src import csv_rows
+from src import csv_scores, csv_tables
 from src.contests import photo_reconstruction as contest
 from src.errors import UserError
 from src.pictures.damage import box_counts
@@ -91,7 +91,7 @@ def test_write_read_rmse_is_nought(tiny, tmp_path):
     contest.check(out, files_of(settings))
     assert read_rows(out) == [HEADER, *([i, f"{np.float32(v):.6f}"] for i, v in graded(pictures, boxes))]
     write_solution(tmp_path / "solution.csv", pictures, boxes)
-    assert max(csv_rows.score_tables(out, tmp_path / "solution.csv").values()) < 1e-6
+    assert max(csv_scores.rmse_of(out, tmp_path / "solution.csv").values()) < 1e-6
     assert [p.name for p in out.parent.iterdir()] == ["mine.csv"]
 
 
@@ -99,7 +99,7 @@ def test_golden_score(tiny, tmp_path):
     settings, pictures, boxes = tiny
     contest.write(tmp_path / "flat.csv", test_entries_of(settings), (np.full((32, 32, 3), 0.5) for _ in pictures), settings)
     write_solution(tmp_path / "solution.csv", pictures, boxes)
-    scores = csv_rows.score_tables(tmp_path / "flat.csv", tmp_path / "solution.csv")
+    scores = csv_scores.rmse_of(tmp_path / "flat.csv", tmp_path / "solution.csv")
     truth = [value for _, value in graded(pictures, boxes)]
     assert scores["total"] == pytest.approx(root_mean_squared_error(truth, np.full(len(truth), 0.5)), abs=1e-6)
     assert scores == pytest.approx(GOLDEN, abs=1e-7)
@@ -116,7 +116,7 @@ def test_the_header_is_the_samples(tiny, tmp_path):
 @pytest.mark.parametrize("names", [TEST, ["b.png", "a.png", "c (1).png"]])
 @pytest.mark.parametrize("block", [500, 1 << 22])
 def test_samples_of_another_order_are_followed(tmp_path, names, block, monkeypatch):
-    monkeypatch.setattr(csv_rows, "BLOCK", block)
+    monkeypatch.setattr(csv_tables, "BLOCK", block)
     settings, pictures, boxes = build(tmp_path, names)
     sample = files_of(settings) / "sample_submission.csv"
     head, *rows = read_rows(sample)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src import csv_faults, csv_rows, files
-from src.csv_rows import AGAIN
+from src import csv_faults, csv_ids, csv_rows, csv_scores, csv_tables, files
+from src.csv_tables import AGAIN
 from src.errors import UserError
 from src.pictures.damage import box_counts, covered, two_boxes
 from src.pictures.entry import Entry
@@ -154,7 +154,7 @@ def _check_sample_briefly(folder, test):
 
 def header(folder):
     """The submission's two column names, from the sample."""
-    return csv_rows.header(Path(folder) / SAMPLE, 2, AGAIN)
+    return csv_tables.header(Path(folder) / SAMPLE, 2, AGAIN)
 
 
 def as_sent(picture, settings):
@@ -210,7 +210,7 @@ def told(path, entries, settings):
     """The values that a file holds for each entry, as sent: missing pixels row by row, and their channels."""
     ids = ((place, csv_rows.box_ids(entry.id, number, box, CHANNELS))
            for place, entry in enumerate(entries) for number, box in enumerate(entry.boxes, 1))
-    for entry, values in zip(entries, csv_rows.values_by_picture(path, ids), strict=True):
+    for entry, values in zip(entries, csv_tables.values_by_picture(path, ids), strict=True):
         picture = np.zeros(settings.shape)
         for (row, column, height, width), part in zip(entry.boxes, _by_box(values, entry.boxes), strict=True):
             picture[row:row + height, column:column + width] = part.reshape(height, width, CHANNELS)
@@ -219,12 +219,12 @@ def told(path, entries, settings):
 
 def check(path, folder):
     """Hold a submission file against sample_submission.csv."""
-    csv_rows.check(path, Path(folder) / SAMPLE)
+    csv_tables.check(path, Path(folder) / SAMPLE)
 
 
 def grade(submission, solution):
     """RMSE over the public, the private and all rows of a solution."""
-    return csv_rows.score_tables(submission, solution)
+    return csv_scores.rmse_of(submission, solution)
 
 
 def sample_order(folder, entries):
@@ -232,12 +232,12 @@ def sample_order(folder, entries):
 
     A UserError names the first id that only one of them has.
     """
-    if all(csv_rows.same_ids(*pair) for pair in csv_rows.in_step(_ids(entries), _sample_rows(folder))):
+    if all(csv_tables.same_ids(*pair) for pair in csv_tables.in_step(_ids(entries), _sample_rows(folder))):
         return None
-    wanted, given = csv_rows.all_id_numbers(_sample_rows(folder)), csv_rows.all_id_numbers(_ids(entries))
+    wanted, given = csv_ids.all_id_numbers(_sample_rows(folder)), csv_ids.all_id_numbers(_ids(entries))
     try:
-        return csv_rows.join(wanted, given)
-    except csv_rows.Mismatch as mismatch:
+        return csv_ids.join(wanted, given)
+    except csv_ids.Mismatch as mismatch:
         raise UserError(_disagreement(Path(folder) / SAMPLE, entries, *mismatch.args)) from None
 
 
@@ -247,7 +247,7 @@ def _ids(entries):
 
 
 def _sample_rows(folder):
-    return csv_rows.table(Path(folder) / SAMPLE, (csv_rows.TEXT, csv_rows.TEXT), AGAIN)
+    return csv_tables.table(Path(folder) / SAMPLE, (csv_tables.TEXT, csv_tables.TEXT), AGAIN)
 
 
 def _disagreement(path, entries, which, what, row):
