@@ -1,16 +1,18 @@
 """What a fill misses, painted by a U-Net that looks at the whole picture at a coarse size of its own.
 
-The network sees the filled picture and the mask, shrunk to `--work-size`; what it paints there is enlarged and added to the
-fill inside the mask. The truth shrunk to 64 pixels is only 0.055 RMSE away from itself, so a coarse size loses little.
+The network sees the filled picture and the mask, shrunk to `--work-size`, colours measured from the picture's mean in units of
+how much they differ; what it paints there is enlarged and added to the fill inside the mask. The truth shrunk to 64 pixels is
+only 0.055 RMSE away from itself, so a coarse size loses little.
 """
 
 import keras
 from keras import layers, ops
 
+from src.models._light import light
 from src.models._sides import even_halvings, shrinking
 
-DEFAULTS = {"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "loss": "l2", "loss_region": "hole",
-            "schedule": "cosine", "average": 0.998, "clip": 1.0}
+DEFAULTS = {"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "start": "smooth",
+            "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warm_up": 100, "average": 0.998, "clip": 1.0}
 
 GROUP = 8          # channels a group of the normalisation
 MOST_CHANNELS = 6  # times the width
@@ -29,12 +31,13 @@ def block(x, channels):
 def build(shape, settings):
     seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
     shrink = shrinking(shape, settings)
-    small, hole = layers.AveragePooling2D(shrink)(seen), layers.AveragePooling2D(shrink)(mask)
-    x = layers.Concatenate()([(small - 0.5) * 4.0, hole])
+    small, hole = (layers.AveragePooling2D(shrink, dtype="float32")(part) for part in (seen, mask))
+    mean, contrast = light(small, 1.0 - hole)
+    x = layers.Concatenate()([(small - mean) / contrast, hole])
     levels = min(settings.levels, small.shape[1].bit_length() - 3, even_halvings(small.shape[1:]) + 1)
     painted = unet(x, settings, levels)
-    residual = layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer="zeros", dtype="float32")(painted) * hole
-    residual = layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(residual)
+    residual = layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer="zeros", dtype="float32")(painted)
+    residual = layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(residual * contrast * hole)
     return keras.Model([seen, mask], seen + residual * mask)
 
 

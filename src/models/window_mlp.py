@@ -6,7 +6,9 @@ differ, so that a dark and a bright window teach the same.
 """
 
 import keras
-from keras import layers, ops
+from keras import layers
+
+from src.models._light import light
 
 DEFAULTS = {"window": 2.0, "work_size": 32, "damages": 3, "start": "smooth", "width": 1024, "levels": 2, "batch_size": 512,
             "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.05, "clip": 0.01, "schedule": "cosine",
@@ -14,7 +16,6 @@ DEFAULTS = {"window": 2.0, "work_size": 32, "damages": 3, "start": "smooth", "wi
             "check_every": 200, "check_pictures": 550}
 
 DROPOUT = 0.1
-FLAT = 0.04   # known colours that differ by less than this teach nothing about contrast
 
 
 def build(shape, settings):
@@ -29,14 +30,6 @@ def build(shape, settings):
     residual = layers.Reshape((side, side, shape[-1]))(x) * contrast
     margin = (shape[0] - side) // 2
     return keras.Model([seen, mask], seen + layers.ZeroPadding2D(margin, dtype="float32")(residual))
-
-
-def light(seen, known):
-    """Mean colour of the known part, and by how much its colours differ from that."""
-    number = ops.maximum(ops.sum(known, (1, 2, 3), keepdims=True), 1.0)
-    mean = ops.sum(seen * known, (1, 2), keepdims=True) / number
-    spread = ops.sum(ops.square(seen - mean) * known, (1, 2, 3), keepdims=True) / (number * seen.shape[-1])
-    return mean, ops.maximum(ops.sqrt(spread + 1e-8), FLAT)
 
 
 def middle(size, sides):
