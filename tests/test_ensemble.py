@@ -1,5 +1,6 @@
 """The mix of several runs: its weights against other solvers, its honest gain against a plain loop, and the whole way."""
 
+import itertools
 import json
 import shutil
 
@@ -78,13 +79,14 @@ def test_the_cross_validated_error_is_that_of_a_plain_loop():
         others = sum(gram for gram, k in zip(grams, fold, strict=True) if k != held)
         weights = by_slsqp(others)
         total += sum(squares(gram, weights) for gram, k in zip(grams, fold, strict=True) if k == held)
-    assert ensemble.cross_validated(grams, 4) == pytest.approx(total, rel=1e-6)
+    found = ensemble.weights_without(grams, 4)
+    assert sum(squares(*pair) for pair in zip(grams, found, strict=True)) == pytest.approx(total, rel=1e-6)
     assert total > squares(grams.sum(0), ensemble.best_weights(grams.sum(0)))
 
 
 def test_one_source_alone_gives_no_honest_gain():
     with pytest.raises(UserError, match="--holdout"):
-        ensemble.cross_validated(np.stack([random_gram(0, 2)]), 1)
+        ensemble.weights_without(np.stack([random_gram(0, 2)]), 1)
 
 
 def written(path, sizes):
@@ -135,7 +137,7 @@ def test_the_mix_scores_on_disk_as_it_was_reported(mixed_home):
     score = json.loads((home / "checkpoints/demo/mixed/score.json").read_text())
     row, = leaderboard.read(home / "submissions/demo/leaderboard.csv")
     assert (made["model"], made["members"]) == ("ensemble", list(FILLS))
-    assert float(row["holdout_rmse"]) == pytest.approx(made["rmse"], abs=2e-5)
+    assert float(row["holdout_rmse"]) == pytest.approx(made["cross_validated_rmse"], abs=2e-5)
     assert made["rmse"] <= min(made["member_rmse"]) and made["rmse"] <= made["cross_validated_rmse"]
     for fill, rmse in zip(FILLS, made["member_rmse"], strict=True):
         assert rmse == pytest.approx(np.sqrt(sum(score["fills"][fill]) / sum(score["numbers"])), rel=1e-5)
@@ -144,16 +146,42 @@ def test_the_mix_scores_on_disk_as_it_was_reported(mixed_home):
     assert "mixed" in printed["report"]
 
 
-@pytest.mark.parametrize("split", ["holdout", "test"])
-def test_every_mixed_value_is_the_members_weighted_mean(mixed_home, split):
-    home, _ = mixed_home
-    weights = json.loads((home / "checkpoints/demo/mixed/settings.json").read_text())["weights"]
+def values_of(home, split):
     values = {}
     for run in (*FILLS, "mixed"):
         with np.load(home / "checkpoints/demo" / run / f"{split}.npz") as archive:
             values[run] = archive["values"].astype(np.float64)
+    return values
+
+
+def test_every_mixed_test_value_is_the_members_weighted_mean(mixed_home):
+    home, _ = mixed_home
+    weights = json.loads((home / "checkpoints/demo/mixed/settings.json").read_text())["weights"]
+    values = values_of(home, "test")
     expected = sum(weight * values[fill] for weight, fill in zip(weights, FILLS, strict=True))
     np.testing.assert_allclose(values["mixed"], expected, atol=1e-6)
+
+
+def test_every_holdout_picture_is_a_mix_of_its_own(mixed_home):
+    home, _ = mixed_home
+    with np.load(home / "checkpoints/demo/mixed/holdout.npz") as archive:
+        starts = archive["starts"]
+    values, found = values_of(home, "holdout"), set()
+    for first, end in itertools.pairwise(starts):
+        members = np.stack([values[fill][first:end].ravel() for fill in FILLS], 1)
+        weights, *_ = np.linalg.lstsq(members, values["mixed"][first:end].ravel())
+        assert weights.sum() == pytest.approx(1, abs=1e-3) and weights.min() > -1e-3
+        found.add(tuple(weights.round(3)))
+    assert len(found) > 1
+
+
+def test_a_source_has_no_part_in_its_own_weights():
+    grams = np.stack([random_gram(seed, 3) for seed in range(23)])
+    before = ensemble.weights_without(grams, 4)
+    grams[5] = random_gram(99, 3) * 50
+    after = ensemble.weights_without(grams, 4)
+    np.testing.assert_array_equal(after[5], before[5])
+    assert not np.array_equal(after, before)
 
 
 def test_a_second_call_redoes_nothing_and_force_does(mixed_home):

@@ -1,10 +1,12 @@
 """Mix the predictions of several --members into a new --run, with weights from the holdout and an honest gain.
 
 Members' weights sum to 1, none is below 0. Under that sum the mix's squared error follows from the products of the members'
-errors alone: a small matrix a source picture, which is all that is kept of the holdout.
+errors alone: a small matrix a source picture, which is all that is kept of the holdout. The test pictures are mixed under the
+weights of the whole holdout; each holdout picture under weights that it had no part in, so that its score is an honest one.
 """
 
 from collections import Counter
+from itertools import repeat
 
 import numpy as np
 
@@ -72,23 +74,25 @@ def refuse_a_run_of_its_own(settings):
 def mix(settings, ready, members, made_from):
     """Find the weights, write the mixed predictions, then what they are made of, then the receipt."""
     holdout, test = zip(*(npz(settings, run) for run in members), strict=True)
-    grams, numbers = error_products(ready, ready.split("holdout"), holdout)
-    weights, folder = best_weights(grams.sum(0)), settings.run_folder
+    sources, grams, numbers = error_products(ready, ready.split("holdout"), holdout)
+    weights, without, folder = best_weights(grams.sum(0)), weights_without(grams, settings.seed), settings.run_folder
+    of_source = dict(zip(sources, without, strict=True))
+    of_rows = {"holdout": (of_source[row.source] for row in ready.split("holdout")), "test": repeat(weights)}
     for split, paths in (("holdout", holdout), ("test", test)):
         rows = ready.split(split)
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
-        predictions.write(folder / f"{split}.npz", mixed(ready, rows, paths, weights), holes, made_from)
+        predictions.write(folder / f"{split}.npz", mixed(ready, rows, paths, of_rows[split]), holes, made_from)
     files.write_json(folder / "settings.json", {
         "model": "ensemble", "contest": settings.contest, "members": members, "weights": weights.tolist(),
-        **figures(grams, numbers, weights, settings.seed)})
+        **figures(grams, numbers, weights, without)})
     made = [folder / name for name in ("holdout.npz", "test.npz", "settings.json")]
     files.write_receipt(folder / "ensemble.json", made_from, made)
 
 
 def mixed(ready, rows, paths, weights):
-    """The mended pictures of the mix, one at a time."""
-    for row, values in side_by_side(rows, paths, "mix the pictures"):
-        yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, np.tensordot(weights, values, 1))
+    """The mended pictures of the mix, one at a time, each under the members' next weights."""
+    for (row, values), of_members in zip(side_by_side(rows, paths, "mix the pictures"), weights, strict=False):
+        yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, np.tensordot(of_members, values, 1))
 
 
 def side_by_side(rows, paths, label):
@@ -100,7 +104,7 @@ def side_by_side(rows, paths, label):
 
 
 def error_products(ready, rows, paths):
-    """For each source the products of the members' errors, summed as a grader counts, and how many values they are of."""
+    """The sources, of each the products of the members' errors, summed as a grader counts, and how many values they are of."""
     grams, numbers = Counter(), Counter()
     for row, values in side_by_side(rows, paths, "weigh the members"):
         counts = ready.hole(row)
@@ -109,7 +113,7 @@ def error_products(ready, rows, paths):
         counted = errors * counts[mask][:, None]
         grams[row.source] += np.tensordot(counted, errors, ((1, 2), (1, 2)))
         numbers[row.source] += int(counts.sum(dtype=np.int64)) * errors.shape[-1]
-    return np.stack(list(grams.values())), np.array(list(numbers.values()))
+    return list(grams), np.stack(list(grams.values())), np.array(list(numbers.values()))
 
 
 def best_weights(gram):
@@ -126,22 +130,21 @@ def best_weights(gram):
     return found / found.sum()
 
 
-def figures(grams, numbers, weights, seed):
+def figures(grams, numbers, weights, without):
     """RMSE on the holdout: of each member, of the mix where it was weighed, and of mixes weighed without the pictures."""
     total, number = grams.sum(0), numbers.sum()
     return {"sources": len(grams), "member_rmse": np.sqrt(total.diagonal() / number).tolist(),
             "rmse": float(np.sqrt(weights @ total @ weights / number)),
-            "cross_validated_rmse": float(np.sqrt(cross_validated(grams, seed) / number))}
+            "cross_validated_rmse": float(np.sqrt(np.einsum("si,sij,sj", without, grams, without) / number))}
 
 
-def cross_validated(grams, seed):
-    """Squared error over all sources, each under weights from the folds it is not in."""
+def weights_without(grams, seed):
+    """For each source weights from the folds it is not in."""
     if len(grams) < 2:
         raise UserError("The holdout is of one source picture, so a mix's gain cannot be checked; "
                         "run `python -m src augment` with a larger --holdout.")
     fold = np.random.default_rng(seed).permutation(len(grams)) % min(FOLDS, len(grams))
-    parts = [(best_weights(grams[fold != k].sum(0)), grams[fold == k].sum(0)) for k in range(fold.max() + 1)]
-    return sum(weights @ gram @ weights for weights, gram in parts)
+    return np.stack([best_weights(grams[fold != k].sum(0)) for k in range(fold.max() + 1)])[fold]
 
 
 def table(settings, made):
@@ -150,7 +153,7 @@ def table(settings, made):
     by_rmse = sorted(zip(made["member_rmse"], made["members"], made["weights"], strict=True))
     lines += [f"  {run:28} {rmse:.5f}  {weight:.4f}" for rmse, run, weight in by_rmse]
     lines += [f"  {settings.run:28} {made['rmse']:.5f}  on the pictures that its weights were chosen on",
-              f"  {settings.run:28} {made['cross_validated_rmse']:.5f}  cross-validated: weights from other sources"]
+              f"  {settings.run:28} {made['cross_validated_rmse']:.5f}  each picture under weights from others: its score"]
     best, run, _ = by_rmse[0]
     gain = 1 - made["cross_validated_rmse"] / best
     lines.append(f"  best single member: {run} {best:.5f}; the mix's cross-validated gain on it is {gain:+.2%}")

@@ -5,6 +5,7 @@ RUN@2 is predicted with the second snapshot of RUN, and from then on a run like 
 """
 
 from functools import cache, partial
+from itertools import repeat
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def of_all_folds(folder, ready, rows, split):
     """Of the holdout each picture as its own fold's run predicted it, of the test pictures the mean of all runs."""
     paths = {fold: folder / fold / f"{split}.npz" for fold in ready.folds}
     if split == "test":
-        yield from mixed(ready, rows, paths.values(), np.full(len(paths), 1 / len(paths)))
+        yield from mixed(ready, rows, paths.values(), repeat(np.full(len(paths), 1 / len(paths))))
         return
     values = {fold: predictions.in_order(path) for fold, path in paths.items()}
     for row in rows:
