@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from test_crashes import killed_at, newest_state, outcome, writes
 
 from src import contests, leaderboard
+from src.errors import UserError
 from src.pages import runs
 from src.pictures import holdout, prepared, twins
 from src.pictures.variants import turn
@@ -136,6 +137,16 @@ def test_a_mirrored_twin_under_another_name_stays_in_its_fold(folded, tmp_path):
     augment.prepare_index(settings, folder, {})
     split = {row["id"]: (row["source"], row["split"]) for row in index(home)}
     assert split[one["id"]] == split[other["id"]]
+
+
+@pytest.mark.parametrize("flags", [(), ("--folds", "2")])
+def test_pictures_that_all_count_as_one_photo_are_refused(folded, tmp_path, flags):
+    shutil.copytree(folded[0] / "augment", tmp_path / "augment")
+    folder = tmp_path / "augment/demo"
+    listed = json.loads((folder / "listed.json").read_text())
+    (folder / "listed.json").write_text(json.dumps([line | {"source": "one"} for line in listed]))
+    with pytest.raises(UserError, match="add other photos"):
+        augment.prepare_index(settings_for(tmp_path, *flags), folder, {})
 
 
 def test_out_of_fold_every_picture_is_as_its_own_folds_run_predicted_it(folded):

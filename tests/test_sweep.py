@@ -169,7 +169,7 @@ def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home
     sweep_here(home, *TINY, "--steps", "2", "--check-every", "1", "--jitter", "8,0")
     trials = {trial["values"]["jitter"]: trial for trial in kept(home)["trials"]}
     assert trials[0]["state"] == "done"
-    assert trials[8]["state"] == "failed" and "ValueError" in trials[8]["reason"]
+    assert trials[8]["state"] == "failed" and "--jitter 8 enlarges pictures" in trials[8]["reason"]
 
 
 @pytest.mark.parametrize(("flags", "told"), [

@@ -141,10 +141,14 @@ def prepare_index(settings, folder, made_from):
 
 def splits(settings, sources, kinds):
     """Where each source goes: to the training set or the holdout, or to one of several folds."""
+    found = len(set(sources))
+    if found < 2:
+        raise UserError(f"{settings.competition_folder} holds training pictures of one source photo, or so alike that they count "
+                        f"as one, and such stay together: none can be kept apart to measure on; add other photos.")
     if settings.folds == 1:
         kept = holdout.choose(sources, kinds, settings.holdout, settings.split_seed)
         return {source: "holdout" if source in kept else "train" for source in sources}
-    if settings.folds > (found := len(set(sources))):
+    if settings.folds > found:
         raise UserError(f"{settings.competition_folder} holds training pictures of {found} sources, which stay together, "
                         f"so --folds {settings.folds} is too many; {found} is the most.")
     folds = holdout.folds(sources, kinds, settings.folds, settings.split_seed)

@@ -160,11 +160,11 @@ def trained(settings, looked):
 
     try:
         return train(settings, settings.run_folder, looked), ""
-    except Diverged as error:
+    except (Diverged, FlagError) as error:   # or a value that does not suit this contest's pictures
         reason = str(error)
     except (UserError, OSError, OptunaError, SQLAlchemyError):
         raise
-    except Exception as error:   # out of memory, a size that a network cannot take: the next trial may do better
+    except Exception as error:   # out of memory: the next trial may do better
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no more is known'}"
     finally:
         forget_the_network()

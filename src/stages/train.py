@@ -1,7 +1,7 @@
 """Train the network, going on exactly where a stopped run stood; best weights by holdout RMSE are kept."""
 
 from src import contests, files, models
-from src.errors import UserError
+from src.errors import FlagError, UserError
 from src.pictures import prepared
 from src.progress import say
 from src.settings import as_stored, flag, of_the_run, with_defaults
@@ -29,6 +29,9 @@ def train(settings, folder, looked=None):
     from src.training.batches import Batches
 
     settings = with_defaults(settings, models.defaults_of(settings.model))
+    if 0 < settings.jitter < settings.size:
+        raise FlagError(f"--jitter {settings.jitter} enlarges pictures before they are cut to --size {settings.size}; "
+                        f"give a larger number, as {settings.size * 286 // 256}.")
     if settings.window:   # by other processes, which must be begun before the backend has threads of its own
         windows.cut_beforehand(settings, prepared.open_for(settings))
     backend.start()

@@ -47,7 +47,7 @@ def _cpu_has_bfloat16():
 
 def values(model):
     """All that training changes in a compiled model, as it is now."""
-    return [np.array(variable) for variable in _changing(model)]
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in _changing(model)]
 
 
 def assign(model, values):
