@@ -46,12 +46,20 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
 
 @contextlib.contextmanager
 def _ctrl_c_held_back():
-    """Ctrl-C waits for the end of this; processes begun meanwhile never see it, so that the parent alone answers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Ctrl-C waits for the end of this, and processes begun meanwhile never see it, so that the parent alone answers.
+
+    They inherit that it is blocked. Here that is not enough, since a library's thread may take the signal instead.
+    """
+    asked, blocked = [], signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handlers = {number: signal.signal(number, lambda *_: asked.append(True)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def _context():
@@ -60,9 +68,10 @@ def _context():
 
 
 def _one_core():
-    """Every worker keeps to one core."""
+    """Every worker keeps to one core, and ends where it is told to."""
     import cv2
     from threadpoolctl import threadpool_limits
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
     threadpool_limits(1)
