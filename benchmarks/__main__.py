@@ -9,8 +9,8 @@ def main():
     names = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         sys.exit(f"Name a benchmark, one of: {', '.join(names)}.")
-    importlib.import_module(f"benchmarks.{sys.argv.pop(1)}").main()
+    return importlib.import_module(f"benchmarks.{sys.argv.pop(1)}").main()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,7 +4,7 @@ import numpy as np
 
 from src import csv_faults, csv_ids
 from src.csv_faults import FINITE, USAGE
-from src.csv_tables import MEND, REWRITE, TEXT, header, in_step, same_ids, table
+from src.csv_tables import MEND, REWRITE, TEXT, header, in_step, numbers, same_ids, table
 from src.errors import UserError
 
 
@@ -26,7 +26,7 @@ def _sums_in_step(submission, solution):
     for given, true in in_step(ours, theirs):
         if not same_ids(given, true):
             return None
-        sums += _sums(given.column(1).to_numpy(), true.column(1).to_numpy(), true.column(2).to_numpy(False))
+        sums += _sums(*map(numbers, (given.column(1), true.column(1), true.column(2))))
     return sums
 
 
@@ -41,7 +41,7 @@ def _sums_joined(submission, solution):
 
 def _gathered(batches):
     """The ids' numbers and the other columns of a whole table."""
-    columns = [(csv_ids.id_numbers(b.column(0)), *(c.to_numpy(zero_copy_only=False) for c in b.columns[1:])) for b in batches]
+    columns = [(csv_ids.id_numbers(b.column(0)), *map(numbers, b.columns[1:])) for b in batches]
     return [np.concatenate(parts) for parts in zip(*columns, strict=True)]
 
 

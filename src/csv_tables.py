@@ -55,8 +55,22 @@ def _blocks(path, columns, advice):
 def _all_are(values, kind):
     if kind not in (FINITE, UNIT):
         return True
-    values = values.to_numpy()
+    values = numbers(values)
     return bool((np.isfinite(values) if kind == FINITE else (values >= 0) & (values <= 1)).all())
+
+
+def numbers(column):
+    """A column of numbers or truths as an array; Arrow's own `to_numpy` would first import pandas, which takes longer."""
+    import pyarrow as pa
+
+    return np.from_dlpack(column.cast(pa.uint8())).view(bool) if pa.types.is_boolean(column.type) else np.from_dlpack(column)
+
+
+def column_of(number, count):
+    """A column of one number; Arrow's own `array` would import pandas, too."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(np.full(count, number, np.int64))])
 
 
 def in_step(left, right):
@@ -118,9 +132,9 @@ def values_by_picture(path, wanted):
 def _numbered(path, wanted):
     import pyarrow as pa
 
-    ids = (pa.RecordBatch.from_arrays([ids.column(0), pa.array(np.full(ids.num_rows, number))], ("id", "picture"))
+    ids = (pa.RecordBatch.from_arrays([ids.column(0), column_of(number, ids.num_rows)], ("id", "picture"))
            for number, ids in wanted)
     for given, true in in_step(table(path, (TEXT, FINITE), REWRITE), ids):
         if not same_ids(given, true):
             raise UserError(f"{path} does not hold the rows of this holdout in their order; {REWRITE}.")
-        yield true.column(1)[0].as_py(), given.column(1).to_numpy()
+        yield true.column(1)[0].as_py(), numbers(given.column(1))

@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic: what a submission scores picture by picture, and the lines of the table."""
 
+import json
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 from conftest import ROOT
 from sklearn.metrics import root_mean_squared_error
 
-from benchmarks import rmse
+from benchmarks import growth, rmse, speed
 
 
 @pytest.fixture
@@ -49,3 +50,68 @@ def test_a_benchmark_that_does_not_exist_is_a_sentence():
     asked = subprocess.run([sys.executable, "-m", "benchmarks", "speeed"], cwd=ROOT, capture_output=True, text=True)
     assert asked.returncode == 1
     assert asked.stderr.startswith("Name a benchmark, one of: ") and "rmse" in asked.stderr
+
+
+@pytest.fixture
+def figure():
+    return {"seconds": {"ours": [1.0, 2.0, 1.0], "bare": [2.0, 2.0, 3.0]}, "facts": {"MB": 1200.0}, "commit": "abc",
+            "date": "2026-01-01", "hardware": "Measured on 2 cores"}
+
+
+@pytest.fixture
+def one_row(monkeypatch):
+    row = speed.Row("work", None, {"bare": "the bare loop"}, {"bare": 1.5}, at_most={"MB": 1000})
+    monkeypatch.setattr(speed, "ROWS", {"row": row})
+
+
+def test_the_ratio_is_that_of_each_turn_and_what_was_wanted_is_told(figure, one_row):
+    assert speed.ratios(figure, "bare") == (1.0, 2.0, 3.0)
+    written = speed.table({"row": figure})
+    assert "| `row` | work | the bare loop | 1 s | 2 s | **2** (1 to 3; 3) | 1.5 | yes |" in written
+    assert "| `row` | MB | 1.2e+03 | 1000 or less | **no** |" in written
+    assert "PyTorch's rows are missing" in written
+
+
+def test_only_a_ratio_that_fell_by_more_than_its_spread_is_a_regression(figure, one_row, capsys):
+    steady = figure | {"seconds": {"ours": [1.0, 1.0, 1.0], "bare": [2.0, 2.1, 2.2]}}
+    slower = figure | {"seconds": {"ours": [1.2, 1.2, 1.2], "bare": [2.0, 2.1, 2.2]}}
+    assert speed.compare({"row": steady}, {"row": steady}) == 0
+    assert speed.compare({"row": steady}, {"row": slower}) == 1
+    assert "FELL  row against bare: 2.1 (2 to 2.2) in abc, 1.75" in capsys.readouterr().out
+    assert speed.compare({"row": figure}, {"row": slower}) == 0   # its turns were 1 to 3: no telling
+    assert speed.compare({}, {"row": slower}) == 0
+
+
+def test_each_further_picture_costs_what_the_set_took_beyond_the_first_hundred():
+    figures = {100: {"score": [2.0, 50.0], "step": [0.1, 70.0]}, 1100: {"score": [4.0, 60.0], "step": [0.2, 80.0]}}
+    written = growth.table(figures)
+    assert "| 2 ms, 60 MB |" in written and "| 200 ms, 80 MB |" in written
+
+
+def benchmark(*arguments):
+    ended = subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_the_rows_without_a_network_run_at_toy_sizes_and_are_saved(tmp_path):
+    rows = ["start", "fill", "augment", "serialize", "score"]
+    benchmark("speed", "--quick", "--home", tmp_path / "data", "--out", tmp_path, "--rows", *rows)
+    figures = json.loads((tmp_path / "SPEED.json").read_text())
+    assert list(figures) == rows
+    assert all(f"| `{row}` | {speed.ROWS[row].what} |" in (tmp_path / "SPEED.md").read_text() for row in rows)
+    assert figures["fill"]["facts"]["RMSE"] < 1e-4
+
+
+@pytest.mark.slow
+def test_every_other_row_runs_at_toy_sizes(tmp_path):
+    rows = ["step-1", "curve", "loop", "feed", "predict"]
+    benchmark("speed", "--quick", "--home", tmp_path / "data", "--out", tmp_path, "--rows", *rows)
+    assert list(json.loads((tmp_path / "SPEED.json").read_text())) == rows
+
+
+@pytest.mark.slow
+def test_growth_runs_over_small_sets(tmp_path):
+    benchmark("growth", "--sizes", 120, "--simulated", 1000, "--out", tmp_path)
+    figures = json.loads((tmp_path / "GROWTH.json").read_text())
+    assert set(figures["120"]) == set(growth.WORKS) and set(figures["1000"]) == {"step", "predict"}

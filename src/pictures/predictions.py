@@ -2,24 +2,34 @@
 
 import contextlib
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
 from src.errors import UserError
-from src.files import whole_file
+from src.files import CHUNK, whole_file
 from src.pictures.paste import paste_values
+
+LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
 
 
 def write(path, pictures, masks_and_ids, made_from):
-    """Mended pictures, one at a time, with (id, mask) beside them; only what lies in the mask is kept."""
-    ids, sizes, values = [], [], []
-    for picture, (name, mask) in zip(pictures, masks_and_ids, strict=True):
-        ids.append(name)
-        values.append(picture[mask])
-        sizes.append(len(values[-1]))
-    with whole_file(path) as file:
+    """Mended pictures, one at a time, with (id, mask) beside them; only what lies in the mask is kept.
+
+    A file without a name gathers the values, since those of a whole training set may not fit into memory.
+    """
+    ids, sizes = [], []
+    with whole_file(path) as file, tempfile.TemporaryFile(dir=Path(path).parent) as gathered:
+        for picture, (name, mask) in zip(pictures, masks_and_ids, strict=True):
+            kept = picture[mask]
+            gathered.write(kept.tobytes())
+            ids.append(name)
+            sizes.append(len(kept))
+        gathered.flush()
         np.savez(file, facts=np.frombuffer(json.dumps(made_from).encode(), np.uint8), ids=np.array(ids, dtype=str),
-                 starts=np.cumsum([0, *sizes]), values=np.concatenate(values))
+                 starts=np.cumsum([0, *sizes]),
+                 values=np.memmap(gathered, kept.dtype, "r", shape=(sum(sizes), *kept.shape[1:])))
 
 
 @contextlib.contextmanager
@@ -50,12 +60,27 @@ def in_order(path):
             yield np.frombuffer(file.read(size * channels * kind.itemsize), kind).reshape(size, channels)
 
 
+def _mapped(path, archive):
+    """The values where they lie in the file, once all of them were read, which tests their checksum."""
+    with archive.open("values.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        begin = file.tell()
+        while file.read(CHUNK):
+            pass
+    member = archive.getinfo("values.npy").header_offset
+    with open(path, "rb") as file:
+        file.seek(member)
+        name_and_extra = np.frombuffer(file.read(LOCAL_HEADER)[-4:], "<u2")
+    return np.memmap(path, kind, "r", member + LOCAL_HEADER + int(name_and_extra.sum()) + begin, shape)
+
+
 class Predictions:
-    """What a run predicted, by picture id."""
+    """What a run predicted, by picture id; the values stay on disk."""
 
     def __init__(self, path):
         with _opened(path) as archive:
-            self.starts, self.values = archive["starts"], archive["values"]
+            self.starts, self.values = archive["starts"], _mapped(path, archive.zip)
             self.place = {name: i for i, name in enumerate(archive["ids"].tolist())}
 
     def picture(self, name, known, mask):

@@ -11,6 +11,7 @@ index.csv     a line for each variant of each picture: id, source, class, varian
 
 import copy
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,32 @@ class Row:
     whole: int
 
 
+class Rows(Sequence):
+    """Lines of index.csv, each made a Row when it is asked for, so that a million of them take little room."""
+
+    def __init__(self, columns, places=None):
+        self.columns = columns
+        self.places = np.arange(len(columns[0])) if places is None else places   # which of the columns' lines these are
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, at):
+        if isinstance(at, slice):
+            return Rows(self.columns, self.places[at])
+        id, source, kind, variant, split, *places = (column[int(self.places[at])].as_py() for column in self.columns)
+        return Row(id, source, kind, variants.NAMES.index(variant), split, *places)
+
+    def only(self, these):
+        """Those of the rows for which an array of truths says so."""
+        return Rows(self.columns, self.places[these])
+
+    def words(self, name):
+        """A column of few different words as an array."""
+        column = self.columns[COLUMNS.index(name)]
+        return np.array(column.dictionary.to_pylist(), str)[np.from_dlpack(column.indices)][self.places]
+
+
 class Prepared:
     """The arrays, opened read-only, and the rows by split.
 
@@ -58,7 +85,7 @@ class Prepared:
         self.counts = np.load(folder / "counts.npy", mmap_mode="r")
         self.filled = {start: np.load(folder / f"{start}.npy", mmap_mode="r") for start in STARTS}
         self.rows = read_index(folder / "index.csv")
-        folds = {row.split for row in self.rows if row.split not in WHOLE_SPLITS}
+        folds = set(np.unique(self.rows.words("split")).tolist()) - set(WHOLE_SPLITS)
         self.folds = sorted(folds, key=lambda fold: int(fold.removeprefix(FOLD)))
 
     def views(self):
@@ -71,7 +98,7 @@ class Prepared:
             yield fold, view
 
     def split(self, name):
-        return [row for row in self.rows if is_in(row, name, self.fold)]
+        return self.rows.only(are_in(self.rows, name, self.fold))
 
     def damaged(self, row):
         return variants.turn(self.pictures[row.damaged], row.variant)
@@ -89,13 +116,12 @@ class Prepared:
         return variants.turn(self.filled[start][row.damaged], row.variant)
 
 
-def is_in(row, split, fold):
-    """Whether a row is in a split of the run of this fold: a fold's pictures are its holdout as they are, and never variants."""
-    if split == "test" or row.split in WHOLE_SPLITS:
-        return row.split == split
-    if split == "holdout":
-        return row.variant == 0 and fold in (None, row.split)
-    return row.split != fold
+def are_in(rows, split, fold):
+    """Which rows are in a split of the run of this fold: a fold's pictures are its holdout as they are, and never variants."""
+    splits, as_is = rows.words("split"), rows.words("variant") == variants.NAMES[0]
+    held = splits == fold if fold else np.ones(len(rows), bool)
+    of_folds = {"train": splits != (fold or ""), "holdout": held & as_is, "test": np.zeros(len(rows), bool)}[split]
+    return np.where(np.isin(splits, WHOLE_SPLITS), splits == split, of_folds)
 
 
 @lru_cache(1)
@@ -105,9 +131,16 @@ def kept_open(folder):
 
 
 def read_index(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return [Row(r["id"], r["source"], r["class"], variants.NAMES.index(r["variant"]), r["split"],
-                    int(r["damaged"]), int(r["whole"])) for r in csv.DictReader(file)]
+    """The rows; text and numbers stay in columns as Arrow has read them."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    words, number = pa.dictionary(pa.int32(), pa.string()), pa.int64()
+    types = dict(zip(COLUMNS, (pa.string(), pa.string(), words, words, words, number, number), strict=True))
+    with pa.OSFile(str(path)) as file:
+        table = arrow.read_csv(file, parse_options=arrow.ParseOptions(newlines_in_values=True),
+                               convert_options=arrow.ConvertOptions(column_types=types, include_columns=COLUMNS, null_values=[]))
+    return Rows([column.combine_chunks() for column in table.columns])
 
 
 def write_index(path, rows):

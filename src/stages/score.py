@@ -12,7 +12,7 @@ from src.errors import FlagError, UserError
 from src.pictures import measures, prepared
 from src.pictures.paste import paste, paste_values
 from src.progress import Bar
-from src.stages.serialize import entries_of
+from src.stages.serialize import entries_by_id, entries_of
 from src.training.history import History
 
 CHUNK = 16
@@ -47,7 +47,7 @@ def score_holdout(settings, scores, ready):
     path, rows, form = contests.submission(settings, "holdout"), ready.split("holdout"), contests.form(settings, "holdout")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m src serialize` with the same flags first.")
-    told = form.told(path, entries_of(settings, ready, "holdout"), settings)
+    told = form.told(path, entries_of(settings, ready, "holdout", entries_by_id(settings)), settings)
     judged = []
     with Bar("score the holdout", len(rows)) as bar:
         for row, values in zip(rows, told, strict=True):

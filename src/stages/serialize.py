@@ -18,22 +18,26 @@ def main(settings):
         if not settings.force and files.receipt_holds(folder / "serialize.json", made_from):
             say(f"serialize: {targets['test']} is up to date.")
             return
+        listed = entries_by_id(settings)
         for split, path in targets.items():
             rows = ready.split(split)
             pictures = mended(ready, rows, sources[split])
-            contests.form(settings, split).write(path, entries_of(settings, ready, split), pictures, settings)
+            contests.form(settings, split).write(path, entries_of(settings, ready, split, listed), pictures, settings)
         contest.check(targets["test"], settings.competition_folder / "files")
         files.write_receipt(folder / "serialize.json", made_from, targets.values())
     say(f"serialize: {targets['test']} agrees with {contest.SAMPLE}; {targets['holdout']}")
 
 
-def entries_of(settings, ready, split):
+def entries_by_id(settings):
+    """All entries of the contest; reading them looks through its whole sample."""
+    return {e.id: e for e in contests.named(settings.contest).read(settings.competition_folder / "files", settings.shape)}
+
+
+def entries_of(settings, ready, split, listed):
     """The contest's entries of a split in the prepared set's order; of a holdout under another's damage, with that in them."""
-    contest = contests.named(settings.contest)
-    entries = {e.id: e for e in contest.read(settings.competition_folder / "files", settings.shape)}
     if settings.damage and split == "holdout":
-        return [replace(entries[row.id], drawn=ready.hole(row)) for row in ready.split(split)]
-    return [entries[row.id] for row in ready.split(split)]
+        return [replace(listed[row.id], drawn=ready.hole(row)) for row in ready.split(split)]
+    return [listed[row.id] for row in ready.split(split)]
 
 
 def mended(ready, rows, path):

@@ -1,0 +1,61 @@
+"""Every JPEG of a contest decoded: by OpenCV in a bare loop on all cores; and decoded, checked and stored as `augment` does it.
+
+`decode HOME SIDE` reads the competition in HOME. What `augment` does besides, its fills and its index, is left out.
+"""
+
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+import cv2
+import numpy as np
+
+from benchmarks._process import serve
+from src import contests, files, progress, workers
+from src.settings import Settings
+from src.stages.augment import CHUNK, decoded
+
+READ_AT_ONCE = 64
+
+
+def read(paths):
+    cv2.setNumThreads(1)
+    return sum(cv2.imread(str(path)).shape[0] > 0 for path in paths)
+
+
+def store(folder, settings, entries, numbered):
+    pictures, counts = (np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ("pictures", "counts"))
+    for number, entry in numbered:
+        pictures[number], counts[number], whole = decoded(entry, settings)
+        if whole is not None:
+            pictures[entries + number] = whole
+
+
+def main():
+    settings = Settings(home=sys.argv[1], contest="photo_reconstruction", size=int(sys.argv[2]))
+    progress.quiet = True
+    folder = settings.augment_folder
+    entries = contests.named(settings.contest).read(settings.competition_folder / "files", settings.shape)
+    paths = [path for entry in entries for path in (entry.damaged, entry.whole) if path]
+
+    def bare():
+        with ProcessPoolExecutor(workers.cores()) as pool:
+            return sum(pool.map(read, workers.chunks(paths, READ_AT_ONCE)))
+
+    def ours():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, shape in (("pictures", (len(paths), *settings.shape)), ("counts", (len(entries), *settings.shape[:2]))):
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
+            files.reserve(folder / f"{name}.npy")
+        job = partial(store, folder, settings, len(entries))
+        for _ in workers.over_chunks(job, enumerate(entries), size=CHUNK, label="decode"):
+            pass
+        return len(paths)
+
+    serve(bare=bare, ours=ours)
+
+
+if __name__ == "__main__":
+    main()

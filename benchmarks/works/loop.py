@@ -1,0 +1,69 @@
+"""A block of the training loop, as many bare compiled steps on one batch, and the batches alone: `loop HOME SIDE WIDTH STEPS`.
+
+A block has its share of the looks at the holdout that a run has by default, and one saved state.
+"""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks._process import serve
+from src import progress
+from src.pictures import prepared
+from src.settings import Settings
+from src.training import backend
+
+FED = 512   # pictures
+
+
+def main():
+    home, (side, width, steps) = sys.argv[1], map(int, sys.argv[2:])
+    backend.start()
+    import keras
+
+    from src.training import build, loop
+    from src.training.batches import Batches
+
+    progress.quiet = True
+    usual = Settings()
+    looked_at = max(1, usual.check_pictures * steps // usual.check_every)
+    settings = replace(usual, home=home, contest="photo_reconstruction", size=side, width=width, model="pix2pix",
+                       adversarial=True, run=f"loop{width}", check_every=steps, check_pictures=looked_at)
+    settings = build.with_precision(settings)
+    ready = prepared.open_for(settings)
+    settings.run_folder.mkdir(parents=True, exist_ok=True)
+    model = build.learner(settings)
+    loop.compile_model(model, settings)
+    batches = Batches(settings, ready, contest=None)
+    training = loop.Training(model, settings, ready, batches, settings.run_folder)
+    (seen, mask), whole, _ = batches.at(0)
+    fixed = [keras.ops.convert_to_tensor(array) for array in (seen, mask)], keras.ops.convert_to_tensor(whole)
+    model.make_train_function()
+
+    def block():
+        training.settings = replace(settings, steps=training.step + steps)
+        training.run()
+
+    def bare():
+        for _ in range(steps):
+            np.asarray(model.train_function(iter([fixed]))["loss"])
+
+    def feed():
+        for number in range(FED // settings.batch_size):
+            batches.at(number)
+        return FED
+
+    def copy():
+        """What no feeding can do without: reading both pictures of each row, and turning them to floats."""
+        for number in range(FED // settings.batch_size):
+            places = np.arange(settings.batch_size) + number * settings.batch_size
+            for pictures in (ready.pictures, ready.filled["harmonic"]):
+                pictures[places % len(ready.counts)].astype(np.float32) / np.float32(255)
+        return FED
+
+    serve(block=block, bare=bare, feed=feed, copy=copy)
+
+
+if __name__ == "__main__":
+    main()

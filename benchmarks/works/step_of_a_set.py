@@ -1,0 +1,38 @@
+"""Training steps of a small network, each with the batch that it takes from a prepared set: `step_of_a_set HOME SIDE`."""
+
+import sys
+
+from benchmarks._process import serve
+from src import progress
+from src.pictures import prepared
+from src.settings import Settings
+from src.training import backend
+
+STEPS = 50
+
+
+def main():
+    settings = Settings(home=sys.argv[1], contest="photo_reconstruction", size=int(sys.argv[2]), augment="none", width=4,
+                        model="pix2pix", adversarial=True)
+    progress.quiet = True
+    backend.start()
+    from src.training import build, loop
+    from src.training.batches import Batches
+
+    settings = build.with_precision(settings)
+    batches = Batches(settings, prepared.open_for(settings), contest=None)
+    model = build.learner(settings)
+    loop.compile_model(model, settings)
+    begun = iter(range(10**9))
+
+    def steps():
+        for _ in range(STEPS):
+            (seen, mask), whole, _ = batches.at(next(begun))
+            model.train_on_batch([seen, mask], whole, return_dict=True)
+        return STEPS
+
+    serve(steps=steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The index and the predictions on disk: read as the csv module and NumPy read them, damage told, whatever the names."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from src.errors import UserError
+from src.pictures import predictions, variants
+from src.pictures.prepared import Row, read_index, write_index
+
+NAMES = ("a (1).jpeg", 'b,"c" ü', "two\nlines", "")
+
+
+@pytest.fixture
+def index(tmp_path):
+    splits = ("train", "holdout", "test", "fold-2", "fold-10")
+    rows = [Row(NAMES[n % 4], NAMES[n % 3], ("", "Cat")[n % 2], n % 8, splits[n % 5], n, n * 10**9 if n % 3 else -1)
+            for n in range(50)]
+    write_index(tmp_path / "index.csv", rows)
+    return tmp_path / "index.csv", rows
+
+
+def test_rows_are_those_that_a_plain_reader_finds(index):
+    path, rows = index
+    with open(path, newline="", encoding="utf-8") as file:
+        plain = [Row(r["id"], r["source"], r["class"], variants.NAMES.index(r["variant"]), r["split"], int(r["damaged"]),
+                     int(r["whole"])) for r in csv.DictReader(file)]
+    found = read_index(path)
+    assert list(found) == plain == rows
+    assert list(found[40:3:-7]) == rows[40:3:-7] and found[-1] == rows[-1] and len(found[10:]) == 40
+    with pytest.raises(IndexError):
+        found[50]
+
+
+@pytest.fixture
+def painted(tmp_path):
+    rng = np.random.default_rng(1)
+    pictures, masks = rng.random((5, 8, 8, 3), np.float32), rng.random((5, 8, 8)) < 0.5
+    predictions.write(tmp_path / "test.npz", iter(pictures), ((str(n), mask) for n, mask in enumerate(masks)), {"set": 1})
+    return tmp_path / "test.npz", pictures, masks
+
+
+def test_predictions_are_what_numpy_would_have_written_of_all_at_once(painted, tmp_path):
+    path, pictures, masks = painted
+    values = [picture[mask] for picture, mask in zip(pictures, masks, strict=True)]
+    np.savez(tmp_path / "plain.npz", facts=np.frombuffer(b'{"set": 1}', np.uint8), ids=np.array(list("01234")),
+             starts=np.cumsum([0, *map(len, values)]), values=np.concatenate(values))
+    assert path.read_bytes() == (tmp_path / "plain.npz").read_bytes()
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["plain.npz", "test.npz"]
+    mended = predictions.Predictions(path).picture("3", np.zeros((8, 8, 3)), masks[3])
+    assert np.array_equal(mended, pictures[3] * masks[3][..., None])
+
+
+def test_one_wrong_bit_among_the_values_is_told(painted):
+    path, _, _ = painted
+    data = bytearray(path.read_bytes())
+    data[-2000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"is damaged .* --force"):
+        predictions.Predictions(path)
