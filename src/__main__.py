@@ -8,12 +8,13 @@ import signal
 import sys
 from pathlib import Path
 
-from src import contests, progress, settings
+from src import contests, models, progress, settings
 from src.errors import FlagError, UserError
+from src.studies import plans
 from src.sweeps import space
 
 SRC = Path(__file__).parent
-JOURNEY = ["download", "augment", "train", "sweep", "predict", "ensemble", "serialize", "score", "submit", "report"]
+JOURNEY = ["download", "augment", "train", "sweep", "study", "predict", "ensemble", "serialize", "score", "submit", "report"]
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -29,7 +30,8 @@ def first_line(path):
 def help_text():
     stages = sorted(names("stages"), key=lambda s: (JOURNEY.index(s) if s in JOURNEY else len(JOURNEY), s))
     lines = [f"  {stage:10} {first_line(SRC / 'stages' / f'{stage}.py')}" for stage in stages]
-    found = f"contests: {', '.join(names('contests'))}\nmodels: {', '.join(names('models'))}\n"
+    found = "\n".join([f"contests: {', '.join(names('contests'))}", f"models: {', '.join(names('models'))}",
+                       f"studies (python -m src study NAME): {', '.join(plans.PLANS)}", ""])
     flags = settings.build_parser().format_help()
     return "\n".join(["python -m src STAGE [flags]", "", "stages, in the order of the journey:", *lines, "", found, flags])
 
@@ -48,14 +50,15 @@ def main(arguments):
     stage, flags = arguments[0], arguments[1:]
     if stage not in names("stages"):
         raise FlagError(f"There is no stage {stage!r}; there are: {', '.join(names('stages'))}.")
-    flags, swept = space.split(flags) if stage == "sweep" else (flags, ())
-    chosen = dataclasses.replace(settings.parse(flags), swept=swept)
+    about, flags = plans.named(flags) if stage == "study" else ("", flags)
+    flags, swept = space.split(flags) if stage in ("sweep", "study") else (flags, ())
+    chosen = dataclasses.replace(settings.parse(flags), swept=swept, about=about)
     if chosen.model not in names("models"):
         raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(names('models'))}.")
     for name in (chosen.contest, chosen.damage or chosen.contest):
         pick("contests", name)
     contests.refuse_pictures(chosen)
-    chosen = settings.complete(chosen, contests.defaults(chosen))
+    chosen = settings.complete(chosen, contests.defaults(chosen), models.defaults_of(chosen.model))
     progress.quiet = chosen.quiet
     return pick("stages", stage).main(chosen)
 

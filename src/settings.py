@@ -46,8 +46,9 @@ class Settings:
     steps: int = knob(20000, "optimizer steps in all", of="train", low=1, high=10**8)
     minutes: float = knob(0.0, "stop after so many minutes of training; 0: no limit", of="train", low=0, high=10**6)
     batch_size: int = knob(4, "pictures a step", of="train", low=1, high=4096)
-    learning_rate: float = knob(2e-4, "Adam's learning rate", of="train", low=1e-8, high=1)
-    beta_1: float = knob(0.5, "Adam's first momentum", of="train", low=0, high=0.9999)
+    optimizer: str = knob("adam", "what moves the weights; others than adam bring a usual learning rate of their own", of="train", choices=("adam", "sgd", "rmsprop", "adagrad"))
+    learning_rate: float = knob(2e-4, "the optimizer's learning rate", of="train", low=1e-8, high=1)
+    beta_1: float = knob(0.5, "Adam's first momentum, and SGD's", of="train", low=0, high=0.9999)
     beta_2: float = knob(0.999, "Adam's second momentum", of="train", low=0, high=0.999999)
     decay: float = knob(0.0, "weight decay a step, in learning rates", of="train", low=0, high=1)
     schedule: str = knob("constant", "learning rate over the run", of="train", choices=("constant", "cosine"))
@@ -95,6 +96,9 @@ class Settings:
     storage: str = knob("", "URL of the study's database, for several machines; without it, SQLite in checkpoints/", of="sweep")
     prune: bool = knob(True, "stop a trial early that is in the worst quarter at a look at the holdout", of="sweep")
 
+    seeds: str = knob("1,2,3", "seeds of each row of a study, the same in all, with commas between", of="study")
+    rows: str = knob("", "rows of a study, with commas between; without it, all that it has", of="study")
+
     submission: str = knob("", "a submission file to score", of="score")
     solution: str = knob("", "the solution to score it against (id, value, Usage)", of="score")
 
@@ -113,6 +117,7 @@ class Settings:
     channels: int = 3   # the contest's: 1 where pictures are grey
     given: frozenset = frozenset()
     swept: tuple = ()  # pairs of a knob and the values that a sweep tries of it
+    about: str = ""    # what a study compares
 
     @property
     def place(self):
@@ -163,6 +168,8 @@ OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download"
 WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken", "snapshots"}
 NOT_IN_A_NAME = {"model", "damage", "check_every", "check_pictures"}
 PATHS = {"pictures", "encoder_weights"}   # in a run's name without their folders
+# Learning rates that optimizers are usually given: SGD with momentum, RMSprop and Adagrad as in Keras and PyTorch.
+USUAL_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}
 
 
 def of_the_run(settings):
@@ -179,12 +186,17 @@ def of_group(settings, group):
     return {name: getattr(settings, name) for name, f in KNOBS.items() if f.metadata["of"] == group}
 
 
-def complete(settings, contest_defaults):
-    """Settings with the contest's own defaults where no flag was given, and the run's name where none was."""
+def complete(settings, contest_defaults, model_defaults=None):
+    """Settings with the contest's own defaults where no flag was given, and the run's name where none was.
+
+    The name has what differs from the defaults, and a flag that is a default but beats another one of the model's or optimizer's.
+    """
     settings = with_defaults(settings, contest_defaults)
     settings = dataclasses.replace(settings, damage="") if settings.damage == settings.contest else settings
     usual = {name: f.default for name, f in KNOBS.items()} | contest_defaults
-    changed = [name for name in of_the_run(settings) if name not in NOT_IN_A_NAME and getattr(settings, name) != usual[name]]
+    beaten = {name: value for name, value in ((model_defaults or {}) | usual_rate(settings)).items() if name in settings.given}
+    changed = [name for name, value in of_the_run(settings).items()
+               if name not in NOT_IN_A_NAME and (value != usual[name] or value != beaten.get(name, value))]
     words = [_word(name, getattr(settings, name)) for name in changed]
     return dataclasses.replace(settings, run=settings.run or "-".join([settings.model, *words]))
 
@@ -200,6 +212,11 @@ def _word(name, value):
 
 def flag(name):
     return "--" + name.lower().replace("_", "-")
+
+
+def usual_rate(settings):
+    """An optimizer's own learning rate; Adam's is the model's."""
+    return {"learning_rate": USUAL_RATES[settings.optimizer]} if settings.optimizer in USUAL_RATES else {}
 
 
 def with_defaults(settings, defaults):

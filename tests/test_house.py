@@ -13,8 +13,8 @@ from src.__main__ import names
 
 FILES = sorted((ROOT / "src").rglob("*.py"))
 # Each room may import from itself and from the rooms after it.
-FLOORS = ["__main__", "stages", "pages", "sweeps", "training", "models", "contests", "making", "pictures", "kernels",
-          "kaggle_cli", "unpacked", "archive", "child", "leaderboard", "pixel_bytes", "pixel_rows", "csv_rows",
+FLOORS = ["__main__", "stages", "pages", "studies", "sweeps", "training", "models", "contests", "making", "pictures",
+          "kernels", "kaggle_cli", "unpacked", "archive", "child", "leaderboard", "pixel_bytes", "pixel_rows", "csv_rows",
           "csv_scores", "csv_tables", "csv_faults", "csv_ids", "workers", "progress", "settings", "files", "errors"]
 STRANGERS = [{"models", "contests"}]  # rooms that must not know each other, whatever their order
 

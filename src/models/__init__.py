@@ -26,6 +26,11 @@ def learns(name):
     return "def build(" in (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
 
 
+def paints_blocks(name):
+    """Whether it paints the middle of every 8x8 block, and nothing else."""
+    return "_blocks" in (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+
+
 def defaults_of(name):
     """A model's own defaults, told from the file's text for the same reason."""
     if not exists(name):
@@ -35,7 +40,11 @@ def defaults_of(name):
     return ast.literal_eval(found[0]) if found else {}
 
 
+def everything():
+    """All models, by name."""
+    return sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py"))
+
+
 def fills():
     """All fills, by name: the floor beside every score."""
-    files = sorted(Path(__file__).parent.glob("[!_]*.py"))
-    return [file.stem for file in files if is_fill(file.stem)]
+    return [name for name in everything() if is_fill(name)]

@@ -37,6 +37,24 @@ def svg(name, paint, size=(4.3, 2.8), **subplots):
     return text.replace(INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
+def png(panels):
+    """A picture of several drawings, (title, paint) each, two in a row."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    columns = min(2, len(panels)) or 1
+    down = -(-len(panels) // columns)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6 * columns, 4.2 * down or 1), layout="constrained", dpi=110)
+        for place, (title, paint) in enumerate(panels, 1):
+            axes = figure.add_subplot(down, columns, place)
+            axes.set_title(title, fontsize=10)
+            paint(axes)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", metadata={"Software": None})
+    return picture.getvalue()
+
+
 def curves(name, lines, over, *, is_rmse):
     """Lines of (x, y), one a run in the order of its colour, this run's first; the lowest point of an RMSE is ringed."""
     def paint(axes):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from src import contests
-from src.pages import drawings, gallery, runs, sweeps
+from src.pages import drawings, gallery, runs, studies, sweeps
 from src.pictures import measures
 
 # Columns of the leaderboard: what they hold, their title, how many places a number has, and what to say on it.
@@ -34,6 +34,7 @@ def render(settings, listed, score, classes, where, mended, ready):
         differs={run.name: runs.differs(run, contests.defaults(settings)) for run in listed}, floor=floor(score), score=score,
         curves=curves(kept), swatches=list(zip(kept, drawings.COLOURS, drawings.DASHES, strict=False)),
         over_lambda=over_lambda(listed, settings.run), sweeps=sweeps.shown(settings),
+        studies=studies.shown(settings),
         groups=gallery.shown(ready, score, mended), views=gallery.VIEWS,
         small=min(settings.shape[:2]) < 128, by_distance=drawings.by_distance(where),
         over_box=drawings.over_box(maps) if maps else "", boxes=boxes,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from src.settings import KNOBS, flag
+from src.studies import plans
 
 SRC = Path(__file__).parent.parent
 SCRIPT = Path(__file__).with_name("completion.sh")
@@ -10,7 +11,7 @@ SCRIPT = Path(__file__).with_name("completion.sh")
 
 def main(settings):
     flags = [word for name in KNOBS for word in (switch(name) or [flag(name)])]
-    filled = {"STAGES": " ".join(files("stages")), "FLAGS": " ".join(flags),
+    filled = {"STAGES": " ".join(files("stages")), "STUDIES": " ".join(plans.PLANS), "FLAGS": " ".join(flags),
               "SWITCHES": "|".join(word for name in KNOBS for word in switch(name)), "VALUES": values()}
     text = SCRIPT.read_text(encoding="utf-8")
     for name, value in filled.items():

@@ -32,6 +32,8 @@ _photo_reconstruction_python() {
         [ -n "$_photo_reconstruction_before" ] && "$_photo_reconstruction_before" "$@"
     elif [ "$COMP_CWORD" = 3 ]; then
         COMPREPLY=($(compgen -W '@STAGES@' -- "${COMP_WORDS[3]}"))
+    elif [ "$COMP_CWORD" = 4 ] && [ "${COMP_WORDS[3]}" = study ]; then
+        COMPREPLY=($(compgen -W '@STUDIES@' -- "${COMP_WORDS[4]}"))
     else
         _photo_reconstruction
     fi

@@ -23,6 +23,11 @@ GIVEN = "given"   # a name beside the fills', and the --start that it belongs to
 def main(settings):
     if settings.submission or settings.solution:
         return score_files(settings)
+    print(table(settings, *scored(settings)))
+
+
+def scored(settings):
+    """The run's score, kept beside it, the fills' on the same pictures, and its figures, kept in the leaderboard."""
     ready = prepared.open_for(settings)
     scores = contests.of_damage(settings).SCORES
     ours = score_holdout(settings, scores, ready)
@@ -31,7 +36,7 @@ def main(settings):
     figures = summary(ours, floor["sums"])
     figures |= hidden_solution(settings)
     leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **circumstances(settings))
-    print(table(settings, ours, floor, figures))
+    return ours, floor, figures
 
 
 def score_files(settings):
@@ -69,7 +74,8 @@ def judge(whole, mended, counts, scores):
 def score_fills(settings, scores, ready):
     """Every fill on the same pictures: squared errors and scores; kept, since they depend on the holdout alone."""
     names = floor_of(settings)
-    path, made_from = settings.augment_folder / "fills.json", [ready.made_from, names, list(scores)]
+    held = {name: value for name, value in ready.made_from.items() if name != "augment"}
+    path, made_from = settings.augment_folder / "fills.json", [held, names, list(scores)]
     kept = files.read_json(path)
     if kept and kept["made_from"] == made_from and not settings.force:
         return kept

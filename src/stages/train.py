@@ -4,7 +4,7 @@ from src import contests, files, models
 from src.errors import FlagError, UserError
 from src.pictures import prepared
 from src.progress import say
-from src.settings import as_stored, flag, of_the_run, with_defaults
+from src.settings import as_stored, flag, of_the_run, usual_rate, with_defaults
 
 MAY_GROW = {"steps", "minutes"}
 
@@ -28,7 +28,7 @@ def train(settings, folder, looked=None):
     from src.training import backend, windows
     from src.training.batches import Batches
 
-    settings = with_defaults(settings, models.defaults_of(settings.model))
+    settings = with_defaults(settings, models.defaults_of(settings.model) | usual_rate(settings))
     if 0 < settings.jitter < settings.size:
         raise FlagError(f"--jitter {settings.jitter} enlarges pictures before they are cut to --size {settings.size}; "
                         f"give a larger number, as {settings.size * 286 // 256}.")

@@ -31,12 +31,26 @@ class Adam(keras.optimizers.Adam):
 
 
 def compile_model(model, settings):
-    """Adam with the settings' knobs; its averaged weights are part of its state."""
-    averaged = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
-    optimizer = Adam(settings.learning_rate, settings.beta_1, settings.beta_2, epsilon=EPSILON,
-                     weight_decay=settings.decay or None, global_clipnorm=settings.clip or None, **averaged)
+    """The settings' optimizer; its averaged weights are part of its state."""
+    optimizer = optimizer_of(settings)
     model.compile(optimizer=optimizer, loss=losses.reconstruction(settings), jit_compile=xla_helps(settings))
     optimizer.build(model.trainable_variables)
+
+
+def optimizer_of(settings):
+    """Adam as said by its knobs, or another one as it is usual, with as little to hold back small gradients as Adam has."""
+    common = {"learning_rate": settings.learning_rate, "weight_decay": settings.decay or None,
+              "global_clipnorm": settings.clip or None}
+    if settings.average:
+        common |= {"use_ema": True, "ema_momentum": settings.average}
+    match settings.optimizer:
+        case "sgd":
+            return keras.optimizers.SGD(momentum=settings.beta_1, **common)
+        case "rmsprop":
+            return keras.optimizers.RMSprop(epsilon=EPSILON, **common)
+        case "adagrad":
+            return keras.optimizers.Adagrad(initial_accumulator_value=0.0, epsilon=EPSILON, **common)
+    return Adam(beta_1=settings.beta_1, beta_2=settings.beta_2, epsilon=EPSILON, **common)
 
 
 EPSILON = 1e-8  # squared errors in 0..1 have gradients so small that Keras's own 1e-7 would hold them back

@@ -1,0 +1,1 @@
+"""Studies: which runs each compares, what its figures say, how sure that is, and the table that tells it."""
