@@ -10,33 +10,19 @@ What a row has measured is kept, so that the test pictures are looked at once fo
 import argparse
 import datetime
 import json
-import os
-import platform
 import shutil
-import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmarks._measure import Row, commit, draws, hardware, interval, stage, told_minutes
+
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "RMSE.json", HERE / "RMSE.md"
 CONTEST = ("--contest", "photo_reconstruction", "--augment", "8x")
-DRAWS = 2000
-NOTHING_LEARNT = 0.5   # minutes of a train stage that found its run done, or a fill
 FLOOR = "harmonic"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: the flags of its run, and those of predict alone."""
-
-    what: str
-    train: str = ""
-    predict: str = ""
 
 
 MLP, UNET = "--model window_mlp --steps 100000", "--model residual_unet --steps 100000 --start smooth"
@@ -84,24 +70,14 @@ def prepare(asked):
     if not (place / "photo-reconstruction.zip").exists():
         shutil.copy(asked.data / "photo-reconstruction.zip", place)
     for name in ("download", "augment"):
-        stage(asked.home, name)
-
-
-def stage(home, name, flags=""):
-    """Run a stage as a user would; its wall and core minutes."""
-    command = [sys.executable, "-m", "src", name, "--home", str(home), *CONTEST, *flags.split()]
-    began, before = time.monotonic(), os.times()
-    subprocess.run(command, check=True, cwd=HERE.parent)
-    after = os.times()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    return np.array([time.monotonic() - began, spent]) / 60
+        stage(asked.home, CONTEST, name)
 
 
 def measured(home, row, solution):
     """Make the row's CSV and compare it with the solution."""
-    minutes = stage(home, "train", row.train)
-    stage(home, "predict", f"{row.train} {row.predict}")
-    stage(home, "serialize", row.train)
+    minutes = stage(home, CONTEST, "train", row.train)
+    stage(home, CONTEST, "predict", f"{row.train} {row.predict}")
+    stage(home, CONTEST, "serialize", row.train)
     written = newest(home / "submissions" / "photo_reconstruction")
     squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
     return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())),
@@ -131,9 +107,9 @@ def by_picture(ours, solution):
 
 def intervals(row, floor):
     """95% of RMSE, and of its ratio to the floor, over draws of pictures; both of the same draws."""
-    picks = np.random.default_rng(1).integers(0, len(row["squares"]), (DRAWS, len(row["squares"])))
+    picks = draws(len(row["squares"]))
     ours, harmonic, numbers = (np.array(values)[picks].sum(1) for values in (row["squares"], floor["squares"], row["numbers"]))
-    return [np.percentile(values, [2.5, 97.5]) for values in (np.sqrt(ours / numbers), np.sqrt(ours / harmonic))]
+    return [interval(values) for values in (np.sqrt(ours / numbers), np.sqrt(ours / harmonic))]
 
 
 def table(figures):
@@ -141,9 +117,8 @@ def table(figures):
     for name in [name for name in ROWS if name in figures]:
         row = figures[name]
         (low, high), (least, most) = intervals(row, floor)
-        minutes = f"{row['minutes'][0]:.1f} ({row['minutes'][1]:.1f})" if row["minutes"][0] > NOTHING_LEARNT else ""
         lines.append(f"| {ROWS[name].what} | {row['rmse']:.5f} ({low:.4f} to {high:.4f}) | {row['rmse'] / floor['rmse']:.4f} "
-                     f"({least:.3f} to {most:.3f}) | {minutes} | `{row['command']}` | {row['commit']} |")
+                     f"({least:.3f} to {most:.3f}) | {told_minutes(row['minutes'])} | `{row['command']}` | {row['commit']} |")
     return HEAD.format(hardware=hardware(), pictures=len(floor["squares"]), rows=sum(floor["numbers"]), lines="\n".join(lines))
 
 
@@ -158,13 +133,3 @@ pictures. Minutes are those of the whole `train` stage on the clock and, in brac
 |---|---|---|---|---|---|
 {lines}
 """
-
-
-def hardware():
-    told = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in told if line.startswith("model name")), platform.processor())
-    return f"Measured on {len(os.sched_getaffinity(0))} cores ({model})"
-
-
-def commit():
-    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout.strip()

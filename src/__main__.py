@@ -58,7 +58,7 @@ def main(arguments):
     for name in (chosen.contest, chosen.damage or chosen.contest):
         pick("contests", name)
     contests.refuse_pictures(chosen)
-    chosen = settings.complete(chosen, contests.defaults(chosen), models.defaults_of(chosen.model))
+    chosen = settings.complete(chosen, contests.defaults(chosen), models.defaults_of)
     progress.quiet = chosen.quiet
     return pick("stages", stage).main(chosen)
 

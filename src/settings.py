@@ -13,6 +13,10 @@ from src.errors import FlagError
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# Of src/models, which a start may be.
+FILLS = ("harmonic", "smooth", "biharmonic", "tile_harmonic", "tile_smooth", "mean", "ring", "telea", "navier_stokes")
+
+
 def knob(default, what, *, of, low=None, high=None, choices=None):
     """One setting: its default, what it does, the stage it belongs to, and which values it may take."""
     return field(default=default, metadata={"what": what, "of": of, "low": low, "high": high, "choices": choices})
@@ -61,9 +65,10 @@ class Settings:
     window: float = knob(0.0, "show the network a square around each box, of so many box sides; 0: whole pictures", of="train", low=0, high=8)
     damages: int = knob(0, "with --window: how often each picture is damaged anew before training", of="train", low=0, high=100)
     mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
-    start: str = knob("harmonic", "what the network sees in the hole and adds its output to; none: as given, nothing is added to", of="train", choices=("none", "given", "harmonic", "smooth"))
+    start: str = knob("harmonic", "what the network sees in the hole and adds its output to; none: as given, nothing is added to", of="train", choices=("none", "given", *FILLS))
     loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
     loss_region: str = knob("all", "where that distance counts", of="train", choices=("all", "hole"))
+    even: bool = knob(False, "weigh that distance by one over the contrast around a pixel, so that busy places do not teach alone", of="train")
     fresh_damage: bool = knob(False, "new damage each time a picture is seen", of="train")
     jitter: int = knob(0, "resize to this side, then crop at random (286 for 256); 0: off", of="train", low=0, high=2048)
     noise: float = knob(0.0, "random noise on the pixels shown, standard deviation in 0..1", of="train", low=0, high=1)
@@ -186,7 +191,7 @@ def of_group(settings, group):
     return {name: getattr(settings, name) for name, f in KNOBS.items() if f.metadata["of"] == group}
 
 
-def complete(settings, contest_defaults, model_defaults=None):
+def complete(settings, contest_defaults, defaults_of_model=lambda model: {}):
     """Settings with the contest's own defaults where no flag was given, and the run's name where none was.
 
     The name has what differs from the defaults, and a flag that is a default but beats another one of the model's or optimizer's.
@@ -194,7 +199,8 @@ def complete(settings, contest_defaults, model_defaults=None):
     settings = with_defaults(settings, contest_defaults)
     settings = dataclasses.replace(settings, damage="") if settings.damage == settings.contest else settings
     usual = {name: f.default for name, f in KNOBS.items()} | contest_defaults
-    beaten = {name: value for name, value in ((model_defaults or {}) | usual_rate(settings)).items() if name in settings.given}
+    own = defaults_of_model(settings.model) | usual_rate(settings)
+    beaten = {name: value for name, value in own.items() if name in settings.given}
     changed = [name for name, value in of_the_run(settings).items()
                if name not in NOT_IN_A_NAME and (value != usual[name] or value != beaten.get(name, value))]
     words = [_word(name, getattr(settings, name)) for name in changed]

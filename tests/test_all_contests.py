@@ -16,11 +16,12 @@ from scipy.spatial.distance import cosine
 from sklearn.metrics import mean_absolute_error, mean_squared_error, root_mean_squared_error
 
 from src import files, leaderboard
+from src.pictures.tiles import find_tiles
 from src.settings import complete, parse
 
 FILL = ("download", "augment", "train", "predict", "serialize", "score", "submit")
 NETWORK = ("train", "predict", "serialize", "score", "report")
-TINY = ("--steps", "4", "--levels", "2", "--run", "tiny")
+TINY = ("--steps", "4", "--levels", "2", "--damages", "0", "--run", "tiny")
 MADE = ("missing_pixels", "depixelation", "landscapes")
 DAMAGED = ("--damage", "landscapes", "--filling", "white")
 ONE_AFTER_ANOTHER = """
@@ -167,13 +168,27 @@ def test_the_report_shows_the_contests_scores(journey):
     assert f"./run_pipeline.sh --contest {name} --pictures FOLDER" in told
 
 
-def test_a_network_starts_depixelation_from_its_tiles_and_so_begins_no_worse(journey):
+STARTS = {"missing_pixels": "biharmonic", "depixelation": "tile_smooth", "landscapes": "harmonic"}
+
+
+def test_a_network_starts_from_the_contests_best_fill_and_so_begins_no_worse(journey):
     name, home, *_ = journey
     stored = files.read_json(home / f"checkpoints/{name}/tiny/settings.json")
-    assert stored["start"] == ("given" if name == "depixelation" else "harmonic")
+    assert stored["start"] == STARTS[name]
     score = files.read_json(home / f"checkpoints/{name}/tiny/score.json")
-    floor = score["fills"]["given" if name == "depixelation" else "harmonic"]
-    assert sum(score["sums"]) == pytest.approx(sum(floor), rel=0.1)
+    assert sum(score["sums"]) == pytest.approx(sum(score["fills"][STARTS[name]]), rel=0.1)
+
+
+def test_a_network_keeps_the_means_that_a_pixelated_area_shows(homes):
+    _, home, *_ = homes["depixelation"]
+    _, _, damaged, counts = holdout(home, "depixelation")
+    changed = 0
+    for given, painted, mask in zip(damaged / 255, mended(home, "depixelation", "tiny"), counts > 0, strict=True):
+        tiles = find_tiles(given.astype(np.float32), mask)
+        changed += np.abs(painted - given).max() > 0.1
+        for tile in range(tiles.max() + 1):
+            assert abs((painted - given)[tiles == tile].mean()) < 0.02   # levels are rounded, and cut off at black and white
+    assert changed > 20
 
 
 def test_photos_of_mine_were_taken_and_the_broken_one_told(journey, photos_of_mine):

@@ -87,3 +87,12 @@ def test_jitter_crops_at_many_places(batches):
     assert jittered.at(0)[1].shape == plain.at(0)[1].shape
     assert not np.array_equal(jittered.at(0)[1], plain.at(0)[1])
     assert np.abs(jittered.at(0)[1] - plain.at(0)[1]).mean() < 0.3
+
+
+def test_an_even_distance_weighs_a_pixel_by_the_contrast_around_it(batches):
+    (seen, _), _, weight = batches(loss_region="hole", even=True).at(3)
+    _, _, counts = batches(loss_region="hole").at(3)
+    assert ((weight > 0) == (counts > 0)).all()
+    for picture, row, column in np.argwhere(counts[:, 7:-7, 7:-7])[::50] + [0, 7, 7]:
+        around = seen[picture, row - 6:row + 7, column - 6:column + 7]
+        assert weight[picture, row, column] == pytest.approx(counts[picture, row, column] / max(around.std(), 0.02), rel=1e-3)

@@ -58,7 +58,8 @@ def test_a_run_is_named_after_what_differs_from_the_defaults():
 
 
 def test_a_flag_that_beats_the_models_own_default_is_in_the_name_though_it_is_the_default_of_all_others():
-    name = lambda *flags: settings.complete(settings.parse(list(flags), {}), {}, {"start": "none", "loss": "l2"}).run  # noqa: E731
+    own = {"start": "none", "loss": "l2"}
+    name = lambda *flags: settings.complete(settings.parse(list(flags), {}), {}, lambda model: own).run  # noqa: E731
     assert name("--model", "unet") == "unet" and name("--model", "unet", "--start", "harmonic") == "unet-start-harmonic"
     assert name("--optimizer", "sgd", "--learning-rate", "2e-4") == "pix2pix-optimizer-sgd-learning-rate0.0002"
 

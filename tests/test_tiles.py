@@ -7,7 +7,7 @@ from test_fills import boxes, photo, rmse
 
 from src.pictures.biharmonic import plate, springs
 from src.pictures.harmonic import harmonic
-from src.pictures.tiles import BEND, find_tiles, tile_harmonic, tile_smooth
+from src.pictures.tiles import BEND, boxes_of_tiles, find_tiles, keep_means, tile_harmonic, tile_smooth
 
 FILLS = [tile_harmonic, tile_smooth]
 
@@ -99,3 +99,23 @@ def test_it_is_nearer_to_the_whole_picture_than_the_tiles_and_than_harmonic(fill
     picture, mask, _ = pixelated(whole, (10, 20, 32, 29, 7))
     tiles, film, ours = (rmse(one, whole, mask) for one in (picture, harmonic(picture, mask), fill(picture, mask)))
     assert ours < min(tiles, film) / 2
+
+
+def test_a_painted_picture_is_moved_to_the_tiles_means_and_is_otherwise_left_alone():
+    rng = np.random.default_rng(6)
+    whole = photo(rng, 64, 64)
+    picture, mask, tiles = pixelated(whole, (10, 20, 32, 29, 7))
+    painted = rng.random(picture.shape)
+    kept = keep_means(painted, picture, mask)
+    assert np.array_equal(kept[~mask], painted[~mask])
+    for tile in tiles:
+        np.testing.assert_allclose(kept[tile].mean((0, 1)), picture[tile].mean((0, 1)), atol=1e-6)
+        assert np.ptp(kept[tile] - painted[tile], axis=(0, 1)).max() < 1e-6
+    picture[mask] = 0
+    assert np.array_equal(keep_means(painted, picture, mask), painted)
+
+
+def test_every_tile_has_its_box():
+    picture, mask, tiles = pixelated(photo(np.random.default_rng(7), 64, 64), (10, 20, 32, 29, 7))
+    wanted = [(part[0].start, part[1].start, part[0].stop - part[0].start, part[1].stop - part[1].start) for part in tiles]
+    assert sorted(boxes_of_tiles(picture, mask)) == sorted(wanted)

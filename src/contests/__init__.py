@@ -4,6 +4,9 @@ import importlib
 
 from src import pixel_rows
 from src.errors import FlagError
+from src.pictures.windows import boxes_of
+
+OF_DAMAGE = ("model", "start")   # of DEFAULTS
 
 
 def named(name):
@@ -16,9 +19,22 @@ def of_damage(settings):
 
 
 def defaults(settings):
-    """A contest's own settings; what a network starts from is its damage's."""
-    start = {name: value for name, value in of_damage(settings).DEFAULTS.items() if name == "start"}
-    return named(settings.contest).DEFAULTS | start
+    """A contest's own settings; what fills its holes, and from what start, is its damage's."""
+    own, damage = named(settings.contest).DEFAULTS, of_damage(settings).DEFAULTS
+    return ({name: value for name, value in own.items() if name not in OF_DAMAGE}
+            | {name: value for name, value in damage.items() if name in OF_DAMAGE})
+
+
+def held(settings, painted, picture, mask):
+    """A painted picture, made to agree with what the damage shows of its holes, where it shows anything."""
+    hold = getattr(of_damage(settings), "hold", None)
+    return hold(painted, picture, mask) if hold else painted
+
+
+def boxes(settings, picture, counts):
+    """Around what a network on windows is shown them: what the damage says that its parts are, or else the boxes missing."""
+    parts = getattr(of_damage(settings), "parts", None)
+    return parts(picture, counts > 0) if parts else boxes_of(counts)
 
 
 def form(settings, split):

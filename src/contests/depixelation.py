@@ -1,7 +1,8 @@
 """Depixelation: one box of a small grey picture is pixelated, each tile its mean; RMSE of its pixels in 0..255, a binary file.
 
 The short side of a photo is resized, its middle cut out and turned grey by its light. The damaged picture shows the tiles
-in its box, so a network starts from the picture as it is given.
+in its box, so their means are known: a network starts from the smoothest surface that has them, and they are held in what it
+paints.
 """
 
 from src import making, pixel_bytes
@@ -10,14 +11,16 @@ from src.pictures import photos
 from src.pictures.damage import box_counts, one_box, pixelated, scaled
 from src.pictures.grey import grey_by_light
 from src.pictures.measures import Score, squared_errors_255
+from src.pictures.tiles import boxes_of_tiles as parts
+from src.pictures.tiles import keep_means as hold
 from src.pixel_bytes import ENDING, SAMPLE, as_sent, check, grade, told, write
 
-__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "damage", "grade", "made_from", "make", "read",
-           "told", "write"]
+__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "damage", "grade", "hold", "made_from", "make",
+           "parts", "read", "told", "write"]
 
 SLUG = "depixelation"
 SIDE = 64
-DEFAULTS = making.QUICK | {"size": SIDE, "channels": 1, "start": "given"}
+DEFAULTS = making.QUICK | {"size": SIDE, "channels": 1, "model": "tile_mlp", "start": "tile_smooth"}
 SCORES = {"rmse_255": Score(squared_errors_255, "RMSE of the pixelated area, values 0 to 255", root=True)}
 BOX, TILE = (4, 32), (4, 16)   # pixels a side, at SIDE
 TIMES = 5   # so small pictures are cheap: as many times more of them from each photo inside a package

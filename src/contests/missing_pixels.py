@@ -15,7 +15,7 @@ __all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check",
            "told", "write"]
 
 SLUG = "missing-pixels"
-DEFAULTS = making.QUICK | {"size": 256, "channels": 1}
+DEFAULTS = making.QUICK | {"size": 256, "channels": 1, "model": "lattice_mlp", "start": "biharmonic"}
 SCORES = {"mse_255": Score(all_squared_errors_255, "mean squared error over the whole picture, values 0 to 255")}
 BLOCK, MISSING = 8, (3, 4)
 

@@ -25,15 +25,19 @@ def build(shape, settings, network, squash=True):
         change = (ops.sigmoid(numbers) if squash else numbers) - middle
     else:
         change = 2.0 * ops.sigmoid(numbers) - 1.0 if squash else numbers
-    rest = (FIRST, SIDE - FIRST - HOLE)
-    change = ops.pad(change, ((0, 0), (0, 0), (0, 0), (0, 0), rest, rest))
-    return keras.Model([seen, mask], seen + put_together(change, shape) * mask)
+    return keras.Model([seen, mask], seen + put_together(in_the_middle(change), shape) * mask)
 
 
 def cut(pictures, rows, columns):
     """Blocks as pictures x rows x columns x channels x 8 x 8."""
     parts = ops.reshape(pictures, (-1, rows, SIDE, columns, SIDE, pictures.shape[-1]))
     return ops.transpose(parts, (0, 1, 3, 5, 2, 4))
+
+
+def in_the_middle(holes):
+    """Blocks that are zero around the holes' values."""
+    rest = (FIRST, SIDE - FIRST - HOLE)
+    return ops.pad(holes, ((0, 0), (0, 0), (0, 0), (0, 0), rest, rest))
 
 
 def put_together(blocks, shape):

@@ -6,7 +6,7 @@ FLAT = 0.04   # known colours that differ by less than this teach nothing about 
 
 
 def light(seen, known):
-    """Mean colour of the known part, and by how much its colours differ from that."""
+    """Mean colour of the part that tells of it, which is the known one, and by how much its colours differ from that."""
     number = ops.maximum(ops.sum(known, (1, 2, 3), keepdims=True), 1.0)
     mean = ops.sum(seen * known, (1, 2), keepdims=True) / number
     spread = ops.sum(ops.square(seen - mean) * known, (1, 2, 3), keepdims=True) / (number * seen.shape[-1])

@@ -18,9 +18,9 @@ DEFAULTS = {"window": 2.0, "work_size": 32, "damages": 3, "start": "smooth", "wi
 DROPOUT = 0.1
 
 
-def build(shape, settings):
+def build(shape, settings, told=lambda mask: 1.0 - mask):
     seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    mean, contrast = light(seen, 1.0 - mask)
+    mean, contrast = light(seen, told(mask))
     x = layers.Concatenate()([layers.Flatten()((seen - mean) / contrast), layers.Flatten()(mask), layers.Flatten()(mean)])
     x = layers.Dense(settings.width)(x)
     for level in range(settings.levels):

@@ -2,8 +2,8 @@
 
 pictures.npy  uint8, rows x height x width x channels: the damaged pictures, then the whole ones of the training set; with
               --damage, training and holdout pictures are damaged anew as another contest does
-harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with;
-              smooth.npy likewise
+harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with
+starts/       the same of other fills, made when a training first asks for one (see training/starts.py)
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
 index.csv     a line for each variant of each picture: id, source, class, variant, split, and its rows above; split is
               train, holdout or test, or with `--folds` the fold in which the picture is kept apart: fold-1, fold-2, ...
@@ -21,12 +21,11 @@ import numpy as np
 from src.errors import UserError
 from src.files import read_json, receipt_holds, whole_file
 from src.pictures import variants
-from src.pictures.harmonic import harmonic
-from src.pictures.smooth import smooth
 from src.settings import as_stored, flag
 
-STARTS = {"harmonic": harmonic, "smooth": smooth}
-ARRAYS = ["pictures", "counts", *STARTS]
+FILLED = "harmonic"
+ARRAYS = ("pictures", "counts", FILLED)
+AS_GIVEN = ("none", "given")   # of --start: no fill
 SPLIT = ("holdout", "folds", "split_seed")   # the knobs that decide what is kept apart
 WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
 OF_DAMAGE = ("filling",)   # settings that shape the damage drawn for --damage
@@ -80,10 +79,11 @@ class Prepared:
     """
 
     def __init__(self, folder, made_from=None):
-        folder, self.made_from, self.fold = Path(folder), made_from, None
+        folder = self.folder = Path(folder)
+        self.made_from, self.fold = made_from, None
         self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
         self.counts = np.load(folder / "counts.npy", mmap_mode="r")
-        self.filled = {start: np.load(folder / f"{start}.npy", mmap_mode="r") for start in STARTS}
+        self.filled = {FILLED: np.load(self.start_file(FILLED), mmap_mode="r")}
         self.rows = read_index(folder / "index.csv")
         folds = set(np.unique(self.rows.words("split")).tolist()) - set(WHOLE_SPLITS)
         self.folds = sorted(folds, key=lambda fold: int(fold.removeprefix(FOLD)))
@@ -111,9 +111,14 @@ class Prepared:
 
     def seen(self, row, start):
         """What a network is shown: the picture with its hole filled, or as given."""
-        if start not in STARTS:
+        if start in AS_GIVEN:
             return self.damaged(row)
+        if start not in self.filled:
+            self.filled[start] = np.load(self.start_file(start), mmap_mode="r")
         return variants.turn(self.filled[start][row.damaged], row.variant)
+
+    def start_file(self, start):
+        return self.folder / f"{start}.npy" if start == FILLED else self.folder / "starts" / f"{start}.npy"
 
 
 def are_in(rows, split, fold):
@@ -154,7 +159,7 @@ def open_for(settings):
     """The prepared set of these settings; one made under other flags is refused by name."""
     folder = settings.augment_folder
     made = (read_json(folder / "index.json") or {}).get("made_from", {})
-    if made.get("arrays") != ARRAYS or not receipt_holds(folder / "index.json", made):
+    if made.get("arrays") != list(ARRAYS) or not receipt_holds(folder / "index.json", made):
         raise UserError(f"{folder} holds no finished prepared set; run `python -m src augment` with the same flags.")
     for name in ("size", *SPLIT, "augment", *(OF_DAMAGE if settings.damage else ())):
         if made.get(name) != getattr(settings, name):

@@ -1,4 +1,4 @@
-"""The tile fills: the smoothest surface on which every tile of a pixelated area keeps its mean.
+"""The tile fills: the smoothest surface on which every tile of a pixelated area keeps its mean; and any picture made to.
 
 These fills do look under the mask, for the tiles: patches of one colour. A hole that is empty (mostly black or white), or
 that shows a picture of its own and no tiles, has nothing to keep and is harmonic. In a box the tiles are told by their grid;
@@ -42,15 +42,36 @@ def with_means(picture, mask, stiffness):
     return filled
 
 
+def boxes_of_tiles(picture, mask):
+    """The box (row, column, height, width) that holds each tile."""
+    from scipy.ndimage import find_objects
+
+    return [(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
+            for rows, columns in find_objects(find_tiles(picture, mask) + 1)]
+
+
+def keep_means(painted, picture, mask):
+    """What was painted, each tile moved evenly to the mean that the picture shows of it; what shows no tiles stays."""
+    tiles = find_tiles(picture, mask)
+    tiled = tiles >= 0
+    kept, number = painted.copy(), tiles[tiled]
+    for channel in range(painted.shape[2] if tiled.any() else 0):
+        missing = np.bincount(number, (picture - painted)[tiled, channel]) / np.bincount(number)
+        kept[tiled, channel] += missing[number]
+    return kept
+
+
 def find_tiles(picture, mask):
     """The number of each pixel's tile, -1 where there is none."""
+    from scipy.ndimage import find_objects
+
     patches, areas = connected(picture, mask), connected(np.zeros_like(picture), mask)
     tiles, count = np.full(mask.shape, -1), 0
-    for area in range(areas.max() + 1):
-        here = areas == area
-        found = np.unique(grid(patches, here), return_inverse=True)[1]
-        if not empty(picture[here]) and (found.max() + 1) * FEWEST <= len(found):
-            tiles[here] = found + count
+    for area, window in enumerate(find_objects(areas + 1)):
+        here = areas[window] == area
+        found = np.unique(grid(patches[window], here), return_inverse=True)[1]
+        if not empty(picture[window][here]) and (found.max() + 1) * FEWEST <= len(found):
+            tiles[window][here] = found + count
             count += found.max() + 1
     return tiles
 

@@ -12,7 +12,8 @@ from src.errors import UserError
 from src.pictures import holdout, twins, variants
 from src.pictures.decode import decode
 from src.pictures.encode import encode_png
-from src.pictures.prepared import ARRAYS, FOLD, OF_DAMAGE, SPLIT, STARTS, Prepared, Row, kept_open, write_index
+from src.pictures.harmonic import harmonic
+from src.pictures.prepared import ARRAYS, FILLED, FOLD, OF_DAMAGE, SPLIT, Prepared, Row, kept_open, write_index
 from src.progress import say
 
 CHUNK = 16
@@ -48,7 +49,8 @@ def prepare_pictures(settings, contest, folder, made_from):
     building = folder / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    shutil.rmtree(folder / "windows", ignore_errors=True)
+    for made_later in ("windows", "starts"):
+        shutil.rmtree(folder / made_later, ignore_errors=True)
     whole = sum(entry.split == "train" for entry in entries)
     make_arrays(building, len(entries), whole, settings.shape)
     job = partial(prepare_chunk, building, settings, len(entries))
@@ -89,11 +91,10 @@ def prepare_chunk(folder, settings, entries, numbered):
 
 
 def prepare_one(number, entry, settings, entries, arrays):
-    """Decode one picture into its rows of the arrays, and fill its holes in every way to start."""
+    """Decode one picture into its rows of the arrays, and fill its holes."""
     damaged, counts, whole = decoded(entry, settings)
     arrays["pictures"][number], arrays["counts"][number] = damaged, counts
-    for name, fill in STARTS.items():
-        arrays[name][number] = np.rint(fill(damaged / np.float32(255), counts > 0) * 255)
+    arrays[FILLED][number] = np.rint(harmonic(damaged / np.float32(255), counts > 0) * 255)
     line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": number, "whole": -1}
     if whole is not None:
         arrays["pictures"][entries + number] = whole
@@ -162,7 +163,7 @@ def preview(prepared, augment):
     lines = []
     for row in rows:
         whole = prepared.whole(row)
-        shown = [prepared.damaged(row), prepared.seen(row, "harmonic")]
+        shown = [prepared.damaged(row), prepared.seen(row, FILLED)]
         shown += [variants.turn(whole, v) for v in range(variants.COUNT[augment])]
         lines.append(np.concatenate(shown, 1))
     return np.concatenate(lines)

@@ -9,7 +9,7 @@ from itertools import repeat
 
 import numpy as np
 
-from src import files, models, workers
+from src import contests, files, models, workers
 from src.errors import UserError
 from src.pictures import predictions, prepared
 from src.pictures.paste import paste, paste_values
@@ -56,7 +56,8 @@ def with_fill(settings, ready, rows, split):
 def with_pretrained(settings, ready, rows, split):
     pictures = models.named(settings.model).paint(ready, rows, split, settings)
     for row, picture in zip(rows, pictures, strict=True):
-        yield paste(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, picture)
+        known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
+        yield paste(known, mask, contests.held(settings, picture, known, mask))
 
 
 def fill_chunk(folder, model, rows):
@@ -108,12 +109,13 @@ def built(settings):
 
 def with_network(network, path, ready, rows, split):
     model, settings = network()
-    from src.training import checkpoints
+    from src.training import checkpoints, starts
     from src.training.paint import paint
 
     weights, facts = checkpoints.read(path, {"model": [tuple(v.shape) for v in model.variables]})
     for variable, value in zip(model.variables, weights["model"], strict=True):
         variable.assign(value)
+    starts.fill_beforehand(settings, ready)
     with Bar(f"predict the {split} pictures", len(rows)) as bar:
         for picture in paint(model, ready, rows, settings, settings.tta):
             bar.advance(1, f"{bar.rate():.1f} pictures/s  step {facts['step']}")

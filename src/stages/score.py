@@ -17,7 +17,7 @@ from src.training.history import History
 
 CHUNK = 16
 PLACES = 5
-GIVEN = "given"   # a name beside the fills', and the --start that it belongs to
+GIVEN = "given"   # a name beside the fills'
 
 
 def main(settings):
@@ -90,8 +90,8 @@ def score_fills(settings, scores, ready):
 
 
 def floor_of(settings):
-    """The fills; and the picture as given, where a network starts from that."""
-    return [*models.fills(), *([GIVEN] if contests.defaults(settings).get("start") == GIVEN else [])]
+    """The fills; and the picture as given, where that shows something in its holes."""
+    return [*models.fills(), *([GIVEN] if hasattr(contests.of_damage(settings), "hold") else [])]
 
 
 def fill_chunk(settings, names, rows):
@@ -162,7 +162,7 @@ def table(settings, ours, floor, figures):
                      "picture more (--lambda), or use --start harmonic.")
     if GIVEN in floor["sums"] and sum(ours["sums"]) > sum(floor["sums"][GIVEN]):
         lines.append("  This run is further from the truth than the picture as given: train longer (--steps), or use "
-                     "--start given.")
+                     "--start tile_smooth.")
     return "\n".join(lines)
 
 

@@ -25,14 +25,16 @@ def main(settings):
 
 def train(settings, folder, looked=None):
     """The run, or with --folds the run of each fold in a folder of its own; until `looked(step, rmse)` says it is enough."""
-    from src.training import backend, windows
+    from src.training import backend, starts, windows
     from src.training.batches import Batches
 
     settings = with_defaults(settings, models.defaults_of(settings.model) | usual_rate(settings))
     if 0 < settings.jitter < settings.size:
         raise FlagError(f"--jitter {settings.jitter} enlarges pictures before they are cut to --size {settings.size}; "
                         f"give a larger number, as {settings.size * 286 // 256}.")
-    if settings.window:   # by other processes, which must be begun before the backend has threads of its own
+    # By other processes, which are begun before the backend has threads of its own.
+    starts.fill_beforehand(settings, prepared.open_for(settings))
+    if settings.window:
         windows.cut_beforehand(settings, prepared.open_for(settings))
     backend.start()
     from src.training import build, loop

@@ -125,7 +125,7 @@ def points(space):
 def of_trial(base, values, contest_defaults):
     """The settings of a trial, named and valued as its own command would be."""
     given = dataclasses.replace(base, **values, given=base.given | set(values), run="")
-    return settings.complete(given, contest_defaults, models.defaults_of(given.model))
+    return settings.complete(given, contest_defaults, models.defaults_of)
 
 
 def words(name, value):

@@ -9,8 +9,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from src.pictures.prepared import STARTS
+from src import models
+from src.pictures.prepared import AS_GIVEN
 
+AROUND, FLAT = (13, 13), 0.02   # pixels within which contrast is measured; less of it teaches nothing
 ORDER, DRAWS, DAMAGE = 0, 1, 2   # streams of random numbers that must not meet
 
 
@@ -25,7 +27,7 @@ class Batches:
         pictures = [self._picture(*divmod(number, len(self.rows)), number)
                     for number in range(step * size, (step + 1) * size)]
         seen, counts, whole = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
-        weight = counts.astype(np.float32) if self.settings.loss_region == "hole" else None
+        weight = weights(self.settings, seen, counts)
         return (seen, (counts > 0)[..., None].astype(np.float32)), whole, weight
 
     def _picture(self, epoch, position, number):
@@ -43,6 +45,20 @@ class Batches:
         if settings.noise:
             seen = np.clip(seen + rng.normal(0, settings.noise, seen.shape), 0, 1).astype(np.float32)
         return seen, counts, unit(whole)
+
+
+def weights(settings, seen, counts):
+    """How much the distance at each pixel of a batch counts; None: all alike."""
+    weight = counts.astype(np.float32) if settings.loss_region == "hole" else None
+    if settings.even:
+        weight = (1 if weight is None else weight) / np.stack([contrast(picture) for picture in seen])
+    return weight
+
+
+def contrast(picture):
+    """Standard deviation around each pixel, over all channels together."""
+    mean, square = (cv2.blur(array, AROUND).reshape(picture.shape).mean(-1) for array in (picture, picture**2))
+    return np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), FLAT)
 
 
 @lru_cache(2)
@@ -70,4 +86,4 @@ def jitter(rng, whole, damaged, counts, side):
 def seen_anew(whole, damaged, mask, start):
     """What a network is shown of a picture that was not prepared: known pixels as they were, the hole as damaged or filled."""
     seen = unit(np.where(mask[..., None], damaged, whole))
-    return STARTS[start](seen, mask) if start in STARTS else seen
+    return seen if start in AS_GIVEN else models.named(start).fill(seen, mask)

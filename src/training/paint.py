@@ -8,9 +8,10 @@ import zlib
 
 import numpy as np
 
+from src import contests
 from src.pictures.paste import paste
 from src.pictures.variants import turn, turn_back
-from src.pictures.windows import boxes_of, enlarge, look
+from src.pictures.windows import enlarge, look
 from src.training.batches import unit
 from src.workers import chunks
 
@@ -20,14 +21,19 @@ BATCH = 8
 def paint(model, prepared, rows, settings, turns=1):
     """Yield the mended picture of each row: known pixels as given, the network's mean over its turns in the hole."""
     draw = in_training_mode if settings.predict_mode == "training" else in_inference_mode
-    boxes = {row: boxes_of(prepared.hole(row)) if settings.window else [None] for row in rows}
+    boxes = {row: boxes_in(prepared, row, settings) if settings.window else [None] for row in rows}
     views = [(row, box, variant) for row in rows for box in boxes[row] for variant in range(turns)]
     painted = draw(model, prepared, views, settings)
     upright = (turn_back(picture, variant) for (_, _, variant), picture in zip(views, painted, strict=True))
     means = (np.mean(pictures, axis=0, dtype=np.float64) for pictures in chunks(upright, turns))
     for row in rows:
         picture = from_windows(prepared, row, boxes[row], means, settings) if settings.window else next(means)
-        yield paste(unit(prepared.damaged(row)), prepared.hole(row) > 0, picture)
+        damaged, mask = unit(prepared.damaged(row)), prepared.hole(row) > 0
+        yield paste(damaged, mask, contests.held(settings, picture, damaged, mask))
+
+
+def boxes_in(prepared, row, settings):
+    return contests.boxes(settings, unit(prepared.damaged(row)), prepared.hole(row))
 
 
 def inputs(prepared, views, settings):

@@ -12,11 +12,11 @@ from src import contests, files, workers
 from src.errors import UserError
 from src.pictures import prepared
 from src.pictures.variants import turn
-from src.pictures.windows import boxes_of, cut, look, own
+from src.pictures.windows import cut, look, own
 from src.training.batches import DAMAGE, order, seen_anew, unit
 
 CHUNK = 16
-WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise")
+WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise", "even")
 
 
 class WindowBatches:
@@ -26,7 +26,7 @@ class WindowBatches:
         self.settings = settings
         self.windows, pictures = cut_beforehand(settings, ready)
         of_picture = {picture: np.flatnonzero(pictures == picture).tolist() for picture in np.unique(pictures)}
-        self.items = [(window, row.variant) for row in ready.split("train") for window in of_picture[row.damaged]]
+        self.items = [(window, row.variant) for row in ready.split("train") for window in of_picture.get(row.damaged, [])]
 
     def at(self, step):
         size, count = self.settings.batch_size, len(self.items)
@@ -78,13 +78,14 @@ def cut_chunk(settings, jobs):
 
 
 def windows_of(settings, ready, contest, row, number):
-    whole, counts, seen = unit(ready.whole(row)), ready.hole(row), unit(ready.seen(row, settings.start))
+    whole, counts, damaged = unit(ready.whole(row)), ready.hole(row), ready.damaged(row)
+    seen = unit(ready.seen(row, settings.start))
     if number:
         rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, number))
         damaged, counts = contest.damage(rng, ready.whole(row), settings)
         seen = seen_anew(ready.whole(row), damaged, counts > 0, settings.start)
     sides, size = settings.window, settings.work_size
-    for box in boxes_of(counts):
+    for box in contests.boxes(settings, unit(damaged), counts):
         colours, missing = look(seen, counts > 0, box, sides, size)
         layers = [colours, missing[..., None], own(counts.shape, box, sides, size)[..., None], cut(whole, box, sides, size)]
         yield np.rint(np.concatenate(layers, axis=-1) * 255).astype(np.uint8)

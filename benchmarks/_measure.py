@@ -1,0 +1,58 @@
+"""What the benchmarks share: a stage run as a user would and its minutes, draws of pictures, the machine and the commit."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+DRAWS = 2000
+NOTHING_LEARNT = 0.5   # minutes of a train stage that found its run done, or a fill
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: the flags of its run, and those of predict alone."""
+
+    what: str
+    train: str = ""
+    predict: str = ""
+
+
+def stage(home, contest, name, flags=""):
+    """Run a stage as a user would; its wall and core minutes."""
+    command = [sys.executable, "-m", "src", name, "--home", str(home), *contest, *flags.split()]
+    began, before = time.monotonic(), os.times()
+    subprocess.run(command, check=True, cwd=ROOT)
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return np.array([time.monotonic() - began, spent]) / 60
+
+
+def draws(pictures):
+    """Numbers of pictures, a row a draw; the same each time, so that what is compared is of the same pictures."""
+    return np.random.default_rng(1).integers(0, pictures, (DRAWS, pictures))
+
+
+def interval(values):
+    """95% of the values of all draws."""
+    return np.percentile(values, [2.5, 97.5])
+
+
+def told_minutes(minutes):
+    return f"{minutes[0]:.1f} ({minutes[1]:.1f})" if minutes[0] > NOTHING_LEARNT else ""
+
+
+def hardware():
+    told = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in told if line.startswith("model name")), platform.processor())
+    return f"Measured on {len(os.sched_getaffinity(0))} cores ({model})"
+
+
+def commit():
+    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()

@@ -1,0 +1,179 @@
+"""Fills and networks in the contests that are made of photos, on test pictures whose truth is known, as benchmarks/CONTESTS.md.
+
+    python -m benchmarks contests --data FOLDER --home FOLDER [--rows CONTEST/NAME ...]
+
+FOLDER of --data holds photos; each contest makes its own training, holdout and test pictures of them, no photo on two sides.
+Each row is made by the project's own stages as a user would type them; its file is compared with the solution here, picture
+by picture. What a row has measured is kept, so that the test pictures are looked at once for each.
+"""
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks._measure import Row, commit, draws, hardware, interval, stage, told_minutes
+
+HERE = Path(__file__).parent
+FIGURES, TABLE = HERE / "CONTESTS.json", HERE / "CONTESTS.md"
+GREYS = 255
+OF_A_BLOCK = 4 / 64   # pixels missing
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Which fill is the floor, and the score: what it is, and how it follows from the mean squared error of missing pixels."""
+
+    floor: str
+    told: str
+    score: Callable
+    rows: dict
+
+
+def fills(*names):
+    return {name: Row(f"fill: {name}", f"--model {name}") for name in names}
+
+
+def learned(name, what, flags):
+    """A run, and the same one again with the mean over eight flips and turns."""
+    return {name: Row(what, flags), f"{name}-tta": Row("the same run, eight flips and turns", flags, "--tta 8")}
+
+
+def greys(square):
+    return GREYS * np.sqrt(square)
+
+
+USUAL = ("mean", "ring", "telea", "navier_stokes", "harmonic", "smooth", "biharmonic")
+LONG = "--steps 100000 --minutes"
+PAIR = f"--width 16 --batch-size 4 --loss-region hole {LONG} 8"
+
+CONTESTS = {
+    "missing_pixels": Contest(
+        "biharmonic", "mean squared error of the whole picture, 0 to 255", lambda square: GREYS**2 * square * OF_A_BLOCK,
+        fills(*USUAL) | learned("lattice_mlp", "lattice_mlp", f"--model lattice_mlp {LONG} 12")),
+    "depixelation": Contest(
+        "tile_harmonic", "RMSE of the missing pixels, 0 to 255", greys,
+        fills(*USUAL, "tile_harmonic", "tile_smooth") | learned("tile_mlp", "tile_mlp", f"--model tile_mlp {LONG} 12")),
+    "landscapes": Contest(
+        "harmonic", "RMSE of the missing pixels, 0 to 255", greys,
+        fills(*USUAL) | learned("window_mlp", "window_mlp", f"--model window_mlp {LONG} 8")
+        | {name: Row(f"{name} as published but narrower", f"--model {name} {PAIR}") for name in ("unet", "encoder_decoder")}),
+}
+ROWS = [f"{contest}/{row}" for contest in CONTESTS for row in CONTESTS[contest].rows]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks contests", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of photos, subfolders are classes")
+    parser.add_argument("--home", type=Path, required=True, help="folder for all that the stages write")
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS, metavar="CONTEST/NAME", help=", ".join(ROWS))
+    asked = parser.parse_args()
+    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    prepared = set()
+    for name in with_floors(asked.rows):
+        contest, row = name.split("/")
+        if name not in figures:
+            flags = ("--contest", contest, "--augment", "8x", "--pictures", str(asked.data.absolute()))
+            if contest not in prepared:
+                prepared.add(contest)
+                for first in ("download", "augment"):
+                    stage(asked.home, flags, first)
+            figures[name] = measured(asked.home, contest, flags, row)
+            FIGURES.write_text(json.dumps(figures) + "\n")
+        print(name, score(CONTESTS[contest], figures[name]["squares"], figures[name]["numbers"]))
+    TABLE.write_text(HEAD.format(hardware=hardware(), tables="\n".join(table(name, figures) for name in CONTESTS)))
+    print(TABLE)
+
+
+def with_floors(names):
+    """Each contest's floor before its rows."""
+    return dict.fromkeys(name for row in names for name in (f"{row.split('/')[0]}/{CONTESTS[row.split('/')[0]].floor}", row))
+
+
+def measured(home, contest, flags, name):
+    """Make the row's file and compare it with the solution; beside it the holdout, on which everything was chosen."""
+    row, run = CONTESTS[contest].rows[name], name.removesuffix("-tta")
+    train = f"{row.train} --run {run}"
+    minutes = stage(home, flags, "train", train)
+    stage(home, flags, "predict", f"{train} {row.predict}")
+    for last in ("serialize", "score"):
+        stage(home, flags, last, train)
+    written, = (home / "submissions" / contest).glob(f"{run}.[bc]*")
+    squares, numbers = by_picture(written, home / "competition" / contest / f"solution{written.suffix}")
+    held = json.loads((home / "checkpoints" / contest / run / "score.json").read_text())
+    return {"squares": np.float32(squares).tolist(), "numbers": numbers.tolist(),
+            "holdout": [sum(held["sums"]), sum(held["numbers"])], "minutes": minutes.round(1).tolist(),
+            "command": f"{row.train} {row.predict}".strip(), "date": datetime.date.today().isoformat(), "commit": commit()}
+
+
+def by_picture(written, solution):
+    """Squared errors and number of values of each picture, in 0..1."""
+    truth, ours = told(solution), told(written)
+    if [len(values) for values in truth] != [len(values) for values in ours]:
+        sys.exit(f"{written} and {solution} are not of the same pixels.")
+    return (np.array([np.square(one - other).sum() for one, other in zip(truth, ours, strict=True)]),
+            np.array([len(values) for values in truth]))
+
+
+def told(path):
+    """The values of each picture in a file of either form, pictures and pixels in one order."""
+    if path.suffix == ".csv":
+        table = pd.read_csv(path, usecols=["pixel", "value"]).sort_values("pixel", kind="stable")
+        return [group.to_numpy() for _, group in table.value.groupby(table.pixel.str.replace(r"(_\d+){2,3}$", "", regex=True))]
+    data, at, pictures = path.read_bytes(), 1, []
+    while at < len(data):
+        begin = at + data[0]
+        at = begin + int.from_bytes(data[begin - data[0]:begin], "big") + 1
+        pictures.append(np.frombuffer(data[begin:at], np.uint8) / GREYS)
+    return pictures
+
+
+def score(contest, squares, numbers):
+    return contest.score(np.sum(squares, -1) / np.sum(numbers, -1))
+
+
+def table(name, figures):
+    """The lines of one contest, best last; ratios are of the same draws of pictures."""
+    contest, rows = CONTESTS[name], {row: figures[f"{name}/{row}"] for row in CONTESTS[name].rows if f"{name}/{row}" in figures}
+    if contest.floor not in rows:
+        return ""
+    floor, lines = rows[contest.floor], []
+    picks = draws(len(floor["numbers"]))
+    numbers = np.array(floor["numbers"])
+    of_floor = score(contest, np.array(floor["squares"])[picks], numbers[picks])
+    for row, found in rows.items():
+        squares = np.array(found["squares"])
+        of_draws = score(contest, squares[picks], numbers[picks])
+        (low, high), (least, most) = interval(of_draws), interval(of_draws / of_floor)
+        value, held = (score(contest, *figures) for figures in ((squares, numbers), found["holdout"]))
+        lines.append(f"| {contest.rows[row].what} | {held:.3f} | {value:.3f} ({low:.3f} to {high:.3f}) "
+                     f"| {value / score(contest, floor['squares'], numbers):.4f} ({least:.3f} to {most:.3f}) "
+                     f"| {told_minutes(found['minutes'])} | `{found['command']}` | {found['commit']} |")
+    return PART.format(name=name, told=contest.told, floor=contest.floor, pictures=len(numbers), values=numbers.sum(),
+                       lines="\n".join(lines))
+
+
+HEAD = """# Contests made of photos
+
+Made by `python -m benchmarks contests --data FOLDER --home FOLDER`, of photos of four animals, 256x256; a contest makes its own
+training, holdout and test pictures of them. Everything was chosen on the holdout, and the test pictures were looked at once for
+each row. In brackets the 95% interval over draws of pictures; ratios are of the same draws. Minutes are those of the whole
+`train` stage on the clock and, in brackets, of its cores, on a machine that was doing other work, too. {hardware}.
+{tables}"""
+
+PART = """
+## {name}
+
+{told}; {pictures} test pictures, {values:,} missing values. The floor is {floor}.
+
+| what | holdout | test | test, of {floor} | minutes (core minutes) | flags | commit |
+|---|---|---|---|---|---|---|
+{lines}
+"""
+

@@ -1,0 +1,44 @@
+"""What a network starts from: every picture with its hole filled, once, by several processes, for all later runs.
+
+starts/<fill>.npy in the prepared set, uint8, as harmonic.npy beside it, which is always there; any fill of src/models.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from src import files, models, workers
+from src.pictures import prepared
+from src.training.batches import unit
+
+CHUNK = 16
+
+
+def fill_beforehand(settings, ready):
+    """Fill the pictures as the settings start, unless that was done."""
+    path = ready.start_file(settings.start)
+    if settings.start in prepared.AS_GIVEN or settings.start in prepared.ARRAYS:
+        return
+    made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
+    made_from |= {name: getattr(settings, name) for name in ("start", *prepared.OF_DAMAGE)}
+    if not files.receipt_holds(path.with_suffix(".json"), made_from):
+        path.parent.mkdir(exist_ok=True)
+        write(path, settings, ready)
+        files.write_receipt(path.with_suffix(".json"), made_from, [path])
+
+
+def write(path, settings, ready):
+    """An array file, chunk after chunk."""
+    job = partial(fill_chunk, settings)
+    count = len(ready.counts)
+    with files.whole_file(path) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, *settings.shape)})
+        for chunk in workers.over_chunks(job, range(count), size=CHUNK, label=f"start from {settings.start}"):
+            file.write(chunk.tobytes())
+
+
+def fill_chunk(settings, numbers):
+    """Some pictures filled, in a process of its own."""
+    ready, fill = prepared.kept_open(settings.augment_folder), models.named(settings.start).fill
+    pictures = [fill(unit(ready.pictures[number]), ready.counts[number] > 0) for number in numbers]
+    return np.rint(np.stack(pictures) * 255).astype(np.uint8)
