@@ -41,9 +41,11 @@ class Settings:
     augment: str = knob("5x", "variants of each training picture", of="augment", choices=("none", "5x", "8x"))
     materialize: bool = knob(False, "also write the variants as PNG files, for other tools", of="augment")
     damage: str = knob("", "train and score with the damage of this other contest", of="augment")
+    hide_mask: bool = knob(False, "tell a painter nothing of the masks but what the run --located found; score the whole picture, too", of="augment")
     broken: str = knob("stop", "at a training picture that cannot be decoded: stop, or leave it out", of="augment", choices=("stop", "skip"))
 
-    model: str = knob("pix2pix", "what fills the holes: a file of src/models", of="train")
+    model: str = knob("pix2pix", "what fills the holes, or finds them: a file of src/models", of="train")
+    begin: str = knob("", "a finished run of the same network, whose weights are the first ones of this run", of="train")
     adversarial: bool = knob(False, "judge the painted pictures by a PatchGAN, too", of="train")
     LAMBDA: float = knob(1000.0, "weight of the reconstruction beside the adversarial term", of="train", low=0, high=1e6)
     disc_lambda: float = knob(1.0, "weight of the fake term in the discriminator's loss", of="train", low=0, high=1e6)
@@ -88,6 +90,7 @@ class Settings:
 
     diffusion_env: str = knob("", "environment made from requirements-diffusion.txt; without it, .diffusion beside .venv", of="predict")
     predict_mode: str = knob("inference", "batch norm and dropout as at inference, or as in training", of="predict", choices=("inference", "training"))
+    located: str = knob("locate", "with --hide-mask: the run of a model that finds masks, in whose masks to paint", of="predict")
     tta: int = knob(1, "flips and turns of each picture painted and averaged", of="predict", choices=(1, 8))
 
     members: str = knob("", "runs to mix into --run, with commas between", of="ensemble")

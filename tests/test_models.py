@@ -13,7 +13,7 @@ from src.training import build, loop
 from src.training.adversarial import Adversarial
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]
-NETWORKS = [name for name in names("models") if models.learns(name)]
+NETWORKS = [name for name in names("models") if models.learns(name) and not models.finds_masks(name)]
 
 
 def example(shape, pictures=2):

@@ -4,9 +4,11 @@ import importlib
 
 from src import pixel_rows
 from src.errors import FlagError
+from src.pictures.measures import Score, all_squared_errors
 from src.pictures.windows import boxes_of
 
 OF_DAMAGE = ("model", "start")   # of DEFAULTS
+WHOLE = Score(all_squared_errors, "RMSE over the whole picture", root=True)
 
 
 def named(name):
@@ -35,6 +37,11 @@ def boxes(settings, picture, counts):
     """Around what a network on windows is shown them: what the damage says that its parts are, or else the boxes missing."""
     parts = getattr(of_damage(settings), "parts", None)
     return parts(picture, counts > 0) if parts else boxes_of(counts)
+
+
+def scores(settings):
+    """The scores besides RMSE; where masks are hidden, the whole picture counts, too: what was missed, and what was needless."""
+    return of_damage(settings).SCORES | ({"whole_rmse": WHOLE} if settings.hide_mask else {})
 
 
 def form(settings, split):

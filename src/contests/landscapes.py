@@ -6,7 +6,7 @@ The squares are cut at the photos' own scale. Scores but the RMSE are over the w
 from src import making, pixel_rows
 from src.making import made_from, read
 from src.pictures import measures, photos
-from src.pictures.damage import covered, pasted_shapes, scaled
+from src.pictures.damage import BLACK, WHITE, covered, pasted_shapes, scaled
 from src.pictures.grey import in_colour
 from src.pictures.measures import Score
 from src.pixel_rows import ENDING, SAMPLE, as_sent, check, grade, told, write
@@ -24,7 +24,7 @@ SCORES = {
     "poisson": Score(measures.poisson, "Poisson negative log likelihood of the whole picture"),
 }
 MOST_SHAPES, SIDES = 9, (32, 64)   # pixels, at SIDE
-FILLINGS = {"black": 0, "white": 255}
+FILLINGS = {"black": BLACK, "white": WHITE}
 MOST_SQUARES = 9   # of one photo
 
 

@@ -12,6 +12,7 @@ COLUMNS = (
     ("low", "95% interval", 4, "how far the RMSE would move with other pictures"),
     ("to_harmonic", "of harmonic", 3, "below 1: better than the fill that learns nothing"),
     ("pictures", "pictures", 0, "held out; with --folds all training pictures, each predicted by a run that never saw it"),
+    ("iou", "IoU of masks", 4, "intersection over union of the masks found with the true ones, where masks are hidden"),
     ("public", "public", 5, "score on the leaderboard"),
     ("private", "private", 5, "score after the contest's end"),
     ("steps", "steps", 0, "optimizer steps done"),
@@ -30,7 +31,7 @@ def render(settings, listed, score, classes, where, mended, ready):
     own = own_scores(settings)
     return jinja.get_template("report.html").render(
         contest=settings.contest, run=listed[place], place=place + 1, runs=listed, span=span(listed),
-        columns=COLUMNS[:3] + own + COLUMNS[3:], own=own,
+        columns=columns(listed, own), own=own,
         differs={run.name: runs.differs(run, contests.defaults(settings)) for run in listed}, floor=floor(score), score=score,
         curves=curves(kept), swatches=list(zip(kept, drawings.COLOURS, drawings.DASHES, strict=False)),
         over_lambda=over_lambda(listed, settings.run), sweeps=sweeps.shown(settings),
@@ -42,9 +43,15 @@ def render(settings, listed, score, classes, where, mended, ready):
         **agreement(listed, settings.run))
 
 
+def columns(listed, own):
+    """Those of the table: masks have one where a run of it has found some."""
+    kept = tuple(column for column in COLUMNS if column[0] != "iou" or any(run.figure("iou") is not None for run in listed))
+    return kept[:3] + own + kept[3:]
+
+
 def own_scores(settings):
     """The contest's own scores as columns."""
-    scores = contests.of_damage(settings).SCORES
+    scores = contests.scores(settings)
     return tuple((name, name.replace("_255", " in 0..255"), 4, score.what) for name, score in scores.items())
 
 

@@ -5,9 +5,6 @@ from collections import defaultdict
 import cv2
 import numpy as np
 
-from src.pictures import predictions
-from src.pictures.paste import paste_values
-
 NAMES = ("run", "harmonic")
 SMALLEST_BOX = 8   # pixels a side; smaller ones have no inside to map
 
@@ -66,15 +63,14 @@ def lone_boxes(mask):
             yield top, left, height, width
 
 
-def study(ready, path, wanted):
-    """Where the errors lie, and the mended pictures of the wanted ids; one picture in memory at a time."""
-    rows = ready.split("holdout")
+def study(ready, pictures, wanted):
+    """Where the errors of mended pictures lie, and those of the wanted ids; one picture in memory at a time."""
     where, mended = Where(ready.counts.shape[1:]), {}
-    for row, values in zip(rows, predictions.in_order(path), strict=True):
+    for row, picture in zip(ready.split("holdout"), pictures, strict=True):
         counts = ready.hole(row)
         mask = counts > 0
         whole, harmonic = ready.whole(row)[mask] / 255, ready.seen(row, "harmonic")[mask] / 255
-        where.add(np.stack([np.square(painted - whole).mean(-1) for painted in (values, harmonic)]), counts)
+        where.add(np.stack([np.square(painted - whole).mean(-1) for painted in (picture[mask], harmonic)]), counts)
         if row.id in wanted:
-            mended[row.id] = paste_values(ready.damaged(row) / np.float32(255), mask, values)
+            mended[row.id] = picture
     return where, mended

@@ -5,9 +5,10 @@ The mask is True where the count is above 0. Sizes in pixels hold at the side th
 elsewhere.
 """
 
+import cv2
 import numpy as np
 
-BLACK = 0
+BLACK, WHITE = 0, 255
 
 
 def box_counts(boxes, shape):
@@ -73,3 +74,8 @@ def pixelated(picture, box, tile):
     coarse = picture.copy()
     coarse[row:row + height, column:column + width] = means.repeat(heights, 0).repeat(widths, 1)
     return coarse
+
+
+def blurred(picture, deviation):
+    """A copy of a picture under a Gaussian blur of so many pixels."""
+    return cv2.GaussianBlur(picture, (0, 0), deviation).reshape(picture.shape)

@@ -61,6 +61,22 @@ def poisson(whole, painted, counts):
     return float((painted - whole * np.log(painted + LEAST)).sum()), whole.size
 
 
+def overlap(true, found):
+    """Pixels of two masks that lie in both, and in either: intersection and union."""
+    return int((true & found).sum()), int((true | found).sum())
+
+
+def pooled_iou(overlaps):
+    """Intersection over union of all pictures' pixels together; two empty masks agree."""
+    both, either = np.sum(overlaps, axis=0)
+    return float(both / either) if either else 1.0
+
+
+def mean_iou(overlaps):
+    """The mean of each picture's own."""
+    return float(np.mean([pooled_iou([overlap]) for overlap in overlaps]))
+
+
 def rmse(sums, numbers):
     """Root of the mean over all values of several pictures."""
     return float(np.sqrt(np.sum(sums) / np.sum(numbers)))

@@ -60,6 +60,19 @@ def in_order(path):
             yield np.frombuffer(file.read(size * channels * kind.itemsize), kind).reshape(size, channels)
 
 
+def pictures(path, ready, rows):
+    """The mended picture of each row, one in memory at a time."""
+    for row, values in zip(rows, in_order(path), strict=True):
+        yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, values)
+
+
+def refuse_other_set(path, ready):
+    """Predictions must be of this set, and in these masks."""
+    if facts(path)["set"] != ready.made_from:
+        raise UserError(f"{path} holds predictions of another prepared set, or in other masks; run `python -m src predict`, "
+                        "`serialize` and `score` with the same flags again.")
+
+
 def _mapped(path, archive):
     """The values where they lie in the file, once all of them were read, which tests their checksum."""
     with archive.open("values.npy") as file:

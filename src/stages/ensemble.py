@@ -6,21 +6,23 @@ weights of the whole holdout; each holdout picture under weights that it had no 
 """
 
 from collections import Counter
+from dataclasses import replace
 from itertools import repeat
 
 import numpy as np
 
-from src import files
+from src import files, models
 from src.errors import UserError
 from src.pictures import predictions, prepared
 from src.pictures.paste import paste_values
 from src.progress import Bar
+from src.training import located
 
 FOLDS = 10
 
 
 def main(settings):
-    ready, folder = prepared.open_for(settings), settings.run_folder
+    ready, folder = located.open_for(settings), settings.run_folder
     members = members_of(settings, ready)
     refuse_a_run_of_its_own(settings)
     made_from = {"set": ready.made_from, "members": {run: [files.stamp(path) for path in npz(settings, run)] for run in members}}
@@ -47,6 +49,8 @@ def members_of(settings, ready):
 
 
 def check_predictions(settings, ready, run):
+    if models.run_finds_masks(replace(settings, run=run)):
+        raise UserError(f"{run} finds masks and paints no pictures; leave it out.")
     for path in npz(settings, run):
         if not path.exists():
             raise UserError(f"{path} is missing; run `python -m src predict --run {run}` with that run's flags first.")

@@ -1,7 +1,8 @@
-"""Mend the holdout and the test pictures with the run's best weights; only pixels in the boxes are predicted.
+"""Mend the holdout and the test pictures with the run's best weights, or find their masks; only missing pixels are predicted.
 
 With --folds every training picture is predicted by the run that never saw it, and the test pictures by the mean of all runs.
-RUN@2 is predicted with the second snapshot of RUN, and from then on a run like any other.
+RUN@2 is predicted with the second snapshot of RUN, and from then on a run like any other. With --hide-mask what is missing is
+what the run --located found.
 """
 
 from functools import cache, partial
@@ -16,6 +17,7 @@ from src.pictures.paste import paste, paste_values
 from src.progress import Bar, say
 from src.settings import of_the_run
 from src.stages.ensemble import mixed
+from src.training import located
 
 CHUNK = 16
 
@@ -23,7 +25,7 @@ CHUNK = 16
 def main(settings):
     folder = settings.run_folder
     with files.only_one(folder):
-        ready = prepared.open_for(settings)
+        ready = located.Blind(prepared.open_for(settings)) if models.run_finds_masks(settings) else located.open_for(settings)
         if models.learns(settings.model) or settings.snapshot:
             up_to_date = with_networks(settings, ready, folder)
         elif models.is_fill(settings.model):
@@ -42,13 +44,21 @@ def write(settings, ready, folder, weights, painted):
     for split, path in zip(("holdout", "test"), made, strict=True):
         rows = ready.split(split)
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
-        predictions.write(path, painted(ready, rows, split), holes, made_from)
+        pictures = painted(ready, rows, split)
+        if models.run_finds_masks(settings):
+            pictures = map(decided, pictures)
+        predictions.write(path, pictures, holes, made_from)
     files.write_receipt(folder / "predict.json", made_from, made)
     return False
 
 
+def decided(mask):
+    """A mask says yes or no of each pixel, whatever its network's doubts."""
+    return np.rint(mask).astype(np.uint8)
+
+
 def with_fill(settings, ready, rows, split):
-    job = partial(fill_chunk, settings.augment_folder, settings.model)
+    job = partial(fill_chunk, settings)
     for chunk in workers.over_chunks(job, rows, size=CHUNK, label=f"fill the {split} pictures"):
         yield from chunk
 
@@ -60,9 +70,9 @@ def with_pretrained(settings, ready, rows, split):
         yield paste(known, mask, contests.held(settings, picture, known, mask))
 
 
-def fill_chunk(folder, model, rows):
+def fill_chunk(settings, rows):
     """A fill over some rows, in a process of its own."""
-    ready, fill = prepared.kept_open(folder), models.named(model).fill
+    ready, fill = located.kept_open(settings), models.named(settings.model).fill
     mended = []
     for row in rows:
         known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
@@ -115,7 +125,8 @@ def with_network(network, path, ready, rows, split):
     weights, facts = checkpoints.read(path, {"model": [tuple(v.shape) for v in model.variables]})
     for variable, value in zip(model.variables, weights["model"], strict=True):
         variable.assign(value)
-    starts.fill_beforehand(settings, ready)
+    if not settings.hide_mask:   # else the holes are as they were found, and filled one by one
+        starts.fill_beforehand(settings, ready)
     with Bar(f"predict the {split} pictures", len(rows)) as bar:
         for picture in paint(model, ready, rows, settings, settings.tta):
             bar.advance(1, f"{bar.rate():.1f} pictures/s  step {facts['step']}")

@@ -1,18 +1,21 @@
 """One HTML page of all runs that opens offline, and the summary that a pipeline ends with."""
 
-from src import contests, files
+from src import contests, files, models
 from src.errors import UserError
 from src.pages import gallery, page, runs, where
 from src.pictures import measures, predictions, prepared
 from src.pictures.encode import encode_png
 from src.stages.score import by_class
+from src.training import located
 
 
 def main(settings):
     path = settings.submissions_folder / "report.html"
     score, listed = scored(settings)
+    if models.run_finds_masks(settings):
+        return print(after_masks(settings, listed))
     ready = opened(settings, score)
-    found, mended = where.study(ready, settings.run_folder / "holdout.npz", gallery.wanted(score))
+    found, mended = where.study(ready, mended_pictures(settings, ready), gallery.wanted(score))
     classes = {"ours": by_class(score), "harmonic": by_class(score | {"sums": score["fills"]["harmonic"]})}
     files.write_text(path, page.render(settings, listed, score, classes, found, mended, ready))
     with files.whole_file(path.with_name("before-after.png")) as file:
@@ -31,13 +34,25 @@ def scored(settings):
 def opened(settings, score):
     """The prepared set, if score and predictions are of its holdout."""
     ready = prepared.open_for(settings)
-    if predictions.facts(settings.run_folder / "holdout.npz")["set"] != ready.made_from:
-        raise UserError(f"{settings.run_folder} holds predictions of another prepared set; run `python -m src predict`, "
-                        "`serialize` and `score` with the same flags again.")
     if score["ids"] != [row.id for row in ready.split("holdout")]:
         raise UserError(f"{settings.run_folder} has a score of another holdout; "
                         "run `python -m src score` with the same flags again.")
     return ready
+
+
+def mended_pictures(settings, ready):
+    """The holdout as the run painted it, in the masks that it was told."""
+    path, told = settings.run_folder / "holdout.npz", located.open_for(settings)
+    predictions.refuse_other_set(path, told)
+    return predictions.pictures(path, told, ready.split("holdout"))
+
+
+def after_masks(settings, listed):
+    """The last words of a run that finds masks: it has no page of its own, but a line in those of the runs that paint in them."""
+    run = next(run for run in listed if run.name == settings.run)
+    return "\n".join(["", f"{settings.run}: intersection over union {run.figure('iou'):.4f} on the holdout",
+                      f"masks:          {settings.submissions_folder / settings.run}-masks",
+                      f"paint in them:  ./run_pipeline.sh --contest {settings.contest} --hide-mask --located {settings.run}"])
 
 
 def what_next(settings, listed, score, path):

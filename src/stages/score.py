@@ -9,10 +9,11 @@ import numpy as np
 
 from src import contests, files, leaderboard, models, workers
 from src.errors import FlagError, UserError
-from src.pictures import measures, prepared
+from src.pictures import measures, predictions, prepared
 from src.pictures.paste import paste, paste_values
 from src.progress import Bar
 from src.stages.serialize import entries_by_id, entries_of
+from src.training import located
 from src.training.history import History
 
 CHUNK = 16
@@ -23,18 +24,22 @@ GIVEN = "given"   # a name beside the fills'
 def main(settings):
     if settings.submission or settings.solution:
         return score_files(settings)
-    print(table(settings, *scored(settings)))
+    if models.run_finds_masks(settings):
+        return score_masks(settings, prepared.open_for(settings))
+    return print(table(settings, *scored(settings)))
 
 
 def scored(settings):
     """The run's score, kept beside it, the fills' on the same pictures, and its figures, kept in the leaderboard."""
-    ready = prepared.open_for(settings)
-    scores = contests.of_damage(settings).SCORES
-    ours = score_holdout(settings, scores, ready)
+    ready, told = prepared.open_for(settings), located.open_for(settings)
+    scores = contests.scores(settings)
+    ours = score_holdout(settings, scores, ready, told)
     floor = score_fills(settings, scores, ready)
     files.write_json(settings.run_folder / "score.json", ours | {"fills": floor["sums"], "fills_scores": floor["scores"]})
     figures = summary(ours, floor["sums"])
     figures |= hidden_solution(settings)
+    if settings.hide_mask:
+        figures |= figures_of_masks(overlaps(ready, told), ready)
     leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **circumstances(settings))
     return ours, floor, figures
 
@@ -47,22 +52,60 @@ def score_files(settings):
         print(f"{name:8} " + ("no rows" if value is None else f"RMSE {value:.6f}, in 0..255 {255 * value:.3f}"))
 
 
-def score_holdout(settings, scores, ready):
-    """Squared errors and number of values of each picture as the file on disk tells it, and the contest's scores."""
+def score_masks(settings, ready):
+    """How well a run's masks agree with the true ones, on the holdout; it has painted nothing that could be scored."""
+    shared = overlaps(ready, located.Located(ready, settings.run_folder))
+    figures = figures_of_masks(shared, ready)
+    files.write_json(settings.run_folder / "score.json", {"ids": [row.id for row in ready.split("holdout")], "overlaps": shared})
+    leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **circumstances(settings))
+    print(f"Masks of {len(shared)} holdout pictures, found by {settings.run}:\n{told_of_masks(figures)}")
+
+
+def overlaps(ready, told):
+    """Pixels of each holdout picture's masks, the true and the found, that lie in both and in either."""
+    return [measures.overlap(ready.hole(row) > 0, told.hole(row) > 0) for row in ready.split("holdout")]
+
+
+def figures_of_masks(shared, ready):
+    """Intersection over union of all pictures together and as their mean, and the share of pixels that are told rightly."""
+    wrong = sum(either - both for both, either in shared) / (len(shared) * ready.counts[0].size)
+    return {"iou": round(measures.pooled_iou(shared), PLACES), "iou_mean": round(measures.mean_iou(shared), PLACES),
+            "pixel_accuracy": round(1 - wrong, PLACES)}
+
+
+def told_of_masks(figures):
+    return (f"  intersection over union {figures['iou']:.4f} of all pixels together, {figures['iou_mean']:.4f} as the mean of "
+            f"pictures; {figures['pixel_accuracy']:.2%} of all pixels are told rightly")
+
+
+def score_holdout(settings, scores, ready, told):
+    """Squared errors and number of values of each picture as the file on disk tells it, and the contest's scores.
+
+    The file tells of missing pixels alone. Of the others, those that a run was not told to be known are as it painted them.
+    """
     path, rows, form = contests.submission(settings, "holdout"), ready.split("holdout"), contests.form(settings, "holdout")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m src serialize` with the same flags first.")
-    told = form.told(path, entries_of(settings, ready, "holdout", entries_by_id(settings)), settings)
+    values_told = form.told(path, entries_of(settings, ready, "holdout", entries_by_id(settings)), settings)
     judged = []
     with Bar("score the holdout", len(rows)) as bar:
-        for row, values in zip(rows, told, strict=True):
-            counts, pictures = ready.hole(row), (ready.damaged(row), ready.whole(row))
-            known, whole = (form.as_sent(picture / np.float32(255), settings) for picture in pictures)
+        for row, values, around in zip(rows, values_told, surroundings(settings, ready, told), strict=True):
+            counts = ready.hole(row)
+            known, whole = (form.as_sent(picture, settings) for picture in (around, ready.whole(row) / np.float32(255)))
             judged.append(judge(whole, paste_values(known, counts > 0, values), counts, scores))
             bar.advance(1, f"{bar.rate():.0f} pictures/s")
     sums, numbers, parts = zip(*judged, strict=True)
     return {"ids": [row.id for row in rows], "classes": [row.kind for row in rows], "sums": sums, "numbers": numbers,
             "scores": {name: score.over([of_picture[name] for of_picture in parts]) for name, score in scores.items()}}
+
+
+def surroundings(settings, ready, told):
+    """The pictures around their holes: as they came, or where masks are hidden, as the run has painted them."""
+    rows, path = ready.split("holdout"), settings.run_folder / "holdout.npz"
+    if not settings.hide_mask:
+        return (ready.damaged(row) / np.float32(255) for row in rows)
+    predictions.refuse_other_set(path, told)
+    return predictions.pictures(path, told, rows)
 
 
 def judge(whole, mended, counts, scores):
@@ -95,7 +138,7 @@ def floor_of(settings):
 
 
 def fill_chunk(settings, names, rows):
-    ready, scores = prepared.kept_open(settings.augment_folder), contests.of_damage(settings).SCORES
+    ready, scores = prepared.kept_open(settings.augment_folder), contests.scores(settings)
     fills = {name: as_given if name == GIVEN else models.named(name).fill for name in names}
     return [one_picture(ready, row, fills, scores) for row in rows]
 
@@ -147,17 +190,20 @@ def table(settings, ours, floor, figures):
     held = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the run that never saw it"
     lines = [f"RMSE on {held} ({len(ours['ids'])} pictures, {sum(ours['numbers']):,} values; 95% interval over pictures)"]
     others = {name: (sums, floor["scores"][name]) for name, sums in floor["sums"].items() if name != settings.run}
-    runs = {settings.run: (ours["sums"], ours["scores"])} | {f"{name} (fill)": scored for name, scored in others.items()}
+    fill = "fill, told the masks" if settings.hide_mask else "fill"
+    runs = {settings.run: (ours["sums"], ours["scores"])} | {f"{name} ({fill})": scored for name, scored in others.items()}
     for name, (sums, scores) in sorted(runs.items(), key=lambda item: sum(item[1][0])):
         low, high = measures.interval(sums, ours["numbers"])
         value = measures.rmse(sums, ours["numbers"])
         lines.append(f"  {name:28} {value:.5f}  ({low:.4f} to {high:.4f})  {value / figures['harmonic_rmse']:.3f} of harmonic"
                      + "".join(f"  {own} {score:.5g}" for own, score in scores.items()))
     lines.append("  by class: " + "  ".join(f"{kind} {value:.4f}" for kind, value in by_class(ours).items()))
+    if settings.hide_mask:
+        lines.append(f"  masks found by {settings.located}:\n{told_of_masks(figures)}")
     hidden = [f"{name} {figures[name]:.5f}" for name in ("public", "private") if name in figures]
     if hidden:
         lines.append(f"  on the contest's hidden solution: {', '.join(hidden)}")
-    if figures["to_harmonic"] > 1:
+    if figures["to_harmonic"] > 1 and not settings.hide_mask:
         lines.append("  This run is above the harmonic fill, which learns nothing: train longer (--steps), weigh the "
                      "picture more (--lambda), or use --start harmonic.")
     if GIVEN in floor["sums"] and sum(ours["sums"]) > sum(floor["sums"][GIVEN]):

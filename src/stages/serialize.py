@@ -2,15 +2,20 @@
 
 from dataclasses import replace
 
-from src import contests, files
+from src import contests, files, models
 from src.pictures import predictions, prepared
+from src.pictures.encode import encode_png
 from src.progress import Bar, say
+from src.training import located
 
 
 def main(settings):
     contest, folder = contests.named(settings.contest), settings.run_folder
     with files.only_one(folder):
         ready = prepared.open_for(settings)
+        if models.run_finds_masks(settings):
+            return write_masks(settings, ready)
+        told = located.open_for(settings)
         sources = {split: folder / f"{split}.npz" for split in ("test", "holdout")}
         targets = {split: contests.submission(settings, split) for split in sources}
         made_from = {"order": settings.channel_order, "scale": settings.value_scale,
@@ -21,7 +26,8 @@ def main(settings):
         listed = entries_by_id(settings)
         for split, path in targets.items():
             rows = ready.split(split)
-            pictures = mended(ready, rows, sources[split])
+            predictions.refuse_other_set(sources[split], told)
+            pictures = mended(told, rows, sources[split])
             contests.form(settings, split).write(path, entries_of(settings, ready, split, listed), pictures, settings)
         contest.check(targets["test"], settings.competition_folder / "files")
         files.write_receipt(folder / "serialize.json", made_from, targets.values())
@@ -38,6 +44,19 @@ def entries_of(settings, ready, split, listed):
     if settings.damage and split == "holdout":
         return [replace(listed[row.id], drawn=ready.hole(row)) for row in ready.split(split)]
     return [listed[row.id] for row in ready.split(split)]
+
+
+def write_masks(settings, ready):
+    """What a run found, as pictures for a person: nothing that could be submitted."""
+    folder, found = settings.submissions_folder / f"{settings.run}-masks", located.Located(ready, settings.run_folder)
+    for split in ("test", "holdout"):
+        rows = ready.split(split)
+        with Bar(f"write the masks of {split}", len(rows)) as bar:
+            for row in rows:
+                with files.whole_file(folder / split / f"{row.id.replace('/', '-')}.png") as file:
+                    file.write(encode_png(255 * found.hole(row)[..., None]))
+                bar.advance(1, f"{bar.rate():.0f} pictures/s")
+    say(f"serialize: {folder}, white where pixels are missing; {settings.run} paints nothing, so there is no file to submit.")
 
 
 def mended(ready, rows, path):

@@ -5,7 +5,7 @@ import time
 import zipfile
 from datetime import UTC, datetime
 
-from src import contests, files, kaggle_cli, leaderboard
+from src import contests, files, kaggle_cli, leaderboard, models
 from src.errors import UserError
 from src.progress import Bar, say
 
@@ -18,6 +18,9 @@ A_ZIPS_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 def main(settings):
     contest = contests.named(settings.contest)
     path = contests.submission(settings)
+    if models.run_finds_masks(settings):
+        raise UserError(f"{settings.run} finds masks and paints nothing, so there is nothing to submit; name a run that paints "
+                        f"in them, made with --hide-mask --located {settings.run}.")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m src serialize` with the same flags first.")
     contest.check(path, settings.competition_folder / "files")

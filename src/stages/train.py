@@ -1,10 +1,13 @@
 """Train the network, going on exactly where a stopped run stood; best weights by holdout RMSE are kept."""
 
+from dataclasses import replace
+
 from src import contests, files, models
 from src.errors import FlagError, UserError
 from src.pictures import prepared
 from src.progress import say
 from src.settings import as_stored, flag, of_the_run, usual_rate, with_defaults
+from src.training import checkpoints, located
 
 MAY_GROW = {"steps", "minutes"}
 
@@ -14,6 +17,7 @@ def main(settings):
     if settings.snapshot:
         raise UserError(f"{settings.run} is a snapshot of {settings.trained_folder.name}; train that run, with --snapshots "
                         f"{settings.snapshot} or more.")
+    refuse_without_masks(settings)
     with files.only_one(folder):
         if not models.learns(settings.model):
             files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
@@ -21,6 +25,12 @@ def main(settings):
             say(f"train: {settings.model} is {kind} and has nothing to learn.")
             return
         train(settings, folder)
+
+
+def refuse_without_masks(settings):
+    """A painter whose masks are hidden is told now, and not after its training, that nobody has found any."""
+    if settings.hide_mask and not models.finds_masks(settings.model):
+        located.found_by(settings, prepared.open_for(settings))
 
 
 def train(settings, folder, looked=None):
@@ -32,6 +42,7 @@ def train(settings, folder, looked=None):
     if 0 < settings.jitter < settings.size:
         raise FlagError(f"--jitter {settings.jitter} enlarges pictures before they are cut to --size {settings.size}; "
                         f"give a larger number, as {settings.size * 286 // 256}.")
+    first = {fold: first_weights(settings, fold) for fold, _ in prepared.open_for(settings).views()} if settings.begin else {}
     # By other processes, which are begun before the backend has threads of its own.
     starts.fill_beforehand(settings, prepared.open_for(settings))
     if settings.window:
@@ -52,9 +63,21 @@ def train(settings, folder, looked=None):
         if fold:
             say(f"train: {fold} of {settings.folds}, {len(view.split('holdout'))} pictures kept apart")
         build.assign(model, untrained)
+        if settings.begin:
+            build.begin(model, first[fold], settings)
         batches = windows.WindowBatches(settings, view) if settings.window else Batches(settings, view, contest)
         training = train_one(loop.Training(model, settings, view, batches, folder / fold, looked))
     return training
+
+
+def first_weights(settings, fold):
+    """The file of the run to begin with, which must not have seen what is held out here."""
+    other = replace(settings, run=settings.begin)
+    path = checkpoints.weights_file(other.trained_folder / fold, other.snapshot)
+    if not path.exists():
+        raise UserError(f"{path} is missing; --begin {settings.begin} wants a finished run of the same network.")
+    prepared.refuse_other_split(settings, other.trained_folder.name)
+    return path
 
 
 def train_one(training):

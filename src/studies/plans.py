@@ -93,7 +93,8 @@ def shapes(settings):
 def every_model(settings, ready):
     """All that fit the contest, with as many steps each; a model that cannot take these pictures says so when it is built."""
     return [Row(name, name, {"model": name, "steps": settings.steps}, unfit(name, settings, ready),
-                once=not models.learns(name), fill=models.is_fill(name)) for name in models.everything()]
+                once=not models.learns(name), fill=models.is_fill(name))
+            for name in models.everything() if not models.finds_masks(name)]
 
 
 def unfit(name, settings, ready):

@@ -1,6 +1,7 @@
 """Batches as a function of seed and step alone: the order of pictures, their damage, their crops and noise.
 
-A batch is ((seen, mask), whole, weight): floats in 0..1, the mask and the weight pictures x height x width (x 1).
+A batch is ((seen, mask), whole, weight): floats in 0..1, the mask and the weight pictures x height x width (x 1); for a network
+that finds masks, the mask stands in the place of the whole picture.
 The same seed and step give the same batch in any process, so a run can go on from any step.
 """
 
@@ -20,6 +21,7 @@ class Batches:
     def __init__(self, settings, prepared, contest):
         self.settings, self.prepared, self.contest = settings, prepared, contest
         self.rows = prepared.split("train")
+        self.of_masks = models.finds_masks(settings.model)
 
     def at(self, step):
         """The batch of a step; every row comes once before any comes again."""
@@ -27,8 +29,8 @@ class Batches:
         pictures = [self._picture(*divmod(number, len(self.rows)), number)
                     for number in range(step * size, (step + 1) * size)]
         seen, counts, whole = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
-        weight = weights(self.settings, seen, counts)
-        return (seen, (counts > 0)[..., None].astype(np.float32)), whole, weight
+        mask = (counts > 0)[..., None].astype(np.float32)
+        return (seen, mask), mask if self.of_masks else whole, weights(self.settings, seen, counts)
 
     def _picture(self, epoch, position, number):
         settings, row = self.settings, self.rows[order(self.settings.seed, epoch, len(self.rows))[position]]

@@ -9,6 +9,7 @@ import numpy as np
 from src import files, models
 from src.errors import UserError
 from src.settings import KNOBS, as_stored, of_the_run
+from src.training import checkpoints
 from src.training.adversarial import Adversarial
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -43,6 +44,18 @@ def _cpu_has_bfloat16():
         return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
     except OSError:
         return False
+
+
+def begin(model, path, settings):
+    """Another run's weights as the first ones of a painter, whose network must be the same."""
+    variables = painter_of(model).variables
+    try:
+        weights, _ = checkpoints.read(path, {"model": [tuple(v.shape) for v in variables]})
+    except UserError:
+        raise UserError(f"--begin {settings.begin} wants a run of the same network, of the same --model, --width and so on, and "
+                        f"{path} does not fit.") from None
+    for variable, value in zip(variables, weights["model"], strict=True):
+        variable.assign(value)
 
 
 def values(model):

@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 
+from src import models
 from src.errors import Diverged
 from src.pictures import measures
 from src.progress import Bar
 from src.training import build, checkpoints, losses
 from src.training.history import History
+from src.training.located import Blind
 from src.training.paint import paint
 
 
@@ -155,18 +157,19 @@ class Training:
                         f"Lower --learning-rate, set --clip 1, or use --precision float32.")
 
     def look(self, losses):
-        """RMSE on the holdout; a line of history; the best weights so far are kept."""
+        """RMSE on the holdout; a line of history; the best weights so far are kept, but not another run's, as they came."""
         trained = self._swap_in_averages()
-        rmse = holdout_rmse(self.model, self.prepared, self.looked_at, self.settings)
+        figures = holdout_figures(self.model, self.prepared, self.looked_at, self.settings)
+        rmse = figures["holdout_rmse"]
         if self.best is not None and rmse > EXPLODED * self.best:
             raise self._gone_wrong(f"Training has blown up: holdout RMSE {rmse:.3f} after {self.best:.3f}")
-        if self.best is None or rmse < self.best:
+        if (self.best is None or rmse < self.best) and (self.step or not self.settings.begin):
             self.best = rmse
             self._keep_weights({"step": self.step, "holdout_rmse": rmse})
         for variable, value in trained:
             variable.assign(value)
         self.model.reset_metrics()
-        self.history.add(step=self.step, holdout_rmse=rmse, minutes=self.minutes, **losses)
+        self.history.add(step=self.step, minutes=self.minutes, **figures, **losses)
         self.given_up = bool(self.looked and self.looked(self.step, rmse))
 
     def snapshot(self, number):
@@ -181,8 +184,8 @@ class Training:
         checkpoints.save_weights(checkpoints.weights_file(self.folder, snapshot), weights, facts)
 
     def _swap_in_averages(self):
-        """Put the averaged weights in place; the trained ones come back for the next step."""
-        if not self.settings.average:
+        """Put the averaged weights in place, once there are any; the trained ones come back for the next step."""
+        if not self.settings.average or self.step == 0:
             return []
         trained = [(v, np.asarray(v)) for v in self.model.trainable_variables]
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
@@ -218,8 +221,18 @@ def look_at(prepared, settings):
     return [rows[i] for i in sorted(picks)]
 
 
-def holdout_rmse(model, prepared, rows, settings):
+def holdout_figures(model, prepared, rows, settings):
+    """RMSE over the missing pixels; of a network that finds masks, over all pixels of these, and their overlap with the true."""
+    if models.finds_masks(settings.model):
+        return figures_of_masks(paint(model, Blind(prepared), rows, settings), [prepared.hole(row) > 0 for row in rows])
     pairs = zip(rows, paint(model, prepared, rows, settings), strict=True)
     sums, numbers = zip(*(measures.squared_errors(prepared.whole(row) / 255, picture, prepared.hole(row))
                           for row, picture in pairs), strict=True)
-    return measures.rmse(sums, numbers)
+    return {"holdout_rmse": measures.rmse(sums, numbers)}
+
+
+def figures_of_masks(found, true):
+    pairs = [(picture[..., 0], mask) for picture, mask in zip(found, true, strict=True)]
+    squares = [np.square(picture - mask).sum(dtype=np.float64) for picture, mask in pairs]
+    shared = [measures.overlap(mask, picture > 0.5) for picture, mask in pairs]
+    return {"holdout_rmse": measures.rmse(squares, [mask.size for mask in true]), "holdout_iou": measures.pooled_iou(shared)}
