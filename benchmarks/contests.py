@@ -59,7 +59,7 @@ CONTESTS = {
         fills(*USUAL) | learned("lattice_mlp", "lattice_mlp", f"--model lattice_mlp {LONG} 12")),
     "depixelation": Contest(
         "tile_harmonic", "RMSE of the missing pixels, 0 to 255", greys,
-        fills(*USUAL, "tile_harmonic", "tile_smooth") | learned("tile_mlp", "tile_mlp", f"--model tile_mlp {LONG} 12")),
+        fills(*USUAL, "tile_harmonic", "tile_smooth") | learned("tile_mlp", "tile_mlp", f"--model tile_mlp {LONG} 16")),
     "landscapes": Contest(
         "harmonic", "RMSE of the missing pixels, 0 to 255", greys,
         fills(*USUAL) | learned("window_mlp", "window_mlp", f"--model window_mlp {LONG} 8")

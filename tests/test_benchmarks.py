@@ -10,7 +10,8 @@ import pytest
 from conftest import ROOT
 from sklearn.metrics import root_mean_squared_error
 
-from benchmarks import growth, rmse, speed
+from benchmarks import contests, growth, rmse, speed
+from src import pixel_bytes, pixel_rows
 
 
 @pytest.fixture
@@ -44,6 +45,35 @@ def test_a_run_that_halves_every_error_has_a_ratio_of_a_half_whatever_the_draw()
     assert low < 0.34 < high
     written = rmse.table({"harmonic": floor, "mlp-20": half})
     assert "| 0.34000 (" in written and "| 0.5000 (0.500 to 0.500) | 15.2 (29.5) |" in written
+
+
+def files_of_both_forms(folder, values):
+    """The same values of pictures as a table and as bytes; ids with numbers and underscores in them."""
+    masks = [np.pad(np.ones((1, len(of_picture)), bool), 2) for of_picture in values]
+    holes = [(f"0000{number}-cat_1_2", mask) for number, mask in enumerate(masks)]
+    for name, form in (("table.csv", pixel_rows), ("bytes.bin", pixel_bytes)):
+        (folder / name).write_bytes(b"".join(form.sample(holes, [np.array(of_picture)[:, None] for of_picture in values])))
+    return folder / "table.csv", folder / "bytes.bin"
+
+
+def test_both_forms_of_a_submission_are_compared_picture_by_picture(tmp_path):
+    truth, ours = [[0.2, 0.4, 0.8], [1.0]], [[0.2, 0.6, 0.4], [0.0]]
+    for folder in ("truth", "ours"):
+        (tmp_path / folder).mkdir()
+    pairs = zip(files_of_both_forms(tmp_path / "truth", truth), files_of_both_forms(tmp_path / "ours", ours), strict=True)
+    for solution, written in pairs:
+        squares, numbers = contests.by_picture(written, solution)
+        np.testing.assert_allclose(squares, [0.2, 1.0], atol=1e-6)
+        assert numbers.tolist() == [3, 1]
+
+
+def test_a_contests_table_tells_its_own_score_and_the_ratio_to_its_floor():
+    floor = {"squares": [4.0, 9.0], "numbers": [1000, 1000], "holdout": [6.5, 1000], "command": "--model biharmonic",
+             "commit": "abc", "minutes": [0, 0]}
+    half = floor | {"squares": [2.0, 4.5], "command": "--model lattice_mlp", "minutes": [12.0, 4.5]}
+    written = contests.table("missing_pixels", {"missing_pixels/biharmonic": floor, "missing_pixels/lattice_mlp": half})
+    mse = 255**2 * 6.5 / 2000 / 16   # of 64 pixels 4 are missing
+    assert f"| {mse:.3f} (" in written and "| 0.5000 (0.500 to 0.500) | 12.0 (4.5) | `--model lattice_mlp` | abc |" in written
 
 
 def test_a_benchmark_that_does_not_exist_is_a_sentence():

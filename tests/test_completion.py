@@ -11,6 +11,7 @@ from conftest import ROOT, stage
 
 from src import settings
 from src.__main__ import names
+from src.studies import plans
 
 # What a shell does on Tab: words and place are set, the function that is registered for the command is called.
 ASK = """
@@ -39,6 +40,12 @@ def completed(script, *words, cwd=ROOT):
 def test_stages(script):
     assert completed(script, "python", "-m", "src", "") == names("stages")
     assert completed(script, ".venv/bin/python", "-m", "src", "se") == ["serialize"]
+
+
+def test_the_names_of_studies(script):
+    assert completed(script, "python", "-m", "src", "study", "") == list(plans.PLANS)
+    assert completed(script, "python", "-m", "src", "study", "lo") == ["losses"]
+    assert completed(script, "python", "-m", "src", "study", "losses", "--opt") == ["--optimizer"]
 
 
 @pytest.mark.parametrize("command", [("python3", "-m", "src", "train"), ("./run_pipeline.sh",)])

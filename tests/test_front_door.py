@@ -6,6 +6,7 @@ from conftest import done, stage
 from src import settings
 from src.__main__ import names
 from src.errors import FlagError
+from src.studies import plans
 
 
 @pytest.mark.parametrize(("flags", "told"), [
@@ -36,6 +37,7 @@ def test_help_lists_every_stage_and_every_flag_with_default_and_range(tmp_path):
     shown = done(stage("--help", tmp_path))
     flat = " ".join(shown.split())
     assert all(f" {name} " in flat for name in names("stages"))
+    assert all(name in flat.split("studies (python -m src study NAME): ")[1] for name in plans.PLANS)
     assert all(settings.flag(name) in flat for name in settings.KNOBS)
     assert "(default 1000.0, 0 to 1e+06)" in flat
 

@@ -5,7 +5,6 @@ import importlib
 from src import pixel_rows
 from src.errors import FlagError
 from src.pictures.measures import Score, all_squared_errors
-from src.pictures.windows import boxes_of
 
 OF_DAMAGE = ("model", "start")   # of DEFAULTS
 WHOLE = Score(all_squared_errors, "RMSE over the whole picture", root=True)
@@ -31,12 +30,6 @@ def held(settings, painted, picture, mask):
     """A painted picture, made to agree with what the damage shows of its holes, where it shows anything."""
     hold = getattr(of_damage(settings), "hold", None)
     return hold(painted, picture, mask) if hold else painted
-
-
-def boxes(settings, picture, counts):
-    """Around what a network on windows is shown them: what the damage says that its parts are, or else the boxes missing."""
-    parts = getattr(of_damage(settings), "parts", None)
-    return parts(picture, counts > 0) if parts else boxes_of(counts)
 
 
 def scores(settings):

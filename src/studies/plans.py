@@ -5,9 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from src import contests, models
-from src.contests import missing_pixels
 from src.errors import FlagError, UserError
-from src.pictures.damage import holes_in_blocks
 from src.settings import KNOBS, flag, usual_rate, with_defaults
 from src.sweeps import space
 
@@ -111,6 +109,9 @@ def unfit(name, settings, ready):
 
 def in_blocks(ready):
     """Whether holes lie where such models paint, and nowhere else."""
+    from src.contests import missing_pixels
+    from src.pictures.damage import holes_in_blocks
+
     middle = holes_in_blocks(ready.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
     return all((middle | (ready.hole(row) == 0)).all() for row in ready.split("holdout"))
 

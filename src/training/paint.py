@@ -13,6 +13,7 @@ from src.pictures.paste import paste
 from src.pictures.variants import turn, turn_back
 from src.pictures.windows import enlarge, look
 from src.training.batches import unit
+from src.training.windows import boxes
 from src.workers import chunks
 
 BATCH = 8
@@ -33,7 +34,7 @@ def paint(model, prepared, rows, settings, turns=1):
 
 
 def boxes_in(prepared, row, settings):
-    return contests.boxes(settings, unit(prepared.damaged(row)), prepared.hole(row))
+    return boxes(settings, unit(prepared.damaged(row)), prepared.hole(row))
 
 
 def inputs(prepared, views, settings):

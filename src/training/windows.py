@@ -12,7 +12,7 @@ from src import contests, files, workers
 from src.errors import UserError
 from src.pictures import prepared
 from src.pictures.variants import turn
-from src.pictures.windows import cut, look, own
+from src.pictures.windows import boxes_of, cut, look, own
 from src.training.batches import DAMAGE, order, seen_anew, unit
 
 CHUNK = 16
@@ -77,6 +77,12 @@ def cut_chunk(settings, jobs):
     return [(window, row.damaged) for row, number in jobs for window in windows_of(settings, ready, contest, row, number)]
 
 
+def boxes(settings, picture, counts):
+    """Around what a network on windows is shown them: what the damage says that its parts are, or else the boxes missing."""
+    parts = getattr(contests.of_damage(settings), "parts", None)
+    return parts(picture, counts > 0) if parts else boxes_of(counts)
+
+
 def windows_of(settings, ready, contest, row, number):
     whole, counts, damaged = unit(ready.whole(row)), ready.hole(row), ready.damaged(row)
     seen = unit(ready.seen(row, settings.start))
@@ -85,7 +91,7 @@ def windows_of(settings, ready, contest, row, number):
         damaged, counts = contest.damage(rng, ready.whole(row), settings)
         seen = seen_anew(ready.whole(row), damaged, counts > 0, settings.start)
     sides, size = settings.window, settings.work_size
-    for box in contests.boxes(settings, unit(damaged), counts):
+    for box in boxes(settings, unit(damaged), counts):
         colours, missing = look(seen, counts > 0, box, sides, size)
         layers = [colours, missing[..., None], own(counts.shape, box, sides, size)[..., None], cut(whole, box, sides, size)]
         yield np.rint(np.concatenate(layers, axis=-1) * 255).astype(np.uint8)
