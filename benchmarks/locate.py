@@ -10,19 +10,18 @@ true ones, area by area. An area's union takes in every connected patch that tou
 import argparse
 import datetime
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+from src.pictures.located import Located
 
 from benchmarks.rmse import commit, hardware
 from src.pictures.prepared import Prepared
 from src.settings import Settings
-from src.training.located import Located
+from src.training.history import History
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "LOCATE.json", HERE / "LOCATE.md"
@@ -52,23 +51,12 @@ def measured(asked, contest):
     shared = ["--home", str(asked.home), "--contest", contest, "--pictures", str(asked.data), "--augment", "8x"]
     flags = f"--model locate --minutes {asked.minutes:g} --steps 100000 {CONTESTS[contest]}".split()
     run = [*shared, *flags, "--run", "benchmark"]
-    for name in ("download", "augment"):
-        stage(name, shared)
-    minutes = stage("train", run)
-    stage("predict", run)
+    for name, given in (("download", shared), ("augment", shared), ("train", run), ("predict", run)):
+        subprocess.run([sys.executable, "-m", "src", name, *given], check=True, cwd=HERE.parent)
     settings = Settings(home=str(asked.home), contest=contest, run="benchmark")
-    areas, needless = compared(settings)
-    return {"areas": areas, "needless": needless, "minutes": minutes.round(1).tolist(), "command": " ".join(flags),
-            "date": datetime.date.today().isoformat(), "commit": commit()}
-
-
-def stage(name, flags):
-    """Run a stage as a user would; its minutes on the clock and on the cores."""
-    began, before = time.monotonic(), os.times()
-    subprocess.run([sys.executable, "-m", "src", name, *flags], check=True, cwd=HERE.parent)
-    after = os.times()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    return np.array([time.monotonic() - began, spent]) / 60
+    history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
+    return {"areas": areas, "needless": needless, "minutes": history.last("minutes"), "steps": history.last("step"),
+            "command": " ".join(flags), "date": datetime.date.today().isoformat(), "commit": commit()}
 
 
 def compared(settings):
@@ -108,9 +96,9 @@ def kind(damaged, inside):
 def table(figures):
     lines, commands = [], []
     for contest, row in figures.items():
-        commands.append(f"- `{contest}`: `{row['command']}`, {row['minutes'][0]} minutes of the `train` stage on the clock, "
-                        f"{row['minutes'][1]} of its cores, commit {row['commit']}, {row['date']}. Patches found that touch "
-                        f"no area: {row['needless']:.3%} of all pixels.")
+        commands.append(f"- `{contest}`: `{row['command']}`, {row['steps']:.0f} steps in {row['minutes']:.1f} minutes on "
+                        f"the clock, commit {row['commit']}, {row['date']}. Patches found that touch no "
+                        f"area: {row['needless']:.3%} of all pixels.")
         for name in KINDS:
             for low, high in zip(SIZES, [*SIZES[1:], np.inf], strict=True):
                 lines += line(contest, name, low, high, row["areas"])
