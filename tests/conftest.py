@@ -17,6 +17,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--check-every", "4", "--check-pictures", "4")
 
 
+LONGEST = ("test_readme.py", "test_crashes.py", "test_journey.py", "test_submit.py", "test_study.py", "test_sweep.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that two workers end together; the order inside a file stays."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 def stage(name, home, *flags, env=None, text=True, **options):
     """Run `python -m src NAME` and wait for its end."""
     command = [sys.executable, "-m", "src", name, "--home", str(home), *map(str, flags)]

@@ -37,6 +37,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(small_disk, home):
     assert {path: content for path, content in contents(small_disk).items() if path in before} == before
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_in_training_keeps_the_states_before(small_disk, home):
     done(stage("train", home, *SMALL, "--steps", "2", "--run", "a"))
     run = home / "checkpoints/demo/a"

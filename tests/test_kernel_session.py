@@ -36,6 +36,7 @@ def account(files):
     return told
 
 
+@pytest.mark.slow
 def test_a_session_of_the_demo_without_internet_leaves_all_that_a_run_makes(tmp_path):
     folders = Folders(tmp_path / "kaggle")
     text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "3", "--no-internet", contest="demo")
