@@ -78,9 +78,10 @@ class Worker:
 
 
 class Ended(NamedTuple):
-    """A command's seconds from start to end, the MB that it and its children held at most, and what it printed."""
+    """A command's seconds from start to end, those that cores worked, the MB held at most, and what it printed."""
 
     seconds: float
+    core_seconds: float
     megabytes: float
     out: str
 
@@ -91,14 +92,20 @@ def stage(name, home, *flags):
 
 
 def run(*command):
-    command, began = list(map(str, command)), time.perf_counter()
+    command, began, before = list(map(str, command)), time.perf_counter(), worked()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
     with Watch(process.pid) as watch:
         out, err = process.communicate()
         seconds = time.perf_counter() - began
     if process.returncode:
         sys.exit(f"{out}{err}{' '.join(command)} ended with code {process.returncode}, for the reason above.")
-    return Ended(seconds, watch.megabytes, out)
+    return Ended(seconds, worked() - before, watch.megabytes, out)
+
+
+def worked():
+    """Seconds that cores have spent on all children that have ended, and on theirs."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def environment():

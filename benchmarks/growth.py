@@ -17,19 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import _data
-from benchmarks._process import Worker, stage
-from benchmarks.rmse import HERE, commit, hardware
+from benchmarks._measure import commit, hardware
+from benchmarks._process import Ended, Worker, stage
 from src import files
 from src.pictures import prepared
 from src.settings import Settings
 
+HERE = Path(__file__).parent
 SIDE = 32
 BASE = 100   # pictures of the set whose time is taken away from every other's: what a stage's start costs
 SIZES, SIMULATED, SIMULATED_TEST = (1_000, 7_000, 35_000), 1_000_000, 1_000
 NETWORK = ("--model", "pix2pix", "--width", "4", "--run", "network", "--augment", "none", "--size", SIDE)
 FILL = ("--model", "ring", "--run", "filled", "--augment", "none", "--size", SIDE)
 WORKS = {
-    "augment": "`augment`: decode, check, fill twice, find twins, index; a training picture of two files",
+    "augment": "`augment`: decode, check, fill, find twins, index; a training picture of two files",
     "step": "a training step with its batch of 4, a picture of the set open",
     "predict": "`predict` by a network, a test picture",
     "serialize": "`serialize`, a test picture's 486 rows, checked against the sample",
@@ -61,7 +62,7 @@ def parse():
 
 
 def measured(home, pictures, base):
-    """Seconds and MB of each work on a set of so many training pictures, and on one of so many test pictures."""
+    """Core seconds and MB of each work on a set of so many training pictures, and on one of so many test pictures."""
     training, test, figures = home / "training", home / "test", {}
     contest(training, pictures, 1)
     figures["augment"] = told("augment", pictures, stage("augment", training, *NETWORK[6:]))
@@ -76,10 +77,9 @@ def measured(home, pictures, base):
     return figures
 
 
-def told(work, pictures, measured):
-    seconds, megabytes = measured[:2]
-    print(f"{work}, {pictures} pictures: {seconds:.3g} s, {megabytes:.0f} MB", flush=True)
-    return [seconds, megabytes]
+def told(work, pictures, ended):
+    print(f"{work}, {pictures} pictures: {ended.core_seconds:.3g} core seconds, {ended.megabytes:.0f} MB", flush=True)
+    return [ended.core_seconds, ended.megabytes]
 
 
 def forget(home, base):
@@ -94,11 +94,10 @@ def contest(home, training, test):
 
 
 def step(home):
-    """Seconds of a step, and the peak memory of a process that has the set open and trains."""
+    """One step, of many in a process that has the set open and trains."""
     with Worker("step_of_a_set", home, SIDE) as worker:
-        worker.seconds("steps")
-        seconds = [worker.seconds("steps") for _ in range(3)]
-        return sorted(seconds)[1], worker.megabytes
+        (seconds, _), (_, core_seconds) = worker.ask("steps"), worker.ask("steps")
+        return Ended(seconds, core_seconds, worker.megabytes, "")
 
 
 def network(home, base):
@@ -177,9 +176,10 @@ def cell(work, size, figures):
 
 HEAD = """# Growth
 
-Made by `python -m benchmarks growth`, of pictures of 32x32: what each picture beyond the first {base} costs (a training step: all
-of it), and the peaks of the process and its children added up, pages of mapped files included. The last set is simulated:
-sparse files and an index of so many rows, with a thousand test pictures; its files are not there to be read.
+Made by `python -m benchmarks growth`, of pictures of 32x32: the core time that each picture beyond the first {base} costs (of a
+training step: all of it), and the peaks of the process and its children added up, pages of mapped files included. The last
+set is simulated: sparse files and an index of so many rows, with a thousand test pictures to be painted; there are no
+files of it that `augment`, `serialize` and `score` could read.
 {hardware}; commit {commit}.
 
 | | {sizes} |

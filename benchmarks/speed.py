@@ -20,7 +20,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import _data, _rows
-from benchmarks.rmse import HERE, commit, hardware
+from benchmarks._measure import commit, hardware
+
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)

@@ -99,3 +99,11 @@ def test_every_class_gives_its_share_to_the_holdout():
     kept = holdout.choose(sources, kinds, 0.1, seed=1)
     per_class = [sum(f"s{n}" in kept for n in range(400) if kinds[n] == kind) for kind in ("cat", "dog", "tiger")]
     assert all(12 <= count <= 14 for count in per_class)
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_a_picture_turned_fast_is_the_view_that_turn_gives(channels):
+    picture = np.random.default_rng(1).integers(0, 256, (6, 6, *channels), np.uint8)
+    for variant in range(8):
+        fast = variants.turned(picture, variant)
+        assert np.array_equal(fast, variants.turn(picture, variant)) and fast.shape == picture.shape

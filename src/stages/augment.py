@@ -115,7 +115,8 @@ def decoded(entry, settings):
 
 
 def _same_picture(entry, damaged, whole, known):
-    if known.any() and cv2.absdiff(damaged, whole)[known].mean() > OTHER_PICTURE:
+    levels = damaged.shape[2] * np.count_nonzero(known)
+    if cv2.norm(damaged, whole, cv2.NORM_L1, known.view(np.uint8)) > OTHER_PICTURE * levels:
         raise UserError(f"{entry.damaged} does not show the same picture as {entry.whole}; "
                         f"download the competition again or leave both out with --broken skip.")
 

@@ -5,6 +5,7 @@ that finds masks, the mask stands in the place of the whole picture.
 The same seed and step give the same batch in any process, so a run can go on from any step.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 
 from src import models
 from src.pictures.prepared import AS_GIVEN
+from src.pictures.variants import turned
 
 AROUND, FLAT = (13, 13), 0.02   # pixels within which contrast is measured; less of it teaches nothing
 ORDER, DRAWS, DAMAGE = 0, 1, 2   # streams of random numbers that must not meet
@@ -28,25 +30,35 @@ class Batches:
         size = self.settings.batch_size
         pictures = [self._picture(*divmod(number, len(self.rows)), number)
                     for number in range(step * size, (step + 1) * size)]
-        seen, counts, whole = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
+        seen, counts, whole = zip(*pictures, strict=True)
+        (seen, whole), counts = np.split(stacked(seen + whole), 2), np.stack(counts)
         mask = (counts > 0)[..., None].astype(np.float32)
         return (seen, mask), mask if self.of_masks else whole, weights(self.settings, seen, counts)
 
     def _picture(self, epoch, position, number):
         settings, row = self.settings, self.rows[order(self.settings.seed, epoch, len(self.rows))[position]]
         rng = np.random.default_rng((settings.seed, DRAWS, number))
+        seen, counts, whole = self._drawn(rng, row) if settings.jitter or settings.fresh_damage else self._prepared(row)
+        if settings.noise:
+            seen = stacked([seen])[0]
+            seen = np.clip(seen + rng.normal(0, settings.noise, seen.shape), 0, 1).astype(np.float32)
+        return seen, counts, whole
+
+    def _prepared(self, row):
+        """A row as it was prepared, in grey levels: what is seen, the counts, the whole picture."""
+        upright = replace(row, variant=0)
+        arrays = self.prepared.seen(upright, self.settings.start), self.prepared.hole(upright), self.prepared.whole(upright)
+        return [turned(array, row.variant) for array in arrays]
+
+    def _drawn(self, rng, row):
+        """The same cropped or damaged anew; what is seen is then in 0..1."""
+        settings = self.settings
         whole, damaged, counts = self.prepared.whole(row), self.prepared.damaged(row), self.prepared.hole(row)
         if settings.jitter:
             whole, damaged, counts = jitter(rng, whole, damaged, counts, settings.jitter)
         if settings.fresh_damage:
             damaged, counts = self.contest.damage(rng, whole, settings)
-        if settings.jitter or settings.fresh_damage:
-            seen = seen_anew(whole, damaged, counts > 0, settings.start)
-        else:
-            seen = unit(self.prepared.seen(row, settings.start))
-        if settings.noise:
-            seen = np.clip(seen + rng.normal(0, settings.noise, seen.shape), 0, 1).astype(np.float32)
-        return seen, counts, unit(whole)
+        return seen_anew(whole, damaged, counts > 0, settings.start), counts, whole
 
 
 def weights(settings, seen, counts):
@@ -71,6 +83,18 @@ def order(seed, epoch, count):
 def unit(picture):
     """Grey levels 0..255 as floats in 0..1."""
     return picture.astype(np.float32) / np.float32(255)
+
+
+def stacked(pictures):
+    """Pictures, of grey levels or in 0..1, as one array in 0..1; each is written straight into its place.
+
+    One array for a whole batch: two large ones are given back to the system each time, and fetching them anew took longer than
+    all else.
+    """
+    batch = np.empty((len(pictures), *pictures[0].shape), np.float32)
+    for place, picture in zip(batch, pictures, strict=True):
+        np.divide(picture, np.float32(255 if picture.dtype == np.uint8 else 1), out=place, dtype=np.float32)
+    return batch
 
 
 def jitter(rng, whole, damaged, counts, side):
