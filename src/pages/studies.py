@@ -1,5 +1,7 @@
 """The drawings of studies, for the report and benchmarks/: curves of training, RMSE over a number, rows with intervals."""
 
+from functools import partial
+
 import numpy as np
 
 from src.pages import drawings, runs
@@ -34,21 +36,21 @@ def panels(settings, study):
     drawn = [*curves(settings, study)] if study["curves"] else []
     rows = [row for row in table.ordered(study) if row["rmse"] is not None]
     if study["over"] and any(not row["fill"] for row in rows):
-        drawn.append((f"RMSE over {study['over']}", lambda axes: over_number(axes, study["over"], rows), drawings.WIDE))
+        drawn.append((f"RMSE over {study['over']}", partial(over_number, name=study["over"], rows=rows), drawings.WIDE))
     elif rows:
-        drawn.append(("RMSE of the holdout", lambda axes: intervals(axes, rows), (4.7, SHORTEST + A_ROW * len(rows))))
+        drawn.append(("RMSE of the holdout", partial(intervals, rows=rows), (4.7, SHORTEST + A_ROW * len(rows))))
     return drawn
 
 
 def curves(settings, study):
-    """Training loss over steps, RMSE of the looks over steps and over minutes; a colour a row, a line a seed."""
+    """Training loss and RMSE of the looks, over steps and over minutes; a colour a row, a line a seed."""
     of_row = {row["title"]: [runs.columns(found.history(settings, run)) for run in row["runs"]]
               for row in study["rows"] if row["runs"] and not row["fill"]}
     of_row = {title: [kept for kept in each if "step" in kept] for title, each in of_row.items()}
-    if any(of_row.values()):
-        for title, name, over in (("Training loss", "loss", "step"), ("RMSE of the looks at the holdout", runs.RMSE, "step"),
-                                  ("RMSE of the looks over time", runs.RMSE, "minutes")):
-            yield title, lambda axes, name=name, over=over: draw_curves(axes, of_row, name, over), drawings.WIDE
+    for title, name in {"Training loss": "loss", "RMSE of the looks at the holdout": runs.RMSE}.items():
+        for over, ending in {"step": "", "minutes": ", over time"}.items():
+            if any(of_row.values()):
+                yield title + ending, partial(draw_curves, of_row=of_row, name=name, over=over), drawings.WIDE
 
 
 def draw_curves(axes, of_row, name, over):

@@ -17,7 +17,7 @@ DONE, DIVERGED, FAILED, REFUSED = "done", "diverged", "failed", "cannot be made"
 FORM = 1   # of what is kept; another version's is not read
 NOT_IN_A_COMMAND = {"home", "quiet"}
 SIZES = ("parameters", "bytes")
-OF_A_RUN = ("minutes", "steps", "learning_rate", *SIZES, "seconds")
+OF_A_RUN = ("minutes", "steps", "best_step", "learning_rate", *SIZES, "seconds")
 FEW = 30   # pictures
 UNKNOWN = dict.fromkeys(("rmse", "low", "high", "to_harmonic", "behind", *OF_A_RUN)) | {"of_seeds": []}
 

@@ -1,5 +1,6 @@
 """What a run has cost: minutes and steps of training, the size of its weights, and the machine that did it."""
 
+import json
 import platform
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ from src import files, workers
 from src.training import checkpoints
 from src.training.history import History
 
-NOTHING = dict.fromkeys(("minutes", "steps", "learning_rate", "parameters", "bytes"))
+NOTHING = dict.fromkeys(("minutes", "steps", "best_step", "learning_rate", "parameters", "bytes"))
 
 
 def by(folder):
@@ -26,7 +27,8 @@ def by(folder):
 def size(path):
     with np.load(path, allow_pickle=False) as kept:
         arrays = (kept[name] for name in kept.files if name != "facts")
-        return {"parameters": sum(array.size for array in arrays if array.dtype.kind == "f"), "bytes": path.stat().st_size}
+        return {"parameters": sum(array.size for array in arrays if array.dtype.kind == "f"), "bytes": path.stat().st_size,
+                "best_step": json.loads(kept["facts"].tobytes())["step"]}
 
 
 def hardware():

@@ -28,6 +28,7 @@ def columns(study, scores):
              *((own_title(name), lambda row, name=name: number(row["scores"].get(name), 5), True) for name in scores),
              ("training minutes", lambda row: number(row["minutes"], 2), True),
              ("steps", lambda row: number(row["steps"], 0), True),
+             ("best step", lambda row: number(row["best_step"], 0), True),
              ("learning rate", lambda row: f"{row['learning_rate']:g}" if row["learning_rate"] and len(rates) > 1 else "–", True),
              ("parameters", lambda row: number(row["parameters"], 0, ","), True),
              ("weights, MB", lambda row: number(row["bytes"] and row["bytes"] / MEGABYTE, 2), True),
@@ -95,6 +96,8 @@ def notes(study):
     said += ["With so few pictures an interval is a rough guess."] if study["pictures"] < found.FEW else []
     said += ["With one seed it cannot be seen how much of a figure is luck."] if len(study["seeds"]) == 1 else []
     said += [f"{own_title(name)}: {what}." for name, what in scores(study).items()]
+    if any(row["best_step"] is not None for row in study["rows"]):
+        said.append("Best step: whose weights are kept, by the looks at the holdout; 0 is before any was learnt from.")
     if any(row["seconds"] for row in study["rows"]):
         said.append("Seconds a picture are of painting holdout pictures on the CPU, the first ones not counted: networks on all "
                     "cores, fills on one.")
