@@ -19,6 +19,7 @@ import numpy as np
 from src.pictures.located import Located
 
 from benchmarks.rmse import commit, hardware
+from src.pictures import photos
 from src.pictures.prepared import Prepared
 from src.settings import Settings
 from src.training.history import History
@@ -56,6 +57,7 @@ def measured(asked, contest):
     settings = Settings(home=str(asked.home), contest=contest, run="benchmark")
     history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
     return {"areas": areas, "needless": needless, "minutes": history.last("minutes"), "steps": history.last("step"),
+            "photos": len(photos.listed(asked.data)),
             "command": " ".join(flags), "date": datetime.date.today().isoformat(), "commit": commit()}
 
 
@@ -64,7 +66,7 @@ def compared(settings):
     ready = Prepared(settings.augment_folder, json.loads((settings.augment_folder / "index.json").read_text())["made_from"])
     told, areas, needless, pixels = Located(ready, settings.run_folder), [], 0, 0
     for row in ready.split("test"):
-        true, found = ready.hole(row) > 0, told.hole(row) > 0
+        true, found = ready.hole(row) > 0, told.mask(row)
         of_picture, alone = in_a_picture(ready.damaged(row), true, found)
         areas, needless, pixels = areas + of_picture, needless + alone, pixels + true.size
     return areas, needless / pixels
@@ -97,7 +99,7 @@ def table(figures):
     lines, commands = [], []
     for contest, row in figures.items():
         commands.append(f"- `{contest}`: `{row['command']}`, {row['steps']:.0f} steps in {row['minutes']:.1f} minutes on "
-                        f"the clock, commit {row['commit']}, {row['date']}. Patches found that touch no "
+                        f"the clock, {row['photos']} photos, commit {row['commit']}, {row['date']}. Patches found that touch no "
                         f"area: {row['needless']:.3%} of all pixels.")
         for name in KINDS:
             for low, high in zip(SIZES, [*SIZES[1:], np.inf], strict=True):
@@ -119,8 +121,8 @@ def line(contest, name, low, high, areas, title=""):
 
 HEAD = """# Masks that nobody told
 
-Made by `python -m benchmarks locate --data FOLDER --home FOLDER`: 1,500 photos of four animals, 256x256 as they came
-(`depixelation` at its own 64x64, in grey); the areas are those of test pictures that no training and no choice has seen. IoU is
+Made by `python -m benchmarks locate --data FOLDER --home FOLDER`: photos, resized to 256x256 (`depixelation` at
+its own 64x64, in grey); the areas are those of test pictures that no training and no choice has seen. IoU is
 intersection over union of an area with the patches found that touch it: of all areas' pixels together, as the mean of areas,
 and as the share of areas that reach 0.95. Sizes are pixels of the shorter side. {hardware}, shared with other work.
 

@@ -19,7 +19,7 @@ from src.pictures import photos
 from src.pictures.decode import decode, decode_photo
 from src.settings import Settings, complete
 
-NAMES = ("missing_pixels", "depixelation", "landscapes")
+NAMES = ("missing_pixels", "depixelation", "landscapes", "hidden_areas")
 
 
 def photo(number, height=96, width=140):

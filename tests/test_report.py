@@ -14,7 +14,7 @@ from conftest import ROOT, SMALL, done, stage
 from src import files, leaderboard
 from src.contests.demo import DEFAULTS
 from src.pages import drawings, runs, where
-from src.pictures import prepared
+from src.pictures import predictions, prepared
 from src.settings import parse
 
 TINY = (*SMALL, "--steps", "4", "--check-every", "2", "--run", "tiny", "--lambda", "7")
@@ -244,7 +244,8 @@ def test_the_histories_are_of_this_run_first_and_of_eight_at_most(settings, tmp_
 
 def test_all_distances_together_are_the_score(settings):
     score, ready = files.read_json(settings.run_folder / "score.json"), prepared.open_for(settings)
-    found, mended = where.study(ready, settings.run_folder / "holdout.npz", {score["ids"][0]})
+    pictures = predictions.pictures(settings.run_folder / "holdout.npz", ready, ready.split("holdout"))
+    found, mended = where.study(ready, pictures, {score["ids"][0]})
     for name, sums in (("run", score["sums"]), ("harmonic", score["fills"]["harmonic"])):
         met, values = found.by_distance()
         total = np.sqrt(np.average(np.square(values[name]), weights=found.numbers[met]))

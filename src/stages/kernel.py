@@ -30,6 +30,10 @@ def main(settings):
         kind = "a fill, which" if models.is_fill(settings.model) else "pretrained and"
         raise FlagError(f"--model {settings.model} is {kind} learns nothing; `./run_pipeline.sh --model {settings.model}` "
                         "needs no kernel.")
+    for name in ("begin", "hide_mask"):
+        if getattr(settings, name):
+            raise FlagError(f"{flag(name)} is for this machine: a session at Kaggle has no other run to go on from, and "
+                            f"--model locate, whose masks are always hidden, brings no file to submit.")
     if settings.pictures:
         raise FlagError("--pictures is for this machine: a session at Kaggle has no such folder.")
     if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):

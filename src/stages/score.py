@@ -63,7 +63,7 @@ def score_masks(settings, ready):
 
 def overlaps(ready, told):
     """Pixels of each holdout picture's masks, the true and the found, that lie in both and in either."""
-    return [measures.overlap(ready.hole(row) > 0, told.hole(row) > 0) for row in ready.split("holdout")]
+    return [measures.overlap(ready.hole(row) > 0, told.mask(row)) for row in ready.split("holdout")]
 
 
 def figures_of_masks(shared, ready):

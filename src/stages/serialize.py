@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from src import contests, files, models
 from src.pictures import predictions, prepared
 from src.pictures.encode import encode_png
@@ -54,7 +56,7 @@ def write_masks(settings, ready):
         with Bar(f"write the masks of {split}", len(rows)) as bar:
             for row in rows:
                 with files.whole_file(folder / split / f"{row.id.replace('/', '-')}.png") as file:
-                    file.write(encode_png(255 * found.hole(row)[..., None]))
+                    file.write(encode_png(np.uint8(255 * found.mask(row)[..., None])))
                 bar.advance(1, f"{bar.rate():.0f} pictures/s")
     say(f"serialize: {folder}, white where pixels are missing; {settings.run} paints nothing, so there is no file to submit.")
 

@@ -6,12 +6,15 @@ run `--located` found in the same pictures. Neither looks at the true ones, whic
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from src import files, models
 from src.errors import UserError
 from src.pictures import predictions, prepared
 from src.pictures.prepared import AS_GIVEN, Prepared
+
+GROWN = 1   # pixels; measured on photos with the harmonic fill: none, 2 or 3 leave more error, in the hole and in whole pictures
 
 
 class Blind(Prepared):
@@ -37,12 +40,16 @@ class Located(Blind):
         for path in paths.values():
             check(path, self.made_from)
         self.found = {split: predictions.Predictions(path) for split, path in paths.items()}
-        self.made_from = ready.made_from | {"masks": [files.stamp(path) for path in paths.values()]}
+        self.made_from = ready.made_from | {"masks": [GROWN, *(files.stamp(path) for path in paths.values())]}
+
+    def mask(self, row):
+        """Where the run found that pixels are missing."""
+        everywhere, found = super().hole(row), self.found["test" if row.split == "test" else "holdout"]
+        return found.picture(row.id, everywhere[..., None], everywhere > 0)[..., 0] > 0.5
 
     def hole(self, row):
-        everywhere = super().hole(row)
-        found = self.found["test" if row.split == "test" else "holdout"]
-        return np.uint8(found.picture(row.id, everywhere[..., None], everywhere > 0)[..., 0] > 0.5)
+        """The same, a little wider: painters go on from the rim, where a damaged pixel left spoils more than one repainted."""
+        return cv2.dilate(np.uint8(self.mask(row)), np.ones((2 * GROWN + 1, 2 * GROWN + 1), np.uint8))
 
     def seen(self, row, start):
         if start in AS_GIVEN:
