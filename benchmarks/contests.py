@@ -176,11 +176,12 @@ each row. In brackets the 95% interval over draws of pictures; ratios are of the
 TRIED = """
 ## What did not help, or not yet
 
-Measured on holdout pictures while the settings were chosen, on the same busy machine; ratios are to the fill that was started from.
+Measured on holdout pictures while the settings were chosen, on the same busy machine; ratios are to the fill that was started
+from.
 
 * missing_pixels: a linear regression on the window comes to 0.968 of biharmonic's squared error, with 12 pixels a side as
-  with 20. Without `--even`, 72 core seconds on a fifth of the pictures came to 0.871, with it to 0.823 (0.855 and 0.807 over eight
-  flips and turns); weights by one over the squared contrast stood at 0.974 after 38 seconds.
+  with 20. Without `--even`, 72 core seconds on a fifth of the pictures came to 0.871, with it to 0.823 (0.855 and 0.807 over
+  eight flips and turns); weights by one over the squared contrast stood at 0.974 after 38 seconds.
 * depixelation: a U-Net on squares of 2x2 pixels, 829 thousand parameters, was at 1.000 of tile_smooth's RMSE after 800 steps of
   16 at rate 2e-3, and at 1.002 to 1.003 of it after 450 at 5e-4; it wants more than minutes. tile_mlp shown the window's
   frequencies, brought to one height, came to 0.999 in 60 core seconds; shown its pixels it was at 0.987 after 68.

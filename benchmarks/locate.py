@@ -16,13 +16,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from src.pictures.located import Located
 
 from benchmarks.rmse import commit, hardware
 from src.pictures import photos
 from src.pictures.prepared import Prepared
 from src.settings import Settings
 from src.training.history import History
+from src.training.located import Located
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "LOCATE.json", HERE / "LOCATE.md"

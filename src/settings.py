@@ -15,11 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Of src/models, which a start may be.
 FILLS = ("harmonic", "smooth", "biharmonic", "tile_harmonic", "tile_smooth", "mean", "ring", "telea", "navier_stokes")
+AUTO = "auto"   # typed for the number 0 of a knob that can be found out by itself
 
 
-def knob(default, what, *, of, low=None, high=None, choices=None):
+def knob(default, what, *, of, low=None, high=None, choices=None, auto=False):
     """One setting: its default, what it does, the stage it belongs to, and which values it may take."""
-    return field(default=default, metadata={"what": what, "of": of, "low": low, "high": high, "choices": choices})
+    return field(default=default, metadata={"what": what, "of": of, "low": low, "high": high, "choices": choices, "auto": auto})
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Settings:
     disc_lambda: float = knob(1.0, "weight of the fake term in the discriminator's loss", of="train", low=0, high=1e6)
     steps: int = knob(20000, "optimizer steps in all", of="train", low=1, high=10**8)
     minutes: float = knob(0.0, "stop after so many minutes of training; 0: no limit", of="train", low=0, high=10**6)
-    batch_size: int = knob(4, "pictures a step", of="train", low=1, high=4096)
+    batch_size: int = knob(4, "pictures a step, over all devices; auto: the largest power of two that fits", of="train", low=0, high=4096, auto=True)
     optimizer: str = knob("adam", "what moves the weights; others than adam bring a usual learning rate of their own", of="train", choices=("adam", "sgd", "rmsprop", "adagrad"))
     learning_rate: float = knob(2e-4, "the optimizer's learning rate", of="train", low=1e-8, high=1)
     beta_1: float = knob(0.5, "Adam's first momentum, and SGD's", of="train", low=0, high=0.9999)
@@ -81,6 +82,10 @@ class Settings:
     check_pictures: int = knob(64, "holdout pictures for such a look", of="train", low=1, high=10**6)
     snapshots: int = knob(0, "weights kept along the last half of the budget, for mixes: RUN@1 the first, and so on", of="train", low=0, high=99)
     save_minutes: float = knob(5.0, "minutes between two saved states", of="train", low=0, high=600)
+    group: int = knob(0, "steps given to the device before their losses are looked at; auto: 16 on an accelerator, 1 on a CPU", of="train", low=0, high=1024, auto=True)
+
+    processes: str = knob("", "host:port of each process that trains this run together, with commas between (on JAX)", of="several machines")
+    process: int = knob(0, "which of them this one is; 0 writes the files", of="several machines", low=0, high=4095)
 
     diffusion_model: str = knob("stabilityai/stable-diffusion-2-inpainting", "inpainting pipeline: a name that diffusers finds, or a folder", of="stable_diffusion")
     prompt: str = knob("picture of a {class}", "what a picture is said to show", of="stable_diffusion")
@@ -122,6 +127,7 @@ class Settings:
     wheels: str = knob("", "a Kaggle dataset (owner/name) with wheels for a kernel without internet", of="kernel")
     accelerator: str = knob("", "one of Kaggle's machines, as NvidiaTeslaT4; without it, Kaggle's usual GPU", of="kernel")
 
+    of_processes: int = 1   # how many train this run together
     channels: int = 3   # the contest's: 1 where pictures are grey
     given: frozenset = frozenset()
     swept: tuple = ()  # pairs of a knob and the values that a sweep tries of it
@@ -173,7 +179,7 @@ STUDY = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 KNOBS = {f.name: f for f in dataclasses.fields(Settings) if f.metadata}
 # What decides a run's weights: these are written beside them, and a run is not continued under others.
 OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train", "stable_diffusion")] + ["seed"]
-WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken", "snapshots"}
+WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken", "snapshots", "group"}
 NOT_IN_A_NAME = {"model", "damage", "check_every", "check_pictures"}
 PATHS = {"pictures", "encoder_weights"}   # in a run's name without their folders
 # Learning rates that optimizers are usually given: SGD with momentum, RMSprop and Adagrad as in Keras and PyTorch.
@@ -216,6 +222,8 @@ def _word(name, value):
         return word if value else f"no-{word}"
     if isinstance(value, str):
         return "-".join([word, *re.findall(r"[\w.+=]+", Path(value).name if name in PATHS else value)])
+    if KNOBS[name].metadata["auto"] and value == 0:
+        return f"{word}-{AUTO}"
     return f"{word}{value:g}"
 
 
@@ -255,19 +263,32 @@ def build_parser():
         if isinstance(f.default, bool):
             options["action"] = argparse.BooleanOptionalAction
         else:
-            options.update(type=type(f.default), metavar=_metavar(f), choices=f.metadata["choices"])
+            options.update(type=_type(f), metavar=_metavar(f), choices=f.metadata["choices"])
         group.add_argument(flag(name), **options)
     return parser
 
 
+def _type(f):
+    """What reads a typed value; `auto` is 0 where a knob may be found out by itself."""
+    kind = type(f.default)
+
+    def number_or_auto(text):
+        return kind() if text == AUTO else kind(text)
+
+    number_or_auto.__name__ = f"{kind.__name__} or {AUTO}"
+    return number_or_auto if f.metadata["auto"] else kind
+
+
 def _metavar(f):
-    return "|".join(map(str, f.metadata["choices"])) if f.metadata["choices"] else type(f.default).__name__.upper()
+    metavar = f"{type(f.default).__name__.upper()}|{AUTO}" if f.metadata["auto"] else type(f.default).__name__.upper()
+    return "|".join(map(str, f.metadata["choices"])) if f.metadata["choices"] else metavar
 
 
 def _help(f):
     low, high = f.metadata["low"], f.metadata["high"]
     span = f", {low:g} to {high:g}" if low is not None else ""
-    default = "" if f.default in ("", str(ROOT)) else f" (default {f.default}{span})"
+    usual = AUTO if f.metadata["auto"] and f.default == 0 else f.default
+    default = "" if f.default in ("", str(ROOT)) else f" (default {usual}{span})"
     return f.metadata["what"].replace("%", "%%") + default
 
 

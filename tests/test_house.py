@@ -50,8 +50,11 @@ def test_first_line_says_what_the_file_is_for(path):
     assert re.match(r'"""[A-Za-z`].{20,}', path.read_text())
 
 
-def test_no_backend_is_imported_by_name():
+def test_no_backend_is_imported_by_name_but_in_one_place():
     for path in FILES:
+        if path == ROOT / "src" / "training" / "backend.py":
+            continue
+        assert not re.search(r"import (tensorflow|jax|torch)\b", path.read_text()), path   # also in a child's program
         for node in ast.walk(ast.parse(path.read_text())):
             named = [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "") or ""]
             assert not {name.split(".")[0] for name in named} & {"tensorflow", "jax", "torch"}, path

@@ -16,17 +16,9 @@ DISK_GB = {True: 1, False: 6}  # a contest made here; one from Kaggle
 MEMORY_GB = 3
 PATIENCE = 60  # seconds for the network's and the backend's answers
 ASK_BACKEND = """
-import keras
-name = keras.backend.backend()
-if name == "jax":
-    import jax
-    seen = [device.device_kind for device in jax.devices() if device.platform != "cpu"]
-elif name == "tensorflow":
-    import tensorflow
-    seen = [d.name for kind in ("GPU", "TPU") for d in tensorflow.config.list_physical_devices(kind)]
-else:
-    seen = []
-print("backend:", name, "|", ", ".join(seen))
+from src.training import backend
+backend.start()
+print("backend:", backend.name(), "|", ", ".join(backend.accelerators()))
 """
 
 
@@ -53,6 +45,7 @@ def packages(contest, chosen):
     """Every package of requirements.txt at the version that was tested."""
     listed = Path(settings.ROOT / "requirements.txt").read_text(encoding="utf-8")
     wanted = re.findall(r"^([\w.-]+)==([\w.]+)", listed, re.MULTILINE)
+    wanted = [pair for pair in wanted if pair[0] != "tensorflow" or os.environ.get("KERAS_BACKEND", pair[0]) == pair[0]]
     wrong = [problem for name, version in wanted if (problem := _differs(name, version))]
     if wrong:
         yield BAD, f"Packages: {'; '.join(wrong)}. {kaggle_cli.INSTALL[0].upper()}{kaggle_cli.INSTALL[1:]}."

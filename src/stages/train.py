@@ -1,5 +1,6 @@
 """Train the network, going on exactly where a stopped run stood; best weights by holdout RMSE are kept."""
 
+import contextlib
 from dataclasses import replace
 
 from src import contests, files, models
@@ -13,18 +14,23 @@ MAY_GROW = {"steps", "minutes"}
 
 
 def main(settings):
-    folder = settings.run_folder
+    from src.training import parallel
+
+    folder, settings = settings.run_folder, parallel.settled(settings)
     if settings.snapshot:
         raise UserError(f"{settings.run} is a snapshot of {settings.trained_folder.name}; train that run, with --snapshots "
                         f"{settings.snapshot} or more.")
     refuse_without_masks(settings)
-    with files.only_one(folder):
+    if parallel.is_parent(settings):
+        return parallel.with_a_child(settings)
+    with files.only_one(folder) if settings.process == 0 else contextlib.nullcontext():
         if not models.learns(settings.model):
             files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
             kind = "a fill" if models.is_fill(settings.model) else "pretrained"
             say(f"train: {settings.model} is {kind} and has nothing to learn.")
             return
-        train(settings, folder)
+        with parallel.together(settings):
+            train(settings, folder)
 
 
 def refuse_without_masks(settings):
@@ -35,49 +41,89 @@ def refuse_without_masks(settings):
 
 def train(settings, folder, looked=None):
     """The run, or with --folds the run of each fold in a folder of its own; until `looked(step, rmse)` says it is enough."""
-    from src.training import backend, starts, windows
-    from src.training.batches import Batches
+    from src.training import parallel
 
     settings = with_defaults(settings, models.defaults_of(settings.model) | usual_rate(settings))
-    if 0 < settings.jitter < settings.size:
-        raise FlagError(f"--jitter {settings.jitter} enlarges pictures before they are cut to --size {settings.size}; "
-                        f"give a larger number, as {settings.size * 286 // 256}.")
-    first = {fold: first_weights(settings, fold) for fold, _ in prepared.open_for(settings).views()} if settings.begin else {}
-    # By other processes, which are begun before the backend has threads of its own.
-    starts.fill_beforehand(settings, prepared.open_for(settings))
-    if settings.window:
-        windows.cut_beforehand(settings, prepared.open_for(settings))
-    backend.start()
+    refuse_small_jitter(settings)
+    first, ready = first_weights(settings), prepared.open_for(settings)
+    made_beforehand(settings, ready)
+    parallel.begin(settings)
     from src.training import build, loop
 
     settings = build.with_precision(settings)
-    ready = prepared.open_for(settings)
-    if settings.force:
-        forget(folder)
-    continue_or_refuse(settings, folder)
+    parallel.refuse_other_flags(settings, of_the_run(settings) | {"pictures": files.fingerprint(ready.made_from)})
+    settings = with_the_runs_batch_size(settings, folder)
+    if settings.process == 0:
+        if settings.force:
+            forget(folder)
+        continue_or_refuse(settings, folder)
     model = build.learner(settings)
     loop.compile_model(model, settings)
-    build.write_settings(folder, settings)
-    untrained, contest = build.values(model), contests.of_damage(settings)
+    settings = with_a_batch_size(settings, model, ready)
+    if settings.process == 0:
+        build.write_settings(folder, settings)
+    untrained = build.values(model)
     for fold, view in ready.views():
         if fold:
             say(f"train: {fold} of {settings.folds}, {len(view.split('holdout'))} pictures kept apart")
         build.assign(model, untrained)
         if settings.begin:
             build.begin(model, first[fold], settings)
-        batches = windows.WindowBatches(settings, view) if settings.window else Batches(settings, view, contest)
-        training = train_one(loop.Training(model, settings, view, batches, folder / fold, looked))
+        training = train_one(loop.Training(model, settings, view, batches(settings, view), folder / fold, looked))
     return training
 
 
-def first_weights(settings, fold):
-    """The file of the run to begin with, which must not have seen what is held out here."""
+def refuse_small_jitter(settings):
+    if 0 < settings.jitter < settings.size:
+        raise FlagError(f"--jitter {settings.jitter} enlarges pictures before they are cut to --size {settings.size}; "
+                        f"give a larger number, as {settings.size * 286 // 256}.")
+
+
+def made_beforehand(settings, ready):
+    """What a training reads besides the prepared set, by other processes, begun before the backend has threads of its own."""
+    from src.training import starts, windows
+
+    starts.fill_beforehand(settings, ready)
+    if settings.window:
+        windows.cut_beforehand(settings, ready)
+
+
+def batches(settings, view):
+    from src.training.batches import Batches
+    from src.training.windows import WindowBatches
+
+    return WindowBatches(settings, view) if settings.window else Batches(settings, view, contests.of_damage(settings))
+
+
+def first_weights(settings):
+    """For each fold the file of the run to begin with, which must not have seen what is held out here."""
+    if not settings.begin:
+        return {}
     other = replace(settings, run=settings.begin)
-    path = checkpoints.weights_file(other.trained_folder / fold, other.snapshot)
-    if not path.exists():
-        raise UserError(f"{path} is missing; --begin {settings.begin} wants a finished run of the same network.")
+    paths = {fold: checkpoints.weights_file(other.trained_folder / fold, other.snapshot)
+             for fold, _ in prepared.open_for(settings).views()}
+    for path in paths.values():
+        if not path.exists():
+            raise UserError(f"{path} is missing; --begin {settings.begin} wants a finished run of the same network.")
     prepared.refuse_other_split(settings, other.trained_folder.name)
-    return path
+    return paths
+
+
+def with_the_runs_batch_size(settings, folder):
+    """Of a run that was begun with --batch-size auto, the one that was found then."""
+    stored = {} if settings.force else files.read_json(folder / "settings.json") or {}
+    return settings if settings.batch_size else replace(settings, batch_size=stored.get("batch_size", 0))
+
+
+def with_a_batch_size(settings, model, ready):
+    """The largest that fits, where auto was asked for."""
+    if settings.batch_size:
+        return settings
+    from src.training import batch_size
+
+    _, view = next(ready.views())
+    found = batch_size.largest_that_fits(model, settings, lambda tried: batches(tried, view), len(view.split("train")))
+    return replace(settings, batch_size=found)
 
 
 def train_one(training):

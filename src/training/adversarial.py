@@ -40,6 +40,7 @@ class Adversarial(keras.Model):
         self.painter = painter
         self.discriminator = patch_gan(painter.output_shape[1:], settings)
         self.trackers = {name: keras.metrics.Mean(name) for name in ("generator", "discriminator", "reconstruction")}
+        self.built = True
 
     def call(self, inputs, training=False):
         return self.painter(inputs, training=training)

@@ -1,4 +1,4 @@
-"""The one place where Keras is started: which backend, and without the backend's chatter on a user's screen."""
+"""The one place where Keras is started and where a backend is named: its compiler, its devices, its other processes."""
 
 import contextlib
 import importlib
@@ -6,22 +6,128 @@ import os
 import sys
 import tempfile
 
+import numpy as np
+
 from src.errors import UserError
 
+WAIT = 600       # seconds for all processes of a run to be there
+HEARTBEAT = 30   # seconds without a sign of life after which a process counts as dead
+FAREWELL = 20    # seconds for the others to end, too
+BFLOAT16_SINCE = 8.0   # NVIDIA's compute capability
 
-def start():
-    """Import Keras on the backend of KERAS_BACKEND (TensorFlow without it); call it before importing a network."""
+
+def start(join=None):
+    """Import Keras on the backend of KERAS_BACKEND (TensorFlow without it); call it before importing a network.
+
+    `join` is called before a device is looked for, which is when processes find each other.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # With more, oneDNN splits its sums by whichever thread an operation happens to run on: a loaded machine then ends
     # with other bits than an idle one, and a resumed run with other bits than an undisturbed one.
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    name = os.environ.get("KERAS_BACKEND", "tensorflow")
     try:
         with _held_back_stderr():
-            importlib.import_module("keras").distribution.list_devices()
+            keras = importlib.import_module("keras")
+            if join:
+                join()
+            keras.distribution.list_devices()
     except ModuleNotFoundError as error:
-        raise UserError(f"The backend {name} is not installed ({error}); `pip install {name}` in .venv, or choose "
+        raise UserError(f"The backend {name()} is not installed ({error}); `pip install {name()}` in .venv, or choose "
                         f"another one with KERAS_BACKEND.") from None
+
+
+def name():
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def accelerators():
+    """What the backend sees besides the CPU, in words."""
+    if name() == "jax":
+        import jax
+        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+    if name() != "tensorflow":
+        return []
+    import tensorflow
+    return [d.name for kind in ("GPU", "TPU") for d in tensorflow.config.list_physical_devices(kind)]
+
+
+def computes_in_bfloat16():
+    """Whether the accelerator does; NVIDIA's before Ampere only converts."""
+    if name() != "jax":
+        return True
+    import jax
+    return float(getattr(jax.local_devices()[0], "compute_capability", BFLOAT16_SINCE)) >= BFLOAT16_SINCE
+
+
+def compiled(function):
+    """A function of (state, ...) to (told, state) for the device; what it returns is whole on every device."""
+    import jax
+    import keras
+
+    spread = keras.distribution.distribution()
+    whole = spread and jax.sharding.NamedSharding(spread.device_mesh.backend_mesh, jax.sharding.PartitionSpec())
+    return jax.jit(function, donate_argnums=0, out_shardings=whole)
+
+
+def to_device():
+    """What copies an array to the device, or this process's share of it to the devices: those of now, from any thread."""
+    import jax
+    import keras
+
+    spread = keras.distribution.distribution()   # Keras keeps it by thread
+    if spread is None:
+        return jax.device_put
+    return lambda array: jax.make_array_from_process_local_data(spread.get_data_layout(array.shape).backend_layout, array)
+
+
+def on_host(values):
+    import jax
+    return jax.device_get(values)
+
+
+def out_of_memory(error):
+    kind = type(error).__name__
+    return kind in ("MemoryError", "ResourceExhaustedError") or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def join(address, count, number):
+    """Find the other processes of a run; from here on the backend counts all their devices."""
+    import jax
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        jax.distributed.initialize(address, count, number, initialization_timeout=WAIT, heartbeat_timeout_seconds=HEARTBEAT,
+                                   shutdown_timeout_seconds=FAREWELL)
+    except RuntimeError as error:
+        raise UserError(f"--processes: process {number} of {count} did not find the others at {address} within {WAIT} seconds "
+                        f"({first_line(error)}); start all of them with the same list, of an address and a port that are "
+                        f"free and can be reached.") from None
+
+
+def leave():
+    import jax
+    jax.distributed.shutdown()
+
+
+def of_all_processes(numbers):
+    """The same few numbers of each process, by process."""
+    from jax.experimental import multihost_utils
+    told = multihost_utils.process_allgather(np.array(numbers, np.float64).view(np.uint8))
+    return np.ascontiguousarray(told).view(np.float64)
+
+
+def of_the_first_process(arrays):
+    """Process 0's arrays; the others give arrays of the same shapes."""
+    from jax.experimental import multihost_utils
+    return multihost_utils.broadcast_one_to_all(arrays)
+
+
+def comes_from_the_device(error):
+    import jax
+    return isinstance(error, jax.errors.JaxRuntimeError)
+
+
+def first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager
@@ -33,6 +139,8 @@ def _held_back_stderr():
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except UserError:
+            raise
         except BaseException:
             held.seek(0)
             os.write(kept, held.read())
@@ -40,3 +148,13 @@ def _held_back_stderr():
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def silence_the_libraries():
+    """From here on what C++ libraries write to the screen is dropped; what Python writes is not."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        stream.flush()
+        setattr(sys, name, os.fdopen(os.dup(stream.fileno()), "w", buffering=1))
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())

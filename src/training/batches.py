@@ -2,7 +2,8 @@
 
 A batch is ((seen, mask), whole, weight): floats in 0..1, the mask and the weight pictures x height x width (x 1); for a network
 that finds masks, the mask stands in the place of the whole picture.
-The same seed and step give the same batch in any process, so a run can go on from any step.
+The same seed and step give the same batch in any process, so a run can go on from any step. Of several processes that train
+together each takes its share of it. As `stored` a batch is small enough to travel to a device, which makes the same floats of it.
 """
 
 from dataclasses import replace
@@ -27,17 +28,32 @@ class Batches:
 
     def at(self, step):
         """The batch of a step; every row comes once before any comes again."""
-        size = self.settings.batch_size
-        pictures = [self._picture(*divmod(number, len(self.rows)), number)
-                    for number in range(step * size, (step + 1) * size)]
-        seen, counts, whole = zip(*pictures, strict=True)
+        seen, counts, whole = self._pictures(self._rows(step), step)
         (seen, whole), counts = np.split(stacked(seen + whole), 2), np.stack(counts)
         mask = (counts > 0)[..., None].astype(np.float32)
         return (seen, mask), mask if self.of_masks else whole, weights(self.settings, seen, counts)
 
-    def _picture(self, epoch, position, number):
-        settings, row = self.settings, self.rows[order(self.settings.seed, epoch, len(self.rows))[position]]
-        rng = np.random.default_rng((settings.seed, DRAWS, number))
+    def stored(self, step):
+        """The same in bytes where it can be, and upright where nothing depends on how the picture is turned."""
+        settings, rows = self.settings, self._rows(step)
+        if settings.jitter or settings.fresh_damage or settings.noise or settings.even:
+            variants, shown = [0] * len(rows), rows
+        else:
+            variants, shown = [row.variant for row in rows], [replace(row, variant=0) for row in rows]
+        seen, counts, whole = map(np.stack, self._pictures(shown, step))
+        batch = {"seen": seen, "counts": counts, "whole": whole, "variants": np.array(variants, np.uint8)}
+        return batch | ({"weight": weights(settings, stacked(seen), counts)} if settings.even else {})
+
+    def _rows(self, step):
+        places = (divmod(number, len(self.rows)) for number in numbers(self.settings, step))
+        return [self.rows[order(self.settings.seed, epoch, len(self.rows))[position]] for epoch, position in places]
+
+    def _pictures(self, rows, step):
+        """What is seen, the counts and the whole pictures of rows."""
+        return zip(*map(self._picture, rows, numbers(self.settings, step)), strict=True)
+
+    def _picture(self, row, number):
+        settings, rng = self.settings, np.random.default_rng((self.settings.seed, DRAWS, number))
         seen, counts, whole = self._drawn(rng, row) if settings.jitter or settings.fresh_damage else self._prepared(row)
         if settings.noise:
             seen = stacked([seen])[0]
@@ -59,6 +75,13 @@ class Batches:
         if settings.fresh_damage:
             damaged, counts = self.contest.damage(rng, whole, settings)
         return seen_anew(whole, damaged, counts > 0, settings.start), counts, whole
+
+
+def numbers(settings, step):
+    """Which pictures of the endless order this process takes for a step."""
+    share = settings.batch_size // settings.of_processes
+    first = step * settings.batch_size + settings.process * share
+    return range(first, first + share)
 
 
 def weights(settings, seen, counts):

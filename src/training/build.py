@@ -9,7 +9,7 @@ import numpy as np
 from src import files, models
 from src.errors import UserError
 from src.settings import KNOBS, as_stored, of_the_run
-from src.training import checkpoints
+from src.training import backend, checkpoints
 from src.training.adversarial import Adversarial
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -35,7 +35,10 @@ def with_precision(settings):
     """`auto` becomes bfloat16 where the device computes in it, float32 elsewhere."""
     if settings.precision != "auto":
         return settings
-    fast = any(not device.startswith("cpu") for device in keras.distribution.list_devices()) or _cpu_has_bfloat16()
+    if any(not device.startswith("cpu") for device in keras.distribution.list_devices()):
+        fast = backend.computes_in_bfloat16()
+    else:
+        fast = keras.backend.backend() == "tensorflow" and _cpu_has_bfloat16()   # XLA does not use it on a CPU
     return dataclasses.replace(settings, precision="bfloat16" if fast else "float32")
 
 

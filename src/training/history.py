@@ -6,10 +6,10 @@ from src.files import whole_file
 
 
 class History:
-    """Rows in order of step; the file on disk is always whole."""
+    """Rows in order of step; the file on disk is always whole, and written by one process."""
 
-    def __init__(self, path):
-        self.path, self.rows = path, []
+    def __init__(self, path, writes=True):
+        self.path, self.writes, self.rows = path, writes, []
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file:
                 self.rows = list(csv.DictReader(file))
@@ -19,11 +19,13 @@ class History:
         kept = [row for row in self.rows if int(row["step"]) <= step]
         if kept != self.rows:
             self.rows = kept
-            self._write()
+            if self.writes:
+                self._write()
 
     def add(self, **figures):
         self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in figures.items()})
-        self._write()
+        if self.writes:
+            self._write()
 
     def last(self, name):
         return float(self.rows[-1][name])

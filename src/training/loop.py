@@ -1,22 +1,25 @@
-"""The training loop: one step after another from wherever the run stands, with looks at the holdout and saved states."""
+"""The training loop: steps in groups from wherever the run stands, with looks at the holdout and saved states between them."""
 
 import contextlib
 import math
 import signal
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import keras
 import numpy as np
 
 from src import models
-from src.errors import Diverged
+from src.errors import Diverged, UserError
 from src.pictures import measures
 from src.progress import Bar
-from src.training import build, checkpoints, losses
+from src.training import backend, build, checkpoints, losses, parallel
 from src.training.history import History
 from src.training.located import Blind
 from src.training.paint import paint
+from src.training.steps import steps_of
 
 
 class Adam(keras.optimizers.Adam):
@@ -87,10 +90,11 @@ class Training:
     """A run in progress: the model, where it stands, and its folder; `looked(step, rmse)` may give it up at a look."""
 
     def __init__(self, model, settings, prepared, batches, folder, looked=None):
-        self.model, self.settings, self.prepared, self.batches, self.folder = model, settings, prepared, batches, folder
+        self.model, self.settings, self.prepared, self.folder = model, settings, prepared, folder
+        self.steps, self.writes = steps_of(model, batches), settings.process == 0
         self.step, self.best, self.minutes = 0, None, 0.0
         self.looked, self.given_up = looked, False
-        self.history = History(folder / "history.csv")
+        self.history = History(folder / "history.csv", self.writes)
         self.looked_at = look_at(prepared, settings)
         self._restore()
 
@@ -99,20 +103,27 @@ class Training:
                 "metrics": self.model.metrics_variables}
 
     def _restore(self):
+        """Go on from the newest state, which process 0 alone reads."""
         shapes = {group: [tuple(v.shape) for v in variables] for group, variables in self._groups().items()}
-        state = checkpoints.newest_state(self.folder, shapes)
-        if state:
-            arrays, facts = state
-            for group, variables in self._groups().items():
-                for variable, array in zip(variables, arrays[group], strict=True):
-                    variable.assign(array)
+        state = checkpoints.newest_state(self.folder, shapes) if self.writes else None
+        facts = parallel.from_the_first(self.settings, state and state[1])
+        if facts:
+            self._assign(state and state[0])
             self.step, self.best, self.minutes = facts["step"], facts["best"], facts["minutes"]
-        self.history.keep_until(self.step if state else -1)
+        self.history.keep_until(self.step if facts else -1)
+
+    def _assign(self, arrays):
+        arrays = arrays or {group: [np.asarray(v) for v in variables] for group, variables in self._groups().items()}
+        arrays = parallel.arrays_from_the_first(self.settings, arrays)
+        for group, variables in self._groups().items():
+            for variable, array in zip(variables, arrays[group], strict=True):
+                variable.assign(array)
 
     def save(self):
-        groups = {group: [np.asarray(v) for v in variables] for group, variables in self._groups().items()}
-        checkpoints.save_state(self.folder, self.step, groups,
-                               {"step": self.step, "best": self.best, "minutes": self.minutes})
+        if self.writes:
+            groups = {group: [np.asarray(v) for v in variables] for group, variables in self._groups().items()}
+            checkpoints.save_state(self.folder, self.step, groups,
+                                   {"step": self.step, "best": self.best, "minutes": self.minutes})
 
     def finished(self):
         budget = self.settings.minutes
@@ -120,15 +131,16 @@ class Training:
 
     def run(self):
         """Train until the budget is spent or a signal asks to stop, saving now and then and at the end."""
-        saved, bar = time.monotonic(), Bar("train", self.settings.steps, self.step)
+        saved, bar, stop = time.monotonic(), Bar("train", self.settings.steps, self.step), False
         with asked_to_stop() as asked, ThreadPoolExecutor(1) as loader, bar:
             if self.step == 0:
                 self.look(losses={})
-            upcoming = loader.submit(self.batches.at, self.step)
-            while not self.finished() and not asked:
-                batch, upcoming = upcoming.result(), loader.submit(self.batches.at, self.step + 1)
+            batches = ahead(loader, self.steps.load, self.step)
+            while not self.finished() and not stop:
                 before = snapshots_due(self.settings, self.step, self.minutes)
-                losses = self._one_step(batch)
+                count = self._until_border()
+                losses = self._group(batches, count)
+                stop, self.minutes = parallel.agreed(self.settings, asked, self.minutes)
                 if (due := snapshots_due(self.settings, self.step, self.minutes)) > before:
                     self.snapshot(due)
                 if self.step % self.settings.check_every == 0 or self.finished():
@@ -136,21 +148,39 @@ class Training:
                 if time.monotonic() - saved >= 60 * self.settings.save_minutes:
                     self.save()
                     saved = time.monotonic()
-                bar.advance(1, self._figures(losses, bar))
+                bar.advance(count, self._figures(losses, bar) if self.writes else "")
         self.save()
-        if asked:
+        if stop:
             raise KeyboardInterrupt
 
-    def _one_step(self, batch):
+    def _until_border(self):
+        """How many steps go to the device together: none beyond a look, a snapshot or the end."""
+        settings, most = self.settings, self.settings.group or self.steps.usual_group
+        due = snapshots_due(settings, self.step, self.minutes)
+        borders = (count for count in range(1, most) if (self.step + count) % settings.check_every == 0
+                   or self.step + count >= settings.steps or snapshots_due(settings, self.step + count, self.minutes) > due)
+        return next(borders, most)
+
+    def _group(self, batches, count):
+        """The losses of the last step."""
+        rates = [learning_rate(self.settings, self.step + i, self.minutes) for i in range(count)]
         began = time.monotonic()
-        self.model.optimizer.learning_rate = learning_rate(self.settings, self.step, self.minutes)
-        (seen, mask), whole, weight = batch
-        losses = self.model.train_on_batch([seen, mask], whole, sample_weight=weight, return_dict=True)
-        self.step += 1
+        told = self._made(islice(batches, count), rates)
         self.minutes += (time.monotonic() - began) / 60
-        if not all(math.isfinite(value) for value in losses.values()):
-            raise self._gone_wrong("The loss is no longer a number")
-        return losses
+        for of_a_step in told:
+            self.step += 1
+            if not all(math.isfinite(value) for value in of_a_step.values()):
+                raise self._gone_wrong("The loss is no longer a number")
+        return told[-1]
+
+    def _made(self, batches, rates):
+        try:
+            return self.steps.make(batches, rates)
+        except Exception as error:
+            if not backend.out_of_memory(error):
+                raise
+            raise UserError(f"The device has not enough memory for --batch-size {self.settings.batch_size}; take a smaller one, "
+                            f"or auto for the largest that fits. What was saved is kept in {self.folder}.") from None
 
     def _gone_wrong(self, what):
         return Diverged(f"{what} at step {self.step}; the last good state is kept in {self.folder}. "
@@ -180,6 +210,8 @@ class Training:
             variable.assign(value)
 
     def _keep_weights(self, facts, snapshot=""):
+        if not self.writes:
+            return
         weights = [np.asarray(v) for v in build.painter_of(self.model).variables]
         checkpoints.save_weights(checkpoints.weights_file(self.folder, snapshot), weights, facts)
 
@@ -189,11 +221,23 @@ class Training:
             return []
         trained = [(v, np.asarray(v)) for v in self.model.trainable_variables]
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        for variable, _ in trained:   # not the averages' own memory, which JAX gives away for a prediction's
+            variable.assign(np.array(variable))
         return trained
 
     def _figures(self, losses, bar):
         named = "  ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "loss" or len(losses) == 1)
         return f"{bar.rate():.3g} steps/s  {named}  holdout {self.history.last('holdout_rmse'):.5f}"
+
+
+def ahead(loader, load, step):
+    """Batches from a step on, two of them loaded before they are asked for."""
+    waiting = deque(loader.submit(load, step + i) for i in range(2))
+    while True:
+        batch = waiting.popleft().result()
+        step += 1
+        waiting.append(loader.submit(load, step + 1))
+        yield batch
 
 
 def learning_rate(settings, step, minutes):

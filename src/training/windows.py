@@ -13,7 +13,7 @@ from src.errors import UserError
 from src.pictures import prepared
 from src.pictures.variants import turn
 from src.pictures.windows import boxes_of, cut, look, own
-from src.training.batches import DAMAGE, order, seen_anew, unit
+from src.training.batches import DAMAGE, numbers, order, seen_anew, unit
 
 CHUNK = 16
 WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise", "even")
@@ -29,13 +29,18 @@ class WindowBatches:
         self.items = [(window, row.variant) for row in ready.split("train") for window in of_picture.get(row.damaged, [])]
 
     def at(self, step):
-        size, count = self.settings.batch_size, len(self.items)
-        places = (divmod(number, count) for number in range(step * size, (step + 1) * size))
-        items = (self.items[order(self.settings.seed, epoch, count)[place]] for epoch, place in places)
-        windows = unit(np.stack([turn(self.windows[window], variant) for window, variant in items]))
+        windows = unit(np.stack([turn(self.windows[window], variant) for window, variant in self._items(step)]))
         channels = windows.shape[-1] // 2 - 1
         seen, mask, weight, whole = np.split(windows, [channels, channels + 1, channels + 2], axis=-1)
         return (seen, mask), whole, weight[..., 0] if self.settings.loss_region == "hole" else None
+
+    def stored(self, step):
+        windows, variants = zip(*self._items(step), strict=True)
+        return {"windows": self.windows[list(windows)], "variants": np.array(variants, np.uint8)}
+
+    def _items(self, step):
+        places = (divmod(number, len(self.items)) for number in numbers(self.settings, step))
+        return [self.items[order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
 
 
 def refuse(settings):

@@ -1,0 +1,56 @@
+"""What a device makes of a batch in bytes: the same bits as the host's batch, for pictures and for windows."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from src import contests
+from src.pictures.prepared import open_for
+from src.pictures.variants import turn
+from src.settings import Settings
+from src.training.batches import Batches
+from src.training.floats import floats, turn_each
+from src.training.windows import WindowBatches
+
+
+def same_bits(batches, step):
+    """Made on the host and on the device; the batch as it was stored."""
+    stored = batches.stored(step)
+    (seen, mask), whole, weight = batches.at(step)
+    (seen_there, mask_there), whole_there, weight_there = floats(
+        {name: keras.ops.convert_to_tensor(array) for name, array in stored.items()}, batches.settings)
+    assert (weight is None) == (weight_there is None)
+    weights = [] if weight is None else [(weight, weight_there)]
+    for here, there in [(seen, seen_there), (mask, mask_there), (whole, whole_there), *weights]:
+        assert np.asarray(here, np.float32).tobytes() == np.asarray(there).tobytes()
+    return stored
+
+
+@pytest.mark.parametrize("changes", [{}, {"loss_region": "hole", "start": "none"}, {"fresh_damage": True}, {"jitter": 36},
+                                     {"noise": 0.1}], ids=str)
+def test_of_pictures(prepared_home, changes):
+    settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=24, start="none"), **changes)
+    stored = same_bits(Batches(settings, open_for(settings), contests.named("demo")), 3)
+    assert len(set(stored["variants"].tolist())) == (5 if set(changes) <= {"loss_region", "start"} else 1)
+
+
+def test_every_turn():
+    pictures = np.random.default_rng(1).integers(0, 256, (8, 6, 6, 3), np.uint8)
+    turned = turn_each(keras.ops.convert_to_tensor(pictures), np.arange(8, dtype=np.uint8))
+    np.testing.assert_array_equal(turned, [turn(picture, variant) for variant, picture in enumerate(pictures)])
+
+
+def test_of_windows(home):
+    settings = Settings(home=str(home), size=32, window=2.0, work_size=16, batch_size=24, loss_region="hole", damages=1,
+                        start="smooth")
+    same_bits(WindowBatches(settings, open_for(settings)), 3)
+
+
+def test_of_several_processes_each_takes_its_share(prepared_home):
+    settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="none")
+    one = Batches(settings, open_for(settings), contests.named("demo")).at(5)[1]
+    shares = [Batches(dataclasses.replace(settings, process=number, of_processes=3), open_for(settings), None).at(5)[1]
+              for number in range(3)]
+    np.testing.assert_array_equal(one, np.concatenate(shares))
