@@ -61,6 +61,7 @@ def test_a_run_on_jax_is_predicted_serialized_and_scored_without_tensorflow(sing
     assert "of harmonic" in log
 
 
+@pytest.mark.slow
 def test_killed_on_jax_it_goes_on_to_the_same_bits(single_steps, home, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert killed_at(14, "train", home, *TRAIN, "--run", "a", "--group", "2")
@@ -91,7 +92,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-m", sys.argv[1], *sys.ar
 """
 
 
-def tests_on_jax(marks, *names):
+def held_on_jax(marks, *names):
     """Tests of other files, in a process whose backend is JAX."""
     ended = subprocess.run([sys.executable, "-c", MODELS_AND_LEARNING, marks, *names], cwd=ROOT / "tests", capture_output=True,
                            text=True, env=clean_environment() | JAX | {"PYTHONPATH": f"{JAX['PYTHONPATH']}:{ROOT}"})
@@ -99,10 +100,10 @@ def tests_on_jax(marks, *names):
 
 
 def test_models_and_learning_hold_on_jax():
-    tests_on_jax("not slow", "test_learning.py", "test_models.py::test_the_generators_loss_leaves_the_discriminator_alone",
+    held_on_jax("not slow", "test_learning.py", "test_models.py::test_the_generators_loss_leaves_the_discriminator_alone",
                  "test_models.py::test_a_network_with_a_start_begins_at_the_fill", "test_floats.py")
 
 
 @pytest.mark.slow
 def test_every_model_holds_on_jax():
-    tests_on_jax("not slow", "test_models.py", "test_networks.py")
+    held_on_jax("not slow", "test_models.py", "test_networks.py")

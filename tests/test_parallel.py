@@ -81,6 +81,7 @@ def test_two_processes_and_two_devices_give_what_one_gives(home, alone):
     assert largest_difference(home, alone) < 1e-5
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_one_stops_both_and_nothing_is_lost(home):
     one, zero = both(home, "--steps", "100000", "--save-minutes", "0")
     run = home / "checkpoints" / "demo" / "a"
@@ -91,6 +92,7 @@ def test_ctrl_c_on_one_stops_both_and_nothing_is_lost(home):
         assert code == 130 and "goes on from here" in told and "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_other_flags_are_named(home):
     listed = addresses()
     odd = start_stage("train", home, *TRAIN, "--steps", "4", "--processes", listed, "--process", "1", "--clip", "1", env=JAX)

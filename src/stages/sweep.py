@@ -55,6 +55,8 @@ def refuse(settings):
         if not models.learns(model):
             kind = "a fill" if models.is_fill(model) else "pretrained"
             raise FlagError(f"--model {model} is {kind} and has nothing to learn; a sweep is of networks.")
+    if settings.processes:
+        raise FlagError("--processes is not for a sweep: machines share its trials through --storage.")
     if settings.folds > 1:
         raise FlagError("--folds is not for a sweep, whose trials are compared on one holdout; train the winner with it.")
     if sampler(settings) == "grid" and "trials" in settings.given:

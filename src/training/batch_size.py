@@ -61,10 +61,8 @@ def taken():
 
 
 def free():
-    """Bytes that the machine, or the container or limit that this process is in, has left."""
-    allowed = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    limits = [of_the_machine(), *of_the_container(), *([allowed] if allowed != resource.RLIM_INFINITY else [])]
-    return min(limits)
+    """Bytes that the machine, or the container that this process is in, has left."""
+    return min([of_the_machine(), *of_the_container()])
 
 
 def of_the_machine():
