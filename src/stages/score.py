@@ -192,10 +192,11 @@ def table(settings, ours, floor, figures):
     others = {name: (sums, floor["scores"][name]) for name, sums in floor["sums"].items() if name != settings.run}
     fill = "fill, told the masks" if settings.hide_mask else "fill"
     runs = {settings.run: (ours["sums"], ours["scores"])} | {f"{name} ({fill})": scored for name, scored in others.items()}
+    wide = max(28, *map(len, runs))
     for name, (sums, scores) in sorted(runs.items(), key=lambda item: sum(item[1][0])):
         low, high = measures.interval(sums, ours["numbers"])
         value = measures.rmse(sums, ours["numbers"])
-        lines.append(f"  {name:28} {value:.5f}  ({low:.4f} to {high:.4f})  {value / figures['harmonic_rmse']:.3f} of harmonic"
+        lines.append(f"  {name:{wide}} {value:.5f}  ({low:.4f} to {high:.4f})  {value / figures['harmonic_rmse']:.3f} of harmonic"
                      + "".join(f"  {own} {score:.5g}" for own, score in scores.items()))
     lines.append("  by class: " + "  ".join(f"{kind} {value:.4f}" for kind, value in by_class(ours).items()))
     if settings.hide_mask:
