@@ -12,7 +12,7 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 DRAWS = 2000
-NOTHING_LEARNT = 0.5   # minutes of a train stage that found its run done, or a fill
+NOTHING_LEARNT = 0.5   # core minutes of a train stage that found its run done, or a fill
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def interval(values):
 
 
 def told_minutes(minutes):
-    return f"{minutes[0]:.1f} ({minutes[1]:.1f})" if minutes[0] > NOTHING_LEARNT else ""
+    return f"{minutes[0]:.1f} ({minutes[1]:.1f})" if minutes[1] > NOTHING_LEARNT else ""
 
 
 def hardware():

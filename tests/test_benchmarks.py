@@ -69,11 +69,12 @@ def test_both_forms_of_a_submission_are_compared_picture_by_picture(tmp_path):
 
 def test_a_contests_table_tells_its_own_score_and_the_ratio_to_its_floor():
     floor = {"squares": [4.0, 9.0], "numbers": [1000, 1000], "holdout": [6.5, 1000], "command": "--model biharmonic",
-             "commit": "abc", "minutes": [0, 0]}
+             "commit": "abc", "minutes": [0, 0], "fills": {"biharmonic": 6.5, "telea": 13.0, "tile_smooth": 6.5}}
     half = floor | {"squares": [2.0, 4.5], "command": "--model lattice_mlp", "minutes": [12.0, 4.5]}
     written = contests.table("missing_pixels", {"missing_pixels/biharmonic": floor, "missing_pixels/lattice_mlp": half})
     mse = 255**2 * 6.5 / 2000 / 16   # of 64 pixels 4 are missing
     assert f"| {mse:.3f} (" in written and "| 0.5000 (0.500 to 0.500) | 12.0 (4.5) | `--model lattice_mlp` | abc |" in written
+    assert f"| fill: telea | {255**2 * 13 / 1000 / 16:.3f} | |" in written and "tile_smooth" not in written
 
 
 def test_a_benchmark_that_does_not_exist_is_a_sentence():
