@@ -14,6 +14,7 @@ from src.errors import UserError
 from src.pictures import prepared
 from src.pictures.variants import turn
 from src.pictures.windows import boxes_of, cut, look, own
+from src.training import starts
 from src.training.batches import DAMAGE, numbers, order, seen_anew, unit
 
 CHUNK = 16
@@ -70,6 +71,7 @@ def cut_beforehand(settings, ready):
 
 
 def write(path, settings, ready):
+    starts.fill_beforehand(settings, ready)
     rows = [row for row in ready.rows if row.variant == 0 and row.split != "test"]
     jobs = [(row, number) for row in rows for number in range(1 + settings.damages)]
     job = partial(cut_chunk, settings)
