@@ -96,6 +96,13 @@ def test_any_painter_can_be_judged_and_pix2pix_can_go_unjudged():
     assert not hasattr(network("pix2pix", adversarial=False), "discriminator")
 
 
+def test_a_judged_painter_sees_the_very_pictures_in_bfloat16():
+    """At its first step it adds nothing to what it sees."""
+    (seen, mask), _ = one_batch()
+    judged = network("residual_unet", adversarial=True, precision="bfloat16")
+    np.testing.assert_array_equal(np.asarray(judged.predict_on_batch([seen, mask])), seen)
+
+
 def test_the_judge_pulls_the_painter_away_from_the_nearest_picture():
     """Without weight on the distance, only the judge's opinion moves the painter."""
     inputs, whole = one_batch()

@@ -35,7 +35,7 @@ class Adversarial(keras.Model):
     """Both networks and both losses in one step, on any backend: what one network must not learn from is stopped."""
 
     def __init__(self, painter, settings):
-        super().__init__()
+        super().__init__(autocast=False)   # the painter takes what it needs in float32 itself
         self.settings = settings
         self.painter = painter
         self.discriminator = patch_gan(painter.output_shape[1:], settings)

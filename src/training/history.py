@@ -1,4 +1,4 @@
-"""history.csv: a line for each look at the holdout, with the losses since the look before and the minutes spent."""
+"""history.csv: a line for each look at the holdout, with the losses of the step before it and the minutes spent."""
 
 import csv
 
