@@ -25,8 +25,10 @@ CONTEST = ("--contest", "photo_reconstruction", "--augment", "8x")
 FLOOR = "harmonic"
 
 
-MLP, UNET = "--model window_mlp --steps 100000", "--model residual_unet --steps 100000 --start smooth"
-AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none"
+MLP = "--model window_mlp --steps 100000"
+UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
+AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
+BASE = f"{MLP} --minutes 5"   # what an ablation leaves out one thing of
 
 ROWS = {
     "mean": Row("fill: mean of the known pixels", "--model mean"),
@@ -37,11 +39,14 @@ ROWS = {
     "smooth": Row("fill: smooth, the best linear one", "--model smooth"),
     "mlp-20": Row("window_mlp, 15 minutes and some for cutting windows", f"{MLP} --minutes 15 --run mlp20"),
     "mlp-20-tta": Row("the same run, eight flips and turns", f"{MLP} --minutes 15 --run mlp20", "--tta 8"),
-    "mlp-5": Row("window_mlp, 5 minutes", f"{MLP} --minutes 5 --run mlp5"),
-    "mlp-harmonic": Row("the same from the harmonic fill", f"{MLP} --minutes 5 --start harmonic --run mlp5-harmonic"),
-    "unet-20": Row("residual_unet, 20 minutes", f"{UNET} --minutes 20 --run unet20"),
-    "pix2pix-20": Row("Pix2Pix as published but narrower (width 16)", f"{AS_PUBLISHED} --minutes 20 --run pix20",
-                      "--predict-mode training"),
+    **{f"unet-{minutes}": Row(f"residual_unet, {minutes} minutes", f"{UNET} --minutes {minutes}") for minutes in (20, 60, 120)},
+    **{f"pix2pix-{minutes}": Row(f"Pix2Pix as published but narrower (width 16), {minutes} minutes",
+                                 f"{AS_PUBLISHED} --minutes {minutes}", "--predict-mode training") for minutes in (20, 60, 120)},
+    "mlp-5": Row("window_mlp, 5 minutes", f"{BASE} --run mlp5"),
+    "mlp-5-harmonic": Row("the same from the harmonic fill", f"{BASE} --start harmonic --run mlp5-harmonic"),
+    "mlp-5-l1": Row("the same on absolute errors", f"{BASE} --loss l1 --run mlp5-l1"),
+    "mlp-5-no-average": Row("the same without averaged weights", f"{BASE} --average 0 --run mlp5-no-average"),
+    "mlp-5-no-damages": Row("the same without fresh damage", f"{BASE} --damages 0 --run mlp5-no-damages"),
 }
 
 
