@@ -5,4 +5,4 @@ cd "$(dirname "$0")"
 source ./set_up.sh requirements-dev.txt
 
 ruff check .
-python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder "$@"
+python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder "$@"

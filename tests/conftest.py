@@ -17,11 +17,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--check-every", "4", "--check-pictures", "4")
 
 
-LONGEST = ("test_readme.py", "test_crashes.py", "test_journey.py", "test_submit.py", "test_study.py", "test_sweep.py")
+LONGEST = ("test_readme.py", "test_crashes.py", "test_journey.py", "test_submit.py", "test_study.py", "test_sweep.py",
+           "test_parallel.py", "test_folds.py")
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take longest come first, so that two workers end together; the order inside a file stays."""
+    """The files that take longest come first, so that all workers end together; the order inside a file stays."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 

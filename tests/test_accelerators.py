@@ -99,11 +99,10 @@ def held_on_jax(marks, *names):
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_models_and_learning_hold_on_jax():
-    held_on_jax("not slow", "test_learning.py", "test_models.py::test_the_generators_loss_leaves_the_discriminator_alone",
-                 "test_models.py::test_a_network_with_a_start_begins_at_the_fill", "test_floats.py")
+def test_distances_rates_averages_and_batches_hold_on_jax():
+    held_on_jax("not slow", "test_learning.py", "test_floats.py", "-k", "distance or rate or averaged or bits or turned")
 
 
 @pytest.mark.slow
-def test_every_model_holds_on_jax():
-    held_on_jax("not slow", "test_models.py", "test_networks.py")
+def test_every_model_and_all_learning_hold_on_jax():
+    held_on_jax("not slow", "test_models.py", "test_networks.py", "test_learning.py", "test_floats.py")

@@ -134,6 +134,7 @@ def kill_train_at_random(undisturbed, tmp_path, kills, seed):
     return dead
 
 
+@pytest.mark.slow
 def test_training_killed_again_and_again_ends_with_the_same_bytes(undisturbed, tmp_path):
     assert kill_train_at_random(undisturbed, tmp_path, kills=4, seed=1) >= 3
 

@@ -72,6 +72,7 @@ def test_two_processes_end_as_one_does_and_go_on_after_one_was_killed(home, alon
     assert newest_state(run)[1] == step + 2
 
 
+@pytest.mark.slow
 def test_two_processes_and_two_devices_give_what_one_gives(home, alone):
     for code, out, err in ended(both(home, "--steps", "4")):
         assert code == 0, out + err

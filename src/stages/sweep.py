@@ -120,10 +120,10 @@ def carry_out(settings, study, trial, lock):
     chosen = space.of_trial(settings, values, contests.defaults(settings))
     if "place" not in trial.user_attrs or trial.user_attrs["place"] != study.place:
         wait_for(lock, chosen.run_folder)
-    say(f"sweep: trial {trial.number + 1} of {study.wanted}: {space.typed(values)}")
     try:
         trial.set_user_attr("run", chosen.run)
-        trial.set_user_attr("place", study.place)
+        trial.set_user_attr("place", study.place)   # from here on others see by the run's lock whether this process lives
+        say(f"sweep: trial {trial.number + 1} of {study.wanted}: {space.typed(values)}")
         training, reason = trained(chosen, partial(looked, study, trial))
         leaderboard.put(chosen.submissions_folder / "leaderboard.csv", chosen.run, **circumstances(chosen))
         if reason:
