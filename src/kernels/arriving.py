@@ -97,9 +97,9 @@ def _where(beside, settings, name):
 def move(account, beside, home):
     """Each file to its place with its own time of change, so that receipts hold; the state that all rests on comes last."""
     for name in sorted(account["files"], key=lambda name: ("/state-" in name, name)):
+        moment = account["files"][name]["mtime_ns"]
+        os.utime(beside / name if (beside / name).exists() else home / name, ns=(moment, moment))
         if (beside / name).exists():
-            moment = account["files"][name]["mtime_ns"]
-            os.utime(beside / name, ns=(moment, moment))
             files.sync(beside / name)
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             files.move_into_place(beside / name, home / name)

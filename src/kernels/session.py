@@ -97,6 +97,7 @@ class Session:
                 shutil.copyfile(folder / name, self.working / name)
                 if files.sha256(self.working / name) != was["sha256"]:
                     raise SystemExit(f"{folder / name} is not the file that the session before left; send it again.")
+                os.utime(self.working / name, ns=(was["mtime_ns"], was["mtime_ns"]))   # what was made from it is still so
         print(f"Going on from step {account['step']} of the session before.", flush=True)
 
     def former(self):
