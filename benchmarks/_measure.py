@@ -1,7 +1,6 @@
 """What the benchmarks share: a stage run as a user would and its minutes, draws of pictures, the machine and the commit."""
 
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -9,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from src.studies.spent import processor
+from src.workers import cores
 
 ROOT = Path(__file__).parent.parent
 DRAWS = 2000
@@ -49,9 +51,7 @@ def told_minutes(minutes):
 
 
 def hardware():
-    told = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in told if line.startswith("model name")), platform.processor())
-    return f"Measured on {len(os.sched_getaffinity(0))} cores ({model})"
+    return f"Measured on {cores()} cores ({processor()})"
 
 
 def commit():

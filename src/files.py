@@ -120,5 +120,13 @@ def only_one(folder):
         yield
 
 
+@contextlib.contextmanager
+def in_turn(path):
+    """One process after another, each waiting for the one that holds this lock file."""
+    with open(path, "a+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def stamp_or_none(path):
     return stamp(path) if Path(path).exists() else None

@@ -4,7 +4,6 @@ Every trial is an ordinary run. Any number of processes and machines may give th
 """
 
 import contextlib
-import fcntl
 import logging
 import time
 from functools import partial
@@ -19,6 +18,7 @@ from src.stages.train import train
 from src.sweeps import found, space
 
 LONGEST_NAME = 120
+LOCK = ".sweep.lock"
 PAUSE = 2  # seconds between two looks at what other processes train
 
 
@@ -31,7 +31,7 @@ def main(settings):
     folder.mkdir(parents=True, exist_ok=True)
     url = studies.address(settings.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}")
     with studies.reached(url):
-        with in_turn(folder):
+        with files.in_turn(folder / LOCK):
             study = opened(settings, studies, url)
         say(f"sweep: {study.name}, {study.wanted} trials; the study is in {studies.public(url)}")
         work(settings, study)
@@ -182,14 +182,7 @@ def forget_the_network():
 
 def note(settings, study):
     """Keep for the report what the study holds; one process after another, so that the latest look stays."""
-    with in_turn(settings.run_folder.parent):
+    with files.in_turn(settings.run_folder.parent / LOCK):
         seen = found.look(settings, study, dict(settings.swept), contests.defaults(settings))
         files.write_json(found.path(settings, study.name), seen)
     return seen
-
-
-@contextlib.contextmanager
-def in_turn(folder):
-    with open(folder / ".sweep.lock", "a+b") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

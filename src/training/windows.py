@@ -4,7 +4,6 @@ windows/<key>.npz in the prepared set holds them for all later runs: `windows`, 
 what is seen, the share that is missing, the share in the window's own box, and the whole picture; `pictures` says whose.
 """
 
-import fcntl
 from functools import partial
 
 import numpy as np
@@ -61,8 +60,7 @@ def cut_beforehand(settings, ready):
     folder = settings.augment_folder / "windows"
     path = folder / f"{files.fingerprint(made_from)}.npz"
     folder.mkdir(exist_ok=True)
-    with open(folder / ".lock", "a+b") as lock:   # of processes that train together the first cuts for all
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with files.in_turn(folder / ".lock"):   # of processes that train together the first cuts for all
         if not files.receipt_holds(path.with_suffix(".json"), made_from):
             write(path, settings, ready)
             files.write_receipt(path.with_suffix(".json"), made_from, [path])
