@@ -1,5 +1,7 @@
 """What the benchmarks share: a stage run as a user would and its minutes, draws of pictures, the machine and the commit."""
 
+import datetime
+import json
 import os
 import subprocess
 import sys
@@ -51,7 +53,21 @@ def told_minutes(minutes):
 
 
 def hardware():
-    return f"Measured on {cores()} cores ({processor()})"
+    return f"{cores()} cores ({processor()})"
+
+
+def circumstances():
+    """When, where and on which code a row was measured."""
+    return {"date": datetime.date.today().isoformat(), "commit": commit(), "hardware": hardware()}
+
+
+def read(path):
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def save(path, figures):
+    """A line a row, which is long where it has a figure for each picture."""
+    path.write_text("{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in figures.items()) + "\n}\n")
 
 
 def commit():

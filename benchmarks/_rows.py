@@ -4,13 +4,16 @@ import random
 import statistics
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from benchmarks import _data
 from benchmarks._process import Worker, run, stage
+from benchmarks._together import seconds_a_step
 
 RUN, MODEL = ("--run", "filled"), ("--model", "ring")
 CURVES = {False: (96, 64, 16, 200, 25), True: (20, 32, 4, 4, 2)}   # pictures, side, width, steps, steps between looks; toys
+TOGETHER = 8   # pictures a step of all processes
 USAGES = ("Public", "Public", "Private", "Private", "Private")
 SAME = 1e-5   # RMSE by which two graders may differ
 
@@ -60,6 +63,15 @@ def loop(asked, home):
         works = {"ours": of(worker, "block"), "bare": of(worker, "bare")}
         in_turns(works, 1)
         return result(in_turns(works, sizes.rounds - 1))
+
+
+def scaling(asked, home):
+    """Two processes with a core each, and one alone on a core; both take the same batch of all together."""
+    sizes, folder = asked.sizes, prepared(asked, home)
+    of = partial(seconds_a_step, folder, sizes.side, sizes.width // 4, TOGETHER)
+    seconds = in_turns({"ours": partial(of, 2), "one": partial(of, 1)}, sizes.rounds - 2 or 1)
+    gained = [one / two for one, two in zip(seconds["one"], seconds["ours"], strict=True)]
+    return result(seconds, **{"efficiency": statistics.median(gained) / 2})
 
 
 def feed(asked, home):

@@ -8,7 +8,6 @@ by picture. What a row has measured is kept, so that the test pictures are looke
 """
 
 import argparse
-import datetime
 import json
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._measure import Row, commit, draws, hardware, interval, stage, told_minutes
+from benchmarks._measure import Row, circumstances, draws, interval, read, save, stage, told_minutes
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "CONTESTS.json", HERE / "CONTESTS.md"
@@ -60,7 +59,8 @@ CONTESTS = {
         fills(*USUAL) | learned("lattice_mlp", "lattice_mlp", f"--model lattice_mlp {LONG} 12")),
     "depixelation": Contest(
         "tile_harmonic", "RMSE of the missing pixels, 0 to 255", greys,
-        fills(*USUAL, "tile_harmonic", "tile_smooth") | learned("tile_mlp", "tile_mlp", f"--model tile_mlp {LONG} 16")),
+        fills(*USUAL, "tile_harmonic", "tile_smooth") | learned("tile_mlp", "tile_mlp", f"--model tile_mlp {LONG} 16")
+        | learned("edsr", "edsr", f"--model edsr --work-size 48 {LONG} 35")),
     "landscapes": Contest(
         "harmonic", "RMSE of the missing pixels, 0 to 255", greys,
         fills(*USUAL) | learned("window_mlp", "window_mlp", f"--model window_mlp --width 512 --damages 0 {LONG} 3")
@@ -79,21 +79,16 @@ def main():
     prepared = set()
     for name in with_floors(asked.rows):
         contest, row = name.split("/")
-        if name not in kept():
+        if name not in read(FIGURES):
             flags = ("--contest", contest, "--augment", "8x", "--pictures", str(asked.data.absolute()), *CONTESTS[contest].flags)
             if contest not in prepared:
                 prepared.add(contest)
                 for first in ("download", "augment"):
                     stage(asked.home, flags, first)
             found = measured(asked.home, contest, flags, row)
-            FIGURES.write_text(json.dumps(kept() | {name: found}) + "\n")
-    TABLE.write_text(HEAD.format(hardware=hardware(), tables="\n".join(table(name, kept()) for name in CONTESTS)) + TRIED)
+            save(FIGURES, read(FIGURES) | {name: found})   # others may have measured meanwhile
+    TABLE.write_text(HEAD.format(tables="\n".join(table(name, read(FIGURES)) for name in CONTESTS)) + TRIED)
     print(TABLE)
-
-
-def kept():
-    """All that was measured so far, perhaps by another process meanwhile."""
-    return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
 
 
 def with_floors(names):
@@ -115,7 +110,7 @@ def measured(home, contest, flags, name):
     return {"squares": np.float32(squares).tolist(), "numbers": numbers.tolist(),
             "holdout": [sum(held["sums"]), sum(held["numbers"])],
             "fills": {fill: sum(sums) for fill, sums in held["fills"].items()}, "minutes": minutes.round(1).tolist(),
-            "command": f"{row.train} {row.predict}".strip(), "date": datetime.date.today().isoformat(), "commit": commit()}
+            "command": f"{row.train} {row.predict}".strip(), **circumstances()}
 
 
 def by_picture(written, solution):
@@ -160,11 +155,12 @@ def table(name, figures):
         value, held = (score(contest, *figures) for figures in ((squares, numbers), found["holdout"]))
         lines.append(f"| {contest.rows[row].what} | {held:.3f} | {value:.3f} ({low:.3f} to {high:.3f}) "
                      f"| {value / score(contest, floor['squares'], numbers):.4f} ({least:.3f} to {most:.3f}) "
-                     f"| {told_minutes(found['minutes'])} | `{found['command']}` | {found['commit']} |")
+                     f"| {told_minutes(found['minutes'])} | `{found['command']}` | {found['hardware']} "
+                     f"| {found['commit']} |")
     for fill, squares in floor["fills"].items():
         if fill not in rows and fill in contest.rows:
             held = score(contest, squares, floor["holdout"][1])
-            lines.append(f"| {contest.rows[fill].what} | {held:.3f} | | | | `{contest.rows[fill].train}` | |")
+            lines.append(f"| {contest.rows[fill].what} | {held:.3f} | | | | `{contest.rows[fill].train}` | | |")
     return PART.format(name=name, told=contest.told, floor=contest.floor, pictures=len(numbers), values=numbers.sum(),
                        flags=" ".join((" at", *contest.flags)) if contest.flags else "",
                        lines="\n".join(lines))
@@ -175,7 +171,7 @@ HEAD = """# Contests made of photos
 Made by `python -m benchmarks contests --data FOLDER --home FOLDER`, of photos of four animals, 256x256; a contest makes its own
 training, holdout and test pictures of them. Everything was chosen on the holdout, and the test pictures were looked at once for
 each row. In brackets the 95% interval over draws of pictures; ratios are of the same draws. Minutes are those of the whole
-`train` stage on the clock and, in brackets, of its cores, on a machine that was doing other work, too. {hardware}.
+`train` stage on the clock and, in brackets, of its cores, on a machine that was doing other work, too.
 {tables}"""
 
 TRIED = """
@@ -200,8 +196,8 @@ PART = """
 
 {told}; {pictures} test pictures{flags}, {values:,} missing values. The floor is {floor}.
 
-| what | holdout | test | test, of {floor} | minutes (core minutes) | flags | commit |
-|---|---|---|---|---|---|---|
+| what | holdout | test | test, of {floor} | minutes (core minutes) | flags | measured on | commit |
+|---|---|---|---|---|---|---|---|
 {lines}
 """
 

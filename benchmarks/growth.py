@@ -8,7 +8,6 @@ a thousand test pictures; so opening, batching and painting of so large a set ar
 """
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import _data
-from benchmarks._measure import commit, hardware
+from benchmarks._measure import commit, hardware, save
 from benchmarks._process import Ended, Worker, stage
 from src import files
 from src.pictures import prepared
@@ -46,9 +45,9 @@ def main():
         home = asked.home or Path(temporary)
         for pictures in (BASE, *asked.sizes):
             figures[pictures] = measured(home / str(pictures), pictures, home / str(BASE))
-            save(where, figures)
+            keep(where, figures)
         figures[asked.simulated] = of_a_simulated_set(home / str(asked.simulated), asked.simulated, home / str(BASE))
-        save(where, figures)
+        keep(where, figures)
     print(where / "GROWTH.md")
 
 
@@ -152,9 +151,9 @@ def line(number, pictures, test):
     return f"{name},{name},Tiger,as-is,{split},{number},{pictures + number}\n"
 
 
-def save(where, figures):
+def keep(where, figures):
     where.mkdir(parents=True, exist_ok=True)
-    (where / "GROWTH.json").write_text(json.dumps(figures, indent=1) + "\n")
+    save(where / "GROWTH.json", figures)
     (where / "GROWTH.md").write_text(table(figures))
 
 
@@ -180,7 +179,7 @@ Made by `python -m benchmarks growth`, of pictures of 32x32: the core time that 
 training step: all of it), and the peaks of the process and its children added up, pages of mapped files included. The last
 set is simulated: sparse files and an index of so many rows, with a thousand test pictures to be painted; there are no
 files of it that `augment`, `serialize` and `score` could read.
-{hardware}; commit {commit}.
+Measured on {hardware}; commit {commit}.
 
 | | {sizes} |
 |{rule}

@@ -8,7 +8,6 @@ true ones, area by area. An area's union takes in every connected patch that tou
 """
 
 import argparse
-import datetime
 import json
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.rmse import commit, hardware
+from benchmarks._measure import circumstances, read, save
 from src.pictures import photos
 from src.pictures.prepared import Prepared
 from src.settings import Settings
@@ -38,11 +37,11 @@ def main():
     parser.add_argument("--home", type=Path, required=True, help="folder for all that the stages write")
     parser.add_argument("--minutes", type=float, default=10, help="of training, for each contest")
     asked = parser.parse_args()
-    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    figures = read(FIGURES)
     for contest in CONTESTS:
         if contest not in figures:
             figures[contest] = measured(asked, contest)
-            FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+            save(FIGURES, figures)
     TABLE.write_text(table(figures))
     print(TABLE)
 
@@ -57,8 +56,7 @@ def measured(asked, contest):
     settings = Settings(home=str(asked.home), contest=contest, run="benchmark")
     history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
     return {"areas": areas, "needless": needless, "minutes": history.last("minutes"), "steps": history.last("step"),
-            "photos": len(photos.listed(asked.data)),
-            "command": " ".join(flags), "date": datetime.date.today().isoformat(), "commit": commit()}
+            "photos": len(photos.listed(asked.data)), "command": " ".join(flags), **circumstances()}
 
 
 def compared(settings):
@@ -99,13 +97,13 @@ def table(figures):
     lines, commands = [], []
     for contest, row in figures.items():
         commands.append(f"- `{contest}`: `{row['command']}`, {row['steps']:.0f} steps in {row['minutes']:.1f} minutes on "
-                        f"the clock, {row['photos']} photos, commit {row['commit']}, {row['date']}. Patches found that touch no "
-                        f"area: {row['needless']:.3%} of all pixels.")
+                        f"the clock, {row['photos']} photos, {row['hardware']}, commit {row['commit']}, {row['date']}. "
+                        f"Patches found that touch no area: {row['needless']:.3%} of all pixels.")
         for name in KINDS:
             for low, high in zip(SIZES, [*SIZES[1:], np.inf], strict=True):
                 lines += line(contest, name, low, high, row["areas"])
             lines += line(contest, name, SIZES[1], np.inf, row["areas"], "**16 and more**")
-    return HEAD.format(hardware=hardware(), commands="\n".join(commands), lines="\n".join(lines))
+    return HEAD.format(commands="\n".join(commands), lines="\n".join(lines))
 
 
 def line(contest, name, low, high, areas, title=""):
@@ -124,7 +122,7 @@ HEAD = """# Masks that nobody told
 Made by `python -m benchmarks locate --data FOLDER --home FOLDER`: photos, resized to 256x256 (`depixelation` at
 its own 64x64, in grey); the areas are those of test pictures that no training and no choice has seen. IoU is
 intersection over union of an area with the patches found that touch it: of all areas' pixels together, as the mean of areas,
-and as the share of areas that reach 0.95. Sizes are pixels of the shorter side. {hardware}, shared with other work.
+and as the share of areas that reach 0.95. Sizes are pixels of the shorter side. The machine was shared with other work.
 
 {commands}
 

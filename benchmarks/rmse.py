@@ -8,8 +8,6 @@ What a row has measured is kept, so that the test pictures are looked at once fo
 """
 
 import argparse
-import datetime
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._measure import Row, commit, draws, hardware, interval, stage, told_minutes
+from benchmarks._measure import Row, circumstances, draws, interval, read, save, stage, told_minutes
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "RMSE.json", HERE / "RMSE.md"
@@ -57,13 +55,13 @@ def main():
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="NAME", help=", ".join(ROWS))
     asked = parser.parse_args()
     prepare(asked)
-    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    figures = read(FIGURES)
     solution = None
     for name in [FLOOR, *asked.rows]:
         if name not in figures:
             solution = read_solution(asked.data) if solution is None else solution
             figures[name] = measured(asked.home, ROWS[name], solution)
-            FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+            save(FIGURES, figures)
         print(name, figures[name]["rmse"])
     TABLE.write_text(table(figures))
     print(TABLE)
@@ -87,8 +85,7 @@ def measured(home, row, solution):
     squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
     return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())),
             "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
-            "command": f"{row.train} {row.predict}".strip(), "minutes": minutes.round(1).tolist(),
-            "date": datetime.date.today().isoformat(), "commit": commit()}
+            "command": f"{row.train} {row.predict}".strip(), "minutes": minutes.round(1).tolist(), **circumstances()}
 
 
 def newest(folder):
@@ -123,8 +120,9 @@ def table(figures):
         row = figures[name]
         (low, high), (least, most) = intervals(row, floor)
         lines.append(f"| {ROWS[name].what} | {row['rmse']:.5f} ({low:.4f} to {high:.4f}) | {row['rmse'] / floor['rmse']:.4f} "
-                     f"({least:.3f} to {most:.3f}) | {told_minutes(row['minutes'])} | `{row['command']}` | {row['commit']} |")
-    return HEAD.format(hardware=hardware(), pictures=len(floor["squares"]), rows=sum(floor["numbers"]), lines="\n".join(lines))
+                     f"({least:.3f} to {most:.3f}) | {told_minutes(row['minutes'])} | `{row['command']}` "
+                     f"| {row['hardware']} | {row['commit']} |")
+    return HEAD.format(pictures=len(floor["squares"]), rows=sum(floor["numbers"]), lines="\n".join(lines))
 
 
 HEAD = """# RMSE on test pictures
@@ -132,9 +130,9 @@ HEAD = """# RMSE on test pictures
 Made by `python -m benchmarks rmse --data FOLDER --home FOLDER`: {pictures} test pictures, {rows:,} values, of a stand-in of the
 competition whose truth is known; everything was chosen on a holdout of its training pictures. RMSE is over all values, as the
 grader counts; beside it, and beside the ratio to the harmonic fill on the same pictures, the 95% interval over draws of
-pictures. Minutes are those of the whole `train` stage on the clock and, in brackets, of its cores. {hardware}.
+pictures. Minutes are those of the whole `train` stage on the clock and, in brackets, of its cores.
 
-| what | RMSE | of harmonic | minutes (core minutes) | flags | commit |
-|---|---|---|---|---|---|
+| what | RMSE | of harmonic | minutes (core minutes) | flags | measured on | commit |
+|---|---|---|---|---|---|---|
 {lines}
 """

@@ -9,8 +9,6 @@ fell by more than the spread of its turns ends the program with 1.
 """
 
 import argparse
-import datetime
-import json
 import statistics
 import sys
 import tempfile
@@ -20,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import _data, _rows
-from benchmarks._measure import commit, hardware
+from benchmarks._measure import circumstances, commit, read, save
 
 HERE = Path(__file__).parent
 
@@ -48,6 +46,8 @@ ROWS = {
                  {"tutorial": STEP["tutorial"]}, {"tutorial": 1}, unit="RMSE"),
     "loop": Row("100 steps of the training loop with data, their share of looks at the holdout, and a saved state; width 16, "
                 "batch 4", _rows.loop, {"bare": "the bare compiled step on one fixed batch"}, {"bare": 0.95}),
+    "scaling": Row("a training step by two processes on JAX, a core each; width 16, batch 8 of both together", _rows.scaling,
+                   {"one": "the same by one process on one core"}),
     "feed": Row("the input pipeline alone, a picture", _rows.feed, {"copy": "reading and dividing the same arrays"},
                 at_least={"pictures/s": 2000}),
     "augment": Row("prepare 14,000 JPEGs: decode, check, store", _rows.augment,
@@ -80,7 +80,7 @@ def main():
             figures[name] = measured(asked, home, name)
             print("\n".join(f"  {line}" for line in said(name, figures[name])), flush=True)
             if not asked.compare:
-                save(where, figures)
+                keep(where, figures)
     return compare(before, figures) if asked.compare else print(where / "SPEED.md")
 
 
@@ -108,17 +108,12 @@ def chosen(asked, before):
 
 
 def measured(asked, home, name):
-    circumstances = {"commit": commit(), "date": datetime.date.today().isoformat(), "hardware": hardware()}
-    return ROWS[name].measure(asked, home) | circumstances
+    return ROWS[name].measure(asked, home) | circumstances()
 
 
-def read(path):
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def save(where, figures):
+def keep(where, figures):
     where.mkdir(parents=True, exist_ok=True)
-    (where / "SPEED.json").write_text(json.dumps(figures, indent=1) + "\n")
+    save(where / "SPEED.json", figures)
     (where / "SPEED.md").write_text(table(figures))
 
 
@@ -202,7 +197,7 @@ ours is (of RMSE, how many times as low): the median over the turns, and in brac
 of turns. Times are medians; they belong to this machine on this day, and only the ratios are worth comparing. MB add up the
 peaks of a process and its children, pages of mapped files included.{missing}
 
-{hardware}; commit {commit}; {date}.
+Measured on {hardware}; commit {commit}; {date}.
 
 | row | work | against | ours | theirs | ratio | wanted | reached |
 |---|---|---|---|---|---|---|---|

@@ -66,7 +66,7 @@ class Settings:
     encoder: str = knob("EfficientNetV2B0", "what pretrained_unet sees with, of keras.applications", of="train", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"))
     encoder_weights: str = knob("imagenet", "what that encoder begins with: imagenet (fetched once), none, or a file of its weights", of="train")
     window: float = knob(0.0, "show the network a square around each box, of so many box sides; 0: whole pictures", of="train", low=0, high=8)
-    damages: int = knob(0, "with --window: how often each picture is damaged anew before training", of="train", low=0, high=100)
+    damages: int = knob(0, "how often each picture is damaged anew, and filled, before training", of="train", low=0, high=100)
     mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
     start: str = knob("harmonic", "what the network sees in the hole and adds its output to; none: as given, nothing is added to", of="train", choices=("none", "given", *FILLS))
     loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
@@ -167,6 +167,11 @@ class Settings:
     @property
     def shape(self):
         return (self.size, self.size, self.channels)
+
+    @property
+    def beforehand(self):
+        """Whether what a network learns from is cut, damaged and filled before training, and not as it goes on."""
+        return bool(self.window or self.damages)
 
     @property
     def seen_shape(self):

@@ -150,7 +150,30 @@ def test_sides_that_eight_does_not_divide_are_one_sentence(name):
         network(name, (100, 100, 1))
 
 
-@pytest.mark.parametrize("name", ["pix2pix", "unet", "encoder_decoder", "pconv_unet"])
+def test_edsr_paints_a_small_hole_alike_in_the_square_around_it_and_in_the_whole_picture():
+    """Two holes at different places of their pictures, each far from its square's edges, which a shallow network does not see."""
+    seen = np.random.default_rng(1).random((2, 64, 64, 3)).astype(np.float32)
+    mask = np.zeros((2, 64, 64, 1), np.float32)
+    mask[0, 20:28, 24:28], mask[1, 34:38, 16:20] = 1, 1   # squares that begin at even pixels, as strides do
+    both = [network("edsr", (64, 64, 3), levels=1, work_size=side)[0] for side in (64, 40)]
+    weights = [np.random.default_rng(2).normal(0, 0.1, w.shape) for w in both[0].get_weights()]
+    for model in both:
+        model.set_weights(weights)
+    whole, square = (np.asarray(model([seen, mask])) for model in both)
+    np.testing.assert_allclose(square, whole, atol=1e-5)
+    assert ((square != seen).any(-1) == (mask[..., 0] > 0)).all()
+
+
+def test_edsr_paints_nothing_outside_its_square():
+    seen, mask = np.full((1, 64, 64, 1), 0.5, np.float32), np.zeros((1, 64, 64, 1), np.float32)
+    mask[:, 2:60, 30:34] = 1
+    model, _ = network("edsr", (64, 64, 1), work_size=32)
+    model.set_weights([np.full(w.shape, 0.1) for w in model.get_weights()])
+    changed = np.asarray(model([seen, mask]))[0, ..., 0] != 0.5
+    assert changed[15:47, 30:34].all() and changed.sum() == 32 * 4
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "unet", "encoder_decoder", "pconv_unet", "edsr"])
 def test_networks_that_halve_take_even_sides_only_and_go_as_deep_as_those_allow(name):
     damaged, mask, _ = example((36, 36, 3), 1)
     model, _ = network(name, (36, 36, 3))

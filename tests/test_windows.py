@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from src.errors import UserError
 from src.pictures import windows
 from src.pictures.damage import box_counts
+from src.pictures.harmonic import harmonic
 from src.pictures.paste import paste
 from src.pictures.prepared import open_for
 from src.pictures.variants import turn
@@ -92,8 +93,9 @@ def of(home, **changes):
 def batches(home, ready, **changes):
     """Windows cut by the stage, as a user's are."""
     settings = of(home, **changes)
-    done(stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "16", "--damages", settings.damages,
-               "--start", settings.start, "--steps", "1", "--width", "4", "--run", f"cut-{settings.damages}-{settings.start}"))
+    done(stage("train", home, *SMALL, "--model", "window_mlp" if settings.window else "edsr", "--work-size", "16",
+               "--damages", settings.damages, "--start", settings.start, "--steps", "1", "--width", "4",
+               "--run", f"cut-{settings.window}-{settings.damages}-{settings.start}"))
     return WindowBatches(settings, ready)
 
 
@@ -143,6 +145,25 @@ def test_the_turns_of_a_row_turn_its_windows(prepared_home, ready):
     (seen, _), _, _ = source.at(0)
     upright = {turn(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
     assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in seen} <= upright
+
+
+def test_without_a_window_pictures_themselves_are_damaged_anew(prepared_home, ready):
+    source = batches(prepared_home, ready, window=0.0, damages=2, start="harmonic", batch_size=3)
+    row = ready.split("train")[0]
+    given, *anew = [unit(source.windows[number]) for number, variant in source.items[:3]]
+    counts = ready.hole(row)
+    np.testing.assert_array_equal(given[..., :3], unit(ready.seen(row, "harmonic")))
+    np.testing.assert_array_equal(given[..., 3], counts > 0)
+    np.testing.assert_allclose(given[..., 4], counts / 2, atol=0.51 / 255)
+    masks = [counts > 0, *(one[..., 3] > 0 for one in anew)]
+    assert len({mask.tobytes() for mask in masks}) == 3
+    for one, mask in zip(anew, masks[1:], strict=True):
+        np.testing.assert_array_equal(one[..., 5:], unit(ready.whole(row)))
+        np.testing.assert_array_equal(one[..., :3][~mask], one[..., 5:][~mask])
+        np.testing.assert_allclose(one[..., :3], harmonic(one[..., 5:], mask), atol=0.51 / 255)
+    (seen, mask), whole, weight = source.at(0)
+    assert seen.shape == whole.shape == (3, 32, 32, 3)
+    assert ((weight > 0) == (mask[..., 0] > 0)).all()
 
 
 class Brighter:

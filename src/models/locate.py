@@ -43,7 +43,7 @@ def build(shape, settings):
 
 def refuse(settings):
     """Whatever would tell where the mask is, or asks for a picture."""
-    wrong = {"start": settings.start not in ("none", "given"), "window": settings.window > 0,
+    wrong = {"start": settings.start not in ("none", "given"), "window": settings.window > 0, "damages": settings.damages > 0,
              "loss_region": settings.loss_region != "all", "adversarial": settings.adversarial}
     for name in (name for name, is_wrong in wrong.items() if is_wrong):
         raise FlagError(f"--model {settings.model} finds masks in pictures as they came, so --{name.replace('_', '-')} "

@@ -84,7 +84,7 @@ def made_beforehand(settings, ready):
     from src.training import starts, windows
 
     starts.fill_beforehand(settings, ready)
-    if settings.window:
+    if settings.beforehand:
         windows.cut_beforehand(settings, ready)
 
 
@@ -92,7 +92,7 @@ def batches(settings, view):
     from src.training.batches import Batches
     from src.training.windows import WindowBatches
 
-    return WindowBatches(settings, view) if settings.window else Batches(settings, view, contests.of_damage(settings))
+    return WindowBatches(settings, view) if settings.beforehand else Batches(settings, view, contests.of_damage(settings))
 
 
 def first_weights(settings):

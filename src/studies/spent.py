@@ -40,8 +40,10 @@ def hardware():
 
 
 def processor():
+    """Its name, and whether it multiplies matrices in bfloat16 by itself, on which the speed of training depends."""
     try:
         told = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         told = []
-    return next((line.split(":")[1].strip() for line in told if line.startswith("model name")), platform.machine())
+    name = next((line.split(":")[1].strip() for line in told if line.startswith("model name")), platform.machine())
+    return f"{name}, AMX" if any("amx_bf16" in line for line in told) else name

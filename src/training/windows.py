@@ -1,7 +1,8 @@
-"""Batches of windows: every box of every training picture, as given and under fresh damage, cut and shrunk beforehand.
+"""Batches of windows that were cut beforehand: every box of every training picture, as given and under fresh damage.
 
-windows/<key>.npz in the prepared set holds them for all later runs: `windows`, uint8, is windows x size x size x channels of
-what is seen, the share that is missing, the share in the window's own box, and the whole picture; `pictures` says whose.
+windows/<key>.npy in the prepared set holds them for all later runs, uint8, windows x height x width x channels of what is seen,
+the share that is missing, how much each cell counts, and the whole picture; <key>-pictures.npy says whose each is. With
+--window 0 a window is a whole picture.
 """
 
 from functools import partial
@@ -17,7 +18,8 @@ from src.training import starts
 from src.training.batches import DAMAGE, numbers, order, seen_anew, unit
 
 CHUNK = 16
-WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise", "even")
+DRAWN_ANEW = ("fresh_damage", "jitter", "noise", "even")
+TWICE = 2   # how often a pixel is asked for at most, where boxes overlap
 
 
 class WindowBatches:
@@ -26,7 +28,7 @@ class WindowBatches:
     def __init__(self, settings, ready):
         self.settings = settings
         self.windows, pictures = cut_beforehand(settings, ready)
-        of_picture = {picture: np.flatnonzero(pictures == picture).tolist() for picture in np.unique(pictures)}
+        of_picture = by_picture(pictures)
         self.items = [(window, row.variant) for row in ready.split("train") for window in of_picture.get(row.damaged, [])]
 
     def at(self, step):
@@ -44,11 +46,18 @@ class WindowBatches:
         return [self.items[order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
 
 
+def by_picture(pictures):
+    """The numbers of each picture's windows."""
+    sorted_by_picture = np.argsort(pictures, kind="stable")
+    numbers, first = np.unique(pictures[sorted_by_picture], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(sorted_by_picture, first[1:]), strict=True))
+
+
 def refuse(settings):
-    for name in WHOLE_PICTURES_ONLY:
+    for name in DRAWN_ANEW:
         if getattr(settings, name):
-            raise UserError(f"--{name.replace('_', '-')} is for networks that see whole pictures; windows are damaged anew by "
-                            f"--damages. Leave it out, or train with --window 0.")
+            raise UserError(f"--{name.replace('_', '-')} is for pictures that are drawn as training goes on; --window and "
+                            f"--damages are cut and damaged before it. Leave it out, or train with --window 0 --damages 0.")
 
 
 def cut_beforehand(settings, ready):
@@ -58,25 +67,39 @@ def cut_beforehand(settings, ready):
     names = ("window", "work_size", "start", "damages", "split_seed", *prepared.OF_DAMAGE)
     made_from |= {name: getattr(settings, name) for name in names}
     folder = settings.augment_folder / "windows"
-    path = folder / f"{files.fingerprint(made_from)}.npz"
+    path = folder / f"{files.fingerprint(made_from)}.npy"
+    paths = path, path.with_stem(f"{path.stem}-pictures")
     folder.mkdir(exist_ok=True)
     with files.in_turn(folder / ".lock"):   # of processes that train together the first cuts for all
         if not files.receipt_holds(path.with_suffix(".json"), made_from):
-            write(path, settings, ready)
-            files.write_receipt(path.with_suffix(".json"), made_from, [path])
-    with np.load(path, allow_pickle=False) as kept:
-        return kept["windows"], kept["pictures"]
+            write(*paths, settings, ready)
+            files.write_receipt(path.with_suffix(".json"), made_from, paths)
+    return np.asarray(np.load(path, mmap_mode="r")), np.load(paths[1])
 
 
-def write(path, settings, ready):
+def write(windows_file, pictures_file, settings, ready):
+    """Window after window; how many they are is known, and written before them, last."""
     starts.fill_beforehand(settings, ready)
     rows = [row for row in ready.rows if row.variant == 0 and row.split != "test"]
     jobs = [(row, number) for row in rows for number in range(1 + settings.damages)]
-    job = partial(cut_chunk, settings)
-    chunks = workers.over_chunks(job, jobs, size=CHUNK, label="cut windows", unit="damages")
-    windows, pictures = zip(*(pair for chunk in chunks for pair in chunk), strict=True)
-    with files.whole_file(path) as file:
-        np.savez(file, windows=np.stack(windows), pictures=np.array(pictures))
+    job, pictures = partial(cut_chunk, settings), []
+    with files.whole_file(windows_file) as file:
+        write_header(file, 0, settings)
+        for chunk in workers.over_chunks(job, jobs, size=CHUNK, label="cut windows", unit="damages"):
+            for window, picture in chunk:
+                file.write(window.tobytes())
+                pictures.append(picture)
+        file.seek(0)
+        write_header(file, len(pictures), settings)
+    with files.whole_file(pictures_file) as file:
+        np.save(file, np.array(pictures))
+
+
+def write_header(file, count, settings):
+    """NumPy leaves room in it for any count."""
+    height, width, channels = settings.seen_shape
+    shape = (count, height, width, 2 * channels + 2)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def cut_chunk(settings, jobs):
@@ -98,8 +121,15 @@ def windows_of(settings, ready, contest, row, number):
         rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, number))
         damaged, counts = contest.damage(rng, ready.whole(row), settings)
         seen = seen_anew(ready.whole(row), damaged, counts > 0, settings.start)
+    for layers in layers_of(settings, seen, counts, whole, damaged):
+        yield np.rint(np.dstack(layers) * 255).astype(np.uint8)
+
+
+def layers_of(settings, seen, counts, whole, damaged):
+    """What is seen, the share that is missing, how much it counts, and the whole picture: of each window, or all of it."""
+    if not settings.window:
+        yield seen, counts > 0, np.minimum(counts, TWICE) / TWICE, whole
+        return
     sides, size = settings.window, settings.work_size
     for box in boxes(settings, unit(damaged), counts):
-        colours, missing = look(seen, counts > 0, box, sides, size)
-        layers = [colours, missing[..., None], own(counts.shape, box, sides, size)[..., None], cut(whole, box, sides, size)]
-        yield np.rint(np.concatenate(layers, axis=-1) * 255).astype(np.uint8)
+        yield *look(seen, counts > 0, box, sides, size), own(counts.shape, box, sides, size), cut(whole, box, sides, size)
