@@ -29,11 +29,20 @@ def same_bits(batches, step):
 
 
 @pytest.mark.parametrize("changes", [{}, {"loss_region": "hole", "start": "none"}, {"fresh_damage": True}, {"jitter": 36},
-                                     {"noise": 0.1}], ids=str)
+                                     {"fresh_damage": True, "start": "harmonic"}, {"noise": 0.1}], ids=str)
 def test_of_pictures(prepared_home, changes):
     settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=24, start="none"), **changes)
     stored = same_bits(Batches(settings, open_for(settings), contests.named("demo")), 3)
-    assert len(set(stored["variants"].tolist())) == (5 if set(changes) <= {"loss_region", "start"} else 1)
+    drawn_here = {"jitter", "noise"} & set(changes) or "harmonic" in changes.values()
+    assert len(set(stored["variants"].tolist())) == (1 if drawn_here else 5)
+    assert ("seen" in stored) == ("fresh_damage" not in changes or bool(drawn_here))
+
+
+def test_damage_that_only_covers_is_done_on_the_device_in_every_colour(prepared_home):
+    settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_damage=True, damage="landscapes",
+                        filling="white")
+    prepared = open_for(dataclasses.replace(settings, damage=""))
+    assert set(same_bits(Batches(settings, prepared, contests.named("landscapes")), 3)) == {"whole", "counts", "variants"}
 
 
 def test_every_turn():

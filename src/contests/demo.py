@@ -22,9 +22,11 @@ from src.contests.photo_reconstruction import (
     TABLE,
     as_sent,
     check,
+    cover,
     damage,
     draw_boxes,
     grade,
+    missing,
     rows,
     told,
     write,
@@ -35,8 +37,8 @@ from src.pictures.damage import box_counts, covered
 from src.pictures.encode import encode_jpeg, encode_png
 from src.pictures.entry import Entry
 
-__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "damage", "grade", "made_from", "make", "read",
-           "told", "write"]
+__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "cover", "damage", "grade", "made_from", "make",
+           "missing", "read", "told", "write"]
 
 SLUG = "photo-reconstruction-demo"
 DEFAULTS = QUICK

@@ -28,9 +28,17 @@ FILLINGS = {"black": BLACK, "white": WHITE}
 MOST_SQUARES = 9   # of one photo
 
 
+def missing(rng, shape, settings):
+    return pasted_shapes(rng, shape, MOST_SHAPES, [scaled(side, shape, at=SIDE) for side in SIDES])
+
+
+def cover(settings):
+    return FILLINGS[settings.filling]
+
+
 def damage(rng, picture, settings):
-    counts = pasted_shapes(rng, picture.shape, MOST_SHAPES, [scaled(side, picture.shape, at=SIDE) for side in SIDES])
-    return covered(picture, counts, FILLINGS[settings.filling]), counts
+    counts = missing(rng, picture.shape, settings)
+    return covered(picture, counts, cover(settings)), counts
 
 
 def cut(rng, photo, shape):

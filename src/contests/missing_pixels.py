@@ -6,7 +6,7 @@ Each photo is turned grey and resized to one picture; of the photos inside packa
 from src import making, pixel_rows
 from src.making import made_from, read
 from src.pictures import photos
-from src.pictures.damage import covered, holes_in_blocks
+from src.pictures.damage import BLACK, covered, holes_in_blocks
 from src.pictures.grey import grey
 from src.pictures.measures import Score, all_squared_errors_255
 from src.pixel_rows import ENDING, SAMPLE, as_sent, check, grade, told, write
@@ -20,9 +20,17 @@ SCORES = {"mse_255": Score(all_squared_errors_255, "mean squared error over the 
 BLOCK, MISSING = 8, (3, 4)
 
 
-def damage(rng, picture, settings):
+def missing(rng, shape, settings):
     """The same for every picture."""
-    counts = holes_in_blocks(picture.shape, BLOCK, MISSING)
+    return holes_in_blocks(shape, BLOCK, MISSING)
+
+
+def cover(settings):
+    return BLACK
+
+
+def damage(rng, picture, settings):
+    counts = missing(rng, picture.shape, settings)
     return covered(picture, counts), counts
 
 

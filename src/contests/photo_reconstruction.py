@@ -16,7 +16,7 @@ import numpy as np
 from src import csv_faults, csv_ids, csv_rows, csv_scores, csv_tables, files
 from src.csv_tables import AGAIN
 from src.errors import UserError
-from src.pictures.damage import box_counts, covered, two_boxes
+from src.pictures.damage import BLACK, box_counts, covered, two_boxes
 from src.pictures.entry import Entry
 
 SLUG = "photo-reconstruction"
@@ -38,9 +38,19 @@ def draw_boxes(rng, shape):
     return two_boxes(rng, shape, box_side(shape))
 
 
+def missing(rng, shape, settings):
+    """How often each pixel is asked for, two new boxes drawn."""
+    return box_counts(draw_boxes(rng, shape), shape)
+
+
+def cover(settings):
+    """What stands where pixels are missing."""
+    return BLACK
+
+
 def damage(rng, picture, settings):
     """A picture with new black boxes, and how often each pixel is asked for."""
-    counts = box_counts(draw_boxes(rng, picture.shape), picture.shape)
+    counts = missing(rng, picture.shape, settings)
     return covered(picture, counts), counts
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from src import models
 from src.pictures.prepared import AS_GIVEN
-from src.pictures.variants import turned
+from src.pictures.variants import turn_back, turned
 
 AROUND, FLAT = (13, 13), 0.02   # pixels within which contrast is measured; less of it teaches nothing
 ORDER, DRAWS, DAMAGE = 0, 1, 2   # streams of random numbers that must not meet
@@ -25,6 +25,8 @@ class Batches:
         self.settings, self.prepared, self.contest = settings, prepared, contest
         self.rows = prepared.split("train")
         self.of_masks = models.finds_masks(settings.model)
+        self.covered_there = settings.fresh_damage and settings.start in AS_GIVEN and hasattr(contest, "cover") \
+            and not (settings.jitter or settings.noise or settings.even)
 
     def at(self, step):
         """The batch of a step; every row comes once before any comes again."""
@@ -36,6 +38,8 @@ class Batches:
     def stored(self, step):
         """The same in bytes where it can be, and upright where nothing depends on how the picture is turned."""
         settings, rows = self.settings, self._rows(step)
+        if self.covered_there:
+            return self._uncovered(rows, step)
         if settings.jitter or settings.fresh_damage or settings.noise or settings.even:
             variants, shown = [0] * len(rows), rows
         else:
@@ -43,6 +47,16 @@ class Batches:
         seen, counts, whole = map(np.stack, self._pictures(shown, step))
         batch = {"seen": seen, "counts": counts, "whole": whole, "variants": np.array(variants, np.uint8)}
         return batch | ({"weight": weights(settings, stacked(seen), counts)} if settings.even else {})
+
+    def _uncovered(self, rows, step):
+        """Whole pictures, and where the device is to cover them."""
+        counts = [turn_back(self.contest.missing(self._rng(number), self.settings.shape, self.settings), row.variant)
+                  for row, number in zip(rows, numbers(self.settings, step), strict=True)]
+        return {"whole": np.stack([self.prepared.whole(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
+                "variants": np.array([row.variant for row in rows], np.uint8)}
+
+    def _rng(self, number):
+        return np.random.default_rng((self.settings.seed, DRAWS, number))
 
     def _rows(self, step):
         places = (divmod(number, len(self.rows)) for number in numbers(self.settings, step))
@@ -53,7 +67,7 @@ class Batches:
         return zip(*map(self._picture, rows, numbers(self.settings, step)), strict=True)
 
     def _picture(self, row, number):
-        settings, rng = self.settings, np.random.default_rng((self.settings.seed, DRAWS, number))
+        settings, rng = self.settings, self._rng(number)
         seen, counts, whole = self._drawn(rng, row) if settings.jitter or settings.fresh_damage else self._prepared(row)
         if settings.noise:
             seen = stacked([seen])[0]

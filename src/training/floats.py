@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from src import models
+from src import contests, models
 from src.training.batches import unit
 
 UNIT = unit(np.arange(256))   # looked up, since a compiler may divide by 255 in its own way
@@ -16,9 +16,16 @@ UNIT = unit(np.arange(256))   # looked up, since a compiler may divide by 255 in
 def floats(stored, settings):
     """((seen, mask), whole, weight), flipped and turned."""
     turned = {name: turn_each(array, stored["variants"]) for name, array in stored.items() if name != "variants"}
+    if "windows" not in turned and "seen" not in turned:
+        turned["seen"] = covered(turned, contests.of_damage(settings).cover(settings))
     (seen, mask), whole, weight = (of_windows if "windows" in turned else of_pictures)(**turned)
     learnt = mask if models.finds_masks(settings.model) else whole
     return (seen, mask), learnt, weight if settings.loss_region == "hole" or settings.even else None
+
+
+def covered(batch, level):
+    """Whole pictures with one grey level wherever pixels are missing."""
+    return ops.where(batch["counts"][..., None] > 0, ops.cast(level, batch["whole"].dtype), batch["whole"])
 
 
 def of_pictures(seen, counts, whole, weight=None):
