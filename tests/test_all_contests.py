@@ -26,7 +26,7 @@ MADE = ("missing_pixels", "depixelation", "landscapes")
 DAMAGED = ("--damage", "landscapes", "--filling", "white")
 ONE_AFTER_ANOTHER = """
 import json, sys
-from src.__main__ import main
+from src.command import main
 for stages, flags in json.loads(sys.argv[1]):
     for stage in stages:
         if code := main([stage, *flags]):

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, stage
 
 from src import settings
-from src.__main__ import names
+from src.command import names
 from src.studies import plans
 
 # What a shell does on Tab: words and place are set, the function that is registered for the command is called.

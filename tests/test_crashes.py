@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import SMALL, done, stage, start_stage
 
-from src.__main__ import main
+from src.command import main
 from src.errors import UserError
 
 KILLER = Path(__file__).parent / "killer"

@@ -10,7 +10,7 @@ from skimage.draw import disk
 from skimage.measure import label, regionprops
 
 from src import contests
-from src.__main__ import names
+from src.command import names
 from src.contests import depixelation, landscapes, missing_pixels
 from src.pictures import damage
 from src.settings import Settings

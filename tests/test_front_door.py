@@ -1,10 +1,10 @@
 """The front door and the flags: what a person types wrong is named, with the range, before anything starts."""
 
 import pytest
-from conftest import done, stage
+from conftest import ROOT, done, stage
 
 from src import settings
-from src.__main__ import names
+from src.command import names
 from src.errors import FlagError
 from src.studies import plans
 
@@ -25,6 +25,12 @@ def test_a_wrong_flag_ends_with_2_and_is_named(tmp_path, flags, told):
     assert all(word in result.stderr for word in told), result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ctrl_c_while_libraries_are_read_is_a_sentence(tmp_path):
+    result = stage("download", tmp_path, env={"PYTHONPATH": str(ROOT / "tests" / "impatient")})
+    assert result.returncode == 130
+    assert result.stderr.strip() == "Stopped. The same command goes on from here."
 
 
 def test_an_unknown_stage_is_named(tmp_path):

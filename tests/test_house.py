@@ -9,11 +9,11 @@ import pytest
 from conftest import ROOT
 
 from src import settings
-from src.__main__ import names
+from src.command import names
 
 FILES = sorted((ROOT / "src").rglob("*.py"))
 # Each room may import from itself and from the rooms after it.
-FLOORS = ["__main__", "stages", "pages", "studies", "sweeps", "training", "models", "contests", "making", "pictures",
+FLOORS = ["__main__", "command", "stages", "pages", "studies", "sweeps", "training", "models", "contests", "making", "pictures",
           "kernels", "kaggle_cli", "unpacked", "archive", "child", "leaderboard", "pixel_bytes", "pixel_rows", "csv_rows",
           "csv_scores", "csv_tables", "csv_faults", "csv_ids", "workers", "progress", "settings", "files", "errors"]
 STRANGERS = [{"models", "contests"}]  # rooms that must not know each other, whatever their order

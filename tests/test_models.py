@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from src import models
-from src.__main__ import names
+from src.command import names
 from src.pictures.damage import box_counts
 from src.pictures.paste import paste
 from src.settings import Settings, with_defaults

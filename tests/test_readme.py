@@ -10,7 +10,7 @@ from kaggle_home import SLUG, Machine, tiny_contest
 from kaggle_server import KEY, TOKEN, KaggleServer
 
 from src import settings
-from src.__main__ import names
+from src.command import names
 
 README = (ROOT / "README.md").read_text()
 SMALLER = "--size 32 --width 4 --steps 2 --batch-size 2 --check-pictures 4"

@@ -14,7 +14,7 @@ from conftest import ROOT, clean_environment
 from test_crashes import newest_state
 
 from src import settings
-from src.__main__ import main
+from src.command import main
 from src.errors import FlagError
 from src.pictures import prepared
 from src.studies import judged, plans

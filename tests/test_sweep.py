@@ -19,7 +19,7 @@ from conftest import stage, start_stage
 from test_crashes import newest_state
 
 from src import files, settings
-from src.__main__ import main
+from src.command import main
 from src.errors import FlagError, UserError
 from src.sweeps import found, space
 

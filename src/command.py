@@ -1,0 +1,59 @@
+"""A command as it was typed: its stage, found by its name, the settings that its flags say, and the help that lists both."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+from src import contests, models, progress, settings
+from src.errors import FlagError
+from src.studies import plans
+from src.sweeps import space
+
+SRC = Path(__file__).parent
+JOURNEY = ["download", "augment", "train", "sweep", "study", "predict", "ensemble", "serialize", "score", "submit", "report"]
+
+
+def names(room):
+    """The files of a room are its registry."""
+    return sorted(p.stem for p in (SRC / room).glob("*.py") if not p.stem.startswith("_"))
+
+
+def first_line(path):
+    return path.read_text(encoding="utf-8").split('"""')[1].split("\n")[0]
+
+
+def help_text():
+    stages = sorted(names("stages"), key=lambda s: (JOURNEY.index(s) if s in JOURNEY else len(JOURNEY), s))
+    lines = [f"  {stage:10} {first_line(SRC / 'stages' / f'{stage}.py')}" for stage in stages]
+    found = "\n".join([f"contests: {', '.join(names('contests'))}", f"models: {', '.join(names('models'))}",
+                       f"studies (python -m src study NAME): {', '.join(plans.PLANS)}", ""])
+    flags = settings.build_parser().format_help()
+    return "\n".join(["python -m src STAGE [flags]", "", "stages, in the order of the journey:", *lines, "", found, flags])
+
+
+def pick(room, name):
+    """A module by its file name; a wrong name is answered with the nearest ones."""
+    if name not in names(room):
+        raise FlagError(f"There is no {room[:-1]} {name!r}; there are: {', '.join(names(room))}.")
+    return importlib.import_module(f"src.{room}.{name}")
+
+
+def main(arguments):
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        print(help_text())
+        return 0
+    stage, flags = arguments[0], arguments[1:]
+    if stage not in names("stages"):
+        raise FlagError(f"There is no stage {stage!r}; there are: {', '.join(names('stages'))}.")
+    about, flags = plans.named(flags) if stage == "study" else ("", flags)
+    flags, swept = space.split(flags) if stage in ("sweep", "study") else (flags, ())
+    chosen = dataclasses.replace(settings.parse(flags), swept=swept, about=about)
+    if chosen.model not in names("models"):
+        raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(names('models'))}.")
+    for name in (chosen.contest, chosen.damage or chosen.contest):
+        pick("contests", name)
+    contests.refuse_pictures(chosen)
+    hidden = {"hide_mask": True} if models.finds_masks(chosen.model) else {}   # masks are never shown to what is to find them
+    chosen = settings.complete(chosen, contests.defaults(chosen) | hidden, models.defaults_of)
+    progress.quiet = chosen.quiet
+    return pick("stages", stage).main(chosen)
