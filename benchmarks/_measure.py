@@ -21,11 +21,12 @@ NOTHING_LEARNT = 0.5   # core minutes of a train stage that found its run done, 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: the flags of its run, and those of predict alone."""
+    """One line of a table: the flags of its run, those of predict alone, and of a mix the runs that are mixed."""
 
     what: str
     train: str = ""
     predict: str = ""
+    members: str = ""
 
 
 def stage(home, contest, name, flags=""):

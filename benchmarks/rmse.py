@@ -26,7 +26,7 @@ FLOOR = "harmonic"
 MLP = "--model window_mlp --steps 100000"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
-BASE = f"{MLP} --minutes 5"   # what an ablation leaves out one thing of
+BASE = "--model window_mlp --steps 2000"   # what an ablation changes one thing of
 
 ROWS = {
     "mean": Row("fill: mean of the known pixels", "--model mean"),
@@ -40,11 +40,20 @@ ROWS = {
     **{f"unet-{minutes}": Row(f"residual_unet, {minutes} minutes", f"{UNET} --minutes {minutes}") for minutes in (20, 60, 120)},
     **{f"pix2pix-{minutes}": Row(f"Pix2Pix as published but narrower (width 16), {minutes} minutes",
                                  f"{AS_PUBLISHED} --minutes {minutes}", "--predict-mode training") for minutes in (20, 60, 120)},
-    "mlp-5": Row("window_mlp, 5 minutes", f"{BASE} --run mlp5"),
-    "mlp-5-harmonic": Row("the same from the harmonic fill", f"{BASE} --start harmonic --run mlp5-harmonic"),
-    "mlp-5-l1": Row("the same on absolute errors", f"{BASE} --loss l1 --run mlp5-l1"),
-    "mlp-5-no-average": Row("the same without averaged weights", f"{BASE} --average 0 --run mlp5-no-average"),
-    "mlp-5-no-damages": Row("the same without fresh damage", f"{BASE} --damages 0 --run mlp5-no-damages"),
+    "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
+    "base-tta": Row("the same run, eight flips and turns", f"{BASE} --run base", "--tta 8"),
+    **{f"base-{name}": Row(f"the same {what}", f"{BASE} {flags} --run base-{name}") for name, what, flags in (
+        ("seed-2", "with another seed", "--seed 2"),
+        ("harmonic", "from the harmonic fill", "--start harmonic"),
+        ("l1", "on absolute errors", "--loss l1"),
+        ("all", "on errors in the whole window", "--loss-region all"),
+        ("adversarial", "judged by a PatchGAN, LAMBDA 1000", "--adversarial --width 1024"),
+        ("no-average", "without averaged weights", "--average 0"),
+        ("no-damages", "without fresh damage", "--damages 0"))},
+    "mix": Row("the seven runs above that are not judged, mixed", "--run mix",
+               members="base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"),
+    "base-5x": Row("window_mlp, 2,000 steps, five variants of each picture", f"{BASE} --augment 5x --run base-5x"),
+    "base-1x": Row("the same, one variant", f"{BASE} --augment none --run base-1x"),
 }
 
 
@@ -78,14 +87,23 @@ def prepare(asked):
 
 def measured(home, row, solution):
     """Make the row's CSV and compare it with the solution."""
-    minutes = stage(home, CONTEST, "train", row.train)
-    stage(home, CONTEST, "predict", f"{row.train} {row.predict}")
+    stage(home, CONTEST, "augment", row.train)
+    minutes = made(home, row)
     stage(home, CONTEST, "serialize", row.train)
     written = newest(home / "submissions" / "photo_reconstruction")
     squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
     return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())),
             "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
-            "command": f"{row.train} {row.predict}".strip(), "minutes": minutes.round(1).tolist(), **circumstances()}
+            "command": f"{row.train} {row.predict} {row.members and f'--members {row.members}'}".strip(), "minutes": minutes.round(1).tolist(), **circumstances()}
+
+
+def made(home, row):
+    """Predict, after training or of what was predicted; what the training took."""
+    if row.members:
+        return stage(home, CONTEST, "ensemble", f"{row.train} --members {row.members}")
+    minutes = stage(home, CONTEST, "train", row.train)
+    stage(home, CONTEST, "predict", f"{row.train} {row.predict}")
+    return minutes
 
 
 def newest(folder):

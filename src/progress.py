@@ -21,10 +21,14 @@ def clock(seconds):
 
 
 class Bar:
-    """`with Bar("decode", 200) as bar: bar.advance(10, "120 pictures/s")`; the text is the figure that matters."""
+    """`with Bar("decode", 200) as bar: bar.advance(10, "120 pictures/s")`; the text is the figure that matters.
 
-    def __init__(self, label, total, done=0):
+    The time left follows from the share that is done, which is that of the total where no other one is told.
+    """
+
+    def __init__(self, label, total, done=0, share=None):
         self.label, self.total, self.done, self.first = label, total, done, done
+        self.share = self.first_share = self._share(share)
         self.started = self.last_line = time.monotonic()
         self.text, self.rich = "", None
 
@@ -35,8 +39,12 @@ class Bar:
             self.rich.start()
         return self
 
-    def advance(self, count=1, text=None):
+    def _share(self, told):
+        return told if told is not None else self.done / self.total if self.total else 0
+
+    def advance(self, count=1, text=None, share=None):
         self.done += count
+        self.share = self._share(share)
         self.text = self.text if text is None else text
         if self.rich:
             self.rich.update(self.task, completed=self.done, text=self.text, left=self.left())
@@ -48,9 +56,10 @@ class Bar:
 
     def left(self):
         """The time left at the pace so far."""
-        if not self.total or self.done == self.first:
+        if self.share <= self.first_share:
             return ""
-        return clock((self.total - self.done) / self.rate()) + " left"
+        spent = time.monotonic() - self.started
+        return clock(spent * (1 - self.share) / (self.share - self.first_share)) + " left"
 
     def _line(self):
         self.last_line = time.monotonic()

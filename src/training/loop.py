@@ -131,7 +131,7 @@ class Training:
 
     def run(self):
         """Train until the budget is spent or a signal asks to stop, saving now and then and at the end."""
-        saved, bar, stop = time.monotonic(), Bar("train", self.settings.steps, self.step), False
+        saved, bar, stop = time.monotonic(), Bar("train", self.settings.steps, self.step, self._spent()), False
         with asked_to_stop() as asked, ThreadPoolExecutor(1) as loader, bar:
             if self.step == 0:
                 self.look(losses={})
@@ -148,10 +148,13 @@ class Training:
                 if time.monotonic() - saved >= 60 * self.settings.save_minutes:
                     self.save()
                     saved = time.monotonic()
-                bar.advance(count, self._figures(losses, bar) if self.writes else "")
+                bar.advance(count, self._figures(losses, bar) if self.writes else "", self._spent())
         self.save()
         if stop:
             raise KeyboardInterrupt
+
+    def _spent(self):
+        return spent(self.settings, self.step, self.minutes)
 
     def _until_border(self):
         """How many steps go to the device together: none beyond a look, a snapshot or the end."""
