@@ -27,6 +27,7 @@ MLP = "--model window_mlp --steps 100000"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
 BASE = "--model window_mlp --steps 2000"   # what an ablation changes one thing of
+JUDGED = "--model pix2pix --width 16 --start smooth --steps 1000"   # the same of what only Pix2Pix has
 
 ROWS = {
     "mean": Row("fill: mean of the known pixels", "--model mean"),
@@ -41,19 +42,26 @@ ROWS = {
     **{f"pix2pix-{minutes}": Row(f"Pix2Pix as published but narrower (width 16), {minutes} minutes",
                                  f"{AS_PUBLISHED} --minutes {minutes}", "--predict-mode training") for minutes in (20, 60, 120)},
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
-    "base-tta": Row("the same run, eight flips and turns", f"{BASE} --run base", "--tta 8"),
     **{f"base-{name}": Row(f"the same {what}", f"{BASE} {flags} --run base-{name}") for name, what, flags in (
         ("seed-2", "with another seed", "--seed 2"),
         ("harmonic", "from the harmonic fill", "--start harmonic"),
         ("l1", "on absolute errors", "--loss l1"),
         ("all", "on errors in the whole window", "--loss-region all"),
-        ("adversarial", "judged by a PatchGAN, LAMBDA 1000", "--adversarial --width 1024"),
         ("no-average", "without averaged weights", "--average 0"),
         ("no-damages", "without fresh damage", "--damages 0"))},
-    "mix": Row("the seven runs above that are not judged, mixed", "--run mix",
+    "mix": Row("the seven runs above, mixed", "--run mix",
                members="base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"),
+    "base-tta": Row("the first of them alone, eight flips and turns", f"{BASE} --run base", "--tta 8"),
     "base-5x": Row("window_mlp, 2,000 steps, five variants of each picture", f"{BASE} --augment 5x --run base-5x"),
     "base-1x": Row("the same, one variant", f"{BASE} --augment none --run base-1x"),
+    "judged": Row("Pix2Pix (width 16), 1,000 steps from the smooth fill, LAMBDA 1000", f"{JUDGED} --run judged"),
+    **{f"judged-{name}": Row(f"the same {what}", f"{JUDGED} {flags} --run judged-{name}") for name, what, flags in (
+        *((f"lambda-{weight}", f"with LAMBDA {weight}", f"--lambda {weight}") for weight in (1, 10, 100)),
+        ("unjudged", "without the adversarial term", "--no-adversarial"),
+        ("hole", "on errors in the hole", "--loss-region hole"),
+        ("squares", "on squares in the hole, without the adversarial term", "--loss l2 --loss-region hole --no-adversarial"),
+        ("mask", "shown the mask", "--mask-channel"),
+        ("fresh", "with fresh damage", "--fresh-damage"))},
 }
 
 
@@ -94,7 +102,8 @@ def measured(home, row, solution):
     squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
     return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())),
             "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
-            "command": f"{row.train} {row.predict} {row.members and f'--members {row.members}'}".strip(), "minutes": minutes.round(1).tolist(), **circumstances()}
+            "command": " ".join(filter(None, (row.train, row.predict, row.members and f"--members {row.members}"))),
+            "minutes": minutes.round(1).tolist(), **circumstances()}
 
 
 def made(home, row):
