@@ -53,7 +53,6 @@ def main(arguments):
     for name in (chosen.contest, chosen.damage or chosen.contest):
         pick("contests", name)
     contests.refuse_pictures(chosen)
-    hidden = {"hide_mask": True} if models.finds_masks(chosen.model) else {}   # masks are never shown to what is to find them
-    chosen = settings.complete(chosen, contests.defaults(chosen) | hidden, models.defaults_of)
+    chosen = settings.complete(chosen, contests.defaults(chosen), models.defaults_of)
     progress.quiet = chosen.quiet
     return pick("stages", stage).main(chosen)

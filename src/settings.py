@@ -62,7 +62,7 @@ class Settings:
     warm_up: int = knob(0, "steps over which the learning rate rises to its height", of="train", low=0, high=10**6)
     width: int = knob(64, "channels of the first layer", of="train", low=1, high=8192)
     levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller), or layers in a row", of="train", low=2, high=10)
-    work_size: int = knob(64, "side at which residual_unet and pretrained_unet work, and to which windows are shrunk", of="train", low=16, high=1024)
+    work_size: int = knob(64, "side at which residual_unet and pretrained_unet work, to which windows are shrunk, and of the square that edsr sees", of="train", low=16, high=1024)
     encoder: str = knob("EfficientNetV2B0", "what pretrained_unet sees with, of keras.applications", of="train", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"))
     encoder_weights: str = knob("imagenet", "what that encoder begins with: imagenet (fetched once), none, or a file of its weights", of="train")
     window: float = knob(0.0, "show the network a square around each box, of so many box sides; 0: whole pictures", of="train", low=0, high=8)
@@ -169,11 +169,6 @@ class Settings:
         return (self.size, self.size, self.channels)
 
     @property
-    def beforehand(self):
-        """Whether what a network learns from is cut, damaged and filled before training, and not as it goes on."""
-        return bool(self.window or self.damages)
-
-    @property
     def seen_shape(self):
         """What a network sees at once: a picture, or a window."""
         return (self.work_size, self.work_size, self.shape[2]) if self.window else self.shape
@@ -210,6 +205,7 @@ def complete(settings, contest_defaults, defaults_of_model=lambda model: {}):
 
     The name has what differs from the defaults, and a flag that is a default but beats another one of the model's or optimizer's.
     """
+    contest_defaults = contest_defaults | in_every_stage(with_defaults(settings, contest_defaults), defaults_of_model)
     settings = with_defaults(settings, contest_defaults)
     settings = dataclasses.replace(settings, damage="") if settings.damage == settings.contest else settings
     usual = {name: f.default for name, f in KNOBS.items()} | contest_defaults
@@ -219,6 +215,11 @@ def complete(settings, contest_defaults, defaults_of_model=lambda model: {}):
                if name not in NOT_IN_A_NAME and (value != usual[name] or value != beaten.get(name, value))]
     words = [_word(name, getattr(settings, name)) for name in changed]
     return dataclasses.replace(settings, run=settings.run or "-".join([settings.model, *words]))
+
+
+def in_every_stage(settings, defaults_of_model):
+    """Of a model's own defaults those that other stages than training must know."""
+    return {name: value for name, value in defaults_of_model(settings.model).items() if KNOBS[name].metadata["of"] != "train"}
 
 
 def _word(name, value):
@@ -234,6 +235,11 @@ def _word(name, value):
 
 def flag(name):
     return "--" + name.lower().replace("_", "-")
+
+
+def refusing(name):
+    """How a knob is said to be off."""
+    return flag(name).replace("--", "--no-", 1) if isinstance(KNOBS[name].default, bool) else f"{flag(name)} 0"
 
 
 def usual_rate(settings):

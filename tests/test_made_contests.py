@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import SMALL, done, stage
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image, ImageOps
 from skimage import data as shipped
@@ -244,3 +245,19 @@ def test_photos_are_cut_as_wide_as_they_are(tmp_path):
         np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.place("chelsea.png", *photos.SCIKIT_IMAGE)),
         (512, 512, 3))] == [(512, 512, 3)]
     assert shipped.chelsea().shape[0] < 512
+
+
+def test_a_run_does_not_go_on_with_other_photos_which_it_may_have_seen(folder, tmp_path):
+    """A photo less draws the holdout anew: weights that have seen its pictures must not be scored on them."""
+    flags = (*SMALL, "--contest", "landscapes", "--pictures", folder, "--broken", "skip", "--model", "unet", "--steps", "1",
+             "--levels", "2")
+    for name in ("download", "augment", "train", "predict"):
+        done(stage(name, tmp_path, *flags))
+    (folder / "wide.png").unlink()
+    for name in ("download", "augment"):
+        done(stage(name, tmp_path, *flags))
+    for name in ("train", "predict"):
+        refused = stage(name, tmp_path, *flags)
+        assert refused.returncode == 1 and "was trained on other pictures" in refused.stderr, refused.stderr
+    done(stage("train", tmp_path, *flags, "--force"))
+    done(stage("predict", tmp_path, *flags))

@@ -98,3 +98,12 @@ def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
         predict.main(dataclasses.replace(settings, tta=turns))
         found = Predictions(settings.run_folder / "test.npz").picture(row.id, known, hole)
         np.testing.assert_allclose(found, next(paint(model, ready, [row], settings, turns)), atol=1e-6)
+
+
+def test_pictures_painted_as_in_training_leave_nothing_in_the_network(ready):
+    """A look at the holdout while training goes on: neither batch norm's averages nor dropout's seeds may tell of it."""
+    model, settings = network(predict_mode="training")
+    before = [np.asarray(variable).copy() for variable in model.variables]
+    list(paint(model, ready, ready.split("holdout")[:3], settings))
+    for was, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(was, np.asarray(variable), err_msg=variable.path)

@@ -33,6 +33,11 @@ def finds_masks(name):
     return exists(name) and "FINDS_MASKS = True" in text(name)
 
 
+def sees_a_square(name):
+    """Whether a network paints within a square of --work-size pixels around what is missing, and nothing beyond."""
+    return exists(name) and "SEES_A_SQUARE = True" in text(name)
+
+
 def run_finds_masks(settings):
     """The same of a run, whose own settings know its model better than today's flags."""
     stored = files.read_json(settings.trained_folder / "settings.json") or {}

@@ -15,6 +15,7 @@ DEFAULTS = {"damages": 8, "start": "tile_smooth", "width": 96, "levels": 8, "wor
             "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.01, "clip": 0.05, "schedule": "cosine",
             "warm_up": 200, "average": 0.999, "loss": "l2", "loss_region": "hole", "check_every": 1000, "check_pictures": 550}
 
+SEES_A_SQUARE = True
 AROUND = 17   # pixels across of what counts as around a missing one
 
 

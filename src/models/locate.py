@@ -15,7 +15,7 @@ from src.models._sides import halvings
 FINDS_MASKS = True
 DEFAULTS = {"start": "none", "loss": "cross_entropy", "batch_size": 4, "learning_rate": 1e-3, "beta_1": 0.9, "width": 24,
             "levels": 3, "schedule": "cosine", "warm_up": 50, "clip": 1.0, "fresh_damage": True, "steps": 1500,
-            "check_every": 250}
+            "check_every": 250, "hide_mask": True}   # masks are never shown to what is to find them
 
 DILATIONS = (1, 2, 4, 1)
 LAST = 8   # channels at full size, beside the traces
@@ -43,7 +43,7 @@ def build(shape, settings):
 
 def refuse(settings):
     """Whatever would tell where the mask is, or asks for a picture."""
-    wrong = {"start": settings.start not in ("none", "given"), "window": settings.window > 0, "damages": settings.damages > 0,
+    wrong = {"start": settings.start not in ("none", "given"), "window": settings.window > 0,
              "loss_region": settings.loss_region != "all", "adversarial": settings.adversarial}
     for name in (name for name, is_wrong in wrong.items() if is_wrong):
         raise FlagError(f"--model {settings.model} finds masks in pictures as they came, so --{name.replace('_', '-')} "

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from src.errors import UserError
-from src.files import read_json, receipt_holds, whole_file
+from src.files import fingerprint, read_json, receipt_holds, whole_file, write_json
 from src.pictures import variants
 from src.settings import as_stored, flag
 
@@ -29,6 +29,7 @@ AS_GIVEN = ("none", "given")   # of --start: no fill
 SPLIT = ("holdout", "folds", "split_seed")   # the knobs that decide what is kept apart
 WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
 OF_DAMAGE = ("filling",)   # settings that shape the damage drawn for --damage
+PICTURES = "pictures.json"   # of a run: which pictures it has seen
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
@@ -168,9 +169,37 @@ def open_for(settings):
     return Prepared(folder, made)
 
 
-def refuse_other_split(settings, run):
+def widest_hole(ready):
+    """Pixels, across or down, from the first missing one of a picture to its last."""
+    lines = ((counts > 0).any(axis) for counts in ready.counts for axis in (0, 1))
+    spans = (len(there) - there[::-1].argmax() - there.argmax() for there in lines if there.any())
+    return max(spans, default=0)
+
+
+def split_of(ready):
+    """A hash of which pictures are trained on and which are kept apart."""
+    rows = ready.rows.only((ready.rows.words("variant") == variants.NAMES[0]) & (ready.rows.words("split") != "test"))
+    return fingerprint(sorted((row.id, row.source, row.split) for row in rows))
+
+
+def write_split(folder, ready):
+    """Put down beside a run what `refuse_other_pictures` looks at."""
+    write_json(folder / PICTURES, {"split": split_of(ready)})
+
+
+def refuse_other_pictures(ready, folder):
+    """A run that learnt from other pictures than the prepared set's may have seen what is now held out."""
+    stored = read_json(folder / PICTURES)
+    if stored and stored["split"] != split_of(ready):
+        raise UserError(f"{folder} was trained on other pictures than {ready.folder} now holds, or with others kept apart, and "
+                        f"may have seen its holdout; choose another --run, or train it anew with --force.")
+
+
+def refuse_other_split(settings, ready, run):
     """A run that was trained on another split than these settings' may have seen what is now held out."""
-    stored = read_json(settings.run_folder.with_name(run) / "settings.json")
+    folder = settings.run_folder.with_name(run)
+    stored = read_json(folder / "settings.json")
+    refuse_other_pictures(ready, folder)
     for name in SPLIT if stored else ():
         if (was := as_stored(stored)[name]) != (now := getattr(settings, name)):
             raise UserError(f"{run} was trained with {flag(name)} {was}, so it has seen pictures that are kept apart now; run "

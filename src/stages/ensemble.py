@@ -44,7 +44,7 @@ def members_of(settings, ready):
         raise UserError("ensemble mixes two runs or more; name them, as in `--members a,b --run mixed`.")
     for run in members:
         check_predictions(settings, ready, run)
-        check_training(settings, run)
+        check_training(settings, ready, run)
     return members
 
 
@@ -59,12 +59,12 @@ def check_predictions(settings, ready, run):
                             f"run `python -m src predict --run {run}` with that run's flags again, or leave {run} out.")
 
 
-def check_training(settings, run):
+def check_training(settings, ready, run):
     """Weights fitted on pictures that a member was trained on would favour that member."""
     stored = files.read_json(settings.run_folder.with_name(run) / "settings.json") or {}
     if stored.get("model") == "ensemble":
         raise UserError(f"{run} is a mix itself, weighed on this holdout; name its members: {','.join(stored['members'])}.")
-    prepared.refuse_other_split(settings, run)
+    prepared.refuse_other_split(settings, ready, run)
 
 
 def refuse_a_run_of_its_own(settings):

@@ -82,7 +82,7 @@ def fill_chunk(settings, rows):
 
 def with_networks(settings, ready, folder):
     """The run's network; with --folds that of each fold, then all of them together. Whether all was up to date."""
-    prepared.refuse_other_split(settings, settings.trained_folder.name)
+    prepared.refuse_other_split(settings, ready, settings.trained_folder.name)
     weights = {fold: weights_of(settings, fold) for fold, _ in ready.views()}
     stamps = {fold: files.stamp(path) for fold, path in weights.items()}
     if settings.snapshot:

@@ -14,7 +14,7 @@ from src.pictures import prepared
 from src.progress import say
 from src.settings import flag, of_the_run
 from src.stages.score import circumstances
-from src.stages.train import train
+from src.stages.train import train, with_own_defaults
 from src.sweeps import found, space
 
 LONGEST_NAME = 120
@@ -79,7 +79,8 @@ def opened(settings, studies, url):
     facts |= {"--contest": settings.contest, "--sampler": kind, "the prepared set": pictures}
     folder = settings.run_folder.parent
     return studies.Study(studies.open_storage(url), name_of(settings, kind), facts=facts, wanted=len(points) or settings.trials,
-                         sampler=studies.samplers(kind, points, settings.seed), pruner=studies.pruner(settings),
+                         sampler=studies.samplers(kind, points, settings.seed),
+                         pruner=studies.pruner(with_own_defaults(settings)),
                          place=studies.place(folder / ".place"), folder=folder)
 
 

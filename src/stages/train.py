@@ -16,7 +16,7 @@ MAY_GROW = {"steps", "minutes"}
 def main(settings):
     from src.training import parallel
 
-    folder, settings = settings.run_folder, parallel.settled(settings)
+    folder, settings = settings.run_folder, parallel.settled(with_own_defaults(settings))
     if settings.snapshot:
         raise UserError(f"{settings.run} is a snapshot of {settings.trained_folder.name}; train that run, with --snapshots "
                         f"{settings.snapshot} or more.")
@@ -43,10 +43,9 @@ def train(settings, folder, looked=None):
     """The run, or with --folds the run of each fold in a folder of its own; until `looked(step, rmse)` says it is enough."""
     from src.training import parallel
 
-    settings = with_defaults(settings, models.defaults_of(settings.model) | usual_rate(settings))
-    refuse_small_jitter(settings)
-    first, ready = first_weights(settings), prepared.open_for(settings)
-    made_beforehand(settings, ready)
+    settings, ready = with_own_defaults(settings), prepared.open_for(settings)
+    refuse(settings, ready)
+    first, drawn = first_weights(settings, ready), made_beforehand(settings, ready)
     parallel.begin(settings)
     from src.training import build, loop
 
@@ -56,11 +55,12 @@ def train(settings, folder, looked=None):
     if settings.process == 0:
         if settings.force:
             forget(folder)
-        continue_or_refuse(settings, folder)
+        continue_or_refuse(settings, ready, folder)
     model = build.learner(settings)
     loop.compile_model(model, settings)
-    settings = with_a_batch_size(settings, model, ready)
+    settings = with_a_batch_size(settings, model, ready, drawn)
     if settings.process == 0:
+        prepared.write_split(folder, ready)
         build.write_settings(folder, settings)
     untrained = build.values(model)
     for fold, view in ready.views():
@@ -69,43 +69,63 @@ def train(settings, folder, looked=None):
         build.assign(model, untrained)
         if settings.begin:
             build.begin(model, first[fold], settings)
-        training = train_one(loop.Training(model, settings, view, batches(settings, view), folder / fold, looked))
+        training = train_one(loop.Training(model, settings, view, batches(settings, view, drawn), folder / fold, looked))
     return training
 
 
-def refuse_small_jitter(settings):
+def with_own_defaults(settings):
+    """The model's and the optimizer's."""
+    return with_defaults(settings, models.defaults_of(settings.model) | usual_rate(settings))
+
+
+def refuse(settings, ready):
+    """Flags that exclude each other, before anything is filled for hours."""
+    from src.training import damages, windows
+
     if 0 < settings.jitter < settings.size:
         raise FlagError(f"--jitter {settings.jitter} enlarges pictures before they are cut to --size {settings.size}; "
                         f"give a larger number, as {settings.size * 286 // 256}.")
+    if settings.window:
+        windows.refuse(settings)
+    elif settings.damages:
+        damages.refuse(settings)
+    if models.sees_a_square(settings.model) and (side := prepared.widest_hole(ready)) > settings.work_size:
+        raise FlagError(f"--model {settings.model} sees a square of --work-size {settings.work_size} pixels around what is "
+                        f"missing, which is up to {side} pixels wide here; give --work-size {side} or more.")
 
 
 def made_beforehand(settings, ready):
-    """What a training reads besides the prepared set, by other processes, begun before the backend has threads of its own."""
-    from src.training import starts, windows
+    """What a training reads besides the prepared set, by other processes, begun before the backend has threads of its own.
+
+    What comes back are the pictures that were damaged anew, where any were.
+    """
+    from src.training import damages, starts, windows
 
     starts.fill_beforehand(settings, ready)
-    if settings.beforehand:
+    if settings.window:
         windows.cut_beforehand(settings, ready)
+    elif settings.damages:
+        return damages.damaged_beforehand(settings, ready)
+    return None
 
 
-def batches(settings, view):
+def batches(settings, view, drawn):
     from src.training.batches import Batches
     from src.training.windows import WindowBatches
 
-    return WindowBatches(settings, view) if settings.beforehand else Batches(settings, view, contests.of_damage(settings))
+    return WindowBatches(settings, view) if settings.window else Batches(settings, view, contests.of_damage(settings), drawn)
 
 
-def first_weights(settings):
+def first_weights(settings, ready):
     """For each fold the file of the run to begin with, which must not have seen what is held out here."""
     if not settings.begin:
         return {}
     other = replace(settings, run=settings.begin)
-    paths = {fold: checkpoints.weights_file(other.trained_folder / fold, other.snapshot)
-             for fold, _ in prepared.open_for(settings).views()}
+    paths = {fold: checkpoints.weights_file(other.trained_folder / fold, other.snapshot) for fold, _ in ready.views()}
     for path in paths.values():
         if not path.exists():
             raise UserError(f"{path} is missing; --begin {settings.begin} wants a finished run of the same network.")
-    prepared.refuse_other_split(settings, other.trained_folder.name)
+    prepared.refuse_other_split(settings, ready, other.trained_folder.name)
     return paths
 
 
@@ -115,14 +135,14 @@ def with_the_runs_batch_size(settings, folder):
     return settings if settings.batch_size else replace(settings, batch_size=stored.get("batch_size", 0))
 
 
-def with_a_batch_size(settings, model, ready):
+def with_a_batch_size(settings, model, ready, drawn):
     """The largest that fits, where auto was asked for."""
     if settings.batch_size:
         return settings
     from src.training import batch_size
 
     _, view = next(ready.views())
-    found = batch_size.largest_that_fits(model, settings, lambda tried: batches(tried, view), len(view.split("train")))
+    found = batch_size.largest_that_fits(model, settings, lambda tried: batches(tried, view, drawn), len(view.split("train")))
     return replace(settings, batch_size=found)
 
 
@@ -142,8 +162,11 @@ def forget(folder):
         path.unlink()
 
 
-def continue_or_refuse(settings, folder):
-    """A run goes on under its own settings only; a larger budget is welcome while the learning rate does not depend on it."""
+def continue_or_refuse(settings, ready, folder):
+    """A run goes on under its own settings and with its own pictures only.
+
+    A larger budget is welcome while the learning rate does not depend on it.
+    """
     stored = files.read_json(folder / "settings.json")
     if stored is None:
         return
@@ -155,3 +178,4 @@ def continue_or_refuse(settings, folder):
     if changed:
         told = ", ".join(f"{flag(name)} {stored.get(name)} (now {wanted[name]})" for name in changed)
         raise UserError(f"{folder} was trained with {told}; choose another --run, or --force to train it anew.")
+    prepared.refuse_other_pictures(ready, folder)

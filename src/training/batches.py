@@ -21,29 +21,31 @@ ORDER, DRAWS, DAMAGE = 0, 1, 2   # streams of random numbers that must not meet
 
 
 class Batches:
-    def __init__(self, settings, prepared, contest):
-        self.settings, self.prepared, self.contest = settings, prepared, contest
-        self.rows = prepared.split("train")
+    """Of each training row, as it was prepared and, where there are such, under each of the damages drawn beforehand."""
+
+    def __init__(self, settings, prepared, contest, damages=None):
+        self.settings, self.prepared, self.contest, self.damages = settings, prepared, contest, damages
+        self.rows, self.times = prepared.split("train"), 1 if damages is None else 1 + damages.shape[1]
         self.of_masks = models.finds_masks(settings.model)
         self.covered_there = settings.fresh_damage and settings.start in AS_GIVEN and hasattr(contest, "cover") \
             and not (settings.jitter or settings.noise or settings.even)
 
     def at(self, step):
         """The batch of a step; every row comes once before any comes again."""
-        seen, counts, whole = self._pictures(self._rows(step), step)
+        seen, counts, whole = self._pictures(self._items(step), step)
         (seen, whole), counts = np.split(stacked(seen + whole), 2), np.stack(counts)
         mask = (counts > 0)[..., None].astype(np.float32)
         return (seen, mask), mask if self.of_masks else whole, weights(self.settings, seen, counts)
 
     def stored(self, step):
         """The same in bytes where it can be, and upright where nothing depends on how the picture is turned."""
-        settings, rows = self.settings, self._rows(step)
+        settings, items = self.settings, self._items(step)
         if self.covered_there:
-            return self._uncovered(rows, step)
+            return self._uncovered([row for row, _ in items], step)
         if settings.jitter or settings.fresh_damage or settings.noise or settings.even:
-            variants, shown = [0] * len(rows), rows
+            variants, shown = [0] * len(items), items
         else:
-            variants, shown = [row.variant for row in rows], [replace(row, variant=0) for row in rows]
+            variants, shown = [row.variant for row, _ in items], [(replace(row, variant=0), damage) for row, damage in items]
         seen, counts, whole = map(np.stack, self._pictures(shown, step))
         batch = {"seen": seen, "counts": counts, "whole": whole, "variants": np.array(variants, np.uint8)}
         return batch | ({"weight": weights(settings, stacked(seen), counts)} if settings.even else {})
@@ -58,27 +60,34 @@ class Batches:
     def _rng(self, number):
         return np.random.default_rng((self.settings.seed, DRAWS, number))
 
-    def _rows(self, step):
-        places = (divmod(number, len(self.rows)) for number in numbers(self.settings, step))
-        return [self.rows[order(self.settings.seed, epoch, len(self.rows))[position]] for epoch, position in places]
+    def _items(self, step):
+        """The rows of a batch, and the number of each one's damage: 0 is its own."""
+        count = len(self.rows) * self.times
+        places = (divmod(number, count) for number in numbers(self.settings, step))
+        chosen = (divmod(int(order(self.settings.seed, epoch, count)[position]), self.times) for epoch, position in places)
+        return [(self.rows[row], damage) for row, damage in chosen]
 
-    def _pictures(self, rows, step):
+    def _pictures(self, items, step):
         """What is seen, the counts and the whole pictures of rows."""
-        return zip(*map(self._picture, rows, numbers(self.settings, step)), strict=True)
+        return zip(*map(self._picture, items, numbers(self.settings, step)), strict=True)
 
-    def _picture(self, row, number):
+    def _picture(self, item, number):
         settings, rng = self.settings, self._rng(number)
-        seen, counts, whole = self._drawn(rng, row) if settings.jitter or settings.fresh_damage else self._prepared(row)
+        seen, counts, whole = self._drawn(rng, item[0]) if settings.jitter or settings.fresh_damage else self._prepared(*item)
         if settings.noise:
             seen = stacked([seen])[0]
             seen = np.clip(seen + rng.normal(0, settings.noise, seen.shape), 0, 1).astype(np.float32)
         return seen, counts, whole
 
-    def _prepared(self, row):
+    def _prepared(self, row, damage):
         """A row as it was prepared, in grey levels: what is seen, the counts, the whole picture."""
         upright = replace(row, variant=0)
-        arrays = self.prepared.seen(upright, self.settings.start), self.prepared.hole(upright), self.prepared.whole(upright)
-        return [turned(array, row.variant) for array in arrays]
+        if damage:
+            seen, counts = np.split(self.damages[row.damaged, damage - 1], [-1], axis=-1)
+            seen, counts = np.ascontiguousarray(seen), np.ascontiguousarray(counts[..., 0])
+        else:
+            seen, counts = self.prepared.seen(upright, self.settings.start), self.prepared.hole(upright)
+        return [turned(array, row.variant) for array in (seen, counts, self.prepared.whole(upright))]
 
     def _drawn(self, rng, row):
         """The same cropped or damaged anew; what is seen is then in 0..1."""

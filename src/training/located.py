@@ -40,6 +40,7 @@ class Located(Blind):
         for path in paths.values():
             check(path, self.made_from)
         self.found = {split: predictions.Predictions(path) for split, path in paths.items()}
+        self.last = None, None, None
         self.made_from = ready.made_from | {"masks": [GROWN, *(files.stamp(path) for path in paths.values())]}
 
     def mask(self, row):
@@ -52,10 +53,14 @@ class Located(Blind):
         return cv2.dilate(np.uint8(self.mask(row)), np.ones((2 * GROWN + 1, 2 * GROWN + 1), np.uint8))
 
     def seen(self, row, start):
-        if start in AS_GIVEN:
-            return self.damaged(row)
-        filled = models.named(start).fill(self.damaged(row) / np.float32(255), self.hole(row) > 0)
-        return np.rint(filled * 255).astype(np.uint8)
+        return self.damaged(row) if start in AS_GIVEN else self._filled(row, start)
+
+    def _filled(self, row, start):
+        """Kept for the next views of the same picture."""
+        if self.last[:2] != (row, start):
+            filled = models.named(start).fill(self.damaged(row) / np.float32(255), self.hole(row) > 0)
+            self.last = row, start, np.rint(filled * 255).astype(np.uint8)
+        return self.last[2]
 
 
 def check(path, wanted):

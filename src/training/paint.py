@@ -69,10 +69,17 @@ def in_inference_mode(model, prepared, views, settings):
 
 
 def in_training_mode(model, prepared, views, settings):
-    """Batch norm and dropout as in training, one view at a time, dropout seeded by the picture's name."""
-    for view in views:
-        row = view[0]
-        for variable in model.non_trainable_variables:
-            if variable.path.endswith("seed_generator_state"):
-                variable.assign(np.array([zlib.crc32(row.id.encode()), 0], dtype="uint32"))
-        yield np.asarray(model(inputs(prepared, [view], settings), training=True))[0]
+    """Batch norm and dropout as in training, one view at a time, dropout seeded by the picture's name.
+
+    What a network keeps of it, its averages and seeds, is put back: the pictures may be of the holdout, and training goes on.
+    """
+    before = [(variable, np.asarray(variable).copy()) for variable in model.non_trainable_variables]
+    try:
+        for view in views:
+            for variable in model.non_trainable_variables:
+                if variable.path.endswith("seed_generator_state"):
+                    variable.assign(np.array([zlib.crc32(view[0].id.encode()), 0], dtype="uint32"))
+            yield np.asarray(model(inputs(prepared, [view], settings), training=True))[0]
+    finally:
+        for variable, value in before:
+            variable.assign(value)

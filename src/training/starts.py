@@ -3,6 +3,8 @@
 starts/<fill>.npy in the prepared set, uint8, as harmonic.npy beside it, which is always there; any fill of src/models.
 """
 
+import math
+import os
 from functools import partial
 
 import numpy as np
@@ -21,19 +23,27 @@ def fill_beforehand(settings, ready):
         return
     made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
     made_from |= {name: getattr(settings, name) for name in ("start", *prepared.OF_DAMAGE)}
-    if not files.receipt_holds(path.with_suffix(".json"), made_from):
-        path.parent.mkdir(exist_ok=True)
-        write(path, settings, ready)
-        files.write_receipt(path.with_suffix(".json"), made_from, [path])
+    path.parent.mkdir(exist_ok=True)
+    with files.in_turn(path.parent / ".lock"):
+        if not files.receipt_holds(path.with_suffix(".json"), made_from):
+            write(path, settings, ready)
+            files.write_receipt(path.with_suffix(".json"), made_from, [path])
 
 
 def write(path, settings, ready):
-    """An array file, chunk after chunk."""
-    job = partial(fill_chunk, settings)
     count = len(ready.counts)
+    chunks = workers.over_chunks(partial(fill_chunk, settings), range(count), size=CHUNK, label=f"start from {settings.start}")
+    write_array(path, (count, *settings.shape), chunks)
+
+
+def write_array(path, shape, chunks):
+    """An array file of bytes, chunk after chunk, in room that is taken beforehand: a full disk is known now."""
     with files.whole_file(path) as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, *settings.shape)})
-        for chunk in workers.over_chunks(job, range(count), size=CHUNK, label=f"start from {settings.start}"):
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.flush()
+        os.truncate(file.name, file.tell() + math.prod(shape))
+        files.reserve(file.name)
+        for chunk in chunks:
             file.write(chunk.tobytes())
 
 

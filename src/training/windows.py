@@ -1,8 +1,7 @@
-"""Batches of windows that were cut beforehand: every box of every training picture, as given and under fresh damage.
+"""Batches of windows: every box of every training picture, as given and under fresh damage, cut and shrunk beforehand.
 
-windows/<key>.npy in the prepared set holds them for all later runs, uint8, windows x height x width x channels of what is seen,
-the share that is missing, how much each cell counts, and the whole picture; <key>-pictures.npy says whose each is. With
---window 0 a window is a whole picture.
+windows/<key>.npy in the prepared set holds them for all later runs, uint8, windows x size x size x channels of what is seen,
+the share that is missing, the share in the window's own box, and the whole picture; <key>-pictures.npy says whose each is.
 """
 
 from functools import partial
@@ -10,16 +9,16 @@ from functools import partial
 import numpy as np
 
 from src import contests, files, workers
-from src.errors import UserError
+from src.errors import FlagError
 from src.pictures import prepared
 from src.pictures.variants import turn
 from src.pictures.windows import boxes_of, cut, look, own
+from src.settings import flag, refusing
 from src.training import starts
 from src.training.batches import DAMAGE, numbers, order, seen_anew, unit
 
 CHUNK = 16
-DRAWN_ANEW = ("fresh_damage", "jitter", "noise", "even")
-TWICE = 2   # how often a pixel is asked for at most, where boxes overlap
+WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise", "even")
 
 
 class WindowBatches:
@@ -54,15 +53,17 @@ def by_picture(pictures):
 
 
 def refuse(settings):
-    for name in DRAWN_ANEW:
+    if 0 < settings.window < 1:
+        raise FlagError(f"--window {settings.window:g} would show less than the box that is to be painted; give 1 or more, or 0 "
+                        f"for whole pictures.")
+    for name in WHOLE_PICTURES_ONLY:
         if getattr(settings, name):
-            raise UserError(f"--{name.replace('_', '-')} is for pictures that are drawn as training goes on; --window and "
-                            f"--damages are cut and damaged before it. Leave it out, or train with --window 0 --damages 0.")
+            raise FlagError(f"{flag(name)} is for networks that see whole pictures; windows are damaged anew by --damages. Give "
+                            f"{refusing(name)}, or --window 0.")
 
 
 def cut_beforehand(settings, ready):
     """The windows and the picture of each; kept beside the prepared set, since they are the same for every network."""
-    refuse(settings)
     made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
     names = ("window", "work_size", "start", "damages", "split_seed", *prepared.OF_DAMAGE)
     made_from |= {name: getattr(settings, name) for name in names}
@@ -121,15 +122,8 @@ def windows_of(settings, ready, contest, row, number):
         rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, number))
         damaged, counts = contest.damage(rng, ready.whole(row), settings)
         seen = seen_anew(ready.whole(row), damaged, counts > 0, settings.start)
-    for layers in layers_of(settings, seen, counts, whole, damaged):
-        yield np.rint(np.dstack(layers) * 255).astype(np.uint8)
-
-
-def layers_of(settings, seen, counts, whole, damaged):
-    """What is seen, the share that is missing, how much it counts, and the whole picture: of each window, or all of it."""
-    if not settings.window:
-        yield seen, counts > 0, np.minimum(counts, TWICE) / TWICE, whole
-        return
     sides, size = settings.window, settings.work_size
     for box in boxes(settings, unit(damaged), counts):
-        yield *look(seen, counts > 0, box, sides, size), own(counts.shape, box, sides, size), cut(whole, box, sides, size)
+        colours, missing = look(seen, counts > 0, box, sides, size)
+        layers = colours, missing, own(counts.shape, box, sides, size), cut(whole, box, sides, size)
+        yield np.rint(np.dstack(layers) * 255).astype(np.uint8)
