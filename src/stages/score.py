@@ -180,8 +180,11 @@ def circumstances(settings):
 
 
 def commit():
-    """This checkout's commit, for the record; empty outside git."""
-    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    """This checkout's commit, for the record; empty outside git, and where there is no git."""
+    try:
+        asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
     return asked.stdout.strip()
 
 
