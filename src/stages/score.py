@@ -117,8 +117,7 @@ def judge(whole, mended, counts, scores):
 def score_fills(settings, scores, ready):
     """Every fill on the same pictures: squared errors and scores; kept, since they depend on the holdout alone."""
     names = floor_of(settings)
-    held = {name: value for name, value in ready.made_from.items() if name != "augment"}
-    path, made_from = settings.augment_folder / "fills.json", [held, names, list(scores)]
+    path, made_from = settings.augment_folder / "fills.json", [ready.made_from, names, list(scores)]
     kept = files.read_json(path)
     if kept and kept["made_from"] == made_from and not settings.force:
         return kept
