@@ -35,3 +35,23 @@ def test_where_git_is_not_installed_the_score_stands_without_a_commit(serialized
     done(stage("score", serialized, *FILL, env={"PATH": str(tmp_path)}))
     row = row_of(serialized)
     assert row["commit"] == "" and float(row["holdout_rmse"]) > 0
+
+
+def test_a_file_in_another_channel_order_or_scale_is_refused_with_the_flag_to_give(serialized):
+    for flags, told in ((("--channel-order", "rgb"), "--channel-order bgr"), (("--value-scale", "minmax"), "--value-scale unit")):
+        result = stage("score", serialized, *FILL, *flags)
+        assert result.returncode == 1 and f"give {told}" in result.stderr and "harmonic.holdout.csv" in result.stderr
+        assert "Traceback" not in result.stderr and not (serialized / "submissions/demo/leaderboard.csv").exists()
+
+
+def test_kaggles_scores_stay_with_the_file_that_was_sent_and_go_with_it(serialized):
+    board, file = serialized / "submissions/demo/leaderboard.csv", serialized / "submissions/demo/harmonic.csv"
+    (serialized / "competition/demo/solution.csv").unlink()
+    sent = f"2024-01-02 {leaderboard.digits(file)}"
+    leaderboard.put(board, "harmonic", sent=sent, public="0.1", private="0.2", kaggle="complete")
+    done(stage("score", serialized, *FILL))
+    assert (row_of(serialized)["public"], row_of(serialized)["kaggle"]) == ("0.1", "complete")
+    leaderboard.put(board, "harmonic", sent="2024-01-02 abcdefabcdef")
+    done(stage("score", serialized, *FILL))
+    row = row_of(serialized)
+    assert (row["public"], row["private"], row["kaggle"]) == ("", "", "") and row["sent"] and row["holdout_rmse"]

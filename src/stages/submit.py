@@ -47,7 +47,7 @@ class Sending:
 
     def __init__(self, settings, slug, path):
         self.settings, self.slug, self.path = settings, slug, path
-        self.digits = files.sha256(path)[:12]
+        self.digits = leaderboard.digits(path)
         self.board = settings.submissions_folder / "leaderboard.csv"
         self.patience = settings.patience
 
@@ -102,7 +102,7 @@ class Sending:
                 digest.update(data)
                 inside.write(data)
                 bar.advance(len(data) >> 20)
-        if digest.hexdigest()[:12] != self.digits:
+        if not digest.hexdigest().startswith(self.digits):
             raise UserError(f"{self.path} changed while it was read; run the same command again.")
         return zipped
 
