@@ -302,6 +302,7 @@ def test_without_a_token_nothing_is_built(tmp_path, server):
 
 
 @pytest.mark.parametrize(("flags", "words"), [(("--model", "smooth"), "needs no kernel"), (("--wheels", "mine"), "owner/name"),
+                                              (("--folds", "5"), "--folds is for this machine"),
                                               (("--submit",), "python -m src download")])
 def test_what_cannot_work_is_said_before_anything_is_sent(machine, server, flags, words):
     code, read = machine.run("kernel", *FLAGS, *flags)

@@ -34,6 +34,9 @@ def main(settings):
         if getattr(settings, name):
             raise FlagError(f"{flag(name)} is for this machine: a session at Kaggle has no other run to go on from, and "
                             f"--model locate, whose masks are always hidden, brings no file to submit.")
+    if settings.folds > 1:
+        raise FlagError("--folds is for this machine: a session at Kaggle hands on the state of one run, and each fold has its own; "
+                        "leave it out, or train the folds here.")
     if settings.pictures:
         raise FlagError("--pictures is for this machine: a session at Kaggle has no such folder.")
     if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):
