@@ -104,6 +104,14 @@ def test_a_kernel_is_sent_followed_and_brought_home(machine, server, running):
     assert code == 0 and "has all its 8 steps" in read and len(server.calls) == calls and len(server.pushes) == 1
 
 
+def test_a_training_that_is_half_done_is_not_submitted(machine, server, running):
+    machine.put_archive(TINY.archive)
+    assert machine.run("download", "--size", "32")[0] == 0
+    ended(machine, server, step=4)
+    code, read = machine.run("kernel", *FLAGS, "--submit")
+    assert code == 0 and "--submit waits for the last step" in read and server.submissions == []
+
+
 @pytest.mark.slow
 def test_the_next_session_stands_on_the_one_before(machine, server, running):
     first = ended(machine, server, step=4)

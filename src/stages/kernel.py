@@ -284,10 +284,10 @@ class Kernel:
                             f"{session['step']} is kept in {self.folder}: mend the cause, or go on here with "
                             f"`python -m src {session['failed']}`.")
         self.score()
-        if not session["finished"]:
-            print(f"Step {session['step']} of {self.settings.steps}: the same command goes on from there in a new session.")
-        if self.settings.submit:
-            return submit.main(self.settings)
+        if session["finished"]:
+            return submit.main(self.settings) if self.settings.submit else None
+        print(f"Step {session['step']} of {self.settings.steps}: the same command goes on from there in a new session."
+              + " Nothing was submitted: --submit waits for the last step." * self.settings.submit)
         return None
 
     def score(self):
