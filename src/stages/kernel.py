@@ -18,8 +18,6 @@ from src.training import checkpoints
 
 TAKES_FLAGS = ("every stage", "download", "augment", "train", "predict", "serialize")
 OF_THIS_MACHINE = {"contest", "run", "home", "force", "quiet"}
-MAY_ARRIVE_LATE = ("silent", "network", "server")
-SECOND_LOOK = 2  # seconds after the first look for a kernel whose answer was lost
 PAUSES = (2, 5, 10, 20, 30, 60)  # seconds between looks at a session; the last for ever
 WAITING = ("queued", "newscript", "running", "cancelrequested")
 NOBODY = "your-name"
@@ -168,7 +166,8 @@ class Kernel:
             say("Kaggle has this very kernel: nothing is sent.")
         elif trouble := self.push(session):
             say("Kaggle did not confirm it; looking for the kernel there.")
-            if not (self.arrived(session) or (trouble.kind in MAY_ARRIVE_LATE and self.arrived(session, after=SECOND_LOOK))):
+            late = trouble.kind in kaggle_cli.MAY_ARRIVE_LATE
+            if not (self.arrived(session) or (late and self.arrived(session, after=kaggle_cli.SECOND_LOOK))):
                 raise UserError(f"{trouble} Kaggle has no such kernel: no session was used up.")
         self.sessions.note(session, state="sent")
 
@@ -196,7 +195,7 @@ class Kernel:
     def watch(self, session):
         began, ends = time.monotonic(), 60 * self.settings.wait if "wait" in self.settings.given else float("inf")
         with Bar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
-            for pause in self.pauses(began + ends):
+            for pause in kaggle_cli.pauses(PAUSES, began + ends):
                 time.sleep(pause)
                 word, message = self.look(session)
                 if word not in WAITING:
@@ -205,14 +204,6 @@ class Kernel:
                 bar.advance(min(minutes, bar.total) - bar.done, f"{word}, watched for {clock(time.monotonic() - began)}")
         print(self.how_to_go_on(session))
         return False
-
-    def pauses(self, ends):
-        """Seconds before each look: none before the first, and not beyond the end."""
-        yield 0
-        pauses = list(PAUSES)
-        while time.monotonic() < ends:
-            yield min(pauses[0], max(0, ends - time.monotonic()))
-            pauses = pauses[1:] or pauses
 
     def look(self, session):
         """A broken connection is no reason to give up waiting."""
