@@ -17,6 +17,10 @@ from src.studies import plans
     (["--model", "pix3pix"], ["pix3pix", "pix2pix"]),
     (["--contest", "nowhere"], ["nowhere", "demo"]),
     (["--run", "../mine"], ["--run", "../mine"]),
+    (["--begin", "checkpoints/demo/a"], ["--begin", "checkpoints/demo/a", "cannot name"]),
+    (["--run", " "], ["--run ' '", "cannot name"]),
+    (["--located", "a b"], ["--located", "a b", "cannot name"]),
+    (["--members", "good, sub/a"], ["--members 'sub/a'", "cannot name"]),
     (["--lam", "400"], ["--lam"]),
 ])
 def test_a_wrong_flag_ends_with_2_and_is_named(tmp_path, flags, told):
