@@ -31,6 +31,21 @@ def test_a_wrong_flag_ends_with_2_and_is_named(tmp_path, flags, told):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["download", "train", "report", "doctor"])
+def test_a_home_that_is_a_file_is_a_sentence(tmp_path, name):
+    (tmp_path / "file").write_text("mine")
+    result = stage(name, tmp_path / "file")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert result.stderr.startswith(str(tmp_path / "file")) and "choose another --home" in result.stderr
+
+
+def test_a_run_whose_flags_make_too_long_a_name_is_told_to_take_another(tmp_path):
+    words = "a {class} " + "asleep " * 40
+    result = stage("train", tmp_path, "--model", "stable_diffusion", "--prompt", words)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "too long" in result.stderr and "give a --run" in result.stderr
+
+
 def test_a_ctrl_c_while_libraries_are_read_is_a_sentence(tmp_path):
     result = stage("download", tmp_path, env={"PYTHONPATH": str(ROOT / "tests" / "impatient")})
     assert result.returncode == 130
