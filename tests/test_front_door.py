@@ -1,5 +1,7 @@
 """The front door and the flags: what a person types wrong is named, with the range, before anything starts."""
 
+import subprocess
+
 import pytest
 from conftest import ROOT, done, stage
 
@@ -65,6 +67,11 @@ def test_help_lists_every_stage_and_every_flag_with_default_and_range(tmp_path):
     assert all(name in flat.split("studies (python -m src study NAME): ")[1] for name in plans.PLANS)
     assert all(settings.flag(name) in flat for name in settings.KNOBS)
     assert "(default 1000.0, 0 to 1e+06)" in flat
+
+
+def test_the_pipelines_help_is_printed_once(tmp_path):
+    shown = subprocess.run(["./run_pipeline.sh", "--contest", "demo", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0 and shown.stdout == done(stage("--help", tmp_path)) and not shown.stderr
 
 
 def test_lambda_may_come_from_the_environment_and_a_flag_beats_it():
