@@ -2,6 +2,10 @@
 # From nothing to a checked submission: the demo without flags, `--contest photo_reconstruction` for the real competition.
 set -euo pipefail
 cd "$(dirname "$0")"
+case " $* " in *" --help "* | *" -h "*)   # once, and not by every stage; what is installed already is not looked at again
+    .venv/bin/python -m src --help 2> /dev/null || { source ./set_up.sh requirements.txt; python -m src --help; }
+    exit ;;
+esac
 source ./set_up.sh requirements.txt
 
 python -m src download  "$@"   # the competition's archive, checked and unpacked

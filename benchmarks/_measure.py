@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.stages.score import commit
 from src.studies.spent import processor
 from src.workers import cores
 
@@ -69,7 +70,3 @@ def read(path):
 def save(path, figures):
     """A line a row, which is long where it has a figure for each picture."""
     path.write_text("{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in figures.items()) + "\n}\n")
-
-
-def commit():
-    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()

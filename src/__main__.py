@@ -17,6 +17,10 @@ def sentence(error):
         return f"{where}the disk is full; free some space and run the same command again, nothing was lost."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where}may not be written or read here; mend its rights or choose another --home."
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"{where}a file stands where a folder is wanted; move it away or choose another --home."
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{where}this name is too long for a file here; give a --run with a short one, or a shorter --home."
     return None
 
 

@@ -14,6 +14,9 @@ def rmse_of(submission, solution):
     if names != wanted[:2] or wanted[2] != "Usage":
         raise UserError(f"{submission} has the columns {','.join(names)} and {solution} {','.join(wanted)}; "
                         f"the solution's must be the submission's and then Usage.")
+    for path, advice in ((submission, REWRITE), (solution, MEND)):
+        if csv_faults.row(path, 0, advice) is None:
+            raise UserError(f"{path} has a header and no rows; {advice}.")
     sums = _sums_in_step(submission, solution)
     sums = _sums_joined(submission, solution) if sums is None else sums
     return {name: _rmse(*sums[rows].sum(0)) for name, rows in (("public", [1]), ("private", [0]), ("total", [0, 1]))}

@@ -20,6 +20,8 @@ from src.errors import UserError
 
 BACKOFF = (1, 3)  # seconds before a question is asked again
 PASSING = ("busy", "server", "network")
+MAY_ARRIVE_LATE = ("silent", "network", "server")
+SECOND_LOOK = 2  # seconds after the first look for what was sent and whose answer was lost
 LIKE_A_SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{8,}|KGAT_\w+|\b[0-9a-f]{32}\b"
 AT_ONCE = {"PYTHONUNBUFFERED": "1"}  # each line that the command prints is a sign of life
 MOST_LISTED = 200
@@ -183,6 +185,15 @@ def reason(ref, slug, *, patience):
     except KaggleError:
         return ""
     return text.rpartition("reason:")[2].strip()
+
+
+def pauses(each, ends):
+    """Seconds before each look at what Kaggle is at work on: none before the first, the last for ever, and not beyond the end."""
+    yield 0
+    left = list(each)
+    while time.monotonic() < ends:
+        yield min(left[0], max(0, ends - time.monotonic()))
+        left = left[1:] or left
 
 
 def page(slug):

@@ -5,12 +5,24 @@ import fcntl
 from pathlib import Path
 
 from src.errors import UserError
-from src.files import whole_file
+from src.files import sha256, whole_file
+
+DIGITS = 12   # of a file's hash, by which Kaggle's list and this table know what was sent
 
 
 def read(path):
     """The rows as dicts of text, in the file's order; none where there is no file yet."""
     return _load(path)[1]
+
+
+def digits(path):
+    return sha256(path)[:DIGITS]
+
+
+def scores_of_another_file(path, run, file):
+    """Whether Kaggle's scores in the row of a run are those of a file that was sent before this one took its place."""
+    sent = next((row.get("sent", "") for row in read(path) if row["run"] == run), "")
+    return bool(sent) and not sent.endswith(digits(file))
 
 
 def put(path, run, **columns):

@@ -7,8 +7,12 @@ train/damaged  train/whole  train/missing   `missing` is white where pixels are 
 test/damaged   test/missing
 """
 
+import pickle
 import re
+import shutil
+import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +45,24 @@ class Piece:
     truth: np.ndarray
 
 
+class Shelf(Sequence):
+    """Pieces on disk in an order drawn once, each read when it is asked for: those of many photos may not fit into memory."""
+
+    def __init__(self, file, pieces):
+        self.file, self.places = file, []
+        for piece in pieces:
+            self.places.append(file.tell())
+            pickle.dump(piece, file)
+        self.places = [self.places[number] for number in np.random.default_rng(SEED).permutation(len(self.places))]
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, number):
+        self.file.seek(self.places[number])
+        return pickle.load(self.file)
+
+
 def made_from(settings):
     """What decides the files of such a contest."""
     pictures = {"pictures": photos.stamps(settings.pictures), "broken": settings.broken} if settings.pictures else {}
@@ -51,17 +73,23 @@ def make(folder, settings, slug, cut, damage, form):
     """Write the archive and the hidden solution; `cut` and `damage` are the contest's, `form` is that of its submissions."""
     found = photos.in_folder(settings.pictures, settings.broken) if settings.pictures else photos.embedded()
     cut_from = partial(pieces, settings, cut, damage, found)
-    test = list(cut_from("test"))
-    test = [test[number] for number in np.random.default_rng(SEED).permutation(len(test))]
-    with files.whole_file(Path(folder) / f"{slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
-        listed = [put(archive, number, piece) for number, piece in enumerate(cut_from("train"), 1)]
-        listed += [put(archive, number, piece) for number, piece in enumerate(test, len(listed) + 1)]
-        holes = [(id, piece.mask) for (id, *_), piece in zip(listed[-len(test):], test, strict=True)]
-        add(archive, TABLE, csv_rows.lines([COLUMNS, *listed]), zipfile.ZIP_DEFLATED)
-        blank = [np.zeros_like(piece.truth) for piece in test]
-        add(archive, form.SAMPLE, b"".join(form.sample(holes, blank)), zipfile.ZIP_DEFLATED)
-    with files.whole_file(Path(folder) / f"solution{form.ENDING}") as file:
-        file.writelines(form.solution(holes, [piece.truth for piece in test], round(PUBLIC_SHARE * len(test))))
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as beside:
+        test = Shelf(beside, cut_from("test"))
+        with files.whole_file(Path(folder) / f"{slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
+            listed = [put(archive, number, piece) for number, piece in enumerate(cut_from("train"), 1)]
+            listed += [put(archive, number, piece) for number, piece in enumerate(test, len(listed) + 1)]
+            ids = [id for id, *_ in listed[-len(test):]]
+            add(archive, TABLE, csv_rows.lines([COLUMNS, *listed]), zipfile.ZIP_DEFLATED)
+            blank = (np.zeros_like(piece.truth) for piece in test)
+            add_lines(archive, form.SAMPLE, form.sample(holes(ids, test), blank), folder)
+        with files.whole_file(Path(folder) / f"solution{form.ENDING}") as file:
+            truths = (piece.truth for piece in test)
+            file.writelines(form.solution(holes(ids, test), truths, round(PUBLIC_SHARE * len(test))))
+
+
+def holes(ids, test):
+    return ((id, piece.mask) for id, piece in zip(ids, test, strict=True))
 
 
 def pieces(settings, cut, damage, found, split):
@@ -100,6 +128,18 @@ def put(archive, number, piece):
 def add(archive, name, data, how=zipfile.ZIP_STORED):
     """A file in an archive that has the same bytes each time."""
     archive.writestr(zipfile.ZipInfo(name, MOMENT), data, how)
+
+
+def add_lines(archive, name, lines, folder):
+    """The same of what may not fit into memory; gathered first, since a header that is written ahead depends on its length."""
+    member = zipfile.ZipInfo(name, MOMENT)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with tempfile.TemporaryFile(dir=folder) as gathered:
+        gathered.writelines(lines)
+        member.file_size = gathered.tell()
+        gathered.seek(0)
+        with archive.open(member, "w") as inside:
+            shutil.copyfileobj(gathered, inside, files.CHUNK)
 
 
 def read(folder, shape):

@@ -181,6 +181,7 @@ KNOBS = {f.name: f for f in dataclasses.fields(Settings) if f.metadata}
 OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train", "stable_diffusion")] + ["seed"]
 WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken", "snapshots", "group"}
 NOT_IN_A_NAME = {"model", "damage", "check_every", "check_pictures"}
+OF_RUNS = {"run", "begin", "located", "members"}   # whose values name runs
 PATHS = {"pictures", "encoder_weights"}   # in a run's name without their folders
 # Learning rates that optimizers are usually given: SGD with momentum, RMSprop and Adagrad as in Keras and PyTorch.
 USUAL_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}
@@ -307,11 +308,17 @@ def _check_range(name, value):
     low, high = KNOBS[name].metadata["low"], KNOBS[name].metadata["high"]
     if low is not None and not low <= value <= high:
         raise FlagError(f"{flag(name)} {value:g} is out of range: {low:g} to {high:g}.")
-    if name == "run" and value and not RUN.fullmatch(value):
-        raise FlagError(f"--run {value!r} cannot name a file: letters, digits and - _ . + = only, and @NUMBER after the "
-                        f"name of a run for one of its snapshots.")
+    if name in OF_RUNS:
+        _check_runs(name, [run.strip() for run in value.split(",")] if name == "members" else [value])
     if name == "study" and value and not STUDY.fullmatch(value):
         raise FlagError(f"--study {value!r} cannot name a file: letters, digits and - _ . + = only.")
+
+
+def _check_runs(name, runs):
+    for run in filter(None, runs):
+        if not RUN.fullmatch(run):
+            raise FlagError(f"{flag(name)} {run!r} cannot name a run's files: letters, digits and - _ . + = only, and @NUMBER "
+                            f"after the name of a run for one of its snapshots.")
 
 
 class _Parser(argparse.ArgumentParser):

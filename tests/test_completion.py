@@ -66,7 +66,8 @@ def test_runs_are_those_on_the_disk(script, tmp_path):
     for run in ("demo/pix2pix", "demo/smooth", "demo/ring", "photo_reconstruction/big"):
         (tmp_path / "checkpoints" / run).mkdir(parents=True)
     ask = ("python", "-m", "src", "score", "--home", str(tmp_path))
-    assert completed(script, *ask, "--run", "") == ["pix2pix", "ring", "smooth"]
+    for naming_one in ("--run", "--begin", "--located"):
+        assert completed(script, *ask, naming_one, "") == ["pix2pix", "ring", "smooth"]
     assert completed(script, *ask, "--contest", "photo_reconstruction", "--run", "") == ["big"]
     assert completed(script, *ask, "--contest", "=", "photo_reconstruction", "--run", "=", "b") == ["big"]
     assert completed(script, *ask, "--members", "smooth,r") == ["smooth,ring"]

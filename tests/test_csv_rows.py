@@ -141,6 +141,7 @@ def test_score_of_the_truth_is_nought_and_of_no_rows_is_none(tmp_path, solution)
 
 
 @pytest.mark.parametrize("change, reason", [
+    (lambda rows: [], "mine.csv has a header and no rows; write it anew"),
     (lambda rows: rows[:-1], "solution.csv, line 19: the id 'b,\"c\" é.png_box1_11_100_0' is not in"),
     (lambda rows: [*rows, ("more", 0.5)], "mine.csv, line 20: the id 'more' is not in"),
     (lambda rows: [*rows, rows[3]], "mine.csv, line 20: the id 'a (1).png_box1_10_98_0' occurs a second time"),
@@ -162,6 +163,7 @@ def test_score_of_a_wrong_solution(tmp_path, solution):
         ("value", [*rows[:4], [rows[4][0], "x", "Public"], *rows[5:]], "line 5: value is 'x', not a finite number"),
         ("twice", [*rows, rows[4]], "line 20: the id 'a (1).png_box1_10_98_0' occurs a second time"),
         ("column", [row[:2] for row in rows], "no header of 3 columns"),
+        ("empty", rows[:1], "empty.csv has a header and no rows; mend that file"),
         ("name", [[*HEADER, "Split"], *rows[1:]], "the solution's must be the submission's and then Usage"),
     ):
         write_rows(tmp_path / f"{name}.csv", changed)

@@ -93,7 +93,7 @@ def written(path, sizes):
     rng = np.random.default_rng(3)
     pictures = [rng.random((4, 5, 3), dtype=np.float32) for _ in sizes]
     masks = [np.arange(20).reshape(4, 5) < size for size in sizes]
-    predictions.write(path, pictures, [(str(i), mask) for i, mask in enumerate(masks)], {"set": 1})
+    predictions.write(path, pictures, [(str(i), mask) for i, mask in enumerate(masks)], {"set": {"size": 4}})
     return [picture[mask] for picture, mask in zip(pictures, masks, strict=True)]
 
 
@@ -101,7 +101,7 @@ def test_predictions_are_read_in_order_one_picture_at_a_time(tmp_path):
     expected = written(tmp_path / "a.npz", [3, 0, 20])
     for values, found in zip(expected, predictions.in_order(tmp_path / "a.npz"), strict=True):
         np.testing.assert_array_equal(found, values)
-    assert predictions.facts(tmp_path / "a.npz") == {"set": 1}
+    assert predictions.facts(tmp_path / "a.npz") == {"set": {"size": 4}}
 
 
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-300], lambda whole: whole.replace(whole[-500:-490], bytes(10))])
@@ -209,6 +209,27 @@ def test_members_that_cannot_be_mixed_are_refused_in_a_sentence(mixed_home, memb
 def test_a_mix_needs_a_name_of_its_own(mixed_home):
     home, _ = mixed_home
     assert "--run" in refused(home, "--members", "mean,harmonic")
+
+
+def test_members_of_other_variants_are_mixed_since_holdout_and_test_pictures_have_none(mixed_home, tmp_path):
+    home, flags = tmp_path / "home", (*SMALL, "--augment", "none")
+    shutil.copytree(mixed_home[0], home)
+    done(stage("augment", home, *flags))
+    assert "are up to date" in done(stage("predict", home, *flags, "--model", "mean", "--run", "mean"))
+    printed = done(stage("ensemble", home, *flags, "--members", ",".join(FILLS), "--run", "mixed"))
+    assert printed == mixed_home[1]["ensemble"].replace(str(mixed_home[0]), str(home))
+    for name in ("serialize", "score"):
+        done(stage(name, home, *flags, "--run", "mixed"))
+
+
+def test_predictions_of_before_whose_receipts_speak_of_variants_are_still_good(mixed_home, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(mixed_home[0], home)
+    path = home / "checkpoints/demo/mean/predict.json"
+    receipt = json.loads(path.read_text())
+    receipt["made_from"]["set"]["augment"] = "5x"
+    path.write_text(json.dumps(receipt))
+    assert "are up to date" in done(stage("predict", home, *SMALL, "--model", "mean", "--run", "mean"))
 
 
 def test_a_member_of_another_holdout_is_refused(mixed_home, tmp_path):

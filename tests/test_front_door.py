@@ -1,5 +1,7 @@
 """The front door and the flags: what a person types wrong is named, with the range, before anything starts."""
 
+import subprocess
+
 import pytest
 from conftest import ROOT, done, stage
 
@@ -17,6 +19,10 @@ from src.studies import plans
     (["--model", "pix3pix"], ["pix3pix", "pix2pix"]),
     (["--contest", "nowhere"], ["nowhere", "demo"]),
     (["--run", "../mine"], ["--run", "../mine"]),
+    (["--begin", "checkpoints/demo/a"], ["--begin", "checkpoints/demo/a", "cannot name"]),
+    (["--run", " "], ["--run ' '", "cannot name"]),
+    (["--located", "a b"], ["--located", "a b", "cannot name"]),
+    (["--members", "good, sub/a"], ["--members 'sub/a'", "cannot name"]),
     (["--lam", "400"], ["--lam"]),
 ])
 def test_a_wrong_flag_ends_with_2_and_is_named(tmp_path, flags, told):
@@ -25,6 +31,21 @@ def test_a_wrong_flag_ends_with_2_and_is_named(tmp_path, flags, told):
     assert all(word in result.stderr for word in told), result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["download", "train", "report", "doctor"])
+def test_a_home_that_is_a_file_is_a_sentence(tmp_path, name):
+    (tmp_path / "file").write_text("mine")
+    result = stage(name, tmp_path / "file")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert result.stderr.startswith(str(tmp_path / "file")) and "choose another --home" in result.stderr
+
+
+def test_a_run_whose_flags_make_too_long_a_name_is_told_to_take_another(tmp_path):
+    words = "a {class} " + "asleep " * 40
+    result = stage("train", tmp_path, "--model", "stable_diffusion", "--prompt", words)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "too long" in result.stderr and "give a --run" in result.stderr
 
 
 def test_a_ctrl_c_while_libraries_are_read_is_a_sentence(tmp_path):
@@ -46,6 +67,11 @@ def test_help_lists_every_stage_and_every_flag_with_default_and_range(tmp_path):
     assert all(name in flat.split("studies (python -m src study NAME): ")[1] for name in plans.PLANS)
     assert all(settings.flag(name) in flat for name in settings.KNOBS)
     assert "(default 1000.0, 0 to 1e+06)" in flat
+
+
+def test_the_pipelines_help_is_printed_once(tmp_path):
+    shown = subprocess.run(["./run_pipeline.sh", "--contest", "demo", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0 and shown.stdout == done(stage("--help", tmp_path)) and not shown.stderr
 
 
 def test_lambda_may_come_from_the_environment_and_a_flag_beats_it():

@@ -104,6 +104,14 @@ def test_a_kernel_is_sent_followed_and_brought_home(machine, server, running):
     assert code == 0 and "has all its 8 steps" in read and len(server.calls) == calls and len(server.pushes) == 1
 
 
+def test_a_training_that_is_half_done_is_not_submitted(machine, server, running):
+    machine.put_archive(TINY.archive)
+    assert machine.run("download", "--size", "32")[0] == 0
+    ended(machine, server, step=4)
+    code, read = machine.run("kernel", *FLAGS, "--submit")
+    assert code == 0 and "--submit waits for the last step" in read and server.submissions == []
+
+
 @pytest.mark.slow
 def test_the_next_session_stands_on_the_one_before(machine, server, running):
     first = ended(machine, server, step=4)
@@ -228,12 +236,34 @@ def test_a_broken_download_is_gone_on_with(machine, server, running, kind, statu
     assert code == 0 and came_home(machine, kernel), read
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("change", [{"LAMBDA": 200.0}, {"contest": "demo"}])
+@pytest.mark.parametrize("change", [{"LAMBDA": 200.0}, pytest.param({"contest": "demo"}, marks=pytest.mark.slow)])
 def test_an_output_of_other_settings_is_not_taken(machine, server, running, change):
     ended(machine, server, **change)
     code, read = machine.run("kernel", *FLAGS)
     assert code == 1 and "differs from this command" in read and next(iter(change)) in read and at_home(machine) == {}
+    sent(machine, server)
+    assert len(server.pushes) == 2 and "kernelDataSources" not in server.pushes[1]
+
+
+def test_another_training_flag_is_refused_before_a_session_is_spent_on_it(machine, server, running):
+    """A budget may grow, and a default that is typed is no change."""
+    ended(machine, server, step=4)
+    assert machine.run("kernel", *FLAGS)[0] == 0
+    code, read = machine.run("kernel", *FLAGS, "--width", "8", "--seed", "1")
+    assert code == 1 and "was trained at Kaggle with --width 64 (now 8)" in read and "--force" in read and "--seed" not in read
+    code, read = machine.run("kernel", *FLAGS, "--schedule", "cosine", "--steps", "9")
+    assert code == 1 and "--schedule constant (now cosine), --steps 8 (now 9)" in read and len(server.pushes) == 1
+    sent(machine, server, "--steps", "9", "--batch-size", "4", "--save-minutes", "2")
+    assert len(server.pushes) == 2 and server.pushes[1]["kernelDataSources"] == [server.pushes[0]["slug"]]
+
+
+def test_flags_that_a_training_does_not_keep_as_typed_are_no_reason_against_its_output(machine, server, running):
+    flags = ("--batch-size", "auto", "--precision", "auto", "--save-minutes", "2")
+    kernel = sent(machine, server, *flags)
+    kernel.files = left_by_a_session(kernel.versions[0]["text"], batch_size=32, precision="bfloat16")
+    kernel.states = ["COMPLETE"]
+    code, read = machine.run("kernel", *FLAGS, *flags)
+    assert code == 0 and came_home(machine, kernel), read
 
 
 @pytest.mark.slow
@@ -302,6 +332,7 @@ def test_without_a_token_nothing_is_built(tmp_path, server):
 
 
 @pytest.mark.parametrize(("flags", "words"), [(("--model", "smooth"), "needs no kernel"), (("--wheels", "mine"), "owner/name"),
+                                              (("--folds", "5"), "--folds is for this machine"),
                                               (("--submit",), "python -m src download")])
 def test_what_cannot_work_is_said_before_anything_is_sent(machine, server, flags, words):
     code, read = machine.run("kernel", *FLAGS, *flags)

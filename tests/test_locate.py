@@ -154,7 +154,7 @@ def test_a_tiny_training_finds_masks_far_better_than_calling_everything_missing(
     assert float(board["pixel_accuracy"]) == pytest.approx((true == mine).mean(), abs=1e-5)
     assert float(board["iou"]) > max(0.4, 4 * true.mean()) and not board.get("holdout_rmse")
     assert f"intersection over union {float(board['iou']):.4f}" in told
-    assert "--hide-mask --located locate" in told
+    assert f"--size 64 --pictures {home / 'photos'} --holdout 0.2 --hide-mask --located locate" in told
     history = pd.read_csv(home / f"checkpoints/{PLACE}/locate/history.csv")
     first, last = history.iloc[0], history.iloc[-1]
     assert last.holdout_iou > first.holdout_iou and last.holdout_rmse < first.holdout_rmse

@@ -14,11 +14,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image, ImageOps
 from skimage import data as shipped
 
-from src import contests, unpacked
+from src import archive, contests, unpacked
 from src.errors import FlagError, UserError
 from src.pictures import photos
 from src.pictures.decode import decode, decode_photo
 from src.settings import Settings, complete
+from src.stages import download
 
 NAMES = ("missing_pixels", "depixelation", "landscapes", "hidden_areas")
 
@@ -109,6 +110,13 @@ def test_the_same_bytes_each_time(tmp_path, folder):
     for name in ("depixelation.zip", "solution.bin"):
         one, other = ((settings.competition_folder / name).read_bytes() for settings in both)
         assert one == other
+
+
+def test_a_contest_made_here_may_hold_more_files_than_one_from_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MOST_FILES", 5)
+    settings = settings_of("depixelation", tmp_path)
+    download.main(settings)
+    assert unpacked.complete(contests.named("depixelation"), settings)
 
 
 # A user's photos

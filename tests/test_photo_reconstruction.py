@@ -257,7 +257,8 @@ def test_pictures_and_rows_belong_together(tiny, folder):
     (folder / ".hidden.png").write_bytes(b"x")
     contest.read(files_of(settings), settings.shape)
     shutil.copy(folder / name, folder / "new.JPG")
-    assert f"{folder / 'new.JPG'} has no row in" in refusal(contest.read, files_of(settings), settings.shape)
+    told = refusal(contest.read, files_of(settings), settings.shape)
+    assert f"{folder / 'new.JPG'} has no row in" in told and "go on with `python -m src augment`" in told
     (folder / "new.JPG").unlink()
     (folder / name).unlink()
     assert f"lists {name}, which {folder} does not hold" in refusal(contest.read, files_of(settings), settings.shape)

@@ -1,5 +1,7 @@
 """Pictures as arrays, against NumPy's and scikit-learn's word: variants, pasting, measures, damage, twins, the holdout."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from sklearn.metrics import root_mean_squared_error
 
 from src.pictures import damage, holdout, measures, twins, variants
 from src.pictures.paste import paste, paste_values
+from src.studies import judged
 
 RNG = np.random.default_rng(7)
 PICTURE = RNG.integers(0, 256, (6, 6, 3), np.uint8)
@@ -53,6 +56,20 @@ def test_the_interval_holds_the_rmse_and_narrows_with_more_pictures():
     few, many = (measures.interval(sums[:n], np.full(n, 50)) for n in (20, 400))
     assert few[0] < measures.rmse(sums[:20], [50] * 20) < few[1]
     assert many[1] - many[0] < few[1] - few[0]
+
+
+def test_an_interval_over_many_pictures_takes_little_memory_and_is_that_of_all_draws_at_once():
+    rng = np.random.default_rng(5)
+    sums, numbers = rng.gamma(2, 1, 10_000), rng.integers(1, 50, 10_000)
+    tracemalloc.start()
+    many = measures.interval(sums, numbers)
+    judged.Draws(numbers).interval(sums[None])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 70_000_000 and many[0] < measures.rmse(sums, numbers) < many[1]
+    picks = np.random.default_rng(0).integers(0, 30, (2000, 30))
+    plain = np.quantile(np.sqrt(sums[:30][picks].sum(1) / numbers[:30][picks].sum(1)), [0.025, 0.975])
+    assert measures.interval(sums[:30], numbers[:30]) == tuple(plain)
 
 
 def test_boxes_are_drawn_over_every_place_and_overlap_at_times():

@@ -59,7 +59,7 @@ def test_the_submission_of_the_readme_reached_kaggle_once(machine):
 def test_every_flag_that_the_readme_names_exists():
     flags = set(re.findall(r"(?<![\w=-])--[a-z][a-z0-9-]*", README))
     known = {settings.flag(name) for name in settings.KNOBS}
-    assert flags <= known | {flag.replace("--", "--no-", 1) for flag in known} | {"--help"}
+    assert flags <= known | {flag.replace("--", "--no-", 1) for flag in known} | {"--help", "--compare"}
 
 
 def test_every_stage_contest_and_model_is_in_the_tree_or_on_disk():

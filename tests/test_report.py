@@ -16,6 +16,7 @@ from src.contests.demo import DEFAULTS
 from src.pages import drawings, runs, where
 from src.pictures import predictions, prepared
 from src.settings import parse
+from src.stages import report
 
 TINY = (*SMALL, "--steps", "4", "--check-every", "2", "--run", "tiny", "--lambda", "7")
 AFTER_AUGMENT = ("train", "predict", "serialize", "score")
@@ -302,3 +303,16 @@ def test_a_run_that_left_the_leaderboard_is_told_to_score_again(reported, tmp_pa
     (home / "submissions/demo/leaderboard.csv").unlink()
     result = stage("report", home, *SMALL, "--model", "mean", "--run", "mean")
     assert result.returncode == 1 and "src score" in result.stderr
+
+
+def test_the_next_commands_keep_the_flags_that_made_the_contest():
+    told = lambda *flags: "\n".join(report.commands(parse(list(flags), {})))  # noqa: E731
+    own = ("--contest", "landscapes", "--size", "64", "--filling", "white", "--damage", "depixelation", "--home", "my home")
+    assert told(*own, "--steps", "9", "--force") == (
+        "of your own photos: ./run_pipeline.sh --contest landscapes --home 'my home' --size 64 --filling white "
+        "--damage depixelation --pictures FOLDER")
+    assert told(*own, "--pictures", "mine") == ""
+    assert told("--contest", "photo_reconstruction", "--run", "a", "--home", "h", "--damage", "landscapes").endswith(
+        "python -m src submit --contest photo_reconstruction --home h --damage landscapes --run a")
+    assert told("--home", "h", "--size", "64").splitlines()[-1].strip() == (
+        "./run_pipeline.sh --contest photo_reconstruction --home h --lambda 1000 --steps 170000 --submit")

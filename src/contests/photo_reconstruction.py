@@ -147,7 +147,8 @@ def _check_pictures(folder, rows, table):
             raise UserError(f"{table} lists {name}, which {folder} does not hold{near}; {AGAIN}.")
     for name in sorted(present - rows.keys()):
         if name.lower().endswith(PICTURES) and not name.startswith("."):
-            raise UserError(f"{folder / name} has no row in {table}; {AGAIN}, or remove the picture.")
+            raise UserError(f"{folder / name} has no row in {table}; {AGAIN}, or remove the picture and go on with "
+                            "`python -m src augment` (`download` would bring it back).")
 
 
 def _check_sample_briefly(folder, test):

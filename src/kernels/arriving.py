@@ -80,13 +80,14 @@ def check(account, beside, settings, wanted):
     stored = files.read_json(_where(beside, settings, f"{inside}/settings.json")) or {}
     if other := sorted(name for name in wanted if stored.get(name) != wanted[name]):
         raise UserError(f"The kernel's settings.json differs from this command in {', '.join(other)}; nothing was taken: "
-                        "run the command that sent it, or choose another --run.")
+                        "choose another --run, or --force to begin anew at Kaggle.")
     for name in account["files"]:
         if name.endswith(".npz"):
             try:
                 np.load(_where(beside, settings, name), allow_pickle=False).close()
             except Exception as error:
-                raise UserError(f"{name} of the kernel cannot be read ({type(error).__name__}); nothing was taken.") from None
+                raise UserError(f"{name} of the kernel cannot be read ({type(error).__name__}); nothing was taken: the same "
+                                "command sends a new session.") from None
 
 
 def _where(beside, settings, name):

@@ -26,6 +26,7 @@ JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
 WANTED = {1: "grey", 3: "colour"}
 CHANNELS = {kind: channels for channels, kind in WANTED.items()}
 AGAIN = "fetch it again with `python -m src download --force`"
+MENDED = "go on with `python -m src augment` (`download` would undo it) once you "
 TAKE_AWAY = "mend that file or take it out of the folder"
 
 
@@ -43,7 +44,7 @@ class Packed:
 def decode(path, shape):
     """The picture in a file, of exactly this shape; a UserError says what else the file is."""
     packed = _packed(path, AGAIN)
-    _check_kind(path, packed.kind, (WANTED[shape[2]],))
+    _check_kind(path, packed.kind, (WANTED[shape[2]],), MENDED)
     _check_size(path, packed.height, packed.width, shape)
     _check_upright(path, packed.exif)
     return packed.unpack(shape[2])
@@ -141,9 +142,9 @@ def _png_kind(depth, colours, chunks):
     return "animated" if b"acTL" in chunks else PNG_COLOURS.get(colours, "strange")
 
 
-def _check_kind(path, kind, wanted):
+def _check_kind(path, kind, wanted, then=""):
     if kind not in wanted:
-        raise UserError(f"{path} is a {kind} picture where an 8-bit {' or '.join(wanted)} one is wanted; {_mend(path)}.")
+        raise UserError(f"{path} is a {kind} picture where an 8-bit {' or '.join(wanted)} one is wanted; {then}{_mend(path)}.")
 
 
 def _check_size(path, height, width, shape):
@@ -155,7 +156,7 @@ def _check_size(path, height, width, shape):
 def _check_upright(path, exif):
     if _orientation(exif) not in (None, UPRIGHT):
         raise UserError(f"{path} is stored turned (EXIF orientation {_orientation(exif)}), so boxes would miss; "
-                        f"{_mend(path)}.")
+                        f"{MENDED}{_mend(path)}.")
 
 
 def _orientation(exif):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 GREYS = 255
+AT_ONCE = 50   # draws; all at once would not fit into memory where pictures are many
 LEAST = 1e-8   # added under the logarithm of the Poisson likelihood, as PyTorch does
 
 
@@ -84,7 +85,12 @@ def rmse(sums, numbers):
 
 def interval(sums, numbers, *, draws=2000, seed=0, share=0.95):
     """A bootstrap interval of the RMSE over pictures."""
-    sums, numbers = np.asarray(sums), np.asarray(numbers)
-    picks = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
-    values = np.sqrt(sums[picks].sum(1) / numbers[picks].sum(1))
+    sums, numbers, rng = np.asarray(sums), np.asarray(numbers), np.random.default_rng(seed)
+    values = np.concatenate([drawn(rng, sums, numbers, min(AT_ONCE, draws - done)) for done in range(0, draws, AT_ONCE)])
     return tuple(float(v) for v in np.quantile(values, [(1 - share) / 2, (1 + share) / 2]))
+
+
+def drawn(rng, sums, numbers, draws):
+    """The RMSE of so many draws of pictures."""
+    picks = rng.integers(0, len(sums), (draws, len(sums)))
+    return np.sqrt(sums[picks].sum(1) / numbers[picks].sum(1))

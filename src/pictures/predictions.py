@@ -9,6 +9,7 @@ import numpy as np
 
 from src.errors import UserError
 from src.files import CHUNK, whole_file
+from src.pictures import prepared
 from src.pictures.paste import paste_values
 
 LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
@@ -46,9 +47,10 @@ def _opened(path):
 
 
 def facts(path):
-    """What the predictions were made from."""
+    """What the predictions were made from; older files speak of the training pictures' variants, too."""
     with _opened(path) as archive:
-        return json.loads(archive["facts"].tobytes())
+        told = json.loads(archive["facts"].tobytes())
+    return told | {"set": prepared.of_held(told["set"])}
 
 
 def in_order(path):

@@ -81,7 +81,7 @@ class Prepared:
 
     def __init__(self, folder, made_from=None):
         folder = self.folder = Path(folder)
-        self.made_from, self.fold = made_from, None
+        self.made_from, self.fold = of_held(made_from or {}), None
         self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
         self.counts = np.load(folder / "counts.npy", mmap_mode="r")
         self.filled = {FILLED: np.load(self.start_file(FILLED), mmap_mode="r")}
@@ -128,6 +128,11 @@ def are_in(rows, split, fold):
     held = splits == fold if fold else np.ones(len(rows), bool)
     of_folds = {"train": splits != (fold or ""), "holdout": held & as_is, "test": np.zeros(len(rows), bool)}[split]
     return np.where(np.isin(splits, WHOLE_SPLITS), splits == split, of_folds)
+
+
+def of_held(made_from):
+    """What decides a set's holdout and test pictures: all but the variants of its training pictures."""
+    return {name: value for name, value in made_from.items() if name != "augment"}
 
 
 @lru_cache(1)

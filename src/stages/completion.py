@@ -1,4 +1,4 @@
-"""Print a completion script for bash and zsh; `source <(python -m src completion)` in the project's folder uses it."""
+"""Print a completion script for bash and zsh; `source <(.venv/bin/python -m src completion)` uses it."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ _photo_reconstruction() {
     case $before in
     @SWITCHES@) found=$flags ;;
 @VALUES@
-    --run) found=$(command ls "$home/checkpoints/$place" 2> /dev/null) ;;
+    --run | --begin | --located) found=$(command ls "$home/checkpoints/$place" 2> /dev/null) ;;
     --members) [[ $current == *,* ]] && kept=${current%,*},
                found=$(command ls "$home/checkpoints/$place" 2> /dev/null) ;;
     *) [[ $current == -* || $before != --* ]] && found=$flags ;;

@@ -24,17 +24,17 @@ def _bring(contest, settings):
     zipped = folder / f"{contest.SLUG}.zip"
     if hasattr(contest, "make"):
         contest.make(folder, settings)
-        return zipped, _unpack(contest, zipped, folder / "files"), "made here"
+        return zipped, _unpack(contest, zipped, folder / "files", made_here=True), "made here"
     if not zipped.exists() or (settings.force and unpacked.origin(folder, zipped) == "Kaggle"):
         return zipped, _from_the_net(contest, settings, zipped), "Kaggle"
     return zipped, _unpack(contest, zipped, folder / "files"), unpacked.origin(folder, zipped)
 
 
-def _unpack(contest, zipped, folder):
-    if contest.SAMPLE not in {member.filename for member in archive.contents(zipped)}:
+def _unpack(contest, zipped, folder, *, made_here=False):
+    if contest.SAMPLE not in {member.filename for member in archive.contents(zipped, made_here=made_here)}:
         raise archive.BadArchive(f"{zipped} is a zip archive, but not of this contest: it holds no {contest.SAMPLE}; "
                                  "put the contest's own archive there, or delete it and run `python -m src download`.")
-    return archive.unpack(zipped, folder)
+    return archive.unpack(zipped, folder, made_here=made_here)
 
 
 def _from_the_net(contest, settings, zipped):

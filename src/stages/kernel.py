@@ -11,14 +11,13 @@ from src.errors import FlagError, UserError
 from src.kernels import arriving, at_kaggle, pushed, script
 from src.pictures import prepared
 from src.progress import Bar, clock, say
-from src.settings import KNOBS, OF_A_RUN, flag
+from src.settings import AUTO, KNOBS, OF_A_RUN, WITHOUT_EFFECT_ON_WEIGHTS, flag, usual_rate
 from src.stages import score, submit
+from src.stages.train import MAY_GROW
 from src.training import checkpoints
 
 TAKES_FLAGS = ("every stage", "download", "augment", "train", "predict", "serialize")
 OF_THIS_MACHINE = {"contest", "run", "home", "force", "quiet"}
-MAY_ARRIVE_LATE = ("silent", "network", "server")
-SECOND_LOOK = 2  # seconds after the first look for a kernel whose answer was lost
 PAUSES = (2, 5, 10, 20, 30, 60)  # seconds between looks at a session; the last for ever
 WAITING = ("queued", "newscript", "running", "cancelrequested")
 NOBODY = "your-name"
@@ -34,6 +33,9 @@ def main(settings):
         if getattr(settings, name):
             raise FlagError(f"{flag(name)} is for this machine: a session at Kaggle has no other run to go on from, and "
                             f"--model locate, whose masks are always hidden, brings no file to submit.")
+    if settings.folds > 1:
+        raise FlagError("--folds is for this machine: a session at Kaggle hands on the state of one run, and each fold has its "
+                        "own; leave it out, or train the folds here.")
     if settings.pictures:
         raise FlagError("--pictures is for this machine: a session at Kaggle has no such folder.")
     if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):
@@ -49,7 +51,13 @@ def given_flags(settings):
 
 
 def of_training(flags):
-    return {name: value for name, value in flags.items() if name in OF_A_RUN}
+    return {name: value for name, value in flags.items() if name in OF_A_RUN and name not in WITHOUT_EFFECT_ON_WEIGHTS}
+
+
+def kept_as_given(flags):
+    """Those that a training writes down as they were typed, and not as the number or the arithmetic that it found out."""
+    found_out = {name for name, value in flags.items() if value == AUTO or (KNOBS[name].metadata["auto"] and value == 0)}
+    return {name: value for name, value in of_training(flags).items() if name not in found_out}
 
 
 def spelled(name, value):
@@ -76,9 +84,11 @@ class Kernel:
         session = self.sessions.under_way()
         if session is None or self.settings.dry_run:
             before = None if self.settings.force else self.sessions.newest_taken()
-            if before and before["finished"] and of_training(before["flags"]) == of_training(self.flags):
+            changed = self.changed(before) if before else {}
+            if before and before["finished"] and not changed:
                 say(f"{self.folder} has all its {before['step']} steps from Kaggle.")
                 return self.after(before)
+            self.refuse_other_flags(changed)
             self.refuse_to_lose()
             session = self.build(before)
         elif session["flags"] != self.flags:
@@ -97,6 +107,21 @@ class Kernel:
     def local_step(self):
         newest = checkpoints.states(self.folder)[:1]
         return int(newest[0].name.split("-")[1]) if newest else -1
+
+    def changed(self, before):
+        """Of each flag of the training that is another one than the former session's: what it was, and what it is."""
+        chosen = self.settings
+        usual = ({name: knob.default for name, knob in KNOBS.items()} | contests.defaults(chosen)
+                 | models.defaults_of(chosen.model) | usual_rate(chosen))
+        was, now = usual | before["flags"], usual | self.flags
+        return {name: (was[name], now[name]) for name in of_training(now) if was[name] != now[name]}
+
+    def refuse_other_flags(self, changed):
+        """At Kaggle, too, a training goes on under its own flags alone; this is said before a session is spent on it."""
+        told = ", ".join(f"{flag(name)} {was} (now {now})" for name, (was, now) in sorted(changed.items())
+                         if self.settings.schedule != "constant" or name not in MAY_GROW)
+        if told:
+            raise UserError(f"{self.folder} was trained at Kaggle with {told}; choose another --run, or --force to begin anew.")
 
     def refuse_to_lose(self):
         """A state that came from no session cannot be gone on with at Kaggle, and must not be lost to one."""
@@ -141,7 +166,8 @@ class Kernel:
             say("Kaggle has this very kernel: nothing is sent.")
         elif trouble := self.push(session):
             say("Kaggle did not confirm it; looking for the kernel there.")
-            if not (self.arrived(session) or (trouble.kind in MAY_ARRIVE_LATE and self.arrived(session, after=SECOND_LOOK))):
+            late = trouble.kind in kaggle_cli.MAY_ARRIVE_LATE
+            if not (self.arrived(session) or (late and self.arrived(session, after=kaggle_cli.SECOND_LOOK))):
                 raise UserError(f"{trouble} Kaggle has no such kernel: no session was used up.")
         self.sessions.note(session, state="sent")
 
@@ -169,7 +195,7 @@ class Kernel:
     def watch(self, session):
         began, ends = time.monotonic(), 60 * self.settings.wait if "wait" in self.settings.given else float("inf")
         with Bar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
-            for pause in self.pauses(began + ends):
+            for pause in kaggle_cli.pauses(PAUSES, began + ends):
                 time.sleep(pause)
                 word, message = self.look(session)
                 if word not in WAITING:
@@ -178,14 +204,6 @@ class Kernel:
                 bar.advance(min(minutes, bar.total) - bar.done, f"{word}, watched for {clock(time.monotonic() - began)}")
         print(self.how_to_go_on(session))
         return False
-
-    def pauses(self, ends):
-        """Seconds before each look: none before the first, and not beyond the end."""
-        yield 0
-        pauses = list(PAUSES)
-        while time.monotonic() < ends:
-            yield min(pauses[0], max(0, ends - time.monotonic()))
-            pauses = pauses[1:] or pauses
 
     def look(self, session):
         """A broken connection is no reason to give up waiting."""
@@ -222,7 +240,7 @@ class Kernel:
         """Bring the output home; until all of it is proven, nothing here changes."""
         home, beside = Path(self.settings.home), self.work / "arriving"
         account = arriving.fetch(session, beside, home, self.settings, self.slug)
-        arriving.check(account, beside, self.settings, {"contest": self.settings.contest} | of_training(session["flags"]))
+        self.check(session, account, beside)
         with files.only_one(self.folder):
             self.refuse_to_overwrite(session, account)
             arriving.move(account, beside, home)
@@ -234,6 +252,14 @@ class Kernel:
         shutil.rmtree(beside)
         say(f"{len(account['files'])} files of the kernel are here, each as its session wrote it: {self.folder}")
         return session
+
+    def check(self, session, account, beside):
+        """What its session wrote will not change: one whose files are refused is not asked for them again."""
+        try:
+            arriving.check(account, beside, self.settings, {"contest": self.settings.contest} | kept_as_given(session["flags"]))
+        except UserError:
+            self.sessions.note(session, state="failed")
+            raise
 
     def refuse_to_overwrite(self, session, account):
         """A training that went on here while the kernel was at work is not lost to it."""
@@ -249,10 +275,10 @@ class Kernel:
                             f"{session['step']} is kept in {self.folder}: mend the cause, or go on here with "
                             f"`python -m src {session['failed']}`.")
         self.score()
-        if not session["finished"]:
-            print(f"Step {session['step']} of {self.settings.steps}: the same command goes on from there in a new session.")
-        if self.settings.submit:
-            return submit.main(self.settings)
+        if session["finished"]:
+            return submit.main(self.settings) if self.settings.submit else None
+        print(f"Step {session['step']} of {self.settings.steps}: the same command goes on from there in a new session."
+              + " Nothing was submitted: --submit waits for the last step." * self.settings.submit)
         return None
 
     def score(self):

@@ -38,8 +38,9 @@ def main(settings):
 def write(settings, ready, folder, weights, painted):
     """The two files of predictions, unless they are there and made from these weights: whether they were."""
     made_from = {"set": ready.made_from, "mode": settings.predict_mode, "tta": settings.tta, "weights": weights}
+    earlier = made_from | {"set": ready.made_from | {"augment": settings.augment}}   # an older receipt speaks of variants, too
     made = [folder / "holdout.npz", folder / "test.npz"]
-    if not settings.force and files.receipt_holds(folder / "predict.json", made_from):
+    if not settings.force and any(files.receipt_holds(folder / "predict.json", told) for told in (made_from, earlier)):
         return True
     for split, path in zip(("holdout", "test"), made, strict=True):
         rows = ready.split(split)

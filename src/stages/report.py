@@ -1,12 +1,21 @@
 """One HTML page of all runs that opens offline, and the summary that a pipeline ends with."""
 
+import shlex
+from dataclasses import replace
+
 from src import contests, files, models
 from src.errors import UserError
 from src.pages import gallery, page, runs, where
 from src.pictures import measures, predictions, prepared
 from src.pictures.encode import encode_png
+from src.settings import KNOBS
 from src.stages.score import by_class
+from src.sweeps import space as spaces
 from src.training import located
+
+PIPELINE, SUBMIT = ("./run_pipeline.sh",), ("python", "-m", "src", "submit")
+OF_THE_SET = ("every stage", "download", "augment")
+NOT_REPEATED = ("contest", "run", "force", "quiet", "hide_mask")   # said anew, or of this call alone
 
 
 def main(settings):
@@ -52,7 +61,7 @@ def after_masks(settings, listed):
     run = next(run for run in listed if run.name == settings.run)
     return "\n".join(["", f"{settings.run}: intersection over union {run.figure('iou'):.4f} on the holdout",
                       f"masks:          {settings.submissions_folder / settings.run}-masks",
-                      f"paint in them:  ./run_pipeline.sh --contest {settings.contest} --hide-mask --located {settings.run}"])
+                      "paint in them:  " + command(settings, PIPELINE, "--hide-mask", "--located", settings.run)])
 
 
 def what_next(settings, listed, score, path):
@@ -67,9 +76,16 @@ def what_next(settings, listed, score, path):
 
 def commands(settings):
     if settings.contest == "photo_reconstruction":
-        return ["submit it:      python -m src submit --contest photo_reconstruction --run " + settings.run]
+        return ["submit it:      " + command(settings, SUBMIT, "--run", settings.run)]
     if hasattr(contests.named(settings.contest), "cut"):
-        return [f"of your own photos: ./run_pipeline.sh --contest {settings.contest} --pictures FOLDER"]
-    return ["the real competition (README: Kaggle token, accepted rules):",
-            "  ./run_pipeline.sh --contest photo_reconstruction --lambda 1000 --steps 170000",
-            "  ./run_pipeline.sh --contest photo_reconstruction --lambda 1000 --steps 170000 --submit"]
+        return [] if settings.pictures else ["of your own photos: " + command(settings, PIPELINE, "--pictures", "FOLDER")]
+    here = replace(settings, contest="photo_reconstruction", given=settings.given & {"home"})
+    real = command(here, PIPELINE, "--lambda", "1000", "--steps", "170000")
+    return ["the real competition (README: Kaggle token, accepted rules):", f"  {real}", f"  {real} --submit"]
+
+
+def command(settings, start, *flags):
+    """A next command in this home and contest, under the flags given for what was downloaded and prepared."""
+    spelled = [name for name in KNOBS if name in settings.given and KNOBS[name].metadata["of"] in OF_THE_SET]
+    words = [word for name in spelled for word in spaces.words(name, getattr(settings, name)) if name not in NOT_REPEATED]
+    return shlex.join([*start, "--contest", settings.contest, *words, *flags])

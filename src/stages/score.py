@@ -12,6 +12,7 @@ from src.errors import FlagError, UserError
 from src.pictures import measures, predictions, prepared
 from src.pictures.paste import paste, paste_values
 from src.progress import Bar
+from src.settings import flag
 from src.stages.serialize import entries_by_id, entries_of
 from src.training import located
 from src.training.history import History
@@ -19,6 +20,8 @@ from src.training.history import History
 CHUNK = 16
 PLACES = 5
 GIVEN = "given"   # a name beside the fills'
+NOT_SENT = {"public": "", "private": "", "kaggle": ""}
+AS_WRITTEN = {"order": "channel_order", "scale": "value_scale"}   # in the receipt of serialize, and as settings
 
 
 def main(settings):
@@ -40,7 +43,9 @@ def scored(settings):
     figures |= hidden_solution(settings)
     if settings.hide_mask:
         figures |= figures_of_masks(overlaps(ready, told), ready)
-    leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **circumstances(settings))
+    board, file = settings.submissions_folder / "leaderboard.csv", contests.submission(settings)
+    outdated = NOT_SENT if file.exists() and leaderboard.scores_of_another_file(board, settings.run, file) else {}
+    leaderboard.put(board, settings.run, **outdated | figures, **circumstances(settings))
     return ours, floor, figures
 
 
@@ -86,6 +91,7 @@ def score_holdout(settings, scores, ready, told):
     path, rows, form = contests.submission(settings, "holdout"), ready.split("holdout"), contests.form(settings, "holdout")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m src serialize` with the same flags first.")
+    refuse_other_form(settings, path)
     values_told = form.told(path, entries_of(settings, ready, "holdout", entries_by_id(settings)), settings)
     judged = []
     with Bar("score the holdout", len(rows)) as bar:
@@ -97,6 +103,16 @@ def score_holdout(settings, scores, ready, told):
     sums, numbers, parts = zip(*judged, strict=True)
     return {"ids": [row.id for row in rows], "classes": [row.kind for row in rows], "sums": sums, "numbers": numbers,
             "scores": {name: score.over([of_picture[name] for of_picture in parts]) for name, score in scores.items()}}
+
+
+def refuse_other_form(settings, path):
+    """A file in another channel order or scale than these settings' would be scored as a bad one."""
+    written = (files.read_json(settings.run_folder / "serialize.json") or {}).get("made_from", {})
+    for told, name in AS_WRITTEN.items():
+        now = getattr(settings, name)
+        if (was := written.get(told, now)) != now:
+            raise UserError(f"{path} was written with {flag(name)} {was}, not {now}; give {flag(name)} {was}, or run "
+                            f"`python -m src serialize` with {flag(name)} {now} first.")
 
 
 def surroundings(settings, ready, told):
@@ -117,8 +133,7 @@ def judge(whole, mended, counts, scores):
 def score_fills(settings, scores, ready):
     """Every fill on the same pictures: squared errors and scores; kept, since they depend on the holdout alone."""
     names = floor_of(settings)
-    held = {name: value for name, value in ready.made_from.items() if name != "augment"}
-    path, made_from = settings.augment_folder / "fills.json", [held, names, list(scores)]
+    path, made_from = settings.augment_folder / "fills.json", [ready.made_from, names, list(scores)]
     kept = files.read_json(path)
     if kept and kept["made_from"] == made_from and not settings.force:
         return kept
@@ -180,8 +195,11 @@ def circumstances(settings):
 
 
 def commit():
-    """This checkout's commit, for the record; empty outside git."""
-    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    """This checkout's commit, for the record; empty outside git, and where there is no git."""
+    try:
+        asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
     return asked.stdout.strip()
 
 

@@ -81,8 +81,8 @@ def carry_out(settings, plan, rows, planned, ready):
 
 def fingerprint(settings, ready):
     """What decides a run's figures."""
-    held = {name: value for name, value in ready.made_from.items() if name != "augment"}
-    return files.fingerprint([held, of_the_run(settings), of_group(settings, "predict"), of_group(settings, "serialize")])
+    return files.fingerprint([ready.made_from, of_the_run(settings), of_group(settings, "predict"),
+                              of_group(settings, "serialize")])
 
 
 def stamps(settings):

@@ -9,8 +9,6 @@ from src import contests, files, kaggle_cli, leaderboard, models
 from src.errors import UserError
 from src.progress import Bar, say
 
-MAY_ARRIVE_LATE = ("silent", "network", "server")
-SECOND_LOOK = 2  # seconds after the first look for a submission whose answer was lost
 PAUSES = (2, 4, 8, 15, 30)  # seconds between looks for a score; the last for ever
 A_ZIPS_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 
@@ -47,7 +45,7 @@ class Sending:
 
     def __init__(self, settings, slug, path):
         self.settings, self.slug, self.path = settings, slug, path
-        self.digits = files.sha256(path)[:12]
+        self.digits = leaderboard.digits(path)
         self.board = settings.submissions_folder / "leaderboard.csv"
         self.patience = settings.patience
 
@@ -102,7 +100,7 @@ class Sending:
                 digest.update(data)
                 inside.write(data)
                 bar.advance(len(data) >> 20)
-        if digest.hexdigest()[:12] != self.digits:
+        if not digest.hexdigest().startswith(self.digits):
             raise UserError(f"{self.path} changed while it was read; run the same command again.")
         return zipped
 
@@ -126,7 +124,8 @@ class Sending:
         say("Kaggle did not confirm it; looking for the submission on its list.")
         try:
             found = self.newer(earlier)
-            return found or (trouble.kind in MAY_ARRIVE_LATE and self.newer(earlier, after=SECOND_LOOK))
+            late = trouble.kind in kaggle_cli.MAY_ARRIVE_LATE
+            return found or (late and self.newer(earlier, after=kaggle_cli.SECOND_LOOK))
         except kaggle_cli.KaggleError:
             raise UserError(f"{trouble} Whether Kaggle got the file is not known: the same command looks for it before "
                             f"it sends, or see {kaggle_cli.page(self.slug)}/submissions.") from None
@@ -150,7 +149,7 @@ class Sending:
         """Wait for the score; with Ctrl-C or at the deadline say how to look again."""
         ends = time.monotonic() + 60 * self.settings.wait
         try:
-            for pause in self.pauses(ends):
+            for pause in kaggle_cli.pauses(PAUSES, ends) if self.settings.wait else ():
                 time.sleep(pause)
                 found = self.if_reachable(earlier)
                 if found and found.status != "PENDING":
@@ -159,13 +158,6 @@ class Sending:
             print(f"\n{self.how_to_look()}")
             raise
         print(f"There is no score yet. {self.how_to_look()}")
-
-    def pauses(self, ends):
-        """Seconds before each look: none before the first, and not beyond the end."""
-        pauses = [0, *PAUSES]
-        while self.settings.wait and time.monotonic() < ends:
-            yield min(pauses[0], max(0, ends - time.monotonic()))
-            pauses = pauses[1:] or pauses
 
     def take(self, found):
         """A score, or why there is none, into the table and onto the screen."""

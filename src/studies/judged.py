@@ -6,7 +6,7 @@ A draw takes pictures and seeds anew, the same for all rows, so that differences
 
 import numpy as np
 
-DRAWS = 2000
+DRAWS, AT_ONCE = 2000, 50
 SHARE = 0.95
 FEWEST = 2   # pictures; one tells nothing of others
 
@@ -17,10 +17,12 @@ class Draws:
     def __init__(self, numbers):
         self.numbers = np.asarray(numbers, float)
         count = len(self.numbers)
-        self.pictures = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), DRAWS)
+        rng, shares = np.random.default_rng(0), np.full(count, 1 / count)
+        # In pieces and short numbers, since pictures may be many; none comes 65536 times.
+        self.pictures = [rng.multinomial(count, shares, AT_ONCE).astype(np.uint16) for _ in range(0, DRAWS, AT_ONCE)]
 
     def rmse(self, squares):
-        of_seeds = np.sqrt(self.pictures @ squares.T / (self.pictures @ self.numbers)[:, None])
+        of_seeds = np.concatenate([np.sqrt(some @ squares.T / (some @ self.numbers)[:, None]) for some in self.pictures])
         count = len(squares)
         return (of_seeds * np.random.default_rng(1).multinomial(count, np.full(count, 1 / count), DRAWS)).sum(1) / count
 
