@@ -40,6 +40,20 @@ def stage(home, contest, name, flags=""):
     return np.array([time.monotonic() - began, spent]) / 60
 
 
+def made(home, contest, row, run=""):
+    """Predict, after training or, of a mix, what its members have predicted; the minutes that took."""
+    named = f"{row.train} --run {run}" if run else row.train
+    if row.members:
+        return stage(home, contest, "ensemble", f"{named} --members {row.members}")
+    minutes = stage(home, contest, "train", named)
+    stage(home, contest, "predict", f"{named} {row.predict}")
+    return minutes
+
+
+def command_of(row):
+    return " ".join(filter(None, (row.train, row.predict, row.members and f"--members {row.members}")))
+
+
 def draws(pictures):
     """Numbers of pictures, a row a draw; the same each time, so that what is compared is of the same pictures."""
     return np.random.default_rng(1).integers(0, pictures, (DRAWS, pictures))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._measure import Row, circumstances, draws, interval, read, save, stage, told_minutes
+from benchmarks._measure import Row, circumstances, command_of, draws, interval, made, read, save, stage, told_minutes
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "CONTESTS.json", HERE / "CONTESTS.md"
@@ -60,7 +60,9 @@ CONTESTS = {
     "depixelation": Contest(
         "tile_harmonic", "RMSE of the missing pixels, 0 to 255", greys,
         fills(*USUAL, "tile_harmonic", "tile_smooth") | learned("tile_mlp", "tile_mlp", f"--model tile_mlp {LONG} 16")
-        | learned("edsr", "edsr", f"--model edsr --work-size 48 {LONG} 35")),
+        | learned("edsr", "edsr", f"--model edsr --work-size 48 {LONG} 35")
+        | {"edsr-2": Row("edsr, other seed, flips and turns", "--model edsr --work-size 48 --steps 9500 --seed 2", "--tta 8"),
+           "edsr-mix": Row("both runs mixed", members="edsr,edsr-2")}),
     "landscapes": Contest(
         "harmonic", "RMSE of the missing pixels, 0 to 255", greys,
         fills(*USUAL) | learned("window_mlp", "window_mlp", f"--model window_mlp --width 512 --damages 0 {LONG} 3")
@@ -100,8 +102,7 @@ def measured(home, contest, flags, name):
     """Make the row's file and compare it with the solution; beside it the holdout, on which everything was chosen."""
     row, run = CONTESTS[contest].rows[name], name.removesuffix("-tta")
     train = f"{row.train} --run {run}"
-    minutes = stage(home, flags, "train", train)
-    stage(home, flags, "predict", f"{train} {row.predict}")
+    minutes = made(home, flags, row, run)
     for last in ("serialize", "score"):
         stage(home, flags, last, train)
     written, = (home / "submissions" / contest).glob(f"{run}.[bc]*")
@@ -110,7 +111,7 @@ def measured(home, contest, flags, name):
     return {"squares": np.float32(squares).tolist(), "numbers": numbers.tolist(),
             "holdout": [sum(held["sums"]), sum(held["numbers"])],
             "fills": {fill: sum(sums) for fill, sums in held["fills"].items()}, "minutes": minutes.round(1).tolist(),
-            "command": f"{row.train} {row.predict}".strip(), **circumstances()}
+            "command": command_of(row), **circumstances()}
 
 
 def by_picture(written, solution):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._measure import Row, circumstances, draws, interval, read, save, stage, told_minutes
+from benchmarks._measure import Row, circumstances, command_of, draws, interval, made, read, save, stage, told_minutes
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "RMSE.json", HERE / "RMSE.md"
@@ -96,23 +96,13 @@ def prepare(asked):
 def measured(home, row, solution):
     """Make the row's CSV and compare it with the solution."""
     stage(home, CONTEST, "augment", row.train)
-    minutes = made(home, row)
-    stage(home, CONTEST, "serialize", row.train)
+    minutes = made(home, CONTEST, row)
+    stage(home, CONTEST, "serialize", f"{row.train} --force")   # so that it is the newest file
     written = newest(home / "submissions" / "photo_reconstruction")
     squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
     return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())),
             "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
-            "command": " ".join(filter(None, (row.train, row.predict, row.members and f"--members {row.members}"))),
-            "minutes": minutes.round(1).tolist(), **circumstances()}
-
-
-def made(home, row):
-    """Predict, after training or of what was predicted; what the training took."""
-    if row.members:
-        return stage(home, CONTEST, "ensemble", f"{row.train} --members {row.members}")
-    minutes = stage(home, CONTEST, "train", row.train)
-    stage(home, CONTEST, "predict", f"{row.train} {row.predict}")
-    return minutes
+            "command": command_of(row), "minutes": minutes.round(1).tolist(), **circumstances()}
 
 
 def newest(folder):
