@@ -81,8 +81,9 @@ def test_the_next_run_draws_none_again(trained):
                                              (["--jitter", "40"], "--jitter 0, or --damages 0"),
                                              (["--work-size", "16"], "sees a square of --work-size 16")])
 def test_what_goes_with_no_damages_is_refused_before_any_is_drawn(home, flags, told):
-    flags = ["--model", "edsr", "--damages", "1", "--start", "smooth", "--work-size", "32", *flags]
+    before = sorted((home / "augment/demo").rglob("*"))
+    flags = ["--model", "edsr", "--damages", "1", "--start", "telea", "--work-size", "32", *flags]
     refused = stage("train", home, "--size", "32", *flags)
     assert refused.returncode == 2 and told in refused.stderr, refused.stderr
-    assert not (home / "augment/demo/damages").exists() and not (home / "augment/demo/starts").exists()
+    assert sorted((home / "augment/demo").rglob("*")) == before
 

@@ -204,8 +204,8 @@ def refuse_other_split(settings, ready, run):
     """A run that was trained on another split than these settings' may have seen what is now held out."""
     folder = settings.run_folder.with_name(run)
     stored = read_json(folder / "settings.json")
-    refuse_other_pictures(ready, folder)
     for name in SPLIT if stored else ():
         if (was := as_stored(stored)[name]) != (now := getattr(settings, name)):
             raise UserError(f"{run} was trained with {flag(name)} {was}, so it has seen pictures that are kept apart now; run "
                             f"`python -m src augment` and what follows with {flag(name)} {was}, or train anew with {now}.")
+    refuse_other_pictures(ready, folder)
