@@ -100,12 +100,12 @@ def step(home):
 
 
 def network(home, base):
-    """`predict` with the network of the first set, which is trained for one step."""
+    """`predict` with the network of the first set, trained for one step, taken for one that has seen this set's pictures."""
     kept = base / "test" / "checkpoints"
     if not kept.exists():
         stage("train", base / "test", *NETWORK, "--steps", "1", "--check-pictures", "1")
     if home != base / "test":
-        shutil.copytree(kept, home / "checkpoints")
+        shutil.copytree(kept, home / "checkpoints", ignore=shutil.ignore_patterns(prepared.PICTURES))
     return stage("predict", home, *NETWORK, "--steps", "1", "--check-pictures", "1")
 
 

@@ -66,6 +66,10 @@ class Rows(Sequence):
         """Those of the rows for which an array of truths says so."""
         return Rows(self.columns, self.places[these])
 
+    def texts(self, name):
+        """A column of texts as a list."""
+        return self.columns[COLUMNS.index(name)].take(self.places).to_pylist()
+
     def words(self, name):
         """A column of few different words as an array."""
         column = self.columns[COLUMNS.index(name)]
@@ -184,7 +188,7 @@ def widest_hole(ready):
 def split_of(ready):
     """A hash of which pictures are trained on and which are kept apart."""
     rows = ready.rows.only((ready.rows.words("variant") == variants.NAMES[0]) & (ready.rows.words("split") != "test"))
-    return fingerprint(sorted((row.id, row.source, row.split) for row in rows))
+    return fingerprint(sorted(zip(*map(rows.texts, ("id", "source", "split")), strict=True)))
 
 
 def write_split(folder, ready):
