@@ -69,7 +69,7 @@ def told_minutes(minutes):
 
 
 def hardware():
-    return f"{cores()} cores ({processor()})"
+    return f"{cores()} core{'s' * (cores() > 1)} ({processor()})"
 
 
 def circumstances():
