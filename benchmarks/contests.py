@@ -63,8 +63,8 @@ CONTESTS = {
         | learned("edsr", "edsr", f"--model edsr --work-size 48 {LONG} 35")
         | {"edsr-2": Row("edsr, other seed, flips and turns", "--model edsr --work-size 48 --steps 9500 --seed 2", "--tta 8"),
            "edsr-mix": Row("both runs mixed", members="edsr,edsr-2"),
-           "edsr-on": Row("the first run and 20 minutes more, flips and turns", f"--model edsr --work-size 48 --begin edsr --seed 2 "
-                          f"--learning-rate 5e-4 {LONG} 20", "--tta 8")}),
+           "edsr-on": Row("the first run and 20 minutes more, flips and turns", "--model edsr --work-size 48 --begin edsr "
+                          f"--seed 2 --learning-rate 5e-4 {LONG} 20", "--tta 8")}),
     "landscapes": Contest(
         "harmonic", "RMSE of the missing pixels, 0 to 255", greys,
         fills(*USUAL) | learned("window_mlp", "window_mlp", f"--model window_mlp --width 512 --damages 0 {LONG} 3")

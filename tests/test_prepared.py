@@ -59,3 +59,11 @@ def test_one_wrong_bit_among_the_values_is_told(painted):
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"is damaged .* --force"):
         predictions.Predictions(path)
+
+
+def test_where_nothing_is_missing_nothing_is_kept_and_the_pictures_are_as_they_were(tmp_path):
+    """As where a network has found no mask in any picture."""
+    known = np.full((8, 8, 3), 0.25, np.float32)
+    mask = np.zeros((8, 8), bool)
+    predictions.write(tmp_path / "test.npz", iter([known + 0.5] * 2), ((name, mask) for name in "ab"), {"set": {}})
+    np.testing.assert_array_equal(predictions.Predictions(tmp_path / "test.npz").picture("b", known, mask), known)

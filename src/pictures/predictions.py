@@ -28,9 +28,9 @@ def write(path, pictures, masks_and_ids, made_from):
             ids.append(name)
             sizes.append(len(kept))
         gathered.flush()
+        values = np.memmap(gathered, kept.dtype, "r", shape=(sum(sizes), *kept.shape[1:])) if any(sizes) else kept
         np.savez(file, facts=np.frombuffer(json.dumps(made_from).encode(), np.uint8), ids=np.array(ids, dtype=str),
-                 starts=np.cumsum([0, *sizes]),
-                 values=np.memmap(gathered, kept.dtype, "r", shape=(sum(sizes), *kept.shape[1:])))
+                 starts=np.cumsum([0, *sizes]), values=values)
 
 
 @contextlib.contextmanager
