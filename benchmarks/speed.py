@@ -156,9 +156,7 @@ def table(figures):
     known = [name for name in ROWS if name in figures]
     missing = "" if any("pytorch" in figures[name]["seconds"] for name in known) else \
         "\nPyTorch's rows are missing: `--torch-python` named no environment that has it."
-    circumstances = {what: ", ".join(dict.fromkeys(figure[what] for figure in figures.values()))
-                     for what in ("hardware", "commit", "date")}
-    return HEAD.format(**circumstances, missing=missing,
+    return HEAD.format(missing=missing,
                        lines="\n".join(line for name in known for line in lines(name, figures[name])),
                        facts="\n".join(line for name in known for line in fact_lines(name, figures[name])))
 
@@ -170,7 +168,7 @@ def lines(name, figure):
         ours, theirs = (statistics.median(figure["seconds"][who]) for who in ("ours", rival))
         yield (f"| `{name}` | {row.what} | {row.against[rival]} | {amount(ours, row.unit)} | {amount(theirs, row.unit)} "
                f"| **{median:.3g}** ({low:.3g} to {high:.3g}; {len(figure['seconds'][rival])}) | {row.reach.get(rival, '')} "
-               f"| {yes(reached(name, rival, figure))} |")
+               f"| {yes(reached(name, rival, figure))} | {figure['hardware']}, {figure['commit']}, {figure['date']} |")
 
 
 def fact_lines(name, figure):
@@ -197,10 +195,8 @@ ours is (of RMSE, how many times as low): the median over the turns, and in brac
 of turns. Times are medians; they belong to this machine on this day, and only the ratios are worth comparing. MB add up the
 peaks of a process and its children, pages of mapped files included.{missing}
 
-Measured on {hardware}; commit {commit}; {date}.
-
-| row | work | against | ours | theirs | ratio | wanted | reached |
-|---|---|---|---|---|---|---|---|
+| row | work | against | ours | theirs | ratio | wanted | reached | measured on |
+|---|---|---|---|---|---|---|---|---|
 {lines}
 
 | row | figure | value | wanted | reached |

@@ -100,7 +100,7 @@ def one_row(monkeypatch):
 def test_the_ratio_is_that_of_each_turn_and_what_was_wanted_is_told(figure, one_row):
     assert speed.ratios(figure, "bare") == (1.0, 2.0, 3.0)
     written = speed.table({"row": figure})
-    assert "| `row` | work | the bare loop | 1 s | 2 s | **2** (1 to 3; 3) | 1.5 | yes |" in written
+    assert "| `row` | work | the bare loop | 1 s | 2 s | **2** (1 to 3; 3) | 1.5 | yes | 2 cores, abc, 2026-01-01 |" in written
     assert "| `row` | MB | 1.2e+03 | 1000 or less | **no** |" in written
     assert "PyTorch's rows are missing" in written
 
