@@ -10,6 +10,7 @@ from src.csv_faults import FINITE, UNIT, USAGE
 from src.errors import UserError
 
 BLOCK = 1 << 22
+NEWLINE = ord("\n")
 TEXT = "text"
 REWRITE = "write it anew with `python -m src serialize --force`"
 MEND = "mend that file"
@@ -23,6 +24,16 @@ def header(path, wanted, advice):
     if len(names) != wanted or len(set(names)) != wanted:
         raise UserError(f"{path}, line 1: {','.join(names)[:80]!r} is no header of {wanted} columns; {advice}.")
     return names
+
+
+def lines_in(path):
+    """How many lines a file has, several times as fast as reading its rows."""
+    lines, last = 0, NEWLINE
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            lines += np.count_nonzero(np.frombuffer(block, np.uint8) == NEWLINE)
+            last = block[-1]
+    return lines + (last != NEWLINE)
 
 
 def table(path, kinds, advice):

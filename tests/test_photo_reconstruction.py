@@ -311,6 +311,15 @@ def test_faults_of_the_sample_found_before_writing(tiny, tmp_path, change, reaso
     assert reason in refusal(contest.sample_order, files_of(settings), entries)
 
 
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n\n"], ids=str)
+def test_a_sample_may_end_as_it_likes(tiny, ending):
+    settings, *_ = tiny
+    path = files_of(settings) / "sample_submission.csv"
+    before = contest.read(files_of(settings), settings.shape)
+    path.write_bytes(path.read_bytes().rstrip(b"\r\n") + ending)
+    assert contest.read(files_of(settings), settings.shape) == before
+
+
 def test_sample_that_is_missing(tiny, tmp_path):
     settings, *_ = tiny
     (files_of(settings) / "sample_submission.csv").unlink()
