@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks._process import ROOT, environment
 
-WARM, STEPS = 20, 60   # steps after which time is taken, and in all
+WARM, STEPS = 5, 20   # steps after which time is taken, and in all
 
 
 def seconds_a_step(home, side, width, batch, count):
