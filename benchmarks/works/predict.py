@@ -24,7 +24,7 @@ def main():
 
     settings = build.with_precision(replace(Settings(), home=home, contest="photo_reconstruction", size=side, width=width))
     ready = prepared.open_for(settings)
-    rows = ready.split("test")[:count]
+    rows = list(ready.split("test")[:count])
     model = build.painter(settings)
     first = inputs(ready, [(row, None, 0) for row in rows[:1] * BATCH], settings)
     fixed = [keras.ops.convert_to_tensor(array) for array in first]

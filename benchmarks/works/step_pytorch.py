@@ -78,7 +78,6 @@ def main():
         painting.backward()
         of_paints.step()
         judges.requires_grad_(True)
-        return painting.item()
 
     serve(step=step)
 
