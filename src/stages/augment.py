@@ -49,7 +49,7 @@ def prepare_pictures(settings, contest, folder, made_from):
     building = folder / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    for made_later in ("windows", "starts"):
+    for made_later in ("windows", "starts", "damages"):
         shutil.rmtree(folder / made_later, ignore_errors=True)
     whole = sum(entry.split == "train" for entry in entries)
     make_arrays(building, len(entries), whole, settings.shape)
