@@ -3,7 +3,8 @@
 pictures.npy  uint8, rows x height x width x channels: the damaged pictures, then the whole ones of the training set; with
               --damage, training and holdout pictures are damaged anew as another contest does
 harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with
-starts/       the same of other fills, made when a training first asks for one (see training/starts.py); windows/ and damages/ likewise
+starts/       the same of other fills, made when a training first asks for one (see training/starts.py)
+windows/, damages/   what a training cuts and damages beforehand (see training/windows.py and damages.py)
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
 index.csv     a line for each variant of each picture: id, source, class, variant, split, and its rows above; split is
               train, holdout or test, or with `--folds` the fold in which the picture is kept apart: fold-1, fold-2, ...
