@@ -7,7 +7,6 @@ with a header, quoted where a name needs it.
 import csv
 import io
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -25,27 +24,10 @@ def lines(rows):
 
 
 def box_rows(name, number, box, values, ending=b"\n"):
-    """The text of a box's rows: row by row, column by column, channel by channel; `values`, in 0..1, in that order.
-
-    Parts of a box whose rows and columns have equally many digits are tables of equally long lines, which are put side by side.
-    """
-    top, left, height, width = box
+    """The text of a box's rows: row by row, column by column, channel by channel; `values`, in 0..1, in that order."""
+    height, width = box[2:]
     values = values.reshape(height, width, -1)
-    parts = ([_lines(name, number, (top + rows.start, left + columns.start), values[rows, columns], ending)
-              for columns in _alike(left, width)] for rows in _alike(top, height))
-    return b"".join(np.concatenate(side_by_side, axis=1).tobytes() for side_by_side in parts)
-
-
-def _alike(first, count):
-    """Slices of `count` numbers from `first` on that have equally many digits."""
-    borders = [0, *(10**digits - first for digits in range(1, 9) if first < 10**digits < first + count), count]
-    return [slice(*pair) for pair in pairwise(borders)]
-
-
-def _lines(name, number, corner, values, ending):
-    """The lines of each row of a part as a row of bytes."""
-    pieces = _box_id_pieces(_quoted(name), number, (*corner, *values.shape[:2]), values.shape[2])
-    return _with_values(pieces, _quote(name), values, ending).reshape(len(values), -1)
+    return _rows(_box_id_pieces(_quoted(name), number, box, values.shape[2]), _quote(name), values, ending)
 
 
 def box_ids(name, number, box, channels):
@@ -55,7 +37,7 @@ def box_ids(name, number, box, channels):
 
 def pixel_rows(name, mask, values, ending=b"\n"):
     """The text of the rows of a mask's pixels, row by row; `values`, in 0..1, are pixels x channels."""
-    return _known(_with_values(_pixel_id_pieces(_quoted(name), mask, values.shape[1]), _quote(name), values, ending))
+    return _rows(_pixel_id_pieces(_quoted(name), mask, values.shape[1]), _quote(name), values, ending)
 
 
 def pixel_ids(name, mask, channels):
@@ -72,9 +54,9 @@ def _quoted(name):
     return _quote(name) + (name.replace('"', '""') if _quote(name) else name).encode()
 
 
-def _with_values(id_pieces, quote, values, ending):
+def _rows(id_pieces, quote, values, ending):
     text = value_text(values).view(np.uint8).reshape(*values.shape, VALUE_WIDTH)
-    return _abreast(*id_pieces, quote + b",", text, ending)
+    return _known(_abreast(*id_pieces, quote + b",", text, ending))
 
 
 def _ids(pieces):
