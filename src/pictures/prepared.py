@@ -180,10 +180,10 @@ def open_for(settings):
 
 
 def widest_hole(ready):
-    """Pixels, across or down, from the first missing one of a picture to its last."""
+    """Pixels, across or down, from the first missing one of a picture to its last; an even number, as squares are halved."""
     lines = ((counts > 0).any(axis) for counts in ready.counts for axis in (0, 1))
     spans = (len(there) - there[::-1].argmax() - there.argmax() for there in lines if there.any())
-    return max(spans, default=0)
+    return -(-int(max(spans, default=0)) // 2) * 2
 
 
 def split_of(ready):

@@ -89,7 +89,7 @@ def refuse(settings, ready):
         windows.refuse(settings)
     elif settings.damages:
         damages.refuse(settings)
-    if models.sees_a_square(settings.model) and (side := prepared.widest_hole(ready)) > settings.work_size:
+    if models.sees_a_square(settings.model) and (side := prepared.widest_hole(ready)) > settings.work_size // 2 * 2:
         raise FlagError(f"--model {settings.model} sees a square of --work-size {settings.work_size} pixels around what is "
                         f"missing, which is up to {side} pixels wide here; give --work-size {side} or more.")
 
