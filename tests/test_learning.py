@@ -8,8 +8,10 @@ from scipy.special import rel_entr, xlogy
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from src import models
+from src.models._norm import BatchNormalization
 from src.settings import Settings, with_defaults
 from src.training import build, loop, losses
+from src.training.optimizer import optimizer_of
 
 WHOLE, PAINTED = np.random.default_rng(1).uniform(0.05, 0.95, (2, 2, 8, 8, 3)).astype(np.float32)
 COUNTS = np.random.default_rng(2).integers(0, 3, (2, 8, 8)).astype(np.float32)
@@ -110,3 +112,30 @@ def test_the_judge_pulls_the_painter_away_from_the_nearest_picture():
     before = np.asarray(model.painter.trainable_variables[-1]).copy()
     model.train_on_batch(inputs, whole)
     assert not np.array_equal(before, np.asarray(model.painter.trainable_variables[-1]))
+
+
+def trained(norm, optimizer, shape):
+    """A small network's weights after a few steps, and what it paints then."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    pictures, aims = np.random.default_rng(3).uniform(0, 1, (2, 5, *shape)).astype(np.float32)
+    seen = keras.Input(shape[1:])
+    model = keras.Model(seen, keras.layers.Conv2D(3, 1)(norm()(keras.layers.Conv2D(4, 1, use_bias=False)(seen))))
+    model.compile(optimizer=optimizer, loss="mean_squared_error", jit_compile=False)
+    for picture, aim in zip(pictures, aims, strict=True):
+        model.train_on_batch(picture, aim)
+    return [*map(np.array, model.variables), model.predict_on_batch(pictures[0])]
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 6, 3), (1, 1, 1, 3)], ids=["pictures", "one pixel"])
+@pytest.mark.parametrize("knobs", [{}, {"decay": 0.1, "clip": 0.01}], ids=["plain", "decay and clip"])
+def test_batch_norm_and_adam_move_a_network_as_kerass_own_do(shape, knobs):
+    import keras
+
+    settings = Settings(learning_rate=0.01, beta_1=0.5, **knobs)
+    usual = keras.optimizers.Adam(0.01, beta_1=0.5, beta_2=settings.beta_2, epsilon=1e-8,
+                                  weight_decay=settings.decay or None, global_clipnorm=settings.clip or None)
+    ours = trained(BatchNormalization, optimizer_of(settings), shape)
+    for got, wanted in zip(ours, trained(keras.layers.BatchNormalization, usual, shape), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=2e-5)

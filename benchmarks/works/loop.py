@@ -9,10 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks._process import serve
-from src import progress
+from src import backend, progress
 from src.pictures import prepared
 from src.settings import Settings
-from src.training import backend
 
 FED = 512   # pictures
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._process import serve
+from src import backend
 from src.pictures import predictions, prepared
 from src.settings import Settings
-from src.training import backend
 
 TURNS = 8
 

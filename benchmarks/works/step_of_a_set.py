@@ -4,10 +4,9 @@ import sys
 import time
 
 from benchmarks._process import serve
-from src import progress
+from src import backend, progress
 from src.pictures import prepared
 from src.settings import Settings
-from src.training import backend
 
 STEPS = 50
 

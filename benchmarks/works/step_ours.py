@@ -4,8 +4,8 @@ import sys
 
 from benchmarks._process import serve
 from benchmarks.works._curve import Curve, read
+from src import backend
 from src.settings import Settings
-from src.training import backend
 
 LAMBDA = 100   # as in the tutorial
 

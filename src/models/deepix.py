@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from src.models._norm import BatchNormalization
+
 DEFAULTS = {"batch_size": 64, "learning_rate": 1e-3, "beta_1": 0.9, "width": 32, "start": "none", "loss": "l2"}
 
 DOUBLINGS = (0, 0, 1, 1, 2, 2, 3)   # of the width: of the first convolution, and of each block's end
@@ -22,7 +24,7 @@ def build(shape, settings, doublings=DOUBLINGS):
         x = block(x, kernel, channels)
     x = layers.Conv2D(shape[-1], KERNELS[1], padding="same")(x)
     begun = "zeros" if settings.start != "none" else "ones"
-    x = layers.BatchNormalization(gamma_initializer=begun)(x)
+    x = BatchNormalization(gamma_initializer=begun)(x)
     x = layers.Activation("sigmoid", dtype="float32")(x)
     painted = x if settings.start == "none" else seen + (2.0 * x - 1.0)
     return keras.Model([seen, mask], seen + (painted - seen) * mask)
@@ -41,4 +43,4 @@ def block(x, kernel, channels):
 
 
 def convolved(x, kernel, channels):
-    return layers.BatchNormalization()(layers.Conv2D(channels, kernel, padding="same")(x))
+    return BatchNormalization()(layers.Conv2D(channels, kernel, padding="same")(x))

@@ -8,6 +8,7 @@ is added to the filled picture.
 import keras
 from keras import layers
 
+from src.models._norm import BatchNormalization
 from src.models._sides import halvings
 
 DEFAULTS = {"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"}
@@ -17,7 +18,7 @@ MOST_CHANNELS = 8  # times the width
 
 def step(x, channels):
     x = layers.Conv2D(channels, 3, padding="same")(x)
-    return layers.ReLU()(layers.BatchNormalization()(x))
+    return layers.ReLU()(BatchNormalization()(x))
 
 
 def build(shape, settings):

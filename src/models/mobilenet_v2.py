@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from src.models import _blocks
+from src.models._norm import BatchNormalization
 
 DEFAULTS = {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}
 
@@ -16,7 +17,7 @@ FIRST, LAST = 32, 1280  # channels before and after the bottlenecks
 
 
 def convolved(x, channels, kernel=1, stride=1):
-    return layers.BatchNormalization()(layers.Conv2D(channels, kernel, stride, "same", use_bias=False)(x))
+    return BatchNormalization()(layers.Conv2D(channels, kernel, stride, "same", use_bias=False)(x))
 
 
 def bottleneck(x, expansion, channels, stride):
@@ -24,7 +25,7 @@ def bottleneck(x, expansion, channels, stride):
     straight = x
     x = layers.ReLU(6)(convolved(x, x.shape[-1] * expansion)) if expansion > 1 else x
     x = layers.DepthwiseConv2D(3, stride, "same", use_bias=False)(x)
-    x = convolved(layers.ReLU(6)(layers.BatchNormalization()(x)), channels)
+    x = convolved(layers.ReLU(6)(BatchNormalization()(x)), channels)
     return layers.Add()([straight, x]) if straight.shape == x.shape else x
 
 

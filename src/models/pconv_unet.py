@@ -8,6 +8,7 @@ start the last layer begins at zero and is added to the filled picture, of which
 import keras
 from keras import layers, ops
 
+from src.models._norm import BatchNormalization
 from src.models._sides import halvings
 
 DEFAULTS = {"batch_size": 4, "learning_rate": 5e-4, "beta_1": 0.9, "levels": 7, "start": "none", "loss": "l2"}
@@ -47,12 +48,12 @@ def build(shape, settings):
     pairs = [(seen, 1.0 - mask)]
     for level, channels in enumerate(plan):
         x, known = PartialConv(channels, KERNELS.get(level, 3), 2)(pairs[-1:])
-        x = layers.BatchNormalization()(x) if level else x
+        x = BatchNormalization()(x) if level else x
         pairs.append((layers.ReLU()(x), known))
     x, known = pairs.pop()
     for channels in reversed(plan[:-1]):
         x, known = PartialConv(channels, 3)([enlarged(x, known), pairs.pop()])
-        x = layers.LeakyReLU(0.2)(layers.BatchNormalization()(x))
+        x = layers.LeakyReLU(0.2)(BatchNormalization()(x))
     last = "zeros" if settings.start != "none" else "glorot_uniform"
     x, _ = PartialConv(shape[-1], 3, bias=True, kernel_initializer=last, dtype="float32")([enlarged(x, known), pairs.pop()])
     return keras.Model([seen, mask], x if settings.start == "none" else seen + x)

@@ -8,6 +8,7 @@ the fill and not far under it.
 import keras
 from keras import layers
 
+from src.models._norm import BatchNormalization
 from src.models._sides import halvings
 
 DEFAULTS = {"adversarial": True}
@@ -22,13 +23,13 @@ def normal():
 
 def down(x, channels, norm=True):
     x = layers.Conv2D(channels, 4, 2, "same", use_bias=False, kernel_initializer=normal())(x)
-    x = layers.BatchNormalization()(x) if norm else x
+    x = BatchNormalization()(x) if norm else x
     return layers.LeakyReLU(0.3)(x)
 
 
 def up(x, channels, dropout, seed):
     x = layers.Conv2DTranspose(channels, 4, 2, "same", use_bias=False, kernel_initializer=normal())(x)
-    x = layers.BatchNormalization()(x)
+    x = BatchNormalization()(x)
     x = layers.Dropout(0.5, seed=seed)(x) if dropout else x
     return layers.ReLU()(x)
 

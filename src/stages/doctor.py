@@ -16,7 +16,7 @@ DISK_GB = {True: 1, False: 6}  # a contest made here; one from Kaggle
 MEMORY_GB = 3
 PATIENCE = 60  # seconds for the network's and the backend's answers
 ASK_BACKEND = """
-from src.training import backend
+from src import backend
 backend.start()
 print("backend:", backend.name(), "|", ", ".join(backend.accelerators()))
 """

@@ -109,7 +109,7 @@ def weights_of(settings, fold):
 
 def built(settings):
     """The network and the settings that it was trained with."""
-    from src.training import backend
+    from src import backend
 
     backend.start()
     from src.training import build

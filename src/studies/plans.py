@@ -79,7 +79,7 @@ def levels(settings, ready):
 
 def shapes(settings):
     """Of all weights of the network: what tells it from others."""
-    from src.training import backend
+    from src import backend
 
     backend.start()
     from src.training import build

@@ -6,6 +6,8 @@ The PatchGAN is the published one at width 64: 2,770,433 parameters, 30x30 opini
 import keras
 from keras import layers, ops
 
+from src.models._norm import BatchNormalization
+
 SPAN = 2.0  # the published distance is between pictures in -1..1
 
 
@@ -28,7 +30,7 @@ def convolution(channels, strides=2, padding="same", use_bias=False, **options):
 
 
 def normed(x):
-    return layers.LeakyReLU(0.3)(layers.BatchNormalization()(x))
+    return layers.LeakyReLU(0.3)(BatchNormalization()(x))
 
 
 class Adversarial(keras.Model):

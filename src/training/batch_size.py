@@ -11,8 +11,9 @@ from pathlib import Path
 
 from keras import distribution
 
+from src import backend
 from src.progress import say
-from src.training import backend, build
+from src.training import build
 from src.training.loop import learning_rate
 from src.training.steps import steps_of
 

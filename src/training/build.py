@@ -6,10 +6,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from src import files, models
+from src import backend, files, models
 from src.errors import UserError
 from src.settings import KNOBS, as_stored, of_the_run
-from src.training import backend, checkpoints
+from src.training import checkpoints
 from src.training.adversarial import Adversarial
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}

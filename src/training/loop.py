@@ -11,28 +11,16 @@ from itertools import islice
 import keras
 import numpy as np
 
-from src import models
+from src import backend, models
 from src.errors import Diverged, UserError
 from src.pictures import measures
 from src.progress import Bar
-from src.training import backend, build, checkpoints, losses, parallel
+from src.training import build, checkpoints, losses, parallel
 from src.training.history import History
 from src.training.located import Blind
+from src.training.optimizer import optimizer_of
 from src.training.paint import paint
 from src.training.steps import steps_of
-
-
-class Adam(keras.optimizers.Adam):
-    """Adam whose averaged weights forget their first steps sooner, so that an early look at them is a fair one."""
-
-    @property
-    def ema_momentum(self):
-        steps = keras.ops.cast(self.iterations, "float32")
-        return keras.ops.minimum(self._most, (1 + steps) / (10 + steps))
-
-    @ema_momentum.setter
-    def ema_momentum(self, most):
-        self._most = most
 
 
 def compile_model(model, settings):
@@ -42,23 +30,6 @@ def compile_model(model, settings):
     optimizer.build(model.trainable_variables)
 
 
-def optimizer_of(settings):
-    """Adam as said by its knobs, or another one as it is usual, with as little to hold back small gradients as Adam has."""
-    common = {"learning_rate": settings.learning_rate, "weight_decay": settings.decay or None,
-              "global_clipnorm": settings.clip or None}
-    if settings.average:
-        common |= {"use_ema": True, "ema_momentum": settings.average}
-    match settings.optimizer:
-        case "sgd":
-            return keras.optimizers.SGD(momentum=settings.beta_1, **common)
-        case "rmsprop":
-            return keras.optimizers.RMSprop(epsilon=EPSILON, **common)
-        case "adagrad":
-            return keras.optimizers.Adagrad(initial_accumulator_value=0.0, epsilon=EPSILON, **common)
-    return Adam(beta_1=settings.beta_1, beta_2=settings.beta_2, epsilon=EPSILON, **common)
-
-
-EPSILON = 1e-8  # squared errors in 0..1 have gradients so small that Keras's own 1e-7 would hold them back
 EXPLODED = 3  # times the best holdout RMSE so far
 ROUNDING = 1e-9
 

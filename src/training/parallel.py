@@ -18,11 +18,10 @@ from functools import partial
 
 import numpy as np
 
-from src import progress
+from src import backend, progress
 from src.child import DIES_WITH_US
 from src.errors import FlagError, UserError
 from src.settings import flag
-from src.training import backend
 
 ADDRESSES, COUNT, NUMBER = (f"KERAS_DISTRIBUTION_{word}" for word in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
 CHILD = "PHOTO_RECONSTRUCTION_CHILD"

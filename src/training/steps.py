@@ -8,7 +8,7 @@ length has the same bits as its steps one by one.
 import numpy as np
 from keras import ops
 
-from src.training import backend
+from src import backend
 from src.training.floats import floats
 
 

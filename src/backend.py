@@ -59,6 +59,31 @@ def computes_in_bfloat16():
     return float(getattr(jax.local_devices()[0], "compute_capability", BFLOAT16_SINCE)) >= BFLOAT16_SINCE
 
 
+def is_tensorflow():
+    """Its batch norm and its Adam are one operation each, of which Keras makes a dozen; elsewhere XLA makes one of the dozen."""
+    return name() == "tensorflow"
+
+
+def normed(x, scale, offset, given, epsilon):
+    """Pictures normed by their own mean and variance, or by given ones; and the two."""
+    import tensorflow as tf
+
+    mean, variance = given or ([], [])
+    told = tf.raw_ops.FusedBatchNormV3(x=x, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon,
+                                       is_training=given is None)
+    number = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+    return told.y, told.batch_mean, told.batch_variance * tf.maximum(number - 1, 1) / number
+
+
+def adam(variable, momentum, velocity, gradient, step, rate, beta_1, beta_2, epsilon):
+    """A step of Adam on a variable and its two moments."""
+    import tensorflow as tf
+
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle, m=momentum.value.handle, v=velocity.value.handle, beta1_power=beta_1**step,
+        beta2_power=beta_2**step, lr=rate, beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient)
+
+
 def compiled(function):
     """A function of (state, ...) to (told, state) for the device; what it returns is whole on every device."""
     import jax
