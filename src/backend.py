@@ -84,6 +84,44 @@ def adam(variable, momentum, velocity, gradient, step, rate, beta_1, beta_2, eps
         beta2_power=beta_2**step, lr=rate, beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient)
 
 
+def halved(bigger, kernel):
+    """A strided convolution, whose kernel's gradient is a matrix product."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolved(bigger, kernel):
+        def gradient(of_smaller):
+            of_bigger = tf.nn.conv2d_transpose(of_smaller, kernel, tf.shape(bigger), 2, "SAME")
+            return of_bigger, _kernel_gradient(bigger, of_smaller, kernel.shape)
+        return tf.nn.conv2d(bigger, kernel, 2, "SAME"), gradient
+
+    return convolved(bigger, tf.convert_to_tensor(kernel))
+
+
+def doubled(smaller, kernel):
+    """Its transpose."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolved(smaller, kernel):
+        def gradient(of_bigger):
+            return tf.nn.conv2d(of_bigger, kernel, 2, "SAME"), _kernel_gradient(of_bigger, smaller, kernel.shape)
+        count, rows, columns, _ = tf.unstack(tf.shape(smaller))
+        shape = [count, 2 * rows, 2 * columns, kernel.shape[2]]
+        return tf.nn.conv2d_transpose(smaller, kernel, shape, 2, "SAME"), gradient
+
+    return convolved(smaller, tf.convert_to_tensor(kernel))
+
+
+def _kernel_gradient(bigger, smaller, shape):
+    import tensorflow as tf
+
+    rows, columns, channels, others = shape
+    patches = tf.image.extract_patches(bigger, [1, rows, columns, 1], [1, 2, 2, 1], [1, 1, 1, 1], "SAME")
+    product = tf.matmul(tf.reshape(patches, (-1, rows * columns * channels)), tf.reshape(smaller, (-1, others)), transpose_a=True)
+    return tf.reshape(product, shape)
+
+
 def compiled(function):
     """A function of (state, ...) to (told, state) for the device; what it returns is whole on every device."""
     import jax

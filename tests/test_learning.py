@@ -7,8 +7,9 @@ import pytest
 from scipy.special import rel_entr, xlogy
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
-from src import models
+from src import backend, models
 from src.models._norm import BatchNormalization
+from src.models._strided import Doubling, Halving, by_product
 from src.settings import Settings, with_defaults
 from src.training import build, loop, losses
 from src.training.optimizer import optimizer_of
@@ -114,28 +115,50 @@ def test_the_judge_pulls_the_painter_away_from_the_nearest_picture():
     assert not np.array_equal(before, np.asarray(model.painter.trainable_variables[-1]))
 
 
-def trained(norm, optimizer, shape):
+def trained(network, optimizer, shape):
     """A small network's weights after a few steps, and what it paints then."""
     import keras
 
     keras.utils.set_random_seed(1)
     pictures, aims = np.random.default_rng(3).uniform(0, 1, (2, 5, *shape)).astype(np.float32)
-    seen = keras.Input(shape[1:])
-    model = keras.Model(seen, keras.layers.Conv2D(3, 1)(norm()(keras.layers.Conv2D(4, 1, use_bias=False)(seen))))
+    x = seen = keras.Input(shape[1:])
+    for layer in network():
+        x = layer(x)
+    model = keras.Model(seen, x)
     model.compile(optimizer=optimizer, loss="mean_squared_error", jit_compile=False)
     for picture, aim in zip(pictures, aims, strict=True):
         model.train_on_batch(picture, aim)
     return [*map(np.array, model.variables), model.predict_on_batch(pictures[0])]
 
 
+def compare(ours, usual):
+    for got, wanted in zip(ours, usual, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=2e-5)
+
+
 @pytest.mark.parametrize("shape", [(2, 6, 6, 3), (1, 1, 1, 3)], ids=["pictures", "one pixel"])
 @pytest.mark.parametrize("knobs", [{}, {"decay": 0.1, "clip": 0.01}], ids=["plain", "decay and clip"])
 def test_batch_norm_and_adam_move_a_network_as_kerass_own_do(shape, knobs):
-    import keras
+    from keras import layers, optimizers
+
+    def around(norm):
+        return lambda: (layers.Conv2D(4, 1, use_bias=False), norm(), layers.Conv2D(3, 1))
 
     settings = Settings(learning_rate=0.01, beta_1=0.5, **knobs)
-    usual = keras.optimizers.Adam(0.01, beta_1=0.5, beta_2=settings.beta_2, epsilon=1e-8,
-                                  weight_decay=settings.decay or None, global_clipnorm=settings.clip or None)
-    ours = trained(BatchNormalization, optimizer_of(settings), shape)
-    for got, wanted in zip(ours, trained(keras.layers.BatchNormalization, usual, shape), strict=True):
-        np.testing.assert_allclose(got, wanted, atol=2e-5)
+    adam = optimizers.Adam(0.01, beta_1=0.5, beta_2=settings.beta_2, epsilon=1e-8, weight_decay=settings.decay or None,
+                           global_clipnorm=settings.clip or None)
+    compare(trained(around(BatchNormalization), optimizer_of(settings), shape),
+            trained(around(layers.BatchNormalization), adam, shape))
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 2, 3), (1, 2, 2, 3)], ids=["pictures", "one pixel between"])
+def test_convolutions_that_halve_and_double_learn_as_kerass_own_do(shape):
+    from keras import layers
+
+    def usual():
+        return (kind(channels, 4, 2, "same", use_bias=False) for kind, channels in kinds)
+
+    kinds = (layers.Conv2D, 16), (layers.Conv2DTranspose, 3)
+    assert by_product((shape[1] // 2, shape[2] // 2, 16)) == backend.is_tensorflow()
+    compare(*(trained(network, optimizer_of(Settings(learning_rate=0.01)), shape)
+              for network in (lambda: (Halving(16, use_bias=False), Doubling(3, use_bias=False)), usual)))

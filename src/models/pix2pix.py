@@ -10,6 +10,7 @@ from keras import layers
 
 from src.models._norm import BatchNormalization
 from src.models._sides import halvings
+from src.models._strided import Doubling, Halving
 
 DEFAULTS = {"adversarial": True}
 
@@ -22,13 +23,13 @@ def normal():
 
 
 def down(x, channels, norm=True):
-    x = layers.Conv2D(channels, 4, 2, "same", use_bias=False, kernel_initializer=normal())(x)
+    x = Halving(channels, use_bias=False, kernel_initializer=normal())(x)
     x = BatchNormalization()(x) if norm else x
     return layers.LeakyReLU(0.3)(x)
 
 
 def up(x, channels, dropout, seed):
-    x = layers.Conv2DTranspose(channels, 4, 2, "same", use_bias=False, kernel_initializer=normal())(x)
+    x = Doubling(channels, use_bias=False, kernel_initializer=normal())(x)
     x = BatchNormalization()(x)
     x = layers.Dropout(0.5, seed=seed)(x) if dropout else x
     return layers.ReLU()(x)
@@ -52,7 +53,7 @@ def build(shape, settings):
         x = up(x, plan[level], dropout=level >= len(plan) - 1 - DROPOUT_STEPS, seed=settings.seed + level)
         x = layers.Concatenate()([x, skip])
     last = "zeros" if settings.start != "none" else normal()
-    x = layers.Conv2DTranspose(shape[-1], 4, 2, "same", kernel_initializer=last)(x)
+    x = Doubling(shape[-1], kernel_initializer=last)(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     picture = (x + 1.0) / 2.0 if settings.start == "none" else seen + x
     return keras.Model([seen, mask], picture)
