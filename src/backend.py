@@ -122,6 +122,13 @@ def _kernel_gradient(bigger, smaller, shape):
     return tf.reshape(product, shape)
 
 
+def as_graph(function, xla):
+    """The function as TensorFlow's graph, traced once for all batches of a shape."""
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=xla or None, reduce_retracing=True)
+
+
 def compiled(function):
     """A function of (state, ...) to (told, state) for the device; what it returns is whole on every device."""
     import jax
