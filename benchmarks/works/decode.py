@@ -9,10 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import cv2
-import numpy as np
 
 from benchmarks._process import serve
-from src import contests, files, progress, workers
+from src import contests, progress, workers
+from src.pictures import arrays
 from src.settings import Settings
 from src.stages.augment import CHUNK, decoded
 
@@ -25,11 +25,13 @@ def read(paths):
 
 
 def store(folder, settings, entries, numbered):
-    pictures, counts = (np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ("pictures", "counts"))
-    for number, entry in numbered:
-        pictures[number], counts[number], whole = decoded(entry, settings)
-        if whole is not None:
-            pictures[entries + number] = whole
+    with arrays.rows_of(folder / "pictures.npy") as write, arrays.rows_of(folder / "counts.npy") as count:
+        for number, entry in numbered:
+            damaged, counts, whole = decoded(entry, settings)
+            write(number, damaged)
+            count(number, counts)
+            if whole is not None:
+                write(entries + number, whole)
 
 
 def main():
@@ -47,8 +49,7 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for name, shape in (("pictures", (len(paths), *settings.shape)), ("counts", (len(entries), *settings.shape[:2]))):
-            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
-            files.reserve(folder / f"{name}.npy")
+            arrays.make(folder / f"{name}.npy", shape)
         job = partial(store, folder, settings, len(entries))
         for _ in workers.over_chunks(job, enumerate(entries), size=CHUNK, label="decode"):
             pass

@@ -1,5 +1,6 @@
 """Decode every picture once, fill its holes, keep a holdout of whole sources apart, and list the 5x variants."""
 
+import contextlib
 import shutil
 import zlib
 from functools import partial
@@ -9,7 +10,7 @@ import numpy as np
 
 from src import contests, files, workers
 from src.errors import UserError
-from src.pictures import holdout, twins, variants
+from src.pictures import arrays, holdout, twins, variants
 from src.pictures.decode import decode
 from src.pictures.encode import encode_png
 from src.pictures.harmonic import harmonic
@@ -66,38 +67,38 @@ def prepare_pictures(settings, contest, folder, made_from):
 
 
 def make_arrays(folder, entries, whole, shape):
-    """Empty arrays with their room on the disk, so that a full one is known now and not in the middle."""
     shapes = {"pictures": (entries + whole, *shape), "counts": (entries, *shape[:2])}
     for name in ARRAYS:
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shapes.get(name, (entries, *shape)))
-        files.reserve(folder / f"{name}.npy")
+        arrays.make(folder / f"{name}.npy", shapes.get(name, (entries, *shape)))
 
 
 def prepare_chunk(folder, settings, entries, numbered):
     """Decode some pictures into their rows; what index.csv needs to know of each comes back."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS}
-    listed = []
-    for number, entry in numbered:
-        try:
-            line = prepare_one(number, entry, settings, entries, arrays)
-        except UserError as error:
-            if entry.split == "test":
-                raise
-            if settings.broken == "stop":
-                raise UserError(f"{error} Or leave such training pictures out with --broken skip.") from None
-            line = {"id": entry.id, "broken": str(error)}
-        listed.append(line)
-    return listed
+    with contextlib.ExitStack() as stack:
+        write = {name: stack.enter_context(arrays.rows_of(folder / f"{name}.npy")) for name in ARRAYS}
+        return [prepared_or_told(number, entry, settings, entries, write) for number, entry in numbered]
 
 
-def prepare_one(number, entry, settings, entries, arrays):
+def prepared_or_told(number, entry, settings, entries, write):
+    try:
+        return prepare_one(number, entry, settings, entries, write)
+    except UserError as error:
+        if entry.split == "test":
+            raise
+        if settings.broken == "stop":
+            raise UserError(f"{error} Or leave such training pictures out with --broken skip.") from None
+        return {"id": entry.id, "broken": str(error)}
+
+
+def prepare_one(number, entry, settings, entries, write):
     """Decode one picture into its rows of the arrays, and fill its holes."""
     damaged, counts, whole = decoded(entry, settings)
-    arrays["pictures"][number], arrays["counts"][number] = damaged, counts
-    arrays[FILLED][number] = np.rint(harmonic(damaged / np.float32(255), counts > 0) * 255)
+    write["pictures"](number, damaged)
+    write["counts"](number, counts)
+    write[FILLED](number, np.rint(harmonic(damaged / np.float32(255), counts > 0) * 255))
     line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": number, "whole": -1}
     if whole is not None:
-        arrays["pictures"][entries + number] = whole
+        write["pictures"](entries + number, whole)
         line |= {"whole": entries + number, "hashes": [int(h) for h in twins.hashes(whole)]}
     return line
 
