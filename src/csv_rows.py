@@ -30,6 +30,11 @@ def box_rows(name, number, box, values, ending=b"\n"):
     return _rows(_box_id_pieces(_quoted(name), number, box, values.shape[2]), _quote(name), values, ending)
 
 
+def box_rows_alike(name, number, box, channels, ending):
+    """The same of rows that all end alike: in a comma, one value and the end of the line."""
+    return _known(_abreast(*_box_id_pieces(_quoted(name), number, box, channels), _quote(name) + ending))
+
+
 def box_ids(name, number, box, channels):
     """The ids of a box as a table of one Arrow column of bytes, in the order of box_rows."""
     return _ids(_box_id_pieces(name.encode(), number, box, channels))

@@ -128,6 +128,23 @@ def test_samples_of_another_order_are_followed(tmp_path, names, block, monkeypat
     assert read_rows(tmp_path / "mine.csv") == [head, *([i, values[i]] for i, _ in shuffled)]
 
 
+@pytest.mark.parametrize("names", [TEST, ["b.png", 'a, "c".png']])
+@pytest.mark.parametrize("change, plain", [
+    (lambda rows: rows, True),
+    (lambda rows: [[i, "1e-9"] for i, _ in rows], True),
+    (lambda rows: [*rows[:-1], [rows[-1][0], "7"]], False),
+    (lambda rows: rows[:-1], False),
+    (lambda rows: [*rows, rows[-1]], False),
+    (lambda rows: [*rows[1::-1], *rows[2:]], False),
+], ids=["as given", "other value", "two values", "short", "long", "swapped"])
+def test_a_sample_of_one_value_in_the_contests_order_is_known_by_its_bytes(tmp_path, names, change, plain):
+    settings, *_ = build(tmp_path, names)
+    entries, sample = test_entries_of(settings), files_of(settings) / "sample_submission.csv"
+    head, *rows = read_rows(sample)
+    write_rows(sample, [head, *change([[i, "0.5"] for i, _ in rows])])
+    assert contest.is_plain(sample, entries) == plain
+
+
 def test_holdout_file_needs_no_order_of_a_sample(tiny, tmp_path):
     settings, *_ = tiny
     entries = [e for e in contest.read(files_of(settings), settings.shape) if e.split == "train"][::-2]

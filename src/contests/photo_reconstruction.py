@@ -191,10 +191,11 @@ def _stretched(picture):
 def write(path, entries, pictures, settings):
     """Stream predictions into a submission; one of test pictures comes out in the sample's order."""
     folder = settings.competition_folder / "files"
+    first_line = csv_rows.lines([header(folder)])
     order = sample_order(folder, entries) if all(entry.split == "test" for entry in entries) else None
     values = (_values(entry, picture, settings) for entry, picture in zip(entries, pictures, strict=True))
     with files.whole_file(path) as file:
-        file.write(csv_rows.lines([header(folder)]))
+        file.write(first_line)
         if order is None:
             file.writelines(texts(entries, values))
         else:
@@ -245,6 +246,8 @@ def sample_order(folder, entries):
 
     A UserError names the first id that only one of them has.
     """
+    if is_plain(Path(folder) / SAMPLE, entries):
+        return None
     if all(csv_tables.same_ids(*pair) for pair in csv_tables.in_step(_ids(entries), _sample_rows(folder))):
         return None
     wanted, given = csv_ids.all_id_numbers(_sample_rows(folder)), csv_ids.all_id_numbers(_ids(entries))
@@ -252,6 +255,17 @@ def sample_order(folder, entries):
         return csv_ids.join(wanted, given)
     except csv_ids.Mismatch as mismatch:
         raise UserError(_disagreement(Path(folder) / SAMPLE, entries, *mismatch.args)) from None
+
+
+def is_plain(sample, entries):
+    """Whether a sample has these ids in this order and one value for all, as Kaggle's has: then its bytes are known."""
+    with open(sample, "rb") as file:
+        first_row = len(file.readline())
+        ending = b"," + file.readline().rpartition(b",")[2]
+        file.seek(first_row)
+        boxes = ((entry.id, number, box) for entry in entries for number, box in enumerate(entry.boxes, 1))
+        expected = (csv_rows.box_rows_alike(*box, CHANNELS, ending) for box in boxes)
+        return all(file.read(len(text)) == text for text in expected) and not file.read(1)
 
 
 def _ids(entries):
