@@ -308,6 +308,8 @@ def _check_range(name, value):
     low, high = KNOBS[name].metadata["low"], KNOBS[name].metadata["high"]
     if low is not None and not low <= value <= high:
         raise FlagError(f"{flag(name)} {value:g} is out of range: {low:g} to {high:g}.")
+    if name == "located" and not value:
+        raise FlagError("--located names no run; give that of a model that finds masks, as locate does.")
     if name in OF_RUNS:
         _check_runs(name, [run.strip() for run in value.split(",")] if name == "members" else [value])
     if name == "study" and value and not STUDY.fullmatch(value):

@@ -22,6 +22,7 @@ from src.studies import plans
     (["--begin", "checkpoints/demo/a"], ["--begin", "checkpoints/demo/a", "cannot name"]),
     (["--run", " "], ["--run ' '", "cannot name"]),
     (["--located", "a b"], ["--located", "a b", "cannot name"]),
+    (["--located", ""], ["--located names no run"]),
     (["--members", "good, sub/a"], ["--members 'sub/a'", "cannot name"]),
     (["--lam", "400"], ["--lam"]),
 ])
