@@ -1,4 +1,4 @@
-"""The one place where Keras is started and where a backend is named: its compiler, its devices, its other processes."""
+"""The one place where Keras is started and where a backend is named: its compiler, operations, devices and other processes."""
 
 import contextlib
 import importlib
