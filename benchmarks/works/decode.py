@@ -45,8 +45,11 @@ def main():
         with ProcessPoolExecutor(workers.cores()) as pool:
             return sum(pool.map(read, workers.chunks(paths, READ_AT_ONCE)))
 
-    def ours():
+    def forget():
+        """What the round before has stored; taking it away is no part of the work."""
         shutil.rmtree(folder, ignore_errors=True)
+
+    def ours():
         folder.mkdir(parents=True)
         for name, shape in (("pictures", (len(paths), *settings.shape)), ("counts", (len(entries), *settings.shape[:2]))):
             arrays.make(folder / f"{name}.npy", shape)
@@ -55,7 +58,7 @@ def main():
             pass
         return len(paths)
 
-    serve(bare=bare, ours=ours)
+    serve(bare=bare, ours=ours, forget=forget)
 
 
 if __name__ == "__main__":
