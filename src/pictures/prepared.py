@@ -1,4 +1,4 @@
-"""The prepared set in augment/<contest>/: every picture decoded once, mapped from disk, and the index that names its rows.
+"""The prepared set in augment/<contest>/: every picture decoded once, kept on the disk, and the index that names its rows.
 
 pictures.npy  uint8, rows x height x width x channels: the damaged pictures, then the whole ones of the training set; with
               --damage, training and holdout pictures are damaged anew as another contest does
@@ -22,6 +22,7 @@ import numpy as np
 from src.errors import UserError
 from src.files import fingerprint, read_json, receipt_holds, whole_file, write_json
 from src.pictures import variants
+from src.pictures.arrays import OnDisk
 from src.settings import as_stored, flag
 
 FILLED = "harmonic"
@@ -87,9 +88,9 @@ class Prepared:
     def __init__(self, folder, made_from=None):
         folder = self.folder = Path(folder)
         self.made_from, self.fold = of_held(made_from or {}), None
-        self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
-        self.counts = np.load(folder / "counts.npy", mmap_mode="r")
-        self.filled = {FILLED: np.load(self.start_file(FILLED), mmap_mode="r")}
+        self.pictures = OnDisk(folder / "pictures.npy")
+        self.counts = OnDisk(folder / "counts.npy")
+        self.filled = {FILLED: OnDisk(self.start_file(FILLED))}
         self.rows = read_index(folder / "index.csv")
         folds = set(np.unique(self.rows.words("split")).tolist()) - set(WHOLE_SPLITS)
         self.folds = sorted(folds, key=lambda fold: int(fold.removeprefix(FOLD)))
@@ -120,7 +121,7 @@ class Prepared:
         if start in AS_GIVEN:
             return self.damaged(row)
         if start not in self.filled:
-            self.filled[start] = np.load(self.start_file(start), mmap_mode="r")
+            self.filled[start] = OnDisk(self.start_file(start))
         return variants.turn(self.filled[start][row.damaged], row.variant)
 
     def start_file(self, start):

@@ -25,7 +25,7 @@ class Batches:
 
     def __init__(self, settings, prepared, contest, damages=None):
         self.settings, self.prepared, self.contest, self.damages = settings, prepared, contest, damages
-        self.rows, self.times = prepared.split("train"), 1 if damages is None else 1 + damages.shape[1]
+        self.rows, self.times = prepared.split("train"), 1 if damages is None else 1 + settings.damages
         self.of_masks = models.finds_masks(settings.model)
         self.covered_there = settings.fresh_damage and settings.start in AS_GIVEN and hasattr(contest, "cover") \
             and not (settings.jitter or settings.noise or settings.even)
@@ -83,7 +83,7 @@ class Batches:
         """A row as it was prepared, in grey levels: what is seen, the counts, the whole picture."""
         upright = replace(row, variant=0)
         if damage:
-            seen, counts = np.split(self.damages[row.damaged, damage - 1], [-1], axis=-1)
+            seen, counts = np.split(self.damages[row.damaged * self.settings.damages + damage - 1], [-1], axis=-1)
             seen, counts = np.ascontiguousarray(seen), np.ascontiguousarray(counts[..., 0])
         else:
             seen, counts = self.prepared.seen(upright, self.settings.start), self.prepared.hole(upright)

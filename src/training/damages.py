@@ -11,6 +11,7 @@ import numpy as np
 from src import contests, files, workers
 from src.errors import FlagError
 from src.pictures import prepared
+from src.pictures.arrays import OnDisk
 from src.settings import flag, refusing
 from src.training.batches import DAMAGE, seen_anew
 from src.training.starts import write_array
@@ -27,7 +28,7 @@ def refuse(settings):
 
 
 def damaged_beforehand(settings, ready):
-    """The array, made where it is not there."""
+    """Every damage of every picture, made where they are not there."""
     made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
     made_from |= {name: getattr(settings, name) for name in ("start", "damages", "split_seed", *prepared.OF_DAMAGE)}
     folder = settings.augment_folder / "damages"
@@ -37,7 +38,7 @@ def damaged_beforehand(settings, ready):
         if not files.receipt_holds(path.with_suffix(".json"), made_from):
             write(path, settings, ready)
             files.write_receipt(path.with_suffix(".json"), made_from, [path])
-    return np.asarray(np.load(path, mmap_mode="r"))
+    return OnDisk(path, axes=2)
 
 
 def write(path, settings, ready):

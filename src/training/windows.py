@@ -11,6 +11,7 @@ import numpy as np
 from src import contests, files, workers
 from src.errors import FlagError
 from src.pictures import prepared
+from src.pictures.arrays import OnDisk
 from src.pictures.variants import turn
 from src.pictures.windows import boxes_of, cut, look, own
 from src.settings import flag, refusing
@@ -38,7 +39,7 @@ class WindowBatches:
 
     def stored(self, step):
         windows, variants = zip(*self._items(step), strict=True)
-        return {"windows": self.windows[list(windows)], "variants": np.array(variants, np.uint8)}
+        return {"windows": np.stack([self.windows[window] for window in windows]), "variants": np.array(variants, np.uint8)}
 
     def _items(self, step):
         places = (divmod(number, len(self.items)) for number in numbers(self.settings, step))
@@ -75,7 +76,7 @@ def cut_beforehand(settings, ready):
         if not files.receipt_holds(path.with_suffix(".json"), made_from):
             write(*paths, settings, ready)
             files.write_receipt(path.with_suffix(".json"), made_from, paths)
-    return np.asarray(np.load(path, mmap_mode="r")), np.load(paths[1])
+    return OnDisk(path), np.load(paths[1])
 
 
 def write(windows_file, pictures_file, settings, ready):
