@@ -155,6 +155,15 @@ def test_the_materialized_variants_are_the_rows_of_the_index(home):
         np.testing.assert_array_equal(written, np.rot90(pictures[row.whole]))
 
 
+def test_a_damaged_picture_of_another_photo_is_named_with_both_files(home):
+    one, _, other, *_ = sorted(home.glob("competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/*"))
+    one.write_bytes(other.read_bytes())
+    stopped = stage("augment", home, *SMALL, "--force")
+    assert stopped.returncode == 1 and "does not show the same picture" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert stopped.stderr.count(one.name) == 2
+    assert "does not show" in done(stage("augment", home, *SMALL, "--broken", "skip", "--force"))
+
+
 def test_a_broken_training_picture_stops_or_is_left_out_as_asked(home):
     broken = sorted(home.glob("competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/*"))[3]
     broken.write_bytes(broken.read_bytes()[:-40])
