@@ -153,4 +153,13 @@ start's came below it at no look at the holdout, so the weights that change noth
 | what | RMSE | of harmonic | minutes (core minutes) | flags | measured on | commit |
 |---|---|---|---|---|---|---|
 {lines}
+
+## What did not help
+
+- For `window_mlp`, as far as another seed's run differs from the first: which fill it begins at, absolute errors instead of
+  squares, errors in the whole window instead of the hole, averaged weights.
+- For a small Pix2Pix of 1,000 steps: any LAMBDA, no adversarial term at all, the hole alone, squares, the mask as a channel,
+  fresh damage. None came below the fill that it begins at.
+- A correction of what a network adds by its distance from the border of the hole: the best there can be gains less than a
+  part in a thousand ([BORDER.md](BORDER.md)).
 """

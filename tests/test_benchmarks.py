@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from sklearn.metrics import root_mean_squared_error
 
-from benchmarks import contests, growth, rmse, speed
+from benchmarks import border, contests, growth, rmse, speed
 from src import pixel_bytes, pixel_rows
 
 
@@ -45,6 +45,26 @@ def test_a_run_that_halves_every_error_has_a_ratio_of_a_half_whatever_the_draw()
     assert low < 0.34 < high
     written = rmse.table({"harmonic": floor, "mlp-20": half})
     assert "| 0.34000 (" in written and "| 0.5000 (0.500 to 0.500) | 15.2 (29.5) |" in written
+
+
+def test_the_best_factor_at_each_distance_is_the_one_that_least_squares_finds():
+    rng, parts = np.random.default_rng(1), []
+    for distance in (1, 2, 3):
+        added = rng.normal(size=40)
+        parts.append((distance, 0.3 * distance * added + rng.normal(size=40), added))
+    sums = border.Sums(*np.zeros((4, border.FARTHEST)))
+    for distance, missing, added in parts:
+        for total, values in zip(vars(sums).values(), (missing**2, added**2, missing * added, added**0), strict=True):
+            total[distance] = values.sum()
+    told = sums.figures()
+    left = []
+    for distance, missing, added in parts:
+        (factor,), *_ = np.linalg.lstsq(added[:, None], missing, rcond=None)
+        assert told["factors"][str(distance)] == pytest.approx(factor)
+        left.append(missing - factor * added)
+    assert told["corrected"] == pytest.approx(root_mean_squared_error(np.concatenate(left), np.zeros(120)))
+    missing, added = (np.concatenate([part[of] for part in parts]) for of in (1, 2))
+    assert told["run"] == pytest.approx(root_mean_squared_error(missing, added))
 
 
 def files_of_both_forms(folder, values):
