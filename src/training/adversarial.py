@@ -49,20 +49,26 @@ class Adversarial(keras.Model):
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         settings, seen = self.settings, x[0]
-        adversarial = cross_entropy(self._judge_frozen(seen, y_pred), 1.0)
         reconstruction = SPAN * super().compute_loss(x, y, y_pred, sample_weight)
-        generator = adversarial + settings.LAMBDA * reconstruction
         real = cross_entropy(self.discriminator([seen, y], training=training), 1.0)
-        fake = cross_entropy(self.discriminator([seen, ops.stop_gradient(y_pred)], training=training), 0.0)
+        for_painter, for_itself = self._judge(seen, y_pred, training)
+        adversarial, fake = cross_entropy(for_painter, 1.0), cross_entropy(for_itself, 0.0)
+        generator = adversarial + settings.LAMBDA * reconstruction
         discriminator = real + settings.disc_lambda * fake
         self._track(generator=adversarial, discriminator=discriminator, reconstruction=reconstruction)
         return generator + discriminator
 
-    def _judge_frozen(self, seen, painted):
-        """The discriminator's opinion, with weights that the generator's loss can't move."""
-        weights = [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables]
-        rest = [v.value for v in self.discriminator.non_trainable_variables]
-        return self.discriminator.stateless_call(weights, rest, [seen, painted], training=True)[0]
+    def _judge(self, seen, painted, training):
+        """The discriminator's opinion of what was painted: for the painter, whose loss can't move the weights behind it, and for
+        the discriminator, whose loss can't move the painter. Each weight is read once, so that a compiler sees one opinion."""
+        weights, rest = ([ops.cast(v, v.dtype) for v in variables] for variables in (
+            self.discriminator.trainable_variables, self.discriminator.non_trainable_variables))
+        frozen = [ops.stop_gradient(weight) for weight in weights]
+        for_painter, _ = self.discriminator.stateless_call(frozen, rest, [seen, painted], training=training)
+        for_itself, rest = self.discriminator.stateless_call(weights, rest, [seen, ops.stop_gradient(painted)], training=training)
+        for variable, value in zip(self.discriminator.non_trainable_variables, rest, strict=True):
+            variable.assign(value)
+        return for_painter, for_itself
 
     def _track(self, **values):
         for name, value in values.items():
