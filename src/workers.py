@@ -12,6 +12,8 @@ from itertools import islice
 from src.errors import UserError
 from src.progress import Bar
 
+PIECES = 4   # for each core at least, so that all end at about the same time
+
 
 def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -24,8 +26,9 @@ def chunks(items, size):
 
 
 def over_chunks(function, items, *, size, label, unit="pictures"):
-    """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead."""
+    """Yield `function(chunk)` for chunks of the items, of this size or smaller, in order, at most a few chunks ahead."""
     items = list(items)
+    size = max(1, min(size, len(items) // (PIECES * cores())))
     pieces = chunks(items, size)
     with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), _context(), _one_core) as pool:
         try:
