@@ -22,7 +22,7 @@ def main():
     import keras
 
     from src.training import build, loop
-    from src.training.batches import Batches
+    from src.training.batches import Batches, unit
 
     progress.quiet = True
     usual = Settings()
@@ -55,10 +55,9 @@ def main():
 
     def copy():
         """What no feeding can do without: reading both pictures of each row, and turning them to floats."""
-        for number in range(FED // settings.batch_size):
-            places = np.arange(settings.batch_size) + number * settings.batch_size
+        for number in range(FED):
             for pictures in (ready.pictures, ready.filled["harmonic"]):
-                pictures[places % len(ready.counts)].astype(np.float32) / np.float32(255)
+                unit(pictures[number % len(ready.counts)])
         return FED
 
     serve(block=block, bare=bare, feed=feed, copy=copy)
