@@ -59,7 +59,7 @@ def curve(asked, home):
 
 def loop(asked, home):
     sizes = asked.sizes
-    with Worker("loop", prepared(asked, home), sizes.side, sizes.width // 4, 300 if not asked.quick else 4) as worker:
+    with Worker("loop", prepared(asked, home), sizes.side, sizes.width // 4, 500 if not asked.quick else 4) as worker:
         works = {"ours": of(worker, "block"), "bare": of(worker, "bare")}
         in_turns(works, 1)
         return result(in_turns(works, sizes.rounds - 1))

@@ -44,8 +44,8 @@ ROWS = {
     "step-1": Row(f"{PIX2PIX}, batch 1", partial(_rows.step, batch=1), STEP, {"tutorial": 1, "pytorch": 1}),
     "curve": Row("Pix2Pix's RMSE over 200 steps, 64x64, width 16, from equal first weights", _rows.curve,
                  {"tutorial": STEP["tutorial"]}, {"tutorial": 1}, unit="RMSE"),
-    "loop": Row("300 steps of the training loop with data, their share of looks at the holdout, and a saved state; width 16, "
-                "batch 4", _rows.loop, {"bare": "the bare compiled step on one fixed batch"}, {"bare": 0.95}),
+    "loop": Row("500 steps of the training loop: data, a look at the holdout, a saved state; width 16, batch 4", _rows.loop,
+                {"bare": "the bare compiled step on one fixed batch"}, {"bare": 0.95}),
     "scaling": Row("a training step by two processes on JAX, a core each; width 16, batch 8 of both together", _rows.scaling,
                    {"one": "the same by one process on one core"}),
     "feed": Row("the input pipeline alone, a picture", _rows.feed, {"copy": "reading and dividing the same arrays"},
