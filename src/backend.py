@@ -126,8 +126,8 @@ def as_graph(function, xla):
     """The function as TensorFlow's graph, traced once for all batches of a shape."""
     import tensorflow as tf
 
-    # It drops what makes a weight's move wait for its reading where no gradient flows back to the weight: now and then a step
-    # then judges by weights that have moved already.
+    # That optimizer drops what makes a weight's move wait for a reading of it from which no gradient flows back: now and then a
+    # step then judges by weights that have moved already.
     tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
     return tf.function(function, jit_compile=xla or None, reduce_retracing=True)
 
