@@ -156,8 +156,8 @@ start's came below it at no look at the holdout, so the weights that change noth
 
 ## What did not help
 
-- For `window_mlp`, as far as another seed's run differs from the first: which fill it begins at, absolute errors instead of
-  squares, errors in the whole window instead of the hole, averaged weights.
+- For `window_mlp` at 2,000 steps, a run each: absolute errors instead of squares cost 0.0018 of the ratio, the harmonic start
+  gained 0.0012, errors in the whole window 0.0011, averaged weights 0.0004; another seed alone makes a difference of 0.0003.
 - For a small Pix2Pix of 1,000 steps: any LAMBDA, no adversarial term at all, the hole alone, squares, the mask as a channel,
   fresh damage. None came below the fill that it begins at.
 - A correction of what a network adds by its distance from the border of the hole: the best there can be gains less than a
