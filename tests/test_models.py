@@ -90,6 +90,19 @@ def test_the_mask_is_one_more_channel_where_asked_for():
     assert first.kernel.shape[2] == 4
 
 
+@pytest.mark.parametrize(("name", "flags", "told"), [
+    ("window_mlp", {"mask_channel": True, "width": 8, "LAMBDA": 10.0}, ["--mask-channel", "--lambda"]),
+    ("mlp", {"width": 8, "levels": 3, "steps": 5}, ["--levels", "--width"]),
+    ("pix2pix", {"mask_channel": True, "width": 4, "levels": 3, "LAMBDA": 10.0, "disc_lambda": 2.0}, []),
+    ("mlp", {"adversarial": True, "width": 8, "levels": 3, "LAMBDA": 10.0}, ["--levels"]),
+    ("pix2pix", {"adversarial": False, "width": 4, "disc_lambda": 2.0}, ["--disc-lambda"]),
+])
+def test_flags_that_change_nothing_are_told(name, flags, told, capsys):
+    settings = Settings(size=64, model=name, precision="float32", given=frozenset(flags), **flags)
+    build.learner(with_defaults(settings, models.defaults_of(name)))
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == told
+
+
 def test_levels_and_width_shape_the_network():
     deep, shallow = (network("pix2pix", (64, 64, 3), levels=levels)[0] for levels in (6, 4))
     assert size(deep.painter.variables) > size(shallow.painter.variables)

@@ -8,11 +8,25 @@ import numpy as np
 
 from src import backend, files, models
 from src.errors import UserError
-from src.settings import KNOBS, as_stored, of_the_run
+from src.progress import say
+from src.settings import KNOBS, as_stored, flag, of_the_run
 from src.training import checkpoints
 from src.training.adversarial import Adversarial
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+# What shapes networks, of which each asks for some; and what only a judged one has a use for.
+OF_NETWORKS, OF_JUDGED = {"width", "levels", "mask_channel", "encoder", "encoder_weights"}, {"LAMBDA", "disc_lambda"}
+
+
+class Watched:
+    """Settings that keep the names of those which were asked for."""
+
+    def __init__(self, settings):
+        self.settings, self.asked = settings, set()
+
+    def __getattr__(self, name):
+        self.asked.add(name)
+        return getattr(self.settings, name)
 
 
 def painter(settings):
@@ -24,7 +38,18 @@ def painter(settings):
 
 def learner(settings):
     """What is trained: the painter, alone or beside the network that judges it."""
-    return Adversarial(painter(settings), settings) if settings.adversarial else painter(settings)
+    watched = Watched(settings)
+    model = Adversarial(painter(watched), watched) if settings.adversarial else painter(watched)
+    tell_what_changes_nothing(settings, watched.asked)
+    return model
+
+
+def tell_what_changes_nothing(settings, asked):
+    """Flags that were given for a network that never asks for them."""
+    for name in sorted(settings.given & OF_NETWORKS - asked):
+        say(f"train: {flag(name)} changes nothing, for --model {settings.model} never asks for it.")
+    for name in sorted(settings.given & OF_JUDGED if not settings.adversarial else ()):
+        say(f"train: {flag(name)} changes nothing, for --model {settings.model} is not judged; --adversarial has it judged.")
 
 
 def painter_of(model):
