@@ -1,6 +1,7 @@
 """Array files of bytes: made with all their room on the disk, written row by row by several processes at once, read so, too."""
 
 import contextlib
+import errno
 import math
 import os
 from collections.abc import Sequence
@@ -22,10 +23,11 @@ def rows_of(path):
     """What writes a row, given its number: in one call, which takes a fifth of the time that a mapped file's pages do."""
     array = np.load(path, mmap_mode="r")
     first, size = array.offset, math.prod(array.shape[1:])
-    with open(path, "r+b") as file:
+    with open(path, "r+b", buffering=0) as file:
         def write(number, row):
-            file.seek(first + number * size)
-            file.write(np.ascontiguousarray(row, np.uint8).data)
+            written = os.pwrite(file.fileno(), np.ascontiguousarray(row, np.uint8).data, first + number * size)
+            if written < size:   # as much as there was room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         yield write
 
 
