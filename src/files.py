@@ -61,7 +61,10 @@ def write_text(path, text):
 
 
 def write_json(path, value):
-    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    """Piece by piece, since a long list as one text takes several times its room."""
+    with whole_file(path, "w") as file:
+        json.dump(value, file, indent=1, sort_keys=True)
+        file.write("\n")
 
 
 def read_json(path):
