@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import math
 import os
 import sys
 import tempfile
@@ -14,6 +15,7 @@ WAIT = 600       # seconds for all processes of a run to be there
 HEARTBEAT = 30   # seconds without a sign of life after which a process counts as dead
 FAREWELL = 20    # seconds for the others to end, too
 BFLOAT16_SINCE = 8.0   # NVIDIA's compute capability
+ALIGNED = 64     # bytes; memory that begins at a multiple of them TensorFlow takes as it is
 
 
 def start(join=None):
@@ -130,6 +132,22 @@ def as_graph(function, xla):
     # step then judges by weights that have moved already.
     tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
     return tf.function(function, jit_compile=xla or None, reduce_retracing=True)
+
+
+def room(shape):
+    """Floats yet to be written, in memory that `tensor` can hand on."""
+    size = 4 * math.prod(shape)
+    memory = np.empty(size + ALIGNED, np.uint8)
+    first = -memory.ctypes.data % ALIGNED
+    return memory[first:first + size].view(np.float32).reshape(shape)
+
+
+def tensor(array):
+    """An array for TensorFlow: not copied where it can be used as it lies, so nobody may write to it from here on."""
+    import tensorflow as tf
+
+    as_it_lies = array.flags.c_contiguous and array.ctypes.data % ALIGNED == 0
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if as_it_lies else tf.convert_to_tensor(array)
 
 
 def compiled(function):

@@ -1,14 +1,19 @@
-"""A step as TensorFlow runs it: in its optimized graph, a weight's reading and its moving still have an order."""
+"""A step as TensorFlow runs it: a batch is not copied on its way in; in the optimized graph, a weight is read before it moves."""
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from keras import ops
 from tensorflow.python.eager import context
 from test_learning import network, one_batch
 
+from src import backend, contests
+from src.pictures.prepared import open_for
+from src.settings import Settings
 from src.training import loop
 from src.training.adversarial import Adversarial
+from src.training.batches import Batches
 from src.training.steps import OneByOne
 
 MOVED = {"ResourceApplyAdam": 3, "AssignVariableOp": 1, "AssignSubVariableOp": 1, "AssignAddVariableOp": 1}
@@ -71,3 +76,22 @@ def test_nor_where_each_opinion_reads_the_weights_anew():
     model = ReadApart(usual.painter, usual.settings)
     loop.compile_model(model, usual.settings)
     assert unordered(model) == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"fresh_damage": True}, {"loss_region": "hole"}], ids=str)
+def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
+    settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
+    batches = Batches(settings, open_for(settings), contests.named("demo"))
+    kept = batches.at(5)
+    (seen, mask), whole, weight = OneByOne(SimpleNamespace(jit_compile=None), SimpleNamespace(at=lambda step: kept)).load(5)
+    for tensor, array in ((seen, kept[0][0]), (mask, kept[0][1]), (whole, kept[1])):
+        assert np.array_equal(tensor, array)
+        assert np.shares_memory(np.asarray(tensor), array)
+    assert weight is None if kept[2] is None else np.array_equal(weight.numpy(), kept[2])
+
+
+def test_what_tensorflow_cannot_use_as_it_lies_is_copied():
+    room = backend.room((4, 3))
+    room[:] = np.arange(12).reshape(4, 3)
+    for array in (room[:, 1:], room[1:], np.asfortranarray(room)):
+        np.testing.assert_array_equal(backend.tensor(array), array)

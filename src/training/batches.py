@@ -12,7 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from src import models
+from src import backend, models
 from src.pictures.prepared import AS_GIVEN
 from src.pictures.variants import turn_back, turned
 
@@ -34,7 +34,7 @@ class Batches:
         """The batch of a step; every row comes once before any comes again."""
         seen, counts, whole = self._pictures(self._items(step), step)
         (seen, whole), counts = np.split(stacked(seen + whole), 2), np.stack(counts)
-        mask = (counts > 0)[..., None].astype(np.float32)
+        mask = np.greater(counts[..., None], 0, out=backend.room((*counts.shape, 1)))
         return (seen, mask), mask if self.of_masks else whole, weights(self.settings, seen, counts)
 
     def stored(self, step):
@@ -137,7 +137,7 @@ def stacked(pictures):
     One array for a whole batch: two large ones are given back to the system each time, and fetching them anew took longer than
     all else.
     """
-    batch = np.empty((len(pictures), *pictures[0].shape), np.float32)
+    batch = backend.room((len(pictures), *pictures[0].shape))
     for place, picture in zip(batch, pictures, strict=True):
         np.divide(picture, np.float32(255 if picture.dtype == np.uint8 else 1), out=place, dtype=np.float32)
     return batch

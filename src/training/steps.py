@@ -22,8 +22,12 @@ class OneByOne:
     usual_group = 1
 
     def __init__(self, model, batches):
-        self.model, self.load = model, batches.at
+        self.model, self.batches = model, batches
         self.one = backend.as_graph(self._one, model.jit_compile)
+
+    def load(self, step):
+        inputs, truth, weight = self.batches.at(step)
+        return tuple(map(backend.tensor, inputs)), backend.tensor(truth), None if weight is None else backend.tensor(weight)
 
     def make(self, batches, rates):
         """The losses of each step."""

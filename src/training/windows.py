@@ -16,7 +16,7 @@ from src.pictures.variants import turn
 from src.pictures.windows import boxes_of, cut, look, own
 from src.settings import flag, refusing
 from src.training import starts
-from src.training.batches import DAMAGE, numbers, order, seen_anew, unit
+from src.training.batches import DAMAGE, numbers, order, seen_anew, stacked, unit
 
 CHUNK = 16
 WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise", "even")
@@ -32,9 +32,10 @@ class WindowBatches:
         self.items = [(window, row.variant) for row in ready.split("train") for window in of_picture.get(row.damaged, [])]
 
     def at(self, step):
-        windows = unit(np.stack([turn(self.windows[window], variant) for window, variant in self._items(step)]))
+        windows = np.stack([turn(self.windows[window], variant) for window, variant in self._items(step)])
         channels = windows.shape[-1] // 2 - 1
-        seen, mask, weight, whole = np.split(windows, [channels, channels + 1, channels + 2], axis=-1)
+        parts = np.split(windows, [channels, channels + 1, channels + 2], axis=-1)
+        seen, mask, weight, whole = (stacked([part])[0] for part in parts)
         return (seen, mask), whole, weight[..., 0] if self.settings.loss_region == "hole" else None
 
     def stored(self, step):
