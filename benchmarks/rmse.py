@@ -24,6 +24,7 @@ FLOOR = "harmonic"
 
 
 MLP = "--model window_mlp --steps 100000"
+HOUR = f"{MLP} --start harmonic --damages 16 --minutes 45 --run mlp60"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
 BASE = "--model window_mlp --steps 2000"   # what an ablation changes one thing of
@@ -38,6 +39,8 @@ ROWS = {
     "smooth": Row("fill: smooth, the best linear one", "--model smooth"),
     "mlp-20": Row("window_mlp, 15 minutes and some for cutting windows", f"{MLP} --minutes 15 --run mlp20"),
     "mlp-20-tta": Row("the same run, eight flips and turns", f"{MLP} --minutes 15 --run mlp20", "--tta 8"),
+    "mlp-60": Row("window_mlp from the harmonic fill, 16 damages a picture, 45 minutes and some for windows and looks", HOUR),
+    "mlp-60-tta": Row("the same run, eight flips and turns", HOUR, "--tta 8"),
     **{f"unet-{minutes}": Row(f"residual_unet, {minutes} minutes", f"{UNET} --minutes {minutes}") for minutes in (20, 60, 120)},
     **{f"pix2pix-{minutes}": Row(f"Pix2Pix as published but narrower (width 16), {minutes} minutes",
                                  f"{AS_PUBLISHED} --minutes {minutes}", "--predict-mode training") for minutes in (20, 60, 120)},
