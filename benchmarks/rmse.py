@@ -28,6 +28,7 @@ HOUR = f"{MLP} --start harmonic --damages 16 --minutes 45 --run mlp60"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
 BASE = "--model window_mlp --steps 2000"   # what an ablation changes one thing of
+ABLATED = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 JUDGED = "--model pix2pix --width 16 --start smooth --steps 1000"   # the same of what only Pix2Pix has
 
 ROWS = {
@@ -52,8 +53,8 @@ ROWS = {
         ("all", "on errors in the whole window", "--loss-region all"),
         ("no-average", "without averaged weights", "--average 0"),
         ("no-damages", "without fresh damage", "--damages 0"))},
-    "mix": Row("the seven runs above, mixed", "--run mix",
-               members="base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"),
+    "mix": Row("the seven runs above, mixed", "--run mix", members=ABLATED),
+    "mix-60": Row("the same seven and the run of 45 minutes, mixed", "--run mix60", members=f"mlp60,{ABLATED}"),
     "base-tta": Row("the first of them alone, eight flips and turns", f"{BASE} --run base", "--tta 8"),
     "base-5x": Row("window_mlp, 2,000 steps, five variants of each picture", f"{BASE} --augment 5x --run base-5x"),
     "base-1x": Row("the same, one variant", f"{BASE} --augment none --run base-1x"),
