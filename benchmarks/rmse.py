@@ -24,7 +24,7 @@ FLOOR = "harmonic"
 
 
 MLP = "--model window_mlp --steps 100000"
-HOUR = f"{MLP} --start harmonic --damages 16 --minutes 45 --run mlp60"
+HOUR = f"{MLP} --start harmonic --damages 16 --minutes 45 --check-every 1000 --run mlp60"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
 BASE = "--model window_mlp --steps 2000"   # what an ablation changes one thing of
