@@ -32,7 +32,7 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
     pieces = chunks(items, size)
     with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), _context(), _one_core) as pool:
         try:
-            with _ctrl_c_held_back():   # workers are begun here, and none must see it, not even in its first instant
+            with _ctrl_c_held_back(), _opencv_alone():   # workers are begun here
                 waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * cores())]
             while waiting:
                 result = waiting.pop(0).result()
@@ -51,7 +51,8 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
 def _ctrl_c_held_back():
     """Ctrl-C waits for the end of this, and processes begun meanwhile never see it, so that the parent alone answers.
 
-    They inherit that it is blocked. Here that is not enough, since a library's thread may take the signal instead.
+    They inherit that it is blocked, from their first instant on. Here that is not enough, since a library's thread may take
+    the signal instead.
     """
     asked, blocked = [], signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     handlers = {number: signal.signal(number, lambda *_: asked.append(True)) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -63,6 +64,20 @@ def _ctrl_c_held_back():
             signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _opencv_alone():
+    """OpenCV's threads, where it has begun some, end: a process forked while one waits would wait for it without end."""
+    cv2 = sys.modules.get("cv2")
+    threads = cv2.getNumThreads() if cv2 else 1
+    if threads > 1:
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        if threads > 1:
+            cv2.setNumThreads(threads)
 
 
 def _context():
