@@ -95,7 +95,7 @@ def table(folder, boxes):
 
 
 def entries(boxes):
-    return [Entry(name, "", name, "test", Path(name), None, both) for name, both in boxes.items()]
+    return [Entry(name, "", name, "test", name, None, both) for name, both in boxes.items()]
 
 
 def sample(path, boxes):

@@ -156,5 +156,5 @@ def entry(folder, line, fields):
     if len(fields) != len(COLUMNS) or fields[3] not in ("train", "test"):
         raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no picture of train or test; {AGAIN}.")
     id, kind, source, split = fields
-    damaged, missing, whole = (folder / split / name / f"{id}.png" for name in ("damaged", "missing", "whole"))
+    damaged, missing, whole = (str(folder / split / name / f"{id}.png") for name in ("damaged", "missing", "whole"))
     return Entry(id, kind, source, split, damaged, whole if split == "train" else None, missing=missing)

@@ -21,7 +21,7 @@ READ_AT_ONCE = 64
 
 def read(paths):
     cv2.setNumThreads(1)
-    return sum(cv2.imread(str(path)).shape[0] > 0 for path in paths)
+    return sum(cv2.imread(path).shape[0] > 0 for path in paths)
 
 
 def store(folder, settings, entries, numbered):

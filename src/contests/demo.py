@@ -123,5 +123,5 @@ def _graded(piece, ending):
     """A whole picture's rows as they are graded."""
     kind, name, picture, boxes = piece
     values = rows(picture / np.float32(255), boxes, AS_GRADED)
-    entry = Entry(name, kind, name, "test", Path(name), None, boxes)
+    entry = Entry(name, kind, name, "test", name, None, boxes)
     return b"".join(photo_reconstruction.texts([entry], [values], ending))

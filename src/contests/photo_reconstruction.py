@@ -66,11 +66,12 @@ def read(folder, shape):
     uses = Counter(name for rows in [*train.values(), test] for name in rows)
     entries = [_training_entry(kind, name, boxes, name if uses[name] == 1 else f"{kind.name}/{name}")
                for kind in kinds for name, boxes in train[kind.name].items()]
-    return entries + [Entry(name, "", name, "test", testing / name, None, boxes) for name, boxes in test.items()]
+    return entries + [Entry(name, "", name, "test", str(testing / name), None, boxes) for name, boxes in test.items()]
 
 
 def _training_entry(kind, name, boxes, id):
-    return Entry(id, kind.name, id, "train", kind / "Masked_Train" / name, kind / "Unmasked_Train" / name, boxes)
+    damaged, whole = (str(kind / folder / name) for folder in ("Masked_Train", "Unmasked_Train"))
+    return Entry(id, kind.name, id, "train", damaged, whole, boxes)
 
 
 def _training_rows(kind, shape):
