@@ -8,6 +8,7 @@ What a row has measured is kept, so that the test pictures are looked at once fo
 """
 
 import argparse
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -60,7 +61,7 @@ ROWS = {
     "base-1x": Row("the same, one variant", f"{BASE} --augment none --run base-1x"),
     "judged": Row("Pix2Pix (width 16), 1,000 steps from the smooth fill, LAMBDA 1000", f"{JUDGED} --run judged"),
     **{f"judged-{name}": Row(f"the same {what}", f"{JUDGED} {flags} --run judged-{name}") for name, what, flags in (
-        *((f"lambda-{weight}", f"with LAMBDA {weight}", f"--lambda {weight}") for weight in (1, 10, 100)),
+        *((f"lambda-{weight}", f"with LAMBDA {weight}", f"--lambda {weight}") for weight in (1, 10, 100, 10000)),
         ("unjudged", "without the adversarial term", "--no-adversarial"),
         ("hole", "on errors in the hole", "--loss-region hole"),
         ("squares", "on squares in the hole, without the adversarial term", "--loss l2 --loss-region hole --no-adversarial"),
@@ -106,7 +107,14 @@ def measured(home, row, solution):
     squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
     return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())),
             "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
-            "command": command_of(row), "minutes": minutes.round(1).tolist(), **circumstances()}
+            "command": command_of(row), "minutes": minutes.round(1).tolist(), **looks(home, row), **circumstances()}
+
+
+def looks(home, row):
+    """The RMSE on the holdout at the first and at the last look of a network's training."""
+    run = re.search(r"--run (\S+)", row.train)
+    history = home / "checkpoints" / "photo_reconstruction" / (run[1] if run else "") / "history.csv"
+    return {"looks": pd.read_csv(history)["holdout_rmse"].iloc[[0, -1]].tolist()} if history.exists() else {}
 
 
 def newest(folder):
@@ -143,7 +151,13 @@ def table(figures):
         lines.append(f"| {ROWS[name].what} | {row['rmse']:.5f} ({low:.4f} to {high:.4f}) | {row['rmse'] / floor['rmse']:.4f} "
                      f"({least:.3f} to {most:.3f}) | {told_minutes(row['minutes'])} | `{row['command']}` "
                      f"| {row['hardware']} | {row['commit']} |")
-    return HEAD.format(pictures=len(floor["squares"]), rows=sum(floor["numbers"]), lines="\n".join(lines))
+    judged = [name for name in ROWS if name.startswith("judged") and "looks" in figures.get(name, {})]
+    return HEAD.format(pictures=len(floor["squares"]), rows=sum(floor["numbers"]), lines="\n".join(lines),
+                       judged="\n".join(last_look(ROWS[name].what, *figures[name]["looks"]) for name in judged))
+
+
+def last_look(what, first, last):
+    return f"| {what} | {first:.5f} | {last:.5f} | {last / first:.4f} |"
 
 
 HEAD = """# RMSE on test pictures
@@ -157,6 +171,15 @@ start's came below it at no look at the holdout, so the weights that change noth
 | what | RMSE | of harmonic | minutes (core minutes) | flags | measured on | commit |
 |---|---|---|---|---|---|---|
 {lines}
+
+## What judging costs
+
+The same small Pix2Pix on the holdout: the fill that it begins at, and what it paints after its last step, which was not kept
+where it is worse.
+
+| what | before | after | ratio |
+|---|---|---|---|
+{judged}
 
 ## What did not help
 

@@ -47,6 +47,18 @@ def test_a_run_that_halves_every_error_has_a_ratio_of_a_half_whatever_the_draw()
     assert "| 0.34000 (" in written and "| 0.5000 (0.500 to 0.500) | 15.2 (29.5) |" in written
 
 
+def test_the_looks_at_the_holdout_are_told_of_the_runs_that_are_judged(tmp_path):
+    run = tmp_path / "checkpoints" / "photo_reconstruction" / "judged"
+    run.mkdir(parents=True)
+    (run / "history.csv").write_text("step,minutes,holdout_rmse,loss\n0,0,0.2,\n500,1,0.1,3\n1000,2,0.25,2\n")
+    looks = rmse.looks(tmp_path, rmse.ROWS["judged"])
+    assert looks == {"looks": [0.2, 0.25]} and rmse.looks(tmp_path, rmse.ROWS["harmonic"]) == {}
+    row = {"squares": [4.0], "numbers": [10], "rmse": 0.6, "command": "", "commit": "", "hardware": "", "minutes": [0, 0]}
+    written = rmse.table({"harmonic": row, "judged": row | looks, "mlp-20": row | looks})
+    assert [line for line in written.splitlines() if "1.2500" in line] == [
+        "| Pix2Pix (width 16), 1,000 steps from the smooth fill, LAMBDA 1000 | 0.20000 | 0.25000 | 1.2500 |"]
+
+
 def test_the_best_factor_at_each_distance_is_the_one_that_least_squares_finds():
     rng, parts = np.random.default_rng(1), []
     for distance in (1, 2, 3):
