@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import os
+import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +24,19 @@ def write(path, pictures, masks_and_ids, made_from):
     A file without a name gathers the values, since those of a whole training set may not fit into memory.
     """
     ids, sizes = [], []
-    with whole_file(path) as file, tempfile.TemporaryFile(dir=Path(path).parent) as gathered:
+    with whole_file(path, "w+b") as file, tempfile.TemporaryFile(dir=Path(path).parent) as gathered:
         for picture, (name, mask) in zip(pictures, masks_and_ids, strict=True):
             kept = picture[mask]
             gathered.write(kept.tobytes())
             ids.append(name)
             sizes.append(len(kept))
-        gathered.flush()
-        values = np.memmap(gathered, kept.dtype, "r", shape=(sum(sizes), *kept.shape[1:])) if any(sizes) else kept
         np.savez(file, facts=np.frombuffer(json.dumps(made_from).encode(), np.uint8), ids=np.array(ids, dtype=str),
-                 starts=np.cumsum([0, *sizes]), values=values)
+                 starts=np.cumsum([0, *sizes]))
+        gathered.seek(0)
+        with zipfile.ZipFile(file, "a") as archive, archive.open("values.npy", "w", force_zip64=True) as values:
+            np.lib.format.write_array_header_1_0(values, np.lib.format.header_data_from_array_1_0(kept) |
+                                                 {"shape": (sum(sizes), *kept.shape[1:])})
+            shutil.copyfileobj(gathered, values, CHUNK)
 
 
 @contextlib.contextmanager
@@ -56,8 +62,7 @@ def facts(path):
 def in_order(path):
     """The values of each picture in the order they were written, one picture in memory at a time."""
     with _opened(path) as archive, archive.zip.open("values.npy") as file:
-        np.lib.format.read_magic(file)
-        (_, channels), _, kind = np.lib.format.read_array_header_1_0(file)
+        (_, channels), kind = _form(file)
         for size in np.diff(archive["starts"]).tolist():
             yield np.frombuffer(file.read(size * channels * kind.itemsize), kind).reshape(size, channels)
 
@@ -75,19 +80,25 @@ def refuse_other_set(path, ready):
                         "`serialize` and `score` with the same flags again.")
 
 
-def _mapped(path, archive):
-    """The values where they lie in the file, once all of them were read, which tests their checksum."""
-    with archive.open("values.npy") as file:
-        np.lib.format.read_magic(file)
-        shape, _, kind = np.lib.format.read_array_header_1_0(file)
-        begin = file.tell()
-        while file.read(CHUNK):
+def _form(values):
+    """Shape and kind of an array file, which is read up to its first number."""
+    np.lib.format.read_magic(values)
+    shape, _, kind = np.lib.format.read_array_header_1_0(values)
+    return shape, kind
+
+
+def _first_value(path, archive):
+    """Channels, kind and place in the file of the values, once all of them were read, which tests their checksum."""
+    with archive.open("values.npy") as values:
+        (_, channels), kind = _form(values)
+        begin = values.tell()
+        while values.read(CHUNK):
             pass
     member = archive.getinfo("values.npy").header_offset
     with open(path, "rb") as file:
         file.seek(member)
         name_and_extra = np.frombuffer(file.read(LOCAL_HEADER)[-4:], "<u2")
-    return np.memmap(path, kind, "r", member + LOCAL_HEADER + int(name_and_extra.sum()) + begin, shape)
+    return channels, kind, member + LOCAL_HEADER + int(name_and_extra.sum()) + begin
 
 
 class Predictions:
@@ -95,7 +106,8 @@ class Predictions:
 
     def __init__(self, path):
         with _opened(path) as archive:
-            self.starts, self.values = archive["starts"], _mapped(path, archive.zip)
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed with its last reader)
+            self.starts, (self.channels, self.kind, self.first) = archive["starts"], _first_value(path, archive.zip)
             self.place = {name: i for i, name in enumerate(archive["ids"].tolist())}
 
     def picture(self, name, known, mask):
@@ -103,4 +115,6 @@ class Predictions:
         if name not in self.place:
             raise UserError(f"There is no prediction for {name}; run `python -m src predict` with the same flags again.")
         i = self.place[name]
-        return paste_values(known, mask, self.values[self.starts[i]:self.starts[i + 1]])
+        begin, end = self.channels * self.kind.itemsize * self.starts[i:i + 2]
+        values = np.frombuffer(os.pread(self._file.fileno(), end - begin, self.first + begin), self.kind)
+        return paste_values(known, mask, values.reshape(-1, self.channels))
