@@ -192,4 +192,8 @@ after its last step, which was not kept where it is worse.
   the latter gain 0.0003.
 - A correction of what a network adds by its distance from the border of the hole: the best there can be gains less than a
   part in a thousand ([BORDER.md](BORDER.md)).
+- Pixels of the same photo in another crop: one of the 200 test pictures has such a training picture (ORB features outside its
+  boxes against those of all training pictures, a similarity by RANSAC, the likeliest pairs looked at). Known to the last pixel,
+  it would take 0.3% off the RMSE of the best row.
+- residual_unet after the first 500 steps: under a constant rate it came no lower in two hours.
 """
