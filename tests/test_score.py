@@ -55,3 +55,12 @@ def test_kaggles_scores_stay_with_the_file_that_was_sent_and_go_with_it(serializ
     done(stage("score", serialized, *FILL))
     row = row_of(serialized)
     assert (row["public"], row["private"], row["kaggle"]) == ("", "", "") and row["sent"] and row["holdout_rmse"]
+
+
+def test_a_run_above_the_harmonic_fill_is_told_so_with_what_to_change(serialized):
+    above, mean = "This run is above the harmonic fill", (*SMALL, "--model", "mean", "--run", "mean")
+    for name in ("train", "predict", "serialize"):
+        done(stage(name, serialized, *mean))
+    told = done(stage("score", serialized, *mean))
+    assert above in told and all(flag in told for flag in ("--steps", "--lambda", "--start harmonic"))
+    assert above not in done(stage("score", serialized, *FILL))
