@@ -27,41 +27,65 @@ def _hash(small):
 
 
 def twins(straight, mirrored):
-    """Pairs (i, j) of pictures whose hashes are near, straight or mirrored."""
-    straight, mirrored = np.asarray(straight, np.uint64), np.asarray(mirrored, np.uint64)
-    found = [pairs for other in (straight, mirrored) for pairs in _near(straight, other)]
-    pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
-    return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
+    """Yield pairs (i, j) of pictures whose hashes are near, straight or mirrored, some at a time; a pair may come again.
+
+    Of pictures whose hashes are the same all are paired with the first, and the others with nothing else.
+    """
+    both = np.stack([np.asarray(straight, np.uint64), np.asarray(mirrored, np.uint64)], 1)
+    (straight, mirrored), first, which = _different(both)
+    yield _pairs(first[which], np.arange(len(both)))
+    for other in (straight, mirrored):
+        for band in range(BANDS):
+            for left, right in _near(straight, other, band):
+                yield _pairs(first[left], first[right])
 
 
-def _near(left, right):
-    """For every band and every one or two changed bits of it: where the bands agree, and all bits nearly do."""
-    for band in range(BANDS):
-        keys = (right >> np.uint64(16 * band)).astype(np.uint16)
-        order = np.argsort(keys, kind="stable")
-        wanted = (left >> np.uint64(16 * band)).astype(np.uint16)
-        for change in CHANGES:
-            pairs = _equal(wanted ^ np.uint16(change), keys[order], order)
-            near = np.bitwise_count(left[pairs[:, 0]] ^ right[pairs[:, 1]]) <= NEAR
-            yield pairs[near]
+def _different(both):
+    """The different ones of pairs of hashes, where each comes first, and which of them each picture has."""
+    different, first, which = np.unique(both, axis=0, return_index=True, return_inverse=True)
+    return different.T, first, which.ravel()
 
 
-def _equal(wanted, sorted_keys, order):
-    first, last = np.searchsorted(sorted_keys, wanted, "left"), np.searchsorted(sorted_keys, wanted, "right")
+def _pairs(left, right):
+    """Each pair once, and no picture with itself."""
+    return np.stack([left, right], 1)[left < right]
+
+
+def _near(left, right, band):
+    """For every one or two changed bits of a band, and none: where the bands agree, and all bits nearly do."""
+    wanted, keys = ((hashes >> np.uint64(16 * band)).astype(np.uint16) for hashes in (left, right))
+    order = np.argsort(keys, kind="stable")
+    begin = np.concatenate([[0], np.bincount(keys, minlength=1 << 16).cumsum()])
+    for change in CHANGES:
+        key = (wanted ^ np.uint16(change)).astype(np.intp)
+        i, j = _spread(begin[key], begin[key + 1])
+        near = np.bitwise_count(left[i] ^ right[order[j]]) <= NEAR
+        yield i[near], order[j[near]]
+
+
+def _spread(first, last):
+    """(n, place) of every place from first[n] up to last[n]."""
     counts = last - first
     offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.stack([np.repeat(np.arange(len(wanted)), counts), order[np.repeat(first, counts) + offsets]], 1)
+    return np.repeat(np.arange(len(counts)), counts), np.repeat(first, counts) + offsets
 
 
 def join_sources(sources, pairs):
-    """Sources with twins joined: each picture's source becomes the first name among those it is tied to."""
+    """Sources with twins joined: each picture's source becomes the first name among those it is tied to.
+
+    Pairs come some at a time, so that the many of a set of near-duplicates are never held all at once.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     names, number = np.unique(np.asarray(sources, dtype=object).astype(str), return_inverse=True)
-    ties = number[pairs]
-    graph = coo_array((np.ones(len(ties)), (ties[:, 0], ties[:, 1])), shape=(len(names),) * 2)
-    group = connected_components(graph, directed=False)[1]
+    group = np.arange(len(names))
+    for some in pairs:
+        ties = group[number[some]]
+        ties = ties[ties[:, 0] != ties[:, 1]]
+        if len(ties):
+            graph = coo_array((np.ones(len(ties)), (ties[:, 0], ties[:, 1])), shape=(len(names),) * 2)
+            group = connected_components(graph, directed=False)[1][group]
     first = {}
     for name, label in zip(names, group, strict=True):
         first.setdefault(label, str(name))
