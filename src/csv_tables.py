@@ -9,7 +9,7 @@ from src import csv_faults
 from src.csv_faults import FINITE, UNIT, USAGE
 from src.errors import UserError
 
-BLOCK = 1 << 22
+BLOCK = 1 << 19
 NEWLINE = ord("\n")
 TEXT = "text"
 REWRITE = "write it anew with `python -m src serialize --force`"
