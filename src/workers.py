@@ -1,6 +1,7 @@
 """Work spread over the machine's cores: chunks to processes, results in order, one bar; Ctrl-C and errors end all."""
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -12,7 +13,7 @@ from itertools import islice
 from src.errors import UserError
 from src.progress import Bar
 
-PIECES = 4   # for each core at least, so that all end at about the same time
+PIECES = 4   # for each core at least
 
 
 def cores():
@@ -28,7 +29,7 @@ def chunks(items, size):
 def over_chunks(function, items, *, size, label, unit="pictures"):
     """Yield `function(chunk)` for chunks of the items, of this size or smaller, in order, at most a few chunks ahead."""
     items = list(items)
-    size = max(1, min(size, len(items) // (PIECES * cores())))
+    size = _even_size(len(items), size)
     pieces = chunks(items, size)
     with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), _context(), _one_core) as pool:
         try:
@@ -45,6 +46,12 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _even_size(items, size):
+    """So many items a chunk, of this size or smaller, that each core has as many chunks as the others and all end together."""
+    for_each_core = max(PIECES, math.ceil(items / (size * cores())))
+    return max(1, math.ceil(items / (for_each_core * cores())))
 
 
 @contextlib.contextmanager

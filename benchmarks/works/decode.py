@@ -14,7 +14,7 @@ from benchmarks._process import serve
 from src import contests, progress, workers
 from src.pictures import arrays
 from src.settings import Settings
-from src.stages.augment import CHUNK, decoded
+from src.stages.augment import CHUNK, stored
 
 READ_AT_ONCE = 64
 
@@ -25,13 +25,9 @@ def read(paths):
 
 
 def store(folder, settings, entries, numbered):
-    with arrays.rows_of(folder / "pictures.npy") as write, arrays.rows_of(folder / "counts.npy") as count:
+    with arrays.rows_of(folder / "pictures.npy") as pictures, arrays.rows_of(folder / "counts.npy") as counts:
         for number, entry in numbered:
-            damaged, counts, whole = decoded(entry, settings)
-            write(number, damaged)
-            count(number, counts)
-            if whole is not None:
-                write(entries + number, whole)
+            stored(number, entry, settings, entries, {"pictures": pictures, "counts": counts})
 
 
 def main():

@@ -15,7 +15,8 @@ def box_counts(boxes, shape):
     """Counts, uint8 height x width, for boxes of (row, column, height, width)."""
     counts = np.zeros(shape[:2], np.uint8)
     for row, column, height, width in boxes:
-        counts[row:row + height, column:column + width] += 1
+        box = counts[row:row + height, column:column + width]
+        box += 1   # and not put back, as `counts[...] += 1` does
     return counts
 
 

@@ -93,33 +93,42 @@ def prepared_or_told(number, entry, settings, entries, write):
 
 def prepare_one(number, entry, settings, entries, write):
     """Decode one picture into its rows of the arrays, and fill its holes."""
-    damaged, counts, whole = decoded(entry, settings)
-    write["pictures"](number, damaged)
-    write["counts"](number, counts)
+    damaged, counts, whole = stored(number, entry, settings, entries, write)
     write[FILLED](number, np.rint(harmonic(damaged / np.float32(255), counts > 0) * 255))
     line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": number, "whole": -1}
     if whole is not None:
-        write["pictures"](entries + number, whole)
         line |= {"whole": entries + number, "hashes": [int(h) for h in twins.hashes(whole)]}
     return line
 
 
-def decoded(entry, settings):
-    """The damaged picture, its counts and, of a training picture, the whole one; with --damage the damage is a new one."""
-    damaged, counts, whole = decode(entry.damaged, settings.shape), entry.counts(settings.shape), None
+def stored(number, entry, settings, entries, write):
+    """The damaged picture, its counts and, of a training picture, the whole one; each written while it is in the cache."""
+    whole = None
     if entry.whole is not None:
         whole = decode(entry.whole, settings.shape)
-        _same_picture(entry, *(array[::max(1, len(array) // LINES)] for array in (damaged, whole, counts)))
-        if settings.damage:
-            rng = np.random.default_rng(zlib.crc32(entry.id.encode()))
-            damaged, counts = contests.of_damage(settings).damage(rng, whole, settings)
+        write["pictures"](entries + number, whole)
+    damaged, counts = damaged_of(entry, whole, settings)
+    write["pictures"](number, damaged)
+    write["counts"](number, counts)
     return damaged, counts, whole
 
 
+def damaged_of(entry, whole, settings):
+    """The damaged picture and its counts; with --damage the damage of a training picture is a new one."""
+    damaged, counts = decode(entry.damaged, settings.shape), entry.counts(settings.shape)
+    if whole is not None:
+        _same_picture(entry, damaged, whole, counts)
+        if settings.damage:
+            rng = np.random.default_rng(zlib.crc32(entry.id.encode()))
+            return contests.of_damage(settings).damage(rng, whole, settings)
+    return damaged, counts
+
+
 def _same_picture(entry, damaged, whole, counts):
-    known = counts == 0
+    every = max(1, len(counts) // LINES)
+    known = counts[::every] == 0
     levels = damaged.shape[2] * np.count_nonzero(known)
-    if cv2.norm(damaged, whole, cv2.NORM_L1, known.view(np.uint8)) > OTHER_PICTURE * levels:
+    if cv2.norm(damaged[::every], whole[::every], cv2.NORM_L1, known.view(np.uint8)) > OTHER_PICTURE * levels:
         raise UserError(f"{entry.damaged} does not show the same picture as {entry.whole}; "
                         f"download the competition again or leave both out with --broken skip.")
 
