@@ -66,12 +66,14 @@ def loop(asked, home):
 
 
 def scaling(asked, home):
-    """Two processes with a core each, and one alone on a core; both take the same batch of all together."""
+    """Two processes with a core each; one alone on a core with the batch of both, and with the half that each of them takes."""
     sizes, folder = asked.sizes, prepared(asked, home)
-    of = partial(seconds_a_step, folder, sizes.side, sizes.width // 4, TOGETHER)
-    seconds = in_turns({"ours": partial(of, 2), "one": partial(of, 1)}, sizes.rounds - 2 or 1)
-    gained = [one / two for one, two in zip(seconds["one"], seconds["ours"], strict=True)]
-    return result(seconds, **{"efficiency": statistics.median(gained) / 2})
+    of = partial(seconds_a_step, folder, sizes.side, sizes.width // 4)
+    works = {"ours": partial(of, TOGETHER, 2), "one": partial(of, TOGETHER, 1), "half": partial(of, TOGETHER // 2, 1)}
+    seconds = in_turns(works, sizes.rounds - 2 or 1)
+    one, half = (statistics.median(alone / two for alone, two in zip(seconds[name], seconds["ours"], strict=True))
+                 for name in ("one", "half"))
+    return result(seconds, **{"efficiency, one batch shared out": one / 2, "efficiency, a batch for each": half})
 
 
 def feed(asked, home):

@@ -134,7 +134,15 @@ def _same_picture(entry, damaged, whole, counts):
 
 
 def prepare_index(settings, folder, made_from):
-    listed = files.read_json(folder / "listed.json")
+    write_index(folder / "index.csv", index_rows(settings, files.read_json(folder / "listed.json")))
+    with files.whole_file(folder / "preview.png") as file:
+        file.write(encode_png(preview(Prepared(folder), settings.augment)))
+    made = ["index.csv", "preview.png", *(f"{name}.npy" for name in ARRAYS)]
+    files.write_receipt(folder / "index.json", made_from, [folder / name for name in made])
+
+
+def index_rows(settings, listed):
+    """The rows of all pictures that could be decoded, near twins under one source, and each source in one split."""
     train = [line for line in listed if line.get("split") == "train"]
     if len(train) < 2:
         raise UserError(f"{settings.competition_folder} holds fewer than two training pictures that can be decoded.")
@@ -142,11 +150,7 @@ def prepare_index(settings, folder, made_from):
     sources = twins.join_sources([line["source"] for line in train], pairs)
     split = splits(settings, sources, [line["class"] for line in train])
     test = (line for line in listed if line.get("split") == "test")
-    write_index(folder / "index.csv", chain(training_rows(settings, train, sources, split), map(test_row, test)))
-    with files.whole_file(folder / "preview.png") as file:
-        file.write(encode_png(preview(Prepared(folder), settings.augment)))
-    made = ["index.csv", "preview.png", *(f"{name}.npy" for name in ARRAYS)]
-    files.write_receipt(folder / "index.json", made_from, [folder / name for name in made])
+    return chain(training_rows(settings, train, sources, split), map(test_row, test))
 
 
 def training_rows(settings, train, sources, split):
