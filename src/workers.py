@@ -27,19 +27,15 @@ def chunks(items, size):
 
 
 def over_chunks(function, items, *, size, label, unit="pictures"):
-    """Yield `function(chunk)` for chunks of the items, of this size or smaller, in order, at most a few chunks ahead."""
-    items = list(items)
-    size = _even_size(len(items), size)
-    pieces = chunks(items, size)
-    with Bar(label, len(items)) as bar, ProcessPoolExecutor(cores(), _context(), _one_core) as pool:
+    """Yield `function(chunk)` for chunks of the items, of this size or smaller, in order, at most a few chunks ahead.
+
+    Forked workers begin before the items are asked for, so that those of a generator take no room in them.
+    """
+    with ProcessPoolExecutor(cores(), _context(), _one_core) as pool:
         try:
-            with _ctrl_c_held_back(), _opencv_alone():   # workers are begun here
-                waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * cores())]
-            while waiting:
-                result = waiting.pop(0).result()
-                waiting.extend(pool.submit(function, piece) for piece in islice(pieces, 1))
-                bar.advance(min(size, bar.total - bar.done), f"{bar.rate():.0f} {unit}/s")
-                yield result
+            with _beginning_workers():
+                pool.submit(int)
+            yield from _in_order(pool, function, list(items), size, label, unit)
         except BrokenProcessPool:
             raise UserError(f"{label}: a worker process was ended from outside, most likely for want of memory; "
                             f"close other programs and run the same command again.") from None
@@ -48,10 +44,29 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
             raise
 
 
+def _in_order(pool, function, items, size, label, unit):
+    size = _even_size(len(items), size)
+    pieces = chunks(items, size)
+    with Bar(label, len(items)) as bar:
+        with _beginning_workers():   # those that are not forked
+            waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * cores())]
+        while waiting:
+            result = waiting.pop(0).result()
+            waiting.extend(pool.submit(function, piece) for piece in islice(pieces, 1))
+            bar.advance(min(size, bar.total - bar.done), f"{bar.rate():.0f} {unit}/s")
+            yield result
+
+
 def _even_size(items, size):
     """So many items a chunk, of this size or smaller, that each core has as many chunks as the others and all end together."""
     for_each_core = max(PIECES, math.ceil(items / (size * cores())))
     return max(1, math.ceil(items / (for_each_core * cores())))
+
+
+@contextlib.contextmanager
+def _beginning_workers():
+    with _ctrl_c_held_back(), _opencv_alone():
+        yield
 
 
 @contextlib.contextmanager

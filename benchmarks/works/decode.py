@@ -24,10 +24,10 @@ def read(paths):
     return sum(cv2.imread(path).shape[0] > 0 for path in paths)
 
 
-def store(folder, settings, entries, numbered):
+def store(folder, settings, by_row):
     with arrays.rows_of(folder / "pictures.npy") as pictures, arrays.rows_of(folder / "counts.npy") as counts:
-        for number, entry in numbered:
-            stored(number, entry, settings, entries, {"pictures": pictures, "counts": counts})
+        for row, whole_row, entry in by_row:
+            stored(row, whole_row, entry, settings, {"pictures": pictures, "counts": counts})
 
 
 def main():
@@ -49,8 +49,8 @@ def main():
         folder.mkdir(parents=True)
         for name, shape in (("pictures", (len(paths), *settings.shape)), ("counts", (len(entries), *settings.shape[:2]))):
             arrays.make(folder / f"{name}.npy", shape)
-        job = partial(store, folder, settings, len(entries))
-        for _ in workers.over_chunks(job, enumerate(entries), size=CHUNK, label="decode"):
+        by_row = ((row, len(entries) + row, entry) for row, entry in enumerate(entries))
+        for _ in workers.over_chunks(partial(store, folder, settings), by_row, size=CHUNK, label="decode"):
             pass
         return len(paths)
 

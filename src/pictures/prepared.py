@@ -152,12 +152,13 @@ def read_index(path):
     import pyarrow as pa
     from pyarrow import csv as arrow
 
+    memory = pa.system_memory_pool()   # Arrow's own keeps tens of MB that it has used once
     words, number = pa.dictionary(pa.int32(), pa.string()), pa.int64()
     types = dict(zip(COLUMNS, (pa.string(), pa.string(), words, words, words, number, number), strict=True))
     with pa.OSFile(str(path)) as file:
-        table = arrow.read_csv(file, parse_options=arrow.ParseOptions(newlines_in_values=True),
+        table = arrow.read_csv(file, memory_pool=memory, parse_options=arrow.ParseOptions(newlines_in_values=True),
                                convert_options=arrow.ConvertOptions(column_types=types, include_columns=COLUMNS, null_values=[]))
-    return Rows([column.combine_chunks() for column in table.columns])
+    return Rows([column.combine_chunks(memory) for column in table.columns])
 
 
 def write_index(path, rows):

@@ -46,19 +46,15 @@ def main(settings):
 
 def prepare_pictures(settings, contest, folder, made_from):
     """Decode into files beside, then rename all of them; the receipt comes last."""
-    entries = contest.read(settings.competition_folder / "files", settings.shape)
-    entries.sort(key=lambda entry: entry.split == "test")
     building = folder / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    for made_later in ("windows", "starts", "damages"):
-        shutil.rmtree(folder / made_later, ignore_errors=True)
-    whole = sum(entry.split == "train" for entry in entries)
-    make_arrays(building, len(entries), whole, settings.shape)
-    job = partial(prepare_chunk, building, settings, len(entries))
-    results = workers.over_chunks(job, enumerate(entries), size=CHUNK, label="decode and fill")
+    job = partial(prepare_chunk, building, settings)
+    results = workers.over_chunks(job, entries_by_row(settings, contest, building), size=CHUNK, label="decode and fill")
     listed = [line for chunk in results for line in chunk]
     files.write_json(building / "listed.json", listed)
+    for made_later in ("windows", "starts", "damages"):
+        shutil.rmtree(folder / made_later, ignore_errors=True)
     names = [*(f"{name}.npy" for name in ARRAYS), "listed.json"]
     for name in names:
         files.sync(building / name)
@@ -67,22 +63,30 @@ def prepare_pictures(settings, contest, folder, made_from):
     files.write_receipt(folder / "pictures.json", made_from, [folder / name for name in names])
 
 
+def entries_by_row(settings, contest, building):
+    """Each entry with its row and that of its whole picture, test pictures last, once there is room on the disk for all."""
+    entries = contest.read(settings.competition_folder / "files", settings.shape)
+    entries.sort(key=lambda entry: entry.split == "test")
+    make_arrays(building, len(entries), sum(entry.split == "train" for entry in entries), settings.shape)
+    yield from ((row, len(entries) + row, entry) for row, entry in enumerate(entries))
+
+
 def make_arrays(folder, entries, whole, shape):
     shapes = {"pictures": (entries + whole, *shape), "counts": (entries, *shape[:2])}
     for name in ARRAYS:
         arrays.make(folder / f"{name}.npy", shapes.get(name, (entries, *shape)))
 
 
-def prepare_chunk(folder, settings, entries, numbered):
+def prepare_chunk(folder, settings, by_row):
     """Decode some pictures into their rows; what index.csv needs to know of each comes back."""
     with contextlib.ExitStack() as stack:
         write = {name: stack.enter_context(arrays.rows_of(folder / f"{name}.npy")) for name in ARRAYS}
-        return [prepared_or_told(number, entry, settings, entries, write) for number, entry in numbered]
+        return [prepared_or_told(row, whole_row, entry, settings, write) for row, whole_row, entry in by_row]
 
 
-def prepared_or_told(number, entry, settings, entries, write):
+def prepared_or_told(row, whole_row, entry, settings, write):
     try:
-        return prepare_one(number, entry, settings, entries, write)
+        return prepare_one(row, whole_row, entry, settings, write)
     except UserError as error:
         if entry.split == "test":
             raise
@@ -91,25 +95,25 @@ def prepared_or_told(number, entry, settings, entries, write):
         return {"id": entry.id, "broken": str(error)}
 
 
-def prepare_one(number, entry, settings, entries, write):
+def prepare_one(row, whole_row, entry, settings, write):
     """Decode one picture into its rows of the arrays, and fill its holes."""
-    damaged, counts, whole = stored(number, entry, settings, entries, write)
-    write[FILLED](number, np.rint(harmonic(damaged / np.float32(255), counts > 0) * 255))
-    line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": number, "whole": -1}
+    damaged, counts, whole = stored(row, whole_row, entry, settings, write)
+    write[FILLED](row, np.rint(harmonic(damaged / np.float32(255), counts > 0) * 255))
+    line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": row, "whole": -1}
     if whole is not None:
-        line |= {"whole": entries + number, "hashes": [int(h) for h in twins.hashes(whole)]}
+        line |= {"whole": whole_row, "hashes": [int(h) for h in twins.hashes(whole)]}
     return line
 
 
-def stored(number, entry, settings, entries, write):
+def stored(row, whole_row, entry, settings, write):
     """The damaged picture, its counts and, of a training picture, the whole one; each written while it is in the cache."""
     whole = None
     if entry.whole is not None:
         whole = decode(entry.whole, settings.shape)
-        write["pictures"](entries + number, whole)
+        write["pictures"](whole_row, whole)
     damaged, counts = damaged_of(entry, whole, settings)
-    write["pictures"](number, damaged)
-    write["counts"](number, counts)
+    write["pictures"](row, damaged)
+    write["counts"](row, counts)
     return damaged, counts, whole
 
 
