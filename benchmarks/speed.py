@@ -9,6 +9,7 @@ fell by more than the spread of its turns ends the program with 1.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -109,6 +110,7 @@ def chosen(asked, before):
 
 
 def measured(asked, home, name):
+    os.sync()   # gigabytes of the row before may be on their way to the disk
     return ROWS[name].measure(asked, home) | circumstances()
 
 
