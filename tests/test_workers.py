@@ -35,6 +35,30 @@ while not all(map(asleep, threads)):
 print(sum(workers.over_chunks(blur, range(20), size=2, label="blur")), cv2.getNumThreads())
 """
 
+OF_A_GENERATOR = """
+from src import workers
+
+made = []
+
+
+def items():
+    made.extend(range(1000))
+    yield from range(101)
+
+
+def told(chunk):
+    return chunk, len(made)
+
+
+chunks, inherited = zip(*workers.over_chunks(told, items(), size=4, label="count"))
+print(sum(chunks, []) == list(range(101)), max(map(len, chunks)) <= 4, *set(inherited))
+"""
+
+
+def test_items_come_in_order_in_chunks_and_what_they_are_made_of_takes_no_room_in_the_workers():
+    process = subprocess.run([sys.executable, "-c", OF_A_GENERATOR], cwd=ROOT, capture_output=True, text=True)
+    assert process.stdout.split() == ["True", "True", "0"], process.stderr
+
 
 def test_workers_begin_while_opencv_s_threads_wait_in_the_parent():
     """A forked worker that found such threads waited for them without end; the parent has them back afterwards."""
