@@ -99,8 +99,9 @@ def held_on_jax(marks, *names):
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_distances_rates_averages_and_batches_hold_on_jax():
-    held_on_jax("not slow", "test_learning.py", "test_floats.py", "-k", "distance or rate or averaged or bits or turned")
+def test_distances_rates_averages_norms_and_batches_hold_on_jax():
+    chosen = "distance or rate or averaged or batch_norm or bits or turned"
+    held_on_jax("not slow", "test_learning.py", "test_floats.py", "-k", chosen)
 
 
 @pytest.mark.slow
