@@ -34,7 +34,7 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
     with ProcessPoolExecutor(cores(), _context(), _one_core) as pool:
         try:
             with _beginning_workers():
-                pool.submit(int)
+                pool.submit(int)   # nothing to do, but all are begun
             yield from _in_order(pool, function, list(items), size, label, unit)
         except BrokenProcessPool:
             raise UserError(f"{label}: a worker process was ended from outside, most likely for want of memory; "
