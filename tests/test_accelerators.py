@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMALL, clean_environment, done, stage
-from test_crashes import killed_at, newest_state
+from test_crashes import killed_at, newest_state, writes
 
 from src import settings
 
@@ -62,9 +62,12 @@ def test_a_run_on_jax_is_predicted_serialized_and_scored_without_tensorflow(sing
 
 
 @pytest.mark.slow
-def test_killed_on_jax_it_goes_on_to_the_same_bits(single_steps, home, monkeypatch):
+def test_killed_on_jax_it_goes_on_to_the_same_bits(single_steps, home, tmp_path, monkeypatch):
+    """At two thirds of its writes, when some states are there and more are to come."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert killed_at(14, "train", home, *TRAIN, "--run", "a", "--group", "2")
+    in_pairs = (*TRAIN, "--run", "a", "--group", "2")
+    all_writes = writes("train", shutil.copytree(home, tmp_path / "undisturbed"), *in_pairs)
+    assert killed_at(all_writes * 2 // 3, "train", home, *in_pairs)
     assert 0 < newest_state(home / "checkpoints/demo/a")[1] < 6
     on_jax("train", home, "--run", "a")
     assert run_of(home) == run_of(single_steps[0])
