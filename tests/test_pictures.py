@@ -105,7 +105,7 @@ def test_sources_are_joined_as_looking_at_every_pair_would(seed):
         for place in range(len(hashes)):
             for bit in rng.choice(64, rng.choice([0, 0, 5, 10, 11]), replace=False):
                 hashes[place] ^= np.uint64(1) << np.uint64(bit)
-    straight[-1] = mirrored[0]
+    mirrored[-1] = straight[0]
     near = sum(np.bitwise_count(straight[:, None] ^ other) <= twins.NEAR for other in (straight, mirrored))
     group = connected_components(np.triu(near), directed=False)[1]
     first = [f"{np.flatnonzero(group == label)[0]:02d}" for label in group]
