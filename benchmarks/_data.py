@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src.contests import photo_reconstruction
-from src.csv_rows import lines
-from src.pictures import photos
-from src.pictures.damage import box_counts, covered
-from src.pictures.encode import encode_jpeg
-from src.pictures.entry import Entry
+from pixmend.competitions import photo_reconstruction
+from pixmend.data import photos
+from pixmend.data.damage import box_counts, covered
+from pixmend.data.encode import encode_jpeg
+from pixmend.data.image_record import Entry
+from pixmend.submissions.csv_text import lines
 
 SEED = 1
 KINDS = ("Cat", "Elephant", "Horse", "Tiger")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.stages.score import commit
-from src.studies.spent import processor
-from src.workers import cores
+from pixmend.experiments.run_costs import processor
+from pixmend.stages.score import commit
+from pixmend.workers import cores
 
 ROOT = Path(__file__).parent.parent
 DRAWS = 2000
@@ -32,7 +32,7 @@ class Row:
 
 def stage(home, contest, name, flags=""):
     """Run a stage as a user would; its wall and core minutes."""
-    command = [sys.executable, "-m", "src", name, "--home", str(home), *contest, *flags.split()]
+    command = [sys.executable, "-m", "pixmend", name, "--home", str(home), *contest, *flags.split()]
     began, before = time.monotonic(), os.times()
     subprocess.run(command, check=True, cwd=ROOT)
     after = os.times()

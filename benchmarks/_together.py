@@ -28,7 +28,7 @@ def seconds_a_step(home, side, width, batch, count):
 
 
 def begun(flags, core):
-    command = [sys.executable, "-m", "src", "train", *map(str, flags)]
+    command = [sys.executable, "-m", "pixmend", "train", *map(str, flags)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                             env=environment() | {"KERAS_BACKEND": "jax"}, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from benchmarks._measure import circumstances, read, save
 from benchmarks.rmse import CONTEST
-from src.pages.where import distances
-from src.pictures import predictions, prepared
-from src.settings import parse
+from pixmend.config import parse
+from pixmend.data import dataset
+from pixmend.reporting.status_section import distances
+from pixmend.submissions import predictions
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "BORDER.json", HERE / "BORDER.md"
@@ -48,7 +49,7 @@ def main():
     parser.add_argument("--home", type=Path, required=True, help="the folder of `python -m benchmarks rmse`")
     parser.add_argument("--runs", nargs="+", default=["base", "mix"], metavar="NAME", help="of its runs; base and mix")
     asked = parser.parse_args()
-    ready, figures = prepared.open_for(parse(["--home", str(asked.home), *CONTEST], {})), read(FIGURES)
+    ready, figures = dataset.open_for(parse(["--home", str(asked.home), *CONTEST], {})), read(FIGURES)
     for run in asked.runs:
         path = asked.home / "checkpoints" / "photo_reconstruction" / run / "holdout.npz"
         figures[run] = sums(ready, predictions.pictures(path, ready, ready.split("holdout"))).figures() | circumstances()

@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks import _data
 from benchmarks._measure import commit, hardware, save
 from benchmarks._process import Ended, Worker, stage
-from src import files
-from src.pictures import prepared
-from src.settings import Settings
+from pixmend import files
+from pixmend.config import Settings
+from pixmend.data import dataset
 
 HERE = Path(__file__).parent
 SIDE = 32
@@ -108,7 +108,7 @@ def network(home, base):
     if not kept.exists():
         stage("train", base / "test", *NETWORK, "--steps", "1", "--check-pictures", "1")
     if home != base / "test":
-        shutil.copytree(kept, home / "checkpoints", ignore=shutil.ignore_patterns(prepared.PICTURES))
+        shutil.copytree(kept, home / "checkpoints", ignore=shutil.ignore_patterns(dataset.PICTURES))
     return stage("predict", home, *NETWORK, "--steps", "1", "--check-pictures", "1")
 
 
@@ -134,16 +134,16 @@ def simulate(home, pictures, test):
     folder = settings.augment_folder
     folder.mkdir(parents=True)
     shapes = {"pictures": (2 * pictures - test, *settings.shape), "counts": (pictures, SIDE, SIDE)}
-    for name in prepared.ARRAYS:
+    for name in dataset.ARRAYS:
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shapes.get(name, (pictures, *settings.shape)))
     counts = np.load(folder / "counts.npy", mmap_mode="r+")
     counts[-test:, 4:13, 4:13] = counts[-test:, 20:29, 20:29] = 1
     with open(folder / "index.csv", "w", encoding="utf-8") as file:
-        file.write(",".join(prepared.COLUMNS) + "\n")
+        file.write(",".join(dataset.COLUMNS) + "\n")
         file.writelines(line(n, pictures, test) for n in range(pictures))
-    made_from = {"arrays": prepared.ARRAYS, "archive": "simulated", "size": SIDE, "broken": settings.broken,
-                 **{name: getattr(settings, name) for name in (*prepared.SPLIT, "augment")}}
-    made = ["index.csv", *(f"{name}.npy" for name in prepared.ARRAYS)]
+    made_from = {"arrays": dataset.ARRAYS, "archive": "simulated", "size": SIDE, "broken": settings.broken,
+                 **{name: getattr(settings, name) for name in (*dataset.SPLIT, "augment")}}
+    made = ["index.csv", *(f"{name}.npy" for name in dataset.ARRAYS)]
     files.write_receipt(folder / "index.json", made_from, [folder / name for name in made])
 
 

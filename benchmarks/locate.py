@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 
 from benchmarks._measure import circumstances, read, save
-from src.pictures import photos
-from src.pictures.prepared import Prepared
-from src.settings import Settings
-from src.training.history import History
-from src.training.located import Located
+from pixmend.config import Settings
+from pixmend.data import photos
+from pixmend.data.dataset import Prepared
+from pixmend.training.history import History
+from pixmend.training.unknown_masks import Located
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "LOCATE.json", HERE / "LOCATE.md"
@@ -52,7 +52,7 @@ def measured(asked, contest):
     flags = f"--model locate --minutes {asked.minutes:g} --steps 100000 {CONTESTS[contest]}".split()
     run = [*shared, *flags, "--run", "benchmark"]
     for name, given in (("download", shared), ("augment", shared), ("train", run), ("predict", run)):
-        subprocess.run([sys.executable, "-m", "src", name, *given], check=True, cwd=HERE.parent)
+        subprocess.run([sys.executable, "-m", "pixmend", name, *given], check=True, cwd=HERE.parent)
     settings = Settings(home=str(asked.home), contest=contest, run="benchmark")
     history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
     return {"areas": areas, "needless": needless, "minutes": history.last("minutes"), "steps": history.last("step"),

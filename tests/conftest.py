@@ -27,13 +27,13 @@ def pytest_collection_modifyitems(items):
 
 
 def stage(name, home, *flags, env=None, text=True, **options):
-    """Run `python -m src NAME` and wait for its end."""
-    command = [sys.executable, "-m", "src", name, "--home", str(home), *map(str, flags)]
+    """Run `python -m pixmend NAME` and wait for its end."""
+    command = [sys.executable, "-m", "pixmend", name, "--home", str(home), *map(str, flags)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=text, env=clean_environment() | (env or {}), **options)
 
 
 def start_stage(name, home, *flags, env=None):
-    command = [sys.executable, "-m", "src", name, "--home", str(home), *map(str, flags)]
+    command = [sys.executable, "-m", "pixmend", name, "--home", str(home), *map(str, flags)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env=clean_environment() | (env or {}))
 

@@ -71,12 +71,12 @@ class Machine:
     def environment(self):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KAGGLE_")}
         modules = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-        mine = {"HOME": str(self.private), "PYTHONPATH": modules, "PATH": "/usr/bin:/bin",
+        mine = {"HOME": str(self.private), "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), modules]), "PATH": "/usr/bin:/bin",
                 "KERAS_BACKEND": self.backend}
         return {**kept, **(self.server.environment() if self.server else {}), **mine}
 
     def command(self, stage, *flags, contest=CONTEST):
-        return [str(self.python), "-m", "src", stage, "--home", str(self.home), "--contest", contest, *flags]
+        return [str(self.python), "-m", "pixmend", stage, "--home", str(self.home), "--contest", contest, *flags]
 
     def start(self, stage, *flags, contest=CONTEST):
         return subprocess.Popen(self.command(stage, *flags, contest=contest), cwd=ROOT, env=self.environment(),

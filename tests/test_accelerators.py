@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, SMALL, clean_environment, done, stage
 from test_crashes import killed_at, newest_state, writes
 
-from src import settings
+from pixmend import config
 
 JAX = {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parent / "no_tensorflow")}
 TRAIN = (*SMALL, "--levels", "2", "--steps", "6", "--average", "0.9", "--save-minutes", "0", "--check-every", "3")
@@ -85,7 +85,7 @@ def test_batches_that_fit_are_found_and_leave_no_trace(home):
 
 
 def test_auto_is_a_word_of_its_flag_and_of_the_runs_name():
-    chosen = settings.complete(settings.parse(["--batch-size", "auto"], {}), {})
+    chosen = config.complete(config.parse(["--batch-size", "auto"], {}), {})
     assert (chosen.batch_size, chosen.run) == (0, "pix2pix-batch-size-auto")
 
 

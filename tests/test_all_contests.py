@@ -15,9 +15,10 @@ from conftest import ROOT, SMALL, clean_environment, done, stage
 from scipy.spatial.distance import cosine
 from sklearn.metrics import mean_absolute_error, mean_squared_error, root_mean_squared_error
 
-from src import files, leaderboard
-from src.pictures.tiles import find_tiles
-from src.settings import complete, parse
+from pixmend import files
+from pixmend.config import complete, parse
+from pixmend.evaluation import leaderboard
+from pixmend.fills.tiles import find_tiles
 
 FILL = ("download", "augment", "train", "predict", "serialize", "score", "submit")
 NETWORK = ("train", "predict", "serialize", "score", "report")
@@ -26,7 +27,7 @@ MADE = ("missing_pixels", "depixelation", "landscapes")
 DAMAGED = ("--damage", "landscapes", "--filling", "white")
 ONE_AFTER_ANOTHER = """
 import json, sys
-from src.command import main
+from pixmend.cli import main
 for stages, flags in json.loads(sys.argv[1]):
     for stage in stages:
         if code := main([stage, *flags]):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src import archive
+from pixmend.data import archive
 
 GOOD = {"sample_submission.csv": b"id,value\n" * 50, "Dataset/Cat/Cat (1).jpeg": bytes(range(256)) * 4, "empty": b""}
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from src.errors import UserError
-from src.pictures import arrays
+from pixmend.data import array_files
+from pixmend.errors import UserError
 
 SHAPE = (6, 5, 4, 3)
 ROWS = np.random.default_rng(1).integers(0, 256, SHAPE, np.uint8)
@@ -17,8 +17,8 @@ ROWS = np.random.default_rng(1).integers(0, 256, SHAPE, np.uint8)
 @pytest.fixture
 def stored(tmp_path):
     path = tmp_path / "rows.npy"
-    arrays.make(path, SHAPE)
-    with arrays.rows_of(path) as write:
+    array_files.make(path, SHAPE)
+    with array_files.rows_of(path) as write:
         for number in (3, 0, 5, 1, 4, 2):
             write(number, ROWS[number])
     return path
@@ -26,7 +26,7 @@ def stored(tmp_path):
 
 def test_rows_written_in_any_order_are_the_arrays(stored):
     np.testing.assert_array_equal(np.load(stored), ROWS)
-    found = arrays.OnDisk(stored)
+    found = array_files.OnDisk(stored)
     assert found.shape == SHAPE and len(found) == 6
     np.testing.assert_array_equal(np.stack(list(found)), ROWS)
     np.testing.assert_array_equal(found[np.int64(4)], ROWS[4])
@@ -36,11 +36,11 @@ def test_rows_written_in_any_order_are_the_arrays(stored):
 
 
 def test_rows_can_be_numbered_along_two_axes(stored):
-    np.testing.assert_array_equal(np.stack(list(arrays.OnDisk(stored, axes=2))), ROWS.reshape(30, 4, 3))
+    np.testing.assert_array_equal(np.stack(list(array_files.OnDisk(stored, axes=2))), ROWS.reshape(30, 4, 3))
 
 
 def test_a_file_cut_off_after_it_was_opened_is_told(stored):
-    found = arrays.OnDisk(stored)
+    found = array_files.OnDisk(stored)
     stored.write_bytes(stored.read_bytes()[:-1])
     np.testing.assert_array_equal(found[4], ROWS[4])
     with pytest.raises(UserError, match=r"rows\.npy was cut off"):
@@ -49,7 +49,7 @@ def test_a_file_cut_off_after_it_was_opened_is_told(stored):
 
 READS_ALL = """
 import resource, sys
-from src.pictures.arrays import OnDisk
+from pixmend.data.array_files import OnDisk
 def held():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rows, before = OnDisk(sys.argv[1]), held()

@@ -5,19 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from src import contests
-from src.contests.photo_reconstruction import box_side
-from src.pictures.prepared import open_for
-from src.pictures.variants import turn
-from src.settings import Settings
-from src.training.batches import Batches, order, unit
+from pixmend import competitions
+from pixmend.competitions.photo_reconstruction import box_side
+from pixmend.config import Settings
+from pixmend.data.augmentation import turn
+from pixmend.data.dataset import open_for
+from pixmend.training.batches import Batches, order, unit
 
 
 @pytest.fixture
 def batches(prepared_home):
     def of(**changes):
         settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=3), **changes)
-        return Batches(settings, open_for(settings), contests.named("demo"))
+        return Batches(settings, open_for(settings), competitions.named("demo"))
     return of
 
 
@@ -74,7 +74,7 @@ def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):
 def test_another_contests_damage_is_drawn_and_seen_as_it_is(prepared_home, changes):
     """Tiles are seen in the hole, each a flat area, also where they were enlarged."""
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="given", **changes)
-    (seen, mask), whole, _ = Batches(settings, open_for(settings), contests.named("depixelation")).at(1)
+    (seen, mask), whole, _ = Batches(settings, open_for(settings), competitions.named("depixelation")).at(1)
     known = mask[..., 0] == 0
     np.testing.assert_array_equal(seen[known], whole[known])
     if "fresh_damage" in changes:

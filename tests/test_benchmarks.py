@@ -11,7 +11,7 @@ from conftest import ROOT
 from sklearn.metrics import root_mean_squared_error
 
 from benchmarks import border, contests, growth, rmse, speed
-from src import pixel_bytes, pixel_rows
+from pixmend.submissions import pixel_bytes, pixel_csv
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def files_of_both_forms(folder, values):
     """The same values of pictures as a table and as bytes; ids with numbers and underscores in them."""
     masks = [np.pad(np.ones((1, len(of_picture)), bool), 2) for of_picture in values]
     holes = [(f"0000{number}-cat_1_2", mask) for number, mask in enumerate(masks)]
-    for name, form in (("table.csv", pixel_rows), ("bytes.bin", pixel_bytes)):
+    for name, form in (("table.csv", pixel_csv), ("bytes.bin", pixel_bytes)):
         (folder / name).write_bytes(b"".join(form.sample(holes, [np.array(of_picture)[:, None] for of_picture in values])))
     return folder / "table.csv", folder / "bytes.bin"
 

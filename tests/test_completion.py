@@ -9,9 +9,9 @@ import sys
 import pytest
 from conftest import ROOT, stage
 
-from src import settings
-from src.command import names
-from src.studies import plans
+from pixmend import config
+from pixmend.cli import names
+from pixmend.experiments import study_plans
 
 # What a shell does on Tab: words and place are set, the function that is registered for the command is called.
 ASK = """
@@ -26,7 +26,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
     path = tmp_path_factory.mktemp("completion") / "script.sh"
-    path.write_text(subprocess.run([sys.executable, "-m", "src", "completion"], cwd=ROOT, capture_output=True, text=True,
+    path.write_text(subprocess.run([sys.executable, "-m", "pixmend", "completion"], cwd=ROOT, capture_output=True, text=True,
                                    check=True).stdout)
     return path
 
@@ -38,20 +38,20 @@ def completed(script, *words, cwd=ROOT):
 
 
 def test_stages(script):
-    assert completed(script, "python", "-m", "src", "") == names("stages")
-    assert completed(script, ".venv/bin/python", "-m", "src", "se") == ["serialize"]
+    assert completed(script, "python", "-m", "pixmend", "") == names("stages")
+    assert completed(script, ".venv/bin/python", "-m", "pixmend", "se") == ["serialize"]
 
 
 def test_the_names_of_studies(script):
-    assert completed(script, "python", "-m", "src", "study", "") == list(plans.PLANS)
-    assert completed(script, "python", "-m", "src", "study", "lo") == ["losses"]
-    assert completed(script, "python", "-m", "src", "study", "losses", "--opt") == ["--optimizer"]
+    assert completed(script, "python", "-m", "pixmend", "study", "") == list(study_plans.PLANS)
+    assert completed(script, "python", "-m", "pixmend", "study", "lo") == ["losses"]
+    assert completed(script, "python", "-m", "pixmend", "study", "losses", "--opt") == ["--optimizer"]
 
 
-@pytest.mark.parametrize("command", [("python3", "-m", "src", "train"), ("./run_pipeline.sh",)])
+@pytest.mark.parametrize("command", [("python3", "-m", "pixmend", "train"), ("./run_pipeline.sh",)])
 def test_flags_and_their_values(script, command):
     flags = completed(script, *command, "--")
-    assert {settings.flag(name) for name in settings.KNOBS} | {"--no-internet"} <= set(flags)
+    assert {config.flag(name) for name in config.KNOBS} | {"--no-internet"} <= set(flags)
     assert completed(script, *command, "--lam") == ["--lambda"]
     assert set(completed(script, *command, "--quiet", "")) == set(flags)
     assert completed(script, *command, "--model", "") == names("models")
@@ -65,7 +65,7 @@ def test_flags_and_their_values(script, command):
 def test_runs_are_those_on_the_disk(script, tmp_path):
     for run in ("demo/pix2pix", "demo/smooth", "demo/ring", "photo_reconstruction/big"):
         (tmp_path / "checkpoints" / run).mkdir(parents=True)
-    ask = ("python", "-m", "src", "score", "--home", str(tmp_path))
+    ask = ("python", "-m", "pixmend", "score", "--home", str(tmp_path))
     for naming_one in ("--run", "--begin", "--located"):
         assert completed(script, *ask, naming_one, "") == ["pix2pix", "ring", "smooth"]
     assert completed(script, *ask, "--contest", "photo_reconstruction", "--run", "") == ["big"]
@@ -75,17 +75,17 @@ def test_runs_are_those_on_the_disk(script, tmp_path):
 
 def test_other_python_commands_are_left_alone(script, tmp_path):
     assert completed(script, "python", "-m", "http") == completed(script, "python", "") == []
-    assert completed(script, "python", "-m", "src", "", cwd=tmp_path) == []
+    assert completed(script, "python", "-m", "pixmend", "", cwd=tmp_path) == []
     before = tmp_path / "before.sh"
     before.write_text(f"_theirs() {{ COMPREPLY=(theirs); }}\ncomplete -F _theirs python\n{script.read_text()}")
     assert completed(before, "python", "-m", "http") == ["theirs"]
-    assert completed(before, "python", "-m", "src", "dow") == ["download"]
+    assert completed(before, "python", "-m", "pixmend", "dow") == ["download"]
 
 
 def test_sourced_twice_it_is_the_same(script, tmp_path):
     twice = tmp_path / "twice.sh"
     twice.write_text(2 * script.read_text())
-    assert completed(twice, "python", "-m", "http") == [] and completed(twice, "python", "-m", "src", "dow") == ["download"]
+    assert completed(twice, "python", "-m", "http") == [] and completed(twice, "python", "-m", "pixmend", "dow") == ["download"]
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed here")
@@ -99,8 +99,8 @@ def test_zsh_takes_the_script_and_completes_at_its_prompt(script, tmp_path):
         os.execve(shutil.which("zsh"), ["zsh", "-f"], {**os.environ, "HOME": str(tmp_path), "TERM": "dumb", "PS1": "% "})
     os.write(terminal, f"source {script}; python() {{ print -r said $*; }}; print re''ady\n".encode())
     read = _until(terminal, b"ready\r\n")
-    os.write(terminal, b"python -m src downl\t--mod\tpix2p\t\n")
-    read += _until(terminal, b"\r\nsaid -m src download --model pix2pix")
+    os.write(terminal, b"python -m pixmend downl\t--mod\tpix2p\t\n")
+    read += _until(terminal, b"\r\nsaid -m pixmend download --model pix2pix")
     os.write(terminal, b"exit\n")
     os.waitpid(pid, 0)
 

@@ -11,8 +11,8 @@ from skimage import color
 from skimage.metrics import mean_squared_error
 from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, root_mean_squared_error
 
-from src.contests import depixelation, landscapes, missing_pixels
-from src.pictures.grey import grey, grey_by_light
+from pixmend.competitions import depixelation, landscapes, missing_pixels
+from pixmend.data.grey import grey, grey_by_light
 
 SCORES = missing_pixels.SCORES | depixelation.SCORES | landscapes.SCORES
 

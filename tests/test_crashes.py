@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from conftest import SMALL, done, stage, start_stage
 
-from src.command import main
-from src.errors import UserError
+from pixmend.cli import main
+from pixmend.errors import UserError
 
 KILLER = Path(__file__).parent / "killer"
 TRAIN = (*SMALL, "--steps", "12", "--average", "0.9", "--save-minutes", "0", "--run", "a")

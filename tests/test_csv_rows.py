@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 from tiny_contest import HEADER, read_rows, write_rows
 
-from src import csv_faults, csv_ids, csv_rows, csv_scores, csv_tables
-from src.errors import UserError
+from pixmend.errors import UserError
+from pixmend.submissions import csv_errors, csv_join, csv_scores, csv_tables, csv_text
 
 IDS = [f"{name}_box1_{r}_{c}_0" for name in ("a (1).png", 'b,"c" é.png') for r in range(9, 12) for c in range(98, 101)]
 NAMES = st.text(st.characters(min_codepoint=32, exclude_characters="/", exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -47,14 +47,14 @@ def test_box_rows_equal_the_csv_module(name, number, box, channels, random):
     ids = [f"{name}_box{number}_{r}_{c}_{k}" for r, c, k in places]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(zip(ids, (f"{float(v):.6f}" for v in values), strict=True))
-    assert csv_rows.box_rows(name, number, box, values) == text.getvalue().encode()
-    assert [i.as_py().decode() for i in csv_rows.box_ids(name, number, box, channels).column(0)] == ids
+    assert csv_text.box_rows(name, number, box, values) == text.getvalue().encode()
+    assert [i.as_py().decode() for i in csv_text.box_ids(name, number, box, channels).column(0)] == ids
 
 
 def test_value_text_rounds_as_printf():
     exact_halves = np.arange(1, 128, 2) / 128 / 10**4
     values = np.concatenate([[0, 1, 0.5, 1e-7, 0.9999999, 5e-7], np.arange(256) / 255, exact_halves]).astype(np.float32)
-    assert csv_rows.value_text(values).astype(str).tolist() == [f"{float(v):.6f}" for v in values]
+    assert csv_text.value_text(values).astype(str).tolist() == [f"{float(v):.6f}" for v in values]
 
 
 # Check against a sample
@@ -179,32 +179,32 @@ def test_join_finds_every_id(ids, random):
     import pyarrow as pa
 
     def numbers(some):
-        return csv_ids.id_numbers(pa.array([i.encode() for i in some], pa.binary()).slice(0))
+        return csv_join.id_numbers(pa.array([i.encode() for i in some], pa.binary()).slice(0))
 
     shuffled = random.sample(ids, len(ids))
-    positions = csv_ids.join(numbers(shuffled), numbers(ids))
+    positions = csv_join.join(numbers(shuffled), numbers(ids))
     assert [ids[k] for k in positions] == shuffled
 
 
 def test_id_numbers_of_neighbouring_ids_differ_and_depend_on_the_id_alone():
     import pyarrow as pa
 
-    ids = pa.concat_arrays([csv_rows.box_ids(name, 1, (0, 0, 100, 100), 3).column(0) for name in ("a.png", "Tiger (1024).jpeg")])
-    numbers = csv_ids.id_numbers(ids)
+    ids = pa.concat_arrays([csv_text.box_ids(name, 1, (0, 0, 100, 100), 3).column(0) for name in ("a.png", "Tiger (1024).jpeg")])
+    numbers = csv_join.id_numbers(ids)
     assert len(set(numbers.tolist())) == 60000
-    assert csv_ids.id_numbers(ids.slice(30, 1))[0] == numbers[30]
+    assert csv_join.id_numbers(ids.slice(30, 1))[0] == numbers[30]
     like_sums = pa.array([b"1aaaaaaa1aaaaaaa", b"2aaaaaaa2aaaaaaa", b"1aaaaaaa1aaaaaaa\0"], pa.binary())
-    assert len(set(csv_ids.id_numbers(like_sums).tolist())) == 3
+    assert len(set(csv_join.id_numbers(like_sums).tolist())) == 3
 
 
 def test_join_refuses_ids_that_come_twice_on_both_sides():
-    with pytest.raises(csv_ids.Mismatch) as caught:
-        csv_ids.join(np.array([5, 7, 5], np.uint64), np.array([5, 5, 7], np.uint64))
+    with pytest.raises(csv_join.Mismatch) as caught:
+        csv_join.join(np.array([5, 7, 5], np.uint64), np.array([5, 5, 7], np.uint64))
     assert caught.value.args == ("wanted", "twice", 2)
 
 
 def test_row_and_check_rows_agree_with_the_csv_module(tmp_path):
     path = table(tmp_path / "a.csv", [(i, 0.5) for i in IDS])
-    assert csv_faults.row(path, 10, "x") == (12, [IDS[10], "0.5"])
-    assert csv_faults.row(path, 99, "x") is None
-    assert csv_faults.check_rows(path, {"id": "text", "value": csv_faults.UNIT}, "x") == len(IDS)
+    assert csv_errors.row(path, 10, "x") == (12, [IDS[10], "0.5"])
+    assert csv_errors.row(path, 99, "x") is None
+    assert csv_errors.check_rows(path, {"id": "text", "value": csv_errors.UNIT}, "x") == len(IDS)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from skimage.draw import disk
 from skimage.measure import label, regionprops
 
-from src import contests
-from src.command import names
-from src.contests import depixelation, landscapes, missing_pixels
-from src.pictures import damage
-from src.settings import Settings
+from pixmend import competitions
+from pixmend.cli import names
+from pixmend.competitions import depixelation, landscapes, missing_pixels
+from pixmend.config import Settings
+from pixmend.data import damage
 
 SEEDS, SIDES, CHANNELS = st.integers(0, 2**32 - 1), st.sampled_from([32, 64, 100, 256]), st.sampled_from([1, 3])
 few = examples(max_examples=60, deadline=None)
@@ -31,7 +31,7 @@ def damaged(contest, seed, whole, **changes):
 @few
 @given(seed=SEEDS, side=SIDES, channels=CHANNELS)
 def test_known_pixels_stay_some_go_and_a_seed_says_which(name, seed, side, channels):
-    contest, whole = contests.named(name), picture(seed, side, channels)
+    contest, whole = competitions.named(name), picture(seed, side, channels)
     before = whole.copy()
     spoilt, counts = damaged(contest, seed, whole)
     assert counts.shape == whole.shape[:2] and counts.dtype == np.uint8 and spoilt.dtype == np.uint8

@@ -8,12 +8,12 @@ import pytest
 from conftest import SMALL, done, stage
 from test_floats import same_bits
 
-from src import contests
-from src.pictures.harmonic import harmonic
-from src.pictures.prepared import open_for
-from src.settings import Settings
-from src.training.batches import Batches, unit
-from src.training.damages import damaged_beforehand
+from pixmend import competitions
+from pixmend.config import Settings
+from pixmend.data.dataset import open_for
+from pixmend.fills.harmonic import harmonic
+from pixmend.training.batches import Batches, unit
+from pixmend.training.drawn_masks import damaged_beforehand
 
 FLAGS = ("--model", "edsr", "--start", "harmonic", "--damages", "2", "--steps", "1", "--run", "damaged")
 
@@ -31,7 +31,7 @@ def batches(trained):
     def of(**changes):
         settings = dataclasses.replace(Settings(home=str(trained), size=32, damages=2, loss_region="hole"), **changes)
         ready = open_for(settings)
-        return Batches(settings, ready, contests.named("demo"), damaged_beforehand(settings, ready))
+        return Batches(settings, ready, competitions.named("demo"), damaged_beforehand(settings, ready))
     return of
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.errors import UserError
-from src.pictures.decode import decode
-from src.pictures.encode import encode_jpeg, encode_png
+from pixmend.data.decode import decode
+from pixmend.data.encode import encode_jpeg, encode_png
+from pixmend.errors import UserError
 
 SHAPE, GREY = (24, 40, 3), (24, 40, 1)
 
@@ -129,7 +129,7 @@ def test_kinds_that_are_refused_and_the_advice_mends_them(tmp_path, picture, mod
 def mended_by_its_advice(path, reason):
     with pytest.raises(UserError, match=reason) as caught:
         decode(path, SHAPE)
-    assert "go on with `python -m src augment`" in str(caught.value)
+    assert "go on with `python -m pixmend augment`" in str(caught.value)
     command = str(caught.value).split("colour: ")[1].removesuffix(".")
     subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
     assert decode(path, SHAPE).shape == SHAPE

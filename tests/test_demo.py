@@ -12,12 +12,12 @@ import pytest
 from conftest import ROOT
 from sklearn.metrics import root_mean_squared_error
 
-from src import csv_scores
-from src.contests import demo, photo_reconstruction
-from src.pictures import holdout, photos
-from src.pictures.damage import box_counts
-from src.pictures.decode import decode
-from src.settings import Settings
+from pixmend.competitions import demo, photo_reconstruction
+from pixmend.config import Settings
+from pixmend.data import photos, splits
+from pixmend.data.damage import box_counts
+from pixmend.data.decode import decode
+from pixmend.submissions import csv_scores
 
 # RMSE of a flat 0.5 against the hidden solution at 32 pixels: it changes only if the photos or what is scored change.
 GOLDEN = {"public": 0.271333, "private": 0.283099, "total": 0.278257}
@@ -44,7 +44,7 @@ def test_size_and_split_by_photo(made):
     assert {e.source for e in test} == {"chelsea", "coffee"}
     for kind in {e.kind for e in train}:
         assert len({e.source for e in train if e.kind == kind}) >= 3
-    kept = holdout.choose([e.source for e in train], [e.kind for e in train], 0.1, 1)
+    kept = splits.choose([e.source for e in train], [e.kind for e in train], 0.1, 1)
     assert {e.kind for e in train if e.source in kept} == {e.kind for e in train}
 
 
@@ -126,6 +126,6 @@ def test_photos_are_those_of_the_packages():
 
 
 def test_import_takes_neither_library(made):
-    code = "import src.contests.demo, sys; print([m for m in ('skimage', 'sklearn', 'pyarrow', 'pandas') if m in sys.modules])"
+    code = "import pixmend.competitions.demo, sys; print([m for m in ('skimage', 'sklearn', 'pyarrow', 'pandas') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

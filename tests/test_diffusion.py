@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, done, stage
 
-from src.models import stable_diffusion
-from src.pictures import prepared
-from src.pictures.decode import decode
-from src.pictures.prepared import Prepared
-from src.settings import Settings
+from pixmend.config import Settings
+from pixmend.data import dataset
+from pixmend.data.dataset import Prepared
+from pixmend.data.decode import decode
+from pixmend.networks import stable_diffusion
 
 SD = ("--size", "32", "--model", "stable_diffusion", "--run", "sd")
 
@@ -88,7 +88,7 @@ def test_pictures_are_painted_pasted_and_not_painted_twice(home, env, pipeline):
         done(stage(name, home, *SD) if name == "train" else predict(home, env, pipeline))
     painted = sorted((home / "checkpoints/demo/sd/painted").glob("*/*.png"))
     first = np.load(home / "checkpoints/demo/sd/holdout.npz")["values"]
-    assert len(painted) == len(prepared.read_index(home / "augment/demo/index.csv")) - 260
+    assert len(painted) == len(dataset.read_index(home / "augment/demo/index.csv")) - 260
     stamps = {path: path.stat().st_mtime_ns for path in painted}
     painted[3].unlink()
     (home / "checkpoints/demo/sd/predict.json").unlink()

@@ -45,7 +45,7 @@ def test_a_fresh_machine_is_told_each_next_step(tmp_path, server):
     machine = Machine(tmp_path, server, token=False, backend="none-such")
     code, read = machine.run("doctor")
     assert code == 1 and server.calls == []
-    assert "python -m src download" in lines(read, "\u2717 Competition files")[0]
+    assert "python -m pixmend download" in lines(read, "\u2717 Competition files")[0]
     assert "kaggle.com/settings/api" in lines(read, "\u2717 Kaggle token")[0]
     assert "pip install" in lines(read, "\u2717 Backend")[0]
 

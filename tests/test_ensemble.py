@@ -9,10 +9,10 @@ import pytest
 from conftest import SMALL, done, stage
 from scipy.optimize import minimize
 
-from src import leaderboard
-from src.errors import UserError
-from src.pictures import predictions
-from src.stages import ensemble
+from pixmend.errors import UserError
+from pixmend.evaluation import leaderboard
+from pixmend.stages import ensemble
+from pixmend.submissions import predictions
 
 FILLS = ("mean", "harmonic", "smooth")
 
@@ -195,7 +195,7 @@ def test_a_second_call_redoes_nothing_and_force_does(mixed_home):
 @pytest.mark.parametrize(("members", "run", "told"), [
     ("mean", "new", ["--members a,b"]),
     ("mean,mean", "new", ["--members a,b"]),
-    ("mean,nobody", "new", ["nobody", "missing", "src predict --run nobody"]),
+    ("mean,nobody", "new", ["nobody", "missing", "pixmend predict --run nobody"]),
     ("mean,mixed", "new", ["mixed is a mix itself", "mean,harmonic,smooth"]),
     ("mean,harmonic", "smooth", ["smooth is for a run of smooth", "--run"]),
 ])
@@ -238,7 +238,7 @@ def test_a_member_of_another_holdout_is_refused(mixed_home, tmp_path):
     other = (*SMALL, "--holdout", "0.3")
     done(stage("augment", home, *other))
     assert "mean/holdout.npz" in (told := refused(home, *other[-2:], "--members", "mean,harmonic", "--run", "new"))
-    assert "another prepared set or holdout" in told and "src predict --run mean" in told
+    assert "another prepared set or holdout" in told and "pixmend predict --run mean" in told
     for fill in ("mean", "harmonic"):
         done(stage("predict", home, *other, "--model", fill, "--run", fill))
     told = refused(home, *other[-2:], "--members", "mean,harmonic", "--run", "new")

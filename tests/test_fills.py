@@ -9,11 +9,11 @@ from scipy.sparse import diags_array, eye_array, kron
 from scipy.sparse.linalg import spsolve
 from skimage.restoration import inpaint_biharmonic
 
-from src.pictures import fills
-from src.pictures.biharmonic import biharmonic
-from src.pictures.harmonic import harmonic
+from pixmend.fills import simple
+from pixmend.fills.biharmonic import biharmonic
+from pixmend.fills.harmonic import harmonic
 
-ALL = [fills.mean, fills.ring, fills.telea, fills.navier_stokes, harmonic, biharmonic]
+ALL = [simple.mean, simple.ring, simple.telea, simple.navier_stokes, harmonic, biharmonic]
 
 
 def photo(rng, height, width, channels=3):
@@ -96,7 +96,7 @@ def test_harmonic_continues_a_slope():
         assert np.abs(harmonic(slope, mask) - slope).max() < 1e-5
 
 
-@pytest.mark.parametrize("fill", [fills.mean, fills.ring, harmonic])
+@pytest.mark.parametrize("fill", [simple.mean, simple.ring, harmonic])
 def test_no_new_extremes(fill):
     rng = np.random.default_rng(6)
     for _ in range(20):
@@ -149,7 +149,7 @@ def test_nothing_known_gives_grey(fill):
 def test_a_ring_colours_each_hole_by_itself():
     picture = np.zeros((40, 80, 3), np.float32)
     picture[:, 40:] = (0.25, 0.5, 0.75)
-    filled = fills.ring(picture, boxes((40, 80), (10, 10, 15, 15), (20, 55, 20, 15)))
+    filled = simple.ring(picture, boxes((40, 80), (10, 10, 15, 15), (20, 55, 20, 15)))
     assert np.array_equal(filled, picture)
 
 
@@ -170,5 +170,5 @@ def test_biharmonic_continues_a_curve_that_harmonic_cuts():
 
 
 def test_import_brings_no_scipy():
-    command = "import sys, src.pictures.harmonic, src.pictures.fills, src.pictures.tiles; sys.exit('scipy' in sys.modules)"
+    command = "import sys, pixmend.fills.harmonic, pixmend.fills.simple, pixmend.fills.tiles; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command]).returncode == 0

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from src import contests
-from src.pictures.prepared import open_for
-from src.pictures.variants import turn
-from src.settings import Settings
-from src.training.batches import Batches
-from src.training.floats import floats, turn_each
-from src.training.windows import WindowBatches
+from pixmend import competitions
+from pixmend.config import Settings
+from pixmend.data.augmentation import turn
+from pixmend.data.dataset import open_for
+from pixmend.training.batches import Batches
+from pixmend.training.device_batches import floats, turn_each
+from pixmend.training.window_batches import WindowBatches
 
 
 def same_bits(batches, step):
@@ -32,7 +32,7 @@ def same_bits(batches, step):
                                      {"fresh_damage": True, "start": "harmonic"}, {"noise": 0.1}], ids=str)
 def test_of_pictures(prepared_home, changes):
     settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=24, start="none"), **changes)
-    stored = same_bits(Batches(settings, open_for(settings), contests.named("demo")), 3)
+    stored = same_bits(Batches(settings, open_for(settings), competitions.named("demo")), 3)
     drawn_here = {"jitter", "noise"} & set(changes) or "harmonic" in changes.values()
     assert len(set(stored["variants"].tolist())) == (1 if drawn_here else 5)
     assert ("seen" in stored) == ("fresh_damage" not in changes or bool(drawn_here))
@@ -42,7 +42,7 @@ def test_damage_that_only_covers_is_done_on_the_device_in_every_colour(prepared_
     settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_damage=True, damage="landscapes",
                         filling="white")
     prepared = open_for(dataclasses.replace(settings, damage=""))
-    assert set(same_bits(Batches(settings, prepared, contests.named("landscapes")), 3)) == {"whole", "counts", "variants"}
+    assert set(same_bits(Batches(settings, prepared, competitions.named("landscapes")), 3)) == {"whole", "counts", "variants"}
 
 
 def test_every_turn():
@@ -59,7 +59,7 @@ def test_of_windows(home):
 
 def test_of_several_processes_each_takes_its_share(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="none")
-    one = Batches(settings, open_for(settings), contests.named("demo")).at(5)[1]
+    one = Batches(settings, open_for(settings), competitions.named("demo")).at(5)[1]
     shares = [Batches(dataclasses.replace(settings, process=number, of_processes=3), open_for(settings), None).at(5)[1]
               for number in range(3)]
     np.testing.assert_array_equal(one, np.concatenate(shares))

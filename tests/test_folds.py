@@ -13,14 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_crashes import killed_at, newest_state, outcome, writes
 
-from src import contests, leaderboard
-from src.errors import UserError
-from src.pages import runs
-from src.pictures import holdout, prepared, twins
-from src.pictures.variants import turn
-from src.settings import parse
-from src.stages import augment, predict
-from src.training.batches import Batches
+from pixmend import competitions
+from pixmend.config import parse
+from pixmend.data import dataset, near_duplicates
+from pixmend.data import splits as holdout
+from pixmend.data.augmentation import turn
+from pixmend.errors import UserError
+from pixmend.evaluation import leaderboard
+from pixmend.reporting import run_section
+from pixmend.stages import augment, predict
+from pixmend.training.batches import Batches
 
 FOLDS = (*SMALL, "--folds", "3")
 FLAGS = (*FOLDS, "--steps", "6", "--learning-rate", "1e-3", "--average", "0.5", "--snapshots", "3", "--save-minutes", "0",
@@ -110,10 +112,10 @@ def whatever_way_up(picture):
 def test_no_run_of_a_fold_learns_from_its_holdout_or_a_turn_of_it(folded):
     """Told by the pixels of a whole epoch of batches, not by the index."""
     settings = settings_for(folded[0], *FLAGS)
-    ready, kept_apart = prepared.open_for(settings), []
+    ready, kept_apart = dataset.open_for(settings), []
     everything = {whatever_way_up(ready.whole(row)) for row in ready.split("holdout")}
     for _, view in ready.views():
-        batches = Batches(settings, view, contests.named("demo"))
+        batches = Batches(settings, view, competitions.named("demo"))
         held = {whatever_way_up(view.whole(row)) for row in view.split("holdout")}
         learnt = Counter(whatever_way_up(np.rint(picture * 255).astype(np.uint8))
                          for step in range(len(batches.rows) // settings.batch_size) for picture in batches.at(step)[1])
@@ -132,7 +134,7 @@ def test_a_mirrored_twin_under_another_name_stays_in_its_fold(folded, tmp_path):
     whole = np.load(folder / "pictures.npy", mmap_mode="r")
     one = next(line for line in listed if fold_of[line["source"]] == "fold-1")
     other = next(line for line in listed if fold_of[line["source"]] == "fold-2")
-    other["hashes"] = [int(h) for h in twins.hashes(np.ascontiguousarray(whole[one["whole"]][:, ::-1]))]
+    other["hashes"] = [int(h) for h in near_duplicates.hashes(np.ascontiguousarray(whole[one["whole"]][:, ::-1]))]
     (folder / "listed.json").write_text(json.dumps(listed))
     augment.prepare_index(settings, folder, {})
     split = {row["id"]: (row["source"], row["split"]) for row in index(home)}
@@ -159,11 +161,11 @@ def test_out_of_fold_every_picture_is_as_its_own_folds_run_predicted_it(folded):
 
 
 def test_a_folds_predictions_are_of_that_folds_weights(folded):
-    from src.training import build, checkpoints
-    from src.training.paint import paint
+    from pixmend.training import checkpoints, setup
+    from pixmend.training.inference import paint
 
-    settings = build.settings_of(settings_for(folded[0], *FLAGS))
-    model, ready = build.painter(settings), prepared.open_for(settings)
+    settings = setup.settings_of(settings_for(folded[0], *FLAGS))
+    model, ready = setup.painter(settings), dataset.open_for(settings)
     for fold in NAMES:
         row = next(row for row in ready.rows if row.split == fold and row.variant == 0)
         weights, _ = checkpoints.read(settings.run_folder / fold / "best.npz", {"model": [v.shape for v in model.variables]})
@@ -208,7 +210,7 @@ def test_the_score_is_that_of_all_training_pictures_beside_the_fill_on_the_same(
 
 
 def test_the_report_draws_the_curves_of_all_folds(folded):
-    assert set(runs.histories(settings_for(folded[0], *FLAGS))) == {f"f/{fold}" for fold in NAMES}
+    assert set(run_section.histories(settings_for(folded[0], *FLAGS))) == {f"f/{fold}" for fold in NAMES}
 
 
 def test_a_second_call_redoes_nothing(folded):
@@ -309,7 +311,7 @@ def test_snapshots_are_the_averaged_weights_of_their_steps_and_training_goes_on_
 ])
 def test_snapshots_are_due_evenly_over_the_last_half_of_steps_or_minutes(flags, points):
     """In a run of a hundred steps a minute."""
-    from src.training.loop import snapshots_due
+    from pixmend.training.trainer import snapshots_due
 
     settings = parse(list(flags), {})
     due = [snapshots_due(settings, step, step / 100) for step in range(settings.steps + 1)]
@@ -336,7 +338,7 @@ def test_a_snapshot_is_predicted_scored_and_mixed_as_a_run_of_its_own(folded, tm
     ("predict", ("--run", "f@9"), 1, ["snapshot-9.npz is missing", "of f are kept: 1, 2, 3", "--snapshots"]),
     ("train", ("--run", "f@1"), 1, ["f@1 is a snapshot of f", "--snapshots 1 or more"]),
     ("ensemble", ("--members", "f,harmonic", "--run", "f@1"), 1, ["a snapshot of f", "name of its own"]),
-    ("ensemble", ("--members", "f,f@2", "--run", "new"), 1, ["f@2/holdout.npz is missing", "src predict --run f@2"]),
+    ("ensemble", ("--members", "f,f@2", "--run", "new"), 1, ["f@2/holdout.npz is missing", "pixmend predict --run f@2"]),
     ("predict", ("--run", "f@0"), 2, ["--run 'f@0'", "@NUMBER"]),
     ("predict", ("--run", "../@1"), 2, ["--run '../@1'"]),
 ])

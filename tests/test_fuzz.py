@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from tiny_contest import SIDE, SIZE, build, read_rows, write_solution
 
-from src import csv_scores
-from src.contests import photo_reconstruction as contest
-from src.errors import UserError
-from src.pictures.decode import decode
+from pixmend.competitions import photo_reconstruction as contest
+from pixmend.data.decode import decode
+from pixmend.errors import UserError
+from pixmend.submissions import csv_scores
 
 SHAPE = (16, 24, 3)
 LETTERS = np.frombuffer(b'\0\n\r",;-+.eE0123456789_x \xff\xc3', np.uint8)

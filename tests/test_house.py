@@ -8,15 +8,15 @@ import sys
 import pytest
 from conftest import ROOT
 
-from src import settings
-from src.command import names
+from pixmend import config
+from pixmend.cli import names
 
-FILES = sorted((ROOT / "src").rglob("*.py"))
-# Each room may import from itself and from the rooms after it.
-FLOORS = ["__main__", "command", "stages", "pages", "studies", "sweeps", "training", "models", "contests", "making", "pictures",
-          "kernels", "kaggle_cli", "unpacked", "archive", "child", "leaderboard", "pixel_bytes", "pixel_rows", "csv_rows",
-          "csv_scores", "csv_tables", "csv_faults", "csv_ids", "workers", "backend", "progress", "settings", "files", "errors"]
-STRANGERS = [{"models", "contests"}]  # rooms that must not know each other, whatever their order
+PACKAGE = ROOT / "src" / "pixmend"
+FILES = sorted(PACKAGE.rglob("*.py"))
+# Each package may import from itself and from those after it.
+FLOORS = ["__main__", "cli", "stages", "reporting", "experiments", "kaggle", "training", "networks", "competitions", "submissions",
+          "evaluation", "data", "fills", "backend", "workers", "subprocesses", "progress", "config", "files", "errors"]
+STRANGERS = [{"networks", "competitions"}]  # packages that must not know each other, whatever their order
 
 
 def room(module):
@@ -27,15 +27,15 @@ def room(module):
 def imports(path):
     """The modules of src that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "src":
-            yield from (f"src.{alias.name}" for alias in node.names) if node.module == "src" else [node.module]
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "pixmend":
+            yield from (f"pixmend.{alias.name}" for alias in node.names) if node.module == "pixmend" else [node.module]
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "src")
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "pixmend")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_down(path):
-    here = path.relative_to(ROOT / "src").parts[0].removesuffix(".py")
+    here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     for module in imports(path):
         there = room(module)
         if here == there or here == "__init__":
@@ -52,7 +52,7 @@ def test_first_line_says_what_the_file_is_for(path):
 
 def test_no_backend_is_imported_by_name_but_in_one_place():
     for path in FILES:
-        if path == ROOT / "src" / "backend.py":
+        if path == PACKAGE / "backend.py":
             continue
         assert not re.search(r"import (tensorflow|jax|torch)\b", path.read_text()), path   # also in a child's program
         for node in ast.walk(ast.parse(path.read_text())):
@@ -61,11 +61,11 @@ def test_no_backend_is_imported_by_name_but_in_one_place():
 
 
 def test_every_setting_is_read():
-    text = "".join(path.read_text() for path in FILES if path.name != "settings.py")
-    text += (ROOT / "src" / "settings.py").read_text().split("@property", 1)[1]
+    text = "".join(path.read_text() for path in FILES if path.name != "config.py")
+    text += (PACKAGE / "config.py").read_text().split("@property", 1)[1]
     shell = (ROOT / "run_pipeline.sh").read_text()
-    for name in settings.KNOBS:
-        assert f".{name}" in text or f'"{name}"' in text or settings.flag(name) in shell, f"nothing reads --{name}"
+    for name in config.KNOBS:
+        assert f".{name}" in text or f'"{name}"' in text or config.flag(name) in shell, f"nothing reads --{name}"
 
 
 def test_functions_fit_a_screen():
@@ -77,7 +77,7 @@ def test_functions_fit_a_screen():
 
 @pytest.mark.parametrize("stage", names("stages"))
 def test_a_stage_starts_without_the_heavy_libraries(stage):
-    code = f"import src.stages.{stage}, sys; print([m for m in ('keras', 'tensorflow', 'pandas', 'matplotlib', 'sklearn', " \
+    code = f"import pixmend.stages.{stage}, sys; print([m for m in ('keras', 'tensorflow', 'pandas', 'matplotlib', 'sklearn', " \
            "'skimage', 'kaggle', 'scipy', 'optuna', 'sqlalchemy') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -10,7 +10,7 @@ import pytest
 from conftest import SMALL, clean_environment, done, stage, start_stage
 from sklearn.metrics import root_mean_squared_error
 
-from src import leaderboard
+from pixmend.evaluation import leaderboard
 
 FLAGS = (*SMALL, "--steps", "8", "--run", "a")
 STAGES = ("download", "augment", "train", "predict", "serialize", "score", "report")

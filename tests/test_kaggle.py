@@ -11,7 +11,8 @@ import pytest
 from kaggle_home import SLUG, Machine, tiny_contest
 from kaggle_server import KEY, TOKEN, USER, KaggleServer
 
-from src import child, kaggle_cli
+from pixmend import subprocesses
+from pixmend.kaggle import client
 
 TINY = tiny_contest()
 REAL = Path(sys.executable).with_name("kaggle")
@@ -86,53 +87,53 @@ def write(path, text, mode=0o600):
 
 
 def test_tokens_are_found_in_kaggles_own_order(home, monkeypatch):
-    assert kaggle_cli.token() is None
+    assert client.token() is None
     login = write(home / ".kaggle" / "credentials.json", '{"refresh_token": "r"}')
-    assert kaggle_cli.token() == kaggle_cli.Token(login, False)
+    assert client.token() == client.Token(login, False)
     key = write(home / ".kaggle" / "kaggle.json", '{"username": "u", "key": "k"}', 0o644)
-    assert kaggle_cli.token() == kaggle_cli.Token(key, True)
+    assert client.token() == client.Token(key, True)
     monkeypatch.setenv("KAGGLE_USERNAME", USER)
     monkeypatch.setenv("KAGGLE_KEY", KEY)
-    assert kaggle_cli.token().where == "KAGGLE_USERNAME and KAGGLE_KEY"
+    assert client.token().where == "KAGGLE_USERNAME and KAGGLE_KEY"
     text = write(home / ".kaggle" / "access_token", TOKEN, 0o640)
-    assert kaggle_cli.token() == kaggle_cli.Token(text, True)
+    assert client.token() == client.Token(text, True)
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
-    assert kaggle_cli.token() == kaggle_cli.Token("KAGGLE_API_TOKEN", False)
+    assert client.token() == client.Token("KAGGLE_API_TOKEN", False)
     elsewhere = write(home / "token", TOKEN)
     monkeypatch.setenv("KAGGLE_API_TOKEN", elsewhere)
-    assert kaggle_cli.token() == kaggle_cli.Token(elsewhere, False)
+    assert client.token() == client.Token(elsewhere, False)
 
 
 def test_a_key_in_the_newer_place(home, monkeypatch):
     key = write(home / ".config" / "kaggle" / "kaggle.json", '{"username": "u", "key": "k"}')
-    assert kaggle_cli.token() == kaggle_cli.Token(key, False)
+    assert client.token() == client.Token(key, False)
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(home / "nothing"))
-    assert kaggle_cli.token() is None
+    assert client.token() is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
 def test_an_empty_file_is_no_token(home, text):
     write(home / ".kaggle" / "kaggle.json", text)
     write(home / ".kaggle" / "access_token", "\n")
-    assert kaggle_cli.token() is None
+    assert client.token() is None
 
 
 def test_our_process_never_imports_kaggle():
     for stage in ("download", "submit", "doctor"):
-        runpy.run_module(f"src.stages.{stage}")
-    seen = child.run([sys.executable, "-c", "import sys, src.stages.submit, src.stages.doctor, src.stages.download\n"
+        runpy.run_module(f"pixmend.stages.{stage}")
+    seen = subprocesses.run([sys.executable, "-c", "import sys, pixmend.stages.submit, pixmend.stages.doctor, pixmend.stages.download\n"
                       "print([m for m in ('kaggle', 'pandas', 'keras', 'requests') if m in sys.modules])"], patience=60)
     assert seen.out.strip() == "[]"
 
 
 def test_a_child_and_its_children_end_together(tmp_path):
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])"
-    assert child.run([sys.executable, "-c", script, str(tmp_path)], patience=1).code is None
+    assert subprocesses.run([sys.executable, "-c", script, str(tmp_path)], patience=1).code is None
     assert not Machine(tmp_path).left_running()
 
 
 def test_a_child_is_patiently_heard_while_it_speaks():
     script = "import sys, time\nfor i in range(4): print(i, flush=True); time.sleep(0.5)"
     heard = []
-    ended = child.run([sys.executable, "-c", script], patience=1.9, heard=heard.append)
+    ended = subprocesses.run([sys.executable, "-c", script], patience=1.9, heard=heard.append)
     assert ended.code == 0 and "".join(heard) == ended.out == "0\n1\n2\n3\n"

@@ -10,9 +10,9 @@ import pytest
 from kaggle_home import CONTEST, SLUG, Machine, tiny_contest
 from kaggle_kernels import KernelServer, order_of
 
-from src import leaderboard
-from src.errors import UserError
-from src.kernels import script
+from pixmend.errors import UserError
+from pixmend.evaluation import leaderboard
+from pixmend.kaggle import kernel_script
 
 TINY = tiny_contest()
 FLAGS = ("--size", "32", "--lambda", "100", "--steps", "8", "--run", "a")
@@ -333,7 +333,7 @@ def test_without_a_token_nothing_is_built(tmp_path, server):
 
 @pytest.mark.parametrize(("flags", "words"), [(("--model", "smooth"), "needs no kernel"), (("--wheels", "mine"), "owner/name"),
                                               (("--folds", "5"), "--folds is for this machine"),
-                                              (("--submit",), "python -m src download")])
+                                              (("--submit",), "python -m pixmend download")])
 def test_what_cannot_work_is_said_before_anything_is_sent(machine, server, flags, words):
     code, read = machine.run("kernel", *FLAGS, *flags)
     assert code in (1, 2) and words in read and server.calls == []
@@ -356,5 +356,5 @@ def test_the_same_checkout_gives_the_same_script(tmp_path):
 
 def test_a_script_that_kaggle_would_not_take_is_refused(tmp_path):
     with pytest.raises(UserError, match="takes 1 MB"):
-        script.write(tmp_path, {"note": "x" * 1_000_000}, {"title": "x"})
+        kernel_script.write(tmp_path, {"note": "x" * 1_000_000}, {"title": "x"})
     assert list(tmp_path.iterdir()) == []

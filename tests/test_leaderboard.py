@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src import leaderboard
-from src.errors import UserError
+from pixmend.errors import UserError
+from pixmend.evaluation import leaderboard
 
 
 def test_a_stage_adds_its_columns_to_what_others_wrote(tmp_path):

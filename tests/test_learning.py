@@ -7,12 +7,12 @@ import pytest
 from scipy.special import rel_entr, xlogy
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
-from src import backend, models
-from src.models._norm import BatchNormalization
-from src.models._strided import Doubling, Halving, by_product
-from src.settings import Settings, with_defaults
-from src.training import build, loop, losses
-from src.training.optimizer import optimizer_of
+from pixmend import backend, networks
+from pixmend.config import Settings, with_defaults
+from pixmend.networks.layers.batch_norm import BatchNormalization
+from pixmend.networks.layers.strided import Doubling, Halving, by_product
+from pixmend.training import losses, setup, trainer
+from pixmend.training.optimizer import optimizer_of
 
 WHOLE, PAINTED = np.random.default_rng(1).uniform(0.05, 0.95, (2, 2, 8, 8, 3)).astype(np.float32)
 COUNTS = np.random.default_rng(2).integers(0, 3, (2, 8, 8)).astype(np.float32)
@@ -46,7 +46,7 @@ def test_a_pixel_painted_below_black_or_above_white_still_has_a_distance(name):
 
 def rates(**changes):
     settings = Settings(steps=100, learning_rate=0.5, **changes)
-    return np.array([loop.learning_rate(settings, step, minutes=0.0) for step in range(100)])
+    return np.array([trainer.learning_rate(settings, step, minutes=0.0) for step in range(100)])
 
 
 def test_the_learning_rate_rises_then_stays_or_falls_to_nothing():
@@ -61,15 +61,15 @@ def test_the_learning_rate_rises_then_stays_or_falls_to_nothing():
 
 def test_the_learning_rate_follows_whichever_budget_ends_first():
     settings = Settings(steps=100, minutes=2.0, learning_rate=1.0, schedule="cosine")
-    assert loop.learning_rate(settings, 10, minutes=1.0) == pytest.approx(0.5)
-    assert loop.learning_rate(settings, 50, minutes=0.1) == pytest.approx(0.5)
+    assert trainer.learning_rate(settings, 10, minutes=1.0) == pytest.approx(0.5)
+    assert trainer.learning_rate(settings, 50, minutes=0.1) == pytest.approx(0.5)
 
 
 def network(name, **changes):
     settings = dataclasses.replace(Settings(size=64, model=name, width=8, precision="float32"), **changes)
-    settings = with_defaults(settings, models.named(name).DEFAULTS | changes)
-    model = build.learner(settings)
-    loop.compile_model(model, settings)
+    settings = with_defaults(settings, networks.named(name).DEFAULTS | changes)
+    model = setup.learner(settings)
+    trainer.compile_model(model, settings)
     return model
 
 

@@ -17,14 +17,14 @@ from sklearn.metrics import jaccard_score, root_mean_squared_error
 from test_all_contests import journeys, row
 from test_models import network
 
-from src import contests, files
-from src.errors import FlagError, UserError
-from src.pictures import measures
-from src.pictures.predictions import Predictions
-from src.pictures.prepared import Prepared
-from src.settings import Settings
-from src.training import build, checkpoints
-from src.training.batches import Batches
+from pixmend import competitions, files
+from pixmend.config import Settings
+from pixmend.data.dataset import Prepared
+from pixmend.errors import FlagError, UserError
+from pixmend.evaluation import metrics
+from pixmend.submissions.predictions import Predictions
+from pixmend.training import checkpoints, setup
+from pixmend.training.batches import Batches
 
 PLACE = "hidden_areas"
 HERE = ("--contest", PLACE, "--size", "64", "--holdout", "0.2")
@@ -76,11 +76,11 @@ def painted(home, run):
 def test_intersection_over_union_is_what_scikit_learn_says():
     rng = np.random.default_rng(1)
     true, found = rng.random((2, 5, 12, 9)) < rng.random((2, 5, 1, 1))
-    shared = [measures.overlap(*pair) for pair in zip(true, found, strict=True)]
-    assert measures.pooled_iou(shared) == pytest.approx(jaccard_score(true.ravel(), found.ravel()))
+    shared = [metrics.overlap(*pair) for pair in zip(true, found, strict=True)]
+    assert metrics.pooled_iou(shared) == pytest.approx(jaccard_score(true.ravel(), found.ravel()))
     each = [jaccard_score(one.ravel(), other.ravel()) for one, other in zip(true, found, strict=True)]
-    assert measures.mean_iou(shared) == pytest.approx(np.mean(each))
-    assert measures.pooled_iou([(0, 0)]) == 1
+    assert metrics.mean_iou(shared) == pytest.approx(np.mean(each))
+    assert metrics.pooled_iou([(0, 0)]) == 1
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (64, 64, 1), (38, 38, 3)], ids=str)
@@ -95,7 +95,7 @@ def test_the_network_answers_with_a_mask_and_does_not_look_at_the_one_it_is_give
 
 
 def test_traces_are_differences_to_the_right_and_below():
-    from src.models.locate import traces
+    from pixmend.networks.locate import traces
 
     picture = (np.random.default_rng(1).integers(0, 3, (1, 6, 7, 3)) / 255).astype(np.float32)
     seen, right, below, flat = np.split(np.asarray(traces(keras.ops.convert_to_tensor(picture))), [3, 6, 9], axis=-1)
@@ -116,7 +116,7 @@ def test_what_would_tell_the_mask_or_asks_for_a_picture_is_refused_by_name(chang
 
 def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
     picture = cv2.resize(np.random.default_rng(1).integers(0, 256, (70, 70, 3), np.uint8), (256, 256))
-    contest, many, kinds, forms = contests.named(PLACE), set(), set(), set()
+    contest, many, kinds, forms = competitions.named(PLACE), set(), set(), set()
     for seed in range(60):
         damaged, counts = contest.damage(np.random.default_rng(seed), picture, Settings())
         np.testing.assert_array_equal(damaged[counts == 0], picture[counts == 0])
@@ -245,13 +245,13 @@ def test_other_masks_than_those_that_were_painted_in_are_noticed(found, tmp_path
     home = tmp_path / "home"
     shutil.copytree(found[0], home)
     (home / f"checkpoints/{PLACE}/locate/test.npz").touch()
-    assert "in other masks; run `python -m src predict`" in refused("serialize", home, *TINY, "--run", "painter", "--force")
+    assert "in other masks; run `python -m pixmend predict`" in refused("serialize", home, *TINY, "--run", "painter", "--force")
 
 
 def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):
     narrow, settings = network("unet", (64, 64, 3), levels=2, begin="other")
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
-    build.begin(narrow, tmp_path / "best.npz", settings)
+    setup.begin(narrow, tmp_path / "best.npz", settings)
     np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
     with pytest.raises(UserError, match="--begin other wants a run of the same network"):
-        build.begin(network("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)
+        setup.begin(network("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)

@@ -15,12 +15,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image, ImageOps
 from skimage import data as shipped
 
-from src import archive, contests, unpacked
-from src.errors import FlagError, UserError
-from src.pictures import photos
-from src.pictures.decode import decode, decode_photo
-from src.settings import Settings, complete
-from src.stages import download
+from pixmend import competitions
+from pixmend.config import Settings, complete
+from pixmend.data import archive, archive_manifest, photos
+from pixmend.data.decode import decode, decode_photo
+from pixmend.errors import FlagError, UserError
+from pixmend.stages import download
 
 NAMES = ("missing_pixels", "depixelation", "landscapes", "hidden_areas")
 
@@ -57,12 +57,12 @@ def folder(tmp_path):
 def settings_of(name, home, **changes):
     changes = {"size": 32} | changes
     settings = Settings(home=str(home), contest=name, run="a", given=frozenset(changes), **changes)
-    return complete(settings, contests.defaults(settings))
+    return complete(settings, competitions.defaults(settings))
 
 
 def made(name, home, **changes):
     settings = settings_of(name, home, **changes)
-    contest = contests.named(name)
+    contest = competitions.named(name)
     contest.make(settings.competition_folder, settings)
     with zipfile.ZipFile(settings.competition_folder / f"{contest.SLUG}.zip") as archive:
         assert archive.testzip() is None
@@ -94,7 +94,7 @@ def test_a_contest_of_the_packages_photos(name, tmp_path):
         whole = decode(entry.whole, settings.shape)
         assert whole.std() > 2 or name == "depixelation"
         np.testing.assert_array_equal(damaged[counts == 0], whole[counts == 0])
-    held = contest.grade(settings.competition_folder / "files" / contest.SAMPLE, contests.solution(settings))
+    held = contest.grade(settings.competition_folder / "files" / contest.SAMPLE, competitions.solution(settings))
     assert 0.2 < held["total"] < 0.7   # a sample is black
 
 
@@ -103,7 +103,7 @@ def test_tiles_as_given_are_graded_near_the_solution(tmp_path, folder):
     test = [e for e in entries if e.split == "test"]
     contest.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
     contest.check(tmp_path / "mine", settings.competition_folder / "files")
-    assert 0 < contest.grade(tmp_path / "mine", contests.solution(settings))["total"] < 0.2
+    assert 0 < contest.grade(tmp_path / "mine", competitions.solution(settings))["total"] < 0.2
 
 
 def test_the_same_bytes_each_time(tmp_path, folder):
@@ -117,7 +117,7 @@ def test_a_contest_made_here_may_hold_more_files_than_one_from_elsewhere(tmp_pat
     monkeypatch.setattr(archive, "MOST_FILES", 5)
     settings = settings_of("depixelation", tmp_path)
     download.main(settings)
-    assert unpacked.complete(contests.named("depixelation"), settings)
+    assert archive_manifest.complete(competitions.named("depixelation"), settings)
 
 
 # A user's photos
@@ -161,7 +161,7 @@ def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_is_what
         Image.fromarray(photo(number, 70, 110)).save(top / f"{number}.png")
     settings, _, entries = made("landscapes", tmp_path, pictures=str(top))
     assert len(entries) == 6 * (70 // 32) * (110 // 32)
-    solution = pd.read_csv(contests.solution(settings), index_col=0).value
+    solution = pd.read_csv(competitions.solution(settings), index_col=0).value
     for entry in [*entries[:20:5], *entries[-3:]]:
         mask = entry.counts(settings.shape) > 0
         windows = sliding_window_view(photo(int(entry.source[0]), 70, 110), settings.shape)[:, :, 0]
@@ -222,16 +222,16 @@ def test_too_few_photos_and_no_folder(tmp_path, folder):
 def test_files_are_complete_until_the_photos_or_the_size_change(tmp_path, folder):
     settings, contest, _ = made("landscapes", tmp_path, pictures=str(folder))
     zipped = settings.competition_folder / f"{contest.SLUG}.zip"
-    unpacked.write_receipt(settings.competition_folder, zipped, unpacked.made_from(contest, settings), "made here")
-    assert unpacked.complete(contest, settings)
+    archive_manifest.write_receipt(settings.competition_folder, zipped, archive_manifest.made_from(contest, settings), "made here")
+    assert archive_manifest.complete(contest, settings)
     for changes in ({"pictures": ""}, {"size": 64}, {"filling": "white"}):
-        assert not unpacked.complete(contest, dataclasses.replace(settings, **changes))
+        assert not archive_manifest.complete(contest, dataclasses.replace(settings, **changes))
     shutil.copy(folder / "wide.png", folder / "new.png")
-    assert not unpacked.complete(contest, settings)
+    assert not archive_manifest.complete(contest, settings)
     (folder / "new.png").unlink()
-    assert unpacked.complete(contest, settings)
-    contests.solution(settings).unlink()
-    assert not unpacked.complete(contest, settings)
+    assert archive_manifest.complete(contest, settings)
+    competitions.solution(settings).unlink()
+    assert not archive_manifest.complete(contest, settings)
 
 
 @pytest.mark.parametrize(("change", "reason"), [
@@ -250,7 +250,7 @@ def test_a_broken_table_of_pictures(tmp_path, change, reason):
 
 def test_photos_are_cut_as_wide_as_they_are(tmp_path):
     """Of a photo too small for a square of the contest's size, the middle is enlarged."""
-    assert [piece.shape for piece in contests.named("landscapes").cut(
+    assert [piece.shape for piece in competitions.named("landscapes").cut(
         np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.place("chelsea.png", *photos.SCIKIT_IMAGE)),
         (512, 512, 3))] == [(512, 512, 3)]
     assert shipped.chelsea().shape[0] < 512

@@ -4,16 +4,16 @@ import keras
 import numpy as np
 import pytest
 
-from src import models
-from src.command import names
-from src.pictures.damage import box_counts
-from src.pictures.paste import paste
-from src.settings import Settings, with_defaults
-from src.training import build, loop
-from src.training.adversarial import Adversarial
+from pixmend import networks
+from pixmend.cli import names
+from pixmend.config import Settings, with_defaults
+from pixmend.data.damage import box_counts
+from pixmend.data.paste import paste
+from pixmend.training import setup, trainer
+from pixmend.training.adversarial import Adversarial
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]
-NETWORKS = [name for name in names("models") if models.learns(name) and not models.finds_masks(name)]
+NETWORKS = [name for name in names("models") if networks.learns(name) and not networks.finds_masks(name)]
 
 
 def example(shape, pictures=2):
@@ -26,19 +26,19 @@ def example(shape, pictures=2):
 def network(name, shape, **changes):
     chosen = {"width": 4, "encoder": "MobileNetV3Small", "encoder_weights": "none"} | changes
     settings = Settings(size=shape[0], model=name, precision="float32", given=frozenset(chosen), **chosen)
-    settings = with_defaults(settings, models.named(name).DEFAULTS)
+    settings = with_defaults(settings, networks.named(name).DEFAULTS)
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
-    model = models.named(name).build(shape, settings)
+    model = networks.named(name).build(shape, settings)
     return (Adversarial(model, settings) if settings.adversarial else model), settings
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", models.fills())
+@pytest.mark.parametrize("name", networks.fills())
 def test_a_fill_keeps_known_pixels_and_paints_every_other(name, shape):
     damaged, mask, _ = example(shape, 1)
     before = damaged[0].copy()
-    mended = models.named(name).fill(damaged[0], mask[0])
+    mended = networks.named(name).fill(damaged[0], mask[0])
     assert mended.shape == shape
     assert mended[~mask[0]].tobytes() == before[~mask[0]].tobytes()
     assert (mended[mask[0]] > 0).all() and (mended <= 1).all()
@@ -50,7 +50,7 @@ def test_a_fill_keeps_known_pixels_and_paints_every_other(name, shape):
 def test_a_network_predicts_the_right_shape_and_learns_one_step(name, shape, start):
     damaged, mask, whole = example(shape)
     model, settings = network(name, shape, start=start)
-    loop.compile_model(model, settings)
+    trainer.compile_model(model, settings)
     model.run_eagerly = True  # one step costs less than tracing it
     *inputs, truth = (keras.ops.convert_to_tensor(array) for array in (damaged, mask[..., None].astype(np.float32), whole))
     before = np.asarray(model.predict_on_batch(inputs))
@@ -99,7 +99,7 @@ def test_the_mask_is_one_more_channel_where_asked_for():
 ])
 def test_flags_that_change_nothing_are_told(name, flags, told, capsys):
     settings = Settings(size=64, model=name, precision="float32", given=frozenset(flags), **flags)
-    build.learner(with_defaults(settings, models.defaults_of(name)))
+    setup.learner(with_defaults(settings, networks.defaults_of(name)))
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == told
 
 
@@ -128,7 +128,7 @@ def test_pix2pix_loss_is_the_published_one(LAMBDA, disc_lambda):
     damaged, mask, whole = example((64, 64, 3))
     model, settings = network("pix2pix", (64, 64, 3), start="none", LAMBDA=LAMBDA, disc_lambda=disc_lambda)
     inputs = [damaged, mask[..., None].astype(np.float32)]
-    loop.compile_model(model, settings)
+    trainer.compile_model(model, settings)
     freeze_norms(model)
     inputs, whole = [keras.ops.convert_to_tensor(array) for array in inputs], keras.ops.convert_to_tensor(whole)
     ours = model.compute_loss(inputs, whole, model(inputs, training=False), training=False)
@@ -149,7 +149,7 @@ def test_the_generators_loss_leaves_the_discriminator_alone():
     moves = []
     for weight in (0.0, 1000.0):
         model, settings = network("pix2pix", (64, 64, 3), LAMBDA=weight)
-        loop.compile_model(model, settings)
+        trainer.compile_model(model, settings)
         model.train_on_batch(inputs, whole)
         moves.append([np.asarray(v) for v in model.discriminator.trainable_variables])
     for without, with_ in zip(*moves, strict=True):
@@ -157,5 +157,5 @@ def test_the_generators_loss_leaves_the_discriminator_alone():
 
 
 def test_precision_auto_is_settled_once():
-    assert build.with_precision(Settings(precision="float32")).precision == "float32"
-    assert build.with_precision(Settings()).precision in ("float32", "bfloat16")
+    assert setup.with_precision(Settings(precision="float32")).precision == "float32"
+    assert setup.with_precision(Settings()).precision in ("float32", "bfloat16")

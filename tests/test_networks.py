@@ -6,13 +6,14 @@ import pytest
 from conftest import done, stage
 from test_models import example, network, size
 
-from src import models
-from src.errors import FlagError, UserError
-from src.models import _blocks, mlp, pconv_unet
-from src.pictures.predictions import Predictions
-from src.pictures.prepared import Prepared
-from src.settings import Settings, with_defaults
-from src.training import build, checkpoints, loop
+from pixmend import networks
+from pixmend.config import Settings, with_defaults
+from pixmend.data.dataset import Prepared
+from pixmend.errors import FlagError, UserError
+from pixmend.networks import mlp, pconv_unet
+from pixmend.networks.layers import blocks
+from pixmend.submissions.predictions import Predictions
+from pixmend.training import checkpoints, setup, trainer
 
 
 @pytest.mark.parametrize(("name", "shape", "trainable", "rest"), [
@@ -22,8 +23,8 @@ from src.training import build, checkpoints, loop
     ("mobilenet_v2", (256, 256, 1), 2_262_532 - 34_112, 34_112), ("deepix", (64, 64, 1), 2_415_107, 3_202),
     ("deepix_small", (64, 64, 1), 479_427, 1_026)])
 def test_a_network_has_the_published_number_of_parameters(name, shape, trainable, rest):
-    settings = with_defaults(Settings(size=shape[0], model=name), models.named(name).DEFAULTS)
-    model = models.named(name).build(shape, settings)
+    settings = with_defaults(Settings(size=shape[0], model=name), networks.named(name).DEFAULTS)
+    model = networks.named(name).build(shape, settings)
     assert (size(model.trainable_variables), size(model.non_trainable_variables)) == (trainable, rest)
 
 
@@ -78,7 +79,7 @@ def test_what_lies_in_the_hole_does_not_reach_a_partial_convolution_network():
 
 def shown_block_by_block(name, settings, weights, seen):
     """Each block of each channel shown by itself to the inner network, its four numbers put into the middle."""
-    inner = models.named(name).network(settings)
+    inner = networks.named(name).network(settings)
     inner.set_weights(weights)
     painted = seen.copy()
     for row in range(0, seen.shape[0], 8):
@@ -107,7 +108,7 @@ def test_the_perceptron_sees_the_sixty_known_values_alone():
     other, beside = block.copy(), block.copy()
     other[:, 3:5, 3:5] = 0
     beside[:, 2, 3] = 0
-    assert len(_blocks.KNOWN) == 60
+    assert len(blocks.KNOWN) == 60
     np.testing.assert_array_equal(inner(block), inner(other))
     assert not np.array_equal(inner(block), inner(beside))
 
@@ -133,7 +134,7 @@ def test_a_network_learns_a_tiny_set_and_is_the_same_after_saving_and_loading(na
     mask = np.tile(np.pad(np.ones((2, 2), np.float32), 3), (4, 2, 2))
     inputs = [whole * (1 - mask[..., None]), mask[..., None]]
     model, settings = network(name, (16, 16, 1), learning_rate=3e-3, loss="l2", **LEARNS[name])
-    loop.compile_model(model, settings)
+    trainer.compile_model(model, settings)
     losses = [model.train_on_batch(inputs, whole, sample_weight=mask, return_dict=True)["loss"] for _ in range(40)]
     assert np.mean(losses[-5:]) < losses[0] / 2
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) for v in model.variables], {"step": 40})
@@ -219,8 +220,8 @@ def test_an_encoders_weights_come_from_a_file(tmp_path):
 def test_a_run_with_a_pretrained_encoder_is_predicted_without_its_file(tmp_path):
     settings = Settings(home=str(tmp_path), run="mine", model="pretrained_unet", encoder_weights="gone.weights.h5")
     settings.run_folder.mkdir(parents=True)
-    build.write_settings(settings.run_folder, settings)
-    assert build.settings_of(settings).encoder_weights == "none"
+    setup.write_settings(settings.run_folder, settings)
+    assert setup.settings_of(settings).encoder_weights == "none"
 
 
 def test_weights_that_cannot_be_fetched_are_one_sentence(home, tmp_path):

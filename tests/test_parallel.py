@@ -12,9 +12,9 @@ from conftest import SMALL, done, stage, start_stage
 from test_accelerators import JAX
 from test_crashes import newest_state
 
-from src.errors import FlagError, UserError
-from src.settings import parse
-from src.training.parallel import settled
+from pixmend.config import parse
+from pixmend.errors import FlagError, UserError
+from pixmend.training.distributed import settled
 
 TRAIN = (*SMALL, "--levels", "2", "--precision", "float32", "--run", "a")
 TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}

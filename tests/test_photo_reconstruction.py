@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 from tiny_contest import HEADER, SIDE, TEST, blackened, build, graded, read_rows, write_rows, write_solution
 
-from src import csv_scores, csv_tables
-from src.contests import photo_reconstruction as contest
-from src.errors import UserError
-from src.pictures.damage import box_counts
-from src.pictures.decode import decode
+from pixmend.competitions import photo_reconstruction as contest
+from pixmend.data.damage import box_counts
+from pixmend.data.decode import decode
+from pixmend.errors import UserError
+from pixmend.submissions import csv_scores, csv_tables
 
 # RMSE of a flat 0.5 against the tiny contest's truth: it changes only if what is scored changes.
 GOLDEN = {"public": 0.2098315, "private": 0.2015483, "total": 0.2043467}
@@ -275,7 +275,7 @@ def test_pictures_and_rows_belong_together(tiny, folder):
     contest.read(files_of(settings), settings.shape)
     shutil.copy(folder / name, folder / "new.JPG")
     told = refusal(contest.read, files_of(settings), settings.shape)
-    assert f"{folder / 'new.JPG'} has no row in" in told and "go on with `python -m src augment`" in told
+    assert f"{folder / 'new.JPG'} has no row in" in told and "go on with `python -m pixmend augment`" in told
     (folder / "new.JPG").unlink()
     (folder / name).unlink()
     assert f"lists {name}, which {folder} does not hold" in refusal(contest.read, files_of(settings), settings.shape)

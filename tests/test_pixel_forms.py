@@ -11,10 +11,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 
-from src import pixel_bytes, pixel_rows
-from src.errors import UserError
-from src.pictures.entry import Entry
-from src.settings import Settings
+from pixmend.config import Settings
+from pixmend.data.image_record import Entry
+from pixmend.errors import UserError
+from pixmend.submissions import pixel_bytes, pixel_csv
 
 GREY = Settings(size=32, channels=1)
 COLOUR = dataclasses.replace(GREY, channels=3)
@@ -132,7 +132,7 @@ def test_bytes_are_graded_as_scikit_learn_would(tmp_path):
 @pytest.mark.parametrize("settings", [GREY, COLOUR], ids=["grey", "colour"])
 def test_a_table_is_by_picture_row_column_and_channel_and_reads_back(tmp_path, settings):
     entries, pictures, masks = example(settings)
-    pixel_rows.write(tmp_path / "a.csv", entries, iter(pictures), settings)
+    pixel_csv.write(tmp_path / "a.csv", entries, iter(pictures), settings)
     wanted = [("_".join([entry.id, str(row), str(column), *([str(channel)] if settings is COLOUR else [])]),
                picture[row, column, channel])
               for entry, picture, mask in zip(entries, pictures, masks, strict=True)
@@ -140,7 +140,7 @@ def test_a_table_is_by_picture_row_column_and_channel_and_reads_back(tmp_path, s
     table = pd.read_csv(tmp_path / "a.csv")
     assert list(table.columns) == ["pixel", "value"] and table.pixel.tolist() == [id for id, _ in wanted]
     np.testing.assert_allclose(table.value, [value for _, value in wanted], atol=5.1e-7)
-    for picture, mask, values in zip(pictures, masks, pixel_rows.told(tmp_path / "a.csv", entries, settings), strict=True):
+    for picture, mask, values in zip(pictures, masks, pixel_csv.told(tmp_path / "a.csv", entries, settings), strict=True):
         np.testing.assert_allclose(values, picture[mask], atol=5.1e-7)
 
 
@@ -155,20 +155,20 @@ def test_a_table_is_by_picture_row_column_and_channel_and_reads_back(tmp_path, s
 def test_broken_tables_are_told_in_a_sentence(tmp_path, change, reason):
     entries, pictures, _ = example(GREY)
     path = tmp_path / "a.csv"
-    pixel_rows.write(path, entries, pictures, GREY)
+    pixel_csv.write(path, entries, pictures, GREY)
     lines = path.read_text().splitlines()
     path.write_text("".join(line + "\n" for line in change(lines)))
-    assert reason in refusal(list, pixel_rows.told(path, entries, GREY))
+    assert reason in refusal(list, pixel_csv.told(path, entries, GREY))
 
 
 def test_a_tables_solution_says_which_pictures_are_public(tmp_path):
     entries, pictures, masks = example(COLOUR)
     holes = [(entry.id, mask) for entry, mask in zip(entries, masks, strict=True)]
     values = [picture[mask] for picture, mask in zip(pictures, masks, strict=True)]
-    (tmp_path / "solution.csv").write_bytes(b"".join(pixel_rows.solution(holes, values, 1)))
-    (tmp_path / pixel_rows.SAMPLE).write_bytes(b"".join(pixel_rows.sample(holes, [np.zeros_like(of) for of in values])))
-    pixel_rows.check(tmp_path / pixel_rows.SAMPLE, tmp_path)
-    scores = pixel_rows.grade(tmp_path / pixel_rows.SAMPLE, tmp_path / "solution.csv")
+    (tmp_path / "solution.csv").write_bytes(b"".join(pixel_csv.solution(holes, values, 1)))
+    (tmp_path / pixel_csv.SAMPLE).write_bytes(b"".join(pixel_csv.sample(holes, [np.zeros_like(of) for of in values])))
+    pixel_csv.check(tmp_path / pixel_csv.SAMPLE, tmp_path)
+    scores = pixel_csv.grade(tmp_path / pixel_csv.SAMPLE, tmp_path / "solution.csv")
     for name, of in (("public", values[:1]), ("private", values[1:]), ("total", values)):
         truth = np.concatenate([part.ravel() for part in of])
         assert scores[name] == pytest.approx(root_mean_squared_error(truth, np.zeros_like(truth)), abs=1e-6)

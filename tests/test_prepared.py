@@ -5,9 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from src.pictures import predictions, variants
-from src.pictures.prepared import Row, read_index, write_index
+from pixmend.data import augmentation
+from pixmend.data.dataset import Row, read_index, write_index
+from pixmend.errors import UserError
+from pixmend.submissions import predictions
 
 NAMES = ("a (1).jpeg", 'b,"c" ü', "two\nlines", "")
 
@@ -24,7 +25,7 @@ def index(tmp_path):
 def test_rows_are_those_that_a_plain_reader_finds(index):
     path, rows = index
     with open(path, newline="", encoding="utf-8") as file:
-        plain = [Row(r["id"], r["source"], r["class"], variants.NAMES.index(r["variant"]), r["split"], int(r["damaged"]),
+        plain = [Row(r["id"], r["source"], r["class"], augmentation.NAMES.index(r["variant"]), r["split"], int(r["damaged"]),
                      int(r["whole"])) for r in csv.DictReader(file)]
     found = read_index(path)
     assert list(found) == plain == rows

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from src import progress
+from pixmend import progress
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from conftest import ROOT
 from kaggle_home import SLUG, Machine, tiny_contest
 from kaggle_server import KEY, TOKEN, KaggleServer
 
-from src import settings
-from src.command import names
+from pixmend import config
+from pixmend.cli import names
 
 README = (ROOT / "README.md").read_text()
 SMALLER = "--size 32 --width 4 --steps 2 --batch-size 2 --check-pictures 4"
@@ -21,8 +21,8 @@ MAY_FAIL = {"doctor"}  # it ends with 1 where something is still to do, and here
 def commands():
     blocks = re.findall(r"^```\n(.*?)^```", README, re.M | re.S)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
-    inline = re.findall(r"`(python -m src doctor [^`]*)`", README)
-    return [line for line in [*lines, *inline] if re.match(r"(LAMBDA=\d+ )?(\./run_|python -m src|kaggle )", line)]
+    inline = re.findall(r"`(python -m pixmend doctor [^`]*)`", README)
+    return [line for line in [*lines, *inline] if re.match(r"(LAMBDA=\d+ )?(\./run_|python -m pixmend|kaggle )", line)]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_every_command_of_the_readme_works_in_its_order(machine):
     assert len(listed) >= 8
     for command in listed:
         result = run(machine, command)
-        may_fail = any(f"src {stage}" in command for stage in MAY_FAIL)
+        may_fail = any(f"pixmend {stage}" in command for stage in MAY_FAIL)
         assert result.returncode == 0 or may_fail, command + "\n" + result.stdout + result.stderr
         assert "Traceback" not in result.stderr, command
 
@@ -58,7 +58,7 @@ def test_the_submission_of_the_readme_reached_kaggle_once(machine):
 
 def test_every_flag_that_the_readme_names_exists():
     flags = set(re.findall(r"(?<![\w=-])--[a-z][a-z0-9-]*", README))
-    known = {settings.flag(name) for name in settings.KNOBS}
+    known = {config.flag(name) for name in config.KNOBS}
     assert flags <= known | {flag.replace("--", "--no-", 1) for flag in known} | {"--help", "--compare"}
 
 

@@ -11,16 +11,18 @@ import pandas
 import pytest
 from conftest import ROOT, SMALL, done, stage
 
-from src import files, leaderboard
-from src.contests.demo import DEFAULTS
-from src.pages import drawings, runs, where
-from src.pictures import predictions, prepared
-from src.settings import parse
-from src.stages import report
+from pixmend import files
+from pixmend.competitions.demo import DEFAULTS
+from pixmend.config import parse
+from pixmend.data import dataset
+from pixmend.evaluation import leaderboard
+from pixmend.reporting import charts, run_section, status_section
+from pixmend.stages import report
+from pixmend.submissions import predictions
 
 TINY = (*SMALL, "--steps", "4", "--check-every", "2", "--run", "tiny", "--lambda", "7")
 AFTER_AUGMENT = ("train", "predict", "serialize", "score")
-CSS = (ROOT / "src/pages/report.css").read_text()
+CSS = (ROOT / "src/pixmend/reporting/report.css").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +186,8 @@ def test_the_drawings_have_no_id_twice_and_no_colour_that_fades_on_either_paper(
     assert len(ids) == len(set(ids)) > 20
     papers = re.findall(r"--paper: (#\w+)", CSS)
     assert len(papers) == 2
-    assert min(contrast(colour, paper) for colour in drawings.COLOURS for paper in papers) >= 3
-    assert drawings.INK not in text and "currentColor" in text
+    assert min(contrast(colour, paper) for colour in charts.COLOURS for paper in papers) >= 3
+    assert charts.INK not in text and "currentColor" in text
 
 
 def contrast(one, other):
@@ -215,9 +217,9 @@ def test_the_table_says_what_the_files_say(page, reported):
 
 def test_a_models_own_defaults_and_those_of_the_contest_are_no_difference():
     stored = {"model": "residual_unet", "learning_rate": 1e-3, "width": 48, "steps": 400, "mask_channel": True, "loss": "l2"}
-    assert runs.differs(runs.Run("a", {}, stored), DEFAULTS) == ["residual_unet", "--mask-channel"]
+    assert run_section.differs(run_section.Run("a", {}, stored), DEFAULTS) == ["residual_unet", "--mask-channel"]
     mix = {"model": "ensemble", "members": ["a", "b", "c"], "weights": [0.25, 0.75, 0.0]}
-    assert runs.differs(runs.Run("mix", {}, mix), DEFAULTS) == ["0.75 b", "0.25 a"]
+    assert run_section.differs(run_section.Run("mix", {}, mix), DEFAULTS) == ["0.75 b", "0.25 a"]
 
 
 def test_the_rank_correlation_is_pandas(text, reported):
@@ -229,9 +231,9 @@ def test_the_rank_correlation_is_pandas(text, reported):
 
 
 def test_lambda_is_drawn_for_runs_that_differ_in_it_alone_and_never_for_fills(settings):
-    listed = runs.listed(settings)
-    assert [[run.name for run in group] for group in runs.over_lambda(listed)] == [["tiny", "twin"]]
-    assert runs.over_lambda([run for run in listed if run.name != "twin"]) == []
+    listed = run_section.listed(settings)
+    assert [[run.name for run in group] for group in run_section.over_lambda(listed)] == [["tiny", "twin"]]
+    assert run_section.over_lambda([run for run in listed if run.name != "twin"]) == []
 
 
 def test_the_histories_are_of_this_run_first_and_of_eight_at_most(settings, tmp_path):
@@ -240,13 +242,13 @@ def test_the_histories_are_of_this_run_first_and_of_eight_at_most(settings, tmp_
         folder.mkdir(parents=True)
         (folder / "history.csv").write_text(f"step,holdout_rmse,minutes\n0,0.9,0\n2,0.{number + 10},1\n")
     chosen = parse(["--home", str(tmp_path), "--run", "r8"], {})
-    assert list(runs.histories(chosen)) == ["r8", "r0", "r1", "r2", "r3", "r4", "r5", "r6"]
+    assert list(run_section.histories(chosen)) == ["r8", "r0", "r1", "r2", "r3", "r4", "r5", "r6"]
 
 
 def test_all_distances_together_are_the_score(settings):
-    score, ready = files.read_json(settings.run_folder / "score.json"), prepared.open_for(settings)
+    score, ready = files.read_json(settings.run_folder / "score.json"), dataset.open_for(settings)
     pictures = predictions.pictures(settings.run_folder / "holdout.npz", ready, ready.split("holdout"))
-    found, mended = where.study(ready, pictures, {score["ids"][0]})
+    found, mended = status_section.study(ready, pictures, {score["ids"][0]})
     for name, sums in (("run", score["sums"]), ("harmonic", score["fills"]["harmonic"])):
         met, values = found.by_distance()
         total = np.sqrt(np.average(np.square(values[name]), weights=found.numbers[met]))
@@ -258,12 +260,12 @@ def test_errors_are_mapped_at_their_place_in_lone_boxes():
     mask = np.zeros((40, 40), bool)
     for top, left in ((2, 3), (20, 8), (26, 14)):
         mask[top:top + 9, left:left + 9] = True
-    assert list(where.lone_boxes(mask)) == [(2, 3, 9, 9)]
+    assert list(status_section.lone_boxes(mask)) == [(2, 3, 9, 9)]
     inside = np.argwhere(mask)
     slow = [min(np.abs(inside_pixel - known).max() for known in np.argwhere(~mask)) for inside_pixel in inside]
-    assert where.distances(mask)[mask].tolist() == slow
+    assert status_section.distances(mask)[mask].tolist() == slow
     squares = np.where((inside == (6, 7)).all(1), 0.25, 0.0)
-    found = where.Where(mask.shape)
+    found = status_section.Where(mask.shape)
     found.add(np.stack([squares, squares * 4]), mask.astype(np.uint8))
     maps, boxes = found.over_box()
     assert boxes == 1 and maps["run"][4, 4] == 0.5 and maps["harmonic"][4, 4] == 1 and np.count_nonzero(maps["run"]) == 1
@@ -293,7 +295,7 @@ def test_a_score_of_another_holdout_is_refused_and_the_page_stays(reported, tmp_
     path.write_text(json.dumps(json.loads(path.read_text()) | {"ids": ["other.png"]}))
     before = (home / "submissions/demo/report.html").read_bytes()
     result = stage("report", home, *SMALL, "--model", "mean", "--run", "mean")
-    assert result.returncode == 1 and "src score" in result.stderr and "Traceback" not in result.stderr
+    assert result.returncode == 1 and "pixmend score" in result.stderr and "Traceback" not in result.stderr
     assert (home / "submissions/demo/report.html").read_bytes() == before
 
 
@@ -302,7 +304,7 @@ def test_a_run_that_left_the_leaderboard_is_told_to_score_again(reported, tmp_pa
     shutil.copytree(reported, home)
     (home / "submissions/demo/leaderboard.csv").unlink()
     result = stage("report", home, *SMALL, "--model", "mean", "--run", "mean")
-    assert result.returncode == 1 and "src score" in result.stderr
+    assert result.returncode == 1 and "pixmend score" in result.stderr
 
 
 def test_the_next_commands_keep_the_flags_that_made_the_contest():
@@ -313,6 +315,6 @@ def test_the_next_commands_keep_the_flags_that_made_the_contest():
         "--damage depixelation --pictures FOLDER")
     assert told(*own, "--pictures", "mine") == ""
     assert told("--contest", "photo_reconstruction", "--run", "a", "--home", "h", "--damage", "landscapes").endswith(
-        "python -m src submit --contest photo_reconstruction --home h --damage landscapes --run a")
+        "python -m pixmend submit --contest photo_reconstruction --home h --damage landscapes --run a")
     assert told("--home", "h", "--size", "64").splitlines()[-1].strip() == (
         "./run_pipeline.sh --contest photo_reconstruction --home h --lambda 1000 --steps 170000 --submit")

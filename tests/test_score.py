@@ -5,7 +5,7 @@ import shutil
 import pytest
 from conftest import SMALL, done, stage
 
-from src import leaderboard
+from pixmend.evaluation import leaderboard
 
 FILL = (*SMALL, "--model", "harmonic", "--run", "harmonic")
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from src.pictures.harmonic import harmonic
-from src.pictures.smooth import krige, likeness, smooth
+from pixmend.fills.harmonic import harmonic
+from pixmend.fills.smooth import krige, likeness, smooth
 
 
 def boxes(shape, *corners_and_sizes):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from conftest import SMALL, done, stage
 
-from src import models
-from src.pictures.prepared import open_for
-from src.settings import KNOBS, Settings, complete, with_defaults
-from src.training.starts import fill_beforehand
+from pixmend import networks
+from pixmend.config import KNOBS, Settings, complete, with_defaults
+from pixmend.data.dataset import open_for
+from pixmend.training.filled_images import fill_beforehand
 
 TINY = (*SMALL, "--model", "cnn", "--steps", "1")
 
 
 def test_a_start_may_be_any_fill():
-    assert set(KNOBS["start"].metadata["choices"]) == {"none", "given", *models.fills()}
+    assert set(KNOBS["start"].metadata["choices"]) == {"none", "given", *networks.fills()}
 
 
 def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
@@ -24,7 +24,7 @@ def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
     assert (home / "augment/demo/starts/biharmonic.npy").stat().st_size == math.prod(ready.filled["harmonic"].shape) + 128
     for row in (ready.split("train")[0], ready.split("train")[-1], ready.split("holdout")[3], ready.split("test")[0]):
         mask = ready.hole(row) > 0
-        filled = models.named("biharmonic").fill(ready.damaged(row) / np.float32(255), mask)
+        filled = networks.named("biharmonic").fill(ready.damaged(row) / np.float32(255), mask)
         if row.variant == 0:
             np.testing.assert_array_equal(ready.seen(row, "biharmonic"), np.rint(filled * 255))
         np.testing.assert_array_equal(ready.seen(row, "biharmonic")[~mask], ready.damaged(row)[~mask])
@@ -56,9 +56,9 @@ def test_what_is_predicted_is_the_start_where_nothing_was_learnt(home):
 @pytest.mark.parametrize(("contest", "model", "start"), [("missing_pixels", "lattice_mlp", "biharmonic"),
                                                          ("depixelation", "tile_mlp", "tile_smooth")])
 def test_a_contest_begins_with_the_model_and_the_start_that_win_there(contest, model, start):
-    from src import contests
+    from pixmend import competitions
 
-    settings = complete(Settings(contest=contest), contests.defaults(Settings(contest=contest)))
-    assert settings.model == model and with_defaults(settings, models.defaults_of(model)).start == start
-    other = contests.defaults(Settings(contest=contest, damage="landscapes"))
+    settings = complete(Settings(contest=contest), competitions.defaults(Settings(contest=contest)))
+    assert settings.model == model and with_defaults(settings, networks.defaults_of(model)).start == start
+    other = competitions.defaults(Settings(contest=contest, damage="landscapes"))
     assert "model" not in other and "start" not in other

@@ -8,13 +8,13 @@ from keras import ops
 from tensorflow.python.eager import context
 from test_learning import network, one_batch
 
-from src import backend, contests
-from src.pictures.prepared import open_for
-from src.settings import Settings
-from src.training import loop
-from src.training.adversarial import Adversarial
-from src.training.batches import Batches
-from src.training.steps import OneByOne
+from pixmend import backend, competitions
+from pixmend.config import Settings
+from pixmend.data.dataset import open_for
+from pixmend.training import trainer
+from pixmend.training.adversarial import Adversarial
+from pixmend.training.batches import Batches
+from pixmend.training.steps import OneByOne
 
 MOVED = {"ResourceApplyAdam": 3, "AssignVariableOp": 1, "AssignSubVariableOp": 1, "AssignAddVariableOp": 1}
 
@@ -74,14 +74,14 @@ def test_no_weight_moves_before_all_that_judge_by_it_have_read_it(optimizer):
 def test_nor_where_each_opinion_reads_the_weights_anew():
     usual = network("pix2pix", precision="bfloat16")
     model = ReadApart(usual.painter, usual.settings)
-    loop.compile_model(model, usual.settings)
+    trainer.compile_model(model, usual.settings)
     assert unordered(model) == []
 
 
 @pytest.mark.parametrize("changes", [{}, {"fresh_damage": True}, {"loss_region": "hole"}], ids=str)
 def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
-    batches = Batches(settings, open_for(settings), contests.named("demo"))
+    batches = Batches(settings, open_for(settings), competitions.named("demo"))
     kept = batches.at(5)
     (seen, mask), whole, weight = OneByOne(SimpleNamespace(jit_compile=None), SimpleNamespace(at=lambda step: kept)).load(5)
     for tensor, array in ((seen, kept[0][0]), (mask, kept[0][1]), (whole, kept[1])):

@@ -14,11 +14,11 @@ import pytest
 from conftest import ROOT, clean_environment
 from test_crashes import newest_state
 
-from src import settings
-from src.command import main
-from src.errors import FlagError
-from src.pictures import prepared
-from src.studies import judged, plans
+from pixmend import config
+from pixmend.cli import main
+from pixmend.data import dataset
+from pixmend.errors import FlagError
+from pixmend.experiments import study_conclusion, study_plans
 
 TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--check-every", "4", "--check-pictures", "4",
         "--precision", "bfloat16")
@@ -29,7 +29,7 @@ RUNS = {f"unet-size32-steps8-batch-size2{optimizer}-width2-start-harmonic-averag
 
 
 def start(home, name, *flags):
-    command = [sys.executable, "-m", "src", "study", name, "--home", str(home), *flags]
+    command = [sys.executable, "-m", "pixmend", "study", name, "--home", str(home), *flags]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment())
 
 
@@ -223,19 +223,19 @@ def test_augmentation_varies_the_prepared_set_and_leaves_it_as_it_was(home, caps
 
 
 def rows(home, name, *flags):
-    chosen = settings.complete(settings.parse(["--home", str(home), *TINY, *flags], {}), {})
-    plan = plans.PLANS[name]
-    return plans.rows(plans.with_usual(chosen, plan), plan, prepared.Prepared(home / "augment/demo"))
+    chosen = config.complete(config.parse(["--home", str(home), *TINY, *flags], {}), {})
+    plan = study_plans.PLANS[name]
+    return study_plans.rows(study_plans.with_usual(chosen, plan), plan, dataset.Prepared(home / "augment/demo"))
 
 
 def test_every_study_has_the_rows_that_it_promises(prepared_home):
-    of = {name: {row.name: row for row in rows(prepared_home, name)} for name in plans.PLANS}
+    of = {name: {row.name: row for row in rows(prepared_home, name)} for name in study_plans.PLANS}
     assert [*of["optimizers"]] == ["adam", "sgd", "rmsprop", "adagrad"]
     assert [*of["losses"]] == ["l2", "l1", "poisson", "kl", "cross_entropy"]
     assert [row.values["LAMBDA"] for row in of["lambda"].values()] == [100, 200, 400, 800, 1000, 1200]
     assert {name: (row.values["augment"], row.values["fresh_damage"]) for name, row in of["augmentation"].items()} == {
         "none": ("none", False), "5x": ("5x", False), "8x": ("8x", False), "fresh": ("none", True)}
-    painters = {path.stem for path in (ROOT / "src/models").glob("[!_]*.py")} - {"locate"}
+    painters = {path.stem for path in (ROOT / "src/pixmend/networks").glob("[!_]*.py")} - {"locate", "diffusion_program"}
     assert painters == set(of["models"])
     assert [*of["levels"]] == [str(number) for number in range(4, 11)]
 
@@ -300,37 +300,37 @@ FILLS = {"mean": squares(0.5), "smooth": squares(0.2)}
 
 def test_the_best_row_wins_by_its_paired_difference_though_its_pictures_differ_far_more():
     ours = {"slow": squares(0.20, 0.20, spread=0.9), "quick": squares(0.19, 0.19, spread=0.9)}
-    low, high = judged.Draws(NUMBERS).interval(ours["quick"])
+    low, high = study_conclusion.Draws(NUMBERS).interval(ours["quick"])
     assert low < 0.19 < high and high > 0.20
-    told = judged.conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
+    told = study_conclusion.conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
     assert told.startswith("The best row is quick, RMSE 0.19") and "; the next, slow, is 0.0" in told
     assert "It beats the best fill, mean" in told
 
 
 def test_rows_whose_order_changes_with_the_seed_cannot_be_told_apart():
     ours = {"one": squares(0.30, 0.26), "other": squares(0.26, 0.31), "far": squares(0.6, 0.61)}
-    told = judged.conclusion(ours, FILLS, NUMBERS)
+    told = study_conclusion.conclusion(ours, FILLS, NUMBERS)
     assert told.startswith("The lowest figure is that of one, RMSE 0.28") and "no difference can be seen to other:" in told
     assert "Worse: far." in told and "It does not beat the best fill, smooth, which is 0.08" in told
 
 
 def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
     seeds = squares(0.19, 0.21)
-    assert "To the best fill, smooth, no difference can be seen" in judged.conclusion({"one": seeds}, FILLS, NUMBERS)
+    assert "To the best fill, smooth, no difference can be seen" in study_conclusion.conclusion({"one": seeds}, FILLS, NUMBERS)
 
 
 def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
-    told = judged.conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
+    told = study_conclusion.conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
     assert told.startswith("sgd stands alone, with RMSE 0.1") and told.endswith("adam takes no part: 2 of 3 runs diverged.")
-    assert judged.conclusion({}, FILLS, NUMBERS).startswith("No row came to its end")
-    assert judged.conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1]) == "One picture is too few to say anything."
+    assert study_conclusion.conclusion({}, FILLS, NUMBERS).startswith("No row came to its end")
+    assert study_conclusion.conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1]) == "One picture is too few to say anything."
 
 
 def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
     rng = np.random.default_rng(3)
     one, other = (rng.gamma(2, scale, (1, 60)) for scale in (1.0, 1.3))
     numbers = np.full(60, 10)
-    value, low, high = judged.Draws(numbers).difference(one, other)
+    value, low, high = study_conclusion.Draws(numbers).difference(one, other)
     picks = [rng.integers(0, 60, 60) for _ in range(4000)]
     plain = [np.sqrt(other[0, pick].sum() / 600) - np.sqrt(one[0, pick].sum() / 600) for pick in picks]
     assert value == pytest.approx(np.sqrt(other.sum() / 600) - np.sqrt(one.sum() / 600))

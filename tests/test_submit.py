@@ -9,7 +9,7 @@ import pytest
 from kaggle_home import CONTEST, SLUG, Machine, tiny_contest
 from kaggle_server import DATE, KaggleServer, score
 
-from src import leaderboard
+from pixmend.evaluation import leaderboard
 
 TINY = tiny_contest()
 DIGITS = hashlib.sha256(TINY.submission.encode()).hexdigest()[:12]
@@ -204,7 +204,7 @@ def test_a_slow_score_is_waited_for(machine, server):
 
 def test_without_waiting_the_same_command_looks_later(machine, server):
     code, read = machine.run("submit", "--run", "a", "--wait", "0")
-    flags = read.split("Look again with `python -m src submit ")[1].split("`")[0].split()
+    flags = read.split("Look again with `python -m pixmend submit ")[1].split("`")[0].split()
     assert flags == ["--contest", CONTEST, "--run", "a", "--home", str(machine.home)]
     assert code == 0 and row(machine)["kaggle"] == "pending"
     code, read = machine.run("submit", *flags)

@@ -18,10 +18,10 @@ import pytest
 from conftest import stage, start_stage
 from test_crashes import newest_state
 
-from src import files, settings
-from src.command import main
-from src.errors import FlagError, UserError
-from src.sweeps import found, space
+from pixmend import config, files
+from pixmend.cli import main
+from pixmend.errors import FlagError, UserError
+from pixmend.experiments import search_space, sweep_results
 
 TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--check-pictures", "2", "--precision", "float32")
 GRID = (*TINY, "--steps", "16", "--check-every", "4", "--save-minutes", "0", "--lambda", "3,5")
@@ -224,12 +224,12 @@ def test_without_the_driver_it_is_said_how_to_get_it(home, tmp_path):
 
 def opened(url, home, wanted, sampler="random", flags=("--lambda", "1..9"), machine="one"):
     """A study without training, as a process on this machine would open it."""
-    from src.sweeps import study
+    from pixmend.experiments import optuna_study
 
-    swept = dict(space.split(flags)[1])
-    points = space.points(swept) if sampler == "grid" else []
-    return swept, study.Study(study.open_storage(study.address(url)), "s", facts={}, wanted=wanted, folder=home, place=machine,
-                              sampler=study.samplers(sampler, points, 1), pruner=None)
+    swept = dict(search_space.split(flags)[1])
+    points = search_space.points(swept) if sampler == "grid" else []
+    return swept, optuna_study.Study(optuna_study.open_storage(optuna_study.address(url)), "s", facts={}, wanted=wanted, folder=home, place=machine,
+                              sampler=optuna_study.samplers(sampler, points, 1), pruner=None)
 
 
 def draw(swept, study, rmse=lambda values: 0.5):
@@ -310,7 +310,7 @@ def two_knobs(home):
     flags = ("--lambda", "1..100", "--start", "none,harmonic,smooth")
     swept, study = opened("sqlite:///:memory:", home, 16, flags=flags)
     draw(swept, study, lambda values: values["LAMBDA"] / 100 + 0.01 * len(values["start"]))
-    return found.look(settings.parse([], {}), study, swept, {})
+    return sweep_results.look(config.parse([], {}), study, swept, {})
 
 
 def test_what_mattered_is_told_and_the_lowest_rmse_is_the_best(tmp_path):
@@ -343,7 +343,7 @@ def test_the_report_shows_each_sweep_with_table_drawings_and_what_mattered(page,
     assert page.ask(text.format("'h3'")) == [[sweep["study"]] for sweep in sweeps]
     assert page.ask(text.format("'code'")) == [[sweep["command"]] for sweep in sweeps]
     assert page.ask(text.format("'figcaption'")) == [
-        [*(f"RMSE over {settings.flag(name)}" for name in sweep["space"]), *(["What mattered"] if sweep["importance"] else [])]
+        [*(f"RMSE over {config.flag(name)}" for name in sweep["space"]), *(["What mattered"] if sweep["importance"] else [])]
         for sweep in sweeps]
     shown = page.ask(text.format("'tbody td:nth-last-child(4)'"))
     for sweep, cells in zip(sweeps, shown, strict=True):
@@ -363,12 +363,12 @@ def test_no_sweep_is_wider_than_the_window(page, width, dark):
 
 
 def test_a_flag_with_several_values_leaves_the_others_as_they_are():
-    rest, swept = space.split(["--lambda=1,2", "--home", "../a,b", "--mask-channel", "--steps", "5", "--width", "2..4"])
+    rest, swept = search_space.split(["--lambda=1,2", "--home", "../a,b", "--mask-channel", "--steps", "5", "--width", "2..4"])
     assert rest == ["--home", "../a,b", "--mask-channel", "--steps", "5"]
     assert {name: str(values) for name, values in swept} == {"LAMBDA": "1,2", "width": "2..4"}
 
 
 def test_a_word_of_the_environment_is_in_the_winners_command(monkeypatch):
-    base = settings.parse(["--steps", "7"], {"LAMBDA": "400"} | os.environ)
-    trial = space.of_trial(base, {"width": 8}, {"width": 16})
-    assert found.pipeline(trial) == "./run_pipeline.sh --lambda 400 --steps 7 --width 8"
+    base = config.parse(["--steps", "7"], {"LAMBDA": "400"} | os.environ)
+    trial = search_space.of_trial(base, {"width": 8}, {"width": 16})
+    assert sweep_results.pipeline(trial) == "./run_pipeline.sh --lambda 400 --steps 7 --width 8"

@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import minimize
 from test_fills import boxes, photo, rmse
 
-from src.pictures.biharmonic import plate, springs
-from src.pictures.harmonic import harmonic
-from src.pictures.tiles import BEND, boxes_of_tiles, find_tiles, keep_means, tile_harmonic, tile_smooth
+from pixmend.fills.biharmonic import plate, springs
+from pixmend.fills.harmonic import harmonic
+from pixmend.fills.tiles import BEND, boxes_of_tiles, find_tiles, keep_means, tile_harmonic, tile_smooth
 
 FILLS = [tile_harmonic, tile_smooth]
 

@@ -6,15 +6,15 @@ import keras
 import numpy as np
 import pytest
 
-from src import models
-from src.pictures.paste import paste
-from src.pictures.predictions import Predictions
-from src.pictures.prepared import Prepared
-from src.pictures.variants import turn, turn_back
-from src.settings import Settings, with_defaults
-from src.stages import predict
-from src.training import build, checkpoints
-from src.training.paint import paint
+from pixmend import networks
+from pixmend.config import Settings, with_defaults
+from pixmend.data.augmentation import turn, turn_back
+from pixmend.data.dataset import Prepared
+from pixmend.data.paste import paste
+from pixmend.stages import predict
+from pixmend.submissions.predictions import Predictions
+from pixmend.training import checkpoints, setup
+from pixmend.training.inference import paint
 
 RAMP = np.linspace(-0.2, 0.3, 32, dtype=np.float32)[:, None]
 MODES = ["inference", "training"]
@@ -38,10 +38,10 @@ def ramp_model():
 def network(**changes):
     """A small untrained Pix2Pix: it has batch norm and dropout, and no turn leaves it as it is."""
     settings = dataclasses.replace(Settings(size=32, width=4, precision="float32", mask_channel=True), **changes)
-    settings = with_defaults(settings, models.named("pix2pix").DEFAULTS)
+    settings = with_defaults(settings, networks.named("pix2pix").DEFAULTS)
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
-    model = models.named("pix2pix").build((32, 32, 3), settings)
+    model = networks.named("pix2pix").build((32, 32, 3), settings)
     for variable in model.trainable_variables:
         variable.assign(variable + 0.2 * np.random.default_rng(1).standard_normal(variable.shape))
     return model, settings
@@ -90,7 +90,7 @@ def test_a_picture_has_the_same_bits_in_any_company(ready, turns, mode):
 
 def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
     model, settings = network(home=str(home), run="a")
-    build.write_settings(settings.run_folder, settings)
+    setup.write_settings(settings.run_folder, settings)
     checkpoints.save_weights(checkpoints.weights_file(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
     row = ready.split("test")[2]
     hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)

@@ -11,17 +11,17 @@ from hypothesis import assume, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from src.errors import UserError
-from src.pictures import windows
-from src.pictures.damage import box_counts
-from src.pictures.paste import paste
-from src.pictures.prepared import open_for
-from src.pictures.variants import turn
-from src.pictures.windows import boxes_of, cut, enlarge, look, own
-from src.settings import Settings
-from src.training.batches import unit
-from src.training.paint import paint
-from src.training.windows import WindowBatches, cut_beforehand
+from pixmend.config import Settings
+from pixmend.data import windows
+from pixmend.data.augmentation import turn
+from pixmend.data.damage import box_counts
+from pixmend.data.dataset import open_for
+from pixmend.data.paste import paste
+from pixmend.data.windows import boxes_of, cut, enlarge, look, own
+from pixmend.errors import UserError
+from pixmend.training.batches import unit
+from pixmend.training.inference import paint
+from pixmend.training.window_batches import WindowBatches, cut_beforehand
 
 PLACES = st.tuples(st.integers(0, 45), st.integers(0, 45))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src import workers
+from pixmend import workers
 
 PICTURE = np.zeros((2000, 2000, 3), np.uint8)
 
@@ -36,7 +36,7 @@ print(sum(workers.over_chunks(blur, range(20), size=2, label="blur")), cv2.getNu
 """
 
 OF_A_GENERATOR = """
-from src import workers
+from pixmend import workers
 
 made = []
 

@@ -6,7 +6,7 @@ import io
 import cv2
 import numpy as np
 
-from src.settings import Settings
+from pixmend.config import Settings
 
 SIZE, SIDE = 32, 9
 TRAIN = {"Cat": ["Cat-Train (1).jpeg", "Cat-Train (1).jpg", "odd, \"name\" ü.png"],

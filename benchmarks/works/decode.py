@@ -11,10 +11,10 @@ from functools import partial
 import cv2
 
 from benchmarks._process import serve
-from src import contests, progress, workers
-from src.pictures import arrays
-from src.settings import Settings
-from src.stages.augment import CHUNK, stored
+from pixmend import competitions, progress, workers
+from pixmend.config import Settings
+from pixmend.data import array_files
+from pixmend.stages.augment import CHUNK, stored
 
 READ_AT_ONCE = 64
 
@@ -25,7 +25,7 @@ def read(paths):
 
 
 def store(folder, settings, by_row):
-    with arrays.rows_of(folder / "pictures.npy") as pictures, arrays.rows_of(folder / "counts.npy") as counts:
+    with array_files.rows_of(folder / "pictures.npy") as pictures, array_files.rows_of(folder / "counts.npy") as counts:
         for row, whole_row, entry in by_row:
             stored(row, whole_row, entry, settings, {"pictures": pictures, "counts": counts})
 
@@ -34,7 +34,7 @@ def main():
     settings = Settings(home=sys.argv[1], contest="photo_reconstruction", size=int(sys.argv[2]))
     progress.quiet = True
     folder = settings.augment_folder
-    entries = contests.named(settings.contest).read(settings.competition_folder / "files", settings.shape)
+    entries = competitions.named(settings.contest).read(settings.competition_folder / "files", settings.shape)
     paths = [path for entry in entries for path in (entry.damaged, entry.whole) if path]
 
     def bare():
@@ -48,7 +48,7 @@ def main():
     def ours():
         folder.mkdir(parents=True)
         for name, shape in (("pictures", (len(paths), *settings.shape)), ("counts", (len(entries), *settings.shape[:2]))):
-            arrays.make(folder / f"{name}.npy", shape)
+            array_files.make(folder / f"{name}.npy", shape)
         by_row = ((row, len(entries) + row, entry) for row, entry in enumerate(entries))
         for _ in workers.over_chunks(partial(store, folder, settings), by_row, size=CHUNK, label="decode"):
             pass

@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import _data
 from benchmarks._process import serve
-from src.pictures.damage import box_counts
-from src.pictures.harmonic import harmonic
+from pixmend.data.damage import box_counts
+from pixmend.fills.harmonic import harmonic
 
 
 def solved(picture, mask):

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks._process import serve
-from src import backend, progress
-from src.pictures import prepared
-from src.settings import Settings
+from pixmend import backend, progress
+from pixmend.config import Settings
+from pixmend.data import dataset
 
 FED = 512   # pictures
 
@@ -21,21 +21,21 @@ def main():
     backend.start()
     import keras
 
-    from src.training import build, loop
-    from src.training.batches import Batches, unit
+    from pixmend.training import setup, trainer
+    from pixmend.training.batches import Batches, unit
 
     progress.quiet = True
     usual = Settings()
     looked_at = max(1, usual.check_pictures * steps // usual.check_every)
     settings = replace(usual, home=home, contest="photo_reconstruction", size=side, width=width, model="pix2pix",
                        adversarial=True, run=f"loop{width}", check_every=steps, check_pictures=looked_at)
-    settings = build.with_precision(settings)
-    ready = prepared.open_for(settings)
+    settings = setup.with_precision(settings)
+    ready = dataset.open_for(settings)
     settings.run_folder.mkdir(parents=True, exist_ok=True)
-    model = build.learner(settings)
-    loop.compile_model(model, settings)
+    model = setup.learner(settings)
+    trainer.compile_model(model, settings)
     batches = Batches(settings, ready, contest=None)
-    training = loop.Training(model, settings, ready, batches, settings.run_folder)
+    training = trainer.Training(model, settings, ready, batches, settings.run_folder)
     (seen, mask), whole, _ = batches.at(0)
     fixed = [keras.ops.convert_to_tensor(array) for array in (seen, mask)], keras.ops.convert_to_tensor(whole)
     model.make_train_function()

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._process import serve
-from src import backend
-from src.pictures import predictions, prepared
-from src.settings import Settings
+from pixmend import backend
+from pixmend.config import Settings
+from pixmend.data import dataset
+from pixmend.submissions import predictions
 
 TURNS = 8
 
@@ -19,13 +20,13 @@ def main():
     backend.start()
     import keras
 
-    from src.training import build
-    from src.training.paint import BATCH, inputs, paint
+    from pixmend.training import setup
+    from pixmend.training.inference import BATCH, inputs, paint
 
-    settings = build.with_precision(replace(Settings(), home=home, contest="photo_reconstruction", size=side, width=width))
-    ready = prepared.open_for(settings)
+    settings = setup.with_precision(replace(Settings(), home=home, contest="photo_reconstruction", size=side, width=width))
+    ready = dataset.open_for(settings)
     rows = list(ready.split("test")[:count])
-    model = build.painter(settings)
+    model = setup.painter(settings)
     first = inputs(ready, [(row, None, 0) for row in rows[:1] * BATCH], settings)
     fixed = [keras.ops.convert_to_tensor(array) for array in first]
     for batch in (first, fixed):   # what compiles is not counted

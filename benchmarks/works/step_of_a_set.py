@@ -4,9 +4,9 @@ import sys
 import time
 
 from benchmarks._process import serve
-from src import backend, progress
-from src.pictures import prepared
-from src.settings import Settings
+from pixmend import backend, progress
+from pixmend.config import Settings
+from pixmend.data import dataset
 
 STEPS = 50
 
@@ -16,13 +16,13 @@ def main():
                         model="pix2pix", adversarial=True)
     progress.quiet = True
     backend.start()
-    from src.training import build, loop
-    from src.training.batches import Batches
+    from pixmend.training import setup, trainer
+    from pixmend.training.batches import Batches
 
-    settings = build.with_precision(settings)
-    batches = Batches(settings, prepared.open_for(settings), contest=None)
-    model = build.learner(settings)
-    loop.compile_model(model, settings)
+    settings = setup.with_precision(settings)
+    batches = Batches(settings, dataset.open_for(settings), contest=None)
+    model = setup.learner(settings)
+    trainer.compile_model(model, settings)
     begun = iter(range(10**9))
 
     def steps():

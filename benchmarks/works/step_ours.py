@@ -4,8 +4,8 @@ import sys
 
 from benchmarks._process import serve
 from benchmarks.works._curve import Curve, read
-from src import backend
-from src.settings import Settings
+from pixmend import backend
+from pixmend.config import Settings
 
 LAMBDA = 100   # as in the tutorial
 
@@ -15,13 +15,13 @@ def main():
     backend.start()
     import numpy as np
 
-    from src.training import build, loop
+    from pixmend.training import setup, trainer
 
     seen, mask, whole = pictures = read(file)
-    settings = build.with_precision(Settings(model="pix2pix", adversarial=True, start="none", size=seen.shape[1],
+    settings = setup.with_precision(Settings(model="pix2pix", adversarial=True, start="none", size=seen.shape[1],
                                              width=width, LAMBDA=LAMBDA))
-    model = build.learner(settings)
-    loop.compile_model(model, settings)
+    model = setup.learner(settings)
+    trainer.compile_model(model, settings)
 
     def step(picked=slice(None)):
         model.train_on_batch([seen[picked], mask[picked]], whole[picked], return_dict=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks._process import serve
-from src.contests import photo_reconstruction as contest
+from pixmend.competitions import photo_reconstruction as contest
 
 BGR = SimpleNamespace(channel_order="bgr", value_scale="unit")
 

@@ -1,0 +1,251 @@
+"""The one place where Keras is started and where a backend is named: its compiler, operations, devices and other processes."""
+
+import contextlib
+import importlib
+import math
+import os
+import sys
+import tempfile
+
+import numpy as np
+
+from pixmend.errors import UserError
+
+WAIT = 600       # seconds for all processes of a run to be there
+HEARTBEAT = 30   # seconds without a sign of life after which a process counts as dead
+FAREWELL = 20    # seconds for the others to end, too
+BFLOAT16_SINCE = 8.0   # NVIDIA's compute capability
+ALIGNED = 64     # bytes; memory that begins at a multiple of them TensorFlow takes as it is
+
+
+def start(join=None):
+    """Import Keras on the backend of KERAS_BACKEND (TensorFlow without it); call it before importing a network.
+
+    `join` is called before a device is looked for, which is when processes find each other.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # With more, oneDNN splits its sums by whichever thread an operation happens to run on: a loaded machine then ends
+    # with other bits than an idle one, and a resumed run with other bits than an undisturbed one.
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    try:
+        with _held_back_stderr():
+            keras = importlib.import_module("keras")
+            if join:
+                join()
+            keras.distribution.list_devices()
+    except ModuleNotFoundError as error:
+        raise UserError(f"The backend {name()} is not installed ({error}); `pip install {name()}` in .venv, or choose "
+                        f"another one with KERAS_BACKEND.") from None
+
+
+def name():
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def accelerators():
+    """What the backend sees besides the CPU, in words."""
+    if name() == "jax":
+        import jax
+        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+    if name() != "tensorflow":
+        return []
+    import tensorflow
+    return [d.name for kind in ("GPU", "TPU") for d in tensorflow.config.list_physical_devices(kind)]
+
+
+def computes_in_bfloat16():
+    """Whether the accelerator does; NVIDIA's before Ampere only converts."""
+    if name() != "jax":
+        return True
+    import jax
+    return float(getattr(jax.local_devices()[0], "compute_capability", BFLOAT16_SINCE)) >= BFLOAT16_SINCE
+
+
+def is_tensorflow():
+    """Its batch norm and its Adam are one operation each, of which Keras makes a dozen; elsewhere XLA makes one of the dozen."""
+    return name() == "tensorflow"
+
+
+def normed(x, scale, offset, given, epsilon):
+    """Pictures normed by their own mean and variance, or by given ones; and the two."""
+    import tensorflow as tf
+
+    mean, variance = given or ([], [])
+    told = tf.raw_ops.FusedBatchNormV3(x=x, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon,
+                                       is_training=given is None)
+    number = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+    return told.y, told.batch_mean, told.batch_variance * tf.maximum(number - 1, 1) / number
+
+
+def adam(variable, momentum, velocity, gradient, step, rate, beta_1, beta_2, epsilon):
+    """A step of Adam on a variable and its two moments."""
+    import tensorflow as tf
+
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle, m=momentum.value.handle, v=velocity.value.handle, beta1_power=beta_1**step,
+        beta2_power=beta_2**step, lr=rate, beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient)
+
+
+def halved(bigger, kernel):
+    """A strided convolution, whose kernel's gradient is a matrix product."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolved(bigger, kernel):
+        def gradient(of_smaller):
+            of_bigger = tf.nn.conv2d_transpose(of_smaller, kernel, tf.shape(bigger), 2, "SAME")
+            return of_bigger, _kernel_gradient(bigger, of_smaller, kernel.shape)
+        return tf.nn.conv2d(bigger, kernel, 2, "SAME"), gradient
+
+    return convolved(bigger, tf.convert_to_tensor(kernel))
+
+
+def doubled(smaller, kernel):
+    """Its transpose."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolved(smaller, kernel):
+        def gradient(of_bigger):
+            return tf.nn.conv2d(of_bigger, kernel, 2, "SAME"), _kernel_gradient(of_bigger, smaller, kernel.shape)
+        count, rows, columns, _ = tf.unstack(tf.shape(smaller))
+        shape = [count, 2 * rows, 2 * columns, kernel.shape[2]]
+        return tf.nn.conv2d_transpose(smaller, kernel, shape, 2, "SAME"), gradient
+
+    return convolved(smaller, tf.convert_to_tensor(kernel))
+
+
+def _kernel_gradient(bigger, smaller, shape):
+    import tensorflow as tf
+
+    rows, columns, channels, others = shape
+    patches = tf.image.extract_patches(bigger, [1, rows, columns, 1], [1, 2, 2, 1], [1, 1, 1, 1], "SAME")
+    product = tf.matmul(tf.reshape(patches, (-1, rows * columns * channels)), tf.reshape(smaller, (-1, others)), transpose_a=True)
+    return tf.reshape(product, shape)
+
+
+def as_graph(function, xla):
+    """The function as TensorFlow's graph, traced once for all batches of a shape."""
+    import tensorflow as tf
+
+    # That optimizer drops what makes a weight's move wait for a reading of it from which no gradient flows back: now and then a
+    # step then judges by weights that have moved already.
+    tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
+    return tf.function(function, jit_compile=xla or None, reduce_retracing=True)
+
+
+def room(shape):
+    """Floats yet to be written, in memory that `tensor` can hand on."""
+    size = 4 * math.prod(shape)
+    memory = np.empty(size + ALIGNED, np.uint8)
+    first = -memory.ctypes.data % ALIGNED
+    return memory[first:first + size].view(np.float32).reshape(shape)
+
+
+def tensor(array):
+    """An array for TensorFlow: not copied where it can be used as it lies, so nobody may write to it from here on."""
+    import tensorflow as tf
+
+    as_it_lies = array.flags.c_contiguous and array.ctypes.data % ALIGNED == 0
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if as_it_lies else tf.convert_to_tensor(array)
+
+
+def compiled(function):
+    """A function of (state, ...) to (told, state) for the device; what it returns is whole on every device."""
+    import jax
+    import keras
+
+    spread = keras.distribution.distribution()
+    whole = spread and jax.sharding.NamedSharding(spread.device_mesh.backend_mesh, jax.sharding.PartitionSpec())
+    return jax.jit(function, donate_argnums=0, out_shardings=whole)
+
+
+def to_device():
+    """What copies an array to the device, or this process's share of it to the devices: those of now, from any thread."""
+    import jax
+    import keras
+
+    spread = keras.distribution.distribution()   # Keras keeps it by thread
+    if spread is None:
+        return jax.device_put
+    return lambda array: jax.make_array_from_process_local_data(spread.get_data_layout(array.shape).backend_layout, array)
+
+
+def on_host(values):
+    import jax
+    return jax.device_get(values)
+
+
+def out_of_memory(error):
+    kind = type(error).__name__
+    return kind in ("MemoryError", "ResourceExhaustedError") or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def join(address, count, number):
+    """Find the other processes of a run; from here on the backend counts all their devices."""
+    import jax
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        jax.distributed.initialize(address, count, number, initialization_timeout=WAIT, heartbeat_timeout_seconds=HEARTBEAT,
+                                   shutdown_timeout_seconds=FAREWELL)
+    except RuntimeError as error:
+        raise UserError(f"--processes: process {number} of {count} did not find the others at {address} within {WAIT} seconds "
+                        f"({first_line(error)}); start all of them with the same list, of an address and a port that are "
+                        f"free and can be reached.") from None
+
+
+def leave():
+    import jax
+    jax.distributed.shutdown()
+
+
+def of_all_processes(numbers):
+    """The same few numbers of each process, by process."""
+    from jax.experimental import multihost_utils
+    told = multihost_utils.process_allgather(np.array(numbers, np.float64).view(np.uint8))
+    return np.ascontiguousarray(told).view(np.float64)
+
+
+def of_the_first_process(arrays):
+    """Process 0's arrays; the others give arrays of the same shapes."""
+    from jax.experimental import multihost_utils
+    return multihost_utils.broadcast_one_to_all(arrays)
+
+
+def comes_from_the_device(error):
+    import jax
+    return isinstance(error, jax.errors.JaxRuntimeError)
+
+
+def first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _held_back_stderr():
+    """What C++ libraries write to the process's stderr is shown only where something fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except UserError:
+            raise
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def silence_the_libraries():
+    """From here on what C++ libraries write to the screen is dropped; what Python writes is not."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        stream.flush()
+        setattr(sys, name, os.fdopen(os.dup(stream.fileno()), "w", buffering=1))
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())

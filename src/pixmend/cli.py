@@ -1,0 +1,57 @@
+"""A command as it was typed: its stage, found by its name, the settings that its flags say, and the help that lists both."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+from pixmend import competitions, config, networks, progress
+from pixmend.errors import FlagError
+from pixmend.experiments import search_space, study_plans
+
+SRC = Path(__file__).parent
+JOURNEY = ["download", "augment", "train", "sweep", "study", "predict", "ensemble", "serialize", "score", "submit", "report"]
+
+
+def names(room):
+    """The files of a room are its registry."""
+    return sorted(p.stem for p in (SRC / room).glob("*.py") if not p.stem.startswith("_") and p.stem not in ("synthetic", "diffusion_program"))
+
+
+def first_line(path):
+    return path.read_text(encoding="utf-8").split('"""')[1].split("\n")[0]
+
+
+def help_text():
+    stages = sorted(names("stages"), key=lambda s: (JOURNEY.index(s) if s in JOURNEY else len(JOURNEY), s))
+    lines = [f"  {stage:10} {first_line(SRC / 'stages' / f'{stage}.py')}" for stage in stages]
+    found = "\n".join([f"contests: {', '.join(names('competitions'))}", f"models: {', '.join(names('networks'))}",
+                       f"studies (python -m pixmend study NAME): {', '.join(study_plans.PLANS)}", ""])
+    flags = config.build_parser().format_help()
+    return "\n".join(["python -m pixmend STAGE [flags]", "", "stages, in the order of the journey:", *lines, "", found, flags])
+
+
+def pick(room, name):
+    """A module by its file name; a wrong name is answered with the nearest ones."""
+    if name not in names(room):
+        raise FlagError(f"There is no {room[:-1]} {name!r}; there are: {', '.join(names(room))}.")
+    return importlib.import_module(f"pixmend.{room}.{name}")
+
+
+def main(arguments):
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        print(help_text())
+        return 0
+    stage, flags = arguments[0], arguments[1:]
+    if stage not in names("stages"):
+        raise FlagError(f"There is no stage {stage!r}; there are: {', '.join(names('stages'))}.")
+    about, flags = study_plans.named(flags) if stage == "study" else ("", flags)
+    flags, swept = search_space.split(flags) if stage in ("sweep", "study") else (flags, ())
+    chosen = dataclasses.replace(config.parse(flags), swept=swept, about=about)
+    if chosen.model not in names("networks"):
+        raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(names('networks'))}.")
+    for name in (chosen.contest, chosen.damage or chosen.contest):
+        pick("competitions", name)
+    competitions.refuse_pictures(chosen)
+    chosen = config.complete(chosen, competitions.defaults(chosen), networks.defaults_of)
+    progress.quiet = chosen.quiet
+    return pick("stages", stage).main(chosen)

@@ -1,0 +1,1 @@
+"""Scores of predictions and the table of all runs."""

@@ -1,0 +1,1 @@
+"""Baseline fills that need no training."""

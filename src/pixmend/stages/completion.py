@@ -1,0 +1,36 @@
+"""Print a completion script for bash and zsh; `source <(.venv/bin/python -m pixmend completion)` uses it."""
+
+from pathlib import Path
+
+from pixmend.config import KNOBS, flag
+from pixmend.experiments import study_plans
+
+SRC = Path(__file__).parent.parent
+SCRIPT = Path(__file__).with_name("completion.sh")
+
+
+def main(settings):
+    flags = [word for name in KNOBS for word in (switch(name) or [flag(name)])]
+    filled = {"STAGES": " ".join(files("stages")), "STUDIES": " ".join(study_plans.PLANS), "FLAGS": " ".join(flags),
+              "SWITCHES": "|".join(word for name in KNOBS for word in switch(name)), "VALUES": values()}
+    text = SCRIPT.read_text(encoding="utf-8")
+    for name, value in filled.items():
+        text = text.replace(f"@{name}@", value)
+    print(text, end="")
+
+
+def files(room):
+    return sorted(path.stem for path in (SRC / room).glob("[!_]*.py") if path.stem not in ("synthetic", "diffusion_program"))
+
+
+def switch(name):
+    """How a flag without a value is turned on and off; nothing for other flags."""
+    on = flag(name)
+    return [on, on.replace("--", "--no-", 1)] if isinstance(KNOBS[name].default, bool) else []
+
+
+def values():
+    """A line of a shell's `case` for each flag whose values are known."""
+    known = {name: knob.metadata["choices"] for name, knob in KNOBS.items() if knob.metadata["choices"]}
+    known |= {"contest": files("competitions"), "damage": files("competitions"), "model": files("networks")}
+    return "\n".join(f"    {flag(name)}) found='{' '.join(map(str, choices))}' ;;" for name, choices in known.items())

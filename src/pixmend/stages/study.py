@@ -1,0 +1,185 @@
+"""Compare optimizers, losses, models, LAMBDA, augmentation or levels: `study NAME`, the same seeds a row, with how sure it is.
+
+Every row and seed is an ordinary run, made by the ordinary stages. Stopped or killed, the same command goes on.
+"""
+
+import datetime
+import gc
+import logging
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from pixmend import competitions, files, networks
+from pixmend.config import of_group, of_the_run
+from pixmend.data import dataset
+from pixmend.data.paste import paste
+from pixmend.errors import Diverged, FlagError, UserError
+from pixmend.evaluation import leaderboard
+from pixmend.experiments import run_costs, study_plans, study_results, study_table
+from pixmend.progress import say
+from pixmend.reporting import study_section as drawn
+from pixmend.stages import augment, download, predict, report, score, serialize, train
+from pixmend.training import checkpoints
+
+LASTING = {study_results.DONE, study_results.DIVERGED}   # a run that ended so is not made again
+UNTIMED, TIMED = 8, 16   # pictures painted before the clock runs, and on it
+
+
+def main(settings):
+    plan = study_plans.PLANS[settings.about]
+    study_plans.refuse(settings, plan)
+    settings, seeds = study_plans.with_usual(settings, plan), study_plans.seeds(settings)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)   # it takes a second network in one process for a mistake
+    with files.only_one(settings.run_folder.parent / f".study-{settings.about}"):
+        ready = prepare(settings)
+        rows = study_plans.rows(settings, plan, ready)
+        try:
+            study = carry_out(settings, plan, rows, study_plans.of_rows(settings, rows, seeds), ready)
+        finally:
+            prepare(settings)   # where rows have augmented in their own ways
+    print("\n".join([study_table.text(study), study["conclusion"], f"study: {written(settings)[0]}"]))
+    if study["best"] is None:
+        raise UserError(f"No row of the study {settings.about} came to its end; the reasons stand above.")
+
+
+def written(settings):
+    """The page of a study and its picture."""
+    stem = Path(settings.home) / "benchmarks" / f"study-{settings.about}-{settings.place}"
+    return stem.with_name(f"{stem.name}.md"), stem.with_name(f"{stem.name}.png")
+
+
+def prepare(settings):
+    """The prepared set of these settings, made where it is not there."""
+    try:
+        return dataset.open_for(settings)
+    except UserError:
+        download.main(settings)
+        augment.main(settings)
+        return dataset.open_for(settings)
+
+
+def carry_out(settings, plan, rows, planned, ready):
+    """Make each run that is not there yet, and put down after each what is known by then; then the report of the best."""
+    runs = study_results.runs_of(settings)
+    for number, (row, seed, chosen) in enumerate(planned, 1):
+        made_from = fingerprint(chosen, ready)
+        if not lasts(runs.get(chosen.run), chosen, made_from):
+            say(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
+            runs[chosen.run] = ended(chosen, plan) | {"made_from": made_from, "files": stamps(chosen)}
+            put_down(settings, plan, rows, planned, runs)
+    study = put_down(settings, plan, rows, planned, runs)
+    done = [chosen for _, _, chosen in planned if runs[chosen.run]["state"] == study_results.DONE]
+    if done:
+        best = min(done, key=lambda chosen: runs[chosen.run]["rmse"])
+        prepare(best)
+        report.main(best)
+    return study
+
+
+def fingerprint(settings, ready):
+    """What decides a run's figures."""
+    return files.fingerprint([ready.made_from, of_the_run(settings), of_group(settings, "predict"),
+                              of_group(settings, "serialize")])
+
+
+def stamps(settings):
+    """Of the files that a run's figures come from."""
+    folder = settings.run_folder
+    return [files.stamp_or_none(path) for path in (folder / "best.npz", folder / "score.json",
+                                                   competitions.submission(settings, "holdout"))]
+
+
+def lasts(run, settings, made_from):
+    return run is not None and run["state"] in LASTING and run["made_from"] == made_from and run["files"] == stamps(settings)
+
+
+def ended(settings, plan):
+    """Make one run as a user would; how it ended, with its figures."""
+    told = {"commit": score.commit(), "date": datetime.date.today().isoformat(), "rmse": None, "seconds": None}
+    state, reason = study_results.DONE, ""
+    try:
+        told |= made(settings, plan)
+    except Diverged as error:
+        state, reason = study_results.DIVERGED, str(error)
+    except FlagError as error:
+        state, reason = study_results.REFUSED, str(error)
+    except UserError as error:
+        state, reason = study_results.FAILED, str(error)
+    except OSError:
+        raise
+    except Exception as error:   # out of memory, a size that a network cannot take: the next run may do better
+        state, reason = study_results.FAILED, f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    finally:
+        forget_the_network()
+    if state != study_results.DONE:
+        say(f"study: {settings.run} {state}: {reason}")
+        if settings.run_folder.exists():
+            leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **score.circumstances(settings))
+    reason = reason.replace(f"{settings.home}/", "")
+    return told | {"state": state, "reason": reason, "hardware": run_costs.hardware()} | run_costs.by(settings.run_folder)
+
+
+def made(settings, plan):
+    """The ordinary stages, one after another."""
+    prepare(settings)
+    for stage in (train, predict, serialize):
+        stage.main(settings)
+    _, _, figures = score.scored(settings)
+    say(f"study: {settings.run}: RMSE {figures['holdout_rmse']:.5f}, {figures['to_harmonic']:.3f} of harmonic")
+    return {"rmse": figures["holdout_rmse"], "seconds": seconds(settings) if plan.timed else None}
+
+
+def forget_the_network():
+    """Ready for the next one, with no memory held by this one."""
+    if keras := sys.modules.get("keras"):
+        keras.utils.clear_session()
+        gc.collect()
+
+
+def seconds(settings):
+    """Of the CPU, to paint a picture of the holdout, once it is under way; unknown of what paints elsewhere."""
+    ready = dataset.open_for(settings)
+    held = ready.split("holdout")
+    rows = [held[number % len(held)] for number in range(UNTIMED + TIMED)]
+    if networks.learns(settings.model):
+        return per_picture(painted_by_network(settings, ready, rows))
+    return per_picture(painted_by_fill(settings, ready, rows)) if networks.is_fill(settings.model) else None
+
+
+def per_picture(pictures):
+    for _ in islice(pictures, UNTIMED):
+        pass
+    began = time.perf_counter()
+    count = sum(1 for _ in pictures)
+    return (time.perf_counter() - began) / count
+
+
+def painted_by_network(settings, ready, rows):
+    import keras
+
+    weights = checkpoints.weights_file(settings.run_folder)
+    with keras.device("cpu"):
+        network = predict.built(settings)
+        yield from predict.with_network(lambda: network, weights, ready, rows, "holdout")
+
+
+def painted_by_fill(settings, ready, rows):
+    fill = networks.named(settings.model).fill
+    for row in rows:
+        known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
+        yield paste(known, mask, fill(known, mask))
+
+
+def put_down(settings, plan, rows, planned, runs):
+    """What is known by now: for the report as JSON, and as a page with its drawing in benchmarks/."""
+    study = study_results.look(settings, plan, rows, planned, runs)
+    files.write_json(study_results.path(settings, settings.about), study)
+    page, picture = written(settings)
+    with files.whole_file(picture) as file:
+        file.write(drawn.png(settings, study))
+    files.write_text(page, study_table.markdown(study, picture.name))
+    return study

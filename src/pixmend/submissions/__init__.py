@@ -1,0 +1,1 @@
+"""Submission files: writing, reading and comparing them."""
