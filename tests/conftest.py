@@ -1,20 +1,16 @@
-"""What all tests share: the stages as real processes, and one small prepared demo."""
+"""Fixtures that all tests share: one small prepared demo, and Keras's usual arithmetic."""
 
 import os
 import shutil
 import signal
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.stages import SMALL, done, stage
 
-ROOT = Path(__file__).resolve().parent.parent
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 # A runner in the background ignores Ctrl-C, and its children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--check-every", "4", "--check-pictures", "4")
 
 
 LONGEST = ("test_readme.py", "test_crashes.py", "test_journey.py", "test_submit.py", "test_study.py", "test_sweep.py",
@@ -24,29 +20,6 @@ LONGEST = ("test_readme.py", "test_crashes.py", "test_journey.py", "test_submit.
 def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that all workers end together; the order inside a file stays."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-
-
-def stage(name, home, *flags, env=None, text=True, **options):
-    """Run `python -m pixmend NAME` and wait for its end."""
-    command = [sys.executable, "-m", "pixmend", name, "--home", str(home), *map(str, flags)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=text, env=clean_environment() | (env or {}), **options)
-
-
-def start_stage(name, home, *flags, env=None):
-    command = [sys.executable, "-m", "pixmend", name, "--home", str(home), *map(str, flags)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env=clean_environment() | (env or {}))
-
-
-def clean_environment():
-    """This process's environment without what would change a run."""
-    return {k: v for k, v in os.environ.items() if k != "LAMBDA" and not k.startswith("KAGGLE")}
-
-
-def done(result):
-    """The output of a stage that must have ended well."""
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
 
 
 @pytest.fixture(autouse=True)

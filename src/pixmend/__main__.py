@@ -24,13 +24,13 @@ def sentence(error):
     return None
 
 
-def front_door():
+def front_door(arguments=None):
     """Run a stage; what a person can mend is one sentence, and SIGTERM is as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from pixmend import cli  # here, so that a Ctrl-C while libraries are read is answered like any other
 
-        return cli.main(sys.argv[1:]) or 0
+        return cli.main(sys.argv[1:] if arguments is None else arguments) or 0
     except UserError as error:
         print(_red(str(error)), file=sys.stderr)
         return error.exit_code

@@ -1,0 +1,89 @@
+"""--damages for whole pictures: each is damaged anew and filled before training, beside its own damage, and none is left out."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from support.batches import same_bits
+from support.stages import SMALL, done, stage
+
+from pixmend import competitions
+from pixmend.config import Settings
+from pixmend.data.dataset import open_for
+from pixmend.fills.harmonic import harmonic
+from pixmend.training.batches import Batches, unit
+from pixmend.training.drawn_masks import damaged_beforehand
+
+FLAGS = ("--model", "edsr", "--start", "harmonic", "--damages", "2", "--steps", "1", "--run", "damaged")
+
+
+@pytest.fixture(scope="module")
+def trained(prepared_home, tmp_path_factory):
+    home = tmp_path_factory.mktemp("damaged") / "home"
+    shutil.copytree(prepared_home, home)
+    done(stage("train", home, *SMALL, *FLAGS))
+    return home
+
+
+@pytest.fixture
+def batches(trained):
+    def of(**changes):
+        settings = dataclasses.replace(Settings(home=str(trained), size=32, damages=2, loss_region="hole"), **changes)
+        ready = open_for(settings)
+        return Batches(settings, ready, competitions.named("demo"), damaged_beforehand(settings, ready))
+    return of
+
+
+def test_every_row_comes_once_under_each_damage_before_any_comes_again(batches):
+    rows = len(batches().rows)
+    source = batches(batch_size=3 * rows)
+    items = source._items(0)
+    assert len(set(items)) == 3 * rows
+    (seen, mask), whole, weight = source.at(0)
+    for number in np.random.default_rng(1).permutation(3 * rows)[:20]:
+        row, damage = items[number]
+        hole = mask[number, ..., 0] > 0
+        np.testing.assert_array_equal(whole[number], unit(source.prepared.whole(row)))
+        assert (hole == (source.prepared.hole(row) > 0)).all() == (damage == 0)
+        assert ((weight[number] > 0) == hole).all()
+        if damage:
+            np.testing.assert_array_equal(seen[number][~hole], whole[number][~hole])
+            np.testing.assert_allclose(seen[number], harmonic(whole[number], hole), atol=0.51 / 255 + 1e-4)
+        else:
+            np.testing.assert_array_equal(seen[number], unit(source.prepared.seen(row, "harmonic")))
+
+
+def test_pixels_in_two_boxes_weigh_twice(batches):
+    source = batches(batch_size=60)
+    weight = np.concatenate([source.at(step)[2] for step in range(6)])
+    assert set(np.unique(weight)) == {0, 1, 2}
+
+
+def test_a_device_makes_the_same_bits_of_them(batches):
+    assert len(set(same_bits(batches(batch_size=24), 1)["variants"].tolist())) == 5
+
+
+def test_noise_may_come_on_top(batches):
+    (noisy, _), whole, _ = batches(noise=0.1).at(0)
+    (clean, _), same, _ = batches().at(0)
+    assert (whole == same).all() and 0.05 < np.std(noisy - clean) < 0.1
+
+
+def test_the_next_run_draws_none_again(trained):
+    path, = (trained / "augment/demo/damages").glob("*.npy")
+    before = path.stat().st_mtime_ns
+    done(stage("train", trained, *SMALL, *FLAGS[:-1], "again"))
+    assert path.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("flags", "told"), [(["--fresh-damage"], "--no-fresh-damage, or --damages 0"),
+                                             (["--jitter", "40"], "--jitter 0, or --damages 0"),
+                                             (["--work-size", "16"], "sees a square of --work-size 16")])
+def test_what_goes_with_no_damages_is_refused_before_any_is_drawn(home, flags, told):
+    before = sorted((home / "augment/demo").rglob("*"))
+    flags = ["--model", "edsr", "--damages", "1", "--start", "telea", "--work-size", "32", *flags]
+    refused = stage("train", home, "--size", "32", *flags)
+    assert refused.returncode == 2 and told in refused.stderr, refused.stderr
+    assert sorted((home / "augment/demo").rglob("*")) == before
+

@@ -1,0 +1,66 @@
+"""A full disk and a read-only folder: one sentence, and what was there before is as it was."""
+
+import shutil
+import subprocess
+
+import pytest
+from support.stages import SMALL, done, stage
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with room for very little."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system can't be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def leave_free(disk, size):
+    (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free - size))
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock"}
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(small_disk, home):
+    shutil.copytree(home / "competition", small_disk / "competition")
+    leave_free(small_disk, 100_000)
+    before = contents(small_disk)
+    result = stage("augment", small_disk, *SMALL)
+    assert result.returncode == 1
+    assert "disk is full" in result.stderr and str(small_disk) in result.stderr and "Traceback" not in result.stderr
+    assert {path: content for path, content in contents(small_disk).items() if path in before} == before
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_in_training_keeps_the_states_before(small_disk, home):
+    done(stage("train", home, *SMALL, "--steps", "2", "--run", "a"))
+    run = home / "checkpoints/demo/a"
+    before = contents(run)
+    filled = small_disk / "a"
+    shutil.copytree(run, filled)
+    leave_free(small_disk, 4096)
+    shutil.rmtree(run)
+    run.symlink_to(filled)
+    result = stage("train", home, *SMALL, "--steps", "4", "--run", "a")
+    assert result.returncode == 1 and "disk is full" in result.stderr and "Traceback" not in result.stderr
+    kept = contents(filled)
+    assert {path.name for path in before} <= {path.name for path in kept} | {"history.csv"}
+    assert all(kept[filled / path.name] == content for path, content in before.items() if path.suffix == ".npz")
+
+
+@pytest.mark.parametrize("name", ["download", "augment"])
+def test_a_read_only_folder_is_a_sentence(small_disk, home, name):
+    for folder in ("competition", "augment"):
+        shutil.copytree(home / folder, small_disk / folder)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    before = contents(small_disk)
+    result = stage(name, small_disk, *SMALL, "--force")
+    assert result.returncode == 1
+    assert str(small_disk) in result.stderr and "rights" in result.stderr and "Traceback" not in result.stderr
+    assert contents(small_disk) == before

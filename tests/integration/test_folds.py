@@ -1,0 +1,348 @@
+"""Folds and snapshots: every source kept apart once, seen by no run that predicts it; one run that gives several members."""
+
+import csv
+import json
+import shutil
+from collections import Counter, defaultdict
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.crashes import killed_at, newest_state, outcome, writes
+from support.stages import SMALL, done, stage
+
+from pixmend import competitions
+from pixmend.config import parse
+from pixmend.data import dataset, near_duplicates
+from pixmend.data import splits as holdout
+from pixmend.data.augmentation import turn
+from pixmend.errors import UserError
+from pixmend.evaluation import leaderboard
+from pixmend.reporting import run_section
+from pixmend.stages import augment, predict
+from pixmend.training.batches import Batches
+
+FOLDS = (*SMALL, "--folds", "3")
+FLAGS = (*FOLDS, "--steps", "6", "--learning-rate", "1e-3", "--average", "0.5", "--snapshots", "3", "--save-minutes", "0",
+         "--run", "f")
+NAMES = ["fold-1", "fold-2", "fold-3"]
+PICTURES = st.lists(st.tuples(st.integers(0, 30), st.sampled_from("xyz")), min_size=2, max_size=120)
+
+
+def settings_for(home, *flags):
+    return parse(["--home", str(home), *map(str, flags)], {})
+
+
+def index(home):
+    with open(home / "augment/demo/index.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def values_by_id(path):
+    with np.load(path) as archive:
+        return dict(zip(archive["ids"].tolist(), np.split(archive["values"], archive["starts"][1:-1]), strict=True))
+
+
+@given(PICTURES, st.integers(2, 12), st.integers(0, 9))
+def test_every_source_is_in_one_fold_and_every_class_evenly_in_all(pictures, count, seed):
+    sources, kinds = [f"{kind}{n}" for n, kind in pictures], [kind for _, kind in pictures]
+    sizes = Counter(sources)
+    if len(sizes) < count:
+        return
+    fold_of = holdout.folds(sources, kinds, count, seed)
+    assert set(fold_of) == set(sources) and set(fold_of.values()) == set(range(1, count + 1))
+    for kind in set(kinds):
+        share = Counter(fold_of[source] for source, of in zip(sources, kinds, strict=True) if of == kind)
+        assert max(share.values()) - min(share[fold] for fold in range(1, count + 1)) <= max(
+            sizes[source] for source in sizes if source.startswith(kind))
+    order = np.random.default_rng(0).permutation(len(sources))
+    assert fold_of == holdout.folds([sources[i] for i in order], [kinds[i] for i in order], count, seed)
+
+
+def test_another_split_seed_is_another_split():
+    sources, kinds = [f"s{n}" for n in range(90)], ["cat", "dog", "tiger"] * 30
+    splits = [holdout.folds(sources, kinds, 5, seed) for seed in range(5)]
+    assert all(Counter(split.values()) == dict.fromkeys(range(1, 6), 18) for split in splits)
+    assert len({tuple(sorted(split.items())) for split in splits}) == 5
+
+
+@pytest.fixture(scope="module")
+def folded(prepared_home, tmp_path_factory):
+    """A home with a run of three folds taken all the way, a fill on the same folds, what was printed, and train's writes."""
+    home = tmp_path_factory.mktemp("folded") / "home"
+    shutil.copytree(prepared_home, home)
+    done(stage("augment", home, *FLAGS))
+    number = writes("train", home, *FLAGS)
+    printed = {name: done(stage(name, home, *FLAGS)) for name in ("predict", "serialize", "score", "report")}
+    for name in ("train", "predict", "serialize", "score"):
+        done(stage(name, home, *FOLDS, "--model", "harmonic", "--run", "harmonic"))
+    return home, printed, number
+
+
+def test_the_index_says_for_every_picture_in_which_fold_it_is_kept_apart(folded):
+    rows = index(folded[0])
+    folds, times = defaultdict(set), Counter()
+    for row in rows:
+        folds[row["source"]].add(row["split"])
+        times[row["id"]] += row["split"] != "test"
+    assert all(len(of_source) == 1 for of_source in folds.values())
+    assert set.union(*folds.values()) == {*NAMES, "test"}
+    assert set(times.values()) == {0, 5} and sum(count == 5 for count in times.values()) == 60
+
+
+def test_the_seed_of_the_weights_moves_no_picture_and_the_split_seed_does(folded, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(folded[0] / "competition", home / "competition")
+    shutil.copytree(folded[0] / "augment", home / "augment")
+    before = (home / "augment/demo/index.csv").stat().st_mtime_ns, index(home)
+    done(stage("augment", home, *FOLDS, "--seed", "2"))
+    assert ((home / "augment/demo/index.csv").stat().st_mtime_ns, index(home)) == before
+    arrays = (home / "augment/demo/pictures.npy").stat().st_mtime_ns
+    done(stage("augment", home, *FOLDS, "--split-seed", "2"))
+    assert index(home) != before[1] and (home / "augment/demo/pictures.npy").stat().st_mtime_ns == arrays
+
+
+def whatever_way_up(picture):
+    """The same bytes for a picture and all its flips and turns."""
+    return min(np.ascontiguousarray(turn(picture, variant)).tobytes() for variant in range(8))
+
+
+def test_no_run_of_a_fold_learns_from_its_holdout_or_a_turn_of_it(folded):
+    """Told by the pixels of a whole epoch of batches, not by the index."""
+    settings = settings_for(folded[0], *FLAGS)
+    ready, kept_apart = dataset.open_for(settings), []
+    everything = {whatever_way_up(ready.whole(row)) for row in ready.split("holdout")}
+    for _, view in ready.views():
+        batches = Batches(settings, view, competitions.named("demo"))
+        held = {whatever_way_up(view.whole(row)) for row in view.split("holdout")}
+        learnt = Counter(whatever_way_up(np.rint(picture * 255).astype(np.uint8))
+                         for step in range(len(batches.rows) // settings.batch_size) for picture in batches.at(step)[1])
+        assert not held & set(learnt) and held | set(learnt) == everything and len(learnt) > len(held) > 0
+        assert sum(learnt.values()) >= 5 * len(learnt) - settings.batch_size
+        kept_apart.append(held)
+    assert sum(map(len, kept_apart)) == len(everything) == 60 and set.union(*kept_apart) == everything
+
+
+def test_a_mirrored_twin_under_another_name_stays_in_its_fold(folded, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(folded[0] / "augment", home / "augment")
+    folder, settings = home / "augment/demo", settings_for(home, *FLAGS)
+    fold_of = {row["source"]: row["split"] for row in index(home)}
+    listed = json.loads((folder / "listed.json").read_text())
+    whole = np.load(folder / "pictures.npy", mmap_mode="r")
+    one = next(line for line in listed if fold_of[line["source"]] == "fold-1")
+    other = next(line for line in listed if fold_of[line["source"]] == "fold-2")
+    other["hashes"] = [int(h) for h in near_duplicates.hashes(np.ascontiguousarray(whole[one["whole"]][:, ::-1]))]
+    (folder / "listed.json").write_text(json.dumps(listed))
+    augment.prepare_index(settings, folder, {})
+    split = {row["id"]: (row["source"], row["split"]) for row in index(home)}
+    assert split[one["id"]] == split[other["id"]]
+
+
+@pytest.mark.parametrize("flags", [(), ("--folds", "2")])
+def test_pictures_that_all_count_as_one_photo_are_refused(folded, tmp_path, flags):
+    shutil.copytree(folded[0] / "augment", tmp_path / "augment")
+    folder = tmp_path / "augment/demo"
+    listed = json.loads((folder / "listed.json").read_text())
+    (folder / "listed.json").write_text(json.dumps([line | {"source": "one"} for line in listed]))
+    with pytest.raises(UserError, match="add other photos"):
+        augment.prepare_index(settings_for(tmp_path, *flags), folder, {})
+
+
+def test_out_of_fold_every_picture_is_as_its_own_folds_run_predicted_it(folded):
+    run = folded[0] / "checkpoints/demo/f"
+    whole, fold_of = values_by_id(run / "holdout.npz"), {row["id"]: row["split"] for row in index(folded[0])}
+    parts = {fold: values_by_id(run / fold / "holdout.npz") for fold in NAMES}
+    assert len(whole) == 60 == sum(map(len, parts.values()))
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, parts[fold_of[name]][name])
+
+
+def test_a_folds_predictions_are_of_that_folds_weights(folded):
+    from pixmend.training import checkpoints, setup
+    from pixmend.training.inference import paint
+
+    settings = setup.settings_of(settings_for(folded[0], *FLAGS))
+    model, ready = setup.painter(settings), dataset.open_for(settings)
+    for fold in NAMES:
+        row = next(row for row in ready.rows if row.split == fold and row.variant == 0)
+        weights, _ = checkpoints.read(settings.run_folder / fold / "best.npz", {"model": [v.shape for v in model.variables]})
+        for variable, value in zip(model.variables, weights["model"], strict=True):
+            variable.assign(value)
+        mended, = paint(model, ready, [row], settings)
+        found = values_by_id(settings.run_folder / "holdout.npz")[row.id]
+        np.testing.assert_allclose(found, mended[ready.hole(row) > 0], atol=1e-5)
+
+
+def test_the_test_predictions_are_the_mean_of_all_runs_in_float(folded):
+    run = folded[0] / "checkpoints/demo/f"
+    parts = []
+    for fold in NAMES:
+        with np.load(run / fold / "test.npz") as archive:
+            parts.append(archive["values"].astype(np.float64))
+    with np.load(run / "test.npz") as archive:
+        assert archive["values"].dtype == np.float32
+        np.testing.assert_allclose(archive["values"], np.mean(parts, axis=0), atol=1e-7)
+    assert np.abs(parts[0] - parts[1]).max() > 1e-6
+
+
+def test_the_score_is_that_of_all_training_pictures_beside_the_fill_on_the_same(folded):
+    home, printed, _ = folded
+    errors = []
+    with open(home / "submissions/demo/f.holdout.csv", newline="", encoding="utf-8") as file:
+        rows = iter(csv.reader(file))
+        next(rows)
+        pictures = {path.name: cv2.imread(str(path)) / 255
+                    for path in home.glob("competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/*.*")}
+        for place, value in rows:
+            name, _, pixel = place.rpartition("_box")
+            _, row, column, channel = map(int, pixel.split("_"))
+            errors.append(float(value) - pictures[name][row, column, channel])
+    ours, fill = (next(row for row in leaderboard.read(home / "submissions/demo/leaderboard.csv") if row["run"] == run)
+                  for run in ("f", "harmonic"))
+    assert len(pictures) == 60 == int(ours["pictures"]) and len(errors) == 60 * 2 * 9 * 9 * 3
+    assert float(ours["holdout_rmse"]) == pytest.approx(np.sqrt(np.mean(np.square(errors))), abs=1e-5)
+    assert float(ours["harmonic_rmse"]) == pytest.approx(float(fill["holdout_rmse"]), abs=2e-5)
+    assert "3 folds, each predicted by the run that never saw it (60 pictures" in printed["score"]
+    assert int(ours["steps"]) == 3 * 6 and "f: holdout RMSE" in printed["report"]
+
+
+def test_the_report_draws_the_curves_of_all_folds(folded):
+    assert set(run_section.histories(settings_for(folded[0], *FLAGS))) == {f"f/{fold}" for fold in NAMES}
+
+
+def test_a_second_call_redoes_nothing(folded):
+    home, *_ = folded
+    made = {path: path.stat().st_mtime_ns for path in (home / "checkpoints/demo/f").rglob("*.npz")}
+    assert "up to date" in done(stage("predict", home, *FLAGS))
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_runs_on_the_same_folds_can_be_mixed(folded):
+    home, *_ = folded
+    told = done(stage("ensemble", home, *FOLDS, "--members", "f,harmonic", "--run", "mixed"))
+    made = json.loads((home / "checkpoints/demo/mixed/settings.json").read_text())
+    assert "cross-validated" in told and made["rmse"] <= min(made["member_rmse"])
+    assert len(values_by_id(home / "checkpoints/demo/mixed/holdout.npz")) == 60
+
+
+def test_killed_in_the_middle_of_fold_2_it_goes_on_there_and_ends_with_the_same_bytes(folded, tmp_path):
+    home, wanted = tmp_path / "home", folded[0] / "checkpoints/demo/f"
+    for folder in ("competition", "augment"):
+        shutil.copytree(folded[0] / folder, home / folder)
+    run = home / "checkpoints/demo/f"
+    assert killed_at(folded[2] // 2, "train", home, *FLAGS)
+    assert newest_state(run / "fold-1")[1] == 6 and 0 < newest_state(run / "fold-2")[1] < 6 and not (run / "fold-3").exists()
+    first = {path: path.stat().st_mtime_ns for path in (run / "fold-1").iterdir() if path.suffix == ".npz"}
+    told = done(stage("train", home, *FLAGS))
+    assert "fold-1 has all its 6 steps" in told and {path: path.stat().st_mtime_ns for path in first} == first
+    left, whole = outcome(run), outcome(wanted)
+    assert {"settings.json", *(f"{fold}/best.npz" for fold in NAMES)} <= set(left)
+    assert left == {path: whole[path] for path in left}
+    assert all(newest_state(run / fold) == newest_state(wanted / fold) for fold in NAMES)
+
+
+@pytest.mark.parametrize(("flags", "code", "told"), [
+    (("--folds", "3", "--holdout", "0.2"), 2, ["--holdout", "--folds"]),
+    (("--folds", "0"), 2, ["--folds 0", "1 to 100"]),
+    (("--folds", "50"), 1, ["--folds 50", "8 is the most"]),
+])
+def test_folds_that_cannot_be_are_refused_in_a_sentence(home, flags, code, told):
+    result = stage("augment", home, *SMALL, *flags)
+    assert result.returncode == code and all(words in result.stderr for words in told) and "Traceback" not in result.stderr
+
+
+def test_a_run_is_never_judged_on_a_holdout_that_it_has_seen(folded, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(folded[0], home)
+    assert "made with --folds 3, not 1" in refused("predict", home, *SMALL, "--run", "f")
+    done(stage("augment", home, *SMALL))
+    assert "made with --folds 1, not 3" in refused("predict", home, *FOLDS, "--run", "f")
+    assert "f was trained with --folds 3" in refused("predict", home, *SMALL, "--run", "f")
+
+
+def test_a_run_of_before_the_split_seed_was_split_by_its_seed(folded, tmp_path):
+    home, mix = tmp_path / "home", (*FOLDS, "--members", "f,harmonic", "--run", "new")
+    shutil.copytree(folded[0], home)
+    path = home / "checkpoints/demo/harmonic/settings.json"
+    stored = json.loads(path.read_text())
+    del stored["split_seed"]
+    path.write_text(json.dumps(stored | {"seed": 2}))
+    assert "harmonic was trained with --split-seed 2" in refused("ensemble", home, *mix)
+    path.write_text(json.dumps(stored | {"seed": 1}))
+    done(stage("ensemble", home, *mix))
+
+
+def refused(name, home, *flags):
+    result = stage(name, home, *flags)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    return result.stderr
+
+
+def arrays_of(path, group):
+    with np.load(path) as archive:
+        return [archive[name].tobytes() for name in sorted(archive.files) if name.startswith(group)]
+
+
+def step_of(path):
+    with np.load(path) as archive:
+        return json.loads(archive["facts"].tobytes())["step"]
+
+
+@pytest.mark.parametrize("fold", NAMES)
+def test_snapshots_are_the_averaged_weights_of_their_steps_and_training_goes_on_with_its_own(folded, fold):
+    run = folded[0] / "checkpoints/demo/f" / fold
+    assert [step_of(run / f"snapshot-{number}.npz") for number in (1, 2, 3)] == [4, 5, 6]
+    for state, number in zip(sorted(run.glob("state-*.npz")), (2, 3), strict=True):
+        kept, trained = arrays_of(run / f"snapshot-{number}.npz", "model/"), arrays_of(state, "model/")
+        averaged = [array for array, own in zip(kept, trained, strict=False) if array != own]   # the judge's come last
+        assert step_of(state) == step_of(run / f"snapshot-{number}.npz")
+        assert len(averaged) > 10 and set(averaged) <= set(arrays_of(state, "optimizer/"))
+
+
+@pytest.mark.parametrize(("flags", "points"), [
+    (("--steps", "40", "--snapshots", "4"), {25: 1, 30: 2, 35: 3, 40: 4}),
+    (("--steps", "3000", "--snapshots", "3"), {2000: 1, 2500: 2, 3000: 3}),
+    (("--steps", "9", "--snapshots", "1"), {9: 1}),
+    (("--steps", "9", "--snapshots", "0"), {}),
+    (("--steps", "4000", "--minutes", "10", "--snapshots", "2"), {750: 1, 1000: 2}),
+])
+def test_snapshots_are_due_evenly_over_the_last_half_of_steps_or_minutes(flags, points):
+    """In a run of a hundred steps a minute."""
+    from pixmend.training.trainer import snapshots_due
+
+    settings = parse(list(flags), {})
+    due = [snapshots_due(settings, step, step / 100) for step in range(settings.steps + 1)]
+    assert {step: due[step] for step in range(1, len(due)) if due[step] > due[step - 1]} == points
+
+
+def test_a_snapshot_is_predicted_scored_and_mixed_as_a_run_of_its_own(folded, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(folded[0], home)
+    for number in (1, 3):
+        predict.main(settings_for(home, *FOLDS, "--run", f"f@{number}", "--quiet"))
+    members = "f,f@1,f@3"
+    done(stage("ensemble", home, *FOLDS, "--members", members, "--run", "mixed"))
+    made = json.loads((home / "checkpoints/demo/mixed/settings.json").read_text())
+    assert made["members"] == members.split(",") and sum(made["weights"]) == pytest.approx(1)
+    assert len(set(made["member_rmse"])) == 3 and made["rmse"] <= min(made["member_rmse"])
+    for name in ("serialize", "score"):
+        done(stage(name, home, *FOLDS, "--run", "f@3"))
+    row = next(row for row in leaderboard.read(home / "submissions/demo/leaderboard.csv") if row["run"] == "f@3")
+    assert float(row["holdout_rmse"]) == pytest.approx(made["member_rmse"][2], abs=2e-5) and row["steps"] == "18"
+
+
+@pytest.mark.parametrize(("name", "flags", "code", "told"), [
+    ("predict", ("--run", "f@9"), 1, ["snapshot-9.npz is missing", "of f are kept: 1, 2, 3", "--snapshots"]),
+    ("train", ("--run", "f@1"), 1, ["f@1 is a snapshot of f", "--snapshots 1 or more"]),
+    ("ensemble", ("--members", "f,harmonic", "--run", "f@1"), 1, ["a snapshot of f", "name of its own"]),
+    ("ensemble", ("--members", "f,f@2", "--run", "new"), 1, ["f@2/holdout.npz is missing", "pixmend predict --run f@2"]),
+    ("predict", ("--run", "f@0"), 2, ["--run 'f@0'", "@NUMBER"]),
+    ("predict", ("--run", "../@1"), 2, ["--run '../@1'"]),
+])
+def test_a_snapshot_that_is_not_there_or_not_one_is_told_in_a_sentence(folded, name, flags, code, told):
+    result = stage(name, folded[0], *FOLDS, *flags)
+    assert result.returncode == code and all(words in result.stderr for words in told), result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,192 @@
+"""The script that Kaggle runs, run here in Kaggle's folders: what it leaves, how it goes on, and what it says is missing."""
+
+import contextlib
+import csv
+import hashlib
+import importlib.metadata
+import io
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.kaggle_home import CONTEST, SLUG, Machine, tiny_contest
+from support.kaggle_kernels import Folders, KernelServer, order_of, run_session
+
+TINY = tiny_contest()
+SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--check-every", "2", "--check-pictures", "4", "--run", "a")
+
+
+def script_of(machine, *flags, contest=CONTEST):
+    """The script as it would be sent."""
+    code, read = machine.run("kernel", *SMALL, *flags, "--dry-run", contest=contest)
+    assert code == 0, read
+    return (machine.home / f"checkpoints/{contest}/a/.kernel/1/kernel.py").read_text()
+
+
+def account(files):
+    """The session's account, each hash in it held against the file that it is of."""
+    told = json.loads(files["session.json"])
+    assert {name: was["sha256"] for name, was in told["files"].items()} == \
+        {name: hashlib.sha256(files[name]).hexdigest() for name in told["files"]}
+    return told
+
+
+@pytest.mark.slow
+def test_a_session_of_the_demo_without_internet_leaves_all_that_a_run_makes(tmp_path):
+    folders = Folders(tmp_path / "kaggle")
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "3", "--no-internet", contest="demo")
+    ended = folders.run(text)
+    assert ended.returncode == 0 and "Kaggle's own packages suffice." in ended.stdout, ended.stdout
+    left = folders.left()
+    told = account(left)
+    inside, submissions = "checkpoints/demo/a/", "submissions/demo/"
+    names = {inside + name for name in ("settings.json", "history.csv", "best.npz", "holdout.npz", "test.npz", "score.json")}
+    assert names | {submissions + "a.csv", submissions + "a.holdout.csv"} <= set(told["files"])
+    assert (told["step"], told["finished"], told["failed"], told["tag"]) == (3, True, "", order_of(text)["tag"])
+    assert re.search(r"RMSE on the holdout .*\n +\w+", ended.stdout) and float(told["score"]["holdout_rmse"]) > 0
+    assert {name.split("/")[0] for name in left} == {"checkpoints", "submissions", "session.json"}
+    sample = (folders.working.parent / "temp/home/competition/demo/files/sample_submission.csv").read_text().splitlines()
+    sent = left[submissions + "a.csv"].decode().splitlines()
+    assert [line.split(",")[0] for line in sent] == [line.split(",")[0] for line in sample]
+
+
+@pytest.fixture
+def server():
+    with KernelServer(SLUG, TINY.archive, TINY.solution) as server:
+        yield server
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+    zipfile.ZipFile(io.BytesIO(TINY.archive)).extractall(tmp_path / "unpacked")
+    return tmp_path / "unpacked"
+
+
+def arrays(path):
+    with np.load(path) as archive:
+        return {name: archive[name].tobytes() for name in archive.files if name != "facts"}
+
+
+@pytest.mark.slow
+def test_two_sessions_are_one_training_to_the_bit_and_the_score_is_sent(tmp_path, server, unpacked):
+    """Kaggle's own way through: sent, run, brought home, gone on with, scored here and submitted."""
+    machine = Machine(tmp_path / "mine", server)
+    machine.put_archive(TINY.archive)
+    for stage in ("download", "augment"):
+        assert machine.run(stage, *SMALL)[0] == 0
+    for number, steps in ((1, "4"), (2, "8")):
+        server.states = ["RUNNING"]
+        assert machine.run("kernel", *SMALL, "--steps", steps, "--wait", "0")[0] == 0
+        ref = list(server.kernels)[-1]
+        ended = run_session(server, ref, tmp_path / f"kaggle{number}", unpacked=unpacked)
+        assert ended.returncode == 0 and account(server.kernels[ref].files)["step"] == int(steps), ended.stdout
+        assert ("Going on from step 4" in ended.stdout) == (number == 2)
+        code, read = machine.run("kernel", *SMALL, "--steps", steps, *(["--submit"] if number == 2 else []))
+        assert code == 0 and "RMSE on the holdout" in read, read
+    assert len(server.pushes) == 2 and len(server.submissions) == 1 and "Score of a: public" in read
+    for stage in ("predict", "serialize"):
+        code, read = machine.run(stage, *SMALL, "--steps", "8")
+        assert code == 0 and "up to date" in read
+    assert machine.run("report", *SMALL, "--steps", "8")[0] == 0
+    undisturbed = tuple(flag if flag != "a" else "b" for flag in SMALL)
+    assert machine.run("train", *undisturbed, "--steps", "8")[0] == 0
+    home = machine.home / "checkpoints" / CONTEST
+    state, other = (next((home / run).glob("state-000000008-*.npz")) for run in ("a", "b"))
+    assert arrays(state) == arrays(other) and arrays(home / "a/best.npz") == arrays(home / "b/best.npz")
+    assert history(home / "a") == history(home / "b")
+
+
+def history(run):
+    """What a run has seen, but for the clock."""
+    with open(run / "history.csv", newline="", encoding="utf-8") as file:
+        return [{name: value for name, value in row.items() if name != "minutes"} for row in csv.DictReader(file)]
+
+
+@pytest.mark.slow
+def test_training_stops_in_time_and_what_it_reached_is_kept(tmp_path):
+    folders = Folders(tmp_path / "kaggle")
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "1000000", "--kernel-hours", "0.03", contest="demo")
+    ended = folders.run(text)
+    told = account(folders.left())
+    assert ended.returncode == 0 and "training stops here" in ended.stdout
+    assert 0 < told["step"] < 1_000_000 and told["finished"] is False and "submissions/demo/a.csv" in told["files"]
+
+
+@pytest.mark.slow
+def test_a_session_without_time_for_anything_says_so(tmp_path, unpacked):
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "10", "--kernel-hours", "0.01")
+    folders = Folders(tmp_path / "kaggle")
+    unpacked.rename(folders.input / SLUG)
+    ended = folders.run(text.replace('"hours": 0.01', '"hours": 0.0'))
+    assert ended.returncode == 1 and "--kernel-hours" in ended.stdout and "Traceback" not in ended.stdout
+
+
+@pytest.mark.slow
+def test_a_state_that_was_changed_is_not_gone_on_with(tmp_path, unpacked):
+    folders = Folders(tmp_path / "kaggle")
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "4")
+    text = text.replace('"former": ""', '"former": "0123456789abcdef"')
+    ended = folders.run(text)
+    assert ended.returncode == 1 and "holds no files of photo-reconstruction" in ended.stdout
+    again = Folders(tmp_path / "again")
+    unpacked.rename(again.input / SLUG)
+    ended = again.run(text)
+    assert ended.returncode == 1 and "holds no output of the session before" in ended.stdout
+    left = {"tag": "0123456789abcdef", "step": 2, "files": {f"checkpoints/{CONTEST}/a/settings.json": {"sha256": "0"}}}
+    third = Folders(tmp_path / "third")
+    (again.input / SLUG).rename(third.input / SLUG)
+    (third.input / "before/checkpoints" / CONTEST / "a").mkdir(parents=True)
+    (third.input / "before/checkpoints" / CONTEST / "a/settings.json").write_text("{}")
+    (third.input / "before/session.json").write_text(json.dumps(left))
+    ended = third.run(text)
+    assert ended.returncode == 1 and "is not the file that the session before left" in ended.stdout
+
+
+def environment_without(package, folder):
+    """An interpreter that has all of this one's packages but one."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    for path in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        if not path.name.startswith((package, "__pycache__")):
+            with contextlib.suppress(FileExistsError):
+                (site / path.name).symlink_to(path)
+    return folder / "bin" / "python"
+
+
+def wheel_of(package, folder):
+    """The installed package as the wheel it came from."""
+    found = importlib.metadata.distribution(package)
+    tag = re.search(r"^Tag: (.*)", found.read_text("WHEEL"), re.M)[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{package}-{found.version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file in found.files:
+            if "__pycache__" not in str(file) and not str(file).startswith(".."):
+                wheel.write(file.locate(), str(file))
+    return path
+
+
+PIP_CASES = [("--no-internet", None, "lacks simplejpeg==1.9.0, and internet is off"),
+             ("--no-internet", "input/my-wheels", "holds no files of"),
+             ("--internet", "index", "holds no files of"),
+             ("--internet", None, "lacks simplejpeg==1.9.0, and pip could not install it")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("internet", "wheels", "words"), PIP_CASES)
+def test_a_package_that_kaggle_lacks(tmp_path, internet, wheels, words):
+    """Without the contest's files a session ends right after its packages."""
+    folders = Folders(tmp_path / "kaggle")
+    if wheels:
+        wheel_of("simplejpeg", tmp_path / "kaggle" / wheels)
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "kaggle/index")} if internet == "--internet" else {}
+    ended = folders.run(script_of(Machine(tmp_path / "mine", token=False), internet),
+                        python=environment_without("simplejpeg", tmp_path / "venv"), environment=offline)
+    assert ended.returncode == 1 and words in ended.stdout and "Traceback" not in ended.stdout, ended.stdout
+    assert "Installing simplejpeg==1.9.0" in ended.stdout

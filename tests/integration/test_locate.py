@@ -1,0 +1,257 @@
+"""Masks that are hidden: a network finds them, painters paint in what it found, and scores count what was missed and what was
+needless; held against NumPy and scikit-learn, from the files that the stages leave.
+"""
+
+import json
+import os
+import shutil
+
+import cv2
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.ndimage import binary_dilation
+from sklearn.metrics import jaccard_score, root_mean_squared_error
+from support.journeys import journeys, row
+from support.networks import network
+from support.stages import SMALL, stage
+
+from pixmend import competitions, files
+from pixmend.config import Settings
+from pixmend.data.dataset import Prepared
+from pixmend.errors import FlagError, UserError
+from pixmend.evaluation import metrics
+from pixmend.submissions.predictions import Predictions
+from pixmend.training import checkpoints, setup
+from pixmend.training.batches import Batches
+
+PLACE = "hidden_areas"
+HERE = ("--contest", PLACE, "--size", "64", "--holdout", "0.2")
+LOCATE = (*HERE, "--model", "locate", "--width", "12", "--batch-size", "8", "--steps", "160", "--check-every", "40",
+          "--check-pictures", "9", "--learning-rate", "3e-3", "--warm-up", "20", "--run", "locate")
+TINY = ("--model", "unet", "--levels", "2", "--start", "harmonic", "--steps", "4")
+PAINTER, SHARPER = (*HERE, *TINY, "--run", "painter"), (*HERE, *TINY, "--adversarial", "--begin", "painter", "--run", "sharper")
+EACH = ("train", "predict", "serialize", "score")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """A home after the three runs in a row, on photos that are slopes with grain, and what each printed."""
+    home = tmp_path_factory.mktemp("located")
+    (home / "photos").mkdir()
+    for number in range(40):
+        rng = np.random.default_rng(number)
+        slopes = cv2.resize(rng.integers(30, 226, (5, 5, 3), np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(home / f"photos/{number}.png"), np.uint8(np.clip(slopes + rng.integers(-25, 26, (64, 64, 3)), 1, 254)))
+    photos = ("--pictures", home / "photos")
+    return home, *journeys(*((stages, home, (*run, *photos)) for stages, run in (
+        (("download", "augment", *EACH, "report"), LOCATE), (EACH, PAINTER), ((*EACH, "report"), SHARPER))))
+
+
+def truth(home, split="holdout"):
+    """Ids, damaged pictures, true masks and whole pictures of a split, from the prepared set's files alone."""
+    index = pd.read_csv(home / f"augment/{PLACE}/index.csv")
+    rows = index[index.split == split]
+    pictures, counts = (np.load(home / f"augment/{PLACE}/{name}.npy") for name in ("pictures", "counts"))
+    return rows.id.tolist(), pictures[rows.damaged] / 255, counts[rows.damaged] > 0, pictures[rows.whole] / 255
+
+
+def masks(home, ids, split="holdout"):
+    folder = home / f"submissions/{PLACE}/locate-masks/{split}"
+    assert len(list(folder.iterdir())) == len(ids)
+    return np.stack([cv2.imread(str(folder / f"{id}.png"), cv2.IMREAD_GRAYSCALE) > 127 for id in ids])
+
+
+def painted(home, run):
+    """The holdout as a run painted it, and where: in the masks found and one pixel around them."""
+    ids, damaged, *_ = truth(home)
+    told = binary_dilation(masks(home, ids), np.ones((1, 3, 3)))
+    predicted = Predictions(home / f"checkpoints/{PLACE}/{run}/holdout.npz")
+    return np.stack([predicted.picture(*each) for each in zip(ids, damaged, told, strict=True)]), told
+
+
+# Arithmetic
+
+def test_intersection_over_union_is_what_scikit_learn_says():
+    rng = np.random.default_rng(1)
+    true, found = rng.random((2, 5, 12, 9)) < rng.random((2, 5, 1, 1))
+    shared = [metrics.overlap(*pair) for pair in zip(true, found, strict=True)]
+    assert metrics.pooled_iou(shared) == pytest.approx(jaccard_score(true.ravel(), found.ravel()))
+    each = [jaccard_score(one.ravel(), other.ravel()) for one, other in zip(true, found, strict=True)]
+    assert metrics.mean_iou(shared) == pytest.approx(np.mean(each))
+    assert metrics.pooled_iou([(0, 0)]) == 1
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (64, 64, 1), (38, 38, 3)], ids=str)
+def test_the_network_answers_with_a_mask_and_does_not_look_at_the_one_it_is_given(shape):
+    model, _ = network("locate", shape, width=4, start="none")
+    rng = np.random.default_rng(1)
+    seen, mask = rng.random((2, *shape)).astype(np.float32), rng.random((2, *shape[:2], 1)).round().astype(np.float32)
+    answer = model.predict_on_batch([seen, mask])
+    assert answer.shape == (2, *shape[:2], 1) and (answer > 0).all() and (answer < 1).all()
+    np.testing.assert_array_equal(answer, model.predict_on_batch([seen, 1 - mask]))
+    assert not np.array_equal(answer, model.predict_on_batch([1 - seen, mask]))
+
+
+def test_traces_are_differences_to_the_right_and_below():
+    from pixmend.networks.locate import traces
+
+    picture = (np.random.default_rng(1).integers(0, 3, (1, 6, 7, 3)) / 255).astype(np.float32)
+    seen, right, below, flat = np.split(np.asarray(traces(keras.ops.convert_to_tensor(picture))), [3, 6, 9], axis=-1)
+    np.testing.assert_array_equal(seen, picture)
+    np.testing.assert_allclose(np.expm1(2 * right[:, :, :-1]) / 255, np.abs(np.diff(picture, axis=2)), atol=1e-6)
+    np.testing.assert_allclose(np.expm1(2 * below[:, :-1]) / 255, np.abs(np.diff(picture, axis=1)), atol=1e-6)
+    assert (right[:, :, -1] == 0).all() and (below[:, -1] == 0).all()
+    np.testing.assert_array_equal(flat[..., 0], (right == 0).all(-1))
+    np.testing.assert_array_equal(flat[..., 1], (below == 0).all(-1))
+
+
+@pytest.mark.parametrize("changes", [{"start": "harmonic"}, {"loss_region": "hole"}, {"window": 2.0}, {"adversarial": True}],
+                         ids=str)
+def test_what_would_tell_the_mask_or_asks_for_a_picture_is_refused_by_name(changes):
+    with pytest.raises(FlagError, match="--" + next(iter(changes)).replace("_", "-")):
+        network("locate", (64, 64, 3), **{"start": "none"} | changes)
+
+
+def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
+    picture = cv2.resize(np.random.default_rng(1).integers(0, 256, (70, 70, 3), np.uint8), (256, 256))
+    contest, many, kinds, forms = competitions.named(PLACE), set(), set(), set()
+    for seed in range(60):
+        damaged, counts = contest.damage(np.random.default_rng(seed), picture, Settings())
+        np.testing.assert_array_equal(damaged[counts == 0], picture[counts == 0])
+        number, labels, stats, _ = cv2.connectedComponentsWithStats(counts, connectivity=8)
+        many.add(number - 1)
+        for area, (_, _, width, height, size) in enumerate(stats[1:], 1):
+            inside = labels == area
+            assert min(width, height) >= 12 and max(width, height) <= 96
+            forms.add("box" if size == width * height else "circle" if width == height and size < 0.9 * width * height else "?")
+            flat = (np.diff(damaged.astype(int), axis=1) == 0).all(-1)[inside[:, 1:] & inside[:, :-1]].mean()
+            ends = damaged[inside].min(), damaged[inside].max()
+            kinds.add({(0, 0): "black", (255, 255): "white"}.get(ends, "pixelated" if flat > 0.5 else "blurred"))
+            if kinds and ends not in ((0, 0), (255, 255)):
+                assert abs(damaged[inside].mean() - picture[inside].mean()) < 25
+    assert many == {1, 2, 3} and kinds == {"pixelated", "blurred", "black", "white"} and forms == {"box", "circle"}
+
+
+def test_a_batch_teaches_the_mask(found):
+    home, *_ = found
+    settings = Settings(home=str(home), contest=PLACE, size=64, model="locate", start="none", batch_size=3)
+    (seen, mask), target, weight = Batches(settings, Prepared(settings.augment_folder), None).at(0)
+    assert seen.shape == (3, 64, 64, 3) and target.shape == (3, 64, 64, 1) and set(np.unique(target)) == {0, 1} and weight is None
+    np.testing.assert_array_equal(mask, target)
+
+
+# Three runs in a row
+
+def test_a_tiny_training_finds_masks_far_better_than_calling_everything_missing(found):
+    home, told, *_ = found
+    ids, _, true, _ = truth(home)
+    board, mine = row(home, PLACE, "locate"), masks(home, ids)
+    assert float(board["iou"]) == pytest.approx(jaccard_score(true.ravel(), mine.ravel()), abs=1e-5)
+    each = [jaccard_score(one.ravel(), other.ravel()) for one, other in zip(true, mine, strict=True)]
+    assert float(board["iou_mean"]) == pytest.approx(np.mean(each), abs=1e-5)
+    assert float(board["pixel_accuracy"]) == pytest.approx((true == mine).mean(), abs=1e-5)
+    assert float(board["iou"]) > max(0.4, 4 * true.mean()) and not board.get("holdout_rmse")
+    assert f"intersection over union {float(board['iou']):.4f}" in told
+    assert f"--size 64 --pictures {home / 'photos'} --holdout 0.2 --hide-mask --located locate" in told
+    history = pd.read_csv(home / f"checkpoints/{PLACE}/locate/history.csv")
+    first, last = history.iloc[0], history.iloc[-1]
+    assert last.holdout_iou > first.holdout_iou and last.holdout_rmse < first.holdout_rmse
+
+
+@pytest.mark.parametrize("run", ["painter", "sharper"])
+def test_a_painter_is_scored_over_the_hole_and_over_the_whole_picture_beside_the_masks(found, run):
+    home, told = found[0], found[2 + (run == "sharper")]
+    _, damaged, true, whole = truth(home)
+    (pictures, told_of), board = painted(home, run), row(home, PLACE, run)
+    assert (true & ~told_of).any() and (told_of & ~true).any()
+    np.testing.assert_array_equal(pictures[~told_of], damaged[~told_of].astype(np.float32))
+    for column, where in (("holdout_rmse", true), ("whole_rmse", true | True)):
+        rmse = root_mean_squared_error(whole[where].ravel(), pictures[where].ravel())
+        assert float(board[column]) == pytest.approx(rmse, abs=2e-5)
+    assert board["iou"] == row(home, PLACE, "locate")["iou"]
+    line = next(line for line in told.splitlines() if line.startswith(f"  {run} "))
+    assert float(line.partition("whole_rmse ")[2]) == pytest.approx(float(board["whole_rmse"]), rel=1e-3)
+    assert "masks found by locate" in told
+    assert "harmonic (fill, told the masks)" in told
+
+
+def test_the_sharper_run_begins_where_the_painter_ended_and_is_judged(found):
+    home, *_ = found
+    painter, sharper = (pd.read_csv(home / f"checkpoints/{PLACE}/{run}/history.csv") for run in ("painter", "sharper"))
+    assert sharper.holdout_rmse[0] == pytest.approx(painter.holdout_rmse.min(), rel=1e-3)
+    assert "discriminator" in sharper and "discriminator" not in painter
+    assert files.read_json(home / f"checkpoints/{PLACE}/sharper/settings.json")["begin"] == "painter"
+    weights = [np.load(home / f"checkpoints/{PLACE}/{run}/best.npz") for run in ("painter", "sharper")]
+    assert json.loads(weights[1]["facts"].tobytes())["step"] > 0
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0].files if name != "facts")
+
+
+def test_the_report_of_a_painter_shows_how_well_masks_were_found(found):
+    home, *_ = found
+    page = (home / f"submissions/{PLACE}/report.html").read_text()
+    assert ">IoU of masks<" in page and "whole_rmse" in page and ">locate<" in page
+    assert f"<td>{float(row(home, PLACE, 'locate')['iou']):.4f}</td>" in page
+
+
+def test_masks_of_test_pictures_reach_neither_the_finder_nor_the_painter(found, tmp_path):
+    """With every true mask turned round and those of the archive gone, holdout and test are predicted to the same bits."""
+    home = tmp_path / "home"
+    shutil.copytree(found[0], home)
+    index = pd.read_csv(home / f"augment/{PLACE}/index.csv")
+    path = home / f"augment/{PLACE}/counts.npy"
+    counts, moment = np.load(path), path.stat()
+    hidden = index[index.split != "train"].damaged
+    counts[hidden] = 1 - counts[hidden]
+    np.save(path, counts)
+    os.utime(path, ns=(moment.st_atime_ns, moment.st_mtime_ns))
+    for missing in (home / f"competition/{PLACE}/files").glob("*/missing/*.png"):
+        missing.unlink()
+    for run in ("locate", "painter"):
+        for split in ("holdout", "test"):
+            (home / f"checkpoints/{PLACE}/{run}/{split}.npz").unlink()
+    journeys((("predict",), home, LOCATE), (("predict",), home, PAINTER))
+    for run in ("locate", "painter"):
+        for split in ("holdout", "test"):
+            one, other = (np.load(where / f"checkpoints/{PLACE}/{run}/{split}.npz") for where in (found[0], home))
+            for name in ("ids", "starts", "values"):
+                assert one[name].tobytes() == other[name].tobytes(), (run, split, name)
+
+
+# Mistakes
+
+def refused(name, home, *flags, code=1):
+    result = stage(name, home, *SMALL, *HERE, *flags)
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr and result.stderr.strip().count("\n") == 0
+    return result.stderr
+
+
+@pytest.mark.parametrize(("name", "flags", "told"), [
+    ("train", (*TINY, "--located", "nobody"), "nobody holds no masks"),
+    ("predict", (*TINY, "--run", "painter", "--located", "painter"), "--located painter is a run that paints pictures"),
+    ("score", (*TINY, "--run", "painter", "--no-hide-mask"), "painter was trained with --hide-mask"),
+    ("kernel", (*TINY, "--hide-mask"), "--hide-mask is for this machine"),
+    ("submit", ("--run", "locate"), "locate finds masks and paints nothing"),
+    ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "locate finds masks and paints no pictures"),
+    ("train", (*TINY, "--begin", "nobody"), "--begin nobody wants a finished run"),
+])
+def test_mistakes_are_told_in_a_sentence(found, name, flags, told):
+    assert told in refused(name, found[0], *flags, code=2 if name == "kernel" else 1)
+
+
+def test_other_masks_than_those_that_were_painted_in_are_noticed(found, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(found[0], home)
+    (home / f"checkpoints/{PLACE}/locate/test.npz").touch()
+    assert "in other masks; run `python -m pixmend predict`" in refused("serialize", home, *TINY, "--run", "painter", "--force")
+
+
+def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):
+    narrow, settings = network("unet", (64, 64, 3), levels=2, begin="other")
+    checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
+    setup.begin(narrow, tmp_path / "best.npz", settings)
+    np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
+    with pytest.raises(UserError, match="--begin other wants a run of the same network"):
+        setup.begin(network("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)

@@ -1,0 +1,272 @@
+"""Contests made of photos: those inside packages and a user's own, odd files among them; no photo or twin on two sides."""
+
+import dataclasses
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+from PIL import Image, ImageOps
+from skimage import data as shipped
+from support.stages import SMALL, done, stage
+
+from pixmend import competitions
+from pixmend.config import Settings, complete
+from pixmend.data import archive, archive_manifest, photos
+from pixmend.data.decode import decode, decode_photo
+from pixmend.errors import FlagError, UserError
+from pixmend.stages import download
+
+NAMES = ("missing_pixels", "depixelation", "landscapes", "hidden_areas")
+
+
+def photo(number, height=96, width=140):
+    """A smooth random picture; different numbers are different photos."""
+    return cv2.resize(np.random.default_rng(number).integers(0, 256, (6, 6, 3), np.uint8), (width, height),
+                      interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eleven photos of nine sources in two classes and at the top, among files that are none."""
+    top = tmp_path / "my photos"
+    for name in ("sea/storm", "hills", ".hidden"):
+        (top / name).mkdir(parents=True)
+    for number in range(3):
+        Image.fromarray(photo(number)).save(top / f"sea/storm/wave {number}.jpg", quality=95)
+    Image.fromarray(photo(3)).save(top / 'hills/a, "b" é.PNG')
+    Image.fromarray(photo(4)).convert("L").save(top / "hills/grey.jpeg")
+    Image.fromarray(photo(5, 40, 30)).save(top / "hills/tiny.png")
+    Image.fromarray(photo(6, 30, 700)).save(top / "wide.png")
+    Image.fromarray(photo(7)).convert("P").save(top / f"{'long' * 55}.png")
+    Image.fromarray(photo(8)).save(os.fsencode(top) + b"/latin \xe9.jpg", format="JPEG")
+    Image.fromarray(photo(0)[:, ::-1]).save(top / "hills/mirrored.png")
+    Image.fromarray(np.clip(photo(1).astype(int) + 15, 0, 255).astype(np.uint8)).save(top / "brighter.jpg", quality=70)
+    for name in ("notes.txt", ".DS_Store", "hills/archive.zip"):
+        (top / name).write_bytes(b"no picture")
+    Image.fromarray(photo(9)).save(top / ".hidden/not mine.png")
+    (top / "folder.jpg").mkdir()
+    return top
+
+
+def settings_of(name, home, **changes):
+    changes = {"size": 32} | changes
+    settings = Settings(home=str(home), contest=name, run="a", given=frozenset(changes), **changes)
+    return complete(settings, competitions.defaults(settings))
+
+
+def made(name, home, **changes):
+    settings = settings_of(name, home, **changes)
+    contest = competitions.named(name)
+    contest.make(settings.competition_folder, settings)
+    with zipfile.ZipFile(settings.competition_folder / f"{contest.SLUG}.zip") as archive:
+        assert archive.testzip() is None
+        archive.extractall(settings.competition_folder / "files")
+    return settings, contest, contest.read(settings.competition_folder / "files", settings.shape)
+
+
+def refusal(function, *arguments, kind=UserError):
+    with pytest.raises(kind) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+    return str(caught.value)
+
+
+# Photos of packages
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_contest_of_the_packages_photos(name, tmp_path):
+    settings, contest, entries = made(name, tmp_path)
+    train, test = ([e for e in entries if e.split == split] for split in ("train", "test"))
+    assert not {e.source for e in train} & {e.source for e in test} and len({e.id for e in entries}) == len(entries)
+    assert {e.kind for e in train} == {"Made", "Grown"} and len(train) >= 60 and len(test) >= 12
+    assert {e.source for e in test[:len(test) // 2]} == {"chelsea", "coffee"}
+    for entry in entries[::7]:
+        damaged, counts = decode(entry.damaged, settings.shape), entry.counts(settings.shape)
+        if entry.whole is None:
+            assert not (Path(entry.damaged).parent.parent / "whole").exists()
+            continue
+        whole = decode(entry.whole, settings.shape)
+        assert whole.std() > 2 or name == "depixelation"
+        np.testing.assert_array_equal(damaged[counts == 0], whole[counts == 0])
+    held = contest.grade(settings.competition_folder / "files" / contest.SAMPLE, competitions.solution(settings))
+    assert 0.2 < held["total"] < 0.7   # a sample is black
+
+
+def test_tiles_as_given_are_graded_near_the_solution(tmp_path, folder):
+    settings, contest, entries = made("depixelation", tmp_path, pictures=str(folder))
+    test = [e for e in entries if e.split == "test"]
+    contest.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
+    contest.check(tmp_path / "mine", settings.competition_folder / "files")
+    assert 0 < contest.grade(tmp_path / "mine", competitions.solution(settings))["total"] < 0.2
+
+
+def test_the_same_bytes_each_time(tmp_path, folder):
+    both = [made("depixelation", tmp_path / name, pictures=str(folder), seed=seed)[0] for seed, name in enumerate("ab")]
+    for name in ("depixelation.zip", "solution.bin"):
+        one, other = ((settings.competition_folder / name).read_bytes() for settings in both)
+        assert one == other
+
+
+def test_a_contest_made_here_may_hold_more_files_than_one_from_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MOST_FILES", 5)
+    settings = settings_of("depixelation", tmp_path)
+    download.main(settings)
+    assert archive_manifest.complete(competitions.named("depixelation"), settings)
+
+
+# A user's photos
+
+def test_every_photo_becomes_pictures_and_nothing_else_does(tmp_path, folder):
+    *_, entries = made("missing_pixels", tmp_path, pictures=str(folder))
+    assert len(entries) == 11
+    assert {e.kind for e in entries} == {"sea", "hills", "my photos"}
+    assert all(name.isascii() and len(name) < 60 for name in (Path(e.damaged).name for e in entries))
+    found = {e.id.partition("-")[2] for e in entries}
+    assert {"wave-0", "a-b", "grey", "tiny", "wide", "mirrored"} <= found
+
+
+def test_twins_are_of_one_source_and_no_source_is_on_two_sides(tmp_path, folder):
+    for number in range(20):
+        Image.fromarray(photo(50 + number)).save(folder / f"more {number}.png")
+        Image.fromarray(photo(50 + number)[:, ::-1]).save(folder / "sea" / f"more {number}.jpg", quality=60)
+    *_, entries = made("missing_pixels", tmp_path, pictures=str(folder))
+    assert len(entries) == 51 and len({e.source for e in entries}) == 29
+    split_of = {}
+    for entry in entries:
+        assert split_of.setdefault(entry.source, entry.split) == entry.split
+    assert 4 <= sum(e.split == "test" for e in entries) <= 14
+
+
+def test_depixelation_is_the_middle_of_the_photo_by_its_light(tmp_path, folder):
+    settings, _, entries = made("depixelation", tmp_path, pictures=str(folder), size=48)
+    by_name = {e.id.partition("-")[2]: e for e in entries if e.split == "train"}
+    name, number = next((f"wave-{n}", n) for n in range(3) if f"wave-{n}" in by_name)
+    shown = cv2.imread(str(folder / f"sea/storm/wave {number}.jpg"))[:, 22:118, ::-1]
+    small = cv2.resize(np.ascontiguousarray(shown), (48, 48), interpolation=cv2.INTER_AREA) / 255
+    light = np.where(small <= 0.04045, small / 12.92, ((small + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+    coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert np.abs(decode(by_name[name].whole, settings.shape)[..., 0] - 255 * coded).max() < 0.51
+
+
+def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_is_what_stood_there(tmp_path):
+    top = tmp_path / "photos"
+    top.mkdir()
+    for number in range(6):
+        Image.fromarray(photo(number, 70, 110)).save(top / f"{number}.png")
+    settings, _, entries = made("landscapes", tmp_path, pictures=str(top))
+    assert len(entries) == 6 * (70 // 32) * (110 // 32)
+    solution = pd.read_csv(competitions.solution(settings), index_col=0).value
+    for entry in [*entries[:20:5], *entries[-3:]]:
+        mask = entry.counts(settings.shape) > 0
+        windows = sliding_window_view(photo(int(entry.source[0]), 70, 110), settings.shape)[:, :, 0]
+        known = decode(entry.damaged, settings.shape)[~mask]
+        place, = np.argwhere((windows[:, :, ~mask] == known).all((2, 3)))
+        if entry.split == "test":
+            values = solution[solution.index.str.startswith(entry.id + "_")]
+            np.testing.assert_allclose(values, windows[*place][mask].ravel() / 255, atol=1e-6)
+            row, column = np.argwhere(mask)[0]
+            assert values.index[2] == f"{entry.id}_{row}_{column}_2"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_its_exif_block_says(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.jpg", "a.png"):
+        Image.fromarray(photo(1)).save(tmp_path / name, exif=exif)
+        upright = ImageOps.exif_transpose(Image.open(tmp_path / name))
+        np.testing.assert_array_equal(decode_photo(tmp_path / name), np.asarray(upright))
+
+
+@pytest.mark.parametrize(("name", "make", "reason"), [
+    ("cut.jpg", lambda path: path.write_bytes(path.read_bytes()[:-9]), "cut off or damaged"),
+    ("cut.png", lambda path: path.write_bytes(path.read_bytes()[:-9]), "cut off or damaged"),
+    ("page.jpg", lambda path: path.write_bytes(b"<html>"), "neither a JPEG nor a PNG"),
+    ("empty.png", lambda path: path.write_bytes(b""), "is empty"),
+    ("clear.png", lambda path: Image.fromarray(photo(1)).convert("RGBA").save(path), "is a transparent picture where an 8-bit"),
+    ("print.jpg", lambda path: Image.fromarray(photo(1)).convert("CMYK").save(path), "is a CMYK picture"),
+])
+def test_a_photo_that_is_none_stops_or_is_left_out_as_asked(tmp_path, folder, capfd, name, make, reason):
+    path = folder / name
+    Image.fromarray(photo(30)).save(path)
+    make(path)
+    with pytest.raises(UserError) as caught:
+        made("missing_pixels", tmp_path / "a", pictures=str(folder))
+    told = str(caught.value)
+    assert reason in told and str(path) in told and told.endswith("--broken skip.")
+    assert not list((tmp_path / "a").rglob("*.zip"))
+    *_, entries = made("missing_pixels", tmp_path / "b", pictures=str(folder), broken="skip")
+    assert len(entries) == 11 and f"left out: {path}" in capfd.readouterr().out
+
+
+def test_too_few_photos_and_no_folder(tmp_path, folder):
+    assert "is no folder" in refusal(photos.listed, tmp_path / "nowhere", kind=FlagError)
+    few = tmp_path / "few"
+    few.mkdir()
+    told = "holds no pictures that end in .jpeg, .jpg, .png"
+    assert told in refusal(photos.in_folder, few, "stop")
+    for number, name in enumerate(("a.jpg", "b.png", "c.png")):
+        Image.fromarray(photo(min(number, 1))).save(few / name)
+    assert "holds 2 different photos, near twins counted once; at least 3" in refusal(photos.in_folder, few, "stop")
+    Image.fromarray(photo(2)).save(few / "d.png")
+    splits = [photo.split for photo in photos.in_folder(few, "stop")]
+    assert 1 <= splits.count("test") <= 2
+
+
+def test_files_are_complete_until_the_photos_or_the_size_change(tmp_path, folder):
+    settings, contest, _ = made("landscapes", tmp_path, pictures=str(folder))
+    zipped = settings.competition_folder / f"{contest.SLUG}.zip"
+    archive_manifest.write_receipt(settings.competition_folder, zipped, archive_manifest.made_from(contest, settings), "made here")
+    assert archive_manifest.complete(contest, settings)
+    for changes in ({"pictures": ""}, {"size": 64}, {"filling": "white"}):
+        assert not archive_manifest.complete(contest, dataclasses.replace(settings, **changes))
+    shutil.copy(folder / "wide.png", folder / "new.png")
+    assert not archive_manifest.complete(contest, settings)
+    (folder / "new.png").unlink()
+    assert archive_manifest.complete(contest, settings)
+    competitions.solution(settings).unlink()
+    assert not archive_manifest.complete(contest, settings)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    (lambda text: text.replace("class", "kind"), "line 1: 'id,kind,source,split' is not id,class,source,split"),
+    (lambda text: text.replace(",train\n", ",trial\n", 1), "line 2: '00001-china,Made,china,trial' is no picture of"),
+    (lambda text: text.replace(",train\n", "\n", 1), "line 2: '00001-china,Made,china' is no picture"),
+    (lambda text: text + '"', "unexpected end of data"),
+])
+def test_a_broken_table_of_pictures(tmp_path, change, reason):
+    settings, contest, _ = made("landscapes", tmp_path)
+    path = settings.competition_folder / "files" / "pictures.csv"
+    path.write_text(change(path.read_text()))
+    told = refusal(contest.read, settings.competition_folder / "files", settings.shape)
+    assert reason in told and str(path) in told and "download --force" in told
+
+
+def test_photos_are_cut_as_wide_as_they_are(tmp_path):
+    """Of a photo too small for a square of the contest's size, the middle is enlarged."""
+    assert [piece.shape for piece in competitions.named("landscapes").cut(
+        np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.place("chelsea.png", *photos.SCIKIT_IMAGE)),
+        (512, 512, 3))] == [(512, 512, 3)]
+    assert shipped.chelsea().shape[0] < 512
+
+
+def test_a_run_does_not_go_on_with_other_photos_which_it_may_have_seen(folder, tmp_path):
+    """A photo less draws the holdout anew: weights that have seen its pictures must not be scored on them."""
+    flags = (*SMALL, "--contest", "landscapes", "--pictures", folder, "--broken", "skip", "--model", "unet", "--steps", "1",
+             "--levels", "2")
+    for name in ("download", "augment", "train", "predict"):
+        done(stage(name, tmp_path, *flags))
+    (folder / "wide.png").unlink()
+    for name in ("download", "augment"):
+        done(stage(name, tmp_path, *flags))
+    for name in ("train", "predict"):
+        refused = stage(name, tmp_path, *flags)
+        assert refused.returncode == 1 and "was trained on other pictures" in refused.stderr, refused.stderr
+    done(stage("train", tmp_path, *flags, "--force"))
+    done(stage("predict", tmp_path, *flags))

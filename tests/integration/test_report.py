@@ -1,0 +1,320 @@
+"""The report as its reader meets it: the page in a real browser, its figures against the files, and odd tables of runs."""
+
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pandas
+import pytest
+from support import chromium
+from support.stages import ROOT, SMALL, done, stage
+
+from pixmend import files
+from pixmend.competitions.demo import DEFAULTS
+from pixmend.config import parse
+from pixmend.data import dataset
+from pixmend.evaluation import leaderboard
+from pixmend.reporting import charts, run_section, status_section
+from pixmend.stages import report
+from pixmend.submissions import predictions
+
+TINY = (*SMALL, "--steps", "4", "--check-every", "2", "--run", "tiny", "--lambda", "7")
+AFTER_AUGMENT = ("train", "predict", "serialize", "score")
+CSS = (ROOT / "src/pixmend/reporting/report.css").read_text()
+
+
+@pytest.fixture(scope="module")
+def reported(prepared_home, tmp_path_factory):
+    """A home with three fills, a small network, its like under another LAMBDA, a row without a holdout score; reported."""
+    home = tmp_path_factory.mktemp("report") / "home"
+    shutil.copytree(prepared_home, home)
+    for flags in (*((*SMALL, "--model", fill, "--run", fill) for fill in ("mean", "harmonic", "smooth")), TINY):
+        for name in AFTER_AUGMENT:
+            done(stage(name, home, *flags))
+    board = home / "submissions/demo/leaderboard.csv"
+    twin = home / "checkpoints/demo/twin"
+    shutil.copytree(home / "checkpoints/demo/tiny", twin)
+    files.write_json(twin / "settings.json", files.read_json(twin / "settings.json") | {"LAMBDA": 70.0})
+    rename_losses(twin / "history.csv")
+    row = next(row for row in leaderboard.read(board) if row["run"] == "tiny")
+    leaderboard.put(board, **row | {"run": "twin", "holdout_rmse": "0.5", "low": "0.4", "high": "10.25"})
+    leaderboard.put(board, "sent-only", public="0.2", date="2024-01-02")
+    done(stage("report", home, *TINY))
+    return home
+
+
+def rename_losses(path):
+    path.write_text(path.read_text().replace("generator", "painter", 1))
+
+
+@pytest.fixture(scope="module")
+def settings(reported):
+    return parse(["--home", str(reported), *TINY], {})
+
+
+@pytest.fixture(scope="module")
+def text(reported):
+    return (reported / "submissions/demo/report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if chromium.BINARY is None:
+        pytest.skip("Chromium is not installed here, so the page is not opened; .ci/run installs it.")
+    with chromium.Browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser, reported):
+    browser.look(width=1200)
+    browser.open((reported / "submissions/demo/report.html").as_uri())
+    return browser
+
+
+def head(title):
+    return f"[...document.querySelectorAll('thead th')].find(head => head.textContent.trim() === {title!r})"
+
+
+def column(page, title):
+    """The cells of a column from top to bottom."""
+    place = page.ask(f"{head(title)}.cellIndex")
+    return page.ask(f"[...document.querySelectorAll('tbody tr')].map(row => row.cells[{place}].textContent.trim())")
+
+
+def sorted_by(page, title):
+    return page.ask(f"{head(title)}.getAttribute('aria-sort')")
+
+
+def button(page, title):
+    return f"thead th:nth-child({page.ask(f'{head(title)}.cellIndex') + 1}) button"
+
+
+def uncovered(page):
+    """The share of the picture that the left view covers, from what the browser draws."""
+    clip = page.ask("getComputedStyle(document.querySelector('.stage .left')).clipPath")
+    return 1 - float(re.fullmatch(r"inset\(0px ([\d.]+)% 0px 0px\)", clip)[1]) / 100
+
+
+def numbers(cells):
+    return [float(cell.split()[0]) for cell in cells if cell != "–"]
+
+
+def test_the_page_opens_from_disk_without_an_error_or_a_request(page):
+    assert page.ask("document.querySelector('h1').textContent") == "tiny"
+    assert not page.told("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+    asked = [event["request"]["url"] for event in page.told("Network.requestWillBeSent")]
+    assert [url for url in asked if not url.startswith("data:")] == [page.ask("location.href")]
+
+
+def test_a_click_sorts_numbers_as_numbers_both_ways_and_rows_without_one_stay_last(page):
+    for title in ("holdout RMSE", "95% interval", "steps", "public"):
+        for direction in ("ascending", "descending"):
+            page.click(button(page, title))
+            if title == "holdout RMSE" and direction == "ascending":
+                page.click(button(page, title))   # the page comes sorted by it
+            cells = column(page, title)
+            assert sorted_by(page, title) == direction
+            assert numbers(cells) == sorted(numbers(cells), reverse=direction == "descending")
+            assert "–" not in cells[:len(numbers(cells))]
+    assert page.ask("document.querySelectorAll('[aria-sort]').length") == 1
+
+
+def test_the_keyboard_sorts_words_and_the_page_comes_sorted_by_holdout_rmse(page):
+    assert sorted_by(page, "holdout RMSE") == "ascending"
+    assert column(page, "run")[-1] == "sent-only" and column(page, "run")[-2] == "twin"
+    page.ask(f"document.querySelector({button(page, 'run')!r}).focus()")
+    page.press("Enter", 13)
+    assert column(page, "run") == sorted(column(page, "run")) and sorted_by(page, "run") == "ascending"
+
+
+def test_the_slider_uncovers_by_key_and_by_drag(page):
+    assert uncovered(page) == pytest.approx(0.5)
+    page.ask("document.querySelector('.slide input').focus()")
+    page.press("ArrowRight", 39)
+    assert uncovered(page) == pytest.approx(0.505)
+    page.press("Home", 36)
+    assert uncovered(page) == 0
+    page.click(".stage")
+    assert uncovered(page) == pytest.approx(0.5, abs=0.01)
+
+
+def test_any_two_views_of_any_picture_are_compared(page):
+    page.click("article:nth-of-type(2) .choose")
+    page.ask("""{const left = document.querySelector("[name=left]"); left.value = "whole";
+                left.dispatchEvent(new Event("change", {bubbles: true}))}""")
+    shown = page.ask("['.left', '.right'].map(side => document.querySelector('.stage ' + side).src)")
+    expected = page.ask("""['whole', 'predicted'].map(view =>
+                           document.querySelectorAll('article')[1].querySelector(`[data-view=${view}]`).src)""")
+    assert shown == expected and shown[0] != shown[1]
+    assert page.ask("[...document.querySelectorAll('.tag')].map(tag => tag.textContent)") == ["predicted", "whole"]
+
+
+def test_curves_are_shown_over_steps_or_minutes_and_a_run_can_be_hidden(page):
+    shown = "[...document.querySelectorAll('.drawings')].map(group => group.getClientRects().length > 0)"
+    assert page.ask(shown)[:2] == [True, False]
+    page.click("label[for=over-minutes]")
+    assert page.ask(shown)[:2] == [False, True]
+    curve = "document.getElementById('holdout_rmse-minutes-run1').getClientRects().length"
+    assert page.ask(curve) == 1
+    page.click("[data-run='1']")
+    assert page.ask(curve) == 0
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1200])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_wider_than_the_window(page, width, dark):
+    page.look(width=width, dark=dark)
+    assert page.ask("document.documentElement.scrollWidth") <= width
+    light = page.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert light != dark
+    assert page.ask("document.querySelector('.wide').getBoundingClientRect().right") <= width
+
+
+def test_paper_is_white_without_controls_and_holds_the_whole_table(page):
+    page.look(width=700, dark=True, media="print")
+    assert page.ask("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
+    assert page.ask("document.querySelector('.compare').getClientRects().length") == 0
+    assert page.ask("document.querySelector('table').getBoundingClientRect().right") <= 700
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_the_drawings_have_no_id_twice_and_no_colour_that_fades_on_either_paper(text):
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)) > 20
+    papers = re.findall(r"--paper: (#\w+)", CSS)
+    assert len(papers) == 2
+    assert min(contrast(colour, paper) for colour in charts.COLOURS for paper in papers) >= 3
+    assert charts.INK not in text and "currentColor" in text
+
+
+def contrast(one, other):
+    """The contrast of two colours as WCAG 2 defines it."""
+    low, high = sorted(luminance(colour.removeprefix("#")) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour):
+    colour = colour if len(colour) == 6 else "".join(2 * c for c in colour)
+    parts = [int(colour[i:i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_table_says_what_the_files_say(page, reported):
+    rows = {row["run"]: row for row in leaderboard.read(reported / "submissions/demo/leaderboard.csv")}
+    shown = dict(zip(column(page, "run"), column(page, "holdout RMSE"), strict=True))
+    assert shown.pop("sent-only") == "–"
+    assert {name: float(value) for name, value in shown.items()} == \
+        {name: float(rows[name]["holdout_rmse"]) for name in shown}
+    settings = dict(zip(column(page, "run"), column(page, "settings"), strict=True))
+    assert settings["tiny"] == "pix2pix --size 32 --lambda 7 --steps 4 --batch-size 2 --width 4"
+    assert settings["twin"] == settings["tiny"].replace("7", "70")
+    assert settings["mean"] == "mean --size 32" and settings["sent-only"] == "–"
+
+
+def test_a_models_own_defaults_and_those_of_the_contest_are_no_difference():
+    stored = {"model": "residual_unet", "learning_rate": 1e-3, "width": 48, "steps": 400, "mask_channel": True, "loss": "l2"}
+    assert run_section.differs(run_section.Run("a", {}, stored), DEFAULTS) == ["residual_unet", "--mask-channel"]
+    mix = {"model": "ensemble", "members": ["a", "b", "c"], "weights": [0.25, 0.75, 0.0]}
+    assert run_section.differs(run_section.Run("mix", {}, mix), DEFAULTS) == ["0.75 b", "0.25 a"]
+
+
+def test_the_rank_correlation_is_pandas(text, reported):
+    table = pandas.read_csv(reported / "submissions/demo/leaderboard.csv")
+    for score in ("public", "private"):
+        both = table[["holdout_rmse", score]].dropna()
+        expected = both.corr("spearman").iloc[0, 1]
+        assert f"{score} score over {len(both)} runs: <b>{expected:.2f}</b>" in text
+
+
+def test_lambda_is_drawn_for_runs_that_differ_in_it_alone_and_never_for_fills(settings):
+    listed = run_section.listed(settings)
+    assert [[run.name for run in group] for group in run_section.over_lambda(listed)] == [["tiny", "twin"]]
+    assert run_section.over_lambda([run for run in listed if run.name != "twin"]) == []
+
+
+def test_the_histories_are_of_this_run_first_and_of_eight_at_most(settings, tmp_path):
+    for number in range(10):
+        folder = tmp_path / "checkpoints/demo" / f"r{number}"
+        folder.mkdir(parents=True)
+        (folder / "history.csv").write_text(f"step,holdout_rmse,minutes\n0,0.9,0\n2,0.{number + 10},1\n")
+    chosen = parse(["--home", str(tmp_path), "--run", "r8"], {})
+    assert list(run_section.histories(chosen)) == ["r8", "r0", "r1", "r2", "r3", "r4", "r5", "r6"]
+
+
+def test_all_distances_together_are_the_score(settings):
+    score, ready = files.read_json(settings.run_folder / "score.json"), dataset.open_for(settings)
+    pictures = predictions.pictures(settings.run_folder / "holdout.npz", ready, ready.split("holdout"))
+    found, mended = status_section.study(ready, pictures, {score["ids"][0]})
+    for name, sums in (("run", score["sums"]), ("harmonic", score["fills"]["harmonic"])):
+        met, values = found.by_distance()
+        total = np.sqrt(np.average(np.square(values[name]), weights=found.numbers[met]))
+        assert total == pytest.approx(np.sqrt(sum(sums) / sum(score["numbers"])), rel=1e-3)
+    assert list(mended) == [score["ids"][0]]
+
+
+def test_errors_are_mapped_at_their_place_in_lone_boxes():
+    mask = np.zeros((40, 40), bool)
+    for top, left in ((2, 3), (20, 8), (26, 14)):
+        mask[top:top + 9, left:left + 9] = True
+    assert list(status_section.lone_boxes(mask)) == [(2, 3, 9, 9)]
+    inside = np.argwhere(mask)
+    slow = [min(np.abs(inside_pixel - known).max() for known in np.argwhere(~mask)) for inside_pixel in inside]
+    assert status_section.distances(mask)[mask].tolist() == slow
+    squares = np.where((inside == (6, 7)).all(1), 0.25, 0.0)
+    found = status_section.Where(mask.shape)
+    found.add(np.stack([squares, squares * 4]), mask.astype(np.uint8))
+    maps, boxes = found.over_box()
+    assert boxes == 1 and maps["run"][4, 4] == 0.5 and maps["harmonic"][4, 4] == 1 and np.count_nonzero(maps["run"]) == 1
+
+
+def test_before_and_after_is_three_rows_of_four_for_a_readme(reported):
+    picture = cv2.imread(str(reported / "submissions/demo/before-after.png"))
+    height, width = picture.shape[:2]
+    side = (width - 3 * 6) // 4
+    assert 600 < width <= 900 and height == 3 * side + 2 * 6
+    assert (picture[:, side:side + 6] == 255).all() and (picture[side:side + 6] == 255).all()
+    damaged, whole = picture[:side, :side].astype(int), picture[:side, -side:]
+    known = damaged.max(-1) > 40
+    assert np.abs(damaged - whole)[known].mean() < 8 < 25 < np.abs(damaged - whole)[~known].mean()
+
+
+def test_only_shown_pictures_are_embedded(text):
+    pictures = len(re.findall("<article ", text))
+    assert pictures <= 9 and text.count("data:image/jpeg") == 5 * pictures
+    assert len(text) < 3_000_000
+
+
+def test_a_score_of_another_holdout_is_refused_and_the_page_stays(reported, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(reported, home)
+    path = home / "checkpoints/demo/mean/score.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ids": ["other.png"]}))
+    before = (home / "submissions/demo/report.html").read_bytes()
+    result = stage("report", home, *SMALL, "--model", "mean", "--run", "mean")
+    assert result.returncode == 1 and "pixmend score" in result.stderr and "Traceback" not in result.stderr
+    assert (home / "submissions/demo/report.html").read_bytes() == before
+
+
+def test_a_run_that_left_the_leaderboard_is_told_to_score_again(reported, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(reported, home)
+    (home / "submissions/demo/leaderboard.csv").unlink()
+    result = stage("report", home, *SMALL, "--model", "mean", "--run", "mean")
+    assert result.returncode == 1 and "pixmend score" in result.stderr
+
+
+def test_the_next_commands_keep_the_flags_that_made_the_contest():
+    told = lambda *flags: "\n".join(report.commands(parse(list(flags), {})))  # noqa: E731
+    own = ("--contest", "landscapes", "--size", "64", "--filling", "white", "--damage", "depixelation", "--home", "my home")
+    assert told(*own, "--steps", "9", "--force") == (
+        "of your own photos: ./run_pipeline.sh --contest landscapes --home 'my home' --size 64 --filling white "
+        "--damage depixelation --pictures FOLDER")
+    assert told(*own, "--pictures", "mine") == ""
+    assert told("--contest", "photo_reconstruction", "--run", "a", "--home", "h", "--damage", "landscapes").endswith(
+        "python -m pixmend submit --contest photo_reconstruction --home h --damage landscapes --run a")
+    assert told("--home", "h", "--size", "64").splitlines()[-1].strip() == (
+        "./run_pipeline.sh --contest photo_reconstruction --home h --lambda 1000 --steps 170000 --submit")

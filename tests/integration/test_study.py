@@ -1,0 +1,345 @@
+"""Studies as their user meets them: the rows they promise, runs made once whatever kills them, figures borne out by the files."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pandas
+import pytest
+from support import chromium
+from support.crashes import newest_state
+from support.stages import ROOT, clean_environment
+
+from pixmend import config
+from pixmend.cli import main
+from pixmend.data import dataset
+from pixmend.errors import FlagError
+from pixmend.experiments import study_conclusion, study_plans
+
+TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--check-every", "4", "--check-pictures", "4",
+        "--precision", "bfloat16")
+OPTIMIZERS = ("optimizers", "--contest", "landscapes", *TINY, "--steps", "8", "--rows", "adam,sgd", "--seeds", "1,2",
+              "--start", "harmonic", "--average", "0.9")
+RUNS = {f"unet-size32-steps8-batch-size2{optimizer}-width2-start-harmonic-average0.9-precision-bfloat16{seed}"
+        for optimizer in ("", "-optimizer-sgd") for seed in ("", "-seed2")}
+
+
+def start(home, name, *flags):
+    command = [sys.executable, "-m", "pixmend", "study", name, "--home", str(home), *flags]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment())
+
+
+def study_here(home, name, *flags):
+    """The study in this process, which has Keras at hand already."""
+    return main(["study", name, "--home", str(home), *map(str, flags)])
+
+
+def kept(home, name, place="demo"):
+    return json.loads((home / "checkpoints" / place / f"{name}.study.json").read_text())
+
+
+def row_of(home, name, title, place="demo"):
+    return next(row for row in kept(home, name, place)["rows"] if row["title"] == title)
+
+
+def page_of(home, name, place="demo"):
+    return (home / "benchmarks" / f"study-{name}-{place}.md").read_text()
+
+
+def cells(home, name, place="demo"):
+    """The table in Markdown, by the names of its rows."""
+    grid = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in page_of(home, name, place).splitlines() if line.startswith("|")]
+    return pandas.DataFrame(grid[2:], columns=grid[0]).set_index("row")
+
+
+def trained(home, place="demo"):
+    """When the weights of each run, and its state, were written."""
+    return {path: path.stat().st_mtime_ns for path in (home / "checkpoints" / place).glob("*/*.npz")}
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory):
+    """A home with a study of two optimizers, killed after its first run and begun again; what was there, and what it said."""
+    home = tmp_path_factory.mktemp("studied")
+    process = start(home, *OPTIMIZERS)
+    met = any("run 2 of 4" in line for line in process.stdout)
+    process.kill()
+    _, err = process.communicate()
+    assert met, err
+    before = {path: stamp for path, stamp in trained(home, "landscapes").items() if path.parent.name == min(RUNS, key=len)}
+    process = start(home, *OPTIMIZERS)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0 and "Traceback" not in err, out + err
+    return home, before, out
+
+
+def test_a_killed_study_goes_on_and_makes_no_finished_run_again(studied):
+    home, before, out = studied
+    assert "run 1 of 4" not in out and all(f"run {number} of 4" in out for number in (2, 3, 4))
+    assert before and before.items() <= trained(home, "landscapes").items()
+    assert {path.parent.name for path in trained(home, "landscapes")} == RUNS
+    board = pandas.read_csv(home / "submissions/landscapes/leaderboard.csv")
+    assert set(board["run"]) == RUNS and board["holdout_rmse"].notna().all()
+
+
+def test_done_it_makes_nothing_again_and_says_the_same(studied, capsys):
+    home, _, out = studied
+    stamps, page = trained(home, "landscapes"), page_of(home, "optimizers", "landscapes")
+    study_here(home, *OPTIMIZERS)
+    told = capsys.readouterr().out
+    assert "study: run" not in told and told.splitlines()[-2:] == out.splitlines()[-2:]
+    assert trained(home, "landscapes") == stamps and page_of(home, "optimizers", "landscapes") == page
+
+
+def test_a_run_of_a_study_is_the_run_that_its_own_command_makes_even_in_two_parts(studied, tmp_path):
+    home, _, _ = studied
+    for room in ("competition", "augment"):
+        shutil.copytree(home / room, tmp_path / room)
+    name = max(RUNS, key=len)
+    flags = ("--home", str(tmp_path), "--contest", "landscapes", *TINY, "--start", "harmonic", "--average", "0.9",
+             "--model", "unet", "--optimizer", "sgd", "--seed", "2")
+    main(["train", *flags, "--steps", "4", "--run", name])
+    main(["train", *flags, "--steps", "8"])
+    assert newest_state(tmp_path / "checkpoints/landscapes" / name) == newest_state(home / "checkpoints/landscapes" / name)
+    stored = json.loads((tmp_path / "checkpoints/landscapes" / name / "settings.json").read_text())
+    assert stored["learning_rate"] == 0.01 and stored["optimizer"] == "sgd"
+
+
+def errors_on_disk(home, run):
+    """Squared errors of each holdout picture, from the submission's rows, the contest's PNG files and nothing of src."""
+    told = pandas.read_csv(home / "submissions/landscapes" / f"{run}.holdout.csv")
+    told[["picture", "row", "column", "channel"]] = told["pixel"].str.rsplit("_", n=3, expand=True)
+    places = {name: told[name].astype(int) for name in ("row", "column", "channel")}
+    squares = []
+    for _, rows in told.groupby("picture", sort=False):
+        path = home / "competition/landscapes/files/train/whole" / f"{rows['picture'].iloc[0]}.png"
+        whole = cv2.imread(str(path))[..., ::-1] / 255
+        at = [places[name].loc[rows.index] for name in ("row", "column", "channel")]
+        squares.append([((rows["value"] - whole[at[0], at[1], at[2]]) ** 2).sum(), len(rows)])
+    return np.array(squares)
+
+
+def rmse_on_disk(home, runs):
+    of_runs = [errors_on_disk(home, run) for run in runs]
+    return np.mean([np.sqrt(each[:, 0].sum() / each[:, 1].sum()) for each in of_runs])
+
+
+def test_table_and_sentence_are_what_the_files_of_the_runs_say(studied):
+    home, _, out = studied
+    shown, study = cells(home, "optimizers", "landscapes"), kept(home, "optimizers", "landscapes")
+    page = page_of(home, "optimizers", "landscapes")
+    rmse = {"Adam": rmse_on_disk(home, [run for run in RUNS if "sgd" not in run]),
+            "SGD": rmse_on_disk(home, [run for run in RUNS if "sgd" in run])}
+    for title, value in rmse.items():
+        assert float(shown.loc[title, "RMSE (95% interval)"].split()[0]) == pytest.approx(value, abs=2e-5)
+        parts = [json.loads((home / "checkpoints/landscapes" / run / "score.json").read_text())["scores"]
+                 for run in row_of(home, "optimizers", title, "landscapes")["runs"]]
+        for score in ("l1", "l2", "poisson", "cosine"):
+            assert float(shown.loc[title, score]) == pytest.approx(np.mean([part[score] for part in parts]), abs=1e-5)
+        assert float(shown.loc[title, "training minutes"]) >= 0 and shown.loc[title, "steps"] == "8"
+        assert 0 <= int(shown.loc[title, "best step"]) <= 8
+    assert shown.loc["Adam", "learning rate"] == "0.001" and shown.loc["SGD", "learning rate"] == "0.01"
+    best = min(rmse, key=rmse.get)
+    assert study["best"] == best and f"{rmse[best]:.4f}" in study["conclusion"] and study["conclusion"] in out
+    assert study["conclusion"] in page
+    assert {"harmonic (fill)", "mean (fill)", "smooth (fill)", "biharmonic (fill)", "tile_harmonic (fill)"} <= set(shown.index)
+    assert " --rows adam,sgd" in page and str(home) not in page
+
+
+def test_the_picture_shows_curves_and_rows(studied):
+    picture = cv2.imread(str(studied[0] / "benchmarks/study-optimizers-landscapes.png"))
+    height, width, _ = picture.shape
+    places = [(row * height // 3, column * width // 2) for row in range(3) for column in range(2)]
+    filled = [(picture[top:top + height // 3, left:left + width // 2] < 200).mean() > 0.005 for top, left in places]
+    assert filled == [True] * 5 + [False]
+
+
+def test_the_report_shows_the_study(studied, tmp_path):
+    if chromium.BINARY is None:
+        pytest.skip("Chromium is not installed here, so the page is not opened; .ci/run installs it.")
+    home = studied[0]
+    with chromium.Browser(tmp_path) as page:
+        for width in (360, 1200):
+            page.look(width=width)
+            page.open((home / "submissions/landscapes/report.html").as_uri())
+            assert not page.told("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+            assert page.ask("document.documentElement.scrollWidth") <= width
+        study = "[...document.querySelectorAll('#studies {}')].map(each => each.textContent.trim())"
+        assert page.ask(study.format("b")) == [kept(home, "optimizers", "landscapes")["conclusion"]]
+        assert page.ask(study.format("figcaption")) == [
+            "Training loss", "Training loss, over time", "RMSE of the looks at the holdout",
+            "RMSE of the looks at the holdout, over time", "RMSE of the holdout"]
+        assert page.ask(study.format("tbody th")) == list(cells(home, "optimizers", "landscapes").index)
+        assert page.ask(study.format("tr.here th")) == [kept(home, "optimizers", "landscapes")["best"]]
+
+
+def test_a_row_that_diverges_says_so_and_the_others_are_made(home, capsys):
+    flags = ("optimizers", *TINY, "--steps", "8", "--rows", "adam,sgd", "--seeds", "1", "--start", "harmonic",
+             "--learning-rate", "0.9")
+    study_here(home, *flags)
+    adam, sgd = row_of(home, "optimizers", "Adam"), row_of(home, "optimizers", "SGD")
+    assert adam["rmse"] is None and adam["state"].startswith("diverged: Training has blown up") and str(home) not in adam["state"]
+    assert sgd["rmse"] and not sgd["state"]
+    told = kept(home, "optimizers")["conclusion"]
+    assert told.startswith("SGD stands alone") and told.endswith("Adam takes no part: 1 of 1 runs diverged.")
+    assert adam["state"] in cells(home, "optimizers").loc["Adam", "remarks"]
+    board = (home / "submissions/demo/leaderboard.csv").read_text()
+    assert all(run in board for run in adam["runs"])
+    capsys.readouterr()
+    study_here(home, *flags)
+    assert "study: run" not in capsys.readouterr().out
+
+
+def test_models_say_what_they_cost_and_which_cannot_take_the_pictures(home):
+    study_here(home, "models", *TINY, "--steps", "4", "--seeds", "1", "--work-size", "16", "--encoder-weights", "none",
+               "--rows", "harmonic,unet,mlp,pretrained_unet,stable_diffusion", "--diffusion-env", home / "none")
+    shown = cells(home, "models")
+    best = home / "checkpoints/demo" / row_of(home, "models", "unet")["runs"][0] / "best.npz"
+    with np.load(best) as archive:
+        numbers = sum(archive[name].size for name in archive.files if archive[name].dtype == np.float32)
+    assert shown.loc["unet", "parameters"] == f"{numbers:,}"
+    assert shown.loc["unet", "weights, MB"] == f"{best.stat().st_size / 1e6:.2f}"
+    assert all(float(shown.loc[row, "seconds a picture"]) > 0 for row in ("unet", "harmonic (fill)"))
+    assert shown.loc["unet", "steps"] == "4" and len(row_of(home, "models", "harmonic")["runs"]) == 1
+    assert "2x2" in shown.loc["mlp", "remarks"] and "--diffusion-env" in shown.loc["stable_diffusion", "remarks"]
+    assert "needs 32 pixels a side" in shown.loc["pretrained_unet", "remarks"]
+    assert "best fill" in kept(home, "models")["conclusion"]
+
+
+def test_augmentation_varies_the_prepared_set_and_leaves_it_as_it_was(home, capsys):
+    index = (home / "augment/demo/index.csv").read_bytes()
+    study_here(home, "augmentation", *TINY, "--steps", "2", "--seeds", "1", "--rows", "none", "--no-adversarial")
+    assert (home / "augment/demo/index.csv").read_bytes() == index
+    run = home / "checkpoints/demo" / row_of(home, "augmentation", "no variants")["runs"][0]
+    assert json.loads((run / "settings.json").read_text())["augment"] == "none"
+    alone, *_, varied = map(int, re.findall(r"augment: (\d+) training rows", capsys.readouterr().out))
+    assert varied == 5 * alone
+    assert "no variants" in cells(home, "augmentation").index
+
+
+def rows(home, name, *flags):
+    chosen = config.complete(config.parse(["--home", str(home), *TINY, *flags], {}), {})
+    plan = study_plans.PLANS[name]
+    return study_plans.rows(study_plans.with_usual(chosen, plan), plan, dataset.Prepared(home / "augment/demo"))
+
+
+def test_every_study_has_the_rows_that_it_promises(prepared_home):
+    of = {name: {row.name: row for row in rows(prepared_home, name)} for name in study_plans.PLANS}
+    assert [*of["optimizers"]] == ["adam", "sgd", "rmsprop", "adagrad"]
+    assert [*of["losses"]] == ["l2", "l1", "poisson", "kl", "cross_entropy"]
+    assert [row.values["LAMBDA"] for row in of["lambda"].values()] == [100, 200, 400, 800, 1000, 1200]
+    assert {name: (row.values["augment"], row.values["fresh_damage"]) for name, row in of["augmentation"].items()} == {
+        "none": ("none", False), "5x": ("5x", False), "8x": ("8x", False), "fresh": ("none", True)}
+    painters = {path.stem for path in (ROOT / "src/pixmend/networks").glob("[!_]*.py")} - {"locate", "diffusion_program"}
+    assert painters == set(of["models"])
+    assert [*of["levels"]] == [str(number) for number in range(4, 11)]
+
+
+@pytest.mark.parametrize(("size", "most"), [(32, 5), (256, 8), (1024, 10)])
+def test_levels_that_a_picture_cannot_be_halved_to_are_left_out(prepared_home, size, most):
+    found = rows(prepared_home, "levels", "--size", str(size), "--width", "1")
+    assert [row.name for row in found if not row.left_out] == [str(number) for number in range(4, most + 1)]
+    assert all(f"network of {most} levels" in row.left_out for row in found[most - 3:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rmsprop", "adagrad"])
+def test_an_optimizer_goes_on_exactly_where_it_stopped_averages_and_all(home, name):
+    flags = ("--home", str(home), *TINY, "--model", "unet", "--optimizer", name, "--average", "0.9")
+    main(["train", *flags, "--steps", "6", "--run", "whole"])
+    for steps in ("3", "6"):
+        main(["train", *flags, "--steps", steps, "--run", "halves"])
+    whole, halves = (newest_state(home / "checkpoints/demo" / run) for run in ("whole", "halves"))
+    assert whole[0] == halves[0]
+    looks = pandas.read_csv(home / "checkpoints/demo/whole/history.csv")["holdout_rmse"]
+    assert looks.iloc[-1] != looks.iloc[0]
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    ([], "Say what to study.*optimizers"),
+    (["optimisers"], "no study 'optimisers'.*optimizers"),
+    (["--steps", "3"], "Say what to study"),
+    (["optimizers", "--optimizer", "sgd"], "--optimizer is what the study optimizers varies.*--rows"),
+    (["lambda", "--lambda", "3"], "--lambda is what"),
+    (["lambda", "--lambda", "3,4"], "--rows 3,4"),
+    (["lambda", "--rows", "3,many"], "many"),
+    (["lambda", "--model", "unet"], "--adversarial"),
+    (["models", "--model", "unet"], "--model is what"),
+    (["losses", "--steps", "3,4"], "`sweep` tries several"),
+    (["losses", "--rows", "l3"], "no row 'l3'.*l2, l1"),
+    (["losses", "--model", "mean"], "nothing to learn"),
+    (["losses", "--seeds", "1,x"], "--seeds 1,x"),
+    (["losses", "--seed", "2"], "--seeds"),
+    (["losses", "--run", "mine"], "--run is not for a study"),
+    (["losses", "--force"], "--force is not for a study"),
+    (["losses", "--folds", "2"], "--folds is not for a study"),
+    (["losses", "--snapshots", "2"], "--snapshots is not for a study"),
+    (["losses", "--lamda", "2"], "--lambda"),
+])
+def test_what_a_study_cannot_do_is_said_before_anything_starts(home, words, told):
+    before = sorted(home.rglob("*"))
+    with pytest.raises(FlagError, match=told):
+        main(["study", *words, "--home", str(home), *TINY])
+    assert not [path for path in home.rglob("*") if path not in before and path.suffix]
+
+
+def squares(*means, pictures=40, spread=0.2):
+    """Squared errors of a row of which each seed has one mean over pictures of ten values, a picture as hard in every row."""
+    hard = 1 + spread * np.sin(np.arange(pictures))
+    return np.array([10 * mean**2 * hard for mean in means])
+
+
+NUMBERS = [10] * 40
+FILLS = {"mean": squares(0.5), "smooth": squares(0.2)}
+
+
+def test_the_best_row_wins_by_its_paired_difference_though_its_pictures_differ_far_more():
+    ours = {"slow": squares(0.20, 0.20, spread=0.9), "quick": squares(0.19, 0.19, spread=0.9)}
+    low, high = study_conclusion.Draws(NUMBERS).interval(ours["quick"])
+    assert low < 0.19 < high and high > 0.20
+    told = study_conclusion.conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
+    assert told.startswith("The best row is quick, RMSE 0.19") and "; the next, slow, is 0.0" in told
+    assert "It beats the best fill, mean" in told
+
+
+def test_rows_whose_order_changes_with_the_seed_cannot_be_told_apart():
+    ours = {"one": squares(0.30, 0.26), "other": squares(0.26, 0.31), "far": squares(0.6, 0.61)}
+    told = study_conclusion.conclusion(ours, FILLS, NUMBERS)
+    assert told.startswith("The lowest figure is that of one, RMSE 0.28") and "no difference can be seen to other:" in told
+    assert "Worse: far." in told and "It does not beat the best fill, smooth, which is 0.08" in told
+
+
+def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
+    seeds = squares(0.19, 0.21)
+    assert "To the best fill, smooth, no difference can be seen" in study_conclusion.conclusion({"one": seeds}, FILLS, NUMBERS)
+
+
+def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
+    told = study_conclusion.conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
+    assert told.startswith("sgd stands alone, with RMSE 0.1") and told.endswith("adam takes no part: 2 of 3 runs diverged.")
+    assert study_conclusion.conclusion({}, FILLS, NUMBERS).startswith("No row came to its end")
+    assert study_conclusion.conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1]) == "One picture is too few to say anything."
+
+
+def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
+    rng = np.random.default_rng(3)
+    one, other = (rng.gamma(2, scale, (1, 60)) for scale in (1.0, 1.3))
+    numbers = np.full(60, 10)
+    value, low, high = study_conclusion.Draws(numbers).difference(one, other)
+    picks = [rng.integers(0, 60, 60) for _ in range(4000)]
+    plain = [np.sqrt(other[0, pick].sum() / 600) - np.sqrt(one[0, pick].sum() / 600) for pick in picks]
+    assert value == pytest.approx(np.sqrt(other.sum() / 600) - np.sqrt(one.sum() / 600))
+    assert (low, high) == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.15 * (high - low))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contest", ["demo", "depixelation", "missing_pixels", "landscapes"])
+def test_every_model_is_a_row_that_is_whole_or_says_why_not(tmp_path, contest):
+    study_here(tmp_path, "models", "--contest", contest, *TINY, "--steps", "2", "--seeds", "1", "--encoder-weights", "none")
+    for row in kept(tmp_path, "models", contest)["rows"]:
+        assert row["rmse"] or row["state"].startswith(("left out: ", "cannot be made: ")), row

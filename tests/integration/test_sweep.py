@@ -1,0 +1,373 @@
+"""Sweeps as their user meets them: every point once over processes, kills and machines; bad trials stopped; the winner named."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import re
+import shlex
+import shutil
+import signal
+import sqlite3
+from collections import Counter
+
+import numpy as np
+import pytest
+from support import chromium, postgres
+from support.crashes import newest_state
+from support.stages import stage, start_stage
+
+from pixmend import config, files
+from pixmend.cli import main
+from pixmend.errors import FlagError, UserError
+from pixmend.experiments import search_space, sweep_results
+
+TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--check-pictures", "2", "--precision", "float32")
+GRID = (*TINY, "--steps", "16", "--check-every", "4", "--save-minutes", "0", "--lambda", "3,5")
+RUNS = {f"pix2pix-size32-lambda{value}-steps16-batch-size1-width1-levels2-precision-float32" for value in (3, 5)}
+
+
+def sweep_here(home, *flags):
+    """The sweep in this process, which has Keras at hand already."""
+    return main(["sweep", "--home", str(home), *map(str, flags)])
+
+
+def folder(home):
+    return home / "checkpoints/demo"
+
+
+def kept(home):
+    return json.loads(next(folder(home).glob("*.sweep.json")).read_text())
+
+
+def winner(home):
+    found = kept(home)
+    return folder(home) / found["trials"][found["best"]]["run"]
+
+
+def rows(home, query):
+    """What stands in the study's file, asked without Optuna."""
+    with contextlib.closing(sqlite3.connect(folder(home) / "sweeps.db")) as database, database:
+        return database.execute(query).fetchall()
+
+
+def ended(process):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    return out
+
+
+def until_it_trains(process, run):
+    """Wait until a run has a saved state past its second look; the lines of its history that it has by then."""
+    while process.poll() is None:
+        if (run / "history.csv").exists() and max([int(s.name[6:15]) for s in run.glob("state-*.npz")], default=0) > 4:
+            return (run / "history.csv").read_text().splitlines()[:3]
+    raise AssertionError(process.communicate())
+
+
+def test_stopped_then_shared_by_two_of_which_one_is_killed_no_point_is_lost_or_trained_twice(home, prepared_home, tmp_path):
+    shutil.copytree(prepared_home, tmp_path / "other")
+    process = start_stage("sweep", home, *GRID)
+    while not (runs := list(folder(home).glob("pix2pix-*"))) and process.poll() is None:
+        pass
+    first = runs[0]
+    lines = until_it_trains(process, first)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 130 and "goes on from here" in told and "Traceback" not in told
+    assert rows(home, "SELECT number, state FROM trials") == [(0, "RUNNING")]
+
+    victim, survivor = (start_stage("sweep", home, *GRID) for _ in range(2))
+    next(line for line in victim.stdout if re.search(r"trial \d of 2:", line))
+    victim.kill()
+    victim.communicate()
+    told = ended(survivor)
+    assert rows(home, "SELECT number, state FROM trials ORDER BY number") == [(0, "COMPLETE"), (1, "COMPLETE")]
+    assert sorted(re.findall(r"trial (\d) of 2:", told)) == ["1", "2"]
+    looks = rows(home, "SELECT trial_id, step FROM trial_intermediate_values")
+    assert len(looks) == len(set(looks)) == 2 * 4
+    assert {trial["run"] for trial in kept(home)["trials"]} == {run.name for run in folder(home).glob("pix2pix*/")} == RUNS
+    assert (first / "history.csv").read_text().splitlines()[:3] == lines   # its clock, too: these looks were not made again
+    assert told.splitlines()[-1].strip() == kept(home)["command"]
+
+    main(["train", "--home", str(tmp_path / "other"), *GRID[:-2], "--lambda", "3"])
+    assert newest_state(first) == newest_state(folder(tmp_path / "other") / first.name)
+
+
+@pytest.fixture(scope="module")
+def database():
+    if not postgres.installed():
+        pytest.skip("PostgreSQL is not installed here, so no study is kept in it; .ci/run installs it.")
+    with postgres.server() as url:
+        yield url
+
+
+def test_two_machines_share_a_grid_in_postgresql_and_its_password_is_shown_nowhere(database, prepared_home, tmp_path):
+    homes = [tmp_path / "one", tmp_path / "two"]
+    for home in homes:
+        shutil.copytree(prepared_home, home)
+    flags = (*TINY, "--steps", "2", "--check-every", "1", "--lambda", "1,2,3", "--storage", database)
+    both = [ended(process) for process in [start_stage("sweep", home, *flags) for home in homes]]
+    trained = Counter(run.name for home in homes for run in folder(home).glob("pix2pix-*/"))
+    assert sorted(re.search(r"lambda(\d)", name)[1] for name in trained) == ["1", "2", "3"] and set(trained.values()) == {1}
+    assert [trial["state"] for trial in kept(homes[0])["trials"]] == 3 * ["done"]
+    assert kept(homes[0])["trials"] == kept(homes[1])["trials"]
+    assert "***@127.0.0.1" in both[0] and postgres.PASSWORD not in "".join(both)
+    written = [path for home in homes for path in home.rglob("*") if path.is_file()]
+    assert not [path for path in written if postgres.PASSWORD.encode() in path.read_bytes()]
+    with pytest.raises(UserError, match=r"does not serve.*authentication failed") as told:
+        sweep_here(homes[0], *flags[:-1], database.replace(postgres.PASSWORD, "wr0ng-w0rd"))
+    assert "wr0ng-w0rd" not in str(told.value)
+
+
+@pytest.fixture(scope="module")
+def swept(prepared_home, tmp_path_factory):
+    """A home with a sweep of two knobs whose last learning rates are absurd, and of which one trial cannot be trained."""
+    home = tmp_path_factory.mktemp("swept") / "home"
+    shutil.copytree(prepared_home, home)
+    sweep_here(home, *TINY, "--steps", "30", "--check-every", "10", "--learning-rate", "1e-4,2e-4,3e-4,0.05,1", "--jitter", "0")
+    return home
+
+
+def test_a_bad_trial_is_stopped_early_and_one_that_blows_up_fails_with_its_sentence(swept):
+    trials = {trial["values"]["learning_rate"]: trial for trial in kept(swept)["trials"]}
+    assert [trials[rate]["state"] for rate in (1e-4, 2e-4, 3e-4)] == 3 * ["done"]
+    assert [trials[rate]["step"] for rate in (1e-4, 2e-4, 3e-4)] == 3 * [30]
+    assert trials[0.05]["state"] == "stopped early" and trials[0.05]["step"] < 30
+    assert trials[1]["state"] == "failed" and "at step" in trials[1]["reason"] and trials[1]["rmse"] is None
+    lowest = min((trials[rate] for rate in (1e-4, 2e-4, 3e-4)), key=lambda trial: trial["rmse"])
+    assert kept(swept)["best"] == lowest["number"]
+
+
+def test_the_winners_command_makes_the_entry_without_training_again(swept, capsys):
+    words = shlex.split(kept(swept)["command"])
+    assert words[0] == "./run_pipeline.sh"
+    before = (winner(swept) / "best.npz").read_bytes()
+    for name in ("train", "predict", "serialize", "score"):
+        assert main([name, *words[1:]]) in (None, 0)
+    assert "has all its 30 steps" in capsys.readouterr().out
+    assert (winner(swept) / "best.npz").read_bytes() == before
+    board = (swept / "submissions/demo/leaderboard.csv").read_text()
+    assert all(trial["run"] in board for trial in kept(swept)["trials"])
+
+
+def test_a_finished_sweep_ends_at_once_and_what_runs_did_is_used_by_another_study(swept, capsys):
+    flags = (*TINY, "--steps", "30", "--check-every", "10")
+    sweep_here(swept, *flags, "--learning-rate", "1e-4,2e-4,3e-4,0.05,1", "--jitter", "0")
+    assert "trial" not in capsys.readouterr().out.replace(" trials", "").split("RMSE")[0]
+    stamps = {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix-*/")}
+    sweep_here(swept, *flags, "--learning-rate", "1e-4,2e-4", "--study", "again")
+    again = json.loads((folder(swept) / "again.sweep.json").read_text())
+    assert [trial["state"] for trial in again["trials"]] == ["done", "done"]
+    assert stamps == {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix-*/")}
+    with pytest.raises(UserError, match=r"study again was made with --learning-rate 0.0001,0.0002 \(now 0.0001,0.0003\)"):
+        sweep_here(swept, *flags, "--learning-rate", "1e-4,3e-4", "--study", "again")
+
+
+def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home):
+    sweep_here(home, *TINY, "--steps", "2", "--check-every", "1", "--jitter", "8,0")
+    trials = {trial["values"]["jitter"]: trial for trial in kept(home)["trials"]}
+    assert trials[0]["state"] == "done"
+    assert trials[8]["state"] == "failed" and "--jitter 8 enlarges pictures" in trials[8]["reason"]
+
+
+@pytest.mark.parametrize(("flags", "told"), [
+    ([], "needs a flag of `train` with several values"),
+    (["--lambda", "1,many"], "many"),
+    (["--lambda", "1,-2"], "out of range"),
+    (["--lambda", "9..1"], r"1\.\.9"),
+    (["--lambda", "1.."], "lambda"),
+    (["--start", "none,some"], "some"),
+    (["--start", "none..harmonic"], "a range is of numbers"),
+    (["--mask-channel", "yes,maybe"], "yes,no"),
+    (["--size", "32,64"], "cannot be swept"),
+    (["--seed=1..5"], "cannot be swept"),
+    (["--check-pictures", "4,8"], "how runs are measured"),
+    (["--lambda", "0.12345678,1"], "more digits"),
+    (["--model", "pix2pix,pix3pix"], "pix3pix"),
+    (["--model", "pix2pix,mean"], "mean is a fill"),
+    (["--lambda", "1,2", "--run", "mine"], "--study"),
+    (["--lambda", "1,2", "--force"], "--force"),
+    (["--lambda", "1,2", "--trials", "3"], "--trials"),
+    (["--lambda", "1..2", "--sampler", "grid"], "as a list"),
+    (["--lambda", "1,2", "--sampler", "bayes"], "bayes"),
+    (["--lambda", "1,2", "--study", "../x"], "--study"),
+    (["--lambda", "1,2", "--storage", "my s3cret words"], "is no database URL"),
+    (["--lambda", "1,2", "--storage", "cupboard://me:s3cret@here/x"], "cupboard"),
+    (["--lambda", "1,2", "--storage", "postgresql://me:s3c@ret@here/x"], "%40"),
+])
+def test_what_a_sweep_cannot_do_is_said_before_anything_starts(home, flags, told):
+    with pytest.raises(FlagError, match=told) as error:
+        sweep_here(home, *TINY, *flags)
+    assert "s3c" not in str(error.value)
+    assert not list(folder(home).glob("*/"))
+
+
+def test_a_database_that_is_away_is_a_sentence(home):
+    with pytest.raises(UserError, match=r"postgresql://me:\*\*\*@127.0.0.1:\d+/x does not serve") as told:
+        sweep_here(home, *TINY, "--lambda", "1,2", "--storage", f"postgresql://me:s3cret@127.0.0.1:{postgres.free_port()}/x")
+    assert "s3cret" not in str(told.value)
+    (folder(home) / "sweeps.db").write_bytes(b"no database at all, but long enough to be looked at" * 99)
+    with pytest.raises(UserError, match="not a database"):
+        sweep_here(home, *TINY, "--lambda", "1,2")
+
+
+def test_without_the_driver_it_is_said_how_to_get_it(home, tmp_path):
+    (tmp_path / "absent/psycopg").mkdir(parents=True)
+    (tmp_path / "absent/psycopg/__init__.py").write_text("raise ModuleNotFoundError('No module named psycopg')")
+    result = stage("sweep", home, *TINY, "--lambda", "1,2", "--storage", "postgresql://me:s3cret@127.0.0.1/x",
+                   env={"PYTHONPATH": str(tmp_path / "absent")})
+    assert result.returncode == 1 and 'pip install "psycopg[binary]"' in result.stderr
+    assert "Traceback" not in result.stderr and "s3cret" not in result.stderr + result.stdout
+
+
+def opened(url, home, wanted, sampler="random", flags=("--lambda", "1..9"), machine="one"):
+    """A study without training, as a process on this machine would open it."""
+    from pixmend.experiments import optuna_study
+
+    swept = dict(search_space.split(flags)[1])
+    points = search_space.points(swept) if sampler == "grid" else []
+    return swept, optuna_study.Study(optuna_study.open_storage(optuna_study.address(url)), "s", facts={}, wanted=wanted, folder=home, place=machine,
+                              sampler=optuna_study.samplers(sampler, points, 1), pruner=None)
+
+
+def draw(swept, study, rmse=lambda values: 0.5):
+    """Take all the trials that there are, and say at once how they ended."""
+    from optuna.trial import TrialState
+
+    while trial := study.take(contextlib.ExitStack()):
+        value = rmse({name: values.suggest(trial, name) for name, values in swept.items()})
+        study.tell(trial, TrialState.COMPLETE, value, rmse=value, step=1)
+
+
+def draw_in_a_process(url, home, wanted):
+    draw(*opened(url, home, wanted))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/study.db"
+    return request.getfixturevalue("database")
+
+
+def test_many_processes_at_once_take_just_as_many_trials_as_were_asked_for(url, tmp_path):
+    opened(url, tmp_path, 6)
+    workers = [multiprocessing.get_context("fork").Process(target=draw_in_a_process, args=(url, tmp_path, 6)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    _, study = opened(url, tmp_path, 6)
+    assert len(study.trials()) == 6 and not study.running()
+    assert len({trial.params["LAMBDA"] for trial in study.trials()}) == 6
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_draws_keep_to_their_ranges_and_are_a_function_of_seed_and_number(sampler, tmp_path):
+    flags = ("--learning-rate", "1e-5..1e-2", "--width=3..7", "--schedule", "constant,cosine", "--mask-channel", "yes,no",
+             "--beta-1", "0.5..0.9")
+    drawn = []
+    for _ in range(2):
+        swept, study = opened("sqlite:///:memory:", tmp_path, 16, sampler, flags)
+        draw(swept, study)
+        drawn.append([{name: swept[name].used(value) for name, value in trial.params.items()} for trial in study.trials()])
+    assert drawn[0] == drawn[1]
+    rates = np.array([values["learning_rate"] for values in drawn[0]])
+    assert ((rates >= 1e-5) & (rates <= 1e-2)).all() and 3 < (rates < 10**-3.5).sum() < 13   # even over powers of ten
+    assert {values["width"] for values in drawn[0]} <= set(range(3, 8))
+    assert {values["schedule"] for values in drawn[0]} == {"constant", "cosine"}
+    assert {values["mask_channel"] for values in drawn[0]} == {True, False}
+    assert all(float(f"{values[name]:g}") == values[name] for values in drawn[0] for name in ("learning_rate", "beta_1"))
+
+
+def test_of_a_dead_machine_the_trial_is_taken_over_by_one_other_under_its_number(tmp_path):
+    url, path = f"sqlite:///{tmp_path}/study.db", tmp_path / "study.db"
+    _, dead = opened(url, tmp_path, 1)
+    dead.take(contextlib.ExitStack()).set_user_attr("place", "one")
+    others = [opened(url, tmp_path, 1, machine=name)[1] for name in ("two", "three")]
+    assert [other.take(contextlib.ExitStack()) for other in others] == [None, None]   # it was heard of just now
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
+    taken = [other.take(contextlib.ExitStack()) for other in others]
+    assert [trial and trial.number for trial in taken] == [0, None]
+
+
+def test_a_trial_whose_process_died_before_its_first_sign_of_life_is_not_lost(tmp_path):
+    _, study = opened(f"sqlite:///{tmp_path}/study.db", tmp_path, 1)
+    study.study.ask()
+    assert study.take(contextlib.ExitStack()) is None
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute("UPDATE trials SET datetime_start = '2020-01-01 00:00:00'")
+    _, other = opened(f"sqlite:///{tmp_path}/study.db", tmp_path, 1, machine="two")
+    assert other.take(contextlib.ExitStack()).number == 0
+
+
+def two_knobs(home):
+    """What a sweep finds of which LAMBDA decides all but a little."""
+    flags = ("--lambda", "1..100", "--start", "none,harmonic,smooth")
+    swept, study = opened("sqlite:///:memory:", home, 16, flags=flags)
+    draw(swept, study, lambda values: values["LAMBDA"] / 100 + 0.01 * len(values["start"]))
+    return sweep_results.look(config.parse([], {}), study, swept, {})
+
+
+def test_what_mattered_is_told_and_the_lowest_rmse_is_the_best(tmp_path):
+    seen = two_knobs(tmp_path)
+    assert seen["importance"]["LAMBDA"] > 0.8 and sum(seen["importance"].values()) == pytest.approx(1, abs=1e-3)
+    best = min(seen["trials"], key=lambda trial: trial["rmse"])["values"]
+    assert seen["command"] == f"./run_pipeline.sh --lambda {best['LAMBDA']:g} --start {best['start']}"
+
+
+@pytest.fixture(scope="module")
+def page(swept, tmp_path_factory):
+    """The report of a home with two sweeps, in a browser."""
+    if chromium.BINARY is None:
+        pytest.skip("Chromium is not installed here, so the page is not opened; .ci/run installs it.")
+    words = shlex.split(kept(swept)["command"])[1:]
+    for name in ("predict", "serialize", "score"):
+        main([name, *words])
+    files.write_json(folder(swept) / "two.sweep.json", two_knobs(tmp_path_factory.mktemp("two")))
+    main(["report", *words])
+    with chromium.Browser(tmp_path_factory.mktemp("profile")) as browser:
+        browser.look(width=1200)
+        browser.open((swept / "submissions/demo/report.html").as_uri())
+        yield browser
+
+
+def test_the_report_shows_each_sweep_with_table_drawings_and_what_mattered(page, swept):
+    assert not page.told("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+    sweeps = [json.loads(path.read_text()) for path in sorted(folder(swept).glob("*.sweep.json"))]
+    text = "[...document.querySelectorAll('.sweep')].map(s => [...s.querySelectorAll({})].map(each => each.textContent.trim()))"
+    assert page.ask(text.format("'h3'")) == [[sweep["study"]] for sweep in sweeps]
+    assert page.ask(text.format("'code'")) == [[sweep["command"]] for sweep in sweeps]
+    assert page.ask(text.format("'figcaption'")) == [
+        [*(f"RMSE over {config.flag(name)}" for name in sweep["space"]), *(["What mattered"] if sweep["importance"] else [])]
+        for sweep in sweeps]
+    shown = page.ask(text.format("'tbody td:nth-last-child(4)'"))
+    for sweep, cells in zip(sweeps, shown, strict=True):
+        ended = [trial["rmse"] for trial in sweep["trials"] if trial["state"] == "done"]
+        assert [float(cell) for cell in cells[:len(ended)]] == pytest.approx(sorted(ended), abs=1e-5)
+        assert len(cells) == len(sweep["trials"])
+    assert page.ask(text.format("'tr.here th'")) == [[str(sweep["best"] + 1)] for sweep in sweeps]
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_sweep_is_wider_than_the_window(page, width, dark):
+    page.look(width=width, dark=dark)
+    assert page.ask("document.documentElement.scrollWidth") <= width
+    ends = page.ask("[...document.querySelectorAll('.sweep svg')].map(svg => svg.getBoundingClientRect().right)")
+    assert len(ends) >= 4 and max(ends) <= width
+
+
+def test_a_flag_with_several_values_leaves_the_others_as_they_are():
+    rest, swept = search_space.split(["--lambda=1,2", "--home", "../a,b", "--mask-channel", "--steps", "5", "--width", "2..4"])
+    assert rest == ["--home", "../a,b", "--mask-channel", "--steps", "5"]
+    assert {name: str(values) for name, values in swept} == {"LAMBDA": "1,2", "width": "2..4"}
+
+
+def test_a_word_of_the_environment_is_in_the_winners_command(monkeypatch):
+    base = config.parse(["--steps", "7"], {"LAMBDA": "400"} | os.environ)
+    trial = search_space.of_trial(base, {"width": 8}, {"width": 16})
+    assert sweep_results.pipeline(trial) == "./run_pipeline.sh --lambda 400 --steps 7 --width 8"

@@ -1,0 +1,174 @@
+"""Windows around boxes: the boxes found again, the cut and its way back, batches of windows, and what is painted with them."""
+
+import dataclasses
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
+from support.stages import SMALL, done, stage
+
+from pixmend.config import Settings
+from pixmend.data import windows
+from pixmend.data.augmentation import turn
+from pixmend.data.damage import box_counts
+from pixmend.data.dataset import open_for
+from pixmend.data.paste import paste
+from pixmend.data.windows import boxes_of, cut, enlarge, look, own
+from pixmend.errors import UserError
+from pixmend.training.batches import unit
+from pixmend.training.inference import paint
+from pixmend.training.window_batches import WindowBatches, cut_beforehand
+
+PLACES = st.tuples(st.integers(0, 45), st.integers(0, 45))
+
+
+@tries(max_examples=200, deadline=None)
+@given(PLACES, PLACES)
+def test_two_squares_are_found_again_however_they_overlap(first, second):
+    squares = sorted((*place, 19, 19) for place in (first, second))
+    assume(sorted(abs(a - b) for a, b in zip(first, second, strict=True)) not in ([0, 0], [0, 19]))   # one box, in truth
+    assert sorted(boxes_of(box_counts(squares, (64, 64)))) == squares
+
+
+def test_boxes_of_other_shapes_are_found_and_round_holes_are_held_by_boxes():
+    apart = [(3, 4, 10, 20), (30, 30, 25, 7)]
+    assert boxes_of(box_counts(apart, (64, 64))) == apart
+    disc = cv2.circle(np.zeros((64, 64), np.uint8), (20, 30), 9, 1, -1)
+    assert boxes_of(disc) == [(21, 11, 19, 19)]
+    assert boxes_of(np.zeros((64, 64), np.uint8)) == []
+
+
+def test_a_picture_of_too_many_holes_is_refused_in_a_sentence():
+    holes = np.zeros((256, 256), np.uint8)
+    holes[3::8, 3::8] = 1
+    with pytest.raises(UserError, match=f"1024 holes.*{windows.MANY} at most"):
+        boxes_of(holes)
+
+
+def padded_by_hand(array, box, side, mode, **value):
+    """The window in full, out of a picture padded as far as it can reach."""
+    row, column = box[0] - (side - box[2]) // 2 + side, box[1] - (side - box[3]) // 2 + side
+    padded = np.pad(array, [(side, side), (side, side), *[(0, 0)] * (array.ndim - 2)], mode, **value)
+    return padded[row:row + side, column:column + side]
+
+
+@tries(max_examples=50, deadline=None)
+@given(PLACES)
+def test_a_window_is_the_mean_of_each_cell_and_goes_on_beyond_the_edge(place):
+    rng, box = np.random.default_rng(1), (*place, 16, 16)
+    picture = rng.random((64, 64, 3)).astype(np.float32)
+    mask = box_counts([box], picture.shape) > 0
+    colours, missing = look(picture, mask, box, 2.0, 16)
+    around = padded_by_hand(picture, box, 32, "edge")
+    unknown = padded_by_hand(mask.astype(float), box, 32, "constant", constant_values=1)
+    np.testing.assert_allclose(colours, around.reshape(16, 2, 16, 2, 3).mean((1, 3)), atol=1e-6)
+    np.testing.assert_allclose(missing, unknown.reshape(16, 2, 16, 2).mean((1, 3)), atol=1e-6)
+    assert own(picture.shape, box, 2.0, 16).sum() == 64
+    assert (own(picture.shape, box, 2.0, 16)[4:12, 4:12] == 1).all()
+
+
+def test_what_was_painted_on_cells_comes_back_to_its_place():
+    box, picture = (5, 40, 18, 18), np.zeros((64, 64), np.float32)
+    picture[:] = np.linspace(0, 1, 64) + np.linspace(0, 1, 64)[:, None] * 0.5
+    np.testing.assert_allclose(enlarge(cut(picture, box, 2.0, 36), box, 2.0)[..., 0], picture[5:23, 40:58], atol=1e-6)
+    coarse = enlarge(cut(picture, box, 2.0, 12), box, 2.0)[..., 0]
+    np.testing.assert_allclose(coarse, picture[5:23, 40:58], atol=0.01)
+
+
+@pytest.fixture
+def ready(prepared_home):
+    return open_for(of(prepared_home))
+
+
+def of(home, **changes):
+    wanted = {"window": 2.0, "work_size": 16, "batch_size": 5, "loss_region": "hole", "damages": 1} | changes
+    return dataclasses.replace(Settings(home=str(home), size=32), **wanted)
+
+
+def batches(home, ready, **changes):
+    """Windows cut by the stage, as a user's are."""
+    settings = of(home, **changes)
+    done(stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "16", "--damages", settings.damages,
+               "--start", settings.start, "--steps", "1", "--width", "4", "--run", f"cut-{settings.damages}-{settings.start}"))
+    return WindowBatches(settings, ready)
+
+
+def test_windows_are_cut_where_a_backend_runs_already(prepared_home, ready):
+    """As in the second trial of a sweep: a fork of the backend's threads would wait for ever."""
+    keras.ops.matmul(np.ones((300, 300)), np.ones((300, 300)))
+    source = WindowBatches(of(prepared_home, work_size=20), ready)
+    assert source.windows.shape[1:3] == (20, 20)
+    assert any(window.any() for window in source.windows)
+
+
+def test_a_batch_of_windows_is_a_function_of_seed_and_step(prepared_home, ready):
+    straight, later, other = (batches(prepared_home, ready, seed=seed) for seed in (1, 1, 2))
+    first, again = straight.at(7), later.at(7)
+    for one, same in zip([*first[0], *first[1:]], [*again[0], *again[1:]], strict=True):
+        assert one.tobytes() == same.tobytes()
+    assert other.at(7)[1].tobytes() != first[1].tobytes() != straight.at(8)[1].tobytes()
+
+
+def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout(prepared_home, ready):
+    source = batches(prepared_home, ready)
+    train = {row.damaged for row in ready.split("train")}
+    boxes = {row.damaged: len(boxes_of(ready.hole(row))) for row in ready.split("train")}
+    rows = len(ready.split("train"))
+    assert len(source.items) == rows * 2 * 2 == sum(boxes[row.damaged] for row in ready.split("train")) * 2
+    kept, pictures = cut_beforehand(source.settings, ready)
+    assert {int(pictures[window]) for window, _ in source.items} == train
+    assert kept.shape[1:] == (16, 16, 8)
+
+
+def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, ready):
+    source = batches(prepared_home, ready, damages=0, start="harmonic")
+    row = ready.split("train")[0]
+    box = boxes_of(ready.hole(row))[0]
+    window, variant = source.items[0]
+    kept = unit(source.windows[window])
+    assert variant == row.variant == 0
+    for place, picture in ((np.s_[:3], ready.seen(row, "harmonic")), (np.s_[5:], ready.whole(row))):
+        np.testing.assert_allclose(kept[..., place], cut(unit(picture), box, 2.0, 16), atol=0.51 / 255)
+    (seen, mask), whole, weight = source.at(0)
+    assert seen.shape == whole.shape == (5, 16, 16, 3)
+    assert ((mask[..., 0] > 0) | (weight == 0)).all()
+
+
+def test_the_turns_of_a_row_turn_its_windows(prepared_home, ready):
+    source = batches(prepared_home, ready, damages=0, batch_size=len(batches(prepared_home, ready, damages=0).items))
+    (seen, _), _, _ = source.at(0)
+    upright = {turn(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
+    assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in seen} <= upright
+
+
+class Brighter:
+    """Stands for a network: adds as much to every cell."""
+
+    non_trainable_variables = ()
+
+    def predict_on_batch(self, inputs):
+        return inputs[0] + 0.125
+
+
+@pytest.mark.parametrize("turns", [1, 8])
+def test_what_is_added_on_windows_lands_in_the_boxes_alone(prepared_home, ready, turns):
+    settings = of(prepared_home)
+    for split in ("holdout", "test"):
+        rows = ready.split(split)
+        for row, mended in zip(rows, paint(Brighter(), ready, rows, settings, turns), strict=True):
+            before, mask = unit(ready.seen(row, settings.start)), ready.hole(row) > 0
+            np.testing.assert_allclose(mended, paste(unit(ready.damaged(row)), mask, before + 0.125), atol=1e-5)
+
+
+@pytest.mark.parametrize(("flags", "told"), [
+    (["--fresh-damage"], "--no-fresh-damage, or --window 0"), (["--jitter", "40"], "--jitter 0, or --window 0"),
+    (["--noise", "0.1"], "--noise 0, or"), (["--even"], "--no-even, or"), (["--window", "0.5"], "--window 0.5 would show less")])
+def test_what_is_for_whole_pictures_is_refused_for_windows_before_any_is_cut(home, flags, told):
+    before = sorted((home / "augment/demo").rglob("*"))
+    refused = stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "24", "--start", "telea", *flags)
+    assert refused.returncode == 2 and told in refused.stderr
+    assert sorted((home / "augment/demo").rglob("*")) == before

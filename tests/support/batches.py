@@ -1,0 +1,19 @@
+"""Comparison of a batch made on the host with the same batch made on the device."""
+
+import keras
+import numpy as np
+
+from pixmend.training.device_batches import floats
+
+
+def same_bits(batches, step):
+    """Made on the host and on the device; the batch as it was stored."""
+    stored = batches.stored(step)
+    (seen, mask), whole, weight = batches.at(step)
+    (seen_there, mask_there), whole_there, weight_there = floats(
+        {name: keras.ops.convert_to_tensor(array) for name, array in stored.items()}, batches.settings)
+    assert (weight is None) == (weight_there is None)
+    weights = [] if weight is None else [(weight, weight_there)]
+    for here, there in [(seen, seen_there), (mask, mask_there), (whole, whole_there), *weights]:
+        assert np.asarray(here, np.float32).tobytes() == np.asarray(there).tobytes()
+    return stored

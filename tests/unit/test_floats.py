@@ -1,0 +1,53 @@
+"""What a device makes of a batch in bytes: the same bits as the host's batch, for pictures and for windows."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from support.batches import same_bits
+
+from pixmend import competitions
+from pixmend.config import Settings
+from pixmend.data.augmentation import turn
+from pixmend.data.dataset import open_for
+from pixmend.training.batches import Batches
+from pixmend.training.device_batches import turn_each
+from pixmend.training.window_batches import WindowBatches
+
+
+@pytest.mark.parametrize("changes", [{}, {"loss_region": "hole", "start": "none"}, {"fresh_damage": True}, {"jitter": 36},
+                                     {"fresh_damage": True, "start": "harmonic"}, {"noise": 0.1}], ids=str)
+def test_of_pictures(prepared_home, changes):
+    settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=24, start="none"), **changes)
+    stored = same_bits(Batches(settings, open_for(settings), competitions.named("demo")), 3)
+    drawn_here = {"jitter", "noise"} & set(changes) or "harmonic" in changes.values()
+    assert len(set(stored["variants"].tolist())) == (1 if drawn_here else 5)
+    assert ("seen" in stored) == ("fresh_damage" not in changes or bool(drawn_here))
+
+
+def test_damage_that_only_covers_is_done_on_the_device_in_every_colour(prepared_home):
+    settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_damage=True, damage="landscapes",
+                        filling="white")
+    prepared = open_for(dataclasses.replace(settings, damage=""))
+    assert set(same_bits(Batches(settings, prepared, competitions.named("landscapes")), 3)) == {"whole", "counts", "variants"}
+
+
+def test_every_turn():
+    pictures = np.random.default_rng(1).integers(0, 256, (8, 6, 6, 3), np.uint8)
+    turned = turn_each(keras.ops.convert_to_tensor(pictures), np.arange(8, dtype=np.uint8))
+    np.testing.assert_array_equal(turned, [turn(picture, variant) for variant, picture in enumerate(pictures)])
+
+
+def test_of_windows(home):
+    settings = Settings(home=str(home), size=32, window=2.0, work_size=16, batch_size=24, loss_region="hole", damages=1,
+                        start="smooth")
+    same_bits(WindowBatches(settings, open_for(settings)), 3)
+
+
+def test_of_several_processes_each_takes_its_share(prepared_home):
+    settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="none")
+    one = Batches(settings, open_for(settings), competitions.named("demo")).at(5)[1]
+    shares = [Batches(dataclasses.replace(settings, process=number, of_processes=3), open_for(settings), None).at(5)[1]
+              for number in range(3)]
+    np.testing.assert_array_equal(one, np.concatenate(shares))

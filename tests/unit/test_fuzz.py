@@ -1,0 +1,185 @@
+"""Bytes changed at random: every file must end in a clear sentence or in a right result, never in a wrong one or a hang."""
+
+import io
+import signal
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from support.tiny_competition import SIDE, SIZE, build, read_rows, write_solution
+
+from pixmend.competitions import photo_reconstruction as contest
+from pixmend.data.decode import decode
+from pixmend.errors import UserError
+from pixmend.submissions import csv_scores
+
+SHAPE = (16, 24, 3)
+LETTERS = np.frombuffer(b'\0\n\r",;-+.eE0123456789_x \xff\xc3', np.uint8)
+SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def no_hang():
+    def stop(*_):
+        raise TimeoutError("a case hangs")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    yield
+    signal.alarm(0)
+
+
+def changed(rng, data):
+    """Some bytes replaced, put in, taken out, doubled or cut off."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 4)):
+        at, length, kind = int(rng.integers(len(data) + 1)), int(rng.integers(1, 9)), rng.integers(12)
+        if kind < 5:
+            data[at:at + 1] = rng.choice(LETTERS, 1).tobytes()
+        elif kind < 8:
+            data[at:at + 1] = rng.bytes(1)
+        elif kind == 8:
+            data[at:at] = rng.choice(LETTERS, length).tobytes()
+        elif kind == 9:
+            del data[at:at + length]
+        elif kind == 10:
+            data[at:at] = data[at:at + 20 * length]
+        elif rng.random() < 0.3:
+            del data[at:]
+    return bytes(data)
+
+
+def outcome(function, *arguments):
+    """What a function returns, or None after a sentence for the user."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        assert "\n" not in str(error) and str(error).endswith(".")
+        return None
+
+
+# Pictures
+
+def picture_bytes(kind, **options):
+    picture = cv2.resize(np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8), SHAPE[1::-1])
+    whole = io.BytesIO()
+    image = Image.fromarray(picture)
+    (image.quantize(8) if options.pop("palette", False) else image).save(whole, kind, **options)
+    return whole.getvalue()
+
+
+def with_right_checksums(data):
+    """A PNG file whose chunks, as far as there are whole ones, carry the checksums of their bytes."""
+    at, out = 8, data[:8]
+    while at + 12 <= len(data) and at + 12 + (length := int.from_bytes(data[at:at + 4], "big")) <= len(data):
+        body = data[at + 4:at + 8 + length]
+        out, at = out + data[at:at + 4] + body + struct.pack(">I", zlib.crc32(body)), at + 12 + length
+    return out + data[at:]
+
+
+def seen_by_pillow(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "quality": 95}])
+def test_jpeg(tmp_path, options):
+    rng, whole, path, right = np.random.default_rng(11), picture_bytes("JPEG", **options), tmp_path / "a.jpeg", 0
+    for _ in range(200):
+        data = changed(rng, whole)
+        path.write_bytes(data)
+        picture = outcome(decode, path, SHAPE)
+        if picture is not None:
+            right += 1
+            np.testing.assert_array_equal(picture, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
+            np.testing.assert_array_equal(picture, seen_by_pillow(data))
+    assert 0 < right < 200
+
+
+@pytest.mark.parametrize("options", [{}, {"palette": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}])
+@pytest.mark.parametrize("repaired", [False, True])
+def test_png(tmp_path, options, repaired):
+    rng, whole, path, right = np.random.default_rng(12), picture_bytes("PNG", **options), tmp_path / "a.png", 0
+    for _ in range(100):
+        data = changed(rng, whole)
+        data = with_right_checksums(data) if repaired else data
+        path.write_bytes(data)
+        picture = outcome(decode, path, SHAPE)
+        if picture is not None:
+            right += 1
+            np.testing.assert_array_equal(picture, seen_by_pillow(data))
+            assert repaired or np.array_equal(picture, seen_by_pillow(whole))
+    assert right < 100
+
+
+# Tables
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    home = tmp_path_factory.mktemp("tiny")
+    settings, pictures, boxes = build(home)
+    write_solution(home / "solution.csv", pictures, boxes)
+    entries = [e for e in contest.read(settings.competition_folder / "files", settings.shape) if e.split == "test"]
+    contest.write(home / "mine.csv", entries, [picture / np.float32(255) for picture in pictures.values()], settings)
+    return settings, entries, pictures
+
+
+def test_masked_info(tiny):
+    settings, entries, _ = tiny
+    files = settings.competition_folder / "files"
+    path = files / "Dataset" / "Testing_Data" / "masked_info.csv"
+    whole, rng, right = path.read_bytes(), np.random.default_rng(13), 0
+    for _ in range(400):
+        path.write_bytes(changed(rng, whole))
+        got = outcome(contest.read, files, settings.shape)
+        if got is not None:
+            right += 1
+            head, *rows = [row for row in read_rows(path) if row]
+            named = [dict(zip([name.removeprefix("\ufeff") for name in head], row, strict=True)) for row in rows]
+            wanted = {r["filename"]: [(int(float(r[f"box{n}_row"])), int(float(r[f"box{n}_col"])), SIDE, SIDE) for n in (1, 2)]
+                      for r in named}
+            assert {e.id: list(e.boxes) for e in got if e.split == "test"} == wanted
+            assert wanted.keys() == {e.id for e in entries}
+            assert all(0 <= place <= SIZE - SIDE for boxes in wanted.values() for box in boxes for place in box[:2])
+    path.write_bytes(whole)
+    assert 0 < right < 400
+
+
+def test_sample_submission(tiny, tmp_path):
+    settings, entries, pictures = tiny
+    sample, out = settings.competition_folder / "files" / "sample_submission.csv", tmp_path / "mine.csv"
+    whole, rng, right = sample.read_bytes(), np.random.default_rng(14), 0
+    values = dict(read_rows(settings.competition_folder.parent.parent / "mine.csv")[1:])
+    for _ in range(250):
+        sample.write_bytes(changed(rng, whole))
+        outcome(contest.read, sample.parent, settings.shape)
+        outcome(contest.write, out, entries, [picture / np.float32(255) for picture in pictures.values()], settings)
+        if out.exists():
+            right += 1
+            contest.check(out, sample.parent)
+            (head, *rows), (given, *wanted) = read_rows(out), [row for row in read_rows(sample) if row]
+            assert head == given and rows == [[i, values[i]] for i, *_ in wanted] and len(rows) == len(values)
+            out.unlink()
+        assert not list(tmp_path.iterdir())
+    sample.write_bytes(whole)
+    assert 0 < right < 250
+
+
+def test_submission(tiny, tmp_path):
+    settings, *_ = tiny
+    home, path = settings.competition_folder.parent.parent, tmp_path / "mine.csv"
+    whole, rng, right = (home / "mine.csv").read_bytes(), np.random.default_rng(15), 0
+    solution = pd.read_csv(home / "solution.csv", index_col=0).value
+    for _ in range(250):
+        path.write_bytes(changed(rng, whole))
+        scores = outcome(csv_scores.rmse_of, path, home / "solution.csv")
+        outcome(contest.check, path, settings.competition_folder / "files")
+        if scores is not None:
+            right += 1
+            mine = pd.Series({i: float(v) for i, v in (row for row in read_rows(path)[1:] if row)})
+            assert len(mine) == len(solution)
+            assert scores["total"] == pytest.approx(float(np.sqrt(((mine - solution) ** 2).mean())), rel=1e-9)
+    assert 0 < right < 250

@@ -1,0 +1,352 @@
+"""The competition's folders and files: read, written, checked and scored, against plain loops, Pillow and scikit-learn."""
+
+import dataclasses
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sklearn.metrics import root_mean_squared_error
+from support.tiny_competition import HEADER, SIDE, TEST, blackened, build, graded, read_rows, write_rows, write_solution
+
+from pixmend.competitions import photo_reconstruction as contest
+from pixmend.data.damage import box_counts
+from pixmend.data.decode import decode
+from pixmend.errors import UserError
+from pixmend.submissions import csv_scores, csv_tables
+
+# RMSE of a flat 0.5 against the tiny contest's truth: it changes only if what is scored changes.
+GOLDEN = {"public": 0.2098315, "private": 0.2015483, "total": 0.2043467}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return build(tmp_path)
+
+
+def files_of(settings):
+    return settings.competition_folder / "files"
+
+
+def test_entries_of(settings):
+    return [entry for entry in contest.read(files_of(settings), settings.shape) if entry.split == "test"]
+
+
+test_entries_of.__test__ = False
+
+
+def whole_pictures(pictures):
+    return (picture / np.float32(255) for picture in pictures.values())
+
+
+def refusal(function, *arguments):
+    with pytest.raises(UserError) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+    return str(caught.value)
+
+
+def test_read(tiny):
+    settings, _, boxes = tiny
+    entries = contest.read(files_of(settings), settings.shape)
+    assert [(e.kind, e.id, e.split) for e in entries] == [
+        ("Cat", "Cat-Train (1).jpeg", "train"), ("Cat", "Cat-Train (1).jpg", "train"), ("Cat", 'odd, "name" ü.png', "train"),
+        ("Tiger", "Tiger (1).png", "train"), ("Tiger", "Tiger (2).jpeg", "train"), ("Tiger", "Tiger/same.png", "train"),
+        *(("", name, "test") for name in TEST)]
+    for entry in entries:
+        damaged = decode(entry.damaged, settings.shape)
+        assert (entry.whole is None) == (entry.split == "test") and entry.source == entry.id
+        if entry.damaged.endswith(".png"):
+            assert not damaged[box_counts(entry.boxes, settings.shape) > 0].any()
+        if entry.whole and entry.whole.endswith(".png"):
+            np.testing.assert_array_equal(damaged, blackened(decode(entry.whole, settings.shape), [b[:2] for b in entry.boxes]))
+    assert {e.id: [list(b) for b in e.boxes] for e in entries if not e.kind} == \
+        {name: [[*corner, SIDE, SIDE] for corner in two] for name, two in boxes.items()}
+
+
+def test_one_name_in_two_classes(tiny):
+    settings, *_ = tiny
+    folder = files_of(settings) / "Dataset" / "Training_Data"
+    shutil.copytree(folder / "Cat", folder / "Dog")
+    ids = [e.id for e in contest.read(files_of(settings), settings.shape)]
+    assert "Cat/Cat-Train (1).jpg" in ids and "Dog/Cat-Train (1).jpg" in ids and len(set(ids)) == len(ids)
+
+
+def test_table_without_the_index_column_and_with_a_mark_of_byte_order(tiny):
+    settings, *_ = tiny
+    path = files_of(settings) / "Dataset" / "Testing_Data" / "masked_info.csv"
+    before = test_entries_of(settings)
+    write_rows(path, [row[1:] for row in read_rows(path)])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert test_entries_of(settings) == before
+
+
+def test_write_read_rmse_is_nought(tiny, tmp_path):
+    settings, pictures, boxes = tiny
+    out = tmp_path / "out" / "mine.csv"
+    contest.write(out, test_entries_of(settings), whole_pictures(pictures), settings)
+    contest.check(out, files_of(settings))
+    assert read_rows(out) == [HEADER, *([i, f"{np.float32(v):.6f}"] for i, v in graded(pictures, boxes))]
+    write_solution(tmp_path / "solution.csv", pictures, boxes)
+    assert max(csv_scores.rmse_of(out, tmp_path / "solution.csv").values()) < 1e-6
+    assert [p.name for p in out.parent.iterdir()] == ["mine.csv"]
+
+
+def test_golden_score(tiny, tmp_path):
+    settings, pictures, boxes = tiny
+    contest.write(tmp_path / "flat.csv", test_entries_of(settings), (np.full((32, 32, 3), 0.5) for _ in pictures), settings)
+    write_solution(tmp_path / "solution.csv", pictures, boxes)
+    scores = csv_scores.rmse_of(tmp_path / "flat.csv", tmp_path / "solution.csv")
+    truth = [value for _, value in graded(pictures, boxes)]
+    assert scores["total"] == pytest.approx(root_mean_squared_error(truth, np.full(len(truth), 0.5)), abs=1e-6)
+    assert scores == pytest.approx(GOLDEN, abs=1e-7)
+
+
+def test_the_header_is_the_samples(tiny, tmp_path):
+    settings, pictures, _ = tiny
+    sample = files_of(settings) / "sample_submission.csv"
+    write_rows(sample, [['row, "id"', "pixel"], *read_rows(sample)[1:]])
+    contest.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
+    assert read_rows(tmp_path / "mine.csv")[0] == contest.header(files_of(settings)) == ['row, "id"', "pixel"]
+
+
+@pytest.mark.parametrize("names", [TEST, ["b.png", "a.png", "c (1).png"]])
+@pytest.mark.parametrize("block", [500, 1 << 22])
+def test_samples_of_another_order_are_followed(tmp_path, names, block, monkeypatch):
+    monkeypatch.setattr(csv_tables, "BLOCK", block)
+    settings, pictures, boxes = build(tmp_path, names)
+    sample = files_of(settings) / "sample_submission.csv"
+    head, *rows = read_rows(sample)
+    shuffled = [rows[k] for k in np.random.default_rng(1).permutation(len(rows))]
+    write_rows(sample, [head, *shuffled])
+    contest.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
+    contest.check(tmp_path / "mine.csv", files_of(settings))
+    values = {i: f"{np.float32(v):.6f}" for i, v in graded(pictures, boxes)}
+    assert read_rows(tmp_path / "mine.csv") == [head, *([i, values[i]] for i, _ in shuffled)]
+
+
+@pytest.mark.parametrize("names", [TEST, ["b.png", 'a, "c".png']])
+@pytest.mark.parametrize("change, plain", [
+    (lambda rows: rows, True),
+    (lambda rows: [[i, "1e-9"] for i, _ in rows], True),
+    (lambda rows: [*rows[:-1], [rows[-1][0], "7"]], False),
+    (lambda rows: rows[:-1], False),
+    (lambda rows: [*rows, rows[-1]], False),
+    (lambda rows: [*rows[1::-1], *rows[2:]], False),
+], ids=["as given", "other value", "two values", "short", "long", "swapped"])
+def test_a_sample_of_one_value_in_the_contests_order_is_known_by_its_bytes(tmp_path, names, change, plain):
+    settings, *_ = build(tmp_path, names)
+    entries, sample = test_entries_of(settings), files_of(settings) / "sample_submission.csv"
+    head, *rows = read_rows(sample)
+    write_rows(sample, [head, *change([[i, "0.5"] for i, _ in rows])])
+    assert contest.is_plain(sample, entries) == plain
+
+
+def test_holdout_file_needs_no_order_of_a_sample(tiny, tmp_path):
+    settings, *_ = tiny
+    entries = [e for e in contest.read(files_of(settings), settings.shape) if e.split == "train"][::-2]
+    pictures = [decode(e.whole, settings.shape) / np.float32(255) for e in entries]
+    contest.write(tmp_path / "holdout.csv", entries, pictures, settings)
+    rows = read_rows(tmp_path / "holdout.csv")
+    assert len(rows) == 1 + len(entries) * 2 * SIDE * SIDE * 3
+    assert rows[1][0].startswith("Tiger/same.png_box1_")
+    assert "does not hold the rows" in refusal(list, contest.told(tmp_path / "holdout.csv", entries[::-1], settings))
+    rest = contest.told(tmp_path / "holdout.csv", entries[:-1], settings)
+    assert "does not hold the rows" in refusal(list, rest)
+
+
+@pytest.mark.parametrize("scale", ["unit", "minmax"])
+def test_what_a_file_tells_is_the_picture_as_sent(tiny, tmp_path, scale):
+    settings = dataclasses.replace(tiny[0], value_scale=scale)
+    entries = [e for e in contest.read(files_of(settings), settings.shape) if e.split == "train"]
+    pictures = [decode(e.whole, settings.shape) / np.float32(255) for e in entries]
+    contest.write(tmp_path / "holdout.csv", entries, pictures, settings)
+    for entry, picture, values in zip(entries, pictures, contest.told(tmp_path / "holdout.csv", entries, settings), strict=True):
+        np.testing.assert_allclose(values, contest.as_sent(picture, settings)[entry.counts(settings.shape) > 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+@pytest.mark.parametrize("scale", ["unit", "minmax"])
+def test_rows_as_opencv_would_make_them(tiny, order, scale):
+    settings, pictures, _ = tiny
+    settings = dataclasses.replace(settings, channel_order=order, value_scale=scale)
+    picture = next(iter(pictures.values()))
+    wanted = picture / 255.0
+    if scale == "minmax":
+        wanted = np.dstack([cv2.normalize(c, None, 0, 1, cv2.NORM_MINMAX, cv2.CV_64F) for c in cv2.split(picture)])
+    wanted = wanted[..., ::-1] if order == "bgr" else wanted
+    got = contest.rows(picture / np.float32(255), ((3, 4, SIDE, SIDE), (20, 1, SIDE, SIDE)), settings)
+    assert got.dtype == np.float32 and got.ndim == 1
+    np.testing.assert_allclose(got, np.r_[wanted[3:12, 4:13].ravel(), wanted[20:29, 1:10].ravel()], atol=1e-6)
+
+
+def test_minmax_of_a_flat_channel_is_nought(tiny):
+    settings = dataclasses.replace(tiny[0], value_scale="minmax")
+    assert not contest.rows(np.full((32, 32, 3), 0.7, np.float32), ((0, 0, 9, 9),), settings).any()
+
+
+def test_box_side():
+    assert [contest.box_side((height, height, 3)) for height in (256, 32, 64, 128, 512)] == [75, 9, 19, 38, 150]
+
+
+@examples(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([32, 64, 256]))
+def test_damage_lies_inside_and_may_overlap(seed, side):
+    shape = (side, side, 3)
+    boxes = contest.draw_boxes(np.random.default_rng(seed), shape)
+    counts = box_counts(boxes, shape)
+    assert len(boxes) == 2 and counts.sum() == 2 * contest.box_side(shape) ** 2 and counts.max() <= 2
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.01, -0.01])
+def test_values_that_are_none_leave_no_file(tiny, tmp_path, value):
+    settings, *_ = tiny
+    entries = test_entries_of(settings)
+    good = np.full((32, 32, 3), 0.5, np.float32)
+    bad = good.copy()
+    bad[entries[1].boxes[1][0], entries[1].boxes[1][1], 1] = value
+    (tmp_path / "out").mkdir()
+    text = refusal(contest.write, tmp_path / "out" / "mine.csv", entries, [good, bad, good], settings)
+    assert entries[1].id in text and not list((tmp_path / "out").iterdir())
+
+
+# Bad input: the table
+
+def rewritten(change, kind=None):
+    """A fault made in a masked_info.csv: of the test pictures, or of a class."""
+    def make(settings):
+        folder = files_of(settings) / "Dataset"
+        path = folder / (f"Training_Data/{kind}/Masked_Train" if kind else "Testing_Data") / "masked_info.csv"
+        write_rows(path, change(read_rows(path)))
+        return path
+    return make
+
+
+def replaced(row, column, text):
+    return lambda rows: [[*r[:column], text, *r[column + 1:]] if number == row else r for number, r in enumerate(rows)]
+
+
+@pytest.mark.parametrize("make, reason", [
+    (rewritten(lambda rows: [r[:-1] for r in rows]), "has no column box2_col"),
+    (rewritten(lambda rows: [r[:1] + r[2:] for r in rows], "Cat"), "has no column filename"),
+    (rewritten(lambda rows: []), "has no column filename"),
+    (rewritten(lambda rows: [*rows[:2], rows[2][:-1], *rows[3:]]), "line 3: 5 fields where 6 are wanted"),
+    (rewritten(replaced(2, 3, "twelve")), "line 3: box1_col is 'twelve', not a whole number"),
+    (rewritten(replaced(2, 3, "")), "line 3: box1_col is '', not a whole number"),
+    (rewritten(replaced(2, 3, "nan")), "line 3: box1_col is 'nan', not a whole number"),
+    (rewritten(replaced(2, 3, "1.5")), "line 3: box1_col is '1.5', not a whole number"),
+    (rewritten(replaced(2, 3, "-1")), "line 3: box1_col is '-1', not a whole number"),
+    (rewritten(replaced(2, 4, "24"), "Cat"), "line 3: a box of 9 pixels at"),
+    (rewritten(replaced(2, 5, "99999999"), "Cat"), "leaves the picture of 32x32; give --size"),
+    (rewritten(lambda rows: [*rows, rows[1]]), "line 5: same.png stands in line 2 already"),
+    (rewritten(replaced(1, 1, "TIGER (7).png")), "line 3: Tiger (7).png and TIGER (7).png (line 2) differ only in case"),
+    (rewritten(replaced(1, 1, "../../sample_submission.csv")), "line 2: '../../sample_submission.csv' is no file name"),
+    (rewritten(replaced(1, 1, "a\nb.png")), "'a\\nb.png' is no file name"),
+    (rewritten(replaced(1, 1, "Same.png")), "lists Same.png, which"),
+    (rewritten(replaced(1, 1, "Same.png")), "does not hold; there is same.png"),
+    (rewritten(lambda rows: rows[:-1], "Tiger"), "same.png has no row in"),
+])
+def test_faults_of_the_table(tiny, make, reason):
+    settings, *_ = tiny
+    path = make(settings)
+    text = refusal(contest.read, files_of(settings), settings.shape)
+    assert reason in text and str(path) in text
+
+
+def test_table_that_is_not_there_or_no_text(tiny):
+    settings, *_ = tiny
+    path = files_of(settings) / "Dataset" / "Training_Data" / "Cat" / "Masked_Train" / "masked_info.csv"
+    path.write_bytes(path.read_bytes().replace("ü".encode(), "ü".encode("latin-1")))
+    assert f"{path} is not UTF-8 text" in refusal(contest.read, files_of(settings), settings.shape)
+    path.unlink()
+    assert f"{path} is missing" in refusal(contest.read, files_of(settings), settings.shape)
+
+
+@pytest.mark.parametrize("folder", ["Testing_Data", "Training_Data/Cat/Masked_Train", "Training_Data/Cat/Unmasked_Train"])
+def test_pictures_and_rows_belong_together(tiny, folder):
+    settings, *_ = tiny
+    folder = files_of(settings) / "Dataset" / folder
+    name = "same.png" if folder.name == "Testing_Data" else "Cat-Train (1).jpg"
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / ".hidden.png").write_bytes(b"x")
+    contest.read(files_of(settings), settings.shape)
+    shutil.copy(folder / name, folder / "new.JPG")
+    told = refusal(contest.read, files_of(settings), settings.shape)
+    assert f"{folder / 'new.JPG'} has no row in" in told and "go on with `python -m pixmend augment`" in told
+    (folder / "new.JPG").unlink()
+    (folder / name).unlink()
+    assert f"lists {name}, which {folder} does not hold" in refusal(contest.read, files_of(settings), settings.shape)
+
+
+def test_folders_that_are_missing(tiny):
+    settings, *_ = tiny
+    data = files_of(settings) / "Dataset"
+    shutil.rmtree(data / "Training_Data" / "Cat" / "Unmasked_Train")
+    assert "Unmasked_Train is missing" in refusal(contest.read, files_of(settings), settings.shape)
+    for kind in ("Cat", "Tiger"):
+        shutil.rmtree(data / "Training_Data" / kind)
+    assert "holds no class folders" in refusal(contest.read, files_of(settings), settings.shape)
+    shutil.rmtree(data)
+    assert "Training_Data is missing" in refusal(contest.read, files_of(settings), settings.shape)
+
+
+# Bad input: the sample
+
+@pytest.mark.parametrize("change, reason", [
+    (lambda rows: [r[:1] for r in rows], "no header of 2 columns"),
+    (lambda rows: [[*r, "1"] for r in rows], "no header of 2 columns"),
+    (lambda rows: rows[:-1], "has 1457 rows, and the test pictures' boxes 1458"),
+    (lambda rows: [*rows, ["same.png_box1_0_0_0", "0"]], "has 1459 rows, and the test pictures' boxes 1458"),
+    (lambda rows: rows[:1], "has 0 rows"),
+    (lambda rows: [], "no header of 2 columns"),
+    (lambda rows: [rows[0], *(["img_" + i, v] for i, v in rows[1:])], "first id, 'img_same.png_box1"),
+    (lambda rows: [*rows[:5], [*rows[5], "0"], *rows[6:]], "line 6: 3 fields where 2 are wanted"),
+])
+def test_faults_of_the_sample_found_when_read(tiny, change, reason):
+    settings, *_ = tiny
+    path = files_of(settings) / "sample_submission.csv"
+    write_rows(path, change(read_rows(path)))
+    text = refusal(contest.read, files_of(settings), settings.shape)
+    assert str(path) in text and reason in text
+
+
+@pytest.mark.parametrize("change, reason", [
+    (lambda rows: [*rows[:9], ["renamed", "0"], *rows[10:]], "lacks the id 'same.png_box1"),
+    (lambda rows: [*rows[:9], *rows[8:9], *rows[10:]], "line 10: the id 'same.png_box1"),
+])
+def test_faults_of_the_sample_found_before_writing(tiny, tmp_path, change, reason):
+    settings, pictures, _ = tiny
+    entries = test_entries_of(settings)
+    path = files_of(settings) / "sample_submission.csv"
+    write_rows(path, change(read_rows(path)))
+    (tmp_path / "out").mkdir()
+    text = refusal(contest.write, tmp_path / "out" / "mine.csv", entries, whole_pictures(pictures), settings)
+    assert str(path) in text and reason in text and not list((tmp_path / "out").iterdir())
+    assert reason in refusal(contest.sample_order, files_of(settings), entries)
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n\n"], ids=str)
+def test_a_sample_may_end_as_it_likes(tiny, ending):
+    settings, *_ = tiny
+    path = files_of(settings) / "sample_submission.csv"
+    before = contest.read(files_of(settings), settings.shape)
+    path.write_bytes(path.read_bytes().rstrip(b"\r\n") + ending)
+    assert contest.read(files_of(settings), settings.shape) == before
+
+
+def test_sample_that_is_missing(tiny, tmp_path):
+    settings, *_ = tiny
+    (files_of(settings) / "sample_submission.csv").unlink()
+    assert "sample_submission.csv is missing" in refusal(contest.read, files_of(settings), settings.shape)
+
+
+def test_a_foreign_submission_is_checked(tiny, tmp_path):
+    settings, pictures, _ = tiny
+    contest.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
+    rows = read_rows(tmp_path / "mine.csv")
+    write_rows(tmp_path / "mine.csv", [*rows[:7], [rows[7][0], "1.5"], *rows[8:]])
+    text = refusal(contest.check, tmp_path / "mine.csv", files_of(settings))
+    assert "mine.csv, line 8: value is '1.5', not a number in 0..1" in text

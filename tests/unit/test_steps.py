@@ -1,0 +1,97 @@
+"""A step as TensorFlow runs it: a batch is not copied on its way in; in the optimized graph, a weight is read before it moves."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from keras import ops
+from support.learning import network, one_batch
+from tensorflow.python.eager import context
+
+from pixmend import backend, competitions
+from pixmend.config import Settings
+from pixmend.data.dataset import open_for
+from pixmend.training import trainer
+from pixmend.training.adversarial import Adversarial
+from pixmend.training.batches import Batches
+from pixmend.training.steps import OneByOne
+
+MOVED = {"ResourceApplyAdam": 3, "AssignVariableOp": 1, "AssignSubVariableOp": 1, "AssignAddVariableOp": 1}
+
+
+class ReadApart(Adversarial):
+    """Reads each weight once for each opinion, which TensorFlow's dependency optimizer does not stand."""
+
+    def _judge(self, seen, painted, training):
+        judge = self.discriminator
+        frozen = [ops.stop_gradient(v.value) for v in judge.trainable_variables]
+        rest = [v.value for v in judge.non_trainable_variables]
+        for_painter, _ = judge.stateless_call(frozen, rest, [seen, painted], training=training)
+        return for_painter, judge([seen, ops.stop_gradient(painted)], training=training)
+
+
+def optimized_graph_of_a_step(model):
+    (seen, mask), whole = one_batch()
+    steps = OneByOne(model, SimpleNamespace(at=None))
+    context.context().enable_graph_collection()
+    try:
+        steps.make([((seen, mask), whole)], [1e-3])
+        return max(context.context().export_run_metadata().partition_graphs, key=lambda graph: len(graph.node)).node
+    finally:
+        context.context().disable_graph_collection()
+
+
+def before(nodes):
+    """The names of all nodes that must have run before each node."""
+    needs = {node.name: [name.lstrip("^").split(":")[0] for name in node.input] for node in nodes}
+
+    def reached(name):
+        found, left = set(), [name]
+        while left:
+            new = set(needs[left.pop()]) - found
+            found |= new
+            left += new
+        return found
+
+    return {name: reached(name) for name in needs}
+
+
+def unordered(model):
+    """Readings and moves of one weight of which neither must wait for the other."""
+    nodes = optimized_graph_of_a_step(model)
+    moves = [(node.name, handle) for node in nodes for handle in node.input[:MOVED.get(node.op, 0)]]
+    reads = [(node.name, node.input[0]) for node in nodes if node.op == "ReadVariableOp"]
+    pairs, earlier = [(read, move) for read, of in reads for move, by in moves if of == by], before(nodes)
+    assert len(pairs) > 100
+    return [(read, move) for read, move in pairs if read not in earlier[move] and move not in earlier[read]]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_no_weight_moves_before_all_that_judge_by_it_have_read_it(optimizer):
+    assert unordered(network("pix2pix", precision="bfloat16", optimizer=optimizer)) == []
+
+
+def test_nor_where_each_opinion_reads_the_weights_anew():
+    usual = network("pix2pix", precision="bfloat16")
+    model = ReadApart(usual.painter, usual.settings)
+    trainer.compile_model(model, usual.settings)
+    assert unordered(model) == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"fresh_damage": True}, {"loss_region": "hole"}], ids=str)
+def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
+    settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
+    batches = Batches(settings, open_for(settings), competitions.named("demo"))
+    kept = batches.at(5)
+    (seen, mask), whole, weight = OneByOne(SimpleNamespace(jit_compile=None), SimpleNamespace(at=lambda step: kept)).load(5)
+    for tensor, array in ((seen, kept[0][0]), (mask, kept[0][1]), (whole, kept[1])):
+        assert np.array_equal(tensor, array)
+        assert np.shares_memory(np.asarray(tensor), array)
+    assert weight is None if kept[2] is None else np.array_equal(weight.numpy(), kept[2])
+
+
+def test_what_tensorflow_cannot_use_as_it_lies_is_copied():
+    room = backend.room((4, 3))
+    room[:] = np.arange(12).reshape(4, 3)
+    for array in (room[:, 1:], room[1:], np.asfortranarray(room)):
+        np.testing.assert_array_equal(backend.tensor(array), array)
