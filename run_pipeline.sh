@@ -3,10 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 case " $* " in *" --help "* | *" -h "*)   # once, and not by every stage; what is installed already is not looked at again
-    .venv/bin/python -m pixmend --help 2> /dev/null || { source ./set_up.sh requirements.txt; python -m pixmend --help; }
+    .venv/bin/python -m pixmend --help 2> /dev/null || { source ./set_up.sh base; python -m pixmend --help; }
     exit ;;
 esac
-source ./set_up.sh requirements.txt
+source ./set_up.sh base
 
 python -m pixmend download  "$@"   # the competition's archive, checked and unpacked
 python -m pixmend augment   "$@"   # pictures decoded once, a holdout kept apart, five variants of the rest

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Sets itself up, then lint and all tests; flags go to pytest (`./run_tests.sh -m slow` for those that take minutes).
+# Installs what the tests need, then runs lint, the type checker and all fast tests. Flags go to pytest: `./run_tests.sh -m slow`.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./set_up.sh requirements-dev.txt
+source ./set_up.sh test
 
 ruff check .
 python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder "$@"
