@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks import _data
 from benchmarks._process import serve
 from pixmend.data.damage import box_counts
-from pixmend.fills.harmonic import harmonic
+from pixmend.fills.harmonic import fill_harmonic
 
 
 def solved(picture, mask):
@@ -45,14 +45,14 @@ def main():
         damaged.append((seen / np.float32(255), box_counts(boxes, seen.shape) > 0))
 
     def ours():
-        return len([harmonic(*one) for one in damaged])
+        return len([fill_harmonic(*one) for one in damaged])
 
     def scipy():
         return len([solved(*one) for one in damaged])
 
     def difference():
         """RMSE between both in the holes."""
-        squares = [((harmonic(*one) - solved(*one))[one[1]] ** 2).mean() for one in damaged]
+        squares = [((fill_harmonic(*one) - solved(*one))[one[1]] ** 2).mean() for one in damaged]
         return float(np.sqrt(np.mean(squares)))
 
     with threadpool_limits(1):

@@ -29,7 +29,7 @@ def main():
     def paint(picked):
         return np.asarray(model([seen[picked], mask[picked]], training=True))
 
-    networks = [*model.painter.variables, *model.discriminator.variables]
+    networks = [*model.generator.variables, *model.discriminator.variables]
     serve(step=step, curve=Curve(step, paint, pictures, steps, every, weights=networks, rest=model.optimizer.variables))
 
 

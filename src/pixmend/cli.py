@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 from pathlib import Path
 
-from pixmend import competitions, config, networks, progress
+from pixmend import competitions, config, models, progress
 from pixmend.errors import FlagError
 from pixmend.experiments import search_space, study_plans
 
@@ -14,7 +14,7 @@ JOURNEY = ["download", "augment", "train", "sweep", "study", "predict", "ensembl
 
 def names(room):
     """The files of a room are its registry."""
-    return sorted(p.stem for p in (SRC / room).glob("*.py") if not p.stem.startswith("_") and p.stem not in ("synthetic", "diffusion_program"))
+    return sorted(p.stem for p in (SRC / room).glob("*.py") if not p.stem.startswith("_") and p.stem != "synthetic")
 
 
 def first_line(path):
@@ -24,7 +24,7 @@ def first_line(path):
 def help_text():
     stages = sorted(names("stages"), key=lambda s: (JOURNEY.index(s) if s in JOURNEY else len(JOURNEY), s))
     lines = [f"  {stage:10} {first_line(SRC / 'stages' / f'{stage}.py')}" for stage in stages]
-    found = "\n".join([f"contests: {', '.join(names('competitions'))}", f"models: {', '.join(names('networks'))}",
+    found = "\n".join([f"contests: {', '.join(names('competitions'))}", f"models: {', '.join(models.model_names())}",
                        f"studies (python -m pixmend study NAME): {', '.join(study_plans.PLANS)}", ""])
     flags = config.build_parser().format_help()
     return "\n".join(["python -m pixmend STAGE [flags]", "", "stages, in the order of the journey:", *lines, "", found, flags])
@@ -47,11 +47,11 @@ def main(arguments):
     about, flags = study_plans.named(flags) if stage == "study" else ("", flags)
     flags, swept = search_space.split(flags) if stage in ("sweep", "study") else (flags, ())
     chosen = dataclasses.replace(config.parse(flags), swept=swept, about=about)
-    if chosen.model not in names("networks"):
-        raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(names('networks'))}.")
+    if chosen.model not in models.model_names():
+        raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(models.model_names())}.")
     for name in (chosen.contest, chosen.damage or chosen.contest):
         pick("competitions", name)
     competitions.refuse_pictures(chosen)
-    chosen = config.complete(chosen, competitions.defaults(chosen), networks.defaults_of)
+    chosen = config.complete(chosen, competitions.defaults(chosen), models.default_settings)
     progress.quiet = chosen.quiet
     return pick("stages", stage).main(chosen)

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixmend.errors import FlagError
+from pixmend.fills import FILLS
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
-# Of src/models, which a start may be.
-FILLS = ("harmonic", "smooth", "biharmonic", "tile_harmonic", "tile_smooth", "mean", "ring", "telea", "navier_stokes")
 AUTO = "auto"   # typed for the number 0 of a knob that can be found out by itself
 
 

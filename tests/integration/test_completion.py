@@ -9,7 +9,7 @@ import sys
 import pytest
 from support.stages import ROOT, stage
 
-from pixmend import config
+from pixmend import config, models
 from pixmend.cli import names
 from pixmend.experiments import study_plans
 
@@ -54,7 +54,7 @@ def test_flags_and_their_values(script, command):
     assert {config.flag(name) for name in config.KNOBS} | {"--no-internet"} <= set(flags)
     assert completed(script, *command, "--lam") == ["--lambda"]
     assert set(completed(script, *command, "--quiet", "")) == set(flags)
-    assert completed(script, *command, "--model", "") == names("networks")
+    assert completed(script, *command, "--model", "") == models.model_names()
     assert completed(script, *command, "--contest", "pho") == ["photo_reconstruction"]
     for typed in (("--augment", ""), ("--augment", "="), ("--augment", "=", "")):
         assert completed(script, *command, *typed) == ["none", "5x", "8x"]

@@ -11,7 +11,7 @@ from support.stages import SMALL, done, stage
 from pixmend import competitions
 from pixmend.config import Settings
 from pixmend.data.dataset import open_for
-from pixmend.fills.harmonic import harmonic
+from pixmend.fills.harmonic import fill_harmonic
 from pixmend.training.batches import Batches, unit
 from pixmend.training.drawn_masks import damaged_beforehand
 
@@ -49,7 +49,7 @@ def test_every_row_comes_once_under_each_damage_before_any_comes_again(batches):
         assert ((weight[number] > 0) == hole).all()
         if damage:
             np.testing.assert_array_equal(seen[number][~hole], whole[number][~hole])
-            np.testing.assert_allclose(seen[number], harmonic(whole[number], hole), atol=0.51 / 255 + 1e-4)
+            np.testing.assert_allclose(seen[number], fill_harmonic(whole[number], hole), atol=0.51 / 255 + 1e-4)
         else:
             np.testing.assert_array_equal(seen[number], unit(source.prepared.seen(row, "harmonic")))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.stages import SMALL, done, stage
 
-from pixmend import networks
+from pixmend import models
 from pixmend.config import KNOBS, Settings, complete, with_defaults
 from pixmend.data.dataset import open_for
 from pixmend.training.filled_images import fill_beforehand
@@ -15,7 +15,7 @@ TINY = (*SMALL, "--model", "cnn", "--steps", "1")
 
 
 def test_a_start_may_be_any_fill():
-    assert set(KNOBS["start"].metadata["choices"]) == {"none", "given", *networks.fills()}
+    assert set(KNOBS["start"].metadata["choices"]) == {"none", "given", *models.fill_names()}
 
 
 def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
@@ -24,7 +24,7 @@ def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
     assert (home / "augment/demo/starts/biharmonic.npy").stat().st_size == math.prod(ready.filled["harmonic"].shape) + 128
     for row in (ready.split("train")[0], ready.split("train")[-1], ready.split("holdout")[3], ready.split("test")[0]):
         mask = ready.hole(row) > 0
-        filled = networks.named("biharmonic").fill(ready.damaged(row) / np.float32(255), mask)
+        filled = models.get_fill("biharmonic")(ready.damaged(row) / np.float32(255), mask)
         if row.variant == 0:
             np.testing.assert_array_equal(ready.seen(row, "biharmonic"), np.rint(filled * 255))
         np.testing.assert_array_equal(ready.seen(row, "biharmonic")[~mask], ready.damaged(row)[~mask])
@@ -59,6 +59,6 @@ def test_a_contest_begins_with_the_model_and_the_start_that_win_there(contest, m
     from pixmend import competitions
 
     settings = complete(Settings(contest=contest), competitions.defaults(Settings(contest=contest)))
-    assert settings.model == model and with_defaults(settings, networks.defaults_of(model)).start == start
+    assert settings.model == model and with_defaults(settings, models.default_settings(model)).start == start
     other = competitions.defaults(Settings(contest=contest, damage="landscapes"))
     assert "model" not in other and "start" not in other

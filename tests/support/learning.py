@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 
-from pixmend import networks
+from pixmend import models
 from pixmend.config import Settings, with_defaults
 from pixmend.training import setup, trainer
 
 
 def network(name, **changes):
     settings = dataclasses.replace(Settings(size=64, model=name, width=8, precision="float32"), **changes)
-    settings = with_defaults(settings, networks.named(name).DEFAULTS | changes)
+    settings = with_defaults(settings, models.default_settings(name) | changes)
     model = setup.learner(settings)
     trainer.compile_model(model, settings)
     return model

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
-from pixmend import networks
+from pixmend import models
 from pixmend.config import Settings, with_defaults
 from pixmend.data.damage import box_counts
-from pixmend.training.adversarial import Adversarial
+from pixmend.training.adversarial import AdversarialModel
 
 
 def example(shape, pictures=2):
@@ -19,11 +19,11 @@ def example(shape, pictures=2):
 def network(name, shape, **changes):
     chosen = {"width": 4, "encoder": "MobileNetV3Small", "encoder_weights": "none"} | changes
     settings = Settings(size=shape[0], model=name, precision="float32", given=frozenset(chosen), **chosen)
-    settings = with_defaults(settings, networks.named(name).DEFAULTS)
+    settings = with_defaults(settings, models.default_settings(name))
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
-    model = networks.named(name).build(shape, settings)
-    return (Adversarial(model, settings) if settings.adversarial else model), settings
+    model = models.get_network(name).load()(shape, settings)
+    return (AdversarialModel(model, settings) if settings.adversarial else model), settings
 
 
 def size(variables):

@@ -14,8 +14,8 @@ from pixmend.cli import names
 PACKAGE = ROOT / "src" / "pixmend"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each package may import from itself and from those after it.
-FLOORS = ["__main__", "cli", "stages", "reporting", "experiments", "kaggle", "training", "networks", "competitions", "submissions",
-          "evaluation", "data", "fills", "backend", "workers", "subprocesses", "progress", "config", "files", "errors"]
+FLOORS = ["__main__", "cli", "stages", "reporting", "experiments", "kaggle", "training", "models", "networks", "competitions", "submissions",
+          "evaluation", "data", "backend", "workers", "subprocesses", "progress", "config", "fills", "files", "errors"]
 STRANGERS = [{"networks", "competitions"}]  # packages that must not know each other, whatever their order
 
 

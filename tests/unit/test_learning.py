@@ -35,13 +35,13 @@ ORACLES = {"l1": flat(mean_absolute_error), "l2": flat(mean_squared_error),
 
 @pytest.mark.parametrize("name", sorted(losses.DISTANCES))
 def test_a_distance_is_what_its_name_says_weighed_by_how_often_a_pixel_counts(name):
-    ours = losses.reconstruction(Settings(loss=name))(WHOLE, PAINTED, sample_weight=COUNTS)
+    ours = losses.build_reconstruction_loss(Settings(loss=name))(WHOLE, PAINTED, sample_weight=COUNTS)
     assert float(ours) == pytest.approx(ORACLES[name](WHOLE, PAINTED, COUNTS), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(losses.OF_LIGHT))
+@pytest.mark.parametrize("name", sorted(losses.POSITIVE_ONLY))
 def test_a_pixel_painted_below_black_or_above_white_still_has_a_distance(name):
-    assert np.isfinite(float(losses.reconstruction(Settings(loss=name))(WHOLE, 4 * PAINTED - 2)))
+    assert np.isfinite(float(losses.build_reconstruction_loss(Settings(loss=name))(WHOLE, 4 * PAINTED - 2)))
 
 
 def rates(**changes):
@@ -95,9 +95,9 @@ def test_the_judge_pulls_the_painter_away_from_the_nearest_picture():
     """Without weight on the distance, only the judge's opinion moves the painter."""
     inputs, whole = one_batch()
     model = network("residual_unet", adversarial=True, LAMBDA=0.0)
-    before = np.asarray(model.painter.trainable_variables[-1]).copy()
+    before = np.asarray(model.generator.trainable_variables[-1]).copy()
     model.train_on_batch(inputs, whole)
-    assert not np.array_equal(before, np.asarray(model.painter.trainable_variables[-1]))
+    assert not np.array_equal(before, np.asarray(model.generator.trainable_variables[-1]))
 
 
 def trained(network, optimizer, shape):

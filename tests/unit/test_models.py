@@ -5,22 +5,21 @@ import numpy as np
 import pytest
 from support.networks import example, network, size
 
-from pixmend import networks
-from pixmend.cli import names
+from pixmend import models
 from pixmend.config import Settings, with_defaults
 from pixmend.data.paste import paste
 from pixmend.training import setup, trainer
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]
-NETWORKS = [name for name in names("networks") if networks.learns(name) and not networks.finds_masks(name)]
+NETWORKS = [name for name in models.model_names() if models.is_trainable(name) and not models.finds_masks(name)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", networks.fills())
+@pytest.mark.parametrize("name", models.fill_names())
 def test_a_fill_keeps_known_pixels_and_paints_every_other(name, shape):
     damaged, mask, _ = example(shape, 1)
     before = damaged[0].copy()
-    mended = networks.named(name).fill(damaged[0], mask[0])
+    mended = models.get_fill(name)(damaged[0], mask[0])
     assert mended.shape == shape
     assert mended[~mask[0]].tobytes() == before[~mask[0]].tobytes()
     assert (mended[mask[0]] > 0).all() and (mended <= 1).all()
@@ -55,16 +54,16 @@ def test_a_network_with_a_start_begins_at_the_fill(name):
 
 def test_pix2pix_has_the_published_number_of_parameters():
     model, _ = network("pix2pix", (256, 256, 3), width=64)
-    assert size(model.painter.trainable_variables) == 54_414_979
-    assert size(model.painter.non_trainable_variables) == 10_880
+    assert size(model.generator.trainable_variables) == 54_414_979
+    assert size(model.generator.non_trainable_variables) == 10_880
     assert size(model.discriminator.variables) == 2_770_433
     assert model.discriminator.output_shape == (None, 30, 30, 1)
 
 
 def test_the_mask_is_one_more_channel_where_asked_for():
     model, _ = network("pix2pix", (64, 64, 3), mask_channel=True)
-    assert model.painter.get_layer(index=-1) is not None
-    first = next(layer for layer in model.painter.layers if isinstance(layer, keras.layers.Conv2D))
+    assert model.generator.get_layer(index=-1) is not None
+    first = next(layer for layer in model.generator.layers if isinstance(layer, keras.layers.Conv2D))
     assert first.kernel.shape[2] == 4
 
 
@@ -77,21 +76,21 @@ def test_the_mask_is_one_more_channel_where_asked_for():
 ])
 def test_flags_that_change_nothing_are_told(name, flags, told, capsys):
     settings = Settings(size=64, model=name, precision="float32", given=frozenset(flags), **flags)
-    setup.learner(with_defaults(settings, networks.defaults_of(name)))
+    setup.learner(with_defaults(settings, models.default_settings(name)))
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == told
 
 
 def test_levels_and_width_shape_the_network():
     deep, shallow = (network("pix2pix", (64, 64, 3), levels=levels)[0] for levels in (6, 4))
-    assert size(deep.painter.variables) > size(shallow.painter.variables)
+    assert size(deep.generator.variables) > size(shallow.generator.variables)
     narrow, wide = (network("pix2pix", (64, 64, 3), width=width)[0] for width in (4, 8))
-    assert size(wide.painter.variables) > 3 * size(narrow.painter.variables)
+    assert size(wide.generator.variables) > 3 * size(narrow.generator.variables)
 
 
 def two_losses(model, inputs, whole, settings):
     """The published losses, computed by hand from the two networks."""
     seen = inputs[0]
-    painted = model.painter(inputs, training=False)
+    painted = model.generator(inputs, training=False)
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
     judge = lambda picture: model.discriminator([seen, picture], training=False)  # noqa: E731
     fake, real = judge(painted), judge(whole)

@@ -1,12 +1,14 @@
 """The published networks: their numbers of parameters, their arithmetic against plain NumPy, what they take, that they learn."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
 from support.networks import example, network, size
 from support.stages import done, stage, stage_process
 
-from pixmend import networks
+from pixmend import models
 from pixmend.config import Settings, with_defaults
 from pixmend.data.dataset import Prepared
 from pixmend.errors import FlagError, UserError
@@ -23,8 +25,8 @@ from pixmend.training import checkpoints, setup, trainer
     ("mobilenet_v2", (256, 256, 1), 2_262_532 - 34_112, 34_112), ("deepix", (64, 64, 1), 2_415_107, 3_202),
     ("deepix_small", (64, 64, 1), 479_427, 1_026)])
 def test_a_network_has_the_published_number_of_parameters(name, shape, trainable, rest):
-    settings = with_defaults(Settings(size=shape[0], model=name), networks.named(name).DEFAULTS)
-    model = networks.named(name).build(shape, settings)
+    settings = with_defaults(Settings(size=shape[0], model=name), models.default_settings(name))
+    model = models.get_network(name).load()(shape, settings)
     assert (size(model.trainable_variables), size(model.non_trainable_variables)) == (trainable, rest)
 
 
@@ -79,7 +81,7 @@ def test_what_lies_in_the_hole_does_not_reach_a_partial_convolution_network():
 
 def shown_block_by_block(name, settings, weights, seen):
     """Each block of each channel shown by itself to the inner network, its four numbers put into the middle."""
-    inner = networks.named(name).network(settings)
+    inner = importlib.import_module(f"pixmend.networks.{name}").network(settings)
     inner.set_weights(weights)
     painted = seen.copy()
     for row in range(0, seen.shape[0], 8):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pixmend.fills.harmonic import harmonic
-from pixmend.fills.smooth import krige, likeness, smooth
+from pixmend.fills.harmonic import fill_harmonic
+from pixmend.fills.smooth import fill_smooth, krige, likeness
 
 
 def boxes(shape, *corners_and_sizes):
@@ -41,8 +41,8 @@ def test_colours_last_longer_upright_and_lying(turns):
     stripes = np.convolve(np.random.default_rng(2).random(170), np.ones(11) / 11, "valid")
     picture = np.rot90(np.tile(stripes.astype(np.float32)[:, None], (160, 1, 1)), turns)
     mask = boxes((160, 160), (42, 42, 75, 75))
-    error = {fill: np.square(fill(picture, mask) - picture)[mask].mean() for fill in (harmonic, smooth)}
-    assert error[smooth] < 0.95 * error[harmonic]
+    error = {fill: np.square(fill(picture, mask) - picture)[mask].mean() for fill in (fill_harmonic, fill_smooth)}
+    assert error[fill_smooth] < 0.95 * error[fill_harmonic]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -54,29 +54,29 @@ def test_colours_last_longer_upright_and_lying(turns):
 def test_contract(mask, channels):
     picture = np.random.default_rng(3).random((*mask.shape, channels), np.float32)
     before = picture.copy()
-    filled = smooth(picture, mask)
+    filled = fill_smooth(picture, mask)
     assert filled.dtype == np.float32 and filled.shape == picture.shape and filled is not picture
     assert np.array_equal(picture, before) and np.array_equal(filled[~mask], picture[~mask])
     assert filled.min() >= 0 and filled.max() <= 1
-    assert np.array_equal(filled, smooth(np.where(mask[..., None], np.float32(np.nan), picture), mask))
+    assert np.array_equal(filled, fill_smooth(np.where(mask[..., None], np.float32(np.nan), picture), mask))
 
 
 def test_a_plain_picture_stays_plain():
     picture = np.full((100, 110, 3), 0.3, np.float32)
-    filled = smooth(picture, boxes((100, 110), (10, 20, 60, 50), (40, 40, 50, 60)))
+    filled = fill_smooth(picture, boxes((100, 110), (10, 20, 60, 50), (40, 40, 50, 60)))
     assert np.abs(filled - picture).max() < 1e-5
 
 
 def test_small_holes_are_harmonic():
     mask = np.tile(np.pad(np.ones((2, 2), bool), 3), (16, 16)) | boxes((128, 128), (20, 0, 10, 128))
     picture = np.random.default_rng(5).random((128, 128, 3), np.float32)
-    assert np.array_equal(smooth(picture, mask), harmonic(picture, mask))
+    assert np.array_equal(fill_smooth(picture, mask), fill_harmonic(picture, mask))
 
 
 def test_goes_on_smoothly_from_the_border():
     rows, columns = np.indices((120, 120)) / 200
     slope = (0.1 + rows + columns / 2)[..., None].astype(np.float32)
-    filled = smooth(slope, boxes((120, 120), (20, 20, 75, 75)))
+    filled = fill_smooth(slope, boxes((120, 120), (20, 20, 75, 75)))
     assert np.abs(np.diff(filled, axis=0)).max() < 0.02 and np.abs(filled - slope).max() < 0.02
 
 
@@ -85,5 +85,5 @@ def test_the_black_that_jpeg_bleeds_into_the_colour_beside_a_box_is_not_taken_up
     whole, mask = np.full((128, 128, 3), colour), boxes((128, 128), (41, 37, 45, 45))
     black = np.where(mask[..., None], 0, whole).astype(np.uint8)
     stored = cv2.imdecode(cv2.imencode(".jpg", black[..., ::-1])[1], cv2.IMREAD_COLOR)[..., ::-1] / np.float32(255)
-    errors = [np.abs(fill(stored, mask)[mask] * 255 - colour).mean() for fill in (harmonic, smooth)]
+    errors = [np.abs(fill(stored, mask)[mask] * 255 - colour).mean() for fill in (fill_harmonic, fill_smooth)]
     assert errors[0] > 10 > 2 * errors[1]

@@ -12,17 +12,17 @@ from pixmend import backend, competitions
 from pixmend.config import Settings
 from pixmend.data.dataset import open_for
 from pixmend.training import trainer
-from pixmend.training.adversarial import Adversarial
+from pixmend.training.adversarial import AdversarialModel
 from pixmend.training.batches import Batches
 from pixmend.training.steps import OneByOne
 
 MOVED = {"ResourceApplyAdam": 3, "AssignVariableOp": 1, "AssignSubVariableOp": 1, "AssignAddVariableOp": 1}
 
 
-class ReadApart(Adversarial):
+class ReadApart(AdversarialModel):
     """Reads each weight once for each opinion, which TensorFlow's dependency optimizer does not stand."""
 
-    def _judge(self, seen, painted, training):
+    def _score_fake(self, seen, painted, training):
         judge = self.discriminator
         frozen = [ops.stop_gradient(v.value) for v in judge.trainable_variables]
         rest = [v.value for v in judge.non_trainable_variables]
@@ -73,7 +73,7 @@ def test_no_weight_moves_before_all_that_judge_by_it_have_read_it(optimizer):
 
 def test_nor_where_each_opinion_reads_the_weights_anew():
     usual = network("pix2pix", precision="bfloat16")
-    model = ReadApart(usual.painter, usual.settings)
+    model = ReadApart(usual.generator, usual.settings)
     trainer.compile_model(model, usual.settings)
     assert unordered(model) == []
 

@@ -6,10 +6,10 @@ from scipy.optimize import minimize
 from support.fills import boxes, photo, rmse
 
 from pixmend.fills.biharmonic import plate, springs
-from pixmend.fills.harmonic import harmonic
-from pixmend.fills.tiles import BEND, boxes_of_tiles, find_tiles, keep_means, tile_harmonic, tile_smooth
+from pixmend.fills.harmonic import fill_harmonic
+from pixmend.fills.tiles import BEND, fill_tile_harmonic, fill_tile_smooth, find_tile_boxes, find_tiles, restore_tile_means
 
-FILLS = [tile_harmonic, tile_smooth]
+FILLS = [fill_tile_harmonic, fill_tile_smooth]
 
 
 def pixelated(whole, *areas):
@@ -54,7 +54,7 @@ def test_every_tile_keeps_its_mean_and_known_pixels_stay(fill, areas, channels):
 def test_it_is_the_smoothest_of_all_that_keep_the_means(fill):
     """SciPy's minimiser, which knows nothing of sparse matrices, finds no other."""
     picture, mask, tiles = pixelated(photo(np.random.default_rng(3), 12, 14, 1), (3, 4, 6, 8, 4))
-    stiffness = springs(mask.shape) + (BEND * plate(mask.shape) if fill is tile_smooth else 0)
+    stiffness = springs(mask.shape) + (BEND * plate(mask.shape) if fill is fill_tile_smooth else 0)
     stiffness, numbers = stiffness.toarray(), np.arange(mask.size).reshape(mask.shape)
     hole = mask.ravel()
 
@@ -79,7 +79,7 @@ def test_a_hole_that_shows_no_tiles_is_harmonic(fill, under):
     mask |= np.tile(np.pad(np.ones((2, 2), bool), 3), (8, 8))
     shown = whole.copy()
     shown[mask] = rng.random((mask.sum(), 3)) if under == "noise" else under
-    assert np.array_equal(fill(shown, mask), harmonic(shown, mask))
+    assert np.array_equal(fill(shown, mask), fill_harmonic(shown, mask))
 
 
 @pytest.mark.parametrize("fill", FILLS)
@@ -88,7 +88,7 @@ def test_an_empty_hole_beside_a_pixelated_area_has_no_tiles(fill):
     empty = boxes((64, 64), (40, 40, 15, 15))
     picture[empty] = 0
     filled = fill(picture, mask | empty)
-    assert np.array_equal(filled[empty], harmonic(picture, mask | empty)[empty])
+    assert np.array_equal(filled[empty], fill_harmonic(picture, mask | empty)[empty])
     np.testing.assert_allclose(filled[tiles[5]].mean((0, 1)), picture[tiles[5]].mean((0, 1)), atol=1e-5)
 
 
@@ -97,7 +97,7 @@ def test_it_is_nearer_to_the_whole_picture_than_the_tiles_and_than_harmonic(fill
     rows, columns = np.indices((64, 64)) / 10
     whole = (0.5 + 0.25 * np.sin(rows) + 0.2 * np.cos(columns))[..., None].astype(np.float32)
     picture, mask, _ = pixelated(whole, (10, 20, 32, 29, 7))
-    tiles, film, ours = (rmse(one, whole, mask) for one in (picture, harmonic(picture, mask), fill(picture, mask)))
+    tiles, film, ours = (rmse(one, whole, mask) for one in (picture, fill_harmonic(picture, mask), fill(picture, mask)))
     assert ours < min(tiles, film) / 2
 
 
@@ -106,16 +106,16 @@ def test_a_painted_picture_is_moved_to_the_tiles_means_and_is_otherwise_left_alo
     whole = photo(rng, 64, 64)
     picture, mask, tiles = pixelated(whole, (10, 20, 32, 29, 7))
     painted = rng.random(picture.shape)
-    kept = keep_means(painted, picture, mask)
+    kept = restore_tile_means(painted, picture, mask)
     assert np.array_equal(kept[~mask], painted[~mask])
     for tile in tiles:
         np.testing.assert_allclose(kept[tile].mean((0, 1)), picture[tile].mean((0, 1)), atol=1e-6)
         assert np.ptp(kept[tile] - painted[tile], axis=(0, 1)).max() < 1e-6
     picture[mask] = 0
-    assert np.array_equal(keep_means(painted, picture, mask), painted)
+    assert np.array_equal(restore_tile_means(painted, picture, mask), painted)
 
 
 def test_every_tile_has_its_box():
     picture, mask, tiles = pixelated(photo(np.random.default_rng(7), 64, 64), (10, 20, 32, 29, 7))
     wanted = [(part[0].start, part[1].start, part[0].stop - part[0].start, part[1].stop - part[1].start) for part in tiles]
-    assert sorted(boxes_of_tiles(picture, mask)) == sorted(wanted)
+    assert sorted(find_tile_boxes(picture, mask)) == sorted(wanted)

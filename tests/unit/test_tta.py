@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pixmend import networks
+from pixmend import models
 from pixmend.config import Settings, with_defaults
 from pixmend.data.augmentation import turn, turn_back
 from pixmend.data.dataset import Prepared
@@ -38,10 +38,10 @@ def ramp_model():
 def network(**changes):
     """A small untrained Pix2Pix: it has batch norm and dropout, and no turn leaves it as it is."""
     settings = dataclasses.replace(Settings(size=32, width=4, precision="float32", mask_channel=True), **changes)
-    settings = with_defaults(settings, networks.named("pix2pix").DEFAULTS)
+    settings = with_defaults(settings, models.default_settings("pix2pix"))
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
-    model = networks.named("pix2pix").build((32, 32, 3), settings)
+    model = models.get_network("pix2pix").load()((32, 32, 3), settings)
     for variable in model.trainable_variables:
         variable.assign(variable + 0.2 * np.random.default_rng(1).standard_normal(variable.shape))
     return model, settings

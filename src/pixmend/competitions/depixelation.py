@@ -11,8 +11,8 @@ from pixmend.data import photos
 from pixmend.data.damage import box_counts, one_box, pixelated, scaled
 from pixmend.data.grey import grey_by_light
 from pixmend.evaluation.metrics import Score, squared_errors_255
-from pixmend.fills.tiles import boxes_of_tiles as parts
-from pixmend.fills.tiles import keep_means as hold
+from pixmend.fills.tiles import find_tile_boxes as parts
+from pixmend.fills.tiles import restore_tile_means as hold
 from pixmend.submissions import pixel_bytes
 from pixmend.submissions.pixel_bytes import ENDING, SAMPLE, as_sent, check, grade, told, write
 

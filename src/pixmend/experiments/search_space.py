@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from dataclasses import dataclass
 
-from pixmend import config, networks
+from pixmend import config, models
 from pixmend.config import KNOBS, flag
 from pixmend.errors import FlagError
 
@@ -125,7 +125,7 @@ def points(space):
 def of_trial(base, values, contest_defaults):
     """The settings of a trial, named and valued as its own command would be."""
     given = dataclasses.replace(base, **values, given=base.given | set(values), run="")
-    return config.complete(given, contest_defaults, networks.defaults_of)
+    return config.complete(given, contest_defaults, models.default_settings)
 
 
 def words(name, value):

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pixmend import competitions, networks
+from pixmend import competitions, models
 from pixmend.config import KNOBS, flag, usual_rate, with_defaults
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import search_space
@@ -61,7 +61,7 @@ def augmentation(settings, ready):
 
 
 def lambdas(settings, ready):
-    if not with_defaults(settings, networks.defaults_of(settings.model)).adversarial:
+    if not with_defaults(settings, models.default_settings(settings.model)).adversarial:
         raise FlagError(f"LAMBDA weighs nothing in --model {settings.model} alone: add --adversarial, or study --model pix2pix.")
     return [Row(f"{value:g}", f"LAMBDA {value:g}", {"LAMBDA": value}) for value in numbers(settings, "LAMBDA", LAMBDAS)]
 
@@ -84,24 +84,24 @@ def shapes(settings):
     backend.start()
     from pixmend.training import setup
 
-    settings = with_defaults(settings, networks.defaults_of(settings.model) | usual_rate(settings))
+    settings = with_defaults(settings, models.default_settings(settings.model) | usual_rate(settings))
     return tuple(tuple(variable.shape) for variable in setup.painter(setup.with_precision(settings)).variables)
 
 
 def every_model(settings, ready):
     """All that fit the contest, with as many steps each; a model that cannot take these pictures says so when it is built."""
     return [Row(name, name, {"model": name, "steps": settings.steps}, unfit(name, settings, ready),
-                once=not networks.learns(name), fill=networks.is_fill(name))
-            for name in networks.everything() if not networks.finds_masks(name)]
+                once=not models.is_trainable(name), fill=models.is_fill(name))
+            for name in models.model_names() if not models.finds_masks(name)]
 
 
 def unfit(name, settings, ready):
-    if networks.paints_blocks(name) and not in_blocks(ready):
+    if models.predicts_blocks_only(name) and not in_blocks(ready):
         return "it paints the middle 2x2 pixels of each 8x8 block alone, and the holes here reach beyond"
-    if networks.is_fill(name) or networks.learns(name):
+    if models.is_fill(name) or models.is_trainable(name):
         return ""
     try:
-        networks.named(name).environment(settings)
+        models.get_pipeline(name).check(settings)
     except UserError:
         return "its environment is not here; see --diffusion-env"
     return ""
@@ -147,7 +147,7 @@ def refuse(settings, plan):
     for name, why in UNPAIRED.items():
         if name in settings.given and getattr(settings, name) != KNOBS[name].default:
             raise FlagError(f"{flag(name)} is not for a study: {why}.")
-    if "model" not in plan.varies and not networks.learns(settings.model):
+    if "model" not in plan.varies and not models.is_trainable(settings.model):
         raise FlagError(f"--model {settings.model} has nothing to learn, so there is no study of its {settings.about}.")
     if settings.snapshots:
         raise FlagError("--snapshots is not for a study, which compares the best weights of each run.")

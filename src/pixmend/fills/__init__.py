@@ -1,1 +1,37 @@
-"""Baseline fills that need no training."""
+"""All fills by name: baselines that restore missing pixels without training.
+
+A fill is a function of an image (float32, height x width x channels, 0..1; 3 channels or 1) and a mask (bool, height x width,
+True where pixels are missing). It returns a new image, in which known pixels are bit for bit those of the input. The image that
+is passed in is never changed. Fills read known pixels only, but for the tile fills. Where no pixel is known, missing pixels
+become 0.5.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FillSpec:
+    """A fill: "module:function", imported when it is used, and one line for --help and the documentation."""
+
+    function: str
+    summary: str
+
+    def load(self) -> Callable:
+        """Import the function."""
+        module, _, name = self.function.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+FILLS: dict[str, FillSpec] = {
+    "harmonic": FillSpec("pixmend.fills.harmonic:fill_harmonic", "Each pixel is the mean of its neighbours."),
+    "smooth": FillSpec("pixmend.fills.smooth:fill_smooth", "Best linear prediction (kriging) from the surrounding pixels."),
+    "biharmonic": FillSpec("pixmend.fills.biharmonic:fill_biharmonic", "Thin plate, for holes of a few pixels."),
+    "tile_harmonic": FillSpec("pixmend.fills.tiles:fill_tile_harmonic", "Harmonic fill that keeps the mean of every tile."),
+    "tile_smooth": FillSpec("pixmend.fills.tiles:fill_tile_smooth", "Smoother fill that keeps the mean of every tile."),
+    "mean": FillSpec("pixmend.fills.mean:fill_mean", "Mean colour of all known pixels."),
+    "ring": FillSpec("pixmend.fills.mean:fill_ring", "Mean colour of the known pixels next to each hole."),
+    "telea": FillSpec("pixmend.fills.opencv:fill_telea", "OpenCV's fast marching inpainting (Telea 2004)."),
+    "navier_stokes": FillSpec("pixmend.fills.opencv:fill_navier_stokes", "OpenCV's fluid inpainting (Bertalmio et al. 2001)."),
+}

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 
-def biharmonic(picture, mask):
+def fill_biharmonic(picture, mask):
     """Fill the missing pixels; where nothing at all is known they become mid-grey."""
     filled = picture.copy()
     if mask.all():

@@ -16,7 +16,7 @@ FEW_STEPS = 5  # an outline with more steps than this, across or down, is not ca
 WORTH_TURNS = 400  # pixels: below this the sparse solver is faster
 
 
-def harmonic(picture, mask):
+def fill_harmonic(picture, mask):
     """Fill the missing pixels; where nothing at all is known they become mid-grey."""
     if mask.all():
         return np.full_like(picture, 0.5)

@@ -13,7 +13,7 @@ the brightness, of the pixels beside it: colour is taken from one pixel further 
 import cv2
 import numpy as np
 
-from pixmend.fills.harmonic import harmonic
+from pixmend.fills.harmonic import fill_harmonic
 
 GRAIN, LONGER, UPRIGHT = 3.4, 1.94, 0.70  # pixels; how much longer likeness lasts the long way; share of the upright
 LEVEL, NOISE = 20.0, 0.01  # variances, in units of the likeness: of the picture's unknown mean colour, of a sample
@@ -26,7 +26,7 @@ MIDDLE = np.array([0, 0.5, 0.5], np.float32)
 WIDE = 160  # pixels: for holes wider than this, samples are farther apart
 
 
-def smooth(picture, mask):
+def fill_smooth(picture, mask):
     """Fill the missing pixels; small or thin holes are harmonic."""
     bled = deep(mask)
     if picture.shape[2] != 3 or not bled.any():
@@ -48,7 +48,7 @@ def deep(mask):
 
 def kriged(picture, mask):
     """Every channel by itself."""
-    filled = harmonic(picture, mask)
+    filled = fill_harmonic(picture, mask)
     if mask.all():
         return filled
     samples = cv2.blur(filled, (BLUR, BLUR)).reshape(picture.shape)

@@ -10,19 +10,19 @@ from functools import lru_cache
 import numpy as np
 
 from pixmend.fills.biharmonic import inner, plate, springs
-from pixmend.fills.harmonic import harmonic
+from pixmend.fills.harmonic import fill_harmonic
 
 FEWEST = 4  # pixels a tile on the average; 6 are the fewest where tiles of 4x4 are cut off by the end of an area
 NEAR_BLACK = 16 / 255  # what JPEG may leave of black; and as near to white
 BEND = 2  # how much a plate's resistance counts beside a soap film's
 
 
-def tile_harmonic(picture, mask):
+def fill_tile_harmonic(picture, mask):
     """As a soap film through the known pixels and the tiles' means."""
     return with_means(picture, mask, springs)
 
 
-def tile_smooth(picture, mask):
+def fill_tile_smooth(picture, mask):
     """As a film that also resists bending, which photos resemble more."""
     return with_means(picture, mask, film)
 
@@ -34,7 +34,7 @@ def film(shape):
 
 def with_means(picture, mask, stiffness):
     """Fill all holes harmonically, then those with tiles by the smoothest surface that keeps their means."""
-    filled, tiles = harmonic(picture, mask), find_tiles(picture, mask)
+    filled, tiles = fill_harmonic(picture, mask), find_tiles(picture, mask)
     tiled = tiles >= 0
     if tiled.any():
         means = np.stack([picture[tiles == tile].mean(0) for tile in range(tiles.max() + 1)])
@@ -42,7 +42,7 @@ def with_means(picture, mask, stiffness):
     return filled
 
 
-def boxes_of_tiles(picture, mask):
+def find_tile_boxes(picture, mask):
     """The box (row, column, height, width) that holds each tile."""
     from scipy.ndimage import find_objects
 
@@ -50,7 +50,7 @@ def boxes_of_tiles(picture, mask):
             for rows, columns in find_objects(find_tiles(picture, mask) + 1)]
 
 
-def keep_means(painted, picture, mask):
+def restore_tile_means(painted, picture, mask):
     """What was painted, each tile moved evenly to the mean that the picture shows of it; what shows no tiles stays."""
     tiles = find_tiles(picture, mask)
     tiled = tiles >= 0

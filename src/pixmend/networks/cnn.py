@@ -5,8 +5,6 @@ from keras import layers
 
 from pixmend.networks.layers import blocks
 
-DEFAULTS = {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}
-
 
 def network(settings):
     block = keras.Input((blocks.SIDE, blocks.SIDE, 1))

@@ -10,8 +10,6 @@ from keras import layers
 
 from pixmend.networks.layers.batch_norm import BatchNormalization
 
-DEFAULTS = {"batch_size": 64, "learning_rate": 1e-3, "beta_1": 0.9, "width": 32, "start": "none", "loss": "l2"}
-
 DOUBLINGS = (0, 0, 1, 1, 2, 2, 3)   # of the width: of the first convolution, and of each block's end
 KERNELS = (3, 5)                    # of the first block, and of the last
 

@@ -11,11 +11,6 @@ from keras import layers, ops
 from pixmend.networks.layers.contrast import light
 from pixmend.networks.layers.sizes import halvings
 
-DEFAULTS = {"damages": 8, "start": "tile_smooth", "width": 96, "levels": 8, "work_size": 1024, "batch_size": 32,
-            "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.01, "clip": 0.05, "schedule": "cosine",
-            "warm_up": 200, "average": 0.999, "loss": "l2", "loss_region": "hole", "check_every": 1000, "check_pictures": 550}
-
-SEES_A_SQUARE = True
 AROUND = 17   # pixels across of what counts as around a missing one
 
 

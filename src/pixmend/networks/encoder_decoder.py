@@ -11,8 +11,6 @@ from keras import layers
 from pixmend.networks.layers.batch_norm import BatchNormalization
 from pixmend.networks.layers.sizes import halvings
 
-DEFAULTS = {"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"}
-
 MOST_CHANNELS = 8  # times the width
 
 

@@ -11,10 +11,6 @@ from keras import layers, ops
 from pixmend.networks.layers import blocks
 from pixmend.networks.layers.sizes import cut_into
 
-DEFAULTS = {"start": "biharmonic", "width": 192, "levels": 2, "batch_size": 4, "learning_rate": 2e-3, "beta_1": 0.9,
-            "beta_2": 0.99, "schedule": "cosine", "warm_up": 50, "average": 0.995, "loss": "l2", "loss_region": "hole",
-            "even": True}
-
 WINDOW = 12   # pixels a side
 FLAT = 0.02   # values that differ by less than this teach nothing about contrast
 

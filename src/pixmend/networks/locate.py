@@ -12,11 +12,6 @@ from keras import layers, ops
 from pixmend.errors import FlagError
 from pixmend.networks.layers.sizes import halvings
 
-FINDS_MASKS = True
-DEFAULTS = {"start": "none", "loss": "cross_entropy", "batch_size": 4, "learning_rate": 1e-3, "beta_1": 0.9, "width": 24,
-            "levels": 3, "schedule": "cosine", "warm_up": 50, "clip": 1.0, "fresh_damage": True, "steps": 1500,
-            "check_every": 250, "hide_mask": True}   # masks are never shown to what is to find them
-
 DILATIONS = (1, 2, 4, 1)
 LAST = 8   # channels at full size, beside the traces
 GREYS = 255

@@ -5,8 +5,6 @@ from keras import layers, ops
 
 from pixmend.networks.layers import blocks
 
-DEFAULTS = {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}
-
 
 def network(settings, hidden=(120, 60)):
     """From a block to four numbers, of which a sigmoid makes grey values."""

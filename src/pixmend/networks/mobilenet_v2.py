@@ -9,8 +9,6 @@ from keras import layers
 from pixmend.networks.layers import blocks
 from pixmend.networks.layers.batch_norm import BatchNormalization
 
-DEFAULTS = {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}
-
 # Expansion, channels, how many bottlenecks, and the first one's stride.
 PLAN = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 FIRST, LAST = 32, 1280  # channels before and after the bottlenecks

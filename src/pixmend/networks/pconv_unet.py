@@ -11,8 +11,6 @@ from keras import layers, ops
 from pixmend.networks.layers.batch_norm import BatchNormalization
 from pixmend.networks.layers.sizes import halvings
 
-DEFAULTS = {"batch_size": 4, "learning_rate": 5e-4, "beta_1": 0.9, "levels": 7, "start": "none", "loss": "l2"}
-
 MOST_CHANNELS = 8          # times the width
 KERNELS = {0: 7, 1: 5}     # of the first steps down; 3 from then on
 

@@ -12,8 +12,6 @@ from pixmend.networks.layers.batch_norm import BatchNormalization
 from pixmend.networks.layers.sizes import halvings
 from pixmend.networks.layers.strided import Doubling, Halving
 
-DEFAULTS = {"adversarial": True}
-
 MOST_CHANNELS = 8   # times the width
 DROPOUT_STEPS = 3   # the innermost steps up, at the published depth
 

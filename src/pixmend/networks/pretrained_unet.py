@@ -11,9 +11,6 @@ from pixmend.errors import FlagError, UserError
 from pixmend.networks.layers.sizes import shrinking
 from pixmend.networks.residual_unet import block
 
-DEFAULTS = {"batch_size": 32, "learning_rate": 5e-4, "beta_1": 0.9, "width": 32, "work_size": 128, "loss": "l2",
-            "loss_region": "hole", "schedule": "cosine", "average": 0.998, "clip": 1.0}
-
 MOST_CHANNELS = 8  # times the width
 SMALLEST = 32      # pixels: what keras.applications take
 

@@ -11,9 +11,6 @@ from keras import layers, ops
 from pixmend.networks.layers.contrast import light
 from pixmend.networks.layers.sizes import even_halvings, shrinking
 
-DEFAULTS = {"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "start": "smooth",
-            "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warm_up": 100, "average": 0.998, "clip": 1.0}
-
 GROUP = 8          # channels a group of the normalisation
 MOST_CHANNELS = 6  # times the width
 

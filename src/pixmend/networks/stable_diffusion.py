@@ -18,8 +18,6 @@ from pixmend.data.encode import encode_png
 from pixmend.errors import FlagError, UserError
 from pixmend.progress import Bar
 
-DEFAULTS = {}
-
 PROGRAM = Path(__file__).parent / "diffusion_program.py"
 MULTIPLE = 8      # pixels: what the latent pictures stand for
 PATIENCE = 3600   # seconds: a picture at 512x512 takes some minutes on a CPU

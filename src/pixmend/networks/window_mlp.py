@@ -10,11 +10,6 @@ from keras import layers
 
 from pixmend.networks.layers.contrast import light
 
-DEFAULTS = {"window": 2.0, "work_size": 32, "damages": 3, "start": "smooth", "width": 1024, "levels": 2, "batch_size": 512,
-            "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.05, "clip": 0.01, "schedule": "cosine",
-            "warm_up": 300, "average": 0.999, "loss": "l2", "loss_region": "hole", "steps": 5000,
-            "check_every": 200, "check_pictures": 550}
-
 DROPOUT = 0.1
 
 

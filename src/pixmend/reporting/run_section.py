@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixmend import files, networks
+from pixmend import files, models
 from pixmend.config import KNOBS, NOT_IN_A_NAME, flag
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
@@ -55,13 +55,13 @@ def differs(run, contest_defaults):
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
         return [f"{weight:.2f} {member}" for weight, member in parts if weight >= 0.005]
     model = stored.get("model", "")
-    usual = {name: knob.default for name, knob in KNOBS.items()} | contest_defaults | networks.defaults_of(model)
+    usual = {name: knob.default for name, knob in KNOBS.items()} | contest_defaults | models.default_settings(model)
     changed = [name for name in KNOBS if name in stored and name not in UNTOLD and stored[name] != usual[name]]
     return [model, *(typed(name, stored[name]) for name in changed if not (learns_nothing(model) and of_training(name)))]
 
 
 def learns_nothing(model):
-    return networks.exists(model) and not networks.learns(model)
+    return models.is_model(model) and not models.is_trainable(model)
 
 
 def of_training(name):

@@ -16,7 +16,7 @@ from pixmend.data.dataset import ARRAYS, FILLED, FOLD, OF_DAMAGE, SPLIT, Prepare
 from pixmend.data.decode import decode
 from pixmend.data.encode import encode_png
 from pixmend.errors import UserError
-from pixmend.fills.harmonic import harmonic
+from pixmend.fills.harmonic import fill_harmonic
 from pixmend.progress import say
 
 CHUNK = 256   # with 16, handing them out took a twentieth of the decoding; with 64, a fiftieth
@@ -99,7 +99,7 @@ def prepared_or_told(row, whole_row, entry, settings, write):
 def prepare_one(row, whole_row, entry, settings, write):
     """Decode one picture into its rows of the arrays, and fill its holes."""
     damaged, counts, whole = stored(row, whole_row, entry, settings, write)
-    write[FILLED](row, np.rint(harmonic(damaged / np.float32(255), counts > 0) * 255))
+    write[FILLED](row, np.rint(fill_harmonic(damaged / np.float32(255), counts > 0) * 255))
     line = {"id": entry.id, "source": entry.source, "class": entry.kind, "split": entry.split, "damaged": row, "whole": -1}
     if whole is not None:
         line |= {"whole": whole_row, "hashes": [int(h) for h in near_duplicates.hashes(whole)]}

@@ -11,7 +11,7 @@ from itertools import repeat
 
 import numpy as np
 
-from pixmend import files, networks
+from pixmend import files, models
 from pixmend.data import dataset
 from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
@@ -50,7 +50,7 @@ def members_of(settings, ready):
 
 
 def check_predictions(settings, ready, run):
-    if networks.run_finds_masks(replace(settings, run=run)):
+    if models.run_finds_masks(replace(settings, run=run)):
         raise UserError(f"{run} finds masks and paints no pictures; leave it out.")
     for path in npz(settings, run):
         if not path.exists():

@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from pixmend import competitions, files, networks
+from pixmend import competitions, files, models
 from pixmend.config import AUTO, KNOBS, OF_A_RUN, WITHOUT_EFFECT_ON_WEIGHTS, flag, usual_rate
 from pixmend.data import archive_manifest, dataset
 from pixmend.errors import FlagError, UserError
@@ -26,8 +26,8 @@ NOBODY = "your-name"
 
 def main(settings):
     contest = competitions.named(settings.contest)
-    if not networks.learns(settings.model):
-        kind = "a fill, which" if networks.is_fill(settings.model) else "pretrained and"
+    if not models.is_trainable(settings.model):
+        kind = "a fill, which" if models.is_fill(settings.model) else "pretrained and"
         raise FlagError(f"--model {settings.model} is {kind} learns nothing; `./run_pipeline.sh --model {settings.model}` "
                         "needs no kernel.")
     for name in ("begin", "hide_mask"):
@@ -113,7 +113,7 @@ class Kernel:
         """Of each flag of the training that is another one than the former session's: what it was, and what it is."""
         chosen = self.settings
         usual = ({name: knob.default for name, knob in KNOBS.items()} | competitions.defaults(chosen)
-                 | networks.defaults_of(chosen.model) | usual_rate(chosen))
+                 | models.default_settings(chosen.model) | usual_rate(chosen))
         was, now = usual | before["flags"], usual | self.flags
         return {name: (was[name], now[name]) for name in of_training(now) if was[name] != now[name]}
 

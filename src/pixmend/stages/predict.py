@@ -10,7 +10,7 @@ from itertools import repeat
 
 import numpy as np
 
-from pixmend import competitions, files, networks, workers
+from pixmend import competitions, files, models, workers
 from pixmend.config import of_the_run
 from pixmend.data import dataset
 from pixmend.data.paste import paste, paste_values
@@ -26,10 +26,10 @@ CHUNK = 16
 def main(settings):
     folder = settings.run_folder
     with files.only_one(folder):
-        ready = unknown_masks.Blind(dataset.open_for(settings)) if networks.run_finds_masks(settings) else unknown_masks.open_for(settings)
-        if networks.learns(settings.model) or settings.snapshot:
+        ready = unknown_masks.Blind(dataset.open_for(settings)) if models.run_finds_masks(settings) else unknown_masks.open_for(settings)
+        if models.is_trainable(settings.model) or settings.snapshot:
             up_to_date = with_networks(settings, ready, folder)
-        elif networks.is_fill(settings.model):
+        elif models.is_fill(settings.model):
             up_to_date = write(settings, ready, folder, settings.model, partial(with_fill, settings))
         else:
             up_to_date = write(settings, ready, folder, of_the_run(settings), partial(with_pretrained, settings))
@@ -47,7 +47,7 @@ def write(settings, ready, folder, weights, painted):
         rows = ready.split(split)
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
         pictures = painted(ready, rows, split)
-        if networks.run_finds_masks(settings):
+        if models.run_finds_masks(settings):
             pictures = map(decided, pictures)
         predictions.write(path, pictures, holes, made_from)
     files.write_receipt(folder / "predict.json", made_from, made)
@@ -66,7 +66,7 @@ def with_fill(settings, ready, rows, split):
 
 
 def with_pretrained(settings, ready, rows, split):
-    pictures = networks.named(settings.model).paint(ready, rows, split, settings)
+    pictures = models.get_pipeline(settings.model).predict(ready, rows, split, settings)
     for row, picture in zip(rows, pictures, strict=True):
         known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
         yield paste(known, mask, competitions.held(settings, picture, known, mask))
@@ -74,7 +74,7 @@ def with_pretrained(settings, ready, rows, split):
 
 def fill_chunk(settings, rows):
     """A fill over some rows, in a process of its own."""
-    ready, fill = unknown_masks.kept_open(settings), networks.named(settings.model).fill
+    ready, fill = unknown_masks.kept_open(settings), models.get_fill(settings.model)
     mended = []
     for row in rows:
         known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import replace
 
-from pixmend import competitions, files, networks
+from pixmend import competitions, files, models
 from pixmend.config import KNOBS
 from pixmend.data import dataset
 from pixmend.data.encode import encode_png
@@ -23,7 +23,7 @@ NOT_REPEATED = ("contest", "run", "force", "quiet", "hide_mask")   # said anew, 
 def main(settings):
     path = settings.submissions_folder / "report.html"
     score, listed = scored(settings)
-    if networks.run_finds_masks(settings):
+    if models.run_finds_masks(settings):
         return print(after_masks(settings, listed))
     ready = opened(settings, score)
     found, mended = status_section.study(ready, mended_pictures(settings, ready), gallery.wanted(score))

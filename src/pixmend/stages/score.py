@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixmend import competitions, files, networks, workers
+from pixmend import competitions, files, models, workers
 from pixmend.config import flag
 from pixmend.data import dataset
 from pixmend.data.paste import paste, paste_values
@@ -29,7 +29,7 @@ AS_WRITTEN = {"order": "channel_order", "scale": "value_scale"}   # in the recei
 def main(settings):
     if settings.submission or settings.solution:
         return score_files(settings)
-    if networks.run_finds_masks(settings):
+    if models.run_finds_masks(settings):
         return score_masks(settings, dataset.open_for(settings))
     return print(table(settings, *scored(settings)))
 
@@ -151,12 +151,12 @@ def score_fills(settings, scores, ready):
 
 def floor_of(settings):
     """The fills; and the picture as given, where that shows something in its holes."""
-    return [*networks.fills(), *([GIVEN] if hasattr(competitions.of_damage(settings), "hold") else [])]
+    return [*models.fill_names(), *([GIVEN] if hasattr(competitions.of_damage(settings), "hold") else [])]
 
 
 def fill_chunk(settings, names, rows):
     ready, scores = dataset.kept_open(settings.augment_folder), competitions.scores(settings)
-    fills = {name: as_given if name == GIVEN else networks.named(name).fill for name in names}
+    fills = {name: as_given if name == GIVEN else models.get_fill(name) for name in names}
     return [one_picture(ready, row, fills, scores) for row in rows]
 
 

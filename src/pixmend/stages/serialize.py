@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pixmend import competitions, files, networks
+from pixmend import competitions, files, models
 from pixmend.data import dataset
 from pixmend.data.encode import encode_png
 from pixmend.progress import Bar, say
@@ -16,7 +16,7 @@ def main(settings):
     contest, folder = competitions.named(settings.contest), settings.run_folder
     with files.only_one(folder):
         ready = dataset.open_for(settings)
-        if networks.run_finds_masks(settings):
+        if models.run_finds_masks(settings):
             return write_masks(settings, ready)
         told = unknown_masks.open_for(settings)
         sources = {split: folder / f"{split}.npz" for split in ("test", "holdout")}

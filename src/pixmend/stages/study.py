@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixmend import competitions, files, networks
+from pixmend import competitions, files, models
 from pixmend.config import of_group, of_the_run
 from pixmend.data import dataset
 from pixmend.data.paste import paste
@@ -145,9 +145,9 @@ def seconds(settings):
     ready = dataset.open_for(settings)
     held = ready.split("holdout")
     rows = [held[number % len(held)] for number in range(UNTIMED + TIMED)]
-    if networks.learns(settings.model):
+    if models.is_trainable(settings.model):
         return per_picture(painted_by_network(settings, ready, rows))
-    return per_picture(painted_by_fill(settings, ready, rows)) if networks.is_fill(settings.model) else None
+    return per_picture(painted_by_fill(settings, ready, rows)) if models.is_fill(settings.model) else None
 
 
 def per_picture(pictures):
@@ -168,7 +168,7 @@ def painted_by_network(settings, ready, rows):
 
 
 def painted_by_fill(settings, ready, rows):
-    fill = networks.named(settings.model).fill
+    fill = models.get_fill(settings.model)
     for row in rows:
         known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
         yield paste(known, mask, fill(known, mask))

@@ -5,7 +5,7 @@ import time
 import zipfile
 from datetime import UTC, datetime
 
-from pixmend import competitions, files, networks
+from pixmend import competitions, files, models
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import client
@@ -18,7 +18,7 @@ A_ZIPS_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 def main(settings):
     contest = competitions.named(settings.contest)
     path = competitions.submission(settings)
-    if networks.run_finds_masks(settings):
+    if models.run_finds_masks(settings):
         raise UserError(f"{settings.run} finds masks and paints nothing, so there is nothing to submit; name a run that paints "
                         f"in them, made with --hide-mask --located {settings.run}.")
     if not path.exists():

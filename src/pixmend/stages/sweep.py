@@ -8,7 +8,7 @@ import logging
 import time
 from functools import partial
 
-from pixmend import competitions, files, networks
+from pixmend import competitions, files, models
 from pixmend.config import flag, of_the_run
 from pixmend.data import dataset
 from pixmend.errors import Diverged, FlagError, UserError
@@ -51,10 +51,10 @@ def refuse(settings):
         if getattr(settings, name) and name in settings.given:
             raise FlagError(f"{flag(name)} is not for a sweep: {why}.")
     for model in getattr(dict(settings.swept).get("model"), "values", [settings.model]):
-        if not networks.exists(model):
+        if not models.is_model(model):
             raise FlagError(f"There is no model {model!r}; `python -m pixmend --help` lists them.")
-        if not networks.learns(model):
-            kind = "a fill" if networks.is_fill(model) else "pretrained"
+        if not models.is_trainable(model):
+            kind = "a fill" if models.is_fill(model) else "pretrained"
             raise FlagError(f"--model {model} is {kind} and has nothing to learn; a sweep is of networks.")
     if settings.processes:
         raise FlagError("--processes is not for a sweep: machines share its trials through --storage.")

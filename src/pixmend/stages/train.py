@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import replace
 
-from pixmend import competitions, files, networks
+from pixmend import competitions, files, models
 from pixmend.config import as_stored, flag, of_the_run, usual_rate, with_defaults
 from pixmend.data import dataset
 from pixmend.errors import FlagError, UserError
@@ -24,9 +24,9 @@ def main(settings):
     if distributed.is_parent(settings):
         return distributed.with_a_child(settings)
     with files.only_one(folder) if settings.process == 0 else contextlib.nullcontext():
-        if not networks.learns(settings.model):
+        if not models.is_trainable(settings.model):
             files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
-            kind = "a fill" if networks.is_fill(settings.model) else "pretrained"
+            kind = "a fill" if models.is_fill(settings.model) else "pretrained"
             say(f"train: {settings.model} is {kind} and has nothing to learn.")
             return
         with distributed.together(settings):
@@ -35,7 +35,7 @@ def main(settings):
 
 def refuse_without_masks(settings):
     """A painter whose masks are hidden is told now, and not after its training, that nobody has found any."""
-    if settings.hide_mask and not networks.finds_masks(settings.model):
+    if settings.hide_mask and not models.finds_masks(settings.model):
         unknown_masks.found_by(settings, dataset.open_for(settings))
 
 
@@ -75,7 +75,7 @@ def train(settings, folder, looked=None):
 
 def with_own_defaults(settings):
     """The model's and the optimizer's."""
-    return with_defaults(settings, networks.defaults_of(settings.model) | usual_rate(settings))
+    return with_defaults(settings, models.default_settings(settings.model) | usual_rate(settings))
 
 
 def refuse(settings, ready):
@@ -89,7 +89,7 @@ def refuse(settings, ready):
         window_batches.refuse(settings)
     elif settings.damages:
         drawn_masks.refuse(settings)
-    if networks.sees_a_square(settings.model) and (side := dataset.widest_hole(ready)) > settings.work_size // 2 * 2:
+    if models.reads_square(settings.model) and (side := dataset.widest_hole(ready)) > settings.work_size // 2 * 2:
         raise FlagError(f"--model {settings.model} sees a square of --work-size {settings.work_size} pixels around what is "
                         f"missing, which is up to {side} pixels wide here; give --work-size {side} or more.")
 

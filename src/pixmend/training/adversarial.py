@@ -1,79 +1,93 @@
-"""Any painter trained against a PatchGAN that judges (Isola et al. 2017): the adversarial term beside LAMBDA times the distance.
+"""Adversarial training (Isola et al. 2017): a generator and a PatchGAN discriminator in one Keras model.
 
-The PatchGAN is the published one at width 64: 2,770,433 parameters, 30x30 opinions on a picture of 256x256.
+Images are float32 in 0..1, shape (batch, height, width, channels).
+Generator loss = adversarial loss + LAMBDA * reconstruction loss.
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
+from pixmend.config import Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
+from pixmend.training.losses import scale_to_symmetric_range
 
-SPAN = 2.0  # the published distance is between pictures in -1..1
 
+def build_patchgan(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return a model that scores patches of an image as real or fake, as logits, given the damaged image beside it.
 
-def patch_gan(shape, settings):
-    seen, judged = keras.Input(shape), keras.Input(shape)
-    x = layers.Concatenate()([seen, judged]) * 2.0 - 1.0
-    x = layers.LeakyReLU(0.3)(convolution(settings.width)(x))
-    for times in (2, 4):
-        x = normed(convolution(settings.width * times)(x))
+    With width 64 it is the published one: 2,770,433 parameters, 30x30 patches of an image of 256x256.
+    """
+    damaged, image = keras.Input(input_shape), keras.Input(input_shape)
+    x = layers.Concatenate()([damaged, image]) * 2.0 - 1.0
+    x = layers.LeakyReLU(0.3)(convolve(x, settings.width))
+    x = normalize(convolve(x, settings.width * 2))
+    x = normalize(convolve(x, settings.width * 4))
     x = layers.ZeroPadding2D()(x)
-    x = normed(convolution(settings.width * 8, strides=1, padding="valid")(x))
+    x = normalize(convolve(x, settings.width * 8, strides=1, padding="valid"))
     x = layers.ZeroPadding2D()(x)
-    logits = convolution(1, strides=1, padding="valid", use_bias=True, dtype="float32")(x)
-    return keras.Model([seen, judged], logits, name="discriminator")
+    logits = convolve(x, 1, strides=1, padding="valid", use_bias=True, dtype="float32")
+    return keras.Model([damaged, image], logits, name="discriminator")
 
 
-def convolution(channels, strides=2, padding="same", use_bias=False, **options):
-    initial = keras.initializers.RandomNormal(0.0, 0.02)
-    return layers.Conv2D(channels, 4, strides, padding, use_bias=use_bias, kernel_initializer=initial, **options)
+def convolve(x: Any, channels: int, strides: int = 2, padding: str = "same", use_bias: bool = False, **options: Any) -> Any:
+    """Apply a 4x4 convolution with the initial weights of Pix2Pix."""
+    initializer = keras.initializers.RandomNormal(0.0, 0.02)
+    return layers.Conv2D(channels, 4, strides, padding, use_bias=use_bias, kernel_initializer=initializer, **options)(x)
 
 
-def normed(x):
+def normalize(x: Any) -> Any:
+    """Apply batch normalization and the activation that follows it."""
     return layers.LeakyReLU(0.3)(BatchNormalization()(x))
 
 
-class Adversarial(keras.Model):
-    """Both networks and both losses in one step, on any backend: what one network must not learn from is stopped."""
+class AdversarialModel(keras.Model):
+    """Trains a generator against a PatchGAN discriminator, both in one step, on any backend."""
 
-    def __init__(self, painter, settings):
-        super().__init__(autocast=False)   # the painter takes what it needs in float32 itself
+    def __init__(self, generator: keras.Model, settings: Settings) -> None:
+        super().__init__(autocast=False)   # the generator casts what it needs; its inputs stay float32
         self.settings = settings
-        self.painter = painter
-        self.discriminator = patch_gan(painter.output_shape[1:], settings)
+        self.generator = generator
+        self.discriminator = build_patchgan(generator.output_shape[1:], settings)
         self.trackers = {name: keras.metrics.Mean(name) for name in ("generator", "discriminator", "reconstruction")}
         self.built = True
 
-    def call(self, inputs, training=False):
-        return self.painter(inputs, training=training)
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return the generator's images."""
+        return self.generator(inputs, training=training)
 
-    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
-        settings, seen = self.settings, x[0]
-        reconstruction = SPAN * super().compute_loss(x, y, y_pred, sample_weight)
-        real = cross_entropy(self.discriminator([seen, y], training=training), 1.0)
-        for_painter, for_itself = self._judge(seen, y_pred, training)
-        adversarial, fake = cross_entropy(for_painter, 1.0), cross_entropy(for_itself, 0.0)
-        generator = adversarial + settings.LAMBDA * reconstruction
-        discriminator = real + settings.disc_lambda * fake
-        self._track(generator=adversarial, discriminator=discriminator, reconstruction=reconstruction)
-        return generator + discriminator
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
+        """Return the sum of both losses; one optimizer minimizes it, since neither loss has gradients in the other's weights."""
+        settings, damaged = self.settings, x[0]
+        reconstruction = scale_to_symmetric_range(settings.loss) * super().compute_loss(x, y, y_pred, sample_weight)
+        real = binary_crossentropy(self.discriminator([damaged, y], training=training), 1.0)
+        fake_for_generator, fake_for_discriminator = self._score_fake(damaged, y_pred, training)
+        adversarial = binary_crossentropy(fake_for_generator, 1.0)
+        fake = binary_crossentropy(fake_for_discriminator, 0.0)
+        generator_loss = adversarial + settings.LAMBDA * reconstruction
+        discriminator_loss = real + settings.disc_lambda * fake
+        self.trackers["generator"].update_state(adversarial)
+        self.trackers["discriminator"].update_state(discriminator_loss)
+        self.trackers["reconstruction"].update_state(reconstruction)
+        return generator_loss + discriminator_loss
 
-    def _judge(self, seen, painted, training):
-        """The discriminator's opinion of what was painted: for the painter, whose loss can't move the weights behind it, and for
-        the discriminator, whose loss can't move the painter. Each weight is read once, so that a compiler sees one opinion."""
-        weights, rest = ([ops.cast(v, v.dtype) for v in variables] for variables in (
-            self.discriminator.trainable_variables, self.discriminator.non_trainable_variables))
+    def _score_fake(self, damaged: Any, fake: Any, training: bool) -> tuple[Any, Any]:
+        """Return the discriminator's logits twice: with gradients in the generator only, and in the discriminator only.
+
+        Each weight is read once, so that the compiler computes the forward pass once.
+        """
+        weights = [ops.cast(v, v.dtype) for v in self.discriminator.trainable_variables]
+        state = [ops.cast(v, v.dtype) for v in self.discriminator.non_trainable_variables]
         frozen = [ops.stop_gradient(weight) for weight in weights]
-        for_painter, _ = self.discriminator.stateless_call(frozen, rest, [seen, painted], training=training)
-        for_itself, rest = self.discriminator.stateless_call(weights, rest, [seen, ops.stop_gradient(painted)], training=training)
-        for variable, value in zip(self.discriminator.non_trainable_variables, rest, strict=True):
+        for_generator, _ = self.discriminator.stateless_call(frozen, state, [damaged, fake], training=training)
+        for_discriminator, state = self.discriminator.stateless_call(
+            weights, state, [damaged, ops.stop_gradient(fake)], training=training)
+        for variable, value in zip(self.discriminator.non_trainable_variables, state, strict=True):
             variable.assign(value)
-        return for_painter, for_itself
-
-    def _track(self, **values):
-        for name, value in values.items():
-            self.trackers[name].update_state(value)
+        return for_generator, for_discriminator
 
 
-def cross_entropy(logits, label):
+def binary_crossentropy(logits: Any, label: float) -> Any:
+    """Return the mean cross-entropy between logits and one label for all of them."""
     return ops.mean(ops.binary_crossentropy(ops.full_like(logits, label), logits, from_logits=True))

@@ -12,7 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from pixmend import backend, networks
+from pixmend import backend, models
 from pixmend.data.augmentation import turn_back, turned
 from pixmend.data.dataset import AS_GIVEN
 
@@ -26,7 +26,7 @@ class Batches:
     def __init__(self, settings, prepared, contest, damages=None):
         self.settings, self.prepared, self.contest, self.damages = settings, prepared, contest, damages
         self.rows, self.times = prepared.split("train"), 1 if damages is None else 1 + settings.damages
-        self.of_masks = networks.finds_masks(settings.model)
+        self.of_masks = models.finds_masks(settings.model)
         self.covered_there = settings.fresh_damage and settings.start in AS_GIVEN and hasattr(contest, "cover") \
             and not (settings.jitter or settings.noise or settings.even)
 
@@ -158,4 +158,4 @@ def jitter(rng, whole, damaged, counts, side):
 def seen_anew(whole, damaged, mask, start):
     """What a network is shown of a picture that was not prepared: known pixels as they were, the hole as damaged or filled."""
     seen = unit(np.where(mask[..., None], damaged, whole))
-    return seen if start in AS_GIVEN else networks.named(start).fill(seen, mask)
+    return seen if start in AS_GIVEN else models.get_fill(start)(seen, mask)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pixmend import competitions, networks
+from pixmend import competitions, models
 from pixmend.training.batches import unit
 
 UNIT = unit(np.arange(256))   # looked up, since a compiler may divide by 255 in its own way
@@ -19,7 +19,7 @@ def floats(stored, settings):
     if "windows" not in turned and "seen" not in turned:
         turned["seen"] = covered(turned, competitions.of_damage(settings).cover(settings))
     (seen, mask), whole, weight = (of_windows if "windows" in turned else of_pictures)(**turned)
-    learnt = mask if networks.finds_masks(settings.model) else whole
+    learnt = mask if models.finds_masks(settings.model) else whole
     return (seen, mask), learnt, weight if settings.loss_region == "hole" or settings.even else None
 
 

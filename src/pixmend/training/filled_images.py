@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from pixmend import files, networks, workers
+from pixmend import files, models, workers
 from pixmend.data import dataset
 from pixmend.training.batches import unit
 
@@ -49,6 +49,6 @@ def write_array(path, shape, chunks):
 
 def fill_chunk(settings, numbers):
     """Some pictures filled, in a process of its own."""
-    ready, fill = dataset.kept_open(settings.augment_folder), networks.named(settings.start).fill
+    ready, fill = dataset.kept_open(settings.augment_folder), models.get_fill(settings.start)
     pictures = [fill(unit(ready.pictures[number]), ready.counts[number] > 0) for number in numbers]
     return np.rint(np.stack(pictures) * 255).astype(np.uint8)

@@ -1,21 +1,36 @@
-"""Distances between a painted picture and the whole one, averaged over the pixels that count."""
+"""Reconstruction losses: distances between a predicted and an original image, averaged over the pixels that count."""
+
+from typing import Any
 
 import keras
 from keras import losses, ops
 
+from pixmend.config import Settings
+
 DISTANCES = {"l1": losses.mean_absolute_error, "l2": losses.mean_squared_error, "huber": losses.huber,
              "poisson": losses.poisson, "kl": losses.kl_divergence, "cross_entropy": losses.binary_crossentropy}
-OF_LIGHT = {"poisson", "kl", "cross_entropy"}  # these have no value for a pixel below black
-BLACK = 1e-3
+POSITIVE_ONLY = {"poisson", "kl", "cross_entropy"}  # these need predictions above 0; the last also below 1
+EPSILON = 1e-3
 
 
-def reconstruction(settings):
-    """The settings' distance as a Keras loss; weights, where there are any, say how often each pixel counts."""
-    return Distance(name=settings.loss, reduction="mean_with_sample_weight")
+def build_reconstruction_loss(settings: Settings) -> keras.losses.Loss:
+    """Return the loss of --loss; sample weights, where there are any, say how much each pixel counts."""
+    return ReconstructionLoss(name=settings.loss, reduction="mean_with_sample_weight")
 
 
-class Distance(keras.losses.Loss):
-    def call(self, whole, painted):
-        if self.name in OF_LIGHT:
-            painted = ops.clip(painted, BLACK, 1 - BLACK)
-        return DISTANCES[self.name](whole, painted)
+def scale_to_symmetric_range(name: str) -> float:
+    """Return the factor between a distance of images in 0..1 and of the same images in -1..1, where LAMBDA was published.
+
+    Absolute errors double, squared ones quadruple. The distances that have no such factor are doubled, too.
+    """
+    return 4.0 if name == "l2" else 2.0
+
+
+class ReconstructionLoss(keras.losses.Loss):
+    """One of DISTANCES, chosen by the name of the loss."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the distance at each pixel: batch x height x width."""
+        if self.name in POSITIVE_ONLY:
+            y_pred = ops.clip(y_pred, EPSILON, 1 - EPSILON)
+        return DISTANCES[self.name](y_true, y_pred)

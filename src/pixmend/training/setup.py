@@ -6,12 +6,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pixmend import backend, files, networks
+from pixmend import backend, files, models
 from pixmend.config import KNOBS, as_stored, flag, of_the_run
 from pixmend.errors import UserError
 from pixmend.progress import say
 from pixmend.training import checkpoints
-from pixmend.training.adversarial import Adversarial
+from pixmend.training.adversarial import AdversarialModel
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 # What shapes networks, of which each asks for some; and what only a judged one has a use for.
@@ -33,13 +33,13 @@ def painter(settings):
     """The network that paints, of these settings; the same settings give the same weights."""
     keras.config.set_dtype_policy(POLICIES[settings.precision])
     keras.utils.set_random_seed(settings.seed)
-    return networks.named(settings.model).build(settings.seen_shape, settings)
+    return models.get_network(settings.model).load()(settings.seen_shape, settings)
 
 
 def learner(settings):
     """What is trained: the painter, alone or beside the network that judges it."""
     watched = Watched(settings)
-    model = Adversarial(painter(watched), watched) if settings.adversarial else painter(watched)
+    model = AdversarialModel(painter(watched), watched) if settings.adversarial else painter(watched)
     tell_what_changes_nothing(settings, watched.asked)
     return model
 
@@ -53,7 +53,7 @@ def tell_what_changes_nothing(settings, asked):
 
 
 def painter_of(model):
-    return model.painter if isinstance(model, Adversarial) else model
+    return model.generator if isinstance(model, AdversarialModel) else model
 
 
 def with_precision(settings):
@@ -111,7 +111,7 @@ def settings_of(settings):
     if stored is None:
         raise UserError(f"{path} is missing; run `python -m pixmend train` with the same flags first.")
     foreign = [name for name, value in stored.items() if name not in KNOBS or type(value) is not type(KNOBS[name].default)]
-    if foreign or not networks.exists(stored.get("model", "")):
+    if foreign or not models.is_model(stored.get("model", "")):
         raise UserError(f"{path} holds settings that this version does not know ({', '.join(foreign) or 'model'}); "
                         f"train anew with --force or use another --run.")
     return dataclasses.replace(settings, **as_stored(stored) | {"encoder_weights": "none"})  # the run's own take their place

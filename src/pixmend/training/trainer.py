@@ -11,7 +11,7 @@ from itertools import islice
 import keras
 import numpy as np
 
-from pixmend import backend, networks
+from pixmend import backend, models
 from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
 from pixmend.progress import Bar
@@ -26,7 +26,7 @@ from pixmend.training.unknown_masks import Blind
 def compile_model(model, settings):
     """The settings' optimizer; its averaged weights are part of its state."""
     optimizer = optimizer_of(settings)
-    model.compile(optimizer=optimizer, loss=losses.reconstruction(settings), jit_compile=xla_helps(settings))
+    model.compile(optimizer=optimizer, loss=losses.build_reconstruction_loss(settings), jit_compile=xla_helps(settings))
     optimizer.build(model.trainable_variables)
 
 
@@ -241,7 +241,7 @@ def look_at(prepared, settings):
 
 def holdout_figures(model, prepared, rows, settings):
     """RMSE over the missing pixels; of a network that finds masks, over all pixels of these, and their overlap with the true."""
-    if networks.finds_masks(settings.model):
+    if models.finds_masks(settings.model):
         return figures_of_masks(paint(model, Blind(prepared), rows, settings), [prepared.hole(row) > 0 for row in rows])
     pairs = zip(rows, paint(model, prepared, rows, settings), strict=True)
     sums, numbers = zip(*(metrics.squared_errors(prepared.whole(row) / 255, picture, prepared.hole(row))

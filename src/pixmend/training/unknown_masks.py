@@ -9,7 +9,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from pixmend import files, networks
+from pixmend import files, models
 from pixmend.data import dataset
 from pixmend.data.dataset import AS_GIVEN, Prepared
 from pixmend.errors import UserError
@@ -59,7 +59,7 @@ class Located(Blind):
     def _filled(self, row, start):
         """Kept for the next views of the same picture."""
         if self.last[:2] != (row, start):
-            filled = networks.named(start).fill(self.damaged(row) / np.float32(255), self.hole(row) > 0)
+            filled = models.get_fill(start)(self.damaged(row) / np.float32(255), self.hole(row) > 0)
             self.last = row, start, np.rint(filled * 255).astype(np.uint8)
         return self.last[2]
 

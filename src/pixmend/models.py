@@ -1,0 +1,85 @@
+"""All that --model can name: networks, which are trained, fills, which are computed, and pretrained pipelines."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pixmend import files
+from pixmend.config import Settings
+from pixmend.errors import FlagError
+from pixmend.fills import FILLS, FillSpec
+from pixmend.networks.registry import NETWORKS, PIPELINES, Input, NetworkSpec, PipelineSpec, Predicts
+
+
+def find_model(name: str) -> NetworkSpec | FillSpec | PipelineSpec | None:
+    """Return the registry's entry of a model; None if there is none of this name."""
+    return NETWORKS.get(name) or FILLS.get(name) or PIPELINES.get(name)
+
+
+def get_network(name: str) -> NetworkSpec:
+    """Return a network's entry in the registry."""
+    if name not in NETWORKS:
+        raise FlagError(f"There is no network {name!r}; there are: {', '.join(sorted(NETWORKS))}.")
+    return NETWORKS[name]
+
+
+def get_fill(name: str) -> Callable:
+    """Import a fill: a function of (image, mask) that returns the filled image."""
+    if name not in FILLS:
+        raise FlagError(f"There is no fill {name!r}; there are: {', '.join(FILLS)}.")
+    return FILLS[name].load()
+
+
+def get_pipeline(name: str) -> PipelineSpec:
+    """Return a pretrained pipeline's entry in the registry."""
+    return PIPELINES[name]
+
+
+def model_names() -> list[str]:
+    """List all models by name."""
+    return sorted([*NETWORKS, *FILLS, *PIPELINES])
+
+
+def fill_names() -> list[str]:
+    """List all fills by name."""
+    return sorted(FILLS)
+
+
+def is_model(name: str) -> bool:
+    """Tell whether --model accepts this name."""
+    return find_model(name) is not None
+
+
+def is_fill(name: str) -> bool:
+    """Tell whether a model is a fill."""
+    return name in FILLS
+
+
+def is_trainable(name: str) -> bool:
+    """Tell whether a model is a network, which is trained; fills and pretrained pipelines are not."""
+    return name in NETWORKS
+
+
+def finds_masks(name: str) -> bool:
+    """Tell whether a model predicts where pixels are missing, and no image."""
+    return name in NETWORKS and NETWORKS[name].predicts is Predicts.MASK
+
+
+def reads_square(name: str) -> bool:
+    """Tell whether a model reads and predicts only a square of --work-size pixels around the missing ones."""
+    return name in NETWORKS and NETWORKS[name].input is Input.SQUARE
+
+
+def predicts_blocks_only(name: str) -> bool:
+    """Tell whether a model predicts the middle of every 8x8 block, and nothing else."""
+    return name in NETWORKS and NETWORKS[name].blocks_only
+
+
+def default_settings(name: str) -> dict[str, Any]:
+    """Return the settings that a model replaces where no flag is given."""
+    return dict(NETWORKS[name].defaults) if name in NETWORKS else {}
+
+
+def run_finds_masks(settings: Settings) -> bool:
+    """Tell whether the model of a run, as it was trained, predicts masks."""
+    stored = files.read_json(settings.trained_folder / "settings.json") or {}
+    return finds_masks(stored.get("model", settings.model))

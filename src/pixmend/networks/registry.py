@@ -1,0 +1,219 @@
+"""All networks by name: where each is built, what it predicts, and the settings that it reads.
+
+To add a network, write a file with a build function and add an entry to NETWORKS (docs/add-a-model.md).
+Nothing is imported before it is used.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from pixmend.config import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BLOCK_DEFAULTS = {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}
+DEEPIX_DEFAULTS = {"batch_size": 64, "learning_rate": 1e-3, "beta_1": 0.9, "width": 32, "start": "none", "loss": "l2"}
+
+
+class Predicts(Enum):
+    """What the output of a network shows."""
+
+    IMAGE = "the restored image"
+    MASK = "where pixels are missing"
+
+
+class Input(Enum):
+    """What a network is given of an image."""
+
+    IMAGE = "the whole image"
+    WINDOW = "a window around one box, scaled to --work-size pixels"
+    SQUARE = "the whole image, of which it reads a square of --work-size pixels around the missing pixels"
+
+
+class OutputRange(Enum):
+    """The values of a network's output, from which the library makes an image."""
+
+    UNIT = "0..1, as a sigmoid gives"
+    SYMMETRIC = "-1..1, as a tanh gives"
+    UNBOUNDED = "any number, as a layer without activation gives"
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network that is trained.
+
+    build               "module:function"; the function takes (input_shape, settings) and returns keras.Model([image, mask], output)
+    summary             one line for --help and the documentation
+    defaults            settings that replace the general defaults where no flag is given
+    reads               settings that shape the network, of those that not every network has a use for
+    output_range        without it, the library finds it by running the network once (see residual.py)
+    copies_known_pixels the output counts where pixels are missing; known pixels are those of the input
+    blocks_only         only the middle 2x2 pixels of each 8x8 block are predicted
+    """
+
+    build: str
+    summary: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    predicts: Predicts = Predicts.IMAGE
+    input: Input = Input.IMAGE
+    output_range: OutputRange | None = None
+    copies_known_pixels: bool = False
+    blocks_only: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = {*self.defaults, *self.reads} - {f.name for f in dataclasses.fields(Settings)}
+        if unknown:
+            raise ValueError(f"{self.build}: there is no setting {', '.join(sorted(unknown))}.")
+
+    def load(self) -> Callable:
+        """Import the build function."""
+        return load_function(self.build)
+
+
+@dataclass(frozen=True)
+class PipelineSpec:
+    """A pretrained pipeline, which predicts without training.
+
+    predict_function  "module:function"; takes (dataset, rows, split, settings) and yields an image for each row
+    check_function    "module:function"; takes the settings and raises a UserError if the pipeline cannot run here
+    summary           one line for --help and the documentation
+    """
+
+    predict_function: str
+    check_function: str
+    summary: str
+
+    def predict(self, dataset: Any, rows: Any, split: str, settings: Settings) -> "Iterator[np.ndarray]":
+        """Yield the image of each row, known pixels and all: float32 in 0..1."""
+        return load_function(self.predict_function)(dataset, rows, split, settings)
+
+    def check(self, settings: Settings) -> None:
+        """Raise a UserError if the pipeline cannot run here."""
+        load_function(self.check_function)(settings)
+
+
+def load_function(path: str) -> Callable:
+    """Import the function that "module:function" names."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError:
+        raise ValueError(f"{module} has no function {name!r}, which the registry names ({path}).") from None
+
+
+def register_network(name: str, spec: NetworkSpec) -> None:
+    """Add a network from outside the package, for example in a notebook; from then on --model finds it."""
+    if name in NETWORKS:
+        raise ValueError(f"There is already a network {name!r} ({NETWORKS[name].build}).")
+    NETWORKS[name] = spec
+
+
+NETWORKS: dict[str, NetworkSpec] = {
+    "cnn": NetworkSpec(
+        build="pixmend.networks.cnn:build",
+        summary="Small convolutional network for a 2x2 hole in every 8x8 block (23,748 parameters).",
+        defaults=BLOCK_DEFAULTS, blocks_only=True),
+    "deepix": NetworkSpec(
+        build="pixmend.networks.deepix:build",
+        summary="DeePixV1 for pixelated areas: six blocks of convolutions at full size (2,415,107 parameters).",
+        defaults=DEEPIX_DEFAULTS, reads=("width",)),
+    "deepix_small": NetworkSpec(
+        build="pixmend.networks.deepix_small:build",
+        summary="DeePixV1 with three blocks (479,427 parameters).",
+        defaults=DEEPIX_DEFAULTS, reads=("width",)),
+    "edsr": NetworkSpec(
+        build="pixmend.networks.edsr:build",
+        summary="EDSR residual blocks at half size, in a square around the missing pixels; the most exact on a GPU.",
+        defaults={"damages": 8, "start": "tile_smooth", "width": 96, "levels": 8, "work_size": 1024, "batch_size": 32,
+                  "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.01, "clip": 0.05, "schedule": "cosine",
+                  "warm_up": 200, "average": 0.999, "loss": "l2", "loss_region": "hole", "check_every": 1000,
+                  "check_pictures": 550},
+        reads=("width", "levels", "work_size"), input=Input.SQUARE),
+    "encoder_decoder": NetworkSpec(
+        build="pixmend.networks.encoder_decoder:build",
+        summary="Encoder and decoder without skip connections, for masks of any shape (744,387 parameters).",
+        defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
+        reads=("width", "levels")),
+    "lattice_mlp": NetworkSpec(
+        build="pixmend.networks.lattice_mlp:build",
+        summary="Dense layers on a window around the 2x2 hole of every 8x8 block.",
+        defaults={"start": "biharmonic", "width": 192, "levels": 2, "batch_size": 4, "learning_rate": 2e-3, "beta_1": 0.9,
+                  "beta_2": 0.99, "schedule": "cosine", "warm_up": 50, "average": 0.995, "loss": "l2", "loss_region": "hole",
+                  "even": True},
+        reads=("width", "levels"), blocks_only=True),
+    "locate": NetworkSpec(
+        build="pixmend.networks.locate:build",
+        summary="Small U-Net that finds missing pixels from the traces that damage leaves.",
+        defaults={"start": "none", "loss": "cross_entropy", "batch_size": 4, "learning_rate": 1e-3, "beta_1": 0.9, "width": 24,
+                  "levels": 3, "schedule": "cosine", "warm_up": 50, "clip": 1.0, "fresh_damage": True, "steps": 1500,
+                  "check_every": 250, "hide_mask": True},
+        reads=("width", "levels"), predicts=Predicts.MASK),
+    "mlp": NetworkSpec(
+        build="pixmend.networks.mlp:build",
+        summary="Perceptron for a 2x2 hole in every 8x8 block (14,824 parameters).",
+        defaults=BLOCK_DEFAULTS, blocks_only=True),
+    "mlp_large": NetworkSpec(
+        build="pixmend.networks.mlp_large:build",
+        summary="Larger perceptron for a 2x2 hole in every 8x8 block (73,540 parameters).",
+        defaults=BLOCK_DEFAULTS, blocks_only=True),
+    "mobilenet_v2": NetworkSpec(
+        build="pixmend.networks.mobilenet_v2:build",
+        summary="MobileNetV2 for a 2x2 hole in every 8x8 block (2,262,532 parameters).",
+        defaults=BLOCK_DEFAULTS, blocks_only=True),
+    "pconv_unet": NetworkSpec(
+        build="pixmend.networks.pconv_unet:build",
+        summary="U-Net of partial convolutions, which read known pixels only (25,255,508 parameters).",
+        defaults={"batch_size": 4, "learning_rate": 5e-4, "beta_1": 0.9, "levels": 7, "start": "none", "loss": "l2"},
+        reads=("width", "levels")),
+    "pix2pix": NetworkSpec(
+        build="pixmend.networks.pix2pix:build",
+        summary="Pix2Pix: a U-Net trained against a PatchGAN discriminator (54,414,979 parameters).",
+        defaults={"adversarial": True},
+        reads=("width", "levels", "mask_channel")),
+    "pretrained_unet": NetworkSpec(
+        build="pixmend.networks.pretrained_unet:build",
+        summary="U-Net whose encoder is a network of keras.applications with ImageNet weights.",
+        defaults={"batch_size": 32, "learning_rate": 5e-4, "beta_1": 0.9, "width": 32, "work_size": 128, "loss": "l2",
+                  "loss_region": "hole", "schedule": "cosine", "average": 0.998, "clip": 1.0},
+        reads=("width", "work_size", "encoder", "encoder_weights")),
+    "residual_unet": NetworkSpec(
+        build="pixmend.networks.residual_unet:build",
+        summary="U-Net with attention on the image scaled to --work-size; the most exact on a CPU for large holes.",
+        defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "start": "smooth",
+                  "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warm_up": 100, "average": 0.998, "clip": 1.0},
+        reads=("width", "levels", "work_size")),
+    "tile_mlp": NetworkSpec(
+        build="pixmend.networks.tile_mlp:build",
+        summary="window_mlp for one tile of a pixelated area.",
+        defaults={"window": 3.0, "work_size": 30, "damages": 1, "start": "tile_smooth", "width": 768, "levels": 2,
+                  "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.05, "clip": 0.01,
+                  "schedule": "cosine", "warm_up": 300, "average": 0.999, "loss": "l2", "loss_region": "hole", "steps": 2000,
+                  "check_every": 200, "check_pictures": 550},
+        reads=("width", "levels", "window"), input=Input.WINDOW),
+    "unet": NetworkSpec(
+        build="pixmend.networks.unet:build",
+        summary="U-Net without batch normalization, for masks of any shape (2,662,659 parameters).",
+        defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
+        reads=("width", "levels")),
+    "window_mlp": NetworkSpec(
+        build="pixmend.networks.window_mlp:build",
+        summary="Dense layers on a window around each box; the fastest to train on a CPU.",
+        defaults={"window": 2.0, "work_size": 32, "damages": 3, "start": "smooth", "width": 1024, "levels": 2,
+                  "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.05, "clip": 0.01,
+                  "schedule": "cosine", "warm_up": 300, "average": 0.999, "loss": "l2", "loss_region": "hole", "steps": 5000,
+                  "check_every": 200, "check_pictures": 550},
+        reads=("width", "levels", "window"), input=Input.WINDOW),
+}
+
+PIPELINES: dict[str, PipelineSpec] = {
+    "stable_diffusion": PipelineSpec(
+        predict_function="pixmend.networks.stable_diffusion:paint",
+        check_function="pixmend.networks.stable_diffusion:environment",
+        summary="Pretrained Stable Diffusion inpainting, in an environment of its own."),
+}
