@@ -12,6 +12,7 @@ from pixmend.data import photos
 from pixmend.data.damage import box_counts, covered
 from pixmend.data.encode import encode_jpeg
 from pixmend.data.image_record import Entry
+from pixmend.submissions.box_csv import encode_rows
 from pixmend.submissions.csv_text import lines
 
 SEED = 1
@@ -91,7 +92,7 @@ def put(folder, named):
 
 def table(folder, boxes):
     rows = [(n, name, *(corner for box in both for corner in box[:2])) for n, (name, both) in enumerate(boxes.items())]
-    (folder / "masked_info.csv").write_bytes(lines([("", "filename", *photo_reconstruction.CORNERS), *rows]))
+    (folder / "masked_info.csv").write_bytes(lines([("", "filename", *photo_reconstruction.CORNER_COLUMNS), *rows]))
 
 
 def entries(boxes):
@@ -99,7 +100,7 @@ def entries(boxes):
 
 
 def sample(path, boxes):
-    values = (np.zeros(sum(h * w for *_, h, w in both) * 3, np.float32) for both in boxes.values())
     with open(path, "wb") as file:
         file.write(lines([HEADER]))
-        file.writelines(photo_reconstruction.texts(entries(boxes), values))
+        for entry in entries(boxes):
+            file.writelines(encode_rows(entry, [np.zeros((height, width, 3), np.float32) for *_, height, width in entry.boxes]))

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks._process import serve
-from pixmend.competitions import photo_reconstruction as contest
+from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as contest
+from pixmend.submissions.box_csv import cut_boxes, encode_rows
 
 BGR = SimpleNamespace(channel_order="bgr", value_scale="unit")
 
@@ -21,14 +22,14 @@ BGR = SimpleNamespace(channel_order="bgr", value_scale="unit")
 def main():
     files, predicted, side, count, folder = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5])
     settings = SimpleNamespace(**vars(BGR), competition_folder=files.parent)
-    entries = [entry for entry in contest.read(files, (side, side, 3)) if entry.split == "test"]
+    entries = [entry for entry in contest.read_images(files, (side, side, 3)) if entry.split == "test"]
     pictures = list(mended(predicted, entries, side))
-    header = contest.header(files)
+    header = contest.submission.read_header(files)
     few, of_few = entries[:count], pictures[:count]
     raw = text_of(entries, pictures)
 
     def ours():
-        contest.write(folder / "ours.csv", entries, iter(pictures), settings)
+        contest.submission.write(folder / "ours.csv", entries, iter(pictures), settings)
         return len(entries)
 
     def loop():
@@ -64,7 +65,7 @@ def main():
 
     def same():
         """Whether the loop and pandas wrote what this project writes of the same pictures."""
-        contest.write(folder / "few.csv", few, iter(of_few), SimpleNamespace(**vars(BGR), competition_folder=folder))
+        contest.submission.write(folder / "few.csv", few, iter(of_few), SimpleNamespace(**vars(BGR), competition_folder=folder))
         first = (folder / "few.csv").read_bytes()
         return all((folder / name).read_bytes() == first for name in ("loop.csv", "pandas.csv"))
 
@@ -84,15 +85,15 @@ def mended(path, entries, side):
 
 
 def text_of(entries, pictures):
-    values = (contest.rows(picture, entry.boxes, BGR) for entry, picture in zip(entries, pictures, strict=True))
-    return b"".join(contest.texts(entries, values))
+    return b"".join(rows for entry, picture in zip(entries, pictures, strict=True)
+                    for rows in encode_rows(entry, cut_boxes(contest.submission.to_submission_values(picture, BGR), entry.boxes)))
 
 
 def few_sample(folder, files, rows):
     """The beginning of the sample, as that of a contest of few pictures."""
     (folder / "files").mkdir(exist_ok=True)
-    with open(files / contest.SAMPLE, "rb") as whole:
-        (folder / "files" / contest.SAMPLE).write_bytes(b"".join(islice(whole, rows + 1)))
+    with open(files / contest.submission.sample_name, "rb") as whole:
+        (folder / "files" / contest.submission.sample_name).write_bytes(b"".join(islice(whole, rows + 1)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ JOURNEY = ["download", "augment", "train", "sweep", "study", "predict", "ensembl
 
 def names(room):
     """The files of a room are its registry."""
-    return sorted(p.stem for p in (SRC / room).glob("*.py") if not p.stem.startswith("_") and p.stem != "synthetic")
+    return sorted(p.stem for p in (SRC / room).glob("*.py") if not p.stem.startswith("_"))
 
 
 def first_line(path):
@@ -24,7 +24,7 @@ def first_line(path):
 def help_text():
     stages = sorted(names("stages"), key=lambda s: (JOURNEY.index(s) if s in JOURNEY else len(JOURNEY), s))
     lines = [f"  {stage:10} {first_line(SRC / 'stages' / f'{stage}.py')}" for stage in stages]
-    found = "\n".join([f"contests: {', '.join(names('competitions'))}", f"models: {', '.join(models.model_names())}",
+    found = "\n".join([f"contests: {', '.join(competitions.COMPETITIONS)}", f"models: {', '.join(models.model_names())}",
                        f"studies (python -m pixmend study NAME): {', '.join(study_plans.PLANS)}", ""])
     flags = config.build_parser().format_help()
     return "\n".join(["python -m pixmend STAGE [flags]", "", "stages, in the order of the journey:", *lines, "", found, flags])
@@ -50,8 +50,8 @@ def main(arguments):
     if chosen.model not in models.model_names():
         raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(models.model_names())}.")
     for name in (chosen.contest, chosen.damage or chosen.contest):
-        pick("competitions", name)
-    competitions.refuse_pictures(chosen)
-    chosen = config.complete(chosen, competitions.defaults(chosen), models.default_settings)
+        competitions.competition_name(name)
+    competitions.check_photos_accepted(chosen)
+    chosen = config.complete(chosen, competitions.default_settings(chosen), models.default_settings)
     progress.quiet = chosen.quiet
     return pick("stages", stage).main(chosen)

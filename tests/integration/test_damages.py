@@ -31,7 +31,7 @@ def batches(trained):
     def of(**changes):
         settings = dataclasses.replace(Settings(home=str(trained), size=32, damages=2, loss_region="hole"), **changes)
         ready = open_for(settings)
-        return Batches(settings, ready, competitions.named("demo"), damaged_beforehand(settings, ready))
+        return Batches(settings, ready, competitions.get_competition("demo"), damaged_beforehand(settings, ready))
     return of
 
 

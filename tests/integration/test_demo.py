@@ -12,7 +12,8 @@ import pytest
 from sklearn.metrics import root_mean_squared_error
 from support.stages import ROOT
 
-from pixmend.competitions import demo, photo_reconstruction
+from pixmend.competitions.demo import DEMO
+from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION
 from pixmend.config import Settings
 from pixmend.data import photos, splits
 from pixmend.data.damage import box_counts
@@ -26,15 +27,15 @@ GOLDEN = {"public": 0.271333, "private": 0.283099, "total": 0.278257}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     settings = Settings(home=str(tmp_path_factory.mktemp("demo")), size=32)
-    demo.make(settings.competition_folder, settings)
-    with zipfile.ZipFile(settings.competition_folder / f"{demo.SLUG}.zip") as archive:
+    DEMO.make_archive(settings.competition_folder, settings)
+    with zipfile.ZipFile(settings.competition_folder / f"{DEMO.slug}.zip") as archive:
         assert archive.testzip() is None
         archive.extractall(settings.competition_folder / "files")
     return settings
 
 
 def entries_of(settings, split):
-    return [e for e in demo.read(settings.competition_folder / "files", settings.shape) if e.split == split]
+    return [e for e in DEMO.read_images(settings.competition_folder / "files", settings.shape) if e.split == split]
 
 
 def test_size_and_split_by_photo(made):
@@ -65,8 +66,8 @@ def test_pictures_differ_from_each_other(made):
 
 def test_the_form_is_the_real_contests(made):
     files = made.competition_folder / "files"
-    assert [dataclasses.replace(e, source=e.id) for e in demo.read(files, made.shape)] == \
-        photo_reconstruction.read(files, made.shape)
+    assert [dataclasses.replace(e, source=e.id) for e in DEMO.read_images(files, made.shape)] == \
+        PHOTO_RECONSTRUCTION.read_images(files, made.shape)
     table = pd.read_csv(files / "Dataset" / "Testing_Data" / "masked_info.csv")
     assert list(table.columns) == ["Unnamed: 0", "filename", "box1_row", "box1_col", "box2_row", "box2_col"]
     sample, solution = pd.read_csv(files / "sample_submission.csv"), pd.read_csv(made.competition_folder / "solution.csv")
@@ -92,8 +93,8 @@ def test_write_read_rmse_is_nought_and_golden_score(made, tmp_path):
     truth.drop(columns="Usage").to_csv(tmp_path / "truth.csv", index=False)
     assert csv_scores.rmse_of(tmp_path / "truth.csv", solution) == {"public": 0, "private": 0, "total": 0}
     pictures = (np.full(made.shape, 0.5, np.float32) for _ in range(12))
-    demo.write(tmp_path / "flat.csv", entries_of(made, "test"), pictures, made)
-    demo.check(tmp_path / "flat.csv", files)
+    DEMO.submission.write(tmp_path / "flat.csv", entries_of(made, "test"), pictures, made)
+    DEMO.submission.check(tmp_path / "flat.csv", files)
     scores = csv_scores.rmse_of(tmp_path / "flat.csv", solution)
     assert scores["total"] == pytest.approx(root_mean_squared_error(truth.value, np.full(len(truth), 0.5)), abs=1e-9)
     assert scores == pytest.approx(GOLDEN, abs=1e-5)
@@ -101,9 +102,9 @@ def test_write_read_rmse_is_nought_and_golden_score(made, tmp_path):
 
 def test_the_same_bytes_each_time_and_nothing_half_written(made, tmp_path):
     again = dataclasses.replace(made, home=str(tmp_path), seed=made.seed + 1)
-    demo.make(again.competition_folder, again)
+    DEMO.make_archive(again.competition_folder, again)
     names = sorted(path.name for path in again.competition_folder.iterdir())
-    assert names == [f"{demo.SLUG}.zip", "solution.csv"]
+    assert names == [f"{DEMO.slug}.zip", "solution.csv"]
     for name in names:
         assert (again.competition_folder / name).read_bytes() == (made.competition_folder / name).read_bytes()
 
@@ -111,7 +112,7 @@ def test_the_same_bytes_each_time_and_nothing_half_written(made, tmp_path):
 def test_other_sizes(tmp_path):
     for size in (48, 512):
         settings = Settings(home=str(tmp_path / str(size)), size=size)
-        *_, picture, boxes = next(demo._cut(np.random.default_rng(0), photos.embedded()[-2], settings.shape))
+        *_, picture, boxes = next(DEMO.make_samples(np.random.default_rng(0), photos.embedded()[-2], settings.shape))
         assert picture.shape == settings.shape and boxes[0][2] == round(75 * size / 256)
 
 

@@ -115,7 +115,7 @@ def test_no_run_of_a_fold_learns_from_its_holdout_or_a_turn_of_it(folded):
     ready, kept_apart = dataset.open_for(settings), []
     everything = {whatever_way_up(ready.whole(row)) for row in ready.split("holdout")}
     for _, view in ready.views():
-        batches = Batches(settings, view, competitions.named("demo"))
+        batches = Batches(settings, view, competitions.get_competition("demo"))
         held = {whatever_way_up(view.whole(row)) for row in view.split("holdout")}
         learnt = Counter(whatever_way_up(np.rint(picture * 255).astype(np.uint8))
                          for step in range(len(batches.rows) // settings.batch_size) for picture in batches.at(step)[1])

@@ -116,9 +116,9 @@ def test_what_would_tell_the_mask_or_asks_for_a_picture_is_refused_by_name(chang
 
 def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
     picture = cv2.resize(np.random.default_rng(1).integers(0, 256, (70, 70, 3), np.uint8), (256, 256))
-    contest, many, kinds, forms = competitions.named(PLACE), set(), set(), set()
+    contest, many, kinds, forms = competitions.get_competition(PLACE), set(), set(), set()
     for seed in range(60):
-        damaged, counts = contest.damage(np.random.default_rng(seed), picture, Settings())
+        damaged, counts = contest.damage_image(np.random.default_rng(seed), picture, Settings())
         np.testing.assert_array_equal(damaged[counts == 0], picture[counts == 0])
         number, labels, stats, _ = cv2.connectedComponentsWithStats(counts, connectivity=8)
         many.add(number - 1)

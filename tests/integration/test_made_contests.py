@@ -57,17 +57,17 @@ def folder(tmp_path):
 def settings_of(name, home, **changes):
     changes = {"size": 32} | changes
     settings = Settings(home=str(home), contest=name, run="a", given=frozenset(changes), **changes)
-    return complete(settings, competitions.defaults(settings))
+    return complete(settings, competitions.default_settings(settings))
 
 
 def made(name, home, **changes):
     settings = settings_of(name, home, **changes)
-    contest = competitions.named(name)
-    contest.make(settings.competition_folder, settings)
-    with zipfile.ZipFile(settings.competition_folder / f"{contest.SLUG}.zip") as archive:
+    contest = competitions.get_competition(name)
+    contest.make_archive(settings.competition_folder, settings)
+    with zipfile.ZipFile(settings.competition_folder / f"{contest.slug}.zip") as archive:
         assert archive.testzip() is None
         archive.extractall(settings.competition_folder / "files")
-    return settings, contest, contest.read(settings.competition_folder / "files", settings.shape)
+    return settings, contest, contest.read_images(settings.competition_folder / "files", settings.shape)
 
 
 def refusal(function, *arguments, kind=UserError):
@@ -94,16 +94,16 @@ def test_a_contest_of_the_packages_photos(name, tmp_path):
         whole = decode(entry.whole, settings.shape)
         assert whole.std() > 2 or name == "depixelation"
         np.testing.assert_array_equal(damaged[counts == 0], whole[counts == 0])
-    held = contest.grade(settings.competition_folder / "files" / contest.SAMPLE, competitions.solution(settings))
+    held = contest.submission.score(settings.competition_folder / "files" / contest.submission.sample_name, competitions.solution_path(settings))
     assert 0.2 < held["total"] < 0.7   # a sample is black
 
 
 def test_tiles_as_given_are_graded_near_the_solution(tmp_path, folder):
     settings, contest, entries = made("depixelation", tmp_path, pictures=str(folder))
     test = [e for e in entries if e.split == "test"]
-    contest.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
-    contest.check(tmp_path / "mine", settings.competition_folder / "files")
-    assert 0 < contest.grade(tmp_path / "mine", competitions.solution(settings))["total"] < 0.2
+    contest.submission.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
+    contest.submission.check(tmp_path / "mine", settings.competition_folder / "files")
+    assert 0 < contest.submission.score(tmp_path / "mine", competitions.solution_path(settings))["total"] < 0.2
 
 
 def test_the_same_bytes_each_time(tmp_path, folder):
@@ -117,7 +117,7 @@ def test_a_contest_made_here_may_hold_more_files_than_one_from_elsewhere(tmp_pat
     monkeypatch.setattr(archive, "MOST_FILES", 5)
     settings = settings_of("depixelation", tmp_path)
     download.main(settings)
-    assert archive_manifest.complete(competitions.named("depixelation"), settings)
+    assert archive_manifest.complete(competitions.get_competition("depixelation"), settings)
 
 
 # A user's photos
@@ -161,7 +161,7 @@ def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_is_what
         Image.fromarray(photo(number, 70, 110)).save(top / f"{number}.png")
     settings, _, entries = made("landscapes", tmp_path, pictures=str(top))
     assert len(entries) == 6 * (70 // 32) * (110 // 32)
-    solution = pd.read_csv(competitions.solution(settings), index_col=0).value
+    solution = pd.read_csv(competitions.solution_path(settings), index_col=0).value
     for entry in [*entries[:20:5], *entries[-3:]]:
         mask = entry.counts(settings.shape) > 0
         windows = sliding_window_view(photo(int(entry.source[0]), 70, 110), settings.shape)[:, :, 0]
@@ -221,7 +221,7 @@ def test_too_few_photos_and_no_folder(tmp_path, folder):
 
 def test_files_are_complete_until_the_photos_or_the_size_change(tmp_path, folder):
     settings, contest, _ = made("landscapes", tmp_path, pictures=str(folder))
-    zipped = settings.competition_folder / f"{contest.SLUG}.zip"
+    zipped = settings.competition_folder / f"{contest.slug}.zip"
     archive_manifest.write_receipt(settings.competition_folder, zipped, archive_manifest.made_from(contest, settings), "made here")
     assert archive_manifest.complete(contest, settings)
     for changes in ({"pictures": ""}, {"size": 64}, {"filling": "white"}):
@@ -230,27 +230,27 @@ def test_files_are_complete_until_the_photos_or_the_size_change(tmp_path, folder
     assert not archive_manifest.complete(contest, settings)
     (folder / "new.png").unlink()
     assert archive_manifest.complete(contest, settings)
-    competitions.solution(settings).unlink()
+    competitions.solution_path(settings).unlink()
     assert not archive_manifest.complete(contest, settings)
 
 
 @pytest.mark.parametrize(("change", "reason"), [
     (lambda text: text.replace("class", "kind"), "line 1: 'id,kind,source,split' is not id,class,source,split"),
-    (lambda text: text.replace(",train\n", ",trial\n", 1), "line 2: '00001-china,Made,china,trial' is no picture of"),
-    (lambda text: text.replace(",train\n", "\n", 1), "line 2: '00001-china,Made,china' is no picture"),
+    (lambda text: text.replace(",train\n", ",trial\n", 1), "line 2: '00001-china,Made,china,trial' is no image of"),
+    (lambda text: text.replace(",train\n", "\n", 1), "line 2: '00001-china,Made,china' is no image"),
     (lambda text: text + '"', "unexpected end of data"),
 ])
 def test_a_broken_table_of_pictures(tmp_path, change, reason):
     settings, contest, _ = made("landscapes", tmp_path)
     path = settings.competition_folder / "files" / "pictures.csv"
     path.write_text(change(path.read_text()))
-    told = refusal(contest.read, settings.competition_folder / "files", settings.shape)
+    told = refusal(contest.read_images, settings.competition_folder / "files", settings.shape)
     assert reason in told and str(path) in told and "download --force" in told
 
 
 def test_photos_are_cut_as_wide_as_they_are(tmp_path):
     """Of a photo too small for a square of the contest's size, the middle is enlarged."""
-    assert [piece.shape for piece in competitions.named("landscapes").cut(
+    assert [piece.shape for piece in competitions.get_competition("landscapes").cut(
         np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.place("chelsea.png", *photos.SCIKIT_IMAGE)),
         (512, 512, 3))] == [(512, 512, 3)]
     assert shipped.chelsea().shape[0] < 512

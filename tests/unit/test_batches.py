@@ -17,7 +17,7 @@ from pixmend.training.batches import Batches, order, unit
 def batches(prepared_home):
     def of(**changes):
         settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=3), **changes)
-        return Batches(settings, open_for(settings), competitions.named("demo"))
+        return Batches(settings, open_for(settings), competitions.get_competition("demo"))
     return of
 
 
@@ -74,7 +74,7 @@ def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):
 def test_another_contests_damage_is_drawn_and_seen_as_it_is(prepared_home, changes):
     """Tiles are seen in the hole, each a flat area, also where they were enlarged."""
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="given", **changes)
-    (seen, mask), whole, _ = Batches(settings, open_for(settings), competitions.named("depixelation")).at(1)
+    (seen, mask), whole, _ = Batches(settings, open_for(settings), competitions.get_competition("depixelation")).at(1)
     known = mask[..., 0] == 0
     np.testing.assert_array_equal(seen[known], whole[known])
     if "fresh_damage" in changes:

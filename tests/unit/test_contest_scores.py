@@ -11,10 +11,11 @@ from skimage import color
 from skimage.metrics import mean_squared_error
 from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, root_mean_squared_error
 
-from pixmend.competitions import depixelation, landscapes, missing_pixels
+from pixmend.competitions import get_competition
 from pixmend.data.grey import grey, grey_by_light
 
-SCORES = missing_pixels.SCORES | depixelation.SCORES | landscapes.SCORES
+SCORES = {name: metric for competition in ("missing_pixels", "depixelation", "landscapes")
+          for name, metric in get_competition(competition).metrics.items()}
 
 
 @pytest.fixture(params=[1, 3])

@@ -10,8 +10,10 @@ from skimage.draw import disk
 from skimage.measure import label, regionprops
 
 from pixmend import competitions
-from pixmend.cli import names
-from pixmend.competitions import depixelation, landscapes, missing_pixels
+from pixmend.competitions import COMPETITIONS
+from pixmend.competitions.depixelation import DEPIXELATION
+from pixmend.competitions.landscapes import LANDSCAPES
+from pixmend.competitions.missing_pixels import MISSING_PIXELS
 from pixmend.config import Settings
 from pixmend.data import damage
 
@@ -24,14 +26,14 @@ def picture(seed, side, channels=1):
 
 
 def damaged(contest, seed, whole, **changes):
-    return contest.damage(np.random.default_rng(seed), whole, Settings(**changes))
+    return contest.damage_image(np.random.default_rng(seed), whole, Settings(**changes))
 
 
-@pytest.mark.parametrize("name", names("competitions"))
+@pytest.mark.parametrize("name", COMPETITIONS)
 @few
 @given(seed=SEEDS, side=SIDES, channels=CHANNELS)
 def test_known_pixels_stay_some_go_and_a_seed_says_which(name, seed, side, channels):
-    contest, whole = competitions.named(name), picture(seed, side, channels)
+    contest, whole = competitions.get_competition(name), picture(seed, side, channels)
     before = whole.copy()
     spoilt, counts = damaged(contest, seed, whole)
     assert counts.shape == whole.shape[:2] and counts.dtype == np.uint8 and spoilt.dtype == np.uint8
@@ -43,7 +45,7 @@ def test_known_pixels_stay_some_go_and_a_seed_says_which(name, seed, side, chann
 
 
 def test_the_middle_of_every_block_is_missing():
-    spoilt, counts = damaged(missing_pixels, 0, picture(1, 256))
+    spoilt, counts = damaged(MISSING_PIXELS, 0, picture(1, 256))
     blocks = counts.reshape(32, 8, 32, 8).swapaxes(1, 2)
     expected = np.zeros((8, 8), int)
     expected[3:5, 3:5] = 1
@@ -54,7 +56,7 @@ def test_the_middle_of_every_block_is_missing():
 @given(seed=SEEDS)
 def test_one_box_is_pixelated_in_tiles_of_their_means(seed):
     whole = picture(seed, 64)
-    spoilt, counts = damaged(depixelation, seed, whole)
+    spoilt, counts = damaged(DEPIXELATION, seed, whole)
     area, = regionprops(label(counts))
     top, left, bottom, right = area.bbox
     height, width = bottom - top, right - left
@@ -96,7 +98,7 @@ def test_boxes_and_tiles_come_in_every_size():
 @few
 @given(seed=SEEDS, filling=st.sampled_from(["black", "white"]))
 def test_shapes_are_black_or_white_and_as_many_as_nine(seed, filling):
-    spoilt, counts = damaged(landscapes, seed, picture(seed, 256, 3), filling=filling)
+    spoilt, counts = damaged(LANDSCAPES, seed, picture(seed, 256, 3), filling=filling)
     assert (spoilt[counts > 0] == {"black": 0, "white": 255}[filling]).all()
     assert counts.max() == 1 and counts.sum() <= 9 * 64 * 64
     for part in regionprops(label(counts, connectivity=1)):

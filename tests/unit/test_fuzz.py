@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from support.tiny_competition import SIDE, SIZE, build, read_rows, write_solution
 
-from pixmend.competitions import photo_reconstruction as contest
+from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as contest
 from pixmend.data.decode import decode
 from pixmend.errors import UserError
 from pixmend.submissions import csv_scores
@@ -122,8 +122,8 @@ def tiny(tmp_path_factory):
     home = tmp_path_factory.mktemp("tiny")
     settings, pictures, boxes = build(home)
     write_solution(home / "solution.csv", pictures, boxes)
-    entries = [e for e in contest.read(settings.competition_folder / "files", settings.shape) if e.split == "test"]
-    contest.write(home / "mine.csv", entries, [picture / np.float32(255) for picture in pictures.values()], settings)
+    entries = [e for e in contest.read_images(settings.competition_folder / "files", settings.shape) if e.split == "test"]
+    contest.submission.write(home / "mine.csv", entries, [picture / np.float32(255) for picture in pictures.values()], settings)
     return settings, entries, pictures
 
 
@@ -134,7 +134,7 @@ def test_masked_info(tiny):
     whole, rng, right = path.read_bytes(), np.random.default_rng(13), 0
     for _ in range(400):
         path.write_bytes(changed(rng, whole))
-        got = outcome(contest.read, files, settings.shape)
+        got = outcome(contest.read_images, files, settings.shape)
         if got is not None:
             right += 1
             head, *rows = [row for row in read_rows(path) if row]
@@ -155,11 +155,11 @@ def test_sample_submission(tiny, tmp_path):
     values = dict(read_rows(settings.competition_folder.parent.parent / "mine.csv")[1:])
     for _ in range(250):
         sample.write_bytes(changed(rng, whole))
-        outcome(contest.read, sample.parent, settings.shape)
-        outcome(contest.write, out, entries, [picture / np.float32(255) for picture in pictures.values()], settings)
+        outcome(contest.read_images, sample.parent, settings.shape)
+        outcome(contest.submission.write, out, entries, [picture / np.float32(255) for picture in pictures.values()], settings)
         if out.exists():
             right += 1
-            contest.check(out, sample.parent)
+            contest.submission.check(out, sample.parent)
             (head, *rows), (given, *wanted) = read_rows(out), [row for row in read_rows(sample) if row]
             assert head == given and rows == [[i, values[i]] for i, *_ in wanted] and len(rows) == len(values)
             out.unlink()
@@ -176,7 +176,7 @@ def test_submission(tiny, tmp_path):
     for _ in range(250):
         path.write_bytes(changed(rng, whole))
         scores = outcome(csv_scores.rmse_of, path, home / "solution.csv")
-        outcome(contest.check, path, settings.competition_folder / "files")
+        outcome(contest.submission.check, path, settings.competition_folder / "files")
         if scores is not None:
             right += 1
             mine = pd.Series({i: float(v) for i, v in (row for row in read_rows(path)[1:] if row)})

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 from support.tiny_competition import HEADER, SIDE, TEST, blackened, build, graded, read_rows, write_rows, write_solution
 
-from pixmend.competitions import photo_reconstruction as contest
+from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as contest
+from pixmend.competitions.photo_reconstruction import box_side, draw_boxes
 from pixmend.data.damage import box_counts
 from pixmend.data.decode import decode
 from pixmend.errors import UserError
-from pixmend.submissions import csv_scores, csv_tables
+from pixmend.submissions import box_csv, csv_scores, csv_tables
 
 # RMSE of a flat 0.5 against the tiny contest's truth: it changes only if what is scored changes.
 GOLDEN = {"public": 0.2098315, "private": 0.2015483, "total": 0.2043467}
@@ -32,7 +33,7 @@ def files_of(settings):
 
 
 def test_entries_of(settings):
-    return [entry for entry in contest.read(files_of(settings), settings.shape) if entry.split == "test"]
+    return [entry for entry in contest.read_images(files_of(settings), settings.shape) if entry.split == "test"]
 
 
 test_entries_of.__test__ = False
@@ -51,7 +52,7 @@ def refusal(function, *arguments):
 
 def test_read(tiny):
     settings, _, boxes = tiny
-    entries = contest.read(files_of(settings), settings.shape)
+    entries = contest.read_images(files_of(settings), settings.shape)
     assert [(e.kind, e.id, e.split) for e in entries] == [
         ("Cat", "Cat-Train (1).jpeg", "train"), ("Cat", "Cat-Train (1).jpg", "train"), ("Cat", 'odd, "name" ü.png', "train"),
         ("Tiger", "Tiger (1).png", "train"), ("Tiger", "Tiger (2).jpeg", "train"), ("Tiger", "Tiger/same.png", "train"),
@@ -71,7 +72,7 @@ def test_one_name_in_two_classes(tiny):
     settings, *_ = tiny
     folder = files_of(settings) / "Dataset" / "Training_Data"
     shutil.copytree(folder / "Cat", folder / "Dog")
-    ids = [e.id for e in contest.read(files_of(settings), settings.shape)]
+    ids = [e.id for e in contest.read_images(files_of(settings), settings.shape)]
     assert "Cat/Cat-Train (1).jpg" in ids and "Dog/Cat-Train (1).jpg" in ids and len(set(ids)) == len(ids)
 
 
@@ -87,8 +88,8 @@ def test_table_without_the_index_column_and_with_a_mark_of_byte_order(tiny):
 def test_write_read_rmse_is_nought(tiny, tmp_path):
     settings, pictures, boxes = tiny
     out = tmp_path / "out" / "mine.csv"
-    contest.write(out, test_entries_of(settings), whole_pictures(pictures), settings)
-    contest.check(out, files_of(settings))
+    contest.submission.write(out, test_entries_of(settings), whole_pictures(pictures), settings)
+    contest.submission.check(out, files_of(settings))
     assert read_rows(out) == [HEADER, *([i, f"{np.float32(v):.6f}"] for i, v in graded(pictures, boxes))]
     write_solution(tmp_path / "solution.csv", pictures, boxes)
     assert max(csv_scores.rmse_of(out, tmp_path / "solution.csv").values()) < 1e-6
@@ -97,7 +98,7 @@ def test_write_read_rmse_is_nought(tiny, tmp_path):
 
 def test_golden_score(tiny, tmp_path):
     settings, pictures, boxes = tiny
-    contest.write(tmp_path / "flat.csv", test_entries_of(settings), (np.full((32, 32, 3), 0.5) for _ in pictures), settings)
+    contest.submission.write(tmp_path / "flat.csv", test_entries_of(settings), (np.full((32, 32, 3), 0.5) for _ in pictures), settings)
     write_solution(tmp_path / "solution.csv", pictures, boxes)
     scores = csv_scores.rmse_of(tmp_path / "flat.csv", tmp_path / "solution.csv")
     truth = [value for _, value in graded(pictures, boxes)]
@@ -109,8 +110,8 @@ def test_the_header_is_the_samples(tiny, tmp_path):
     settings, pictures, _ = tiny
     sample = files_of(settings) / "sample_submission.csv"
     write_rows(sample, [['row, "id"', "pixel"], *read_rows(sample)[1:]])
-    contest.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
-    assert read_rows(tmp_path / "mine.csv")[0] == contest.header(files_of(settings)) == ['row, "id"', "pixel"]
+    contest.submission.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
+    assert read_rows(tmp_path / "mine.csv")[0] == contest.submission.read_header(files_of(settings)) == ['row, "id"', "pixel"]
 
 
 @pytest.mark.parametrize("names", [TEST, ["b.png", "a.png", "c (1).png"]])
@@ -122,8 +123,8 @@ def test_samples_of_another_order_are_followed(tmp_path, names, block, monkeypat
     head, *rows = read_rows(sample)
     shuffled = [rows[k] for k in np.random.default_rng(1).permutation(len(rows))]
     write_rows(sample, [head, *shuffled])
-    contest.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
-    contest.check(tmp_path / "mine.csv", files_of(settings))
+    contest.submission.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
+    contest.submission.check(tmp_path / "mine.csv", files_of(settings))
     values = {i: f"{np.float32(v):.6f}" for i, v in graded(pictures, boxes)}
     assert read_rows(tmp_path / "mine.csv") == [head, *([i, values[i]] for i, _ in shuffled)]
 
@@ -142,30 +143,30 @@ def test_a_sample_of_one_value_in_the_contests_order_is_known_by_its_bytes(tmp_p
     entries, sample = test_entries_of(settings), files_of(settings) / "sample_submission.csv"
     head, *rows = read_rows(sample)
     write_rows(sample, [head, *change([[i, "0.5"] for i, _ in rows])])
-    assert contest.is_plain(sample, entries) == plain
+    assert box_csv.is_uniform(sample, entries) == plain
 
 
 def test_holdout_file_needs_no_order_of_a_sample(tiny, tmp_path):
     settings, *_ = tiny
-    entries = [e for e in contest.read(files_of(settings), settings.shape) if e.split == "train"][::-2]
+    entries = [e for e in contest.read_images(files_of(settings), settings.shape) if e.split == "train"][::-2]
     pictures = [decode(e.whole, settings.shape) / np.float32(255) for e in entries]
-    contest.write(tmp_path / "holdout.csv", entries, pictures, settings)
+    contest.submission.write(tmp_path / "holdout.csv", entries, pictures, settings)
     rows = read_rows(tmp_path / "holdout.csv")
     assert len(rows) == 1 + len(entries) * 2 * SIDE * SIDE * 3
     assert rows[1][0].startswith("Tiger/same.png_box1_")
-    assert "does not hold the rows" in refusal(list, contest.told(tmp_path / "holdout.csv", entries[::-1], settings))
-    rest = contest.told(tmp_path / "holdout.csv", entries[:-1], settings)
+    assert "does not hold the rows" in refusal(list, contest.submission.read(tmp_path / "holdout.csv", entries[::-1], settings))
+    rest = contest.submission.read(tmp_path / "holdout.csv", entries[:-1], settings)
     assert "does not hold the rows" in refusal(list, rest)
 
 
 @pytest.mark.parametrize("scale", ["unit", "minmax"])
 def test_what_a_file_tells_is_the_picture_as_sent(tiny, tmp_path, scale):
     settings = dataclasses.replace(tiny[0], value_scale=scale)
-    entries = [e for e in contest.read(files_of(settings), settings.shape) if e.split == "train"]
+    entries = [e for e in contest.read_images(files_of(settings), settings.shape) if e.split == "train"]
     pictures = [decode(e.whole, settings.shape) / np.float32(255) for e in entries]
-    contest.write(tmp_path / "holdout.csv", entries, pictures, settings)
-    for entry, picture, values in zip(entries, pictures, contest.told(tmp_path / "holdout.csv", entries, settings), strict=True):
-        np.testing.assert_allclose(values, contest.as_sent(picture, settings)[entry.counts(settings.shape) > 0], atol=1e-6)
+    contest.submission.write(tmp_path / "holdout.csv", entries, pictures, settings)
+    for entry, picture, values in zip(entries, pictures, contest.submission.read(tmp_path / "holdout.csv", entries, settings), strict=True):
+        np.testing.assert_allclose(values, contest.submission.to_submission_values(picture, settings)[entry.counts(settings.shape) > 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("order", ["bgr", "rgb"])
@@ -178,27 +179,28 @@ def test_rows_as_opencv_would_make_them(tiny, order, scale):
     if scale == "minmax":
         wanted = np.dstack([cv2.normalize(c, None, 0, 1, cv2.NORM_MINMAX, cv2.CV_64F) for c in cv2.split(picture)])
     wanted = wanted[..., ::-1] if order == "bgr" else wanted
-    got = contest.rows(picture / np.float32(255), ((3, 4, SIDE, SIDE), (20, 1, SIDE, SIDE)), settings)
-    assert got.dtype == np.float32 and got.ndim == 1
+    submitted = contest.submission.to_submission_values(picture / np.float32(255), settings)
+    got = np.concatenate([box.ravel() for box in box_csv.cut_boxes(submitted, ((3, 4, SIDE, SIDE), (20, 1, SIDE, SIDE)))])
+    assert got.dtype == np.float32
     np.testing.assert_allclose(got, np.r_[wanted[3:12, 4:13].ravel(), wanted[20:29, 1:10].ravel()], atol=1e-6)
 
 
 def test_minmax_of_a_flat_channel_is_nought(tiny):
     settings = dataclasses.replace(tiny[0], value_scale="minmax")
-    assert not contest.rows(np.full((32, 32, 3), 0.7, np.float32), ((0, 0, 9, 9),), settings).any()
+    assert not contest.submission.to_submission_values(np.full((32, 32, 3), 0.7, np.float32), settings).any()
 
 
 def test_box_side():
-    assert [contest.box_side((height, height, 3)) for height in (256, 32, 64, 128, 512)] == [75, 9, 19, 38, 150]
+    assert [box_side((height, height, 3)) for height in (256, 32, 64, 128, 512)] == [75, 9, 19, 38, 150]
 
 
 @examples(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([32, 64, 256]))
 def test_damage_lies_inside_and_may_overlap(seed, side):
     shape = (side, side, 3)
-    boxes = contest.draw_boxes(np.random.default_rng(seed), shape)
+    boxes = draw_boxes(np.random.default_rng(seed), shape)
     counts = box_counts(boxes, shape)
-    assert len(boxes) == 2 and counts.sum() == 2 * contest.box_side(shape) ** 2 and counts.max() <= 2
+    assert len(boxes) == 2 and counts.sum() == 2 * box_side(shape) ** 2 and counts.max() <= 2
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.01, -0.01])
@@ -209,7 +211,7 @@ def test_values_that_are_none_leave_no_file(tiny, tmp_path, value):
     bad = good.copy()
     bad[entries[1].boxes[1][0], entries[1].boxes[1][1], 1] = value
     (tmp_path / "out").mkdir()
-    text = refusal(contest.write, tmp_path / "out" / "mine.csv", entries, [good, bad, good], settings)
+    text = refusal(contest.submission.write, tmp_path / "out" / "mine.csv", entries, [good, bad, good], settings)
     assert entries[1].id in text and not list((tmp_path / "out").iterdir())
 
 
@@ -240,7 +242,7 @@ def replaced(row, column, text):
     (rewritten(replaced(2, 3, "1.5")), "line 3: box1_col is '1.5', not a whole number"),
     (rewritten(replaced(2, 3, "-1")), "line 3: box1_col is '-1', not a whole number"),
     (rewritten(replaced(2, 4, "24"), "Cat"), "line 3: a box of 9 pixels at"),
-    (rewritten(replaced(2, 5, "99999999"), "Cat"), "leaves the picture of 32x32; give --size"),
+    (rewritten(replaced(2, 5, "99999999"), "Cat"), "leaves the image of 32x32; set --size"),
     (rewritten(lambda rows: [*rows, rows[1]]), "line 5: same.png stands in line 2 already"),
     (rewritten(replaced(1, 1, "TIGER (7).png")), "line 3: Tiger (7).png and TIGER (7).png (line 2) differ only in case"),
     (rewritten(replaced(1, 1, "../../sample_submission.csv")), "line 2: '../../sample_submission.csv' is no file name"),
@@ -252,7 +254,7 @@ def replaced(row, column, text):
 def test_faults_of_the_table(tiny, make, reason):
     settings, *_ = tiny
     path = make(settings)
-    text = refusal(contest.read, files_of(settings), settings.shape)
+    text = refusal(contest.read_images, files_of(settings), settings.shape)
     assert reason in text and str(path) in text
 
 
@@ -260,9 +262,9 @@ def test_table_that_is_not_there_or_no_text(tiny):
     settings, *_ = tiny
     path = files_of(settings) / "Dataset" / "Training_Data" / "Cat" / "Masked_Train" / "masked_info.csv"
     path.write_bytes(path.read_bytes().replace("ü".encode(), "ü".encode("latin-1")))
-    assert f"{path} is not UTF-8 text" in refusal(contest.read, files_of(settings), settings.shape)
+    assert f"{path} is not UTF-8 text" in refusal(contest.read_images, files_of(settings), settings.shape)
     path.unlink()
-    assert f"{path} is missing" in refusal(contest.read, files_of(settings), settings.shape)
+    assert f"{path} is missing" in refusal(contest.read_images, files_of(settings), settings.shape)
 
 
 @pytest.mark.parametrize("folder", ["Testing_Data", "Training_Data/Cat/Masked_Train", "Training_Data/Cat/Unmasked_Train"])
@@ -272,25 +274,25 @@ def test_pictures_and_rows_belong_together(tiny, folder):
     name = "same.png" if folder.name == "Testing_Data" else "Cat-Train (1).jpg"
     (folder / ".DS_Store").write_bytes(b"x")
     (folder / ".hidden.png").write_bytes(b"x")
-    contest.read(files_of(settings), settings.shape)
+    contest.read_images(files_of(settings), settings.shape)
     shutil.copy(folder / name, folder / "new.JPG")
-    told = refusal(contest.read, files_of(settings), settings.shape)
-    assert f"{folder / 'new.JPG'} has no row in" in told and "go on with `python -m pixmend augment`" in told
+    told = refusal(contest.read_images, files_of(settings), settings.shape)
+    assert f"{folder / 'new.JPG'} has no row in" in told and "continue with `pixmend augment`" in told
     (folder / "new.JPG").unlink()
     (folder / name).unlink()
-    assert f"lists {name}, which {folder} does not hold" in refusal(contest.read, files_of(settings), settings.shape)
+    assert f"lists {name}, which {folder} does not hold" in refusal(contest.read_images, files_of(settings), settings.shape)
 
 
 def test_folders_that_are_missing(tiny):
     settings, *_ = tiny
     data = files_of(settings) / "Dataset"
     shutil.rmtree(data / "Training_Data" / "Cat" / "Unmasked_Train")
-    assert "Unmasked_Train is missing" in refusal(contest.read, files_of(settings), settings.shape)
+    assert "Unmasked_Train is missing" in refusal(contest.read_images, files_of(settings), settings.shape)
     for kind in ("Cat", "Tiger"):
         shutil.rmtree(data / "Training_Data" / kind)
-    assert "holds no class folders" in refusal(contest.read, files_of(settings), settings.shape)
+    assert "holds no class folders" in refusal(contest.read_images, files_of(settings), settings.shape)
     shutil.rmtree(data)
-    assert "Training_Data is missing" in refusal(contest.read, files_of(settings), settings.shape)
+    assert "Training_Data is missing" in refusal(contest.read_images, files_of(settings), settings.shape)
 
 
 # Bad input: the sample
@@ -298,8 +300,8 @@ def test_folders_that_are_missing(tiny):
 @pytest.mark.parametrize("change, reason", [
     (lambda rows: [r[:1] for r in rows], "no header of 2 columns"),
     (lambda rows: [[*r, "1"] for r in rows], "no header of 2 columns"),
-    (lambda rows: rows[:-1], "has 1457 rows, and the test pictures' boxes 1458"),
-    (lambda rows: [*rows, ["same.png_box1_0_0_0", "0"]], "has 1459 rows, and the test pictures' boxes 1458"),
+    (lambda rows: rows[:-1], "has 1457 rows, and the test images' boxes 1458"),
+    (lambda rows: [*rows, ["same.png_box1_0_0_0", "0"]], "has 1459 rows, and the test images' boxes 1458"),
     (lambda rows: rows[:1], "has 0 rows"),
     (lambda rows: [], "no header of 2 columns"),
     (lambda rows: [rows[0], *(["img_" + i, v] for i, v in rows[1:])], "first id, 'img_same.png_box1"),
@@ -309,7 +311,7 @@ def test_faults_of_the_sample_found_when_read(tiny, change, reason):
     settings, *_ = tiny
     path = files_of(settings) / "sample_submission.csv"
     write_rows(path, change(read_rows(path)))
-    text = refusal(contest.read, files_of(settings), settings.shape)
+    text = refusal(contest.read_images, files_of(settings), settings.shape)
     assert str(path) in text and reason in text
 
 
@@ -323,30 +325,30 @@ def test_faults_of_the_sample_found_before_writing(tiny, tmp_path, change, reaso
     path = files_of(settings) / "sample_submission.csv"
     write_rows(path, change(read_rows(path)))
     (tmp_path / "out").mkdir()
-    text = refusal(contest.write, tmp_path / "out" / "mine.csv", entries, whole_pictures(pictures), settings)
+    text = refusal(contest.submission.write, tmp_path / "out" / "mine.csv", entries, whole_pictures(pictures), settings)
     assert str(path) in text and reason in text and not list((tmp_path / "out").iterdir())
-    assert reason in refusal(contest.sample_order, files_of(settings), entries)
+    assert reason in refusal(contest.submission.sample_order, files_of(settings), entries)
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n\n"], ids=str)
 def test_a_sample_may_end_as_it_likes(tiny, ending):
     settings, *_ = tiny
     path = files_of(settings) / "sample_submission.csv"
-    before = contest.read(files_of(settings), settings.shape)
+    before = contest.read_images(files_of(settings), settings.shape)
     path.write_bytes(path.read_bytes().rstrip(b"\r\n") + ending)
-    assert contest.read(files_of(settings), settings.shape) == before
+    assert contest.read_images(files_of(settings), settings.shape) == before
 
 
 def test_sample_that_is_missing(tiny, tmp_path):
     settings, *_ = tiny
     (files_of(settings) / "sample_submission.csv").unlink()
-    assert "sample_submission.csv is missing" in refusal(contest.read, files_of(settings), settings.shape)
+    assert "sample_submission.csv is missing" in refusal(contest.read_images, files_of(settings), settings.shape)
 
 
 def test_a_foreign_submission_is_checked(tiny, tmp_path):
     settings, pictures, _ = tiny
-    contest.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
+    contest.submission.write(tmp_path / "mine.csv", test_entries_of(settings), whole_pictures(pictures), settings)
     rows = read_rows(tmp_path / "mine.csv")
     write_rows(tmp_path / "mine.csv", [*rows[:7], [rows[7][0], "1.5"], *rows[8:]])
-    text = refusal(contest.check, tmp_path / "mine.csv", files_of(settings))
+    text = refusal(contest.submission.check, tmp_path / "mine.csv", files_of(settings))
     assert "mine.csv, line 8: value is '1.5', not a number in 0..1" in text

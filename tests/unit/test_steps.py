@@ -81,7 +81,7 @@ def test_nor_where_each_opinion_reads_the_weights_anew():
 @pytest.mark.parametrize("changes", [{}, {"fresh_damage": True}, {"loss_region": "hole"}], ids=str)
 def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
-    batches = Batches(settings, open_for(settings), competitions.named("demo"))
+    batches = Batches(settings, open_for(settings), competitions.get_competition("demo"))
     kept = batches.at(5)
     (seen, mask), whole, weight = OneByOne(SimpleNamespace(jit_compile=None), SimpleNamespace(at=lambda step: kept)).load(5)
     for tensor, array in ((seen, kept[0][0]), (mask, kept[0][1]), (whole, kept[1])):

@@ -1,58 +1,86 @@
-"""One file a competition: its folders, its damage, its score and its submission format. The file name is its name."""
+"""The registry of competitions: one line each, imported when it is first used."""
 
+import difflib
 import importlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from pixmend.errors import FlagError
+from pixmend.competitions.base import Competition
+from pixmend.config import Settings
+from pixmend.errors import FlagError, UserError
 from pixmend.evaluation.metrics import Score, all_squared_errors
-from pixmend.submissions import pixel_csv
+from pixmend.submissions.pixel_csv import PixelCsv
+from pixmend.submissions.submission_format import SubmissionFormat
 
-OF_DAMAGE = ("model", "start")   # of DEFAULTS
-WHOLE = Score(all_squared_errors, "RMSE over the whole picture", root=True)
-
-
-def named(name):
-    return importlib.import_module(f"pixmend.competitions.{name}")
-
-
-def of_damage(settings):
-    """The contest whose damage and scores count: the one of --damage, where there is one."""
-    return named(settings.damage or settings.contest)
-
-
-def defaults(settings):
-    """A contest's own settings; what fills its holes, and from what start, is its damage's."""
-    own, damage = named(settings.contest).DEFAULTS, of_damage(settings).DEFAULTS
-    return ({name: value for name, value in own.items() if name not in OF_DAMAGE}
-            | {name: value for name, value in damage.items() if name in OF_DAMAGE})
+COMPETITIONS = {
+    "demo": "pixmend.competitions.demo:DEMO",
+    "depixelation": "pixmend.competitions.depixelation:DEPIXELATION",
+    "hidden_areas": "pixmend.competitions.hidden_areas:HIDDEN_AREAS",
+    "landscapes": "pixmend.competitions.landscapes:LANDSCAPES",
+    "missing_pixels": "pixmend.competitions.missing_pixels:MISSING_PIXELS",
+    "photo_reconstruction": "pixmend.competitions.photo_reconstruction:PHOTO_RECONSTRUCTION",
+}
+DAMAGE_DEFAULTS = ("model", "start")   # defaults that depend on the damage
+WHOLE_RMSE = Score(all_squared_errors, "RMSE over the whole picture", root=True)
 
 
-def held(settings, painted, picture, mask):
-    """A painted picture, made to agree with what the damage shows of its holes, where it shows anything."""
-    hold = getattr(of_damage(settings), "hold", None)
-    return hold(painted, picture, mask) if hold else painted
+def competition_name(text: str) -> str:
+    """Return the name in the registry; Kaggle's spelling, with hyphens, is accepted."""
+    name = text.replace("-", "_")
+    if name not in COMPETITIONS:
+        near = difflib.get_close_matches(name, COMPETITIONS, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise FlagError(f"There is no competition {text!r}.{hint} There are: {', '.join(COMPETITIONS)}.")
+    return name
 
 
-def scores(settings):
-    """The scores besides RMSE; where masks are hidden, the whole picture counts, too: what was missed, and what was needless."""
-    return of_damage(settings).SCORES | ({"whole_rmse": WHOLE} if settings.hide_mask else {})
+@cache
+def get_competition(name: str) -> Competition:
+    """Return the competition with this name in the registry."""
+    target = COMPETITIONS[competition_name(name)]
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except TypeError as error:   # raised by Python for a class without a method that it must have
+        raise UserError(f"The competition {name} ({target}) is incomplete: {error}.") from error
 
 
-def form(settings, split):
-    """Who writes and reads a submission: the contest; of a holdout under another's damage, a table by picture, row and column."""
-    return pixel_csv if settings.damage and split == "holdout" else named(settings.contest)
+def damage_competition(settings: Settings) -> Competition:
+    """Return the competition whose damage and metrics count: that of --damage, where it is given."""
+    return get_competition(settings.damage or settings.contest)
 
 
-def submission(settings, split="test"):
-    """The run's file of a split."""
+def default_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings that the competition changes; those that depend on the damage are the damage's."""
+    own, damage = get_competition(settings.contest).defaults, damage_competition(settings).defaults
+    return ({name: value for name, value in own.items() if name not in DAMAGE_DEFAULTS}
+            | {name: value for name, value in damage.items() if name in DAMAGE_DEFAULTS})
+
+
+def extra_metrics(settings: Settings) -> Mapping[str, Score]:
+    """Return the metrics besides the RMSE; where masks are unknown, the RMSE of whole images is one of them."""
+    return dict(damage_competition(settings).metrics) | ({"whole_rmse": WHOLE_RMSE} if settings.hide_mask else {})
+
+
+def submission_format(settings: Settings, split: str = "test") -> SubmissionFormat:
+    """Return the format of a split's submission; of a holdout with another competition's damage, a table by pixel."""
+    return PixelCsv() if settings.damage and split == "holdout" else get_competition(settings.contest).submission
+
+
+def submission_path(settings: Settings, split: str = "test") -> Path:
+    """Return the path of the run's submission of a split."""
     middle = "" if split == "test" else f".{split}"
-    return settings.submissions_folder / f"{settings.run}{middle}{form(settings, split).ENDING}"
+    return settings.submissions_folder / f"{settings.run}{middle}{submission_format(settings, split).suffix}"
 
 
-def solution(settings):
-    return settings.competition_folder / f"solution{named(settings.contest).ENDING}"
+def solution_path(settings: Settings) -> Path:
+    """Return the path of the solution, which only synthetic competitions have."""
+    return settings.competition_folder / f"solution{get_competition(settings.contest).submission.suffix}"
 
 
-def refuse_pictures(settings):
-    """Only contests that are made of photos take a user's."""
-    if settings.pictures and not hasattr(named(settings.contest), "cut"):
-        raise FlagError(f"--pictures is for contests that are made of photos; {settings.contest} has pictures of its own.")
+def check_photos_accepted(settings: Settings) -> None:
+    """Refuse a user's photos for a competition that is not made from photos."""
+    if settings.pictures and not get_competition(settings.contest).accepts_photos:
+        raise FlagError(f"--pictures is for competitions that are made from photos; {settings.contest} has its own images.")

@@ -1,128 +1,131 @@
-"""The demo contest: photos that ship inside scikit-learn and scikit-image, cut into pictures, in the real one's format.
+"""The demo: photo-reconstruction in small, made from photos inside scikit-learn and scikit-image, with a solution.
 
-Training and test pictures never come from one photo. `make` writes the archive as a download would bring it, and the
-solution that a real contest keeps to itself. The same size always gives the same bytes.
+Training and test images never come from one photo. The same size always gives the same bytes.
 """
 
 import io
 import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from pixmend import files
-from pixmend.competitions import photo_reconstruction
+from pixmend.competitions.base import Box, Shape
 from pixmend.competitions.photo_reconstruction import (
-    CORNERS,
-    ENDING,
-    SAMPLE,
-    SCORES,
+    CORNER_COLUMNS,
+    DAMAGED,
+    NAME_COLUMN,
+    ORIGINAL,
+    SUBMISSION,
     TABLE,
-    as_sent,
-    check,
-    cover,
-    damage,
+    TEST,
+    TRAIN,
+    PhotoReconstruction,
     draw_boxes,
-    grade,
-    missing,
-    rows,
-    told,
-    write,
 )
-from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK, SEED, add
+from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file
+from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.damage import box_counts, covered
 from pixmend.data.encode import encode_jpeg, encode_png
 from pixmend.data.image_record import Entry
+from pixmend.data.photos import Photo
 from pixmend.submissions import csv_text
 
-__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "cover", "damage", "grade", "made_from", "make",
-           "missing", "read", "told", "write"]
-
-SLUG = "photo-reconstruction-demo"
-DEFAULTS = QUICK
-HEADER = ("filename_box_pixel", "value")
-AS_GRADED = SimpleNamespace(channel_order="bgr", value_scale="unit")
-EVERY_PNG = 5
+PNG_INTERVAL = 5   # every fifth image of a photo is a PNG, the others are JPEGs
 
 
-def read(folder, shape):
-    """As the real contest, but what may not be torn apart is a photo: `chelsea (3).jpeg` comes from `chelsea`."""
-    return [replace(entry, source=Path(entry.id).name.rpartition(" (")[0])
-            for entry in photo_reconstruction.read(folder, shape)]
+class Sample(NamedTuple):
+    """One image cut from a photo, uint8, with its file name and its boxes."""
+
+    label: str
+    name: str
+    original: np.ndarray
+    boxes: tuple[Box, Box]
 
 
-def made_from(settings):
-    """What decides the files."""
-    return {"size": settings.size}
+class Demo(PhotoReconstruction, SyntheticCompetition):
+    """The format and the damage of photo-reconstruction, in an archive that is made here."""
+
+    accepts_photos: ClassVar[bool] = False
+
+    def read_images(self, folder: Path, shape: Shape) -> list[Entry]:
+        """List the images; their source is the photo: `chelsea (3).jpeg` comes from `chelsea`."""
+        return [replace(image, source=Path(image.id).name.rpartition(" (")[0]) for image in super().read_images(folder, shape)]
+
+    def cache_key(self, settings: Settings) -> dict[str, Any]:
+        """Only the size decides the files."""
+        return {"size": settings.size}
+
+    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
+        """Cut squares of several scales and resize them."""
+        for square in photos.squares(rng, photo.picture(), photo.count, shape[0]):
+            yield photos.resized(square, shape)
+
+    def make_archive(self, folder: Path, settings: Settings) -> None:
+        """Write the archive, laid out as Kaggle's, and the solution."""
+        rng = np.random.default_rng(SEED)
+        train, test = ([sample for photo in photos.embedded() if photo.split == split
+                        for sample in self.make_samples(rng, photo, settings.shape)] for split in ("train", "test"))
+        test = [test[number] for number in rng.permutation(len(test))]
+        with files.whole_file(folder / f"{self.slug}.zip") as file:
+            file.write(pack_archive(train, test, settings))
+        public = set(rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))].tolist())
+        is_public = [number in public for number in range(len(test))]
+        with files.whole_file(folder / "solution.csv") as file:
+            file.writelines(encode_submission(test, [sample.original for sample in test], settings, is_public))
+
+    def make_samples(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[Sample]:
+        """Yield the images of a photo, each with two boxes."""
+        for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
+            suffix = "jpeg" if number % PNG_INTERVAL else "png"
+            yield Sample(photo.kind, f"{photo.name} ({number}).{suffix}", image, draw_boxes(rng, shape))
 
 
-def make(folder, settings):
-    """Write the contest's archive and its hidden solution into a folder."""
-    rng = np.random.default_rng(SEED)
-    train, test = ([piece for photo in photos.embedded() if photo.split == split for piece in _cut(rng, photo, settings.shape)]
-                   for split in ("train", "test"))
-    test = [test[number] for number in rng.permutation(len(test))]
-    with files.whole_file(Path(folder) / f"{SLUG}.zip") as file:
-        file.write(_archive(train, test))
-    public = set(rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))].tolist())
-    with files.whole_file(Path(folder) / "solution.csv") as file:
-        file.writelines(_solution(test, public))
+def pack_archive(train: Sequence[Sample], test: Sequence[Sample], settings: Settings) -> bytes:
+    """Return the bytes of the zip archive."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for label in sorted({sample.label for sample in train}):
+            of_class = [sample for sample in train if sample.label == label]
+            for sample in of_class:
+                add_file(archive, f"{TRAIN}/{label}/{ORIGINAL}/{sample.name}", encode_image(sample.name, sample.original))
+                add_file(archive, f"{TRAIN}/{label}/{DAMAGED}/{sample.name}", encode_damaged(sample))
+            add_file(archive, f"{TRAIN}/{label}/{DAMAGED}/{TABLE}", encode_table(of_class))
+        for sample in test:
+            add_file(archive, f"{TEST}/{sample.name}", encode_damaged(sample))
+        add_file(archive, f"{TEST}/{TABLE}", encode_table(test))
+        black = [np.zeros_like(sample.original) for sample in test]
+        add_file(archive, SUBMISSION.sample_name, b"".join(encode_submission(test, black, settings)), zipfile.ZIP_DEFLATED)
+    return data.getvalue()
 
 
-def _cut(rng, photo, shape):
-    """Yield squares of several scales from a photo, as pictures with two boxes each."""
-    for number, square in enumerate(photos.squares(rng, photo.picture(), photo.count, shape[0]), 1):
-        ending = "jpeg" if number % EVERY_PNG else "png"
-        picture = photos.resized(square, shape)
-        yield photo.kind, f"{photo.name} ({number}).{ending}", picture, draw_boxes(rng, shape)
+def encode_image(name: str, image: np.ndarray) -> bytes:
+    """Return the bytes of an image file of the kind that its name says."""
+    return encode_png(image) if name.endswith(".png") else encode_jpeg(image)
 
 
-def _archive(train, test):
-    """The zip's bytes: folders, tables and sample as in the real contest."""
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w") as archive:
-        for kind in sorted({kind for kind, *_ in train}):
-            of_kind = [piece for piece in train if piece[0] == kind]
-            folder = f"Dataset/Training_Data/{kind}"
-            for _, name, picture, boxes in of_kind:
-                add(archive, f"{folder}/Unmasked_Train/{name}", _encoded(name, picture))
-                add(archive, f"{folder}/Masked_Train/{name}", _encoded(name, _damaged(picture, boxes)))
-            add(archive, f"{folder}/Masked_Train/{TABLE}", _table(of_kind))
-        for _, name, picture, boxes in test:
-            add(archive, f"Dataset/Testing_Data/{name}", _encoded(name, _damaged(picture, boxes)))
-        add(archive, f"Dataset/Testing_Data/{TABLE}", _table(test))
-        blank = [(kind, name, np.zeros_like(picture), boxes) for kind, name, picture, boxes in test]
-        sample = [csv_text.lines([HEADER]), *(_graded(piece, b"\n") for piece in blank)]
-        add(archive, SAMPLE, b"".join(sample), zipfile.ZIP_DEFLATED)
-    return whole.getvalue()
+def encode_damaged(sample: Sample) -> bytes:
+    """Return the bytes of the damaged image's file."""
+    return encode_image(sample.name, covered(sample.original, box_counts(sample.boxes, sample.original.shape)))
 
 
-def _encoded(name, picture):
-    return encode_png(picture) if name.endswith(".png") else encode_jpeg(picture)
+def encode_table(samples: Sequence[Sample]) -> bytes:
+    """Return the bytes of a masked_info.csv."""
+    rows = [(number, sample.name, *(corner for box in sample.boxes for corner in box[:2])) for number, sample in enumerate(samples)]
+    return csv_text.lines([("", NAME_COLUMN, *CORNER_COLUMNS), *rows])
 
 
-def _damaged(picture, boxes):
-    return covered(picture, box_counts(boxes, picture.shape))
+def encode_submission(samples: Sequence[Sample], images: Sequence[np.ndarray], settings: Settings,
+                      is_public: Sequence[bool] | None = None) -> Iterable[bytes]:
+    """Return the rows of whole images, uint8, with blue first and values in 0..1, as they are scored."""
+    as_scored = replace(settings, channel_order="bgr", value_scale="unit")
+    records = [Entry(sample.name, sample.label, sample.name, "test", sample.name, None, sample.boxes) for sample in samples]
+    values = SUBMISSION.missing_values(records, (image / np.float32(255) for image in images), as_scored)
+    return SUBMISSION.encode(records, values, as_scored, is_public)
 
 
-def _table(pieces):
-    rows = [(number, name, *(corner for box in boxes for corner in box[:2]))
-            for number, (_, name, _, boxes) in enumerate(pieces)]
-    return csv_text.lines([("", "filename", *CORNERS), *rows])
-
-
-def _solution(test, public):
-    yield csv_text.lines([(*HEADER, "Usage")])
-    for number, piece in enumerate(test):
-        yield _graded(piece, b",Public\n" if number in public else b",Private\n")
-
-
-def _graded(piece, ending):
-    """A whole picture's rows as they are graded."""
-    kind, name, picture, boxes = piece
-    values = rows(picture / np.float32(255), boxes, AS_GRADED)
-    entry = Entry(name, kind, name, "test", name, None, boxes)
-    return b"".join(photo_reconstruction.texts([entry], [values], ending))
+DEMO = Demo(slug="photo-reconstruction-demo", submission=SUBMISSION, defaults=QUICK_TRAINING)

@@ -1,45 +1,71 @@
-"""Depixelation: one box of a small grey picture is pixelated, each tile its mean; RMSE of its pixels in 0..255, a binary file.
+"""Depixelation: one box of a small grey image is pixelated; RMSE of its pixels in 0..255, submitted as a binary file.
 
-The short side of a photo is resized, its middle cut out and turned grey by its light. The damaged picture shows the tiles
-in its box, so their means are known: a network starts from the smoothest surface that has them, and they are held in what it
-paints.
+A photo's middle square is resized and turned grey by its light. The damaged image shows the mean of each tile in its box: a
+network starts from the smoothest surface with these means, and its predictions are made to have them.
 """
 
-from pixmend.competitions import synthetic
-from pixmend.competitions.synthetic import made_from, read
+from collections.abc import Iterable
+
+import numpy as np
+
+from pixmend.competitions.base import Box, Shape
+from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
+from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.damage import box_counts, one_box, pixelated, scaled
 from pixmend.data.grey import grey_by_light
+from pixmend.data.photos import Photo
 from pixmend.evaluation.metrics import Score, squared_errors_255
-from pixmend.fills.tiles import find_tile_boxes as parts
-from pixmend.fills.tiles import restore_tile_means as hold
-from pixmend.submissions import pixel_bytes
-from pixmend.submissions.pixel_bytes import ENDING, SAMPLE, as_sent, check, grade, told, write
+from pixmend.fills import tiles
+from pixmend.submissions.pixel_bytes import PixelBytes
 
-__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "damage", "grade", "hold", "made_from", "make",
-           "parts", "read", "told", "write"]
-
-SLUG = "depixelation"
-SIDE = 64
-DEFAULTS = synthetic.QUICK | {"size": SIDE, "channels": 1, "model": "tile_mlp", "start": "tile_smooth"}
-SCORES = {"rmse_255": Score(squared_errors_255, "RMSE of the pixelated area, values 0 to 255", root=True)}
-BOX, TILE = (4, 32), (4, 16)   # pixels a side, at SIDE
-TIMES = 5   # so small pictures are cheap: as many times more of them from each photo inside a package
+SIDE = 64   # of an image; lengths below are in pixels of an image with this side
+BOX_SIDES, TILE_SIDES = (4, 32), (4, 16)
+PIECES_PER_SQUARE = 5   # images this small are cheap: so many times more of them are cut from each photo inside a package
 
 
-def damage(rng, picture, settings):
-    """A picture with one box in tiles, and the box as counts."""
-    (shortest, longest), (small, large) = ([scaled(side, picture.shape, at=SIDE) for side in sides] for sides in (BOX, TILE))
-    box = one_box(rng, picture.shape, shortest, longest)
-    return pixelated(picture, box, int(rng.integers(small, large + 1))), box_counts([box], picture.shape)
+class Depixelation(SyntheticCompetition):
+    """One box in tiles, each of which shows its mean."""
+
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+        """Draw one box."""
+        return box_counts([draw_box(rng, shape)], shape)
+
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        """Pixelate one box, in tiles of one size."""
+        box = draw_box(rng, image.shape)
+        smallest, largest = (scaled(side, image.shape, at=SIDE) for side in TILE_SIDES)
+        return pixelated(image, box, int(rng.integers(smallest, largest + 1))), box_counts([box], image.shape)
+
+    def hole_value(self, settings: Settings) -> None:
+        """Tiles are not one value."""
+        return None
+
+    def find_boxes(self, damaged: np.ndarray, counts: np.ndarray) -> list[Box]:
+        """Return the box of each tile."""
+        return tiles.find_tile_boxes(damaged, counts > 0)
+
+    def apply_constraint(self, prediction: np.ndarray, damaged: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Move each tile evenly, so that its mean is the one that the damaged image shows."""
+        return tiles.restore_tile_means(prediction, damaged, mask)
+
+    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
+        """Cut squares, or the middle square, and resize them."""
+        image = photo.picture()
+        squares = (photos.squares(rng, image, PIECES_PER_SQUARE * photo.count, shape[0]) if photo.count
+                   else [photos.square_in_the_middle(image)])
+        return [grey_by_light(photos.resized(square, shape)) for square in squares]
 
 
-def cut(rng, photo, shape):
-    picture = photo.picture()
-    middle = [photos.square_in_the_middle(picture)]
-    squares = photos.squares(rng, picture, TIMES * photo.count, shape[0]) if photo.count else middle
-    return [grey_by_light(photos.resized(square, shape)) for square in squares]
+def draw_box(rng: np.random.Generator, shape: Shape) -> Box:
+    """Draw the box that is pixelated."""
+    shortest, longest = (scaled(side, shape, at=SIDE) for side in BOX_SIDES)
+    return one_box(rng, shape, shortest, longest)
 
 
-def make(folder, settings):
-    synthetic.make(folder, settings, SLUG, cut, damage, pixel_bytes)
+DEPIXELATION = Depixelation(
+    slug="depixelation",
+    submission=PixelBytes(),
+    defaults=QUICK_TRAINING | {"size": SIDE, "channels": 1, "model": "tile_mlp", "start": "tile_smooth"},
+    metrics={"rmse_255": Score(squared_errors_255, "RMSE of the pixelated area, values 0 to 255", root=True)},
+)

@@ -1,52 +1,68 @@
-"""Hidden areas: one to three boxes and circles of a photo are pixelated, blurred, black or white, and nobody says where.
+"""Hidden areas: one to three boxes and circles are pixelated, blurred, black or white, and nobody says where.
 
-The middle of each photo is resized to one picture; of the photos inside packages, squares of several scales are. The masks are
-in the archive for training and scoring; `--hide-mask` is the default here: a painter is told only of those that a network found.
+A photo's middle square is resized to one image; from the photos inside packages squares of several scales are cut. The archive
+holds the masks, for training and scoring only: `--hide-mask` is the default, so that a network gets those that another one found.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 
-from pixmend.competitions import synthetic
-from pixmend.competitions.synthetic import made_from, read
+from pixmend.competitions.base import Box, Shape
+from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
+from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.damage import BLACK, WHITE, blurred, disc, one_box, pixelated, scaled
 from pixmend.data.grey import in_colour
-from pixmend.submissions import pixel_csv
-from pixmend.submissions.pixel_csv import ENDING, SAMPLE, as_sent, check, grade, told, write
+from pixmend.data.photos import Photo
+from pixmend.submissions.pixel_csv import PixelCsv
 
-__all__ = ["DEFAULTS", "ENDING", "SAMPLE", "SCORES", "SLUG", "as_sent", "check", "damage", "grade", "made_from", "make", "read",
-           "told", "write"]
-
-SLUG = "hidden-areas"
-SIDE = 256
-DEFAULTS = synthetic.QUICK | {"size": SIDE, "hide_mask": True}
-SCORES = {}
-MOST_AREAS, SIDES, TILES, BLURS = 3, (12, 96), (4, 16), (2, 8)   # pixels, at SIDE; of a blur, its standard deviation
-TRIES = 20   # of finding an area a place that touches no other
+SIDE = 256   # of an image; lengths below are in pixels of an image with this side
+MAX_AREAS, AREA_SIDES, TILE_SIDES = 3, (12, 96), (4, 16)
+BLURS = (2, 8)   # standard deviations
+TRIES = 20   # of placing an area where it touches no other
 
 
-def damage(rng, picture, settings):
-    """A picture with its areas, each worn in its own way, and where they are as counts."""
-    whole, counts = picture, np.zeros(picture.shape[:2], np.uint8)
-    for _ in range(rng.integers(1, MOST_AREAS + 1)):
-        if box := free_place(rng, counts):
-            inside = area(rng, box, counts.shape)
-            picture = np.where(inside[..., None], worn(rng, whole, box), picture)
-            counts[inside] = 1
-    return picture, counts
+class HiddenAreas(SyntheticCompetition):
+    """Areas that are each damaged in their own way."""
+
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+        """Draw the areas; how each is damaged is drawn with it, so this damages an image for its mask."""
+        return self.damage_image(rng, np.zeros(shape, np.uint8), settings)[1]
+
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        """Damage one to three areas that do not touch each other."""
+        damaged, counts = image, np.zeros(image.shape[:2], np.uint8)
+        for _ in range(rng.integers(1, MAX_AREAS + 1)):
+            if box := draw_free_box(rng, counts):
+                inside = draw_area(rng, box, counts.shape)
+                damaged = np.where(inside[..., None], damage_box(rng, image, box), damaged)
+                counts[inside] = 1
+        return damaged, counts
+
+    def hole_value(self, settings: Settings) -> None:
+        """Areas do not have one value."""
+        return None
+
+    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
+        """Cut squares, or the middle square, and resize them."""
+        image = in_colour(photo.picture())
+        squares = photos.squares(rng, image, photo.count, shape[0]) if photo.count else [photos.square_in_the_middle(image)]
+        return [photos.resized(square, shape) for square in squares]
 
 
-def free_place(rng, counts):
-    """A box that touches no area, or None where all tries met one."""
-    sides = [scaled(side, counts.shape, at=SIDE) for side in SIDES]
-    for row, column, height, width in (one_box(rng, counts.shape, *sides) for _ in range(TRIES)):
+def draw_free_box(rng: np.random.Generator, counts: np.ndarray) -> Box | None:
+    """Draw a box that touches no area so far, or return None where all tries touched one."""
+    shortest, longest = (scaled(side, counts.shape, at=SIDE) for side in AREA_SIDES)
+    for _ in range(TRIES):
+        row, column, height, width = one_box(rng, counts.shape, shortest, longest)
         if not counts[max(row - 1, 0):row + height + 1, max(column - 1, 0):column + width + 1].any():
             return row, column, height, width
     return None
 
 
-def area(rng, box, shape):
-    """True in a box, or in the circle that fits into its upper left corner."""
+def draw_area(rng: np.random.Generator, box: Box, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a mask of the box, or of the circle that fits into its upper left corner."""
     row, column, height, width = box
     inside, side = np.zeros(shape, bool), min(height, width)
     if rng.random() < 0.5:
@@ -56,20 +72,16 @@ def area(rng, box, shape):
     return inside
 
 
-def worn(rng, picture, box):
-    """The picture with a box of it worn away, in one of four ways."""
-    tile = scaled(int(rng.integers(TILES[0], TILES[1] + 1)), picture.shape, at=SIDE)
-    deviation = rng.uniform(*BLURS) * min(picture.shape[:2]) / SIDE
-    ways = (lambda: pixelated(picture, box, tile), lambda: blurred(picture, deviation),
-            lambda: np.full_like(picture, BLACK), lambda: np.full_like(picture, WHITE))
-    return ways[rng.integers(len(ways))]()
+def damage_box(rng: np.random.Generator, image: np.ndarray, box: Box) -> np.ndarray:
+    """Return the image damaged in one of four ways at least inside the box."""
+    tile = scaled(int(rng.integers(TILE_SIDES[0], TILE_SIDES[1] + 1)), image.shape, at=SIDE)
+    deviation = rng.uniform(*BLURS) * min(image.shape[:2]) / SIDE
+    way = rng.integers(4)
+    if way == 0:
+        return pixelated(image, box, tile)
+    if way == 1:
+        return blurred(image, deviation)
+    return np.full_like(image, BLACK if way == 2 else WHITE)
 
 
-def cut(rng, photo, shape):
-    picture = in_colour(photo.picture())
-    squares = photos.squares(rng, picture, photo.count, shape[0]) if photo.count else [photos.square_in_the_middle(picture)]
-    return [photos.resized(square, shape) for square in squares]
-
-
-def make(folder, settings):
-    synthetic.make(folder, settings, SLUG, cut, damage, pixel_csv)
+HIDDEN_AREAS = HiddenAreas(slug="hidden-areas", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "hide_mask": True})

@@ -1,9 +1,8 @@
-"""A contest that is made here: pictures from photos, damaged, packed with a hidden solution as a download would come; and read.
+"""Competitions that are made here: images cut from photos, damaged, and packed with a hidden solution as a download would bring them.
 
-Its archive holds pictures.csv (id, class, source and split of each picture), folders of PNG files named by id, and the
-sample of a submission:
+The archive holds pictures.csv (id, class, source and split of each image), the sample submission, and PNG files named by id:
 
-train/damaged  train/whole  train/missing   `missing` is white where pixels are to be painted
+train/damaged  train/whole  train/missing   `missing` is white where pixels are missing
 test/damaged   test/missing
 """
 
@@ -12,150 +11,174 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from pixmend import files, workers
+from pixmend.competitions.base import Competition, Shape
+from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.encode import encode_png
 from pixmend.data.image_record import Entry
+from pixmend.data.photos import Photo
 from pixmend.errors import UserError
 from pixmend.submissions import csv_errors, csv_text
 from pixmend.submissions.csv_tables import AGAIN
 
 SEED = 20230415
-MOMENT = (2023, 4, 15, 0, 0, 0)
-PUBLIC_SHARE = 0.4
+ZIP_DATE = (2023, 4, 15, 0, 0, 0)
+PUBLIC_SHARE = 0.4   # of the test images
 TABLE, COLUMNS = "pictures.csv", ("id", "class", "source", "split")
-LONGEST_NAME = 40   # letters of a photo's name in a picture's id
-CHUNK = 2
-QUICK = {"width": 16, "steps": 400, "check_every": 50}   # settings that suit so few pictures as the photos inside packages give
+MAX_NAME_LENGTH = 40   # letters of a photo's name in an image's id
+CHUNK = 2   # photos
+QUICK_TRAINING = {"width": 16, "steps": 400, "check_every": 50}   # defaults that suit the few photos inside the packages
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One picture cut from a photo: its PNG files by folder, its mask, and what stood there."""
+class Sample:
+    """One image cut from a photo: its PNG files by folder, its mask, and the original values of the missing pixels in 0..1."""
 
-    photo: photos.Photo
-    files: dict
+    photo: Photo
+    files: Mapping[str, bytes]
     mask: np.ndarray
-    truth: np.ndarray
+    values: np.ndarray
 
 
-class Shelf(Sequence):
-    """Pieces on disk in an order drawn once, each read when it is asked for: those of many photos may not fit into memory."""
+@dataclass(frozen=True, kw_only=True)
+class SyntheticCompetition(Competition):
+    """A competition made from photos: those inside installed packages, or a user's own."""
 
-    def __init__(self, file, pieces):
-        self.file, self.places = file, []
-        for piece in pieces:
-            self.places.append(file.tell())
-            pickle.dump(piece, file)
-        self.places = [self.places[number] for number in np.random.default_rng(SEED).permutation(len(self.places))]
+    is_synthetic: ClassVar[bool] = True
+    accepts_photos: ClassVar[bool] = True
 
-    def __len__(self):
-        return len(self.places)
+    @abstractmethod
+    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
+        """Cut the original images from a photo; `photo.count` of them where it is not None."""
 
-    def __getitem__(self, number):
-        self.file.seek(self.places[number])
+    def cache_key(self, settings: Settings) -> dict[str, Any]:
+        """Return the settings, and what tells a user's photos from others."""
+        own_photos = {"pictures": photos.stamps(settings.pictures), "broken": settings.broken} if settings.pictures else {}
+        return {"size": settings.size, "filling": settings.filling, **own_photos}
+
+    def make_archive(self, folder: Path, settings: Settings) -> None:
+        """Write the archive and the solution into a folder; the same photos and settings give the same bytes."""
+        found = photos.in_folder(settings.pictures, settings.broken) if settings.pictures else photos.embedded()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as storage:
+            test = ShuffledSamples(storage, self._make_samples(found, "test", settings))
+            with files.whole_file(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
+                rows = [add_sample(archive, number, sample)
+                        for number, sample in enumerate(self._make_samples(found, "train", settings), 1)]
+                rows += [add_sample(archive, number, sample) for number, sample in enumerate(test, len(rows) + 1)]
+                ids = [row[0] for row in rows[-len(test):]]
+                add_file(archive, TABLE, csv_text.lines([COLUMNS, *rows]), zipfile.ZIP_DEFLATED)
+                zeros = (np.zeros_like(sample.values) for sample in test)
+                lines = self.submission.encode(list_records(ids, test), zeros, settings)
+                add_large_file(archive, self.submission.sample_name, lines, folder)
+            with files.whole_file(folder / f"solution{self.submission.suffix}") as file:
+                values = (sample.values for sample in test)
+                public = round(PUBLIC_SHARE * len(test))
+                is_public = (number < public for number in range(len(test)))
+                file.writelines(self.submission.encode(list_records(ids, test), values, settings, is_public))
+
+    def _make_samples(self, found: Sequence[Photo], split: str, settings: Settings) -> Iterator[Sample]:
+        """Yield the images of a split."""
+        numbered = [(number, photo) for number, photo in enumerate(found) if photo.split == split]
+        job = partial(make_chunk, self, settings)
+        for chunk in workers.over_chunks(job, numbered, size=CHUNK, label=f"make the {split} images", unit="photos"):
+            yield from chunk
+
+    def read_images(self, folder: Path, shape: Shape) -> list[Entry]:
+        """List the images in the order of their table."""
+        with csv_errors.lines(folder / TABLE, AGAIN) as table:
+            _, names = next(table, (1, []))
+            if tuple(names) != COLUMNS:
+                raise UserError(f"{folder / TABLE}, line 1: {','.join(names)[:80]!r} is not {','.join(COLUMNS)}; {AGAIN}.")
+            return [read_record(folder, line, fields) for line, fields in table]
+
+
+class ShuffledSamples(Sequence):
+    """Samples on disk in a fixed random order, read one by one: those of many photos may not fit into memory."""
+
+    def __init__(self, file: BinaryIO, samples: Iterable[Sample]) -> None:
+        self.file = file
+        positions = []
+        for sample in samples:
+            positions.append(file.tell())
+            pickle.dump(sample, file)
+        self.positions = [positions[number] for number in np.random.default_rng(SEED).permutation(len(positions))]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, number: Any) -> Any:
+        self.file.seek(self.positions[number])
         return pickle.load(self.file)
 
 
-def made_from(settings):
-    """What decides the files of such a contest."""
-    pictures = {"pictures": photos.stamps(settings.pictures), "broken": settings.broken} if settings.pictures else {}
-    return {"size": settings.size, "filling": settings.filling, **pictures}
+def make_chunk(competition: SyntheticCompetition, settings: Settings, numbered: Iterable[tuple[int, Photo]]) -> list[Sample]:
+    """Cut and damage the images of some photos, in a worker process."""
+    samples = []
+    for number, photo in numbered:
+        rng = np.random.default_rng((SEED, number))
+        for original in competition.cut_images(rng, photo, settings.shape):
+            samples.append(make_sample(photo, original, *competition.damage_image(rng, original, settings)))
+    return samples
 
 
-def make(folder, settings, slug, cut, damage, form):
-    """Write the archive and the hidden solution; `cut` and `damage` are the contest's, `form` is that of its submissions."""
-    found = photos.in_folder(settings.pictures, settings.broken) if settings.pictures else photos.embedded()
-    cut_from = partial(pieces, settings, cut, damage, found)
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as beside:
-        test = Shelf(beside, cut_from("test"))
-        with files.whole_file(Path(folder) / f"{slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
-            listed = [put(archive, number, piece) for number, piece in enumerate(cut_from("train"), 1)]
-            listed += [put(archive, number, piece) for number, piece in enumerate(test, len(listed) + 1)]
-            ids = [id for id, *_ in listed[-len(test):]]
-            add(archive, TABLE, csv_text.lines([COLUMNS, *listed]), zipfile.ZIP_DEFLATED)
-            blank = (np.zeros_like(piece.truth) for piece in test)
-            add_lines(archive, form.SAMPLE, form.sample(holes(ids, test), blank), folder)
-        with files.whole_file(Path(folder) / f"solution{form.ENDING}") as file:
-            truths = (piece.truth for piece in test)
-            file.writelines(form.solution(holes(ids, test), truths, round(PUBLIC_SHARE * len(test))))
-
-
-def holes(ids, test):
-    return ((id, piece.mask) for id, piece in zip(ids, test, strict=True))
-
-
-def pieces(settings, cut, damage, found, split):
-    """The pictures of a split, one at a time."""
-    numbered = [(number, photo) for number, photo in enumerate(found) if photo.split == split]
-    job = partial(pieces_of_some, settings, cut, damage)
-    for chunk in workers.over_chunks(job, numbered, size=CHUNK, label=f"make the {split} pictures", unit="photos"):
-        yield from chunk
-
-
-def pieces_of_some(settings, cut, damage, numbered):
-    return [piece(photo, whole, *damage(rng, whole, settings))
-            for number, photo in numbered for rng in [np.random.default_rng((SEED, number))]
-            for whole in cut(rng, photo, settings.shape)]
-
-
-def piece(photo, whole, damaged, counts):
+def make_sample(photo: Photo, original: np.ndarray, damaged: np.ndarray, counts: np.ndarray) -> Sample:
+    """Encode an image's files; the original of a test image stays out."""
     mask = counts > 0
-    pictures = {"damaged": damaged, "missing": np.uint8(255 * mask[..., None])}
+    images = {"damaged": damaged, "missing": np.uint8(255 * mask[..., None])}
     if photo.split == "train":
-        pictures["whole"] = whole
-    return Piece(photo, {folder: encode_png(np.ascontiguousarray(picture)) for folder, picture in pictures.items()}, mask,
-                 whole[mask] / np.float32(255))
+        images["whole"] = original
+    encoded = {folder: encode_png(np.ascontiguousarray(image)) for folder, image in images.items()}
+    return Sample(photo, encoded, mask, original[mask] / np.float32(255))
 
 
-def put(archive, number, piece):
-    """Add a picture's files; its line of the table."""
-    photo = piece.photo
-    stem = re.sub(r"\W+", "-", Path(photo.name).stem, flags=re.ASCII).strip("-")[:LONGEST_NAME]
+def list_records(ids: Iterable[str], samples: Iterable[Sample]) -> Iterator[Entry]:
+    """Yield what a submission's writer must know of each test image."""
+    for id, sample in zip(ids, samples, strict=True):
+        yield Entry(id, "", "", "test", "", None, drawn=sample.mask.astype(np.uint8))
+
+
+def add_sample(archive: zipfile.ZipFile, number: int, sample: Sample) -> tuple[str, str, str, str]:
+    """Add an image's files to the archive; return its row of the table."""
+    photo = sample.photo
+    stem = re.sub(r"\W+", "-", Path(photo.name).stem, flags=re.ASCII).strip("-")[:MAX_NAME_LENGTH]
     id = f"{number:05}-{stem}" if stem else f"{number:05}"
-    for folder, data in piece.files.items():
-        add(archive, f"{photo.split}/{folder}/{id}.png", data)
+    for folder, data in sample.files.items():
+        add_file(archive, f"{photo.split}/{folder}/{id}.png", data)
     return id, photo.kind, photo.source, photo.split
 
 
-def add(archive, name, data, how=zipfile.ZIP_STORED):
-    """A file in an archive that has the same bytes each time."""
-    archive.writestr(zipfile.ZipInfo(name, MOMENT), data, how)
+def add_file(archive: zipfile.ZipFile, name: str, data: bytes, compression: int = zipfile.ZIP_STORED) -> None:
+    """Add a file to an archive that has the same bytes each time."""
+    archive.writestr(zipfile.ZipInfo(name, ZIP_DATE), data, compression)
 
 
-def add_lines(archive, name, lines, folder):
-    """The same of what may not fit into memory; gathered first, since a header that is written ahead depends on its length."""
-    member = zipfile.ZipInfo(name, MOMENT)
+def add_large_file(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes], folder: Path) -> None:
+    """Add a compressed file that may not fit into memory; its size must be known before its header is written."""
+    member = zipfile.ZipInfo(name, ZIP_DATE)
     member.compress_type = zipfile.ZIP_DEFLATED
-    with tempfile.TemporaryFile(dir=folder) as gathered:
-        gathered.writelines(lines)
-        member.file_size = gathered.tell()
-        gathered.seek(0)
+    with tempfile.TemporaryFile(dir=folder) as storage:
+        storage.writelines(pieces)
+        member.file_size = storage.tell()
+        storage.seek(0)
         with archive.open(member, "w") as inside:
-            shutil.copyfileobj(gathered, inside, files.CHUNK)
+            shutil.copyfileobj(storage, inside, files.CHUNK)
 
 
-def read(folder, shape):
-    """The pictures in the order of their table."""
-    folder = Path(folder)
-    with csv_errors.lines(folder / TABLE, AGAIN) as table:
-        _, names = next(table, (1, []))
-        if tuple(names) != COLUMNS:
-            raise UserError(f"{folder / TABLE}, line 1: {','.join(names)[:80]!r} is not {','.join(COLUMNS)}; {AGAIN}.")
-        return [entry(folder, line, fields) for line, fields in table]
-
-
-def entry(folder, line, fields):
+def read_record(folder: Path, line: int, fields: list[str]) -> Entry:
+    """Return the record of an image from its row of the table."""
     if len(fields) != len(COLUMNS) or fields[3] not in ("train", "test"):
-        raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no picture of train or test; {AGAIN}.")
-    id, kind, source, split = fields
-    damaged, missing, whole = (str(folder / split / name / f"{id}.png") for name in ("damaged", "missing", "whole"))
-    return Entry(id, kind, source, split, damaged, whole if split == "train" else None, missing=missing)
+        raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no image of train or test; {AGAIN}.")
+    id, label, source, split = fields
+    damaged, missing, original = (str(folder / split / name / f"{id}.png") for name in ("damaged", "missing", "whole"))
+    return Entry(id, label, source, split, damaged, original if split == "train" else None, missing=missing)

@@ -30,16 +30,16 @@ def receipt(folder):
 
 def made_from(contest, settings):
     """What decides the files: of a contest that is made here, the settings; else its name on Kaggle."""
-    return contest.made_from(settings) if hasattr(contest, "make") else {"slug": contest.SLUG}
+    return contest.cache_key(settings)
 
 
 def complete(contest, settings):
     """Whether the files are those of the archive that was tested, as many and as large; the archive itself may go."""
     folder = settings.competition_folder
-    zipped, known = folder / f"{contest.SLUG}.zip", receipt(folder)
+    zipped, known = folder / f"{contest.slug}.zip", receipt(folder)
     if known is None or known["made_from"] != made_from(contest, settings):
         return False
-    if hasattr(contest, "make") and not (folder / f"solution{contest.ENDING}").exists():
+    if contest.is_synthetic and not (folder / f"solution{contest.submission.suffix}").exists():
         return False
     same = not zipped.exists() or files.stamp(zipped) == known["stamp"] or files.sha256(zipped) == known["sha256"]
     return same and _count_and_bytes(folder / "files") == (known["count"], known["bytes"])

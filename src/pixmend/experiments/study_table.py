@@ -63,7 +63,7 @@ def cells(study):
 
 def scores(study):
     """The contest's own, and what they are."""
-    return {name: score.what for name, score in competitions.named(study["place"].split("+")[-1]).SCORES.items()}
+    return {name: score.what for name, score in competitions.get_competition(study["place"].split("+")[-1]).metrics.items()}
 
 
 def text(study):

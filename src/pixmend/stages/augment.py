@@ -28,7 +28,7 @@ PREVIEW_PICTURES = 4
 def main(settings):
     folder = settings.augment_folder
     with files.only_one(folder):
-        contest = competitions.named(settings.contest)
+        contest = competitions.get_competition(settings.contest)
         archive = files.read_json(settings.competition_folder / "archive.json")
         if archive is None:
             raise UserError(f"{settings.competition_folder} holds no checked archive; run `python -m pixmend download` first.")
@@ -66,7 +66,7 @@ def prepare_pictures(settings, contest, folder, made_from):
 
 def entries_by_row(settings, contest, building):
     """Each entry with its row and that of its whole picture, test pictures last, once there is room on the disk for all."""
-    entries = contest.read(settings.competition_folder / "files", settings.shape)
+    entries = contest.read_images(settings.competition_folder / "files", settings.shape)
     entries.sort(key=lambda entry: entry.split == "test")
     make_arrays(building, len(entries), sum(entry.split == "train" for entry in entries), settings.shape)
     yield from ((row, len(entries) + row, entry) for row, entry in enumerate(entries))
@@ -125,7 +125,7 @@ def damaged_of(entry, whole, settings):
         _same_picture(entry, damaged, whole, counts)
         if settings.damage:
             rng = np.random.default_rng(zlib.crc32(entry.id.encode()))
-            return competitions.of_damage(settings).damage(rng, whole, settings)
+            return competitions.damage_competition(settings).damage(rng, whole, settings)
     return damaged, counts
 
 

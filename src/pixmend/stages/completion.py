@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pixmend import models
+from pixmend.competitions import COMPETITIONS
 from pixmend.config import KNOBS, flag
 from pixmend.experiments import study_plans
 
@@ -21,7 +22,7 @@ def main(settings):
 
 
 def files(room):
-    return sorted(path.stem for path in (SRC / room).glob("[!_]*.py") if path.stem != "synthetic")
+    return sorted(path.stem for path in (SRC / room).glob("[!_]*.py"))
 
 
 def switch(name):
@@ -33,5 +34,5 @@ def switch(name):
 def values():
     """A line of a shell's `case` for each flag whose values are known."""
     known = {name: knob.metadata["choices"] for name, knob in KNOBS.items() if knob.metadata["choices"]}
-    known |= {"contest": files("competitions"), "damage": files("competitions"), "model": models.model_names()}
+    known |= {"contest": list(COMPETITIONS), "damage": list(COMPETITIONS), "model": models.model_names()}
     return "\n".join(f"    {flag(name)}) found='{' '.join(map(str, choices))}' ;;" for name, choices in known.items())

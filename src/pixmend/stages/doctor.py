@@ -25,7 +25,7 @@ print("backend:", backend.name(), "|", ", ".join(backend.accelerators()))
 
 
 def main(chosen):
-    contest = competitions.named(chosen.contest)
+    contest = competitions.get_competition(chosen.contest)
     bad = False
     for check in (python, packages, disk, memory, cores, backend, competition_files, kaggle):
         for mark, text in check(contest, chosen):
@@ -65,7 +65,7 @@ def _differs(name, version):
 
 def disk(contest, chosen):
     folder = next(path for path in (Path(chosen.home), *Path(chosen.home).absolute().parents) if path.exists())
-    free, needed = shutil.disk_usage(folder).free / 1e9, DISK_GB[hasattr(contest, "make")]
+    free, needed = shutil.disk_usage(folder).free / 1e9, DISK_GB[contest.is_synthetic]
     if not os.access(folder, os.W_OK):
         yield BAD, f"Disk: {folder} may not be written: choose another --home."
     elif free < needed:
@@ -119,7 +119,7 @@ def competition_files(contest, chosen):
 
 def kaggle(contest, chosen):
     """The way to Kaggle step by step, up to the first that bars it."""
-    needed = not hasattr(contest, "make")
+    needed = not contest.is_synthetic
     bad = BAD if needed else BESIDE
     patience = min(chosen.patience, PATIENCE)
     try:
@@ -131,7 +131,7 @@ def kaggle(contest, chosen):
             return
         yield token_mark(found, bad)
         if needed:
-            yield from at_kaggle(contest.SLUG, patience)
+            yield from at_kaggle(contest.slug, patience)
     except UserError as error:
         yield bad, f"Kaggle: {error}"
 

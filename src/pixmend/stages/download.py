@@ -10,22 +10,22 @@ from pixmend.progress import Bar, say
 
 
 def main(settings):
-    contest, folder = competitions.named(settings.contest), settings.competition_folder
+    contest, folder = competitions.get_competition(settings.contest), settings.competition_folder
     with files.only_one(folder):
         if not settings.force and archive_manifest.complete(contest, settings):
-            say(f"{folder / 'files'} holds all of {contest.SLUG} already.")
+            say(f"{folder / 'files'} holds all of {contest.slug} already.")
             return
         zipped, members, origin = _bring(contest, settings)
         archive_manifest.write_receipt(folder, zipped, archive_manifest.made_from(contest, settings), origin)
-    say(f"{folder / 'files'}: {len(members)} files of {contest.SLUG}, every checksum tested.")
+    say(f"{folder / 'files'}: {len(members)} files of {contest.slug}, every checksum tested.")
 
 
 def _bring(contest, settings):
     """The archive at its place and its files unpacked: made here, found here, or from Kaggle."""
     folder = settings.competition_folder
-    zipped = folder / f"{contest.SLUG}.zip"
-    if hasattr(contest, "make"):
-        contest.make(folder, settings)
+    zipped = folder / f"{contest.slug}.zip"
+    if contest.is_synthetic:
+        contest.make_archive(folder, settings)
         return zipped, _unpack(contest, zipped, folder / "files", made_here=True), "made here"
     if not zipped.exists() or (settings.force and archive_manifest.origin(folder, zipped) == "Kaggle"):
         return zipped, _from_the_net(contest, settings, zipped), "Kaggle"
@@ -33,15 +33,15 @@ def _bring(contest, settings):
 
 
 def _unpack(contest, zipped, folder, *, made_here=False):
-    if contest.SAMPLE not in {member.filename for member in archive.contents(zipped, made_here=made_here)}:
-        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this contest: it holds no {contest.SAMPLE}; "
+    if contest.submission.sample_name not in {member.filename for member in archive.contents(zipped, made_here=made_here)}:
+        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this contest: it holds no {contest.submission.sample_name}; "
                                  "put the contest's own archive there, or delete it and run `python -m pixmend download`.")
     return archive.unpack(zipped, folder, made_here=made_here)
 
 
 def _from_the_net(contest, settings, zipped):
     """Download beside, unpack, and only then give the archive its name; a damaged one is fetched once more."""
-    _need_a_token(contest.SLUG, zipped)
+    _need_a_token(contest.slug, zipped)
     beside = settings.competition_folder / ".download"
     beside.mkdir(exist_ok=True)
     arrived = beside / zipped.name
@@ -59,7 +59,7 @@ def _from_the_net(contest, settings, zipped):
 
 def _fetch(contest, settings, arrived, force=False):
     with Bar("download", 100) as bar:
-        client.download(contest.SLUG, arrived.parent, patience=settings.patience, force=force, heard=client.percent(bar))
+        client.download(contest.slug, arrived.parent, patience=settings.patience, force=force, heard=client.percent(bar))
     return _unpack(contest, arrived, settings.competition_folder / "files")
 
 
@@ -71,7 +71,7 @@ def _fetch_again(contest, settings, arrived):
     except archive.BadArchive:
         shutil.rmtree(arrived.parent)
         raise UserError(f"{arrived.name} came damaged twice and was removed; run the same command again, or download "
-                        f"it at {client.page(contest.SLUG)}/data and put it into {arrived.parent.parent}.") from None
+                        f"it at {client.page(contest.slug)}/data and put it into {arrived.parent.parent}.") from None
 
 
 def _need_a_token(slug, zipped):

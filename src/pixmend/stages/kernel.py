@@ -25,7 +25,7 @@ NOBODY = "your-name"
 
 
 def main(settings):
-    contest = competitions.named(settings.contest)
+    contest = competitions.get_competition(settings.contest)
     if not models.is_trainable(settings.model):
         kind = "a fill, which" if models.is_fill(settings.model) else "pretrained and"
         raise FlagError(f"--model {settings.model} is {kind} learns nothing; `./run_pipeline.sh --model {settings.model}` "
@@ -71,7 +71,7 @@ class Kernel:
     """One run on its way over Kaggle's machines, session after session."""
 
     def __init__(self, settings, contest):
-        self.settings, self.contest, self.slug = settings, contest, contest.SLUG
+        self.settings, self.contest, self.slug = settings, contest, contest.slug
         self.folder, self.patience = settings.run_folder, settings.patience
         self.work = self.folder / ".kernel"
         self.sessions = kernel_sessions.Sessions(self.folder)
@@ -112,7 +112,7 @@ class Kernel:
     def changed(self, before):
         """Of each flag of the training that is another one than the former session's: what it was, and what it is."""
         chosen = self.settings
-        usual = ({name: knob.default for name, knob in KNOBS.items()} | competitions.defaults(chosen)
+        usual = ({name: knob.default for name, knob in KNOBS.items()} | competitions.default_settings(chosen)
                  | models.default_settings(chosen.model) | usual_rate(chosen))
         was, now = usual | before["flags"], usual | self.flags
         return {name: (was[name], now[name]) for name in of_training(now) if was[name] != now[name]}
@@ -148,7 +148,7 @@ class Kernel:
         return facts if dry else self.sessions.add(**facts)
 
     def write(self, folder, ref, before):
-        made_here = hasattr(self.contest, "make")
+        made_here = self.contest.is_synthetic
         told = kernel_script.metadata(ref, self.settings, competition="" if made_here else self.slug,
                                former=before["ref"] if before else "")
         receipt = archive_manifest.receipt(self.settings.competition_folder)
@@ -290,6 +290,6 @@ class Kernel:
             rows = leaderboard.read(self.settings.submissions_folder / "leaderboard.csv")
             row = next((row for row in rows if row["run"] == self.settings.run), {})
             print(f"Holdout RMSE {row.get('holdout_rmse', '?')} as scored in the kernel, {row.get('to_harmonic', '?')} of "
-                  f"harmonic; file to submit: {competitions.submission(self.settings)}")
+                  f"harmonic; file to submit: {competitions.submission_path(self.settings)}")
         else:
             score.main(self.settings)

@@ -69,7 +69,7 @@ def with_pretrained(settings, ready, rows, split):
     pictures = models.get_pipeline(settings.model).predict(ready, rows, split, settings)
     for row, picture in zip(rows, pictures, strict=True):
         known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
-        yield paste(known, mask, competitions.held(settings, picture, known, mask))
+        yield paste(known, mask, competitions.damage_competition(settings).apply_constraint(picture, known, mask))
 
 
 def fill_chunk(settings, rows):

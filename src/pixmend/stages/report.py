@@ -72,14 +72,14 @@ def what_next(settings, listed, score, path):
     fills = "  ".join(f"{name} {value:.5f}" for name, value in page.floor(score))
     place = [run.name for run in listed].index(settings.run) + 1
     lines = [f"{settings.run}: holdout RMSE {ours:.5f}, place {place} of {len(listed)}; the fills: {fills}",
-             f"file to submit: {competitions.submission(settings)}", f"report:         {path}"]
+             f"file to submit: {competitions.submission_path(settings)}", f"report:         {path}"]
     return "\n".join(["", *lines, *commands(settings)])
 
 
 def commands(settings):
     if settings.contest == "photo_reconstruction":
         return ["submit it:      " + command(settings, SUBMIT, "--run", settings.run)]
-    if hasattr(competitions.named(settings.contest), "cut"):
+    if competitions.get_competition(settings.contest).accepts_photos:
         return [] if settings.pictures else ["of your own photos: " + command(settings, PIPELINE, "--pictures", "FOLDER")]
     here = replace(settings, contest="photo_reconstruction", given=settings.given & {"home"})
     real = command(here, PIPELINE, "--lambda", "1000", "--steps", "170000")

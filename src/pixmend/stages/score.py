@@ -37,7 +37,7 @@ def main(settings):
 def scored(settings):
     """The run's score, kept beside it, the fills' on the same pictures, and its figures, kept in the leaderboard."""
     ready, told = dataset.open_for(settings), unknown_masks.open_for(settings)
-    scores = competitions.scores(settings)
+    scores = competitions.extra_metrics(settings)
     ours = score_holdout(settings, scores, ready, told)
     floor = score_fills(settings, scores, ready)
     files.write_json(settings.run_folder / "score.json", ours | {"fills": floor["sums"], "fills_scores": floor["scores"]})
@@ -45,7 +45,7 @@ def scored(settings):
     figures |= hidden_solution(settings)
     if settings.hide_mask:
         figures |= figures_of_masks(overlaps(ready, told), ready)
-    board, file = settings.submissions_folder / "leaderboard.csv", competitions.submission(settings)
+    board, file = settings.submissions_folder / "leaderboard.csv", competitions.submission_path(settings)
     outdated = NOT_SENT if file.exists() and leaderboard.scores_of_another_file(board, settings.run, file) else {}
     leaderboard.put(board, settings.run, **outdated | figures, **circumstances(settings))
     return ours, floor, figures
@@ -55,7 +55,7 @@ def score_files(settings):
     """Two files that need not be of this project, in the form of the contest's submissions and its solution."""
     if not (settings.submission and settings.solution):
         raise FlagError("--submission and --solution go together: a file of id,value and one of id,value,Usage.")
-    for name, value in competitions.named(settings.contest).grade(settings.submission, settings.solution).items():
+    for name, value in competitions.get_competition(settings.contest).submission.score(settings.submission, settings.solution).items():
         print(f"{name:8} " + ("no rows" if value is None else f"RMSE {value:.6f}, in 0..255 {255 * value:.3f}"))
 
 
@@ -90,16 +90,16 @@ def score_holdout(settings, scores, ready, told):
 
     The file tells of missing pixels alone. Of the others, those that a run was not told to be known are as it painted them.
     """
-    path, rows, form = competitions.submission(settings, "holdout"), ready.split("holdout"), competitions.form(settings, "holdout")
+    path, rows, form = competitions.submission_path(settings, "holdout"), ready.split("holdout"), competitions.submission_format(settings, "holdout")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m pixmend serialize` with the same flags first.")
     refuse_other_form(settings, path)
-    values_told = form.told(path, entries_of(settings, ready, "holdout", entries_by_id(settings)), settings)
+    values_told = form.read(path, entries_of(settings, ready, "holdout", entries_by_id(settings)), settings)
     judged = []
     with Bar("score the holdout", len(rows)) as bar:
         for row, values, around in zip(rows, values_told, surroundings(settings, ready, told), strict=True):
             counts = ready.hole(row)
-            known, whole = (form.as_sent(picture, settings) for picture in (around, ready.whole(row) / np.float32(255)))
+            known, whole = (form.to_submission_values(picture, settings) for picture in (around, ready.whole(row) / np.float32(255)))
             judged.append(judge(whole, paste_values(known, counts > 0, values), counts, scores))
             bar.advance(1, f"{bar.rate():.0f} pictures/s")
     sums, numbers, parts = zip(*judged, strict=True)
@@ -151,11 +151,11 @@ def score_fills(settings, scores, ready):
 
 def floor_of(settings):
     """The fills; and the picture as given, where that shows something in its holes."""
-    return [*models.fill_names(), *([GIVEN] if hasattr(competitions.of_damage(settings), "hold") else [])]
+    return [*models.fill_names(), *([GIVEN] if competitions.damage_competition(settings).has_constraint else [])]
 
 
 def fill_chunk(settings, names, rows):
-    ready, scores = dataset.kept_open(settings.augment_folder), competitions.scores(settings)
+    ready, scores = dataset.kept_open(settings.augment_folder), competitions.extra_metrics(settings)
     fills = {name: as_given if name == GIVEN else models.get_fill(name) for name in names}
     return [one_picture(ready, row, fills, scores) for row in rows]
 
@@ -181,10 +181,10 @@ def summary(ours, floor):
 
 def hidden_solution(settings):
     """Public and private score, where the contest's solution lies here as the demo's does; it knows of no other damage."""
-    solution = competitions.solution(settings)
+    solution = competitions.solution_path(settings)
     if settings.damage or not solution.exists():
         return {}
-    found = competitions.named(settings.contest).grade(competitions.submission(settings), solution)
+    found = competitions.get_competition(settings.contest).submission.score(competitions.submission_path(settings), solution)
     return {name: round(found[name], PLACES) for name in ("public", "private") if found[name] is not None}
 
 

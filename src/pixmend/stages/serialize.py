@@ -13,14 +13,14 @@ from pixmend.training import unknown_masks
 
 
 def main(settings):
-    contest, folder = competitions.named(settings.contest), settings.run_folder
+    contest, folder = competitions.get_competition(settings.contest), settings.run_folder
     with files.only_one(folder):
         ready = dataset.open_for(settings)
         if models.run_finds_masks(settings):
             return write_masks(settings, ready)
         told = unknown_masks.open_for(settings)
         sources = {split: folder / f"{split}.npz" for split in ("test", "holdout")}
-        targets = {split: competitions.submission(settings, split) for split in sources}
+        targets = {split: competitions.submission_path(settings, split) for split in sources}
         made_from = {"order": settings.channel_order, "scale": settings.value_scale,
                      **{split: files.stamp_or_none(path) for split, path in sources.items()}}
         if not settings.force and files.receipt_holds(folder / "serialize.json", made_from):
@@ -31,15 +31,15 @@ def main(settings):
             rows = ready.split(split)
             predictions.refuse_other_set(sources[split], told)
             pictures = mended(told, rows, sources[split])
-            competitions.form(settings, split).write(path, entries_of(settings, ready, split, listed), pictures, settings)
-        contest.check(targets["test"], settings.competition_folder / "files")
+            competitions.submission_format(settings, split).write(path, entries_of(settings, ready, split, listed), pictures, settings)
+        contest.submission.check(targets["test"], settings.competition_folder / "files")
         files.write_receipt(folder / "serialize.json", made_from, targets.values())
-    say(f"serialize: {targets['test']} agrees with {contest.SAMPLE}; {targets['holdout']}")
+    say(f"serialize: {targets['test']} agrees with {contest.submission.sample_name}; {targets['holdout']}")
 
 
 def entries_by_id(settings):
     """All entries of the contest; reading them looks through its whole sample."""
-    return {e.id: e for e in competitions.named(settings.contest).read(settings.competition_folder / "files", settings.shape)}
+    return {e.id: e for e in competitions.get_competition(settings.contest).read_images(settings.competition_folder / "files", settings.shape)}
 
 
 def entries_of(settings, ready, split, listed):

@@ -16,26 +16,26 @@ A_ZIPS_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 
 
 def main(settings):
-    contest = competitions.named(settings.contest)
-    path = competitions.submission(settings)
+    contest = competitions.get_competition(settings.contest)
+    path = competitions.submission_path(settings)
     if models.run_finds_masks(settings):
         raise UserError(f"{settings.run} finds masks and paints nothing, so there is nothing to submit; name a run that paints "
                         f"in them, made with --hide-mask --located {settings.run}.")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m pixmend serialize` with the same flags first.")
-    contest.check(path, settings.competition_folder / "files")
-    solution = competitions.solution(settings)
+    contest.submission.check(path, settings.competition_folder / "files")
+    solution = competitions.solution_path(settings)
     if solution.exists():
         return score_here(settings, contest, path, solution)
-    if hasattr(contest, "make"):
+    if contest.is_synthetic:
         raise UserError(f"{solution} is missing; run `python -m pixmend download --force` with the same flags.")
     with files.only_one(settings.submissions_folder / ".submit"):
-        Sending(settings, contest.SLUG, path).go()
+        Sending(settings, contest.slug, path).go()
 
 
 def score_here(settings, contest, path, solution):
     """A contest whose solution lies here has its leaderboard here."""
-    scores = contest.grade(path, solution)
+    scores = contest.submission.score(path, solution)
     public, private = ("none" if scores[name] is None else f"{scores[name]:.5f}" for name in ("public", "private"))
     leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, public=public, private=private)
     print(f"Scored here, nothing was sent to Kaggle ({solution} is the local leaderboard): "

@@ -113,7 +113,7 @@ def batches(settings, view, drawn):
     from pixmend.training.batches import Batches
     from pixmend.training.window_batches import WindowBatches
 
-    return WindowBatches(settings, view) if settings.window else Batches(settings, view, competitions.of_damage(settings), drawn)
+    return WindowBatches(settings, view) if settings.window else Batches(settings, view, competitions.damage_competition(settings), drawn)
 
 
 def first_weights(settings, ready):

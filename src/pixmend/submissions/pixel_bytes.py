@@ -1,40 +1,64 @@
-"""Submissions as bytes: one byte L; then for each picture its number of missing pixels minus 1, as L bytes, the highest first,
-and each of these pixels, row by row, as a byte. Pictures are grey and stand in the order of the test set.
+"""Submissions as bytes, for grey images: a byte L, then each image's number of missing pixels and their grey levels.
+
+The number is stored minus 1 in L bytes, highest first; the grey levels follow row by row, a byte each. Images are in the order
+of the test set.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pixmend import files
+from pixmend.config import Settings
+from pixmend.data.image_record import Entry
 from pixmend.errors import UserError
 from pixmend.submissions.csv_tables import AGAIN, MEND, REWRITE
-
-ENDING, SAMPLE = ".bin", "sample_submission.bin"
-
-
-def write(path, entries, pictures, settings):
-    """Mended pictures into a submission, each value rounded to a whole grey level."""
-    masks = (entry.counts(settings.shape) > 0 for entry in entries)
-    values = [levels(picture[mask]) for picture, mask in zip(pictures, masks, strict=True)]
-    with files.whole_file(path) as file:
-        file.writelines(packed(values))
+from pixmend.submissions.submission_format import Scores, SubmissionFormat
 
 
-def levels(values):
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8).ravel()
+@dataclass(frozen=True, kw_only=True)
+class PixelBytes(SubmissionFormat):
+    """A binary file; it has no ids, and does not say which images are public: the score of all of them is the public one."""
+
+    suffix: str = ".bin"
+    sample_name: str = "sample_submission.bin"
+
+    def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
+               is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
+        """Yield the bytes of each image, its values rounded to whole grey levels; a solution has the same form."""
+        return pack([np.rint(np.clip(image_values, 0, 1) * 255).astype(np.uint8).ravel() for image_values in values])
+
+    def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
+        """Yield the values of each image, (missing pixels, 1), in 0..1."""
+        sizes = [int(np.count_nonzero(image.counts(settings.shape))) for image in images]
+        for levels in unpack_sizes(path, REWRITE, sizes, "the dataset"):
+            yield levels[:, None] / np.float32(255)
+
+    def check(self, path: Path, folder: Path) -> None:
+        """Refuse a submission that has other numbers of pixels than the sample."""
+        sample = Path(folder) / self.sample_name
+        unpack_sizes(path, REWRITE, [len(levels) for levels in unpack(sample, AGAIN)], str(sample))
+
+    def score(self, submission: Path, solution: Path) -> Scores:
+        """Return the RMSE over all missing pixels, in 0..1."""
+        truth = unpack(solution, MEND)
+        levels = unpack_sizes(submission, REWRITE, [len(image_levels) for image_levels in truth], str(solution))
+        errors = (np.concatenate(levels).astype(np.float64) - np.concatenate(truth)) / 255
+        total = float(np.sqrt(np.square(errors).mean()))
+        return {"public": total, "private": None, "total": total}
 
 
-def packed(pictures):
-    """The bytes of a file for the grey levels of each picture."""
-    width = max(1, max(-(-(len(levels) - 1).bit_length() // 8) for levels in pictures))
+def pack(images: Sequence[np.ndarray]) -> Iterator[bytes]:
+    """Yield the bytes of a file with the grey levels, uint8, of each image."""
+    width = max(1, max(-(-(len(levels) - 1).bit_length() // 8) for levels in images))
     yield bytes([width])
-    for levels in pictures:
+    for levels in images:
         yield (len(levels) - 1).to_bytes(width, "big") + levels.tobytes()
 
 
-def unpacked(path, advice):
-    """The grey levels of each picture in a file."""
+def unpack(path: Path, advice: str) -> list[np.ndarray]:
+    """Return the grey levels, uint8, of each image in a file; `advice` ends the message of a UserError."""
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -43,59 +67,24 @@ def unpacked(path, advice):
         raise UserError(f"{path} is a folder, not a file of predictions; {advice}.") from None
     if not data or not data[0]:
         raise UserError(f"{path} does not begin with the number of bytes of a length; {advice}.")
-    width, at, pictures = data[0], 1, []
-    while at < len(data):
-        begin = at + width
-        end = begin + int.from_bytes(data[at:begin], "big") + 1
+    width, position = data[0], 1
+    images: list[np.ndarray] = []
+    while position < len(data):
+        begin = position + width
+        end = begin + int.from_bytes(data[position:begin], "big") + 1
         if end > len(data):
-            raise UserError(f"{path} is cut off or damaged: picture {len(pictures) + 1} would end at byte {end} of {len(data)}; "
-                            f"{advice}.")
-        pictures.append(np.frombuffer(data, np.uint8, end - begin, begin))
-        at = end
-    return pictures
+            raise UserError(f"{path} is cut off or damaged: image {len(images) + 1} would end at byte {end} of {len(data)}; {advice}.")
+        images.append(np.frombuffer(data, np.uint8, end - begin, begin))
+        position = end
+    return images
 
 
-def agreeing(path, advice, lengths, what):
-    """The grey levels in a file that holds so many for each picture."""
-    pictures = unpacked(path, advice)
-    if len(pictures) != len(lengths):
-        raise UserError(f"{path} holds {len(pictures)} pictures, and {what} {len(lengths)}; {advice}.")
-    for number, (levels, length) in enumerate(zip(pictures, lengths, strict=True), 1):
-        if len(levels) != length:
-            raise UserError(f"{path}: picture {number} has {len(levels)} pixels, and in {what} {length}; {advice}.")
-    return pictures
-
-
-def told(path, entries, settings):
-    """The values that a file holds for each entry, in 0..1: missing pixels row by row, and their one channel."""
-    lengths = [np.count_nonzero(entry.counts(settings.shape)) for entry in entries]
-    for levels in agreeing(path, REWRITE, lengths, "the prepared set"):
-        yield levels[:, None] / np.float32(255)
-
-
-def as_sent(picture, settings):
-    """A whole picture's grey levels are whole numbers already."""
-    return picture
-
-
-def check(path, folder):
-    sample = Path(folder) / SAMPLE
-    agreeing(path, REWRITE, [len(levels) for levels in unpacked(sample, AGAIN)], sample)
-
-
-def grade(submission, solution):
-    """RMSE over all missing pixels, in 0..1; this form does not say what is public and what private, so all is public."""
-    truth = unpacked(solution, MEND)
-    given = agreeing(submission, REWRITE, [len(levels) for levels in truth], solution)
-    errors = (np.concatenate(given).astype(np.float64) - np.concatenate(truth)) / 255
-    total = float(np.sqrt(np.square(errors).mean()))
-    return {"public": total, "private": None, "total": total}
-
-
-def sample(holes, values):
-    """A submission's bytes for the values of each picture; its form knows no ids."""
-    return packed([levels(of_picture) for of_picture in values])
-
-
-def solution(holes, values, public):
-    return packed([levels(of_picture) for of_picture in values])
+def unpack_sizes(path: Path, advice: str, sizes: Sequence[int], reference: str) -> list[np.ndarray]:
+    """Return the grey levels of each image in a file that must hold images of these sizes, as `reference` does."""
+    images = unpack(path, advice)
+    if len(images) != len(sizes):
+        raise UserError(f"{path} holds {len(images)} images, and {reference} {len(sizes)}; {advice}.")
+    for number, (levels, size) in enumerate(zip(images, sizes, strict=True), 1):
+        if len(levels) != size:
+            raise UserError(f"{path}: image {number} has {len(levels)} pixels, and in {reference} {size}; {advice}.")
+    return images

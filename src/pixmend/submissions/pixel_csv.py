@@ -1,57 +1,50 @@
-"""Submissions as a table by picture, row and column: each missing pixel of each picture once, in 0..1, colours one after another.
+"""Submissions as a table with a row for each channel of each missing pixel, values in 0..1.
 
-An id is `{picture}_{row}_{column}`, of a colour picture `{picture}_{row}_{column}_{channel}` with 0 for red.
+An id is `{image}_{row}_{column}`, of a colour image `{image}_{row}_{column}_{channel}` with channel 0 for red.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
-from pixmend import files
-from pixmend.submissions import csv_scores, csv_tables, csv_text
+import numpy as np
 
-ENDING, SAMPLE = ".csv", "sample_submission.csv"
+from pixmend.config import Settings
+from pixmend.data.image_record import Entry
+from pixmend.submissions import csv_scores, csv_tables, csv_text
+from pixmend.submissions.submission_format import Scores, SubmissionFormat
+
 HEADER = ("pixel", "value")
 
 
-def write(path, entries, pictures, settings):
-    """Stream mended pictures into a submission."""
-    with files.whole_file(path) as file:
-        file.write(csv_text.lines([HEADER]))
-        for entry, picture in zip(entries, pictures, strict=True):
-            mask = entry.counts(settings.shape) > 0
-            file.write(csv_text.pixel_rows(entry.id, mask, picture[mask]))
+@dataclass(frozen=True, kw_only=True)
+class PixelCsv(SubmissionFormat):
+    """A CSV file by image, row, column and channel."""
 
+    suffix: str = ".csv"
+    sample_name: str = "sample_submission.csv"
 
-def told(path, entries, settings):
-    """The values that a file holds for each entry: missing pixels row by row, and their channels."""
-    channels = settings.shape[2]
-    ids = ((place, csv_text.pixel_ids(entry.id, entry.counts(settings.shape) > 0, channels))
-           for place, entry in enumerate(entries))
-    for values in csv_tables.values_by_picture(path, ids):
-        yield values.reshape(-1, channels)
+    def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
+               is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
+        """Yield the header, then the rows of one image at a time."""
+        yield csv_text.lines([HEADER if is_public is None else (*HEADER, "Usage")])
+        endings = repeat(b"\n") if is_public is None else (b",Public\n" if public else b",Private\n" for public in is_public)
+        for (image, image_values), ending in zip(zip(images, values, strict=True), endings, strict=False):
+            yield csv_text.pixel_rows(image.id, image.counts(settings.shape) > 0, image_values, ending)
 
+    def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
+        """Yield the values of each image; a file with other rows is refused."""
+        channels = settings.shape[2]
+        ids = ((number, csv_text.pixel_ids(image.id, image.counts(settings.shape) > 0, channels))
+               for number, image in enumerate(images))
+        for values in csv_tables.values_by_picture(path, ids):
+            yield values.reshape(-1, channels)
 
-def as_sent(picture, settings):
-    """Values go into the table as they are."""
-    return picture
+    def check(self, path: Path, folder: Path) -> None:
+        """Refuse a submission whose header, ids or values differ from what the sample asks for."""
+        csv_tables.check(path, Path(folder) / self.sample_name)
 
-
-def check(path, folder):
-    csv_tables.check(path, Path(folder) / SAMPLE)
-
-
-def grade(submission, solution):
-    return csv_scores.rmse_of(submission, solution)
-
-
-def sample(holes, values):
-    """A submission's text for (id, mask) pairs and the values of each."""
-    yield csv_text.lines([HEADER])
-    for (id, mask), of_picture in zip(holes, values, strict=True):
-        yield csv_text.pixel_rows(id, mask, of_picture)
-
-
-def solution(holes, values, public):
-    """The same with a column Usage: so many pictures are public, the others private."""
-    yield csv_text.lines([(*HEADER, "Usage")])
-    for place, ((id, mask), of_picture) in enumerate(zip(holes, values, strict=True)):
-        yield csv_text.pixel_rows(id, mask, of_picture, b",Public\n" if place < public else b",Private\n")
+    def score(self, submission: Path, solution: Path) -> Scores:
+        """Return the RMSE over the public, the private and all rows."""
+        return csv_scores.rmse_of(submission, solution)

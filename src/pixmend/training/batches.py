@@ -27,7 +27,7 @@ class Batches:
         self.settings, self.prepared, self.contest, self.damages = settings, prepared, contest, damages
         self.rows, self.times = prepared.split("train"), 1 if damages is None else 1 + settings.damages
         self.of_masks = models.finds_masks(settings.model)
-        self.covered_there = settings.fresh_damage and settings.start in AS_GIVEN and hasattr(contest, "cover") \
+        self.covered_there = settings.fresh_damage and settings.start in AS_GIVEN and contest.hole_value(settings) is not None \
             and not (settings.jitter or settings.noise or settings.even)
 
     def at(self, step):
@@ -52,7 +52,7 @@ class Batches:
 
     def _uncovered(self, rows, step):
         """Whole pictures, and where the device is to cover them."""
-        counts = [turn_back(self.contest.missing(self._rng(number), self.settings.shape, self.settings), row.variant)
+        counts = [turn_back(self.contest.draw_mask(self._rng(number), self.settings.shape, self.settings), row.variant)
                   for row, number in zip(rows, numbers(self.settings, step), strict=True)]
         return {"whole": np.stack([self.prepared.whole(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
                 "variants": np.array([row.variant for row in rows], np.uint8)}
@@ -96,7 +96,7 @@ class Batches:
         if settings.jitter:
             whole, damaged, counts = jitter(rng, whole, damaged, counts, settings.jitter)
         if settings.fresh_damage:
-            damaged, counts = self.contest.damage(rng, whole, settings)
+            damaged, counts = self.contest.damage_image(rng, whole, settings)
         return seen_anew(whole, damaged, counts > 0, settings.start), counts, whole
 
 

@@ -17,7 +17,7 @@ def floats(stored, settings):
     """((seen, mask), whole, weight), flipped and turned."""
     turned = {name: turn_each(array, stored["variants"]) for name, array in stored.items() if name != "variants"}
     if "windows" not in turned and "seen" not in turned:
-        turned["seen"] = covered(turned, competitions.of_damage(settings).cover(settings))
+        turned["seen"] = covered(turned, competitions.damage_competition(settings).hole_value(settings))
     (seen, mask), whole, weight = (of_windows if "windows" in turned else of_pictures)(**turned)
     learnt = mask if models.finds_masks(settings.model) else whole
     return (seen, mask), learnt, weight if settings.loss_region == "hole" or settings.even else None

@@ -50,13 +50,13 @@ def write(path, settings, ready):
 
 def damage_chunk(settings, numbers):
     """Some pictures under all their damages, in a process of its own."""
-    ready, contest = dataset.kept_open(settings.augment_folder), competitions.of_damage(settings)
+    ready, contest = dataset.kept_open(settings.augment_folder), competitions.damage_competition(settings)
     wholes = [ready.pictures[len(ready.counts) + number] for number in numbers]
     return np.stack([[damaged(settings, contest, whole, (number, damage)) for damage in range(1, settings.damages + 1)]
                      for number, whole in zip(numbers, wholes, strict=True)])
 
 
 def damaged(settings, contest, whole, places):
-    picture, counts = contest.damage(np.random.default_rng((settings.split_seed, DAMAGE, *places)), whole, settings)
+    picture, counts = contest.damage_image(np.random.default_rng((settings.split_seed, DAMAGE, *places)), whole, settings)
     seen = seen_anew(whole, picture, counts > 0, settings.start)
     return np.dstack([np.rint(seen * 255).astype(np.uint8), counts])

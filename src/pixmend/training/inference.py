@@ -13,7 +13,6 @@ from pixmend.data.augmentation import turn, turn_back
 from pixmend.data.paste import paste
 from pixmend.data.windows import enlarge, look
 from pixmend.training.batches import unit
-from pixmend.training.window_batches import boxes
 from pixmend.workers import chunks
 
 BATCH = 8
@@ -30,11 +29,11 @@ def paint(model, prepared, rows, settings, turns=1):
     for row in rows:
         picture = from_windows(prepared, row, boxes[row], means, settings) if settings.window else next(means)
         damaged, mask = unit(prepared.damaged(row)), prepared.hole(row) > 0
-        yield paste(damaged, mask, competitions.held(settings, picture, damaged, mask))
+        yield paste(damaged, mask, competitions.damage_competition(settings).apply_constraint(picture, damaged, mask))
 
 
 def boxes_in(prepared, row, settings):
-    return boxes(settings, unit(prepared.damaged(row)), prepared.hole(row))
+    return competitions.damage_competition(settings).find_boxes(unit(prepared.damaged(row)), prepared.hole(row))
 
 
 def inputs(prepared, views, settings):

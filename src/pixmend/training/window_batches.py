@@ -13,7 +13,7 @@ from pixmend.config import flag, refusing
 from pixmend.data import dataset
 from pixmend.data.array_files import OnDisk
 from pixmend.data.augmentation import turn
-from pixmend.data.windows import boxes_of, cut, look, own
+from pixmend.data.windows import cut, look, own
 from pixmend.errors import FlagError
 from pixmend.training import filled_images
 from pixmend.training.batches import DAMAGE, numbers, order, seen_anew, stacked, unit
@@ -107,14 +107,8 @@ def write_header(file, count, settings):
 
 def cut_chunk(settings, jobs):
     """The windows of some pictures under some damages, in a process of its own; damage 0 is the picture's own."""
-    ready, contest = dataset.kept_open(settings.augment_folder), competitions.of_damage(settings)
+    ready, contest = dataset.kept_open(settings.augment_folder), competitions.damage_competition(settings)
     return [(window, row.damaged) for row, number in jobs for window in windows_of(settings, ready, contest, row, number)]
-
-
-def boxes(settings, picture, counts):
-    """Around what a network on windows is shown them: what the damage says that its parts are, or else the boxes missing."""
-    parts = getattr(competitions.of_damage(settings), "parts", None)
-    return parts(picture, counts > 0) if parts else boxes_of(counts)
 
 
 def windows_of(settings, ready, contest, row, number):
@@ -122,10 +116,10 @@ def windows_of(settings, ready, contest, row, number):
     seen = unit(ready.seen(row, settings.start))
     if number:
         rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, number))
-        damaged, counts = contest.damage(rng, ready.whole(row), settings)
+        damaged, counts = contest.damage_image(rng, ready.whole(row), settings)
         seen = seen_anew(ready.whole(row), damaged, counts > 0, settings.start)
     sides, size = settings.window, settings.work_size
-    for box in boxes(settings, unit(damaged), counts):
+    for box in contest.find_boxes(unit(damaged), counts):
         colours, missing = look(seen, counts > 0, box, sides, size)
         layers = colours, missing, own(counts.shape, box, sides, size), cut(whole, box, sides, size)
         yield np.rint(np.dstack(layers) * 255).astype(np.uint8)

@@ -1,0 +1,90 @@
+"""What a competition must offer: a frozen value of a class with typed methods.
+
+Images are uint8, height x width x channels (3 for RGB, 1 for grey). Counts are uint8, height x width: how many rows of a
+submission ask for a pixel, 0 where it is known. A mask is bool, height x width, True where counts are above 0.
+Predictions are float32 in 0..1 with an image's shape.
+"""
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pixmend.config import Settings
+from pixmend.data import windows
+from pixmend.data.damage import BLACK, covered
+from pixmend.data.image_record import Entry
+from pixmend.evaluation.metrics import Score
+from pixmend.submissions.submission_format import SubmissionFormat
+
+Shape = tuple[int, int, int]   # height, width, channels
+Box = tuple[int, int, int, int]   # row, column, height, width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Competition(ABC):
+    """A competition: where its images are, how they are damaged, and how a submission looks.
+
+    `slug` is its name on Kaggle; `defaults` replaces defaults of settings; `metrics` are its scores besides the RMSE.
+    A class that lacks a method without a default cannot be instantiated; neither can one whose method is a misspelt hook.
+    """
+
+    slug: str
+    submission: SubmissionFormat
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Score] = field(default_factory=dict)
+
+    is_synthetic: ClassVar[bool] = False    # whether its archive is made here, from photos; else it comes from Kaggle
+    accepts_photos: ClassVar[bool] = False  # whether it can be made from a user's own photos
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a method whose name is almost that of a hook."""
+        hooks = {name for base in cls.__mro__[1:] for name in vars(base) if not name.startswith("_")}
+        for name in set(vars(cls)) - hooks:
+            if not name.startswith("_") and (near := difflib.get_close_matches(name, hooks, 1, cutoff=0.8)):
+                raise TypeError(f"{cls.__name__}.{name} is not a method of a competition; did you mean {near[0]}?")
+
+    @abstractmethod
+    def read_images(self, folder: Path, shape: Shape) -> list[Entry]:
+        """List the training images, then the test images, of the unpacked archive; nothing is decoded."""
+
+    @abstractmethod
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+        """Draw the counts of a new damage."""
+
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        """Return a damaged copy of an image, and the counts; by default `hole_value` stands wherever pixels are missing.
+
+        A competition with another damage overrides this, and `hole_value` to return None.
+        """
+        counts, value = self.draw_mask(rng, image.shape, settings), self.hole_value(settings)
+        assert value is not None, f"{type(self).__name__} has no hole_value, so it must define damage_image"
+        return covered(image, counts, value), counts
+
+    def hole_value(self, settings: Settings) -> int | None:
+        """Return the grey level of all missing pixels; None where the damage is not one value."""
+        return BLACK
+
+    def find_boxes(self, damaged: np.ndarray, counts: np.ndarray) -> list[Box]:
+        """Return the boxes around which a network on windows looks, of a damaged image, float32 in 0..1."""
+        return windows.boxes_of(counts)
+
+    def apply_constraint(self, prediction: np.ndarray, damaged: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return the prediction, changed to agree with what the damaged image shows of its missing pixels.
+
+        `damaged` is float32 in 0..1. By default it shows nothing, and the prediction is returned unchanged.
+        """
+        return prediction
+
+    @property
+    def has_constraint(self) -> bool:
+        """Whether a damaged image shows something of its missing pixels, so that it is a baseline itself."""
+        return type(self).apply_constraint is not Competition.apply_constraint
+
+    def cache_key(self, settings: Settings) -> dict[str, Any]:
+        """Return all that decides the files of the archive."""
+        return {"slug": self.slug}

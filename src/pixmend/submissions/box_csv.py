@@ -1,0 +1,174 @@
+"""Submissions of the competition photo-reconstruction: a table with a row for each channel of each pixel of each box.
+
+An id is `{image}_box{1|2}_{row}_{column}_{channel}`; a pixel in two boxes has rows in both. The header and the order of the
+rows are those of sample_submission.csv. Which channel is 0 and how values are scaled is not documented, so both are settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pixmend import files
+from pixmend.config import Settings
+from pixmend.data.image_record import Entry
+from pixmend.errors import UserError
+from pixmend.submissions import csv_errors, csv_join, csv_scores, csv_tables, csv_text
+from pixmend.submissions.csv_tables import AGAIN
+from pixmend.submissions.submission_format import Scores, SubmissionFormat
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Box = tuple[int, int, int, int]   # row, column, height, width
+
+CHANNELS = 3
+HEADER = ("filename_box_pixel", "value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxCsv(SubmissionFormat):
+    """A CSV file by image, box, row, column and channel; images have three channels."""
+
+    suffix: str = ".csv"
+    sample_name: str = "sample_submission.csv"
+
+    def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
+               is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
+        """Yield the header, then the rows of one image at a time."""
+        yield csv_text.lines([HEADER if is_public is None else (*HEADER, "Usage")])
+        endings = repeat(b"\n") if is_public is None else (b",Public\n" if public else b",Private\n" for public in is_public)
+        for (image, image_values), ending in zip(zip(images, values, strict=True), endings, strict=False):
+            submitted = np.zeros((*settings.shape[:2], CHANNELS), image_values.dtype)
+            submitted[image.counts(settings.shape) > 0] = image_values
+            yield from encode_rows(image, cut_boxes(submitted, image.boxes), ending)
+
+    def to_submission_values(self, image: np.ndarray, settings: Settings) -> np.ndarray:
+        """Return an RGB image with its channels ordered, and its values scaled, as the settings say."""
+        values = image[..., ::-1] if settings.channel_order == "bgr" else image
+        return stretch(values) if settings.value_scale == "minmax" else values
+
+    def write(self, path: Path, images: Sequence[Entry], predictions: Iterable[np.ndarray], settings: Settings) -> None:
+        """Write a submission one image at a time; one of test images follows the order of the sample."""
+        folder = settings.competition_folder / "files"
+        header = csv_text.lines([self.read_header(folder)])
+        order = self.sample_order(folder, images) if all(image.split == "test" for image in images) else None
+        boxes = (self._checked_boxes(*pair, settings) for pair in zip(images, predictions, strict=True))
+        with files.whole_file(path) as file:
+            file.write(header)
+            if order is None:
+                for image, values in zip(images, boxes, strict=True):
+                    file.writelines(encode_rows(image, values))
+            else:
+                flat = (np.concatenate([box.ravel() for box in values]) for values in boxes)
+                file.writelines(csv_text.reordered(self._sample_rows(folder), order, flat))
+
+    def _checked_boxes(self, image: Entry, prediction: np.ndarray, settings: Settings) -> list[np.ndarray]:
+        boxes = cut_boxes(self.to_submission_values(prediction, settings), image.boxes)
+        if not all(((box >= 0) & (box <= 1)).all() for box in boxes):
+            raise UserError(f"The prediction for {image.id} leaves 0..1; run `python -m pixmend predict --force`.")
+        return boxes
+
+    def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
+        """Yield the values of each image; a file with other rows is refused."""
+        ids = ((number, box_ids) for number, image in enumerate(images) for box_ids in list_ids([image]))
+        for image, values in zip(images, csv_tables.values_by_picture(path, ids), strict=True):
+            submitted, start = np.zeros(settings.shape), 0
+            for row, column, height, width in image.boxes:
+                end = start + height * width * CHANNELS
+                submitted[row:row + height, column:column + width] = values[start:end].reshape(height, width, CHANNELS)
+                start = end
+            yield submitted[image.counts(settings.shape) > 0]
+
+    def check(self, path: Path, folder: Path) -> None:
+        """Refuse a submission whose header, ids or values differ from what the sample asks for."""
+        csv_tables.check(path, Path(folder) / self.sample_name)
+
+    def score(self, submission: Path, solution: Path) -> Scores:
+        """Return the RMSE over the public, the private and all rows."""
+        return csv_scores.rmse_of(submission, solution)
+
+    def read_header(self, folder: Path) -> list[str]:
+        """Return the two column names of the sample."""
+        return csv_tables.header(Path(folder) / self.sample_name, 2, AGAIN)
+
+    def check_sample(self, folder: Path, test_images: Mapping[str, Sequence[Box]]) -> None:
+        """Refuse a sample of other images or another number of rows; `sample_order` compares every id, which takes longer."""
+        path = Path(folder) / self.sample_name
+        expected = sum(height * width for boxes in test_images.values() for *_, height, width in boxes) * CHANNELS
+        for rows in islice(self._sample_rows(folder), 1):
+            first = rows.column(0)[0].as_py().decode(errors="replace")
+            if first.rpartition("_box")[0] not in test_images:
+                raise UserError(f"{path}: its first id, {first!r}, is of no test image; {AGAIN}.")
+        if csv_tables.lines_in(path) - 1 == expected:
+            return
+        found = sum(rows.num_rows for rows in self._sample_rows(folder))   # which leaves blank lines out
+        if found != expected:
+            raise UserError(f"{path} has {found} rows, and the test images' boxes {expected}; {AGAIN}.")
+
+    def sample_order(self, folder: Path, images: Sequence[Entry]) -> np.ndarray | None:
+        """Return for each row of the sample the images' row with the same id; None where both have one order.
+
+        A UserError names the first id that only one of them has.
+        """
+        path = Path(folder) / self.sample_name
+        if is_uniform(path, images):
+            return None
+        if all(csv_tables.same_ids(*pair) for pair in csv_tables.in_step(list_ids(images), self._sample_rows(folder))):
+            return None
+        wanted, given = csv_join.all_id_numbers(self._sample_rows(folder)), csv_join.all_id_numbers(list_ids(images))
+        try:
+            return csv_join.join(wanted, given)
+        except csv_join.Mismatch as mismatch:
+            raise UserError(describe_mismatch(path, images, *mismatch.args)) from None
+
+    def _sample_rows(self, folder: Path) -> Iterator[pa.RecordBatch]:
+        return csv_tables.table(Path(folder) / self.sample_name, (csv_tables.TEXT, csv_tables.TEXT), AGAIN)
+
+
+def stretch(image: np.ndarray) -> np.ndarray:
+    """Scale each channel to 0..1 over the whole image; a constant channel becomes 0."""
+    low, high = image.min((0, 1)), image.max((0, 1))
+    return (image - low) / np.where(high > low, high - low, 1)
+
+
+def cut_boxes(image: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
+    """Return the pixels of each box, float32, height x width x channels."""
+    return [image[row:row + height, column:column + width].astype(np.float32) for row, column, height, width in boxes]
+
+
+def encode_rows(image: Entry, values: Sequence[np.ndarray], ending: bytes = b"\n") -> Iterator[bytes]:
+    """Yield the rows of each box of an image."""
+    for number, (box, box_values) in enumerate(zip(image.boxes, values, strict=True), 1):
+        yield csv_text.box_rows(image.id, number, box, box_values, ending)
+
+
+def list_ids(images: Iterable[Entry]) -> Iterator[pa.RecordBatch]:
+    """Yield the ids of each box."""
+    return (csv_text.box_ids(image.id, number, box, CHANNELS) for image in images for number, box in enumerate(image.boxes, 1))
+
+
+def is_uniform(sample: Path, images: Sequence[Entry]) -> bool:
+    """Whether a sample has these ids in this order and one value for all, as Kaggle's has: then its bytes are known."""
+    with open(sample, "rb") as file:
+        first_row = len(file.readline())
+        ending = b"," + file.readline().rpartition(b",")[2]
+        file.seek(first_row)
+        boxes = ((image.id, number, box) for image in images for number, box in enumerate(image.boxes, 1))
+        expected = (csv_text.box_rows_alike(*box, CHANNELS, ending) for box in boxes)
+        return all(file.read(len(text)) == text for text in expected) and not file.read(1)
+
+
+def describe_mismatch(sample: Path, images: Sequence[Entry], which: str, what: str, row: int) -> str:
+    """Return the message for the first id that only the sample or only the images have."""
+    if which == "given":
+        missing = next(islice((id for ids in list_ids(images) for id in ids.column(0)), row, None)).as_py().decode()
+        return f"{sample} lacks the id {missing!r} of a box in masked_info.csv; {AGAIN}."
+    line, fields = csv_errors.row(sample, row, AGAIN)
+    how = "occurs a second time" if what == "twice" else "belongs to no box in masked_info.csv"
+    return f"{sample}, line {line}: the id {fields[0]!r} {how}; {AGAIN}."

@@ -1,0 +1,61 @@
+"""What a competition's submission file looks like: how it is written, read, checked and scored.
+
+Predictions and images are float32 in 0..1, height x width x channels; the values of an image are (missing pixels, channels),
+row by row.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pixmend import files
+from pixmend.config import Settings
+from pixmend.data.image_record import Entry
+
+Scores = dict[str, float | None]   # "public", "private" and "total"; None where a solution has no such values
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionFormat(ABC):
+    """One file format of submissions; a frozen value without state."""
+
+    suffix: str
+    sample_name: str
+
+    @abstractmethod
+    def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
+               is_public: Iterable[bool] | None = None) -> Iterable[bytes]:
+        """Return the bytes of a submission in pieces; with `is_public` for each image, those of a solution.
+
+        `values` are as submitted, see `to_submission_values`.
+        """
+
+    @abstractmethod
+    def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
+        """Yield the values of each image from a submission with these images in this order."""
+
+    @abstractmethod
+    def check(self, path: Path, folder: Path) -> None:
+        """Raise a UserError unless a submission agrees with the sample submission in the competition's folder."""
+
+    @abstractmethod
+    def score(self, submission: Path, solution: Path) -> Scores:
+        """Return the RMSE of a submission, values in 0..1."""
+
+    def to_submission_values(self, image: np.ndarray, settings: Settings) -> np.ndarray:
+        """Return a whole image with its values and channels as a submission holds them; by default unchanged."""
+        return image
+
+    def write(self, path: Path, images: Sequence[Entry], predictions: Iterable[np.ndarray], settings: Settings) -> None:
+        """Write a submission with the missing pixels of each predicted image, one image in memory at a time."""
+        with files.whole_file(path) as file:
+            file.writelines(self.encode(images, self.missing_values(images, predictions, settings), settings))
+
+    def missing_values(self, images: Sequence[Entry], predictions: Iterable[np.ndarray],
+                       settings: Settings) -> Iterator[np.ndarray]:
+        """Yield the values of each image's missing pixels as they are submitted."""
+        for image, prediction in zip(images, predictions, strict=True):
+            yield self.to_submission_values(prediction, settings)[image.counts(settings.shape) > 0]
