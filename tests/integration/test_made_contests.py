@@ -250,7 +250,7 @@ def test_a_broken_table_of_pictures(tmp_path, change, reason):
 
 def test_photos_are_cut_as_wide_as_they_are(tmp_path):
     """Of a photo too small for a square of the contest's size, the middle is enlarged."""
-    assert [piece.shape for piece in competitions.get_competition("landscapes").cut(
+    assert [piece.shape for piece in competitions.get_competition("landscapes").cut_images(
         np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.place("chelsea.png", *photos.SCIKIT_IMAGE)),
         (512, 512, 3))] == [(512, 512, 3)]
     assert shipped.chelsea().shape[0] < 512
