@@ -21,7 +21,7 @@ from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.dataset import Prepared
 from pixmend.training.history import History
-from pixmend.training.unknown_masks import Located
+from pixmend.training.unknown_masks import LocatedMaskDataset
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "LOCATE.json", HERE / "LOCATE.md"
@@ -62,7 +62,7 @@ def measured(asked, contest):
 def compared(settings):
     """(kind, shorter side, intersection, union) of each area of the test pictures, and the share of pixels found for nothing."""
     ready = Prepared(settings.augment_folder, json.loads((settings.augment_folder / "index.json").read_text())["made_from"])
-    told, areas, needless, pixels = Located(ready, settings.run_folder), [], 0, 0
+    told, areas, needless, pixels = LocatedMaskDataset(ready, settings.run_folder), [], 0, 0
     for row in ready.split("test"):
         true, found = ready.hole(row) > 0, told.mask(row)
         of_picture, alone = in_a_picture(ready.damaged(row), true, found)

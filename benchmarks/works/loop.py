@@ -22,27 +22,27 @@ def main():
     import keras
 
     from pixmend.training import setup, trainer
-    from pixmend.training.batches import Batches, unit
+    from pixmend.training.batches import Batches, bytes_to_floats
 
     progress.quiet = True
     usual = Settings()
     looked_at = max(1, usual.check_pictures * steps // usual.check_every)
     settings = replace(usual, home=home, contest="photo_reconstruction", size=side, width=width, model="pix2pix",
                        adversarial=True, run=f"loop{width}", check_every=steps, check_pictures=looked_at)
-    settings = setup.with_precision(settings)
+    settings = setup.resolve_precision(settings)
     ready = dataset.open_for(settings)
     settings.run_folder.mkdir(parents=True, exist_ok=True)
-    model = setup.learner(settings)
+    model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     batches = Batches(settings, ready, contest=None)
-    training = trainer.Training(model, settings, ready, batches, settings.run_folder)
-    (seen, mask), whole, _ = batches.at(0)
+    training = trainer.Trainer(model, settings, ready, batches, settings.run_folder)
+    (seen, mask), whole, _ = batches.get_batch(0)
     fixed = [keras.ops.convert_to_tensor(array) for array in (seen, mask)], keras.ops.convert_to_tensor(whole)
     model.make_train_function()
 
     def block():
         training.settings = replace(settings, steps=training.step + steps)
-        training.run()
+        training.fit()
 
     def bare():
         for _ in range(steps):
@@ -50,14 +50,14 @@ def main():
 
     def feed():
         for number in range(FED // settings.batch_size):
-            batches.at(number)
+            batches.get_batch(number)
         return FED
 
     def copy():
         """What no feeding can do without: reading both pictures of each row, and turning them to floats."""
         for number in range(FED):
             for pictures in (ready.pictures, ready.filled["harmonic"]):
-                unit(pictures[number % len(ready.counts)])
+                bytes_to_floats(pictures[number % len(ready.counts)])
         return FED
 
     serve(block=block, bare=bare, feed=feed, copy=copy)

@@ -21,23 +21,23 @@ def main():
     import keras
 
     from pixmend.training import setup
-    from pixmend.training.inference import BATCH, inputs, paint
+    from pixmend.training.inference import BATCH_SIZE, make_inputs, predict_images
 
-    settings = setup.with_precision(replace(Settings(), home=home, contest="photo_reconstruction", size=side, width=width))
+    settings = setup.resolve_precision(replace(Settings(), home=home, contest="photo_reconstruction", size=side, width=width))
     ready = dataset.open_for(settings)
     rows = list(ready.split("test")[:count])
-    model = setup.painter(settings)
-    first = inputs(ready, [(row, None, 0) for row in rows[:1] * BATCH], settings)
+    model = setup.build_network(settings)
+    first = make_inputs(ready, [(row, None, 0) for row in rows[:1] * BATCH_SIZE], settings)
     fixed = [keras.ops.convert_to_tensor(array) for array in first]
     for batch in (first, fixed):   # what compiles is not counted
         model.predict_on_batch(batch)
 
     def ours():
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
-        predictions.write(Path(home) / "painted.npz", paint(model, ready, rows, settings, TURNS), holes, {})
+        predictions.write(Path(home) / "painted.npz", predict_images(model, ready, rows, settings, TURNS), holes, {})
 
     def bare():
-        for _ in range(TURNS * count // BATCH):
+        for _ in range(TURNS * count // BATCH_SIZE):
             np.asarray(model.predict_function([(fixed,)]))
 
     serve(ours=ours, bare=bare)

@@ -19,9 +19,9 @@ def main():
     from pixmend.training import setup, trainer
     from pixmend.training.batches import Batches
 
-    settings = setup.with_precision(settings)
+    settings = setup.resolve_precision(settings)
     batches = Batches(settings, dataset.open_for(settings), contest=None)
-    model = setup.learner(settings)
+    model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     begun = iter(range(10**9))
 
@@ -29,7 +29,7 @@ def main():
         """The core seconds of a step."""
         began = time.process_time()
         for _ in range(STEPS):
-            (seen, mask), whole, _ = batches.at(next(begun))
+            (seen, mask), whole, _ = batches.get_batch(next(begun))
             model.train_on_batch([seen, mask], whole, return_dict=True)
         return (time.process_time() - began) / STEPS
 

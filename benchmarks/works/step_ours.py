@@ -18,9 +18,9 @@ def main():
     from pixmend.training import setup, trainer
 
     seen, mask, whole = pictures = read(file)
-    settings = setup.with_precision(Settings(model="pix2pix", adversarial=True, start="none", size=seen.shape[1],
+    settings = setup.resolve_precision(Settings(model="pix2pix", adversarial=True, start="none", size=seen.shape[1],
                                              width=width, LAMBDA=LAMBDA))
-    model = setup.learner(settings)
+    model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
 
     def step(picked=slice(None)):

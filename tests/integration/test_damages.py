@@ -12,8 +12,8 @@ from pixmend import competitions
 from pixmend.config import Settings
 from pixmend.data.dataset import open_for
 from pixmend.fills.harmonic import fill_harmonic
-from pixmend.training.batches import Batches, unit
-from pixmend.training.drawn_masks import damaged_beforehand
+from pixmend.training.batches import Batches, bytes_to_floats
+from pixmend.training.drawn_masks import draw_training_masks
 
 FLAGS = ("--model", "edsr", "--start", "harmonic", "--damages", "2", "--steps", "1", "--run", "damaged")
 
@@ -31,7 +31,7 @@ def batches(trained):
     def of(**changes):
         settings = dataclasses.replace(Settings(home=str(trained), size=32, damages=2, loss_region="hole"), **changes)
         ready = open_for(settings)
-        return Batches(settings, ready, competitions.get_competition("demo"), damaged_beforehand(settings, ready))
+        return Batches(settings, ready, competitions.get_competition("demo"), draw_training_masks(settings, ready))
     return of
 
 
@@ -40,23 +40,23 @@ def test_every_row_comes_once_under_each_damage_before_any_comes_again(batches):
     source = batches(batch_size=3 * rows)
     items = source._items(0)
     assert len(set(items)) == 3 * rows
-    (seen, mask), whole, weight = source.at(0)
+    (seen, mask), whole, weight = source.get_batch(0)
     for number in np.random.default_rng(1).permutation(3 * rows)[:20]:
         row, damage = items[number]
         hole = mask[number, ..., 0] > 0
-        np.testing.assert_array_equal(whole[number], unit(source.prepared.whole(row)))
+        np.testing.assert_array_equal(whole[number], bytes_to_floats(source.prepared.whole(row)))
         assert (hole == (source.prepared.hole(row) > 0)).all() == (damage == 0)
         assert ((weight[number] > 0) == hole).all()
         if damage:
             np.testing.assert_array_equal(seen[number][~hole], whole[number][~hole])
             np.testing.assert_allclose(seen[number], fill_harmonic(whole[number], hole), atol=0.51 / 255 + 1e-4)
         else:
-            np.testing.assert_array_equal(seen[number], unit(source.prepared.seen(row, "harmonic")))
+            np.testing.assert_array_equal(seen[number], bytes_to_floats(source.prepared.seen(row, "harmonic")))
 
 
 def test_pixels_in_two_boxes_weigh_twice(batches):
     source = batches(batch_size=60)
-    weight = np.concatenate([source.at(step)[2] for step in range(6)])
+    weight = np.concatenate([source.get_batch(step)[2] for step in range(6)])
     assert set(np.unique(weight)) == {0, 1, 2}
 
 
@@ -65,8 +65,8 @@ def test_a_device_makes_the_same_bits_of_them(batches):
 
 
 def test_noise_may_come_on_top(batches):
-    (noisy, _), whole, _ = batches(noise=0.1).at(0)
-    (clean, _), same, _ = batches().at(0)
+    (noisy, _), whole, _ = batches(noise=0.1).get_batch(0)
+    (clean, _), same, _ = batches().get_batch(0)
     assert (whole == same).all() and 0.05 < np.std(noisy - clean) < 0.1
 
 

@@ -118,7 +118,7 @@ def test_no_run_of_a_fold_learns_from_its_holdout_or_a_turn_of_it(folded):
         batches = Batches(settings, view, competitions.get_competition("demo"))
         held = {whatever_way_up(view.whole(row)) for row in view.split("holdout")}
         learnt = Counter(whatever_way_up(np.rint(picture * 255).astype(np.uint8))
-                         for step in range(len(batches.rows) // settings.batch_size) for picture in batches.at(step)[1])
+                         for step in range(len(batches.rows) // settings.batch_size) for picture in batches.get_batch(step)[1])
         assert not held & set(learnt) and held | set(learnt) == everything and len(learnt) > len(held) > 0
         assert sum(learnt.values()) >= 5 * len(learnt) - settings.batch_size
         kept_apart.append(held)
@@ -162,16 +162,16 @@ def test_out_of_fold_every_picture_is_as_its_own_folds_run_predicted_it(folded):
 
 def test_a_folds_predictions_are_of_that_folds_weights(folded):
     from pixmend.training import checkpoints, setup
-    from pixmend.training.inference import paint
+    from pixmend.training.inference import predict_images
 
-    settings = setup.settings_of(settings_for(folded[0], *FLAGS))
-    model, ready = setup.painter(settings), dataset.open_for(settings)
+    settings = setup.load_settings(settings_for(folded[0], *FLAGS))
+    model, ready = setup.build_network(settings), dataset.open_for(settings)
     for fold in NAMES:
         row = next(row for row in ready.rows if row.split == fold and row.variant == 0)
-        weights, _ = checkpoints.read(settings.run_folder / fold / "best.npz", {"model": [v.shape for v in model.variables]})
+        weights, _ = checkpoints.read_checkpoint(settings.run_folder / fold / "best.npz", {"model": [v.shape for v in model.variables]})
         for variable, value in zip(model.variables, weights["model"], strict=True):
             variable.assign(value)
-        mended, = paint(model, ready, [row], settings)
+        mended, = predict_images(model, ready, [row], settings)
         found = values_by_id(settings.run_folder / "holdout.npz")[row.id]
         np.testing.assert_allclose(found, mended[ready.hole(row) > 0], atol=1e-5)
 

@@ -137,7 +137,7 @@ def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
 def test_a_batch_teaches_the_mask(found):
     home, *_ = found
     settings = Settings(home=str(home), contest=PLACE, size=64, model="locate", start="none", batch_size=3)
-    (seen, mask), target, weight = Batches(settings, Prepared(settings.augment_folder), None).at(0)
+    (seen, mask), target, weight = Batches(settings, Prepared(settings.augment_folder), None).get_batch(0)
     assert seen.shape == (3, 64, 64, 3) and target.shape == (3, 64, 64, 1) and set(np.unique(target)) == {0, 1} and weight is None
     np.testing.assert_array_equal(mask, target)
 
@@ -251,7 +251,7 @@ def test_other_masks_than_those_that_were_painted_in_are_noticed(found, tmp_path
 def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):
     narrow, settings = network("unet", (64, 64, 3), levels=2, begin="other")
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
-    setup.begin(narrow, tmp_path / "best.npz", settings)
+    setup.load_first_weights(narrow, tmp_path / "best.npz", settings)
     np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
     with pytest.raises(UserError, match="--begin other wants a run of the same network"):
-        setup.begin(network("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)
+        setup.load_first_weights(network("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)

@@ -9,7 +9,7 @@ from support.stages import SMALL, done, stage
 from pixmend import models
 from pixmend.config import KNOBS, Settings, complete, with_defaults
 from pixmend.data.dataset import open_for
-from pixmend.training.filled_images import fill_beforehand
+from pixmend.training.filled_images import fill_training_images
 
 TINY = (*SMALL, "--model", "cnn", "--steps", "1")
 
@@ -33,12 +33,12 @@ def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
 def test_a_start_is_filled_once_and_again_when_it_is_gone(home):
     settings = Settings(home=str(home), size=32, start="mean")
     ready, path = open_for(settings), home / "augment/demo/starts/mean.npy"
-    fill_beforehand(settings, ready)
+    fill_training_images(settings, ready)
     first, before = path.read_bytes(), path.stat().st_mtime_ns
-    fill_beforehand(settings, ready)
+    fill_training_images(settings, ready)
     assert path.stat().st_mtime_ns == before
     path.unlink()
-    fill_beforehand(settings, ready)
+    fill_training_images(settings, ready)
     assert path.read_bytes() == first
 
 

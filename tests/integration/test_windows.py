@@ -19,9 +19,9 @@ from pixmend.data.dataset import open_for
 from pixmend.data.paste import paste
 from pixmend.data.windows import boxes_of, cut, enlarge, look, own
 from pixmend.errors import UserError
-from pixmend.training.batches import unit
-from pixmend.training.inference import paint
-from pixmend.training.window_batches import WindowBatches, cut_beforehand
+from pixmend.training.batches import bytes_to_floats
+from pixmend.training.inference import predict_images
+from pixmend.training.window_batches import WindowBatches, cut_training_windows
 
 PLACES = st.tuples(st.integers(0, 45), st.integers(0, 45))
 
@@ -107,10 +107,10 @@ def test_windows_are_cut_where_a_backend_runs_already(prepared_home, ready):
 
 def test_a_batch_of_windows_is_a_function_of_seed_and_step(prepared_home, ready):
     straight, later, other = (batches(prepared_home, ready, seed=seed) for seed in (1, 1, 2))
-    first, again = straight.at(7), later.at(7)
+    first, again = straight.get_batch(7), later.get_batch(7)
     for one, same in zip([*first[0], *first[1:]], [*again[0], *again[1:]], strict=True):
         assert one.tobytes() == same.tobytes()
-    assert other.at(7)[1].tobytes() != first[1].tobytes() != straight.at(8)[1].tobytes()
+    assert other.get_batch(7)[1].tobytes() != first[1].tobytes() != straight.get_batch(8)[1].tobytes()
 
 
 def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout(prepared_home, ready):
@@ -119,7 +119,7 @@ def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout
     boxes = {row.damaged: len(boxes_of(ready.hole(row))) for row in ready.split("train")}
     rows = len(ready.split("train"))
     assert len(source.items) == rows * 2 * 2 == sum(boxes[row.damaged] for row in ready.split("train")) * 2
-    kept, pictures = cut_beforehand(source.settings, ready)
+    kept, pictures = cut_training_windows(source.settings, ready)
     assert {int(pictures[window]) for window, _ in source.items} == train
     assert kept.shape[1:] == (16, 16, 8)
 
@@ -129,18 +129,18 @@ def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, rea
     row = ready.split("train")[0]
     box = boxes_of(ready.hole(row))[0]
     window, variant = source.items[0]
-    kept = unit(source.windows[window])
+    kept = bytes_to_floats(source.windows[window])
     assert variant == row.variant == 0
     for place, picture in ((np.s_[:3], ready.seen(row, "harmonic")), (np.s_[5:], ready.whole(row))):
-        np.testing.assert_allclose(kept[..., place], cut(unit(picture), box, 2.0, 16), atol=0.51 / 255)
-    (seen, mask), whole, weight = source.at(0)
+        np.testing.assert_allclose(kept[..., place], cut(bytes_to_floats(picture), box, 2.0, 16), atol=0.51 / 255)
+    (seen, mask), whole, weight = source.get_batch(0)
     assert seen.shape == whole.shape == (5, 16, 16, 3)
     assert ((mask[..., 0] > 0) | (weight == 0)).all()
 
 
 def test_the_turns_of_a_row_turn_its_windows(prepared_home, ready):
     source = batches(prepared_home, ready, damages=0, batch_size=len(batches(prepared_home, ready, damages=0).items))
-    (seen, _), _, _ = source.at(0)
+    (seen, _), _, _ = source.get_batch(0)
     upright = {turn(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
     assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in seen} <= upright
 
@@ -159,9 +159,9 @@ def test_what_is_added_on_windows_lands_in_the_boxes_alone(prepared_home, ready,
     settings = of(prepared_home)
     for split in ("holdout", "test"):
         rows = ready.split(split)
-        for row, mended in zip(rows, paint(Brighter(), ready, rows, settings, turns), strict=True):
-            before, mask = unit(ready.seen(row, settings.start)), ready.hole(row) > 0
-            np.testing.assert_allclose(mended, paste(unit(ready.damaged(row)), mask, before + 0.125), atol=1e-5)
+        for row, mended in zip(rows, predict_images(Brighter(), ready, rows, settings, turns), strict=True):
+            before, mask = bytes_to_floats(ready.seen(row, settings.start)), ready.hole(row) > 0
+            np.testing.assert_allclose(mended, paste(bytes_to_floats(ready.damaged(row)), mask, before + 0.125), atol=1e-5)
 
 
 @pytest.mark.parametrize(("flags", "told"), [

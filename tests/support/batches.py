@@ -3,14 +3,14 @@
 import keras
 import numpy as np
 
-from pixmend.training.device_batches import floats
+from pixmend.training.device_batches import expand_batch
 
 
 def same_bits(batches, step):
     """Made on the host and on the device; the batch as it was stored."""
-    stored = batches.stored(step)
-    (seen, mask), whole, weight = batches.at(step)
-    (seen_there, mask_there), whole_there, weight_there = floats(
+    stored = batches.get_compact_batch(step)
+    (seen, mask), whole, weight = batches.get_batch(step)
+    (seen_there, mask_there), whole_there, weight_there = expand_batch(
         {name: keras.ops.convert_to_tensor(array) for name, array in stored.items()}, batches.settings)
     assert (weight is None) == (weight_there is None)
     weights = [] if weight is None else [(weight, weight_there)]

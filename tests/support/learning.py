@@ -12,7 +12,7 @@ from pixmend.training import setup, trainer
 def network(name, **changes):
     settings = dataclasses.replace(Settings(size=64, model=name, width=8, precision="float32"), **changes)
     settings = with_defaults(settings, models.default_settings(name) | changes)
-    model = setup.learner(settings)
+    model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     return model
 

@@ -12,7 +12,7 @@ from pixmend.config import Settings
 from pixmend.data.augmentation import turn
 from pixmend.data.dataset import open_for
 from pixmend.training.batches import Batches
-from pixmend.training.device_batches import turn_each
+from pixmend.training.device_batches import transform_images
 from pixmend.training.window_batches import WindowBatches
 
 
@@ -35,7 +35,7 @@ def test_damage_that_only_covers_is_done_on_the_device_in_every_colour(prepared_
 
 def test_every_turn():
     pictures = np.random.default_rng(1).integers(0, 256, (8, 6, 6, 3), np.uint8)
-    turned = turn_each(keras.ops.convert_to_tensor(pictures), np.arange(8, dtype=np.uint8))
+    turned = transform_images(keras.ops.convert_to_tensor(pictures), np.arange(8, dtype=np.uint8))
     np.testing.assert_array_equal(turned, [turn(picture, variant) for variant, picture in enumerate(pictures)])
 
 
@@ -47,7 +47,7 @@ def test_of_windows(home):
 
 def test_of_several_processes_each_takes_its_share(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="none")
-    one = Batches(settings, open_for(settings), competitions.get_competition("demo")).at(5)[1]
-    shares = [Batches(dataclasses.replace(settings, process=number, of_processes=3), open_for(settings), None).at(5)[1]
+    one = Batches(settings, open_for(settings), competitions.get_competition("demo")).get_batch(5)[1]
+    shares = [Batches(dataclasses.replace(settings, process=number, of_processes=3), open_for(settings), None).get_batch(5)[1]
               for number in range(3)]
     np.testing.assert_array_equal(one, np.concatenate(shares))

@@ -12,7 +12,7 @@ from pixmend.config import Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
 from pixmend.networks.layers.strided import Doubling, Halving, by_product
 from pixmend.training import losses, trainer
-from pixmend.training.optimizer import optimizer_of
+from pixmend.training.optimizer import build_optimizer
 
 WHOLE, PAINTED = np.random.default_rng(1).uniform(0.05, 0.95, (2, 2, 8, 8, 3)).astype(np.float32)
 COUNTS = np.random.default_rng(2).integers(0, 3, (2, 8, 8)).astype(np.float32)
@@ -132,7 +132,7 @@ def test_batch_norm_and_adam_move_a_network_as_kerass_own_do(shape, knobs):
     settings = Settings(learning_rate=0.01, beta_1=0.5, **knobs)
     adam = optimizers.Adam(0.01, beta_1=0.5, beta_2=settings.beta_2, epsilon=1e-8, weight_decay=settings.decay or None,
                            global_clipnorm=settings.clip or None)
-    compare(trained(around(BatchNormalization), optimizer_of(settings), shape),
+    compare(trained(around(BatchNormalization), build_optimizer(settings), shape),
             trained(around(layers.BatchNormalization), adam, shape))
 
 
@@ -145,5 +145,5 @@ def test_convolutions_that_halve_and_double_learn_as_kerass_own_do(shape):
 
     kinds = (layers.Conv2D, 16), (layers.Conv2DTranspose, 3)
     assert by_product((shape[1] // 2, shape[2] // 2, 16)) == backend.is_tensorflow()
-    compare(*(trained(network, optimizer_of(Settings(learning_rate=0.01)), shape)
+    compare(*(trained(network, build_optimizer(Settings(learning_rate=0.01)), shape)
               for network in (lambda: (Halving(16, use_bias=False), Doubling(3, use_bias=False)), usual)))

@@ -76,7 +76,7 @@ def test_the_mask_is_one_more_channel_where_asked_for():
 ])
 def test_flags_that_change_nothing_are_told(name, flags, told, capsys):
     settings = Settings(size=64, model=name, precision="float32", given=frozenset(flags), **flags)
-    setup.learner(with_defaults(settings, models.default_settings(name)))
+    setup.build_trainable(with_defaults(settings, models.default_settings(name)))
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == told
 
 
@@ -134,5 +134,5 @@ def test_the_generators_loss_leaves_the_discriminator_alone():
 
 
 def test_precision_auto_is_settled_once():
-    assert setup.with_precision(Settings(precision="float32")).precision == "float32"
-    assert setup.with_precision(Settings()).precision in ("float32", "bfloat16")
+    assert setup.resolve_precision(Settings(precision="float32")).precision == "float32"
+    assert setup.resolve_precision(Settings()).precision in ("float32", "bfloat16")

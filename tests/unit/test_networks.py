@@ -141,7 +141,7 @@ def test_a_network_learns_a_tiny_set_and_is_the_same_after_saving_and_loading(na
     assert np.mean(losses[-5:]) < losses[0] / 2
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) for v in model.variables], {"step": 40})
     again, _ = network(name, (16, 16, 1), learning_rate=3e-3, loss="l2", **LEARNS[name])
-    saved, _ = checkpoints.read(tmp_path / "best.npz", {"model": [tuple(v.shape) for v in again.variables]})
+    saved, _ = checkpoints.read_checkpoint(tmp_path / "best.npz", {"model": [tuple(v.shape) for v in again.variables]})
     for variable, value in zip(again.variables, saved["model"], strict=True):
         variable.assign(value)
     np.testing.assert_array_equal(model.predict_on_batch(inputs), again.predict_on_batch(inputs))
@@ -222,8 +222,8 @@ def test_an_encoders_weights_come_from_a_file(tmp_path):
 def test_a_run_with_a_pretrained_encoder_is_predicted_without_its_file(tmp_path):
     settings = Settings(home=str(tmp_path), run="mine", model="pretrained_unet", encoder_weights="gone.weights.h5")
     settings.run_folder.mkdir(parents=True)
-    setup.write_settings(settings.run_folder, settings)
-    assert setup.settings_of(settings).encoder_weights == "none"
+    setup.save_settings(settings.run_folder, settings)
+    assert setup.load_settings(settings).encoder_weights == "none"
 
 
 def test_weights_that_cannot_be_fetched_are_one_sentence(home, tmp_path):

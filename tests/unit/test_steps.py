@@ -14,7 +14,7 @@ from pixmend.data.dataset import open_for
 from pixmend.training import trainer
 from pixmend.training.adversarial import AdversarialModel
 from pixmend.training.batches import Batches
-from pixmend.training.steps import OneByOne
+from pixmend.training.steps import TensorFlowSteps
 
 MOVED = {"ResourceApplyAdam": 3, "AssignVariableOp": 1, "AssignSubVariableOp": 1, "AssignAddVariableOp": 1}
 
@@ -32,7 +32,7 @@ class ReadApart(AdversarialModel):
 
 def optimized_graph_of_a_step(model):
     (seen, mask), whole = one_batch()
-    steps = OneByOne(model, SimpleNamespace(at=None))
+    steps = TensorFlowSteps(model, SimpleNamespace(get_batch=None))
     context.context().enable_graph_collection()
     try:
         steps.make([((seen, mask), whole)], [1e-3])
@@ -82,8 +82,8 @@ def test_nor_where_each_opinion_reads_the_weights_anew():
 def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
     batches = Batches(settings, open_for(settings), competitions.get_competition("demo"))
-    kept = batches.at(5)
-    (seen, mask), whole, weight = OneByOne(SimpleNamespace(jit_compile=None), SimpleNamespace(at=lambda step: kept)).load(5)
+    kept = batches.get_batch(5)
+    (seen, mask), whole, weight = TensorFlowSteps(SimpleNamespace(jit_compile=None), SimpleNamespace(get_batch=lambda step: kept)).load(5)
     for tensor, array in ((seen, kept[0][0]), (mask, kept[0][1]), (whole, kept[1])):
         assert np.array_equal(tensor, array)
         assert np.shares_memory(np.asarray(tensor), array)

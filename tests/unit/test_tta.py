@@ -14,7 +14,7 @@ from pixmend.data.paste import paste
 from pixmend.stages import predict
 from pixmend.submissions.predictions import Predictions
 from pixmend.training import checkpoints, setup
-from pixmend.training.inference import paint
+from pixmend.training.inference import predict_images
 
 RAMP = np.linspace(-0.2, 0.3, 32, dtype=np.float32)[:, None]
 MODES = ["inference", "training"]
@@ -56,7 +56,7 @@ def by_hand(seen, hole, turns):
 @pytest.mark.parametrize("turns", [1, 8])
 def test_the_result_is_the_mean_over_the_turns(ready, turns, mode, start):
     rows, settings = ready.split("holdout")[:3], Settings(size=32, predict_mode=mode, start=start)
-    for row, mended in zip(rows, paint(ramp_model(), ready, rows, settings, turns), strict=True):
+    for row, mended in zip(rows, predict_images(ramp_model(), ready, rows, settings, turns), strict=True):
         hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
         expected = paste(known, hole, by_hand(ready.seen(row, start) / 255, hole, turns))
         np.testing.assert_allclose(mended, expected, atol=1e-6)
@@ -68,10 +68,10 @@ def test_a_turned_picture_is_mended_to_the_turned_result(ready, mode):
     model, settings = network(predict_mode=mode)
     row = ready.split("holdout")[0]
     turned = [dataclasses.replace(row, variant=variant) for variant in range(8)]
-    upright, *others = paint(model, ready, turned, settings, turns=8)
+    upright, *others = predict_images(model, ready, turned, settings, turns=8)
     for variant, mended in enumerate(others, 1):
         np.testing.assert_allclose(mended, turn(upright, variant), atol=1e-5)
-    once = list(paint(model, ready, turned[:2], settings))
+    once = list(predict_images(model, ready, turned[:2], settings))
     assert np.abs(once[1] - turn(once[0], 1)).max() > 1e-3
 
 
@@ -80,30 +80,30 @@ def test_a_turned_picture_is_mended_to_the_turned_result(ready, mode):
 def test_a_picture_has_the_same_bits_in_any_company(ready, turns, mode):
     model, settings = network(predict_mode=mode)
     rows = ready.split("test")[:9]
-    together = list(paint(model, ready, rows, settings, turns))
+    together = list(predict_images(model, ready, rows, settings, turns))
     for place in (0, 3, len(rows) - 1):
-        alone, = paint(model, ready, [rows[place]], settings, turns)
+        alone, = predict_images(model, ready, [rows[place]], settings, turns)
         assert alone.tobytes() == together[place].tobytes()
-    backwards = list(paint(model, ready, rows[::-1], settings, turns))[::-1]
+    backwards = list(predict_images(model, ready, rows[::-1], settings, turns))[::-1]
     assert [a.tobytes() for a in backwards] == [b.tobytes() for b in together]
 
 
 def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
     model, settings = network(home=str(home), run="a")
-    setup.write_settings(settings.run_folder, settings)
-    checkpoints.save_weights(checkpoints.weights_file(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
+    setup.save_settings(settings.run_folder, settings)
+    checkpoints.save_weights(checkpoints.get_weights_path(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
     row = ready.split("test")[2]
     hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
     for turns in (1, 8):
         predict.main(dataclasses.replace(settings, tta=turns))
         found = Predictions(settings.run_folder / "test.npz").picture(row.id, known, hole)
-        np.testing.assert_allclose(found, next(paint(model, ready, [row], settings, turns)), atol=1e-6)
+        np.testing.assert_allclose(found, next(predict_images(model, ready, [row], settings, turns)), atol=1e-6)
 
 
 def test_pictures_painted_as_in_training_leave_nothing_in_the_network(ready):
     """A look at the holdout while training goes on: neither batch norm's averages nor dropout's seeds may tell of it."""
     model, settings = network(predict_mode="training")
     before = [np.asarray(variable).copy() for variable in model.variables]
-    list(paint(model, ready, ready.split("holdout")[:3], settings))
+    list(predict_images(model, ready, ready.split("holdout")[:3], settings))
     for was, variable in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(was, np.asarray(variable), err_msg=variable.path)

@@ -17,7 +17,7 @@ NOTHING = dict.fromkeys(("minutes", "steps", "best_step", "learning_rate", "para
 
 def by(folder):
     """As its files tell; unknown of what learns nothing."""
-    rows, weights = History(folder / "history.csv").rows, checkpoints.weights_file(folder)
+    rows, weights = History(folder / "history.csv").rows, checkpoints.get_weights_path(folder)
     trained = {"minutes": float(rows[-1]["minutes"]), "steps": int(rows[-1]["step"])} if rows else {}
     if rows:
         trained["learning_rate"] = files.read_json(folder / "settings.json")["learning_rate"]

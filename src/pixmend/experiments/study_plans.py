@@ -85,7 +85,7 @@ def shapes(settings):
     from pixmend.training import setup
 
     settings = with_defaults(settings, models.default_settings(settings.model) | usual_rate(settings))
-    return tuple(tuple(variable.shape) for variable in setup.painter(setup.with_precision(settings)).variables)
+    return tuple(tuple(variable.shape) for variable in setup.build_network(setup.resolve_precision(settings)).variables)
 
 
 def every_model(settings, ready):

@@ -23,7 +23,7 @@ FOLDS = 10
 
 
 def main(settings):
-    ready, folder = unknown_masks.open_for(settings), settings.run_folder
+    ready, folder = unknown_masks.open_dataset_for_prediction(settings), settings.run_folder
     members = members_of(settings, ready)
     refuse_a_run_of_its_own(settings)
     made_from = {"set": ready.made_from, "members": {run: [files.stamp(path) for path in npz(settings, run)] for run in members}}

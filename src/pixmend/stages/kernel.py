@@ -106,7 +106,7 @@ class Kernel:
         return self.work / str(session["number"])
 
     def local_step(self):
-        newest = checkpoints.states(self.folder)[:1]
+        newest = checkpoints.list_states(self.folder)[:1]
         return int(newest[0].name.split("-")[1]) if newest else -1
 
     def changed(self, before):
@@ -245,7 +245,7 @@ class Kernel:
         with files.only_one(self.folder):
             self.refuse_to_overwrite(session, account)
             kernel_output.move(account, beside, home)
-            for state in checkpoints.states(self.folder):
+            for state in checkpoints.list_states(self.folder):
                 if state.name not in {Path(name).name for name in account["files"]}:
                     state.unlink()
         leaderboard.put(self.settings.submissions_folder / "leaderboard.csv", self.settings.run, **account["score"])

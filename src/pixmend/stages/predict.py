@@ -26,7 +26,10 @@ CHUNK = 16
 def main(settings):
     folder = settings.run_folder
     with files.only_one(folder):
-        ready = unknown_masks.Blind(dataset.open_for(settings)) if models.run_finds_masks(settings) else unknown_masks.open_for(settings)
+        if models.run_finds_masks(settings):
+            ready = unknown_masks.UnknownMaskDataset(dataset.open_for(settings))
+        else:
+            ready = unknown_masks.open_dataset_for_prediction(settings)
         if models.is_trainable(settings.model) or settings.snapshot:
             up_to_date = with_networks(settings, ready, folder)
         elif models.is_fill(settings.model):
@@ -74,7 +77,7 @@ def with_pretrained(settings, ready, rows, split):
 
 def fill_chunk(settings, rows):
     """A fill over some rows, in a process of its own."""
-    ready, fill = unknown_masks.kept_open(settings), models.get_fill(settings.model)
+    ready, fill = unknown_masks.open_prediction_dataset_cached(settings), models.get_fill(settings.model)
     mended = []
     for row in rows:
         known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
@@ -100,9 +103,9 @@ def weights_of(settings, fold):
     from pixmend.training import checkpoints
 
     folder = settings.trained_folder / fold
-    path = checkpoints.weights_file(folder, settings.snapshot)
+    path = checkpoints.get_weights_path(folder, settings.snapshot)
     if not path.exists():
-        kept = ", ".join(checkpoints.snapshots(folder)) or "none"
+        kept = ", ".join(checkpoints.list_snapshots(folder)) or "none"
         more = f"of {settings.trained_folder.name} are kept: {kept}; train it with --snapshots" if settings.snapshot else ""
         raise UserError(f"{path} is missing; {more or 'run `python -m pixmend train` with the same flags first'}.")
     return path
@@ -115,22 +118,22 @@ def built(settings):
     backend.start()
     from pixmend.training import setup
 
-    settings = setup.settings_of(settings)
-    return setup.painter(settings), settings
+    settings = setup.load_settings(settings)
+    return setup.build_network(settings), settings
 
 
 def with_network(network, path, ready, rows, split):
     model, settings = network()
     from pixmend.training import checkpoints, filled_images
-    from pixmend.training.inference import paint
+    from pixmend.training.inference import predict_images
 
-    weights, facts = checkpoints.read(path, {"model": [tuple(v.shape) for v in model.variables]})
+    weights, facts = checkpoints.read_checkpoint(path, {"model": [tuple(v.shape) for v in model.variables]})
     for variable, value in zip(model.variables, weights["model"], strict=True):
         variable.assign(value)
     if not settings.hide_mask:   # else the holes are as they were found, and filled one by one
-        filled_images.fill_beforehand(settings, ready)
+        filled_images.fill_training_images(settings, ready)
     with Bar(f"predict the {split} pictures", len(rows)) as bar:
-        for picture in paint(model, ready, rows, settings, settings.tta):
+        for picture in predict_images(model, ready, rows, settings, settings.tta):
             bar.advance(1, f"{bar.rate():.1f} pictures/s  step {facts['step']}")
             yield picture
 

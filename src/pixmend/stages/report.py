@@ -53,7 +53,7 @@ def opened(settings, score):
 
 def mended_pictures(settings, ready):
     """The holdout as the run painted it, in the masks that it was told."""
-    path, told = settings.run_folder / "holdout.npz", unknown_masks.open_for(settings)
+    path, told = settings.run_folder / "holdout.npz", unknown_masks.open_dataset_for_prediction(settings)
     predictions.refuse_other_set(path, told)
     return predictions.pictures(path, told, ready.split("holdout"))
 

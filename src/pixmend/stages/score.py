@@ -36,7 +36,7 @@ def main(settings):
 
 def scored(settings):
     """The run's score, kept beside it, the fills' on the same pictures, and its figures, kept in the leaderboard."""
-    ready, told = dataset.open_for(settings), unknown_masks.open_for(settings)
+    ready, told = dataset.open_for(settings), unknown_masks.open_dataset_for_prediction(settings)
     scores = competitions.extra_metrics(settings)
     ours = score_holdout(settings, scores, ready, told)
     floor = score_fills(settings, scores, ready)
@@ -61,7 +61,7 @@ def score_files(settings):
 
 def score_masks(settings, ready):
     """How well a run's masks agree with the true ones, on the holdout; it has painted nothing that could be scored."""
-    shared = overlaps(ready, unknown_masks.Located(ready, settings.run_folder))
+    shared = overlaps(ready, unknown_masks.LocatedMaskDataset(ready, settings.run_folder))
     figures = figures_of_masks(shared, ready)
     files.write_json(settings.run_folder / "score.json", {"ids": [row.id for row in ready.split("holdout")], "overlaps": shared})
     leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **circumstances(settings))

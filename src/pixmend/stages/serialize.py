@@ -18,7 +18,7 @@ def main(settings):
         ready = dataset.open_for(settings)
         if models.run_finds_masks(settings):
             return write_masks(settings, ready)
-        told = unknown_masks.open_for(settings)
+        told = unknown_masks.open_dataset_for_prediction(settings)
         sources = {split: folder / f"{split}.npz" for split in ("test", "holdout")}
         targets = {split: competitions.submission_path(settings, split) for split in sources}
         made_from = {"order": settings.channel_order, "scale": settings.value_scale,
@@ -51,7 +51,7 @@ def entries_of(settings, ready, split, listed):
 
 def write_masks(settings, ready):
     """What a run found, as pictures for a person: nothing that could be submitted."""
-    folder, found = settings.submissions_folder / f"{settings.run}-masks", unknown_masks.Located(ready, settings.run_folder)
+    folder, found = settings.submissions_folder / f"{settings.run}-masks", unknown_masks.LocatedMaskDataset(ready, settings.run_folder)
     for split in ("test", "holdout"):
         rows = ready.split(split)
         with Bar(f"write the masks of {split}", len(rows)) as bar:

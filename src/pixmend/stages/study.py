@@ -161,7 +161,7 @@ def per_picture(pictures):
 def painted_by_network(settings, ready, rows):
     import keras
 
-    weights = checkpoints.weights_file(settings.run_folder)
+    weights = checkpoints.get_weights_path(settings.run_folder)
     with keras.device("cpu"):
         network = predict.built(settings)
         yield from predict.with_network(lambda: network, weights, ready, rows, "holdout")

@@ -16,27 +16,27 @@ MAY_GROW = {"steps", "minutes"}
 def main(settings):
     from pixmend.training import distributed
 
-    folder, settings = settings.run_folder, distributed.settled(with_own_defaults(settings))
+    folder, settings = settings.run_folder, distributed.resolve_processes(with_own_defaults(settings))
     if settings.snapshot:
         raise UserError(f"{settings.run} is a snapshot of {settings.trained_folder.name}; train that run, with --snapshots "
                         f"{settings.snapshot} or more.")
     refuse_without_masks(settings)
-    if distributed.is_parent(settings):
-        return distributed.with_a_child(settings)
+    if distributed.is_launcher(settings):
+        return distributed.run_in_child(settings)
     with files.only_one(folder) if settings.process == 0 else contextlib.nullcontext():
         if not models.is_trainable(settings.model):
             files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
             kind = "a fill" if models.is_fill(settings.model) else "pretrained"
             say(f"train: {settings.model} is {kind} and has nothing to learn.")
             return
-        with distributed.together(settings):
+        with distributed.exit_if_process_lost(settings):
             train(settings, folder)
 
 
 def refuse_without_masks(settings):
     """A painter whose masks are hidden is told now, and not after its training, that nobody has found any."""
     if settings.hide_mask and not models.finds_masks(settings.model):
-        unknown_masks.found_by(settings, dataset.open_for(settings))
+        unknown_masks.open_located_masks(settings, dataset.open_for(settings))
 
 
 def train(settings, folder, looked=None):
@@ -46,30 +46,30 @@ def train(settings, folder, looked=None):
     settings, ready = with_own_defaults(settings), dataset.open_for(settings)
     refuse(settings, ready)
     first, drawn = first_weights(settings, ready), made_beforehand(settings, ready)
-    distributed.begin(settings)
+    distributed.start_backend(settings)
     from pixmend.training import setup, trainer
 
-    settings = setup.with_precision(settings)
-    distributed.refuse_other_flags(settings, of_the_run(settings) | {"pictures": files.fingerprint(ready.made_from)})
+    settings = setup.resolve_precision(settings)
+    distributed.check_same_settings(settings, of_the_run(settings) | {"pictures": files.fingerprint(ready.made_from)})
     settings = with_the_runs_batch_size(settings, folder)
     if settings.process == 0:
         if settings.force:
             forget(folder)
         continue_or_refuse(settings, ready, folder)
-    model = setup.learner(settings)
+    model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     settings = with_a_batch_size(settings, model, ready, drawn)
     if settings.process == 0:
         dataset.write_split(folder, ready)
-        setup.write_settings(folder, settings)
-    untrained = setup.values(model)
+        setup.save_settings(folder, settings)
+    untrained = setup.copy_variables(model)
     for fold, view in ready.views():
         if fold:
             say(f"train: {fold} of {settings.folds}, {len(view.split('holdout'))} pictures kept apart")
-        setup.assign(model, untrained)
+        setup.assign_variables(model, untrained)
         if settings.begin:
-            setup.begin(model, first[fold], settings)
-        training = train_one(trainer.Training(model, settings, view, batches(settings, view, drawn), folder / fold, looked))
+            setup.load_first_weights(model, first[fold], settings)
+        training = train_one(trainer.Trainer(model, settings, view, batches(settings, view, drawn), folder / fold, looked))
     return training
 
 
@@ -86,9 +86,9 @@ def refuse(settings, ready):
         raise FlagError(f"--jitter {settings.jitter} enlarges pictures before they are cut to --size {settings.size}; "
                         f"give a larger number, as {settings.size * 286 // 256}.")
     if settings.window:
-        window_batches.refuse(settings)
+        window_batches.check_settings(settings)
     elif settings.damages:
-        drawn_masks.refuse(settings)
+        drawn_masks.check_settings(settings)
     if models.reads_square(settings.model) and (side := dataset.widest_hole(ready)) > settings.work_size // 2 * 2:
         raise FlagError(f"--model {settings.model} sees a square of --work-size {settings.work_size} pixels around what is "
                         f"missing, which is up to {side} pixels wide here; give --work-size {side} or more.")
@@ -101,11 +101,11 @@ def made_beforehand(settings, ready):
     """
     from pixmend.training import drawn_masks, filled_images, window_batches
 
-    filled_images.fill_beforehand(settings, ready)
+    filled_images.fill_training_images(settings, ready)
     if settings.window:
-        window_batches.cut_beforehand(settings, ready)
+        window_batches.cut_training_windows(settings, ready)
     elif settings.damages:
-        return drawn_masks.damaged_beforehand(settings, ready)
+        return drawn_masks.draw_training_masks(settings, ready)
     return None
 
 
@@ -121,7 +121,7 @@ def first_weights(settings, ready):
     if not settings.begin:
         return {}
     other = replace(settings, run=settings.begin)
-    paths = {fold: checkpoints.weights_file(other.trained_folder / fold, other.snapshot) for fold, _ in ready.views()}
+    paths = {fold: checkpoints.get_weights_path(other.trained_folder / fold, other.snapshot) for fold, _ in ready.views()}
     for path in paths.values():
         if not path.exists():
             raise UserError(f"{path} is missing; --begin {settings.begin} wants a finished run of the same network.")
@@ -142,7 +142,7 @@ def with_a_batch_size(settings, model, ready, drawn):
     from pixmend.training import batch_size
 
     _, view = next(ready.views())
-    found = batch_size.largest_that_fits(model, settings, lambda tried: batches(tried, view, drawn), len(view.split("train")))
+    found = batch_size.find_largest_batch_size(model, settings, lambda tried: batches(tried, view, drawn), len(view.split("train")))
     return replace(settings, batch_size=found)
 
 
@@ -151,7 +151,7 @@ def train_one(training):
     if training.finished():
         say(f"train: {folder} has all its {training.step} steps; --force trains anew.")
         return training
-    training.run()
+    training.fit()
     say(f"train: step {training.step}, best holdout RMSE {training.best:.5f} on {len(training.looked_at)} pictures; {folder}")
     return training
 

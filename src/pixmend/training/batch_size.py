@@ -14,16 +14,16 @@ from keras import distribution
 from pixmend import backend
 from pixmend.progress import say
 from pixmend.training import setup
-from pixmend.training.steps import steps_of
+from pixmend.training.steps import build_steps
 from pixmend.training.trainer import learning_rate
 
 MOST = 512
 SHARE = 0.5   # of the free memory that training may take on a CPU
 
 
-def largest_that_fits(model, settings, batches_of, pictures):
+def find_largest_batch_size(model, settings, batches_of, pictures):
     """`batches_of(settings)` are the run's batches under a size; no size is above the number of its pictures."""
-    untrained, memory = setup.values(model), Memory()
+    untrained, memory = setup.copy_variables(model), Memory()
     spread = distribution.distribution()
     size = spread.num_model_replicas if spread else 1
     while 2 * size <= min(MOST, pictures) and memory.allows_twice():
@@ -31,13 +31,13 @@ def largest_that_fits(model, settings, batches_of, pictures):
         if not fits(model, batches_of(replace(settings, batch_size=2 * size))):
             break
         size *= 2
-    setup.assign(model, untrained)
+    setup.assign_variables(model, untrained)
     say(f"train: --batch-size auto takes {size}.")
     return size
 
 
 def fits(model, batches):
-    steps = steps_of(model, batches)
+    steps = build_steps(model, batches)
     try:
         steps.make([steps.load(0)], [learning_rate(batches.settings, 0, 0.0)])
     except Exception as error:

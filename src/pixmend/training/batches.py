@@ -30,14 +30,14 @@ class Batches:
         self.covered_there = settings.fresh_damage and settings.start in AS_GIVEN and contest.hole_value(settings) is not None \
             and not (settings.jitter or settings.noise or settings.even)
 
-    def at(self, step):
+    def get_batch(self, step):
         """The batch of a step; every row comes once before any comes again."""
         seen, counts, whole = self._pictures(self._items(step), step)
-        (seen, whole), counts = np.split(stacked(seen + whole), 2), np.stack(counts)
+        (seen, whole), counts = np.split(stack_floats(seen + whole), 2), np.stack(counts)
         mask = np.greater(counts[..., None], 0, out=backend.room((*counts.shape, 1)))
-        return (seen, mask), mask if self.of_masks else whole, weights(self.settings, seen, counts)
+        return (seen, mask), mask if self.of_masks else whole, compute_weights(self.settings, seen, counts)
 
-    def stored(self, step):
+    def get_compact_batch(self, step):
         """The same in bytes where it can be, and upright where nothing depends on how the picture is turned."""
         settings, items = self.settings, self._items(step)
         if self.covered_there:
@@ -48,12 +48,12 @@ class Batches:
             variants, shown = [row.variant for row, _ in items], [(replace(row, variant=0), damage) for row, damage in items]
         seen, counts, whole = map(np.stack, self._pictures(shown, step))
         batch = {"seen": seen, "counts": counts, "whole": whole, "variants": np.array(variants, np.uint8)}
-        return batch | ({"weight": weights(settings, stacked(seen), counts)} if settings.even else {})
+        return batch | ({"weight": compute_weights(settings, stack_floats(seen), counts)} if settings.even else {})
 
     def _uncovered(self, rows, step):
         """Whole pictures, and where the device is to cover them."""
         counts = [turn_back(self.contest.draw_mask(self._rng(number), self.settings.shape, self.settings), row.variant)
-                  for row, number in zip(rows, numbers(self.settings, step), strict=True)]
+                  for row, number in zip(rows, list_positions(self.settings, step), strict=True)]
         return {"whole": np.stack([self.prepared.whole(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
                 "variants": np.array([row.variant for row in rows], np.uint8)}
 
@@ -63,19 +63,19 @@ class Batches:
     def _items(self, step):
         """The rows of a batch, and the number of each one's damage: 0 is its own."""
         count = len(self.rows) * self.times
-        places = (divmod(number, count) for number in numbers(self.settings, step))
-        chosen = (divmod(int(order(self.settings.seed, epoch, count)[position]), self.times) for epoch, position in places)
+        places = (divmod(number, count) for number in list_positions(self.settings, step))
+        chosen = (divmod(int(draw_order(self.settings.seed, epoch, count)[position]), self.times) for epoch, position in places)
         return [(self.rows[row], damage) for row, damage in chosen]
 
     def _pictures(self, items, step):
         """What is seen, the counts and the whole pictures of rows."""
-        return zip(*map(self._picture, items, numbers(self.settings, step)), strict=True)
+        return zip(*map(self._picture, items, list_positions(self.settings, step)), strict=True)
 
     def _picture(self, item, number):
         settings, rng = self.settings, self._rng(number)
         seen, counts, whole = self._drawn(rng, item[0]) if settings.jitter or settings.fresh_damage else self._prepared(*item)
         if settings.noise:
-            seen = stacked([seen])[0]
+            seen = stack_floats([seen])[0]
             seen = np.clip(seen + rng.normal(0, settings.noise, seen.shape), 0, 1).astype(np.float32)
         return seen, counts, whole
 
@@ -94,44 +94,44 @@ class Batches:
         settings = self.settings
         whole, damaged, counts = self.prepared.whole(row), self.prepared.damaged(row), self.prepared.hole(row)
         if settings.jitter:
-            whole, damaged, counts = jitter(rng, whole, damaged, counts, settings.jitter)
+            whole, damaged, counts = crop_randomly(rng, whole, damaged, counts, settings.jitter)
         if settings.fresh_damage:
             damaged, counts = self.contest.damage_image(rng, whole, settings)
-        return seen_anew(whole, damaged, counts > 0, settings.start), counts, whole
+        return fill_inputs(whole, damaged, counts > 0, settings.start), counts, whole
 
 
-def numbers(settings, step):
+def list_positions(settings, step):
     """Which pictures of the endless order this process takes for a step."""
     share = settings.batch_size // settings.of_processes
     first = step * settings.batch_size + settings.process * share
     return range(first, first + share)
 
 
-def weights(settings, seen, counts):
+def compute_weights(settings, seen, counts):
     """How much the distance at each pixel of a batch counts; None: all alike."""
     weight = counts.astype(np.float32) if settings.loss_region == "hole" else None
     if settings.even:
-        weight = (1 if weight is None else weight) / np.stack([contrast(picture) for picture in seen])
+        weight = (1 if weight is None else weight) / np.stack([compute_contrast(picture) for picture in seen])
     return weight
 
 
-def contrast(picture):
+def compute_contrast(picture):
     """Standard deviation around each pixel, over all channels together."""
     mean, square = (cv2.blur(array, AROUND).reshape(picture.shape).mean(-1) for array in (picture, picture**2))
     return np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), FLAT)
 
 
 @lru_cache(2)
-def order(seed, epoch, count):
+def draw_order(seed, epoch, count):
     return np.random.default_rng((seed, ORDER, epoch)).permutation(count)
 
 
-def unit(picture):
+def bytes_to_floats(picture):
     """Grey levels 0..255 as floats in 0..1."""
     return picture.astype(np.float32) / np.float32(255)
 
 
-def stacked(pictures):
+def stack_floats(pictures):
     """Pictures, of grey levels or in 0..1, as one array in 0..1; each is written straight into its place.
 
     One array for a whole batch: two large ones are given back to the system each time, and fetching them anew took longer than
@@ -143,7 +143,7 @@ def stacked(pictures):
     return batch
 
 
-def jitter(rng, whole, damaged, counts, side):
+def crop_randomly(rng, whole, damaged, counts, side):
     """Enlarge a picture and its damage to a side, then crop the old size at a random place."""
     height, width = counts.shape
     row, column = rng.integers(0, (side - height + 1, side - width + 1))
@@ -155,7 +155,7 @@ def jitter(rng, whole, damaged, counts, side):
     return enlarged(whole, cv2.INTER_LINEAR), enlarged(damaged, cv2.INTER_NEAREST), enlarged(counts, cv2.INTER_NEAREST)
 
 
-def seen_anew(whole, damaged, mask, start):
+def fill_inputs(whole, damaged, mask, start):
     """What a network is shown of a picture that was not prepared: known pixels as they were, the hole as damaged or filled."""
-    seen = unit(np.where(mask[..., None], damaged, whole))
+    seen = bytes_to_floats(np.where(mask[..., None], damaged, whole))
     return seen if start in AS_GIVEN else models.get_fill(start)(seen, mask)

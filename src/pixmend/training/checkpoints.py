@@ -24,31 +24,31 @@ def save_state(folder, step, groups, facts):
         file.flush()
         os.fsync(file.fileno())
     files.move_into_place(part, Path(folder) / f"state-{step:09}-{files.sha256(part)[:12]}.npz")
-    for old in states(folder)[KEPT:]:
+    for old in list_states(folder)[KEPT:]:
         old.unlink()
 
 
-def states(folder):
+def list_states(folder):
     """The state files, newest first."""
     return sorted(Path(folder).glob("state-*.npz"), reverse=True)
 
 
-def newest_state(folder, shapes):
+def load_newest_state(folder, shapes):
     """(groups, facts) of the newest state that is undamaged, or None; a damaged one is named and dropped."""
-    for path in states(folder):
+    for path in list_states(folder):
         if files.sha256(path)[:12] == path.stem.rsplit("-", 1)[1]:
-            return read(path, shapes)
+            return read_checkpoint(path, shapes)
         say(f"{path} is damaged and was dropped; the state before it is taken.")
         path.unlink()
     return None
 
 
-def snapshots(folder):
+def list_snapshots(folder):
     """The numbers of the snapshots that a run has kept, as text."""
     return sorted((path.stem.removeprefix("snapshot-") for path in Path(folder).glob("snapshot-*.npz")), key=int)
 
 
-def weights_file(folder, snapshot=""):
+def get_weights_path(folder, snapshot=""):
     """Where a run keeps its best weights, or those of a snapshot by number."""
     return Path(folder) / (f"snapshot-{snapshot}.npz" if snapshot else "best.npz")
 
@@ -63,7 +63,7 @@ def _write(file, groups, facts):
     np.savez(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
 
 
-def read(path, shapes):
+def read_checkpoint(path, shapes):
     """Arrays by group and the facts; every shape is checked against the model of the settings before anything is used."""
     try:
         with np.load(path, allow_pickle=False) as archive:

@@ -8,14 +8,14 @@ import numpy as np
 from keras import ops
 
 from pixmend import competitions, models
-from pixmend.training.batches import unit
+from pixmend.training.batches import bytes_to_floats
 
-UNIT = unit(np.arange(256))   # looked up, since a compiler may divide by 255 in its own way
+UNIT = bytes_to_floats(np.arange(256))   # looked up, since a compiler may divide by 255 in its own way
 
 
-def floats(stored, settings):
+def expand_batch(stored, settings):
     """((seen, mask), whole, weight), flipped and turned."""
-    turned = {name: turn_each(array, stored["variants"]) for name, array in stored.items() if name != "variants"}
+    turned = {name: transform_images(array, stored["variants"]) for name, array in stored.items() if name != "variants"}
     if "windows" not in turned and "seen" not in turned:
         turned["seen"] = covered(turned, competitions.damage_competition(settings).hole_value(settings))
     (seen, mask), whole, weight = (of_windows if "windows" in turned else of_pictures)(**turned)
@@ -46,7 +46,7 @@ def grey(pictures):
     return ops.take(UNIT, ops.cast(pictures, "int32")) if came_as_bytes else pictures
 
 
-def turn_each(pictures, variants):
+def transform_images(pictures, variants):
     """`turn` of variants.py, of each picture of a batch by its own number; sides are equal."""
     variants = ops.reshape(ops.cast(variants, "int32"), (-1, *[1] * (len(pictures.shape) - 1)))
     pictures = ops.where(variants >= 4, ops.flip(pictures, 2), pictures)

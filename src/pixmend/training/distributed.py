@@ -28,7 +28,7 @@ CHILD = "PHOTO_RECONSTRUCTION_CHILD"
 GONE = 75   # how a child ends that has lost the others
 
 
-def settled(settings, environment=os.environ):
+def resolve_processes(settings, environment=os.environ):
     """The settings with the processes that flags or Keras's environment variables tell of."""
     addresses = [word for word in (settings.processes or environment.get(ADDRESSES, "")).split(",") if word]
     if not addresses:
@@ -41,11 +41,11 @@ def settled(settings, environment=os.environ):
     count = len(addresses) if settings.processes else int(environment.get(COUNT, len(addresses)))
     number = settings.process if "process" in settings.given else int(environment.get(NUMBER, -1))
     settings = replace(settings, processes=addresses[0], process=number, of_processes=count)
-    refuse(settings)
+    check_processes(settings)
     return settings
 
 
-def refuse(settings):
+def check_processes(settings):
     count = settings.of_processes
     if not 0 <= settings.process < count:
         raise FlagError(f"--processes lists {count}; --process says which of them this one is, 0 to {count - 1}.")
@@ -59,11 +59,11 @@ def refuse(settings):
                         f"take a multiple of {count}.")
 
 
-def is_parent(settings):
+def is_launcher(settings):
     return settings.of_processes > 1 and CHILD not in os.environ
 
 
-def with_a_child(settings):
+def run_in_child(settings):
     """The same command again as a child; its exit code, and a sentence where it could not say one itself."""
     command = [sys.executable, "-I", "-S", "-c", DIES_WITH_US, sys.executable, *sys.orig_argv[1:]]
     child = subprocess.Popen(command, env={**os.environ, CHILD: "1"}, start_new_session=True)
@@ -82,7 +82,7 @@ def with_a_child(settings):
     return code
 
 
-def begin(settings):
+def start_backend(settings):
     """Start the backend, together with the other processes where there are some, and share what follows among the devices."""
     if settings.of_processes == 1:
         backend.start()
@@ -95,7 +95,7 @@ def begin(settings):
         atexit.register(_leave)
         progress.say(f"train: all {count} processes are there.")
         progress.quiet |= number > 0
-    spread(settings)
+    share_batches(settings)
 
 
 @contextlib.contextmanager
@@ -115,7 +115,7 @@ def _leave():
         backend.leave()
 
 
-def spread(settings):
+def share_batches(settings):
     """Share each batch among the devices; of a process that is alone, among as many as divide it evenly."""
     if backend.name() != "jax":
         return
@@ -131,7 +131,7 @@ def spread(settings):
 
 
 @contextlib.contextmanager
-def together(settings):
+def exit_if_process_lost(settings):
     """Where another process is gone, end at once: to take leave of it would only wait for it."""
     try:
         yield
@@ -141,7 +141,7 @@ def together(settings):
         raise
 
 
-def agreed(settings, asked, minutes):
+def synchronize_stop(settings, asked, minutes):
     """Whether any process was asked to stop, and process 0's clock."""
     if settings.of_processes == 1:
         return bool(asked), minutes
@@ -149,7 +149,7 @@ def agreed(settings, asked, minutes):
     return bool(told[:, 0].any()), float(told[0, 1])
 
 
-def from_the_first(settings, value):
+def broadcast_value(settings, value):
     """Process 0's value, anything that JSON can hold."""
     if settings.of_processes == 1:
         return value
@@ -158,13 +158,13 @@ def from_the_first(settings, value):
     return json.loads(backend.of_the_first_process(np.resize(text, length)).tobytes())
 
 
-def arrays_from_the_first(settings, arrays):
+def broadcast_arrays(settings, arrays):
     return arrays if settings.of_processes == 1 else backend.of_the_first_process(arrays)
 
 
-def refuse_other_flags(settings, wanted):
+def check_same_settings(settings, wanted):
     """All must make the same steps on the same pictures, or they would wait for each other for ever."""
-    first = from_the_first(settings, wanted)
+    first = broadcast_value(settings, wanted)
     other = [name for name in wanted if json.loads(json.dumps(wanted[name])) != first[name]]
     if other:
         told = ", ".join(f"{flag(name)} {wanted[name]} (there {first[name]})" for name in other)

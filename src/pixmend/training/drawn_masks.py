@@ -13,21 +13,21 @@ from pixmend.config import flag, refusing
 from pixmend.data import dataset
 from pixmend.data.array_files import OnDisk
 from pixmend.errors import FlagError
-from pixmend.training.batches import DAMAGE, seen_anew
+from pixmend.training.batches import DAMAGE, fill_inputs
 from pixmend.training.filled_images import write_array
 
 CHUNK = 4   # pictures
 DRAWN_LATER = ("fresh_damage", "jitter")
 
 
-def refuse(settings):
+def check_settings(settings):
     for name in DRAWN_LATER:
         if getattr(settings, name):
             raise FlagError(f"{flag(name)} draws pictures as training goes on, and --damages before it; give {refusing(name)}, "
                             f"or --damages 0.")
 
 
-def damaged_beforehand(settings, ready):
+def draw_training_masks(settings, ready):
     """Every damage of every picture, made where they are not there."""
     made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
     made_from |= {name: getattr(settings, name) for name in ("start", "damages", "split_seed", *dataset.OF_DAMAGE)}
@@ -58,5 +58,5 @@ def damage_chunk(settings, numbers):
 
 def damaged(settings, contest, whole, places):
     picture, counts = contest.damage_image(np.random.default_rng((settings.split_seed, DAMAGE, *places)), whole, settings)
-    seen = seen_anew(whole, picture, counts > 0, settings.start)
+    seen = fill_inputs(whole, picture, counts > 0, settings.start)
     return np.dstack([np.rint(seen * 255).astype(np.uint8), counts])

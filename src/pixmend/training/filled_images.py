@@ -11,12 +11,12 @@ import numpy as np
 
 from pixmend import files, models, workers
 from pixmend.data import dataset
-from pixmend.training.batches import unit
+from pixmend.training.batches import bytes_to_floats
 
 CHUNK = 16
 
 
-def fill_beforehand(settings, ready):
+def fill_training_images(settings, ready):
     """Fill the pictures as the settings start, unless that was done."""
     path = ready.start_file(settings.start)
     if settings.start in dataset.AS_GIVEN or settings.start in dataset.ARRAYS:
@@ -50,5 +50,5 @@ def write_array(path, shape, chunks):
 def fill_chunk(settings, numbers):
     """Some pictures filled, in a process of its own."""
     ready, fill = dataset.kept_open(settings.augment_folder), models.get_fill(settings.start)
-    pictures = [fill(unit(ready.pictures[number]), ready.counts[number] > 0) for number in numbers]
+    pictures = [fill(bytes_to_floats(ready.pictures[number]), ready.counts[number] > 0) for number in numbers]
     return np.rint(np.stack(pictures) * 255).astype(np.uint8)

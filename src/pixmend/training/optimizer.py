@@ -8,7 +8,7 @@ from pixmend import backend
 EPSILON = 1e-8  # squared errors in 0..1 have gradients so small that Keras's own 1e-7 would hold them back
 
 
-def optimizer_of(settings):
+def build_optimizer(settings):
     """Adam as said by its knobs, or another one as it is usual, with as little to hold back small gradients as Adam has."""
     common = {"learning_rate": settings.learning_rate, "weight_decay": settings.decay or None,
               "global_clipnorm": settings.clip or None}

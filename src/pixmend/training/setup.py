@@ -29,17 +29,17 @@ class Watched:
         return getattr(self.settings, name)
 
 
-def painter(settings):
+def build_network(settings):
     """The network that paints, of these settings; the same settings give the same weights."""
     keras.config.set_dtype_policy(POLICIES[settings.precision])
     keras.utils.set_random_seed(settings.seed)
     return models.get_network(settings.model).load()(settings.seen_shape, settings)
 
 
-def learner(settings):
+def build_trainable(settings):
     """What is trained: the painter, alone or beside the network that judges it."""
     watched = Watched(settings)
-    model = AdversarialModel(painter(watched), watched) if settings.adversarial else painter(watched)
+    model = AdversarialModel(build_network(watched), watched) if settings.adversarial else build_network(watched)
     tell_what_changes_nothing(settings, watched.asked)
     return model
 
@@ -52,11 +52,11 @@ def tell_what_changes_nothing(settings, asked):
         say(f"train: {flag(name)} changes nothing, for --model {settings.model} is not judged; --adversarial has it judged.")
 
 
-def painter_of(model):
+def get_generator(model):
     return model.generator if isinstance(model, AdversarialModel) else model
 
 
-def with_precision(settings):
+def resolve_precision(settings):
     """`auto` becomes bfloat16 where the device computes in it, float32 elsewhere."""
     if settings.precision != "auto":
         return settings
@@ -74,11 +74,11 @@ def _cpu_has_bfloat16():
         return False
 
 
-def begin(model, path, settings):
+def load_first_weights(model, path, settings):
     """Another run's weights as the first ones of a painter, whose network must be the same."""
-    variables = painter_of(model).variables
+    variables = get_generator(model).variables
     try:
-        weights, _ = checkpoints.read(path, {"model": [tuple(v.shape) for v in variables]})
+        weights, _ = checkpoints.read_checkpoint(path, {"model": [tuple(v.shape) for v in variables]})
     except UserError:
         raise UserError(f"--begin {settings.begin} wants a run of the same network, of the same --model, --width and so on, and "
                         f"{path} does not fit.") from None
@@ -86,12 +86,12 @@ def begin(model, path, settings):
         variable.assign(value)
 
 
-def values(model):
+def copy_variables(model):
     """All that training changes in a compiled model, as it is now."""
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in _changing(model)]
 
 
-def assign(model, values):
+def assign_variables(model, values):
     for variable, value in zip(_changing(model), values, strict=True):
         variable.assign(value)
 
@@ -100,11 +100,11 @@ def _changing(model):
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
-def write_settings(folder, settings):
+def save_settings(folder, settings):
     files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
 
 
-def settings_of(settings):
+def load_settings(settings):
     """The settings that made a run's weights, with this call's own for the rest."""
     path = settings.trained_folder / "settings.json"
     stored = files.read_json(path)

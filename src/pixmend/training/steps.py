@@ -9,14 +9,14 @@ import numpy as np
 from keras import ops
 
 from pixmend import backend
-from pixmend.training.device_batches import floats
+from pixmend.training.device_batches import expand_batch
 
 
-def steps_of(model, batches):
-    return Dispatched(model, batches) if backend.name() == "jax" else OneByOne(model, batches)
+def build_steps(model, batches):
+    return JaxSteps(model, batches) if backend.name() == "jax" else TensorFlowSteps(model, batches)
 
 
-class OneByOne:
+class TensorFlowSteps:
     """A step, then its losses."""
 
     usual_group = 1
@@ -26,7 +26,7 @@ class OneByOne:
         self.one = backend.as_graph(self._one, model.jit_compile)
 
     def load(self, step):
-        inputs, truth, weight = self.batches.at(step)
+        inputs, truth, weight = self.batches.get_batch(step)
         return tuple(map(backend.tensor, inputs)), backend.tensor(truth), None if weight is None else backend.tensor(weight)
 
     def make(self, batches, rates):
@@ -42,7 +42,7 @@ class OneByOne:
         return self.model.train_step(batch)
 
 
-class Dispatched:
+class JaxSteps:
     """All steps of a group, then their losses."""
 
     def __init__(self, model, batches):
@@ -55,7 +55,7 @@ class Dispatched:
         return GROUP if backend.accelerators() else 1
 
     def load(self, step):
-        return {name: self.to_device(array) for name, array in self.batches.stored(step).items()}
+        return {name: self.to_device(array) for name, array in self.batches.get_compact_batch(step).items()}
 
     def make(self, batches, rates):
         state, told = tuple([v.value for v in variables] for variables in self._variables()), []
@@ -76,7 +76,7 @@ class Dispatched:
         trainable, rest, optimizer, figures = state
         optimizer = [rate if i == self.rate_at else value for i, value in enumerate(optimizer)]
         figures = [ops.zeros_like(value) for value in figures]
-        return self.model.train_step((trainable, rest, optimizer, figures), floats(stored, self.batches.settings))
+        return self.model.train_step((trainable, rest, optimizer, figures), expand_batch(stored, self.batches.settings))
 
 
 GROUP = 16

@@ -17,16 +17,16 @@ from pixmend.evaluation import metrics
 from pixmend.progress import Bar
 from pixmend.training import checkpoints, distributed, losses, setup
 from pixmend.training.history import History
-from pixmend.training.inference import paint
-from pixmend.training.optimizer import optimizer_of
-from pixmend.training.steps import steps_of
-from pixmend.training.unknown_masks import Blind
+from pixmend.training.inference import predict_images
+from pixmend.training.optimizer import build_optimizer
+from pixmend.training.steps import build_steps
+from pixmend.training.unknown_masks import UnknownMaskDataset
 
 
 def compile_model(model, settings):
     """The settings' optimizer; its averaged weights are part of its state."""
-    optimizer = optimizer_of(settings)
-    model.compile(optimizer=optimizer, loss=losses.build_reconstruction_loss(settings), jit_compile=xla_helps(settings))
+    optimizer = build_optimizer(settings)
+    model.compile(optimizer=optimizer, loss=losses.build_reconstruction_loss(settings), jit_compile=choose_xla(settings))
     optimizer.build(model.trainable_variables)
 
 
@@ -34,14 +34,14 @@ EXPLODED = 3  # times the best holdout RMSE so far
 ROUNDING = 1e-9
 
 
-def xla_helps(settings):
+def choose_xla(settings):
     """XLA does not use a CPU's own bfloat16 arithmetic, and is slower there than the operations one by one."""
     on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
     return False if on_cpu and keras.backend.backend() == "tensorflow" and settings.precision == "bfloat16" else "auto"
 
 
 @contextlib.contextmanager
-def asked_to_stop():
+def catch_stop_signals():
     """A list, no longer empty once Ctrl-C or SIGTERM came, so that no step is cut in half; a second Ctrl-C is obeyed at once."""
     asked = []
 
@@ -57,16 +57,16 @@ def asked_to_stop():
             signal.signal(number, handler)
 
 
-class Training:
+class Trainer:
     """A run in progress: the model, where it stands, and its folder; `looked(step, rmse)` may give it up at a look."""
 
     def __init__(self, model, settings, prepared, batches, folder, looked=None):
         self.model, self.settings, self.prepared, self.folder = model, settings, prepared, folder
-        self.steps, self.writes = steps_of(model, batches), settings.process == 0
+        self.steps, self.writes = build_steps(model, batches), settings.process == 0
         self.step, self.best, self.minutes = 0, None, 0.0
         self.looked, self.given_up = looked, False
         self.history = History(folder / "history.csv", self.writes)
-        self.looked_at = look_at(prepared, settings)
+        self.looked_at = choose_evaluation_rows(prepared, settings)
         self._restore()
 
     def _groups(self):
@@ -76,8 +76,8 @@ class Training:
     def _restore(self):
         """Go on from the newest state, which process 0 alone reads."""
         shapes = {group: [tuple(v.shape) for v in variables] for group, variables in self._groups().items()}
-        state = checkpoints.newest_state(self.folder, shapes) if self.writes else None
-        facts = distributed.from_the_first(self.settings, state and state[1])
+        state = checkpoints.load_newest_state(self.folder, shapes) if self.writes else None
+        facts = distributed.broadcast_value(self.settings, state and state[1])
         if facts:
             self._assign(state and state[0])
             self.step, self.best, self.minutes = facts["step"], facts["best"], facts["minutes"]
@@ -85,7 +85,7 @@ class Training:
 
     def _assign(self, arrays):
         arrays = arrays or {group: [np.asarray(v) for v in variables] for group, variables in self._groups().items()}
-        arrays = distributed.arrays_from_the_first(self.settings, arrays)
+        arrays = distributed.broadcast_arrays(self.settings, arrays)
         for group, variables in self._groups().items():
             for variable, array in zip(variables, arrays[group], strict=True):
                 variable.assign(array)
@@ -100,22 +100,22 @@ class Training:
         budget = self.settings.minutes
         return self.given_up or self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
 
-    def run(self):
+    def fit(self):
         """Train until the budget is spent or a signal asks to stop, saving now and then and at the end."""
         saved, bar, stop = time.monotonic(), Bar("train", self.settings.steps, self.step, self._spent()), False
-        with asked_to_stop() as asked, ThreadPoolExecutor(1) as loader, bar:
+        with catch_stop_signals() as asked, ThreadPoolExecutor(1) as loader, bar:
             if self.step == 0:
-                self.look(losses={})
+                self.evaluate(losses={})
             batches = ahead(loader, self.steps.load, self.step)
             while not self.finished() and not stop:
                 before = snapshots_due(self.settings, self.step, self.minutes)
                 count = self._until_border()
                 losses = self._group(batches, count)
-                stop, self.minutes = distributed.agreed(self.settings, asked, self.minutes)
+                stop, self.minutes = distributed.synchronize_stop(self.settings, asked, self.minutes)
                 if (due := snapshots_due(self.settings, self.step, self.minutes)) > before:
                     self.snapshot(due)
                 if self.step % self.settings.check_every == 0 or self.finished():
-                    self.look(losses)
+                    self.evaluate(losses)
                 if time.monotonic() - saved >= 60 * self.settings.save_minutes:
                     self.save()
                     saved = time.monotonic()
@@ -160,10 +160,10 @@ class Training:
         return Diverged(f"{what} at step {self.step}; the last good state is kept in {self.folder}. "
                         f"Lower --learning-rate, set --clip 1, or use --precision float32.")
 
-    def look(self, losses):
+    def evaluate(self, losses):
         """RMSE on the holdout; a line of history; the best weights so far are kept, but not another run's, as they came."""
         trained = self._swap_in_averages()
-        figures = holdout_figures(self.model, self.prepared, self.looked_at, self.settings)
+        figures = evaluate_holdout(self.model, self.prepared, self.looked_at, self.settings)
         rmse = figures["holdout_rmse"]
         if self.best is not None and rmse > EXPLODED * self.best:
             raise self._gone_wrong(f"Training has blown up: holdout RMSE {rmse:.3f} after {self.best:.3f}")
@@ -186,8 +186,8 @@ class Training:
     def _keep_weights(self, facts, snapshot=""):
         if not self.writes:
             return
-        weights = [np.asarray(v) for v in setup.painter_of(self.model).variables]
-        checkpoints.save_weights(checkpoints.weights_file(self.folder, snapshot), weights, facts)
+        weights = [np.asarray(v) for v in setup.get_generator(self.model).variables]
+        checkpoints.save_weights(checkpoints.get_weights_path(self.folder, snapshot), weights, facts)
 
     def _swap_in_averages(self):
         """Put the averaged weights in place, once there are any; the trained ones come back for the next step."""
@@ -232,24 +232,24 @@ def snapshots_due(settings, step, minutes):
     return int(settings.snapshots * max(0, 2 * spent(settings, step, minutes) - 1) + ROUNDING)
 
 
-def look_at(prepared, settings):
+def choose_evaluation_rows(prepared, settings):
     """The holdout pictures of the looks during training: the same every time, drawn over all classes."""
     rows = prepared.split("holdout")
     picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.check_pictures]
     return [rows[i] for i in sorted(picks)]
 
 
-def holdout_figures(model, prepared, rows, settings):
+def evaluate_holdout(model, prepared, rows, settings):
     """RMSE over the missing pixels; of a network that finds masks, over all pixels of these, and their overlap with the true."""
     if models.finds_masks(settings.model):
-        return figures_of_masks(paint(model, Blind(prepared), rows, settings), [prepared.hole(row) > 0 for row in rows])
-    pairs = zip(rows, paint(model, prepared, rows, settings), strict=True)
+        return score_masks(predict_images(model, UnknownMaskDataset(prepared), rows, settings), [prepared.hole(row) > 0 for row in rows])
+    pairs = zip(rows, predict_images(model, prepared, rows, settings), strict=True)
     sums, numbers = zip(*(metrics.squared_errors(prepared.whole(row) / 255, picture, prepared.hole(row))
                           for row, picture in pairs), strict=True)
     return {"holdout_rmse": metrics.rmse(sums, numbers)}
 
 
-def figures_of_masks(found, true):
+def score_masks(found, true):
     pairs = [(picture[..., 0], mask) for picture, mask in zip(found, true, strict=True)]
     squares = [np.square(picture - mask).sum(dtype=np.float64) for picture, mask in pairs]
     shared = [metrics.overlap(mask, picture > 0.5) for picture, mask in pairs]

@@ -15,10 +15,10 @@ from pixmend.data.dataset import AS_GIVEN, Prepared
 from pixmend.errors import UserError
 from pixmend.submissions import predictions
 
-GROWN = 1   # pixels; measured on photos with the harmonic fill: none, 2 or 3 leave more error, in the hole and in whole pictures
+GROWN_PIXELS = 1   # pixels; measured on photos with the harmonic fill: none, 2 or 3 leave more error, in the hole and in whole pictures
 
 
-class Blind(Prepared):
+class UnknownMaskDataset(Prepared):
     """A set whose masks nobody knows."""
 
     def __init__(self, ready):
@@ -32,17 +32,17 @@ class Blind(Prepared):
         return self.damaged(row)
 
 
-class Located(Blind):
+class LocatedMaskDataset(UnknownMaskDataset):
     """A set with the masks of holdout and test pictures that a run found."""
 
     def __init__(self, ready, folder):
         super().__init__(ready)
         paths = {split: folder / f"{split}.npz" for split in ("holdout", "test")}
         for path in paths.values():
-            check(path, self.made_from)
+            check_located_masks(path, self.made_from)
         self.found = {split: predictions.Predictions(path) for split, path in paths.items()}
         self.last = None, None, None
-        self.made_from = ready.made_from | {"masks": [GROWN, *(files.stamp(path) for path in paths.values())]}
+        self.made_from = ready.made_from | {"masks": [GROWN_PIXELS, *(files.stamp(path) for path in paths.values())]}
 
     def mask(self, row):
         """Where the run found that pixels are missing."""
@@ -51,7 +51,7 @@ class Located(Blind):
 
     def hole(self, row):
         """The same, a little wider: painters go on from the rim, where a damaged pixel left spoils more than one repainted."""
-        return cv2.dilate(np.uint8(self.mask(row)), np.ones((2 * GROWN + 1, 2 * GROWN + 1), np.uint8))
+        return cv2.dilate(np.uint8(self.mask(row)), np.ones((2 * GROWN_PIXELS + 1, 2 * GROWN_PIXELS + 1), np.uint8))
 
     def seen(self, row, start):
         return self.damaged(row) if start in AS_GIVEN else self._filled(row, start)
@@ -64,7 +64,7 @@ class Located(Blind):
         return self.last[2]
 
 
-def check(path, wanted):
+def check_located_masks(path, wanted):
     """The file must hold masks, and of these very pictures."""
     run = path.parent.name
     if "masks" not in (made := predictions.facts(path)["set"]) or isinstance(made["masks"], list):
@@ -74,25 +74,25 @@ def check(path, wanted):
                         f"with that run's flags again.")
 
 
-def open_for(settings):
+def open_dataset_for_prediction(settings):
     """The prepared set with the masks that a painter is told: the true ones, or under --hide-mask those found."""
     ready, was = dataset.open_for(settings), (files.read_json(settings.trained_folder / "settings.json") or {}).get("hide_mask")
     if was not in (None, settings.hide_mask):
         raise UserError(f"{settings.run_folder} was trained with --{'' if was else 'no-'}hide-mask; say so again, or choose "
                         f"another --run.")
-    return found_by(settings, ready) if settings.hide_mask else ready
+    return open_located_masks(settings, ready) if settings.hide_mask else ready
 
 
-def found_by(settings, ready):
+def open_located_masks(settings, ready):
     """The set with the masks of the run --located."""
     folder = settings.run_folder.with_name(settings.located)
     if not (folder / "test.npz").exists():
         raise UserError(f"{folder} holds no masks that were found: with --hide-mask, first run `python -m pixmend train` and "
                         f"`predict` with --model locate and the same flags, or name another run with --located.")
-    return Located(ready, folder)
+    return LocatedMaskDataset(ready, folder)
 
 
 @lru_cache(1)
-def kept_open(settings):
+def open_prediction_dataset_cached(settings):
     """The same for a worker process, whose many chunks share it."""
-    return open_for(settings)
+    return open_dataset_for_prediction(settings)

@@ -16,7 +16,7 @@ from pixmend.data.augmentation import turn
 from pixmend.data.windows import cut, look, own
 from pixmend.errors import FlagError
 from pixmend.training import filled_images
-from pixmend.training.batches import DAMAGE, numbers, order, seen_anew, stacked, unit
+from pixmend.training.batches import DAMAGE, bytes_to_floats, draw_order, fill_inputs, list_positions, stack_floats
 
 CHUNK = 16
 WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise", "even")
@@ -27,24 +27,24 @@ class WindowBatches:
 
     def __init__(self, settings, ready):
         self.settings = settings
-        self.windows, pictures = cut_beforehand(settings, ready)
+        self.windows, pictures = cut_training_windows(settings, ready)
         of_picture = by_picture(pictures)
         self.items = [(window, row.variant) for row in ready.split("train") for window in of_picture.get(row.damaged, [])]
 
-    def at(self, step):
+    def get_batch(self, step):
         windows = np.stack([turn(self.windows[window], variant) for window, variant in self._items(step)])
         channels = windows.shape[-1] // 2 - 1
         parts = np.split(windows, [channels, channels + 1, channels + 2], axis=-1)
-        seen, mask, weight, whole = (stacked([part])[0] for part in parts)
+        seen, mask, weight, whole = (stack_floats([part])[0] for part in parts)
         return (seen, mask), whole, weight[..., 0] if self.settings.loss_region == "hole" else None
 
-    def stored(self, step):
+    def get_compact_batch(self, step):
         windows, variants = zip(*self._items(step), strict=True)
         return {"windows": np.stack([self.windows[window] for window in windows]), "variants": np.array(variants, np.uint8)}
 
     def _items(self, step):
-        places = (divmod(number, len(self.items)) for number in numbers(self.settings, step))
-        return [self.items[order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
+        places = (divmod(number, len(self.items)) for number in list_positions(self.settings, step))
+        return [self.items[draw_order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
 
 
 def by_picture(pictures):
@@ -54,7 +54,7 @@ def by_picture(pictures):
     return dict(zip(numbers.tolist(), np.split(sorted_by_picture, first[1:]), strict=True))
 
 
-def refuse(settings):
+def check_settings(settings):
     if 0 < settings.window < 1:
         raise FlagError(f"--window {settings.window:g} would show less than the box that is to be painted; give 1 or more, or 0 "
                         f"for whole pictures.")
@@ -64,7 +64,7 @@ def refuse(settings):
                             f"{refusing(name)}, or --window 0.")
 
 
-def cut_beforehand(settings, ready):
+def cut_training_windows(settings, ready):
     """The windows and the picture of each; kept beside the prepared set, since they are the same for every network."""
     made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
     names = ("window", "work_size", "start", "damages", "split_seed", *dataset.OF_DAMAGE)
@@ -82,7 +82,7 @@ def cut_beforehand(settings, ready):
 
 def write(windows_file, pictures_file, settings, ready):
     """Window after window; how many they are is known, and written before them, last."""
-    filled_images.fill_beforehand(settings, ready)
+    filled_images.fill_training_images(settings, ready)
     rows = [row for row in ready.rows if row.variant == 0 and row.split != "test"]
     jobs = [(row, number) for row in rows for number in range(1 + settings.damages)]
     job, pictures = partial(cut_chunk, settings), []
@@ -112,14 +112,14 @@ def cut_chunk(settings, jobs):
 
 
 def windows_of(settings, ready, contest, row, number):
-    whole, counts, damaged = unit(ready.whole(row)), ready.hole(row), ready.damaged(row)
-    seen = unit(ready.seen(row, settings.start))
+    whole, counts, damaged = bytes_to_floats(ready.whole(row)), ready.hole(row), ready.damaged(row)
+    seen = bytes_to_floats(ready.seen(row, settings.start))
     if number:
         rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, number))
         damaged, counts = contest.damage_image(rng, ready.whole(row), settings)
-        seen = seen_anew(ready.whole(row), damaged, counts > 0, settings.start)
+        seen = fill_inputs(ready.whole(row), damaged, counts > 0, settings.start)
     sides, size = settings.window, settings.work_size
-    for box in contest.find_boxes(unit(damaged), counts):
+    for box in contest.find_boxes(bytes_to_floats(damaged), counts):
         colours, missing = look(seen, counts > 0, box, sides, size)
         layers = colours, missing, own(counts.shape, box, sides, size), cut(whole, box, sides, size)
         yield np.rint(np.dstack(layers) * 255).astype(np.uint8)
