@@ -13,7 +13,7 @@ from pixmend.data.damage import box_counts, covered
 from pixmend.data.encode import encode_jpeg
 from pixmend.data.image_record import Entry
 from pixmend.submissions.box_csv import encode_rows
-from pixmend.submissions.csv_text import lines
+from pixmend.submissions.csv_format import encode_table as lines
 
 SEED = 1
 KINDS = ("Cat", "Elephant", "Horse", "Tiger")

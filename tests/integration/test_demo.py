@@ -18,7 +18,7 @@ from pixmend.config import Settings
 from pixmend.data import photos, splits
 from pixmend.data.damage import box_counts
 from pixmend.data.decode import decode
-from pixmend.submissions import csv_scores
+from pixmend.submissions import csv_scoring
 
 # RMSE of a flat 0.5 against the hidden solution at 32 pixels: it changes only if the photos or what is scored change.
 GOLDEN = {"public": 0.271333, "private": 0.283099, "total": 0.278257}
@@ -91,11 +91,11 @@ def test_write_read_rmse_is_nought_and_golden_score(made, tmp_path):
     files, solution = made.competition_folder / "files", made.competition_folder / "solution.csv"
     truth = pd.read_csv(solution)
     truth.drop(columns="Usage").to_csv(tmp_path / "truth.csv", index=False)
-    assert csv_scores.rmse_of(tmp_path / "truth.csv", solution) == {"public": 0, "private": 0, "total": 0}
+    assert csv_scoring.score_csv(tmp_path / "truth.csv", solution) == {"public": 0, "private": 0, "total": 0}
     pictures = (np.full(made.shape, 0.5, np.float32) for _ in range(12))
     DEMO.submission.write(tmp_path / "flat.csv", entries_of(made, "test"), pictures, made)
     DEMO.submission.check(tmp_path / "flat.csv", files)
-    scores = csv_scores.rmse_of(tmp_path / "flat.csv", solution)
+    scores = csv_scoring.score_csv(tmp_path / "flat.csv", solution)
     assert scores["total"] == pytest.approx(root_mean_squared_error(truth.value, np.full(len(truth), 0.5)), abs=1e-9)
     assert scores == pytest.approx(GOLDEN, abs=1e-5)
 

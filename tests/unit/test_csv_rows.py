@@ -12,7 +12,7 @@ from sklearn.metrics import root_mean_squared_error
 from support.tiny_competition import HEADER, read_rows, write_rows
 
 from pixmend.errors import UserError
-from pixmend.submissions import csv_errors, csv_join, csv_scores, csv_tables, csv_text
+from pixmend.submissions import csv_format, csv_reader, csv_scoring
 
 IDS = [f"{name}_box1_{r}_{c}_0" for name in ("a (1).png", 'b,"c" é.png') for r in range(9, 12) for c in range(98, 101)]
 NAMES = st.text(st.characters(min_codepoint=32, exclude_characters="/", exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -20,7 +20,7 @@ NAMES = st.text(st.characters(min_codepoint=32, exclude_characters="/", exclude_
 
 @pytest.fixture
 def few_rows_a_block(monkeypatch):
-    monkeypatch.setattr(csv_tables, "BLOCK", 100)
+    monkeypatch.setattr(csv_reader, "BLOCK", 100)
 
 
 def table(path, rows, header=HEADER):
@@ -47,14 +47,14 @@ def test_box_rows_equal_the_csv_module(name, number, box, channels, random):
     ids = [f"{name}_box{number}_{r}_{c}_{k}" for r, c, k in places]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(zip(ids, (f"{float(v):.6f}" for v in values), strict=True))
-    assert csv_text.box_rows(name, number, box, values) == text.getvalue().encode()
-    assert [i.as_py().decode() for i in csv_text.box_ids(name, number, box, channels).column(0)] == ids
+    assert csv_format.encode_box_rows(name, number, box, values) == text.getvalue().encode()
+    assert [i.as_py().decode() for i in csv_format.list_box_ids(name, number, box, channels).column(0)] == ids
 
 
 def test_value_text_rounds_as_printf():
     exact_halves = np.arange(1, 128, 2) / 128 / 10**4
     values = np.concatenate([[0, 1, 0.5, 1e-7, 0.9999999, 5e-7], np.arange(256) / 255, exact_halves]).astype(np.float32)
-    assert csv_text.value_text(values).astype(str).tolist() == [f"{float(v):.6f}" for v in values]
+    assert csv_format.format_values(values).astype(str).tolist() == [f"{float(v):.6f}" for v in values]
 
 
 # Check against a sample
@@ -66,9 +66,9 @@ def sample(tmp_path):
 
 def test_check_takes_what_is_right(tmp_path, sample, few_rows_a_block):
     path = table(tmp_path / "mine.csv", [(i, f"{n / 20:.6f}") for n, i in enumerate(IDS)])
-    csv_tables.check(path, sample)
+    csv_reader.check_against_sample(path, sample)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
-    csv_tables.check(path, sample)
+    csv_reader.check_against_sample(path, sample)
 
 
 @pytest.mark.parametrize("change, reason", [
@@ -89,25 +89,25 @@ def test_check_takes_what_is_right(tmp_path, sample, few_rows_a_block):
 ])
 @pytest.mark.parametrize("block", [100, 1 << 22])
 def test_check_names_line_and_reason(tmp_path, sample, monkeypatch, change, reason, block):
-    monkeypatch.setattr(csv_tables, "BLOCK", block)
+    monkeypatch.setattr(csv_reader, "BLOCK", block)
     path = table(tmp_path / "mine.csv", change([(i, 0.5) for i in IDS]))
-    text = refusal(csv_tables.check, path, sample)
+    text = refusal(csv_reader.check_against_sample, path, sample)
     assert str(path) in text and reason in text and "serialize" in text
 
 
 def test_check_headers_and_files(tmp_path, sample):
     rows = [(i, 0.5) for i in IDS]
-    assert "header is id,value, in" in refusal(csv_tables.check, table(tmp_path / "a.csv", rows, ["id", "value"]), sample)
-    assert "no header of 2 columns" in refusal(csv_tables.check, table(tmp_path / "a.csv", rows, ["id"]), sample)
-    assert "no header of 2 columns" in refusal(csv_tables.check, table(tmp_path / "a.csv", rows, ["a", "a"]), sample)
-    assert "is missing" in refusal(csv_tables.check, tmp_path / "none.csv", sample)
-    assert "is a folder" in refusal(csv_tables.check, tmp_path, sample)
+    assert "header is id,value, in" in refusal(csv_reader.check_against_sample, table(tmp_path / "a.csv", rows, ["id", "value"]), sample)
+    assert "no header of 2 columns" in refusal(csv_reader.check_against_sample, table(tmp_path / "a.csv", rows, ["id"]), sample)
+    assert "no header of 2 columns" in refusal(csv_reader.check_against_sample, table(tmp_path / "a.csv", rows, ["a", "a"]), sample)
+    assert "is missing" in refusal(csv_reader.check_against_sample, tmp_path / "none.csv", sample)
+    assert "is a folder" in refusal(csv_reader.check_against_sample, tmp_path, sample)
     (tmp_path / "a.csv").write_bytes(b"")
-    assert "no header" in refusal(csv_tables.check, tmp_path / "a.csv", sample)
+    assert "no header" in refusal(csv_reader.check_against_sample, tmp_path / "a.csv", sample)
     (tmp_path / "a.csv").write_bytes(sample.read_bytes().replace(b"a (1)", b"a \xff1)"))
-    assert "not UTF-8" in refusal(csv_tables.check, tmp_path / "a.csv", sample)
+    assert "not UTF-8" in refusal(csv_reader.check_against_sample, tmp_path / "a.csv", sample)
     (tmp_path / "a.csv").write_bytes(b"PK\x03\x04" + bytes(range(256)) * 9)
-    refusal(csv_tables.check, tmp_path / "a.csv", sample)
+    refusal(csv_reader.check_against_sample, tmp_path / "a.csv", sample)
 
 
 # Score
@@ -130,18 +130,18 @@ def test_score_equals_scikit_learn(tmp_path, solution, few_rows_a_block, order):
     rng = np.random.default_rng(6)
     ids = IDS if order == "same" else [IDS[k] for k in rng.permutation(len(IDS))]
     mine = table(tmp_path / "mine.csv", [(i, rng.random()) for i in ids])
-    assert csv_scores.rmse_of(mine, solution) == pytest.approx(by_pandas(mine, solution), rel=1e-12)
+    assert csv_scoring.score_csv(mine, solution) == pytest.approx(by_pandas(mine, solution), rel=1e-12)
 
 
 def test_score_of_the_truth_is_nought_and_of_no_rows_is_none(tmp_path, solution):
     mine = table(tmp_path / "mine.csv", [row[:2] for row in read_rows(solution)[1:]])
-    assert csv_scores.rmse_of(mine, solution) == {"public": 0, "private": 0, "total": 0}
+    assert csv_scoring.score_csv(mine, solution) == {"public": 0, "private": 0, "total": 0}
     solution.write_bytes(solution.read_bytes().replace(b"Private", b"Public"))
-    assert csv_scores.rmse_of(mine, solution) == {"public": 0, "private": None, "total": 0}
+    assert csv_scoring.score_csv(mine, solution) == {"public": 0, "private": None, "total": 0}
 
 
 @pytest.mark.parametrize("change, reason", [
-    (lambda rows: [], "mine.csv has a header and no rows; write it anew"),
+    (lambda rows: [], "mine.csv has a header and no rows; write it again"),
     (lambda rows: rows[:-1], "solution.csv, line 19: the id 'b,\"c\" é.png_box1_11_100_0' is not in"),
     (lambda rows: [*rows, ("more", 0.5)], "mine.csv, line 20: the id 'more' is not in"),
     (lambda rows: [*rows, rows[3]], "mine.csv, line 20: the id 'a (1).png_box1_10_98_0' occurs a second time"),
@@ -152,7 +152,7 @@ def test_score_of_the_truth_is_nought_and_of_no_rows_is_none(tmp_path, solution)
 ])
 def test_score_names_line_and_reason(tmp_path, solution, change, reason):
     mine = table(tmp_path / "mine.csv", change([(i, 0.5) for i in IDS]))
-    assert reason in refusal(csv_scores.rmse_of, mine, solution)
+    assert reason in refusal(csv_scoring.score_csv, mine, solution)
 
 
 def test_score_of_a_wrong_solution(tmp_path, solution):
@@ -163,12 +163,12 @@ def test_score_of_a_wrong_solution(tmp_path, solution):
         ("value", [*rows[:4], [rows[4][0], "x", "Public"], *rows[5:]], "line 5: value is 'x', not a finite number"),
         ("twice", [*rows, rows[4]], "line 20: the id 'a (1).png_box1_10_98_0' occurs a second time"),
         ("column", [row[:2] for row in rows], "no header of 3 columns"),
-        ("empty", rows[:1], "empty.csv has a header and no rows; mend that file"),
+        ("empty", rows[:1], "empty.csv has a header and no rows; correct that file"),
         ("name", [[*HEADER, "Split"], *rows[1:]], "the solution's must be the submission's and then Usage"),
     ):
         write_rows(tmp_path / f"{name}.csv", changed)
-        assert reason in refusal(csv_scores.rmse_of, mine, tmp_path / f"{name}.csv")
-    assert "is missing" in refusal(csv_scores.rmse_of, mine, tmp_path / "none.csv")
+        assert reason in refusal(csv_scoring.score_csv, mine, tmp_path / f"{name}.csv")
+    assert "is missing" in refusal(csv_scoring.score_csv, mine, tmp_path / "none.csv")
 
 
 # Joining
@@ -179,32 +179,32 @@ def test_join_finds_every_id(ids, random):
     import pyarrow as pa
 
     def numbers(some):
-        return csv_join.id_numbers(pa.array([i.encode() for i in some], pa.binary()).slice(0))
+        return csv_reader.hash_ids(pa.array([i.encode() for i in some], pa.binary()).slice(0))
 
     shuffled = random.sample(ids, len(ids))
-    positions = csv_join.join(numbers(shuffled), numbers(ids))
+    positions = csv_reader.match_ids(numbers(shuffled), numbers(ids))
     assert [ids[k] for k in positions] == shuffled
 
 
 def test_id_numbers_of_neighbouring_ids_differ_and_depend_on_the_id_alone():
     import pyarrow as pa
 
-    ids = pa.concat_arrays([csv_text.box_ids(name, 1, (0, 0, 100, 100), 3).column(0) for name in ("a.png", "Tiger (1024).jpeg")])
-    numbers = csv_join.id_numbers(ids)
+    ids = pa.concat_arrays([csv_format.list_box_ids(name, 1, (0, 0, 100, 100), 3).column(0) for name in ("a.png", "Tiger (1024).jpeg")])
+    numbers = csv_reader.hash_ids(ids)
     assert len(set(numbers.tolist())) == 60000
-    assert csv_join.id_numbers(ids.slice(30, 1))[0] == numbers[30]
+    assert csv_reader.hash_ids(ids.slice(30, 1))[0] == numbers[30]
     like_sums = pa.array([b"1aaaaaaa1aaaaaaa", b"2aaaaaaa2aaaaaaa", b"1aaaaaaa1aaaaaaa\0"], pa.binary())
-    assert len(set(csv_join.id_numbers(like_sums).tolist())) == 3
+    assert len(set(csv_reader.hash_ids(like_sums).tolist())) == 3
 
 
 def test_join_refuses_ids_that_come_twice_on_both_sides():
-    with pytest.raises(csv_join.Mismatch) as caught:
-        csv_join.join(np.array([5, 7, 5], np.uint64), np.array([5, 5, 7], np.uint64))
+    with pytest.raises(csv_reader.IdMismatch) as caught:
+        csv_reader.match_ids(np.array([5, 7, 5], np.uint64), np.array([5, 5, 7], np.uint64))
     assert caught.value.args == ("wanted", "twice", 2)
 
 
 def test_row_and_check_rows_agree_with_the_csv_module(tmp_path):
     path = table(tmp_path / "a.csv", [(i, 0.5) for i in IDS])
-    assert csv_errors.row(path, 10, "x") == (12, [IDS[10], "0.5"])
-    assert csv_errors.row(path, 99, "x") is None
-    assert csv_errors.check_rows(path, {"id": "text", "value": csv_errors.UNIT}, "x") == len(IDS)
+    assert csv_reader.read_row(path, 10, "x") == (12, [IDS[10], "0.5"])
+    assert csv_reader.read_row(path, 99, "x") is None
+    assert csv_reader.check_rows(path, {"id": "text", "value": csv_reader.Kind.UNIT}, "x") == len(IDS)

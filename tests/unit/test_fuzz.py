@@ -15,7 +15,7 @@ from support.tiny_competition import SIDE, SIZE, build, read_rows, write_solutio
 from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as contest
 from pixmend.data.decode import decode
 from pixmend.errors import UserError
-from pixmend.submissions import csv_scores
+from pixmend.submissions import csv_scoring
 
 SHAPE = (16, 24, 3)
 LETTERS = np.frombuffer(b'\0\n\r",;-+.eE0123456789_x \xff\xc3', np.uint8)
@@ -175,7 +175,7 @@ def test_submission(tiny, tmp_path):
     solution = pd.read_csv(home / "solution.csv", index_col=0).value
     for _ in range(250):
         path.write_bytes(changed(rng, whole))
-        scores = outcome(csv_scores.rmse_of, path, home / "solution.csv")
+        scores = outcome(csv_scoring.score_csv, path, home / "solution.csv")
         outcome(contest.submission.check, path, settings.competition_folder / "files")
         if scores is not None:
             right += 1

@@ -17,7 +17,7 @@ from pixmend.competitions.photo_reconstruction import box_side, draw_boxes
 from pixmend.data.damage import box_counts
 from pixmend.data.decode import decode
 from pixmend.errors import UserError
-from pixmend.submissions import box_csv, csv_scores, csv_tables
+from pixmend.submissions import box_csv, csv_reader, csv_scoring
 
 # RMSE of a flat 0.5 against the tiny contest's truth: it changes only if what is scored changes.
 GOLDEN = {"public": 0.2098315, "private": 0.2015483, "total": 0.2043467}
@@ -92,7 +92,7 @@ def test_write_read_rmse_is_nought(tiny, tmp_path):
     contest.submission.check(out, files_of(settings))
     assert read_rows(out) == [HEADER, *([i, f"{np.float32(v):.6f}"] for i, v in graded(pictures, boxes))]
     write_solution(tmp_path / "solution.csv", pictures, boxes)
-    assert max(csv_scores.rmse_of(out, tmp_path / "solution.csv").values()) < 1e-6
+    assert max(csv_scoring.score_csv(out, tmp_path / "solution.csv").values()) < 1e-6
     assert [p.name for p in out.parent.iterdir()] == ["mine.csv"]
 
 
@@ -100,7 +100,7 @@ def test_golden_score(tiny, tmp_path):
     settings, pictures, boxes = tiny
     contest.submission.write(tmp_path / "flat.csv", test_entries_of(settings), (np.full((32, 32, 3), 0.5) for _ in pictures), settings)
     write_solution(tmp_path / "solution.csv", pictures, boxes)
-    scores = csv_scores.rmse_of(tmp_path / "flat.csv", tmp_path / "solution.csv")
+    scores = csv_scoring.score_csv(tmp_path / "flat.csv", tmp_path / "solution.csv")
     truth = [value for _, value in graded(pictures, boxes)]
     assert scores["total"] == pytest.approx(root_mean_squared_error(truth, np.full(len(truth), 0.5)), abs=1e-6)
     assert scores == pytest.approx(GOLDEN, abs=1e-7)
@@ -117,7 +117,7 @@ def test_the_header_is_the_samples(tiny, tmp_path):
 @pytest.mark.parametrize("names", [TEST, ["b.png", "a.png", "c (1).png"]])
 @pytest.mark.parametrize("block", [500, 1 << 22])
 def test_samples_of_another_order_are_followed(tmp_path, names, block, monkeypatch):
-    monkeypatch.setattr(csv_tables, "BLOCK", block)
+    monkeypatch.setattr(csv_reader, "BLOCK", block)
     settings, pictures, boxes = build(tmp_path, names)
     sample = files_of(settings) / "sample_submission.csv"
     head, *rows = read_rows(sample)
@@ -304,6 +304,7 @@ def test_folders_that_are_missing(tiny):
     (lambda rows: [*rows, ["same.png_box1_0_0_0", "0"]], "has 1459 rows, and the test images' boxes 1458"),
     (lambda rows: rows[:1], "has 0 rows"),
     (lambda rows: [], "no header of 2 columns"),
+    (lambda rows: [rows[0][::-1], *rows[1:]], "line 1: the columns are value,filename_box_pixel, not filename_box_pixel,value"),
     (lambda rows: [rows[0], *(["img_" + i, v] for i, v in rows[1:])], "first id, 'img_same.png_box1"),
     (lambda rows: [*rows[:5], [*rows[5], "0"], *rows[6:]], "line 6: 3 fields where 2 are wanted"),
 ])

@@ -33,7 +33,7 @@ from pixmend.data.damage import box_counts, covered
 from pixmend.data.encode import encode_jpeg, encode_png
 from pixmend.data.image_record import Entry
 from pixmend.data.photos import Photo
-from pixmend.submissions import csv_text
+from pixmend.submissions import csv_format
 
 PNG_INTERVAL = 5   # every fifth image of a photo is a PNG, the others are JPEGs
 
@@ -116,7 +116,7 @@ def encode_damaged(sample: Sample) -> bytes:
 def encode_table(samples: Sequence[Sample]) -> bytes:
     """Return the bytes of a masked_info.csv."""
     rows = [(number, sample.name, *(corner for box in sample.boxes for corner in box[:2])) for number, sample in enumerate(samples)]
-    return csv_text.lines([("", NAME_COLUMN, *CORNER_COLUMNS), *rows])
+    return csv_format.encode_table([("", NAME_COLUMN, *CORNER_COLUMNS), *rows])
 
 
 def encode_submission(samples: Sequence[Sample], images: Sequence[np.ndarray], settings: Settings,

@@ -21,9 +21,9 @@ from pixmend.config import Settings
 from pixmend.data.damage import box_counts, two_boxes
 from pixmend.data.image_record import Entry
 from pixmend.errors import UserError
-from pixmend.submissions import csv_errors
+from pixmend.submissions import csv_reader
 from pixmend.submissions.box_csv import BoxCsv
-from pixmend.submissions.csv_tables import AGAIN
+from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 
 TRAIN, TEST = "Dataset/Training_Data", "Dataset/Testing_Data"
 DAMAGED, ORIGINAL = "Masked_Train", "Unmasked_Train"
@@ -70,7 +70,7 @@ def list_class_folders(folder: Path) -> list[Path]:
     """Return the folder of each class."""
     classes = sorted(path for path in list_folder(folder) if path.is_dir() and not path.name.startswith("."))
     if not classes:
-        raise UserError(f"{folder} holds no class folders; {AGAIN}.")
+        raise UserError(f"{folder} holds no class folders; {DOWNLOAD_AGAIN}.")
     return classes
 
 
@@ -79,7 +79,7 @@ def list_folder(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{folder} is missing; {AGAIN}.") from None
+        raise UserError(f"{folder} is missing; {DOWNLOAD_AGAIN}.") from None
 
 
 def read_class(folder: Path, shape: Shape) -> dict[str, tuple[Box, Box]]:
@@ -95,12 +95,12 @@ def read_table(path: Path, shape: Shape) -> dict[str, tuple[Box, Box]]:
     """Return the boxes by file name as a masked_info.csv lists them."""
     images: dict[str, tuple[Box, Box]] = {}
     lines: dict[str, tuple[int, str]] = {}
-    with csv_errors.lines(path, AGAIN) as table:
+    with csv_reader.read_lines(path, DOWNLOAD_AGAIN) as table:
         _, header = next(table, (1, []))
         columns = [find_column(path, header, name) for name in (NAME_COLUMN, *CORNER_COLUMNS)]
         for line, fields in table:
             if len(fields) != len(header):
-                raise UserError(f"{path}, line {line}: {len(fields)} fields where {len(header)} are wanted; {AGAIN}.")
+                raise UserError(f"{path}, line {line}: {len(fields)} fields where {len(header)} are wanted; {DOWNLOAD_AGAIN}.")
             name, *corners = (fields[column] for column in columns)
             check_name(path, line, name, lines)
             images[name] = parse_boxes(path, line, corners, shape)
@@ -111,19 +111,19 @@ def find_column(path: Path, header: list[str], name: str) -> int:
     """Return the number of a column; a byte order mark before the header is left out."""
     names = [text.removeprefix("\ufeff") for text in header]
     if name not in names:
-        raise UserError(f"{path} has no column {name}, only {','.join(names)[:80]!r}; {AGAIN}.")
+        raise UserError(f"{path} has no column {name}, only {','.join(names)[:80]!r}; {DOWNLOAD_AGAIN}.")
     return names.index(name)
 
 
 def check_name(path: Path, line: int, name: str, lines: dict[str, tuple[int, str]]) -> None:
     """Refuse a name that was listed before, or that some file systems do not tell from another; note it in `lines`."""
     if any(c < " " for c in name) or "/" in name:
-        raise UserError(f"{path}, line {line}: {name!r} is no file name; {AGAIN}.")
+        raise UserError(f"{path}, line {line}: {name!r} is no file name; {DOWNLOAD_AGAIN}.")
     earlier_line, earlier = lines.setdefault(unicodedata.normalize("NFC", name).casefold(), (line, name))
     if earlier != name:
-        raise UserError(f"{path}, line {line}: {name} and {earlier} (line {earlier_line}) differ only in case; {AGAIN}.")
+        raise UserError(f"{path}, line {line}: {name} and {earlier} (line {earlier_line}) differ only in case; {DOWNLOAD_AGAIN}.")
     if earlier_line != line:
-        raise UserError(f"{path}, line {line}: {name} stands in line {earlier_line} already; {AGAIN}.")
+        raise UserError(f"{path}, line {line}: {name} stands in line {earlier_line} already; {DOWNLOAD_AGAIN}.")
 
 
 def parse_boxes(path: Path, line: int, corners: list[str], shape: Shape) -> tuple[Box, Box]:
@@ -131,11 +131,11 @@ def parse_boxes(path: Path, line: int, corners: list[str], shape: Shape) -> tupl
     side, texts = box_side(shape), [text.strip() for text in corners]
     for name, text in zip(CORNER_COLUMNS, texts, strict=True):
         if not WHOLE_NUMBER.fullmatch(text):
-            raise UserError(f"{path}, line {line}: {name} is {text!r}, not a whole number from 0 on; {AGAIN}.")
+            raise UserError(f"{path}, line {line}: {name} is {text!r}, not a whole number from 0 on; {DOWNLOAD_AGAIN}.")
     row1, column1, row2, column2 = (int(text.split(".")[0]) for text in texts)
     if max(row1, row2) + side > shape[0] or max(column1, column2) + side > shape[1]:
         raise UserError(f"{path}, line {line}: a box of {side} pixels at ({row1}, {column1}) or ({row2}, {column2}) leaves the image "
-                        f"of {shape[1]}x{shape[0]}; set --size to the competition's own, or {AGAIN}.")
+                        f"of {shape[1]}x{shape[0]}; set --size to the competition's own, or {DOWNLOAD_AGAIN}.")
     return (row1, column1, side, side), (row2, column2, side, side)
 
 
@@ -145,10 +145,10 @@ def check_files(folder: Path, names: Collection[str], table: Path) -> None:
     for name in names:
         if name not in present:
             near = next((f"; there is {p}" for p in sorted(present) if p.casefold() == name.casefold()), "")
-            raise UserError(f"{table} lists {name}, which {folder} does not hold{near}; {AGAIN}.")
+            raise UserError(f"{table} lists {name}, which {folder} does not hold{near}; {DOWNLOAD_AGAIN}.")
     for name in sorted(present.difference(names)):
         if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
-            raise UserError(f"{folder / name} has no row in {table}; {AGAIN}, or remove the image and continue with "
+            raise UserError(f"{folder / name} has no row in {table}; {DOWNLOAD_AGAIN}, or remove the image and continue with "
                             "`pixmend augment` (`pixmend download` would bring it back).")
 
 

@@ -28,8 +28,8 @@ from pixmend.data.encode import encode_png
 from pixmend.data.image_record import Entry
 from pixmend.data.photos import Photo
 from pixmend.errors import UserError
-from pixmend.submissions import csv_errors, csv_text
-from pixmend.submissions.csv_tables import AGAIN
+from pixmend.submissions import csv_format, csv_reader
+from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 
 SEED = 20230415
 ZIP_DATE = (2023, 4, 15, 0, 0, 0)
@@ -77,7 +77,7 @@ class SyntheticCompetition(Competition):
                         for number, sample in enumerate(self._make_samples(found, "train", settings), 1)]
                 rows += [add_sample(archive, number, sample) for number, sample in enumerate(test, len(rows) + 1)]
                 ids = [row[0] for row in rows[-len(test):]]
-                add_file(archive, TABLE, csv_text.lines([COLUMNS, *rows]), zipfile.ZIP_DEFLATED)
+                add_file(archive, TABLE, csv_format.encode_table([COLUMNS, *rows]), zipfile.ZIP_DEFLATED)
                 zeros = (np.zeros_like(sample.values) for sample in test)
                 lines = self.submission.encode(list_records(ids, test), zeros, settings)
                 add_large_file(archive, self.submission.sample_name, lines, folder)
@@ -96,10 +96,10 @@ class SyntheticCompetition(Competition):
 
     def read_images(self, folder: Path, shape: Shape) -> list[Entry]:
         """List the images in the order of their table."""
-        with csv_errors.lines(folder / TABLE, AGAIN) as table:
+        with csv_reader.read_lines(folder / TABLE, DOWNLOAD_AGAIN) as table:
             _, names = next(table, (1, []))
             if tuple(names) != COLUMNS:
-                raise UserError(f"{folder / TABLE}, line 1: {','.join(names)[:80]!r} is not {','.join(COLUMNS)}; {AGAIN}.")
+                raise UserError(f"{folder / TABLE}, line 1: {','.join(names)[:80]!r} is not {','.join(COLUMNS)}; {DOWNLOAD_AGAIN}.")
             return [read_record(folder, line, fields) for line, fields in table]
 
 
@@ -178,7 +178,7 @@ def add_large_file(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes],
 def read_record(folder: Path, line: int, fields: list[str]) -> Entry:
     """Return the record of an image from its row of the table."""
     if len(fields) != len(COLUMNS) or fields[3] not in ("train", "test"):
-        raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no image of train or test; {AGAIN}.")
+        raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no image of train or test; {DOWNLOAD_AGAIN}.")
     id, label, source, split = fields
     damaged, missing, original = (str(folder / split / name / f"{id}.png") for name in ("damaged", "missing", "whole"))
     return Entry(id, label, source, split, damaged, original if split == "train" else None, missing=missing)

@@ -18,8 +18,8 @@ from pixmend import files
 from pixmend.config import Settings
 from pixmend.data.image_record import Entry
 from pixmend.errors import UserError
-from pixmend.submissions import csv_errors, csv_join, csv_scores, csv_tables, csv_text
-from pixmend.submissions.csv_tables import AGAIN
+from pixmend.submissions import csv_format, csv_reader, csv_scoring
+from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 from pixmend.submissions.submission_format import Scores, SubmissionFormat
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class BoxCsv(SubmissionFormat):
     def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
                is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
         """Yield the header, then the rows of one image at a time."""
-        yield csv_text.lines([HEADER if is_public is None else (*HEADER, "Usage")])
+        yield csv_format.encode_table([HEADER if is_public is None else (*HEADER, "Usage")])
         endings = repeat(b"\n") if is_public is None else (b",Public\n" if public else b",Private\n" for public in is_public)
         for (image, image_values), ending in zip(zip(images, values, strict=True), endings, strict=False):
             submitted = np.zeros((*settings.shape[:2], CHANNELS), image_values.dtype)
@@ -56,7 +56,7 @@ class BoxCsv(SubmissionFormat):
     def write(self, path: Path, images: Sequence[Entry], predictions: Iterable[np.ndarray], settings: Settings) -> None:
         """Write a submission one image at a time; one of test images follows the order of the sample."""
         folder = settings.competition_folder / "files"
-        header = csv_text.lines([self.read_header(folder)])
+        header = csv_format.encode_table([self.read_header(folder)])
         order = self.sample_order(folder, images) if all(image.split == "test" for image in images) else None
         boxes = (self._checked_boxes(*pair, settings) for pair in zip(images, predictions, strict=True))
         with files.whole_file(path) as file:
@@ -66,7 +66,7 @@ class BoxCsv(SubmissionFormat):
                     file.writelines(encode_rows(image, values))
             else:
                 flat = (np.concatenate([box.ravel() for box in values]) for values in boxes)
-                file.writelines(csv_text.reordered(self._sample_rows(folder), order, flat))
+                file.writelines(csv_format.encode_reordered_rows(self._sample_rows(folder), order, flat))
 
     def _checked_boxes(self, image: Entry, prediction: np.ndarray, settings: Settings) -> list[np.ndarray]:
         boxes = cut_boxes(self.to_submission_values(prediction, settings), image.boxes)
@@ -77,7 +77,7 @@ class BoxCsv(SubmissionFormat):
     def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image; a file with other rows is refused."""
         ids = ((number, box_ids) for number, image in enumerate(images) for box_ids in list_ids([image]))
-        for image, values in zip(images, csv_tables.values_by_picture(path, ids), strict=True):
+        for image, values in zip(images, csv_reader.read_values_by_image(path, ids), strict=True):
             submitted, start = np.zeros(settings.shape), 0
             for row, column, height, width in image.boxes:
                 end = start + height * width * CHANNELS
@@ -87,29 +87,34 @@ class BoxCsv(SubmissionFormat):
 
     def check(self, path: Path, folder: Path) -> None:
         """Refuse a submission whose header, ids or values differ from what the sample asks for."""
-        csv_tables.check(path, Path(folder) / self.sample_name)
+        csv_reader.check_against_sample(path, Path(folder) / self.sample_name)
 
     def score(self, submission: Path, solution: Path) -> Scores:
         """Return the RMSE over the public, the private and all rows."""
-        return csv_scores.rmse_of(submission, solution)
+        return csv_scoring.score_csv(submission, solution)
 
     def read_header(self, folder: Path) -> list[str]:
-        """Return the two column names of the sample."""
-        return csv_tables.header(Path(folder) / self.sample_name, 2, AGAIN)
+        """Return the two column names of the sample, whatever they are; the known ones in another order are refused."""
+        path = Path(folder) / self.sample_name
+        names = csv_reader.read_header(path, 2, DOWNLOAD_AGAIN)
+        if names == list(reversed(HEADER)):
+            raise UserError(f"{path}, line 1: the columns are {','.join(names)}, not {','.join(HEADER)}; {DOWNLOAD_AGAIN}.")
+        return names
 
     def check_sample(self, folder: Path, test_images: Mapping[str, Sequence[Box]]) -> None:
         """Refuse a sample of other images or another number of rows; `sample_order` compares every id, which takes longer."""
         path = Path(folder) / self.sample_name
+        self.read_header(folder)
         expected = sum(height * width for boxes in test_images.values() for *_, height, width in boxes) * CHANNELS
         for rows in islice(self._sample_rows(folder), 1):
             first = rows.column(0)[0].as_py().decode(errors="replace")
             if first.rpartition("_box")[0] not in test_images:
-                raise UserError(f"{path}: its first id, {first!r}, is of no test image; {AGAIN}.")
-        if csv_tables.lines_in(path) - 1 == expected:
+                raise UserError(f"{path}: its first id, {first!r}, is of no test image; {DOWNLOAD_AGAIN}.")
+        if csv_reader.count_lines(path) - 1 == expected:
             return
         found = sum(rows.num_rows for rows in self._sample_rows(folder))   # which leaves blank lines out
         if found != expected:
-            raise UserError(f"{path} has {found} rows, and the test images' boxes {expected}; {AGAIN}.")
+            raise UserError(f"{path} has {found} rows, and the test images' boxes {expected}; {DOWNLOAD_AGAIN}.")
 
     def sample_order(self, folder: Path, images: Sequence[Entry]) -> np.ndarray | None:
         """Return for each row of the sample the images' row with the same id; None where both have one order.
@@ -119,16 +124,16 @@ class BoxCsv(SubmissionFormat):
         path = Path(folder) / self.sample_name
         if is_uniform(path, images):
             return None
-        if all(csv_tables.same_ids(*pair) for pair in csv_tables.in_step(list_ids(images), self._sample_rows(folder))):
+        if all(csv_reader.ids_are_equal(*pair) for pair in csv_reader.pair_batches(list_ids(images), self._sample_rows(folder))):
             return None
-        wanted, given = csv_join.all_id_numbers(self._sample_rows(folder)), csv_join.all_id_numbers(list_ids(images))
+        wanted, given = csv_reader.hash_table_ids(self._sample_rows(folder)), csv_reader.hash_table_ids(list_ids(images))
         try:
-            return csv_join.join(wanted, given)
-        except csv_join.Mismatch as mismatch:
+            return csv_reader.match_ids(wanted, given)
+        except csv_reader.IdMismatch as mismatch:
             raise UserError(describe_mismatch(path, images, *mismatch.args)) from None
 
     def _sample_rows(self, folder: Path) -> Iterator[pa.RecordBatch]:
-        return csv_tables.table(Path(folder) / self.sample_name, (csv_tables.TEXT, csv_tables.TEXT), AGAIN)
+        return csv_reader.read_table(Path(folder) / self.sample_name, (csv_reader.Kind.TEXT, csv_reader.Kind.TEXT), DOWNLOAD_AGAIN)
 
 
 def stretch(image: np.ndarray) -> np.ndarray:
@@ -145,12 +150,12 @@ def cut_boxes(image: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
 def encode_rows(image: Entry, values: Sequence[np.ndarray], ending: bytes = b"\n") -> Iterator[bytes]:
     """Yield the rows of each box of an image."""
     for number, (box, box_values) in enumerate(zip(image.boxes, values, strict=True), 1):
-        yield csv_text.box_rows(image.id, number, box, box_values, ending)
+        yield csv_format.encode_box_rows(image.id, number, box, box_values, ending)
 
 
 def list_ids(images: Iterable[Entry]) -> Iterator[pa.RecordBatch]:
     """Yield the ids of each box."""
-    return (csv_text.box_ids(image.id, number, box, CHANNELS) for image in images for number, box in enumerate(image.boxes, 1))
+    return (csv_format.list_box_ids(image.id, number, box, CHANNELS) for image in images for number, box in enumerate(image.boxes, 1))
 
 
 def is_uniform(sample: Path, images: Sequence[Entry]) -> bool:
@@ -160,7 +165,7 @@ def is_uniform(sample: Path, images: Sequence[Entry]) -> bool:
         ending = b"," + file.readline().rpartition(b",")[2]
         file.seek(first_row)
         boxes = ((image.id, number, box) for image in images for number, box in enumerate(image.boxes, 1))
-        expected = (csv_text.box_rows_alike(*box, CHANNELS, ending) for box in boxes)
+        expected = (csv_format.encode_uniform_box_rows(*box, CHANNELS, ending) for box in boxes)
         return all(file.read(len(text)) == text for text in expected) and not file.read(1)
 
 
@@ -168,7 +173,7 @@ def describe_mismatch(sample: Path, images: Sequence[Entry], which: str, what: s
     """Return the message for the first id that only the sample or only the images have."""
     if which == "given":
         missing = next(islice((id for ids in list_ids(images) for id in ids.column(0)), row, None)).as_py().decode()
-        return f"{sample} lacks the id {missing!r} of a box in masked_info.csv; {AGAIN}."
-    line, fields = csv_errors.row(sample, row, AGAIN)
+        return f"{sample} lacks the id {missing!r} of a box in masked_info.csv; {DOWNLOAD_AGAIN}."
+    line, fields = csv_reader.read_row(sample, row, DOWNLOAD_AGAIN) or (row, [""])
     how = "occurs a second time" if what == "twice" else "belongs to no box in masked_info.csv"
-    return f"{sample}, line {line}: the id {fields[0]!r} {how}; {AGAIN}."
+    return f"{sample}, line {line}: the id {fields[0]!r} {how}; {DOWNLOAD_AGAIN}."

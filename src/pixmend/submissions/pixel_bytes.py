@@ -13,7 +13,7 @@ import numpy as np
 from pixmend.config import Settings
 from pixmend.data.image_record import Entry
 from pixmend.errors import UserError
-from pixmend.submissions.csv_tables import AGAIN, MEND, REWRITE
+from pixmend.submissions.csv_reader import CORRECT_FILE, DOWNLOAD_AGAIN, WRITE_AGAIN
 from pixmend.submissions.submission_format import Scores, SubmissionFormat
 
 
@@ -32,18 +32,18 @@ class PixelBytes(SubmissionFormat):
     def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image, (missing pixels, 1), in 0..1."""
         sizes = [int(np.count_nonzero(image.counts(settings.shape))) for image in images]
-        for levels in unpack_sizes(path, REWRITE, sizes, "the dataset"):
+        for levels in unpack_sizes(path, WRITE_AGAIN, sizes, "the dataset"):
             yield levels[:, None] / np.float32(255)
 
     def check(self, path: Path, folder: Path) -> None:
         """Refuse a submission that has other numbers of pixels than the sample."""
         sample = Path(folder) / self.sample_name
-        unpack_sizes(path, REWRITE, [len(levels) for levels in unpack(sample, AGAIN)], str(sample))
+        unpack_sizes(path, WRITE_AGAIN, [len(levels) for levels in unpack(sample, DOWNLOAD_AGAIN)], str(sample))
 
     def score(self, submission: Path, solution: Path) -> Scores:
         """Return the RMSE over all missing pixels, in 0..1."""
-        truth = unpack(solution, MEND)
-        levels = unpack_sizes(submission, REWRITE, [len(image_levels) for image_levels in truth], str(solution))
+        truth = unpack(solution, CORRECT_FILE)
+        levels = unpack_sizes(submission, WRITE_AGAIN, [len(image_levels) for image_levels in truth], str(solution))
         errors = (np.concatenate(levels).astype(np.float64) - np.concatenate(truth)) / 255
         total = float(np.sqrt(np.square(errors).mean()))
         return {"public": total, "private": None, "total": total}

@@ -1,0 +1,284 @@
+"""CSV tables of ids and values: read in blocks, compared by id, and every fault reported with its line.
+
+pyarrow reads blocks of rows. Where it or a check finds a fault, the csv module reads the file again, line by line, for a
+message that names the line. Tables whose ids have one order are compared block by block; others are joined by 64-bit hashes.
+
+Written here because it was measured smallest: checking 6.75 million rows takes 1.0 s and 170 MB on two cores, against 1.2 s and
+760 MB with polars, and 2.5 s and 910 MB with DuckDB; neither says which line is wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pixmend.errors import UserError
+from pixmend.submissions.csv_format import pad_ids
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Kind(StrEnum):
+    """What a column holds; the words are those of messages."""
+
+    TEXT = "text"
+    FINITE = "a finite number"
+    UNIT = "a number in 0..1"
+    USAGE = "Public or Private"
+
+
+BLOCK = 1 << 19   # bytes that are read at once
+NEWLINE = ord("\n")
+NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+MURMUR_FACTORS = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
+# What to do about a fault, the end of its message.
+WRITE_AGAIN = "write it again with `pixmend serialize --force`"
+CORRECT_FILE = "correct that file"
+DOWNLOAD_AGAIN = "download it again with `pixmend download --force`"
+
+
+class IdMismatch(Exception):
+    """Two tables do not hold the same ids: which table ("wanted" or "given"), how ("twice", "unknown" or "missing"), its row."""
+
+
+# Line by line, with the csv module
+
+@contextmanager
+def read_lines(path: Path, advice: str) -> Iterator[Iterator[tuple[int, list[str]]]]:
+    """Iterate over (line number, fields) of all lines that are not blank, beginning with the header."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            yield ((reader.line_num, fields) for fields in reader if fields)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {advice}.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, not a table; {advice}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; {advice}.") from None
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}; {advice}.") from None
+
+
+def read_header(path: Path, count: int, advice: str) -> list[str]:
+    """Return the names of a table's columns, which must be this many and different."""
+    with read_lines(path, advice) as table:
+        _, names = next(table, (1, []))
+    if len(names) != count or len(set(names)) != count:
+        raise UserError(f"{path}, line 1: {','.join(names)[:80]!r} is no header of {count} columns; {advice}.")
+    return names
+
+
+def read_row(path: Path, number: int, advice: str) -> tuple[int, list[str]] | None:
+    """Return the line number and the fields of a row, counted from 0 after the header; None where the table ends before it."""
+    with read_lines(path, advice) as table:
+        return next(islice(table, number + 1, None), None)
+
+
+def check_rows(path: Path, columns: Mapping[str, Kind], advice: str) -> int:
+    """Raise a UserError for the first row that is not of these columns; return the number of rows where all are."""
+    count = 0
+    with read_lines(path, advice) as table:
+        for line, fields in islice(table, 1, None):
+            if len(fields) != len(columns):
+                raise UserError(f"{path}, line {line}: {len(fields)} fields where {len(columns)} are wanted; {advice}.")
+            for (name, kind), text in zip(columns.items(), fields, strict=True):
+                if not is_of_kind(text, kind):
+                    raise UserError(f"{path}, line {line}: {name} is {text!r}, not {kind}; {advice}.")
+            count += 1
+    return count
+
+
+def is_of_kind(text: str, kind: Kind) -> bool:
+    """Whether a field is what its column holds."""
+    if kind in (Kind.FINITE, Kind.UNIT):
+        number = float(text) if NUMBER.fullmatch(text.strip()) else float("nan")
+        return abs(number) < float("inf") and (kind == Kind.FINITE or 0 <= number <= 1)
+    return kind != Kind.USAGE or text in ("Public", "Private")
+
+
+def count_lines(path: Path) -> int:
+    """Return the number of lines, several times as fast as reading the rows."""
+    lines, last = 0, NEWLINE
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == NEWLINE))
+            last = block[-1]
+    return lines + (last != NEWLINE)
+
+
+# Block by block, with pyarrow
+
+def read_table(path: Path, kinds: Sequence[Kind], advice: str) -> Iterator[pa.RecordBatch]:
+    """Yield a table's rows in blocks; a value that is not of its column's kind is a UserError."""
+    columns = dict(zip(read_header(path, len(kinds), advice), kinds, strict=True))
+    for batch in read_blocks(path, columns, advice):
+        for column, kind in zip(batch.columns, kinds, strict=True):
+            if kind in (Kind.FINITE, Kind.UNIT):
+                values = to_numpy(column)
+                if not (np.isfinite(values) if kind == Kind.FINITE else (values >= 0) & (values <= 1)).all():
+                    check_rows(path, columns, advice)
+        yield batch
+
+
+def read_blocks(path: Path, columns: Mapping[str, Kind], advice: str) -> Iterator[pa.RecordBatch]:
+    """Yield a table's rows as Arrow reads them."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    types = {Kind.TEXT: pa.binary(), Kind.FINITE: pa.float64(), Kind.UNIT: pa.float64(), Kind.USAGE: pa.bool_()}
+    read = arrow.ReadOptions(block_size=BLOCK, skip_rows=1, column_names=list(columns))
+    convert = arrow.ConvertOptions(column_types={name: types[kind] for name, kind in columns.items()}, null_values=[],
+                                   true_values=["Public"], false_values=["Private"], check_utf8=False)
+    try:
+        with pa.OSFile(str(path)) as file, arrow.open_csv(file, read, convert_options=convert) as reader:
+            yield from reader
+    except pa.ArrowException as error:
+        if check_rows(path, columns, advice):
+            raise UserError(f"{path} is no readable table ({str(error).splitlines()[0]}); {advice}.") from None
+
+
+def to_numpy(column: pa.Array) -> np.ndarray:
+    """Return a column of numbers or truths as an array; Arrow's own `to_numpy` would first import pandas, which takes longer."""
+    import pyarrow as pa
+
+    return np.from_dlpack(column.cast(pa.uint8())).view(bool) if pa.types.is_boolean(column.type) else np.from_dlpack(column)
+
+
+# Two tables
+
+def pair_batches(left: Iterable[pa.RecordBatch], right: Iterable[pa.RecordBatch]
+                 ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+    """Yield parts of two tables with equally many rows; last, what one table has left, with None."""
+    lefts, rights = ((batch for batch in table if batch.num_rows) for table in (left, right))
+    a, b = next(lefts, None), next(rights, None)
+    while a is not None and b is not None:
+        count = min(a.num_rows, b.num_rows)
+        yield a.slice(0, count), b.slice(0, count)
+        a = a.slice(count) if count < a.num_rows else next(lefts, None)
+        b = b.slice(count) if count < b.num_rows else next(rights, None)
+    if a is not None or b is not None:
+        yield a, b
+
+
+def ids_are_equal(a: pa.RecordBatch | None, b: pa.RecordBatch | None) -> bool:
+    """Whether two parts of tables have the same ids in the same order."""
+    return a is not None and b is not None and a.column(0).equals(b.column(0))
+
+
+def find_first_difference(left: Iterable[pa.RecordBatch], right: Iterable[pa.RecordBatch]) -> int | None:
+    """Return the number of the first row whose ids differ, or that only one table has; None where all agree."""
+    rows = 0
+    for a, b in pair_batches(left, right):
+        if a is None or b is None:
+            return rows
+        if not ids_are_equal(a, b):
+            return rows + next(i for i, (x, y) in enumerate(zip(a.column(0), b.column(0), strict=True)) if x != y)
+        rows += a.num_rows
+    return None
+
+
+def check_against_sample(path: Path, sample: Path) -> None:
+    """Raise a UserError unless a submission has the sample's header and ids in its order, and values in 0..1."""
+    names, wanted = read_header(path, 2, WRITE_AGAIN), read_header(sample, 2, DOWNLOAD_AGAIN)
+    if names != wanted:
+        raise UserError(f"{path}, line 1: the header is {','.join(names)}, in {sample} {','.join(wanted)}; {WRITE_AGAIN}.")
+    number = find_first_difference(read_table(path, (Kind.TEXT, Kind.UNIT), WRITE_AGAIN),
+                                   read_table(sample, (Kind.TEXT, Kind.TEXT), DOWNLOAD_AGAIN))
+    if number is None:
+        return
+    check_rows(path, {names[0]: Kind.TEXT, names[1]: Kind.UNIT}, WRITE_AGAIN)
+    given, expected = read_row(path, number, WRITE_AGAIN), read_row(sample, number, DOWNLOAD_AGAIN)
+    if given is None and expected is not None:
+        raise UserError(f"{path} ends after {number} rows, where {sample} goes on with {expected[1][0]!r}; {WRITE_AGAIN}.")
+    if given is not None and expected is None:
+        raise UserError(f"{path}, line {given[0]}: {given[1][0]!r} comes after the last row of {sample}; {WRITE_AGAIN}.")
+    if given is not None and expected is not None:
+        raise UserError(f"{path}, line {given[0]}: the id is {given[1][0]!r}, in {sample} {expected[1][0]!r}; {WRITE_AGAIN}.")
+
+
+def read_values_by_image(path: Path, wanted: Iterable[tuple[int, pa.RecordBatch]]) -> Iterator[np.ndarray]:
+    """Yield the values of each image; `wanted` are (number of the image, ids) in the order in which the file must hold them."""
+    pieces = read_numbered_values(path, wanted)
+    return (np.concatenate([values for _, values in of_image]) for _, of_image in groupby(pieces, itemgetter(0)))
+
+
+def read_numbered_values(path: Path, wanted: Iterable[tuple[int, pa.RecordBatch]]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (number of the image, some of its values)."""
+    import pyarrow as pa
+
+    def add_number(number: int, ids: pa.RecordBatch) -> pa.RecordBatch:
+        """Arrow's own `array` would import pandas."""
+        numbers = pa.py_buffer(np.full(ids.num_rows, number, np.int64))
+        return pa.RecordBatch.from_arrays([ids.column(0), pa.Array.from_buffers(pa.int64(), ids.num_rows, [None, numbers])],
+                                          ["id", "image"])
+
+    numbered = (add_number(number, ids) for number, ids in wanted)
+    for given, expected in pair_batches(read_table(path, (Kind.TEXT, Kind.FINITE), WRITE_AGAIN), numbered):
+        if given is None or expected is None or not ids_are_equal(given, expected):
+            raise UserError(f"{path} does not hold the rows of this holdout in their order; {WRITE_AGAIN}.")
+        yield expected.column(1)[0].as_py(), to_numpy(given.column(1))
+
+
+# Ids in another order
+
+def hash_ids(ids: pa.Array) -> np.ndarray:
+    """Return a 64-bit hash, uint64, of each id, so that millions can be sorted and joined in little memory."""
+    text, lengths = pad_ids(ids)
+    hashes = lengths.astype(np.uint64)
+    for start, word in enumerate(text.view(np.uint64).T):
+        hashes = np.where(lengths > 8 * start, mix_bits(hashes ^ word), hashes)
+    return hashes
+
+
+def mix_bits(numbers: np.ndarray) -> np.ndarray:
+    """Apply the last step of MurmurHash3: every bit of the input changes every bit of the output."""
+    for factor in MURMUR_FACTORS:
+        numbers = (numbers ^ (numbers >> np.uint64(33))) * factor
+    return numbers ^ (numbers >> np.uint64(33))
+
+
+def hash_table_ids(batches: Iterable[pa.RecordBatch]) -> np.ndarray:
+    """Return the hashes of a whole table's ids."""
+    return np.concatenate([hash_ids(batch.column(0)) for batch in batches] or [np.empty(0, np.uint64)])
+
+
+def match_ids(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Return positions with `given[positions] == wanted`, of hashes that are the same set; else raise an IdMismatch."""
+    in_wanted, in_given = np.argsort(wanted), np.argsort(given)
+    ordered = wanted[in_wanted]
+    if not np.array_equal(ordered, given[in_given]) or (ordered[1:] == ordered[:-1]).any():
+        raise describe_mismatch(wanted, given)
+    positions = np.empty_like(in_given)
+    positions[in_wanted] = in_given
+    return positions
+
+
+def describe_mismatch(wanted: np.ndarray, given: np.ndarray) -> IdMismatch:
+    """Return the first fault: an id that occurs twice, or one that only one table has."""
+    faults = {("wanted", "twice"): find_repeat(wanted), ("given", "twice"): find_repeat(given),
+              ("given", "unknown"): find_first(~np.isin(given, wanted)),
+              ("wanted", "missing"): find_first(~np.isin(wanted, given))}
+    return IdMismatch(*next((*fault, row) for fault, row in faults.items() if row is not None))
+
+
+def find_repeat(hashes: np.ndarray) -> int | None:
+    """Return the first row whose id occurred before."""
+    order = np.argsort(hashes, stable=True)
+    repeats = order[1:][hashes[order[1:]] == hashes[order[:-1]]]
+    return int(repeats.min()) if repeats.size else None
+
+
+def find_first(flags: np.ndarray) -> int | None:
+    """Return the first row that is True."""
+    return int(flags.argmax()) if flags.any() else None

@@ -1,0 +1,95 @@
+"""The RMSE of a CSV submission against a solution, tables of millions of rows, in one order or in two.
+
+Written here because it was measured smallest: 6.75 million rows take 1.5 s and 185 MB on two cores, against 1.6 s and 710 MB
+with polars row by row, 3.8 s and 1,670 MB with its join, and 3.0 s and 960 MB with DuckDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pixmend.errors import UserError
+from pixmend.submissions.csv_reader import (
+    CORRECT_FILE,
+    WRITE_AGAIN,
+    IdMismatch,
+    Kind,
+    hash_ids,
+    ids_are_equal,
+    match_ids,
+    pair_batches,
+    read_header,
+    read_row,
+    read_table,
+    to_numpy,
+)
+from pixmend.submissions.submission_format import Scores
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUBMISSION_KINDS, SOLUTION_KINDS = (Kind.TEXT, Kind.FINITE), (Kind.TEXT, Kind.FINITE, Kind.USAGE)
+
+
+def score_csv(submission: Path, solution: Path) -> Scores:
+    """Return the RMSE over the public, the private and all rows of a solution (id, value, Usage); None where it has no such rows."""
+    names, wanted = read_header(submission, 2, WRITE_AGAIN), read_header(solution, 3, CORRECT_FILE)
+    if names != wanted[:2] or wanted[2] != "Usage":
+        raise UserError(f"{submission} has the columns {','.join(names)} and {solution} {','.join(wanted)}; "
+                        f"the solution's must be the submission's and then Usage.")
+    for path, advice in ((submission, WRITE_AGAIN), (solution, CORRECT_FILE)):
+        if read_row(path, 0, advice) is None:
+            raise UserError(f"{path} has a header and no rows; {advice}.")
+    sums = sum_in_order(submission, solution)
+    if sums is None:
+        sums = sum_joined(submission, solution)
+    private, public = sums
+    return {"public": compute_rmse(public), "private": compute_rmse(private), "total": compute_rmse(private + public)}
+
+
+def sum_in_order(submission: Path, solution: Path) -> np.ndarray | None:
+    """Sum squared errors of tables whose ids agree row by row; return None where they do not."""
+    sums = np.zeros((2, 2))
+    for given, true in pair_batches(read_table(submission, SUBMISSION_KINDS, WRITE_AGAIN),
+                                    read_table(solution, SOLUTION_KINDS, CORRECT_FILE)):
+        if given is None or true is None or not ids_are_equal(given, true):
+            return None
+        sums += sum_squares(*map(to_numpy, (given.column(1), true.column(1), true.column(2))))
+    return sums
+
+
+def sum_joined(submission: Path, solution: Path) -> np.ndarray:
+    """Sum squared errors of tables with the same ids in another order."""
+    given, values = load_columns(read_table(submission, SUBMISSION_KINDS, WRITE_AGAIN))
+    wanted, truth, public = load_columns(read_table(solution, SOLUTION_KINDS, CORRECT_FILE))
+    try:
+        return sum_squares(values[match_ids(wanted, given)], truth, public)
+    except IdMismatch as mismatch:
+        which, what, row = mismatch.args
+    path, other = (submission, solution) if which == "given" else (solution, submission)
+    advice = CORRECT_FILE if (which, what) == ("wanted", "twice") else WRITE_AGAIN
+    line, fields = read_row(path, row, advice) or (row, [""])
+    how = "occurs a second time" if what == "twice" else f"is not in {other}"
+    raise UserError(f"{path}, line {line}: the id {fields[0]!r} {how}; {advice}.")
+
+
+def load_columns(batches: Iterable[pa.RecordBatch]) -> list[np.ndarray]:
+    """Return the hashes of a whole table's ids, and its other columns."""
+    columns = [(hash_ids(batch.column(0)), *map(to_numpy, batch.columns[1:])) for batch in batches]
+    return [np.concatenate(parts) for parts in zip(*columns, strict=True)]
+
+
+def sum_squares(given: np.ndarray, true: np.ndarray, public: np.ndarray) -> np.ndarray:
+    """Return [[sum of squared errors, number of rows] of the private rows, the same of the public rows]."""
+    squares = np.square(given - true)
+    return np.array([[squares[rows].sum(), np.count_nonzero(rows)] for rows in (~public, public)])
+
+
+def compute_rmse(sums: np.ndarray) -> float | None:
+    """Return the RMSE of (sum of squared errors, number); None of no rows."""
+    total, count = sums
+    return float(np.sqrt(total / count)) if count else None
