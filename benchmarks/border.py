@@ -52,7 +52,7 @@ def main():
     ready, figures = dataset.open_for(parse(["--home", str(asked.home), *CONTEST], {})), read(FIGURES)
     for run in asked.runs:
         path = asked.home / "checkpoints" / "photo_reconstruction" / run / "holdout.npz"
-        figures[run] = sums(ready, predictions.pictures(path, ready, ready.split("holdout"))).figures() | circumstances()
+        figures[run] = sums(ready, predictions.read_images(path, ready, ready.split("holdout"))).figures() | circumstances()
         save(FIGURES, figures)
         TABLE.write_text(table(figures))
     print(TABLE)

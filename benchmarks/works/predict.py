@@ -34,7 +34,7 @@ def main():
 
     def ours():
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
-        predictions.write(Path(home) / "painted.npz", predict_images(model, ready, rows, settings, TURNS), holes, {})
+        predictions.write_predictions(Path(home) / "painted.npz", predict_images(model, ready, rows, settings, TURNS), holes, {})
 
     def bare():
         for _ in range(TURNS * count // BATCH_SIZE):

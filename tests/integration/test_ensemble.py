@@ -93,15 +93,15 @@ def written(path, sizes):
     rng = np.random.default_rng(3)
     pictures = [rng.random((4, 5, 3), dtype=np.float32) for _ in sizes]
     masks = [np.arange(20).reshape(4, 5) < size for size in sizes]
-    predictions.write(path, pictures, [(str(i), mask) for i, mask in enumerate(masks)], {"set": {"size": 4}})
+    predictions.write_predictions(path, pictures, [(str(i), mask) for i, mask in enumerate(masks)], {"set": {"size": 4}})
     return [picture[mask] for picture, mask in zip(pictures, masks, strict=True)]
 
 
 def test_predictions_are_read_in_order_one_picture_at_a_time(tmp_path):
     expected = written(tmp_path / "a.npz", [3, 0, 20])
-    for values, found in zip(expected, predictions.in_order(tmp_path / "a.npz"), strict=True):
+    for values, found in zip(expected, predictions.read_values(tmp_path / "a.npz"), strict=True):
         np.testing.assert_array_equal(found, values)
-    assert predictions.facts(tmp_path / "a.npz") == {"set": {"size": 4}}
+    assert predictions.read_metadata(tmp_path / "a.npz") == {"set": {"size": 4}}
 
 
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-300], lambda whole: whole.replace(whole[-500:-490], bytes(10))])
@@ -110,7 +110,7 @@ def test_damaged_predictions_are_named(tmp_path, spoil):
     written(path, [20] * 9)
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(UserError, match=r"a\.npz is damaged"):
-        list(predictions.in_order(path))
+        list(predictions.read_values(path))
 
 
 @pytest.fixture(scope="module")

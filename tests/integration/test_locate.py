@@ -22,7 +22,7 @@ from pixmend.config import Settings
 from pixmend.data.dataset import Prepared
 from pixmend.errors import FlagError, UserError
 from pixmend.evaluation import metrics
-from pixmend.submissions.predictions import Predictions
+from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, setup
 from pixmend.training.batches import Batches
 
@@ -67,8 +67,8 @@ def painted(home, run):
     """The holdout as a run painted it, and where: in the masks found and one pixel around them."""
     ids, damaged, *_ = truth(home)
     told = binary_dilation(masks(home, ids), np.ones((1, 3, 3)))
-    predicted = Predictions(home / f"checkpoints/{PLACE}/{run}/holdout.npz")
-    return np.stack([predicted.picture(*each) for each in zip(ids, damaged, told, strict=True)]), told
+    predicted = PredictionFile(home / f"checkpoints/{PLACE}/{run}/holdout.npz")
+    return np.stack([predicted.read_image(*each) for each in zip(ids, damaged, told, strict=True)]), told
 
 
 # Arithmetic
@@ -245,7 +245,7 @@ def test_other_masks_than_those_that_were_painted_in_are_noticed(found, tmp_path
     home = tmp_path / "home"
     shutil.copytree(found[0], home)
     (home / f"checkpoints/{PLACE}/locate/test.npz").touch()
-    assert "in other masks; run `python -m pixmend predict`" in refused("serialize", home, *TINY, "--run", "painter", "--force")
+    assert "in other masks. Predict again: pixmend predict" in refused("serialize", home, *TINY, "--run", "painter", "--force")
 
 
 def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):

@@ -247,7 +247,7 @@ def test_the_histories_are_of_this_run_first_and_of_eight_at_most(settings, tmp_
 
 def test_all_distances_together_are_the_score(settings):
     score, ready = files.read_json(settings.run_folder / "score.json"), dataset.open_for(settings)
-    pictures = predictions.pictures(settings.run_folder / "holdout.npz", ready, ready.split("holdout"))
+    pictures = predictions.read_images(settings.run_folder / "holdout.npz", ready, ready.split("holdout"))
     found, mended = status_section.study(ready, pictures, {score["ids"][0]})
     for name, sums in (("run", score["sums"]), ("harmonic", score["fills"]["harmonic"])):
         met, values = found.by_distance()

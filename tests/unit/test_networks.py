@@ -14,7 +14,7 @@ from pixmend.data.dataset import Prepared
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import mlp, pconv_unet
 from pixmend.networks.layers import blocks
-from pixmend.submissions.predictions import Predictions
+from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, setup, trainer
 
 
@@ -239,8 +239,8 @@ def test_a_block_model_learns_and_predicts_through_the_ordinary_stages(home):
     flags = ("--size", "32", "--model", "mlp", "--start", "harmonic", "--steps", "3", "--check-pictures", "4")
     assert "step 3" in done(stage("train", home, *flags))
     done(stage("predict", home, *flags))
-    ready, mended = Prepared(home / "augment/demo"), Predictions(next(home.glob("checkpoints/demo/*/holdout.npz")))
+    ready, mended = Prepared(home / "augment/demo"), PredictionFile(next(home.glob("checkpoints/demo/*/holdout.npz")))
     row = ready.split("holdout")[0]
     known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
-    changed = np.abs(mended.picture(row.id, known, mask) - ready.seen(row, "harmonic") / 255).max(-1) > 1e-6
+    changed = np.abs(mended.read_image(row.id, known, mask) - ready.seen(row, "harmonic") / 255).max(-1) > 1e-6
     assert changed.any() and not changed[~np.tile(np.pad(np.ones((2, 2), bool), 3), (4, 4)) | ~mask].any()

@@ -38,7 +38,7 @@ def test_rows_are_those_that_a_plain_reader_finds(index):
 def painted(tmp_path):
     rng = np.random.default_rng(1)
     pictures, masks = rng.random((5, 8, 8, 3), np.float32), rng.random((5, 8, 8)) < 0.5
-    predictions.write(tmp_path / "test.npz", iter(pictures), ((str(n), mask) for n, mask in enumerate(masks)), {"set": 1})
+    predictions.write_predictions(tmp_path / "test.npz", iter(pictures), ((str(n), mask) for n, mask in enumerate(masks)), {"set": 1})
     return tmp_path / "test.npz", pictures, masks
 
 
@@ -49,7 +49,7 @@ def test_predictions_are_what_numpy_would_have_written_of_all_at_once(painted, t
              starts=np.cumsum([0, *map(len, values)]), values=np.concatenate(values))
     assert path.read_bytes() == (tmp_path / "plain.npz").read_bytes()
     assert sorted(found.name for found in tmp_path.iterdir()) == ["plain.npz", "test.npz"]
-    mended = predictions.Predictions(path).picture("3", np.zeros((8, 8, 3)), masks[3])
+    mended = predictions.PredictionFile(path).read_image("3", np.zeros((8, 8, 3)), masks[3])
     assert np.array_equal(mended, pictures[3] * masks[3][..., None])
 
 
@@ -59,12 +59,12 @@ def test_one_wrong_bit_among_the_values_is_told(painted):
     data[-2000] ^= 1
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"is damaged .* --force"):
-        predictions.Predictions(path)
+        predictions.PredictionFile(path)
 
 
 def test_where_nothing_is_missing_nothing_is_kept_and_the_pictures_are_as_they_were(tmp_path):
     """As where a network has found no mask in any picture."""
     known = np.full((8, 8, 3), 0.25, np.float32)
     mask = np.zeros((8, 8), bool)
-    predictions.write(tmp_path / "test.npz", iter([known + 0.5] * 2), ((name, mask) for name in "ab"), {"set": {}})
-    np.testing.assert_array_equal(predictions.Predictions(tmp_path / "test.npz").picture("b", known, mask), known)
+    predictions.write_predictions(tmp_path / "test.npz", iter([known + 0.5] * 2), ((name, mask) for name in "ab"), {"set": {}})
+    np.testing.assert_array_equal(predictions.PredictionFile(tmp_path / "test.npz").read_image("b", known, mask), known)

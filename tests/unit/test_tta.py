@@ -12,7 +12,7 @@ from pixmend.data.augmentation import turn, turn_back
 from pixmend.data.dataset import Prepared
 from pixmend.data.paste import paste
 from pixmend.stages import predict
-from pixmend.submissions.predictions import Predictions
+from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, setup
 from pixmend.training.inference import predict_images
 
@@ -96,7 +96,7 @@ def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
     hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
     for turns in (1, 8):
         predict.main(dataclasses.replace(settings, tta=turns))
-        found = Predictions(settings.run_folder / "test.npz").picture(row.id, known, hole)
+        found = PredictionFile(settings.run_folder / "test.npz").read_image(row.id, known, hole)
         np.testing.assert_allclose(found, next(predict_images(model, ready, [row], settings, turns)), atol=1e-6)
 
 

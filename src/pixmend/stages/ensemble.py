@@ -55,7 +55,7 @@ def check_predictions(settings, ready, run):
     for path in npz(settings, run):
         if not path.exists():
             raise UserError(f"{path} is missing; run `python -m pixmend predict --run {run}` with that run's flags first.")
-        if predictions.facts(path)["set"] != ready.made_from:
+        if predictions.read_metadata(path)["set"] != ready.made_from:
             raise UserError(f"{path} was made from another prepared set or holdout than {settings.augment_folder} now holds; "
                             f"run `python -m pixmend predict --run {run}` with that run's flags again, or leave {run} out.")
 
@@ -86,7 +86,7 @@ def mix(settings, ready, members, made_from):
     for split, paths in (("holdout", holdout), ("test", test)):
         rows = ready.split(split)
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
-        predictions.write(folder / f"{split}.npz", mixed(ready, rows, paths, of_rows[split]), holes, made_from)
+        predictions.write_predictions(folder / f"{split}.npz", mixed(ready, rows, paths, of_rows[split]), holes, made_from)
     files.write_json(folder / "settings.json", {
         "model": "ensemble", "contest": settings.contest, "members": members, "weights": weights.tolist(),
         **figures(grams, numbers, weights, without)})
@@ -103,7 +103,7 @@ def mixed(ready, rows, paths, weights):
 def side_by_side(rows, paths, label):
     """Each row with all members' values of it: members x pixels x channels."""
     with Bar(label, len(rows)) as bar:
-        for row, values in zip(rows, zip(*map(predictions.in_order, paths), strict=True), strict=True):
+        for row, values in zip(rows, zip(*map(predictions.read_values, paths), strict=True), strict=True):
             bar.advance(1, f"{bar.rate():.0f} pictures/s")
             yield row, np.stack(values)
 

@@ -52,7 +52,7 @@ def write(settings, ready, folder, weights, painted):
         pictures = painted(ready, rows, split)
         if models.run_finds_masks(settings):
             pictures = map(decided, pictures)
-        predictions.write(path, pictures, holes, made_from)
+        predictions.write_predictions(path, pictures, holes, made_from)
     files.write_receipt(folder / "predict.json", made_from, made)
     return False
 
@@ -144,6 +144,6 @@ def of_all_folds(folder, ready, rows, split):
     if split == "test":
         yield from mixed(ready, rows, paths.values(), repeat(np.full(len(paths), 1 / len(paths))))
         return
-    values = {fold: predictions.in_order(path) for fold, path in paths.items()}
+    values = {fold: predictions.read_values(path) for fold, path in paths.items()}
     for row in rows:
         yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, next(values[row.split]))

@@ -54,8 +54,8 @@ def opened(settings, score):
 def mended_pictures(settings, ready):
     """The holdout as the run painted it, in the masks that it was told."""
     path, told = settings.run_folder / "holdout.npz", unknown_masks.open_dataset_for_prediction(settings)
-    predictions.refuse_other_set(path, told)
-    return predictions.pictures(path, told, ready.split("holdout"))
+    predictions.check_same_dataset(path, told)
+    return predictions.read_images(path, told, ready.split("holdout"))
 
 
 def after_masks(settings, listed):

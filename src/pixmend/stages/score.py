@@ -122,8 +122,8 @@ def surroundings(settings, ready, told):
     rows, path = ready.split("holdout"), settings.run_folder / "holdout.npz"
     if not settings.hide_mask:
         return (ready.damaged(row) / np.float32(255) for row in rows)
-    predictions.refuse_other_set(path, told)
-    return predictions.pictures(path, told, rows)
+    predictions.check_same_dataset(path, told)
+    return predictions.read_images(path, told, rows)
 
 
 def judge(whole, mended, counts, scores):

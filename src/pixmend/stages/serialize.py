@@ -29,7 +29,7 @@ def main(settings):
         listed = entries_by_id(settings)
         for split, path in targets.items():
             rows = ready.split(split)
-            predictions.refuse_other_set(sources[split], told)
+            predictions.check_same_dataset(sources[split], told)
             pictures = mended(told, rows, sources[split])
             competitions.submission_format(settings, split).write(path, entries_of(settings, ready, split, listed), pictures, settings)
         contest.submission.check(targets["test"], settings.competition_folder / "files")
@@ -64,8 +64,8 @@ def write_masks(settings, ready):
 
 def mended(ready, rows, path):
     """The run's mended pictures, floats in 0..1, one at a time."""
-    predicted = predictions.Predictions(path)
+    predicted = predictions.PredictionFile(path)
     with Bar(f"write the rows of {path.stem}", len(rows)) as bar:
         for row in rows:
-            yield predicted.picture(row.id, ready.damaged(row) / 255, ready.hole(row) > 0)
+            yield predicted.read_image(row.id, ready.damaged(row) / 255, ready.hole(row) > 0)
             bar.advance(1, f"{bar.rate():.0f} pictures/s")

@@ -1,4 +1,12 @@
-"""Predictions on disk: the float values of every missing pixel of every picture, in holdout.npz and test.npz."""
+"""Predictions on disk, holdout.npz and test.npz of a run: the values of every missing pixel of every image.
+
+ids       text, in the order of the dataset
+starts    int64 (images + 1): where the values of each image begin
+values    (missing pixels of all images, channels), as predicted: float32 in 0..1, or uint8 for predicted masks
+facts     uint8, JSON: what the predictions were made from
+
+The values lie uncompressed in the file, so that those of one image are read alone. See data/paste.py for how they go into an image.
+"""
 
 import contextlib
 import json
@@ -6,11 +14,14 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
 from pixmend.data import dataset
+from pixmend.data.dataset import Prepared, Row
 from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
 from pixmend.files import CHUNK, whole_file
@@ -18,103 +29,106 @@ from pixmend.files import CHUNK, whole_file
 LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
 
 
-def write(path, pictures, masks_and_ids, made_from):
-    """Mended pictures, one at a time, with (id, mask) beside them; only what lies in the mask is kept.
+def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[tuple[str, np.ndarray]],
+                      metadata: Mapping[str, Any]) -> None:
+    """Write what lies in the mask of each predicted image, height x width x channels; `masks` are (id, mask) of each.
 
-    A file without a name gathers the values, since those of a whole training set may not fit into memory.
+    A temporary file collects the values, since those of a whole training set may not fit into memory.
     """
     ids, sizes = [], []
-    with whole_file(path, "w+b") as file, tempfile.TemporaryFile(dir=Path(path).parent) as gathered:
-        for picture, (name, mask) in zip(pictures, masks_and_ids, strict=True):
-            kept = picture[mask]
-            gathered.write(kept.tobytes())
-            ids.append(name)
-            sizes.append(len(kept))
-        np.savez(file, facts=np.frombuffer(json.dumps(made_from).encode(), np.uint8), ids=np.array(ids, dtype=str),
+    with whole_file(path, "w+b") as file, tempfile.TemporaryFile(dir=Path(path).parent) as storage:
+        for image, (id, mask) in zip(images, masks, strict=True):
+            values = image[mask]
+            storage.write(values.tobytes())
+            ids.append(id)
+            sizes.append(len(values))
+        np.savez(file, facts=np.frombuffer(json.dumps(metadata).encode(), np.uint8), ids=np.array(ids, dtype=str),
                  starts=np.cumsum([0, *sizes]))
-        gathered.seek(0)
-        with zipfile.ZipFile(file, "a") as archive, archive.open("values.npy", "w", force_zip64=True) as values:
-            np.lib.format.write_array_header_1_0(values, np.lib.format.header_data_from_array_1_0(kept) |
-                                                 {"shape": (sum(sizes), *kept.shape[1:])})
-            shutil.copyfileobj(gathered, values, CHUNK)
+        storage.seek(0)
+        with zipfile.ZipFile(file, "a") as archive, archive.open("values.npy", "w", force_zip64=True) as member:
+            header = np.lib.format.header_data_from_array_1_0(values) | {"shape": (sum(sizes), *values.shape[1:])}
+            np.lib.format.write_array_header_1_0(member, header)
+            shutil.copyfileobj(storage, member, CHUNK)
 
 
 @contextlib.contextmanager
-def _opened(path):
-    """The archive; one that cannot be read is named, with the way to a new one."""
+def open_predictions(path: Path) -> Iterator[Any]:
+    """Open the archive; a missing or damaged one is a UserError."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             yield archive
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `python -m pixmend predict` with the same flags first.") from None
+        raise UserError(f"There are no predictions in {path}. Make them first: pixmend predict --run {Path(path).parent.name}.") from None
     except Exception as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}); "
-                        f"run `python -m pixmend predict --force` with the same flags.") from None
+        raise UserError(f"{path} is damaged ({type(error).__name__}). Predict again: "
+                        f"pixmend predict --run {Path(path).parent.name} --force.") from None
 
 
-def facts(path):
-    """What the predictions were made from; older files speak of the training pictures' variants, too."""
-    with _opened(path) as archive:
-        told = json.loads(archive["facts"].tobytes())
-    return told | {"set": dataset.of_held(told["set"])}
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return what the predictions were made from; files of the first edition also name the augmentation, which is left out."""
+    with open_predictions(path) as archive:
+        metadata = json.loads(archive["facts"].tobytes())
+    return metadata | {"set": dataset.of_held(metadata["set"])}
 
 
-def in_order(path):
-    """The values of each picture in the order they were written, one picture in memory at a time."""
-    with _opened(path) as archive, archive.zip.open("values.npy") as file:
-        (_, channels), kind = _form(file)
+def read_values(path: Path) -> Iterator[np.ndarray]:
+    """Yield the values of each image, (missing pixels, channels), one image in memory at a time."""
+    with open_predictions(path) as archive, archive.zip.open("values.npy") as file:
+        (_, channels), dtype = read_array_header(file)
         for size in np.diff(archive["starts"]).tolist():
-            yield np.frombuffer(file.read(size * channels * kind.itemsize), kind).reshape(size, channels)
+            yield np.frombuffer(file.read(size * channels * dtype.itemsize), dtype).reshape(size, channels)
 
 
-def pictures(path, ready, rows):
-    """The mended picture of each row, one in memory at a time."""
-    for row, values in zip(rows, in_order(path), strict=True):
+def read_images(path: Path, ready: Prepared, rows: Sequence[Row]) -> Iterator[np.ndarray]:
+    """Yield the predicted image of each row of the dataset, known pixels unchanged, one in memory at a time."""
+    for row, values in zip(rows, read_values(path), strict=True):
         yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, values)
 
 
-def refuse_other_set(path, ready):
-    """Predictions must be of this set, and in these masks."""
-    if facts(path)["set"] != ready.made_from:
-        raise UserError(f"{path} holds predictions of another prepared set, or in other masks; run `python -m pixmend predict`, "
-                        "`serialize` and `score` with the same flags again.")
+def check_same_dataset(path: Path, ready: Prepared) -> None:
+    """Refuse predictions of another dataset, or in other masks."""
+    if read_metadata(path)["set"] != ready.made_from:
+        raise UserError(f"{path} holds predictions of another dataset, or in other masks. Predict again: "
+                        f"pixmend predict --run {Path(path).parent.name}, then serialize and score.")
 
 
-def _form(values):
-    """Shape and kind of an array file, which is read up to its first number."""
-    np.lib.format.read_magic(values)
-    shape, _, kind = np.lib.format.read_array_header_1_0(values)
-    return shape, kind
+def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Return the shape and the dtype of an array file, which is then at its first number."""
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return shape, dtype
 
 
-def _first_value(path, archive):
-    """Channels, kind and place in the file of the values, once all of them were read, which tests their checksum."""
-    with archive.open("values.npy") as values:
-        (_, channels), kind = _form(values)
-        begin = values.tell()
-        while values.read(CHUNK):
-            pass
-    member = archive.getinfo("values.npy").header_offset
-    with open(path, "rb") as file:
-        file.seek(member)
-        name_and_extra = np.frombuffer(file.read(LOCAL_HEADER)[-4:], "<u2")
-    return channels, kind, member + LOCAL_HEADER + int(name_and_extra.sum()) + begin
+class PredictionFile:
+    """The predictions of a run by image id; the values stay on disk."""
 
-
-class Predictions:
-    """What a run predicted, by picture id; the values stay on disk."""
-
-    def __init__(self, path):
-        with _opened(path) as archive:
+    def __init__(self, path: Path) -> None:
+        with open_predictions(path) as archive:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed with its last reader)
-            self.starts, (self.channels, self.kind, self.first) = archive["starts"], _first_value(path, archive.zip)
-            self.place = {name: i for i, name in enumerate(archive["ids"].tolist())}
+            self.starts = archive["starts"]
+            self.channels, self.dtype, self.offset = locate_values(path, archive.zip)
+            self.positions = {id: i for i, id in enumerate(archive["ids"].tolist())}
 
-    def picture(self, name, known, mask):
-        """The whole mended picture of an id: known pixels as given, predicted ones in the mask."""
-        if name not in self.place:
-            raise UserError(f"There is no prediction for {name}; run `python -m pixmend predict` with the same flags again.")
-        i = self.place[name]
-        begin, end = self.channels * self.kind.itemsize * self.starts[i:i + 2]
-        values = np.frombuffer(os.pread(self._file.fileno(), end - begin, self.first + begin), self.kind)
+    def read_image(self, id: str, known: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return a whole image: `known` where the mask is False, the predicted values where it is True."""
+        if id not in self.positions:
+            path = Path(self._file.name)
+            raise UserError(f"{path} has no prediction for {id}. Predict again: pixmend predict --run {path.parent.name} --force.")
+        i = self.positions[id]
+        begin, end = self.channels * self.dtype.itemsize * self.starts[i:i + 2]
+        values = np.frombuffer(os.pread(self._file.fileno(), end - begin, self.offset + begin), self.dtype)
         return paste_values(known, mask, values.reshape(-1, self.channels))
+
+
+def locate_values(path: Path, archive: zipfile.ZipFile) -> tuple[int, np.dtype, int]:
+    """Return channels, dtype and position in the file of the values, after reading all of them, which tests their checksum."""
+    with archive.open("values.npy") as member:
+        (_, channels), dtype = read_array_header(member)
+        begin = member.tell()
+        while member.read(CHUNK):
+            pass
+    header = archive.getinfo("values.npy").header_offset
+    with open(path, "rb") as file:
+        file.seek(header)
+        name_and_extra = np.frombuffer(file.read(LOCAL_HEADER)[-4:], "<u2")
+    return channels, dtype, header + LOCAL_HEADER + int(name_and_extra.sum()) + begin

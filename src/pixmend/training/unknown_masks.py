@@ -40,14 +40,14 @@ class LocatedMaskDataset(UnknownMaskDataset):
         paths = {split: folder / f"{split}.npz" for split in ("holdout", "test")}
         for path in paths.values():
             check_located_masks(path, self.made_from)
-        self.found = {split: predictions.Predictions(path) for split, path in paths.items()}
+        self.found = {split: predictions.PredictionFile(path) for split, path in paths.items()}
         self.last = None, None, None
         self.made_from = ready.made_from | {"masks": [GROWN_PIXELS, *(files.stamp(path) for path in paths.values())]}
 
     def mask(self, row):
         """Where the run found that pixels are missing."""
         everywhere, found = super().hole(row), self.found["test" if row.split == "test" else "holdout"]
-        return found.picture(row.id, everywhere[..., None], everywhere > 0)[..., 0] > 0.5
+        return found.read_image(row.id, everywhere[..., None], everywhere > 0)[..., 0] > 0.5
 
     def hole(self, row):
         """The same, a little wider: painters go on from the rim, where a damaged pixel left spoils more than one repainted."""
@@ -67,7 +67,7 @@ class LocatedMaskDataset(UnknownMaskDataset):
 def check_located_masks(path, wanted):
     """The file must hold masks, and of these very pictures."""
     run = path.parent.name
-    if "masks" not in (made := predictions.facts(path)["set"]) or isinstance(made["masks"], list):
+    if "masks" not in (made := predictions.read_metadata(path)["set"]) or isinstance(made["masks"], list):
         raise UserError(f"--located {run} is a run that paints pictures; name one of a model that finds masks, as locate does.")
     if made != wanted:
         raise UserError(f"{path} was found in another prepared set than there is now; run `python -m pixmend predict --run {run}` "
