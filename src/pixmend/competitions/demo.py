@@ -60,11 +60,6 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
         """Only the size decides the files."""
         return {"size": settings.size}
 
-    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
-        """Cut squares of several scales and resize them."""
-        for square in photos.squares(rng, photo.picture(), photo.count, shape[0]):
-            yield photos.resized(square, shape)
-
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive, laid out as Kaggle's, and the solution."""
         rng = np.random.default_rng(SEED)

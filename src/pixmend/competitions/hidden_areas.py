@@ -4,17 +4,12 @@ A photo's middle square is resized to one image; from the photos inside packages
 holds the masks, for training and scoring only: `--hide-mask` is the default, so that a network gets those that another one found.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from pixmend.competitions.base import Box, Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import Settings
-from pixmend.data import photos
 from pixmend.data.damage import BLACK, WHITE, blurred, disc, one_box, pixelated, scaled
-from pixmend.data.grey import in_colour
-from pixmend.data.photos import Photo
 from pixmend.submissions.pixel_csv import PixelCsv
 
 SIDE = 256   # of an image; lengths below are in pixels of an image with this side
@@ -43,12 +38,6 @@ class HiddenAreas(SyntheticCompetition):
     def hole_value(self, settings: Settings) -> None:
         """Areas do not have one value."""
         return None
-
-    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
-        """Cut squares, or the middle square, and resize them."""
-        image = in_colour(photo.picture())
-        squares = photos.squares(rng, image, photo.count, shape[0]) if photo.count else [photos.square_in_the_middle(image)]
-        return [photos.resized(square, shape) for square in squares]
 
 
 def draw_free_box(rng: np.random.Generator, counts: np.ndarray) -> Box | None:

@@ -11,7 +11,6 @@ import re
 import shutil
 import tempfile
 import zipfile
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from pixmend.competitions.base import Competition, Shape
 from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.encode import encode_png
+from pixmend.data.grey import grey, in_colour
 from pixmend.data.image_record import Entry
 from pixmend.data.photos import Photo
 from pixmend.errors import UserError
@@ -57,9 +57,15 @@ class SyntheticCompetition(Competition):
     is_synthetic: ClassVar[bool] = True
     accepts_photos: ClassVar[bool] = True
 
-    @abstractmethod
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
-        """Cut the original images from a photo; `photo.count` of them where it is not None."""
+        """Yield the original images cut from a photo, of exactly this shape.
+
+        By default `photo.count` squares of several scales, or the middle square where that is None, resized.
+        """
+        image = photo.picture()
+        squares = photos.squares(rng, image, photo.count, shape[0]) if photo.count else [photos.square_in_the_middle(image)]
+        for square in squares:
+            yield photos.resized(in_colour(square) if shape[2] == 3 else grey(square), shape)
 
     def cache_key(self, settings: Settings) -> dict[str, Any]:
         """Return the settings, and what tells a user's photos from others."""
@@ -127,7 +133,7 @@ def make_chunk(competition: SyntheticCompetition, settings: Settings, numbered: 
     samples = []
     for number, photo in numbered:
         rng = np.random.default_rng((SEED, number))
-        for original in competition.cut_images(rng, photo, settings.shape):
+        for original in list(competition.cut_images(rng, photo, settings.shape)):
             samples.append(make_sample(photo, original, *competition.damage_image(rng, original, settings)))
     return samples
 
