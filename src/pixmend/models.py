@@ -15,13 +15,6 @@ def find_model(name: str) -> NetworkSpec | FillSpec | PipelineSpec | None:
     return NETWORKS.get(name) or FILLS.get(name) or PIPELINES.get(name)
 
 
-def get_network(name: str) -> NetworkSpec:
-    """Return a network's entry in the registry."""
-    if name not in NETWORKS:
-        raise FlagError(f"There is no network {name!r}; there are: {', '.join(sorted(NETWORKS))}.")
-    return NETWORKS[name]
-
-
 def get_fill(name: str) -> Callable:
     """Import a fill: a function of (image, mask) that returns the filled image."""
     if name not in FILLS:

@@ -6,6 +6,7 @@ import numpy as np
 from pixmend import models
 from pixmend.config import Settings, with_defaults
 from pixmend.data.damage import box_counts
+from pixmend.networks.residual import build_with_start
 from pixmend.training.adversarial import AdversarialModel
 
 
@@ -22,7 +23,7 @@ def network(name, shape, **changes):
     settings = with_defaults(settings, models.default_settings(name))
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
-    model = models.get_network(name).load()(shape, settings)
+    model = build_with_start(shape, settings)
     return (AdversarialModel(model, settings) if settings.adversarial else model), settings
 
 

@@ -10,7 +10,7 @@ from support.learning import network, one_batch
 from pixmend import backend
 from pixmend.config import Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
-from pixmend.networks.layers.strided import Doubling, Halving, by_product
+from pixmend.networks.layers.strided import DownsampleConv, UpsampleConv, uses_matrix_product
 from pixmend.training import losses, trainer
 from pixmend.training.optimizer import build_optimizer
 
@@ -144,6 +144,6 @@ def test_convolutions_that_halve_and_double_learn_as_kerass_own_do(shape):
         return (kind(channels, 4, 2, "same", use_bias=False) for kind, channels in kinds)
 
     kinds = (layers.Conv2D, 16), (layers.Conv2DTranspose, 3)
-    assert by_product((shape[1] // 2, shape[2] // 2, 16)) == backend.is_tensorflow()
+    assert uses_matrix_product((shape[1] // 2, shape[2] // 2, 16)) == backend.is_tensorflow()
     compare(*(trained(network, build_optimizer(Settings(learning_rate=0.01)), shape)
-              for network in (lambda: (Halving(16, use_bias=False), Doubling(3, use_bias=False)), usual)))
+              for network in (lambda: (DownsampleConv(16, use_bias=False), UpsampleConv(3, use_bias=False)), usual)))

@@ -14,6 +14,7 @@ from pixmend.data.dataset import Prepared
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import mlp, pconv_unet
 from pixmend.networks.layers import blocks
+from pixmend.networks.residual import build_with_start
 from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, setup, trainer
 
@@ -26,7 +27,7 @@ from pixmend.training import checkpoints, setup, trainer
     ("deepix_small", (64, 64, 1), 479_427, 1_026)])
 def test_a_network_has_the_published_number_of_parameters(name, shape, trainable, rest):
     settings = with_defaults(Settings(size=shape[0], model=name), models.default_settings(name))
-    model = models.get_network(name).load()(shape, settings)
+    model = build_with_start(shape, settings)
     assert (size(model.trainable_variables), size(model.non_trainable_variables)) == (trainable, rest)
 
 
@@ -60,7 +61,7 @@ def test_partial_convolution_is_what_a_loop_over_windows_gives(kernel, stride):
     pairs = [(rng.random(shape).astype(np.float32), np.ones((16, 16, 1), np.float32)) for shape in shapes]
     pairs[0][1][hole] = pairs[1][1][hole] = 0
     pairs[1][1][:, :2] = 0
-    layer = pconv_unet.PartialConv(4, kernel, stride, bias=True)
+    layer = pconv_unet.PartialConv(4, kernel, stride, use_bias=True)
     batch = [(picture[None], known[None]) for picture, known in pairs]
     layer(batch)
     layer.bias.assign(rng.random(4))
@@ -81,7 +82,7 @@ def test_what_lies_in_the_hole_does_not_reach_a_partial_convolution_network():
 
 def shown_block_by_block(name, settings, weights, seen):
     """Each block of each channel shown by itself to the inner network, its four numbers put into the middle."""
-    inner = importlib.import_module(f"pixmend.networks.{name}").network(settings)
+    inner = importlib.import_module(f"pixmend.networks.{name}").build_block_network()
     inner.set_weights(weights)
     painted = seen.copy()
     for row in range(0, seen.shape[0], 8):
@@ -105,12 +106,11 @@ def test_whole_pictures_in_one_call_are_what_block_by_block_gives(name, shape):
 
 
 def test_the_perceptron_sees_the_sixty_known_values_alone():
-    settings = Settings(start="none")
-    inner, block = mlp.network(settings), np.random.default_rng(1).random((1, 8, 8, 1)).astype(np.float32)
+    inner, block = mlp.build_block_network(), np.random.default_rng(1).random((1, 8, 8, 1)).astype(np.float32)
     other, beside = block.copy(), block.copy()
     other[:, 3:5, 3:5] = 0
     beside[:, 2, 3] = 0
-    assert len(blocks.KNOWN) == 60
+    assert len(blocks.list_known_pixels()) == 60
     np.testing.assert_array_equal(inner(block), inner(other))
     assert not np.array_equal(inner(block), inner(beside))
 

@@ -11,6 +11,7 @@ from pixmend.config import Settings, with_defaults
 from pixmend.data.augmentation import turn, turn_back
 from pixmend.data.dataset import Prepared
 from pixmend.data.paste import paste
+from pixmend.networks.residual import build_with_start
 from pixmend.stages import predict
 from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, setup
@@ -41,7 +42,7 @@ def network(**changes):
     settings = with_defaults(settings, models.default_settings("pix2pix"))
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
-    model = models.get_network("pix2pix").load()((32, 32, 3), settings)
+    model = build_with_start((32, 32, 3), settings)
     for variable in model.trainable_variables:
         variable.assign(variable + 0.2 * np.random.default_rng(1).standard_normal(variable.shape))
     return model, settings

@@ -1,18 +1,21 @@
-"""A small convolutional network for a 2x2 hole in every 8x8 block, which it sees as black or filled; 23,748 parameters."""
+"""A small convolutional network for a 2x2 hole in the middle of every 8x8 block: 23,748 parameters."""
 
 import keras
 from keras import layers
 
+from pixmend.config import Settings
 from pixmend.networks.layers import blocks
 
 
-def network(settings):
-    block = keras.Input((blocks.SIDE, blocks.SIDE, 1))
+def build_cnn(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network, applied to every block of an image."""
+    return blocks.build_from_blocks(input_shape, settings, build_block_network(), sigmoid=False)
+
+
+def build_block_network() -> keras.Model:
+    """Return the network from a block (8, 8, 1) to the values of its hole."""
+    block = keras.Input((blocks.BLOCK_SIZE, blocks.BLOCK_SIZE, 1))
     x = layers.MaxPooling2D()(layers.Conv2D(32, 5, padding="same", activation="relu")(block))
     x = layers.MaxPooling2D()(layers.Conv2D(64, 3, activation="relu")(x))
     x = layers.Dense(64, "relu")(layers.Flatten()(x))
-    return keras.Model(block, layers.Dense(blocks.HOLE**2, kernel_initializer=blocks.last(settings))(x))
-
-
-def build(shape, settings):
-    return blocks.build(shape, settings, network(settings), squash=False)
+    return keras.Model(block, layers.Dense(blocks.HOLE_SIZE**2)(x))

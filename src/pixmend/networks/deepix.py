@@ -1,44 +1,48 @@
-"""DeePixV1 (5,5,6,6,7,7,8)(3,5), the depixelation network: blocks of convolutions at full size, ever wider.
+"""DeePixV1 for pixelated areas: blocks of convolutions at full size, ever wider.
 
-At width 32, in grey, it is the published network: 2,415,107 trainable parameters. It sees the picture and which pixels are
-known; known pixels come out as they went in. With a start its sigmoid begins at one half and moves the filled picture.
+In grey with width 32 the networks are the published ones: (5,5,6,6,7,7,8)(3,5) with 2,415,107 trainable parameters, and the
+small (5,5,6,7)(3,5) with 479,427.
 """
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
+from pixmend.config import Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
 
-DOUBLINGS = (0, 0, 1, 1, 2, 2, 3)   # of the width: of the first convolution, and of each block's end
-KERNELS = (3, 5)                    # of the first block, and of the last
+DOUBLINGS = (0, 0, 1, 1, 2, 2, 3)   # of the width: in the first convolution, and at the end of each block
+SMALL_DOUBLINGS = (0, 0, 1, 2)
+FIRST_KERNEL, LAST_KERNEL = 3, 5
 
 
-def build(shape, settings, doublings=DOUBLINGS):
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    first, *widths = [settings.width * 2**doubling for doubling in doublings]
-    x = layers.ReLU()(convolved(layers.Concatenate()([seen, 1.0 - mask]), KERNELS[0], first))
-    for kernel, channels in zip(odd(np.linspace(*KERNELS, len(widths))), widths, strict=True):
-        x = block(x, kernel, channels)
-    x = layers.Conv2D(shape[-1], KERNELS[1], padding="same")(x)
-    begun = "zeros" if settings.start != "none" else "ones"
-    x = BatchNormalization(gamma_initializer=begun)(x)
-    x = layers.Activation("sigmoid", dtype="float32")(x)
-    painted = x if settings.start == "none" else seen + (2.0 * x - 1.0)
-    return keras.Model([seen, mask], seen + (painted - seen) * mask)
+def build_deepix(input_shape: tuple[int, int, int], settings: Settings, doublings: tuple[int, ...] = DOUBLINGS) -> keras.Model:
+    """Return the network; its output is an image in 0..1."""
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    first_width, *widths = [settings.width * 2**doubling for doubling in doublings]
+    kernel_sizes = [int(size) - (int(size) + 1) % 2 for size in np.linspace(FIRST_KERNEL, LAST_KERNEL, len(widths))]
+    x = layers.ReLU()(convolve(layers.Concatenate()([image, 1.0 - mask]), FIRST_KERNEL, first_width))
+    for kernel_size, width in zip(kernel_sizes, widths, strict=True):
+        x = residual_block(x, kernel_size, width)
+    x = convolve(x, LAST_KERNEL, input_shape[-1])
+    return keras.Model([image, mask], layers.Activation("sigmoid", dtype="float32")(x))
 
 
-def odd(sizes):
-    return [int(size) - (int(size) + 1) % 2 for size in sizes]
+def build_deepix_small(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network with three blocks."""
+    return build_deepix(input_shape, settings, SMALL_DOUBLINGS)
 
 
-def block(x, kernel, channels):
-    """Two convolutions beside a straight way, then one to the next width."""
-    straight = x
-    x = layers.ReLU()(convolved(x, kernel, x.shape[-1]))
-    x = layers.ReLU()(layers.Add()([convolved(x, kernel, x.shape[-1]), straight]))
-    return layers.ReLU()(convolved(x, kernel, channels))
+def residual_block(x: Any, kernel_size: int, channels: int) -> Any:
+    """Apply two convolutions with a skip connection, then one to the next width."""
+    skip = x
+    x = layers.ReLU()(convolve(x, kernel_size, x.shape[-1]))
+    x = layers.ReLU()(layers.Add()([convolve(x, kernel_size, x.shape[-1]), skip]))
+    return layers.ReLU()(convolve(x, kernel_size, channels))
 
 
-def convolved(x, kernel, channels):
-    return BatchNormalization()(layers.Conv2D(channels, kernel, padding="same")(x))
+def convolve(x: Any, kernel_size: int, channels: int) -> Any:
+    """Apply a convolution and batch normalization."""
+    return BatchNormalization()(layers.Conv2D(channels, kernel_size, padding="same")(x))

@@ -1,46 +1,50 @@
-"""What a fill misses, by the residual blocks of EDSR (Lim et al. 2017) at half the picture's size: convolutions without any norm.
+"""The residual blocks of EDSR (Lim et al. 2017) at half the image's size; they predict what a fill misses.
 
-It sees a square of `--work-size` pixels around what is missing, or the whole picture where that is no larger, so that nothing is
-computed far away. Colours are measured from the mean around the hole, in units of how much they differ there, so that a dark
-and a bright place teach the same. What is painted is added to the fill.
+The network reads a square of --work-size pixels around the missing ones, or the whole image if that is no larger, so that nothing
+is computed far away. Colours are measured from the mean of the pixels around the hole in units of their standard deviation.
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
-from pixmend.networks.layers.contrast import light
-from pixmend.networks.layers.sizes import halvings
+from pixmend.config import Settings
+from pixmend.networks.layers.contrast import measure_contrast
+from pixmend.networks.layers.sizes import plan_channels
 
-AROUND = 17   # pixels across of what counts as around a missing one
+NEIGHBOURHOOD = 17   # pixels across: contrast is measured this far around missing pixels
 
 
-def build(shape, settings):
-    halvings(shape, settings)
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    around = layers.MaxPooling2D(AROUND, 1, "same", dtype="float32")(mask)
-    mean, contrast = light(seen, around)
-    x = layers.Concatenate()([(seen - mean) / contrast, mask])
-    rows, columns = (lines(mask, axis, settings.work_size) for axis in (1, 2))
+def build_edsr(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is the residual."""
+    plan_channels(input_shape, settings)   # refuses odd sides
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    neighbourhood = layers.MaxPooling2D(NEIGHBOURHOOD, 1, "same", dtype="float32")(mask)
+    mean, contrast = measure_contrast(image, neighbourhood)
+    x = layers.Concatenate()([(image - mean) / contrast, mask])
+    rows, columns = (select_lines(mask, axis, settings.work_size) for axis in (1, 2))
     x = ops.einsum("nrh,nhwc,nqw->nrqc", rows, x, columns)
     x = layers.Conv2D(settings.width, 4, 2, "same")(x)
     for _ in range(settings.levels):
-        x = block(x, settings.width)
-    x = layers.Conv2DTranspose(shape[-1], 4, 2, "same", kernel_initializer="zeros", dtype="float32")(ops.relu(x))
+        x = residual_block(x, settings.width)
+    x = layers.Conv2DTranspose(input_shape[-1], 4, 2, "same", dtype="float32")(ops.relu(x))
     x = ops.einsum("nrh,nrqc,nqw->nhwc", rows, x, columns)
-    return keras.Model([seen, mask], seen + x * contrast * mask)
+    return keras.Model([image, mask], x * contrast)
 
 
-def lines(mask, axis, most):
-    """Which rows, or columns, the square around each picture's hole takes, as ones in a matrix of square x picture."""
+def select_lines(mask: Any, axis: int, work_size: int) -> Any:
+    """Return the rows (axis 1) or columns (axis 2) of the square around each hole, as a matrix of ones: square x image."""
     length = mask.shape[axis]
-    taken, places = min(most, length) // 2 * 2, ops.arange(length)
-    missing = ops.max(mask, (3 - axis, 3)) > 0
-    first = ops.min(ops.where(missing, places, length), 1, keepdims=True)
-    last = ops.max(ops.where(missing, places, -1), 1, keepdims=True)
-    begin = ops.clip((first + last + 1 - taken) // 2, 0, length - taken)
-    return ops.one_hot(begin + ops.arange(taken), length)
+    side, positions = min(work_size, length) // 2 * 2, ops.arange(length)
+    is_missing = ops.max(mask, (3 - axis, 3)) > 0
+    first = ops.min(ops.where(is_missing, positions, length), 1, keepdims=True)
+    last = ops.max(ops.where(is_missing, positions, -1), 1, keepdims=True)
+    begin = ops.clip((first + last + 1 - side) // 2, 0, length - side)
+    return ops.one_hot(begin + ops.arange(side), length)
 
 
-def block(x, channels):
+def residual_block(x: Any, channels: int) -> Any:
+    """Apply two convolutions with a skip connection."""
     y = layers.Conv2D(channels, 3, padding="same", activation="relu")(x)
     return layers.Add()([x, layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros")(y)])

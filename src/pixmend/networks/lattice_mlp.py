@@ -1,43 +1,48 @@
-"""What a fill misses in a 2x2 hole in the middle of every 8x8 block, from a window around it: all windows in one call.
+"""Dense layers on a 12x12 window around the 2x2 hole of every 8x8 block; they predict what a fill misses there.
 
-Every hole lies in the middle of its window, so a plain network of dense layers learns how the known pixels go on inside, a
-thousand windows a picture. Values are measured from the window's mean, in units of how much they differ, so that a dark and
-a bright window teach the same. It knows the lattice that JPEG also works on, as a fill does not. Each channel is a sample.
+All windows of a batch are computed at once, and each channel is a sample of its own. Values are measured from the window's mean
+in units of its standard deviation, so that dark and bright windows look alike. The network can learn the 8x8 grid of JPEG, which
+a fill does not know.
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
+from pixmend.config import Settings
 from pixmend.networks.layers import blocks
-from pixmend.networks.layers.sizes import cut_into
+from pixmend.networks.layers.sizes import count_blocks
 
-WINDOW = 12   # pixels a side
-FLAT = 0.02   # values that differ by less than this teach nothing about contrast
+WINDOW = 12   # pixels: side of a window
+MIN_CONTRAST = 0.02
 
 
-def build(shape, settings):
-    rows, columns = cut_into(shape, blocks.SIDE, settings)
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    x = windows(seen, rows, columns)
-    mean, contrast = ops.mean(x, -1, keepdims=True), ops.maximum(ops.std(x, -1, keepdims=True), FLAT)
+def build_lattice_mlp(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is the residual in the holes of the blocks, 0 elsewhere."""
+    rows, columns = count_blocks(input_shape, blocks.BLOCK_SIZE, settings)
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    x = cut_windows(image, rows, columns)
+    mean, contrast = ops.mean(x, -1, keepdims=True), ops.maximum(ops.std(x, -1, keepdims=True), MIN_CONTRAST)
     x = layers.Dense(settings.width)((x - mean) / contrast)
     for _ in range(settings.levels):
-        x = step(x, settings.width)
-    x = layers.Dense(blocks.HOLE**2, kernel_initializer="zeros", dtype="float32")(layers.LayerNormalization()(x))
-    change = ops.reshape(x * contrast, (-1, rows, columns, shape[-1], blocks.HOLE, blocks.HOLE))
-    return keras.Model([seen, mask], seen + blocks.put_together(blocks.in_the_middle(change), shape) * mask)
+        x = residual_block(x, settings.width)
+    x = layers.Dense(blocks.HOLE_SIZE**2, dtype="float32")(layers.LayerNormalization()(x))
+    holes = ops.reshape(x * contrast, (-1, rows, columns, input_shape[-1], blocks.HOLE_SIZE, blocks.HOLE_SIZE))
+    return keras.Model([image, mask], blocks.join_blocks(blocks.pad_to_blocks(holes), input_shape))
 
 
-def windows(seen, rows, columns):
-    """One row of values for each hole, pictures x rows x columns x channels x values; beyond its edge a picture is mirrored."""
-    before = WINDOW // 2 - blocks.FIRST - blocks.HOLE // 2
-    after = WINDOW - blocks.SIDE - before
-    around = ops.pad(seen, ((0, 0), (before, after), (before, after), (0, 0)), "symmetric")
-    cut = ops.image.extract_patches(around, WINDOW, blocks.SIDE, padding="valid", data_format="channels_last")
-    cut = ops.reshape(cut, (-1, rows, columns, WINDOW**2, seen.shape[-1]))
-    return ops.reshape(ops.transpose(cut, (0, 1, 2, 4, 3)), (-1, WINDOW**2))
+def cut_windows(image: Any, rows: int, columns: int) -> Any:
+    """Return the windows as rows of values: (batch * rows * columns * channels) x 144; images are mirrored at their edges."""
+    before = WINDOW // 2 - blocks.HOLE_START - blocks.HOLE_SIZE // 2
+    after = WINDOW - blocks.BLOCK_SIZE - before
+    padded = ops.pad(image, ((0, 0), (before, after), (before, after), (0, 0)), "symmetric")
+    windows = ops.image.extract_patches(padded, WINDOW, blocks.BLOCK_SIZE, padding="valid", data_format="channels_last")
+    windows = ops.reshape(windows, (-1, rows, columns, WINDOW**2, image.shape[-1]))
+    return ops.reshape(ops.transpose(windows, (0, 1, 2, 4, 3)), (-1, WINDOW**2))
 
 
-def step(x, width):
+def residual_block(x: Any, width: int) -> Any:
+    """Apply two dense layers with a skip connection."""
     y = layers.Dense(width, activation="silu")(layers.LayerNormalization()(x))
     return layers.Add()([x, layers.Dense(width, kernel_initializer="zeros")(y)])

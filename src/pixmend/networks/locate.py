@@ -1,62 +1,70 @@
-"""Where pixels are missing, found in the damaged picture alone: tiles, blur, black, white, in areas of any form and number.
+"""A small U-Net that finds missing pixels in the damaged image alone: tiles, blur, black or white, in areas of any shape.
 
-Damage shows in differences of neighbours: a tile has none, blur has no sharp ones, one colour has none over a whole area. So
-a small U-Net sees the colours, how much each pixel differs from the next to the right and below, in steps that tell one grey
-level from two, and where that is nothing at all. It works at half the size and below, where dilated convolutions see wide, and
-looks at the traces again at the end, which keeps edges exact. The mask that every network is given is not looked at.
+Damage shows in the differences of neighbouring pixels: a tile has none, blur has no large ones, one colour has none over a whole
+area. The network works at half the size and below, where dilated convolutions reach far, and reads the differences again at the
+end, which keeps edges exact. It ignores the mask that every network is given.
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
+from pixmend.config import Settings
 from pixmend.errors import FlagError
-from pixmend.networks.layers.sizes import halvings
+from pixmend.networks.layers.sizes import plan_channels
 
 DILATIONS = (1, 2, 4, 1)
-LAST = 8   # channels at full size, beside the traces
-GREYS = 255
+LAST_CHANNELS = 8   # at full size
+GREY_LEVELS = 255
 
 
-def build(shape, settings):
-    refuse(settings)
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    widths = [settings.width * (level + 1) for level in range(halvings(shape, settings))]
-    x = fine = traces(seen)
+def build_locate(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is the probability of each pixel to be missing."""
+    check_settings(settings)
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    channels = [settings.width * (level + 1) for level in range(len(plan_channels(input_shape, settings)))]
+    x = traces = measure_traces(image)
     skips = []
-    for channels in widths:
-        x = convolved(convolved(x, channels, 4, strides=2), channels)
+    for width in channels:
+        x = convolve(convolve(x, width, 4, strides=2), width)
         skips.append(x)
     for dilation in DILATIONS:
-        x = layers.Add()([x, convolved(x, widths[-1], dilation_rate=dilation)])
-    for channels, skip in zip(reversed(widths[:-1]), reversed(skips[:-1]), strict=True):
-        x = layers.UpSampling2D()(layers.Conv2D(channels, 1)(x))
-        x = convolved(layers.Add()([x, skip]), channels)
-    x = layers.Concatenate()([layers.Conv2DTranspose(LAST, 4, 2, "same")(x), fine])
-    x = layers.Conv2D(1, 3, padding="same", activation="sigmoid", dtype="float32")(convolved(x, LAST))
-    return keras.Model([seen, mask], x)
+        x = layers.Add()([x, convolve(x, channels[-1], dilation_rate=dilation)])
+    for width, skip in zip(reversed(channels[:-1]), reversed(skips[:-1]), strict=True):
+        x = layers.UpSampling2D()(layers.Conv2D(width, 1)(x))
+        x = convolve(layers.Add()([x, skip]), width)
+    x = layers.Concatenate()([layers.Conv2DTranspose(LAST_CHANNELS, 4, 2, "same")(x), traces])
+    x = layers.Conv2D(1, 3, padding="same", activation="sigmoid", dtype="float32")(convolve(x, LAST_CHANNELS))
+    return keras.Model([image, mask], x)
 
 
-def refuse(settings):
-    """Whatever would tell where the mask is, or asks for a picture."""
-    wrong = {"start": settings.start not in ("none", "given"), "window": settings.window > 0,
-             "loss_region": settings.loss_region != "all", "adversarial": settings.adversarial}
-    for name in (name for name, is_wrong in wrong.items() if is_wrong):
-        raise FlagError(f"--model {settings.model} finds masks in pictures as they came, so --{name.replace('_', '-')} "
-                        f"{getattr(settings, name)} is not for it; leave it out.")
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that would show the network the mask, or that make sense for images only."""
+    is_wrong = {"start": settings.start not in ("none", "given"), "window": settings.window > 0,
+                "loss_region": settings.loss_region != "all", "adversarial": settings.adversarial}
+    for name in (name for name, wrong in is_wrong.items() if wrong):
+        raise FlagError(f"--model {settings.model} finds masks in damaged images, so --{name.replace('_', '-')} "
+                        f"{getattr(settings, name)} does not apply; leave it out.")
 
 
-def traces(seen):
-    """Colours, differences to the right and below, and where a difference is none in any colour."""
-    steps = [ops.abs(seen - beside) for beside in (shifted(seen, 0, 1), shifted(seen, 1, 0))]
-    none = [ops.cast(ops.equal(ops.max(step, -1, keepdims=True), 0.0), "float32") for step in steps]
-    return ops.concatenate([seen, *(ops.log1p(GREYS * step) / 2 for step in steps), *none], -1)
+def measure_traces(image: Any) -> Any:
+    """Return the colours, the differences to the right and below, and where a difference is 0 in every channel.
+
+    Differences are on a logarithmic scale, on which one grey level and two are far apart.
+    """
+    steps = [ops.abs(image - shift(image, 0, 1)), ops.abs(image - shift(image, 1, 0))]
+    is_flat = [ops.cast(ops.equal(ops.max(step, -1, keepdims=True), 0.0), "float32") for step in steps]
+    return ops.concatenate([image, *(ops.log1p(GREY_LEVELS * step) / 2 for step in steps), *is_flat], -1)
 
 
-def shifted(seen, down, right):
-    """Each pixel's neighbour; the edge's own is itself."""
-    edge = ops.pad(seen, ((0, 0), (0, down), (0, right), (0, 0)), "symmetric")
-    return edge[:, down:, right:]
+def shift(image: Any, down: int, right: int) -> Any:
+    """Return each pixel's neighbour below or to the right; at the edge the pixel itself."""
+    padded = ops.pad(image, ((0, 0), (0, down), (0, right), (0, 0)), "symmetric")
+    return padded[:, down:, right:]
 
 
-def convolved(x, channels, side=3, **options):
-    return layers.Conv2D(channels, side, padding="same", activation="relu", kernel_initializer="he_normal", **options)(x)
+def convolve(x: Any, channels: int, kernel_size: int = 3, **options: Any) -> Any:
+    """Apply a convolution and ReLU."""
+    options = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"} | options
+    return layers.Conv2D(channels, kernel_size, **options)(x)

@@ -1,61 +1,69 @@
-"""The partial convolution U-Net (Liu et al. 2018): each window looks at its known pixels alone, and holes close from the edge.
+"""The partial convolution U-Net (Liu et al. 2018): convolutions read known pixels only, and holes close layer by layer.
 
-At 256x256, in colour, width 64 and 7 levels it is the published network: 25,255,508 trainable parameters. A window's result is
-divided by the share of it that is known; one that knows nothing gives 0 and stays unknown, any other becomes known. With a
-start the last layer begins at zero and is added to the filled picture, of which the network still sees the known pixels only.
+At 256x256 in colour with width 64 and 7 levels it is the published network: 25,255,508 trainable parameters.
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
+from pixmend.config import Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
-from pixmend.networks.layers.sizes import halvings
+from pixmend.networks.layers.sizes import plan_channels
 
-MOST_CHANNELS = 8          # times the width
-KERNELS = {0: 7, 1: 5}     # of the first steps down; 3 from then on
+KERNEL_SIZES = {0: 7, 1: 5}   # of the first levels of the encoder; 3 elsewhere
 
 
 class PartialConv(layers.Layer):
-    """A convolution over pairs of (picture, known), side by side; known is one channel, 1 or 0. Gives such a pair."""
+    """A convolution over pairs of features and the mask of known pixels (one channel, 1 or 0); it returns such a pair.
 
-    def __init__(self, channels, kernel, stride=1, bias=False, kernel_initializer="glorot_uniform", **options):
+    The result is divided by the known share of its window. A window without known pixels gives 0 and stays unknown; every other
+    becomes known. Several pairs are convolved as if their features were concatenated.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, stride: int = 1, use_bias: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.channels, self.size, self.stride, self.with_bias = channels, kernel, stride, bias
-        self.first = keras.initializers.get(kernel_initializer)
+        self.channels, self.kernel_size, self.stride, self.use_bias = channels, kernel_size, stride, use_bias
+        self.kernel_initializer = keras.initializers.get("glorot_uniform")
 
-    def build(self, shapes):
-        seen = sum(picture[-1] for picture, _ in shapes)
-        self.kernel = self.add_weight(shape=(self.size, self.size, seen, self.channels), initializer=self.first, name="kernel")
-        self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias") if self.with_bias else None
-        self.whole_window = self.size**2 * seen
+    def build(self, shapes: Any) -> None:
+        """Create the kernel for all features together."""
+        channels = sum(features[-1] for features, _ in shapes)
+        self.kernel = self.add_weight(shape=(self.kernel_size, self.kernel_size, channels, self.channels),
+                                      initializer=self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias") if self.use_bias else None
+        self.window_values = self.kernel_size**2 * channels
 
-    def call(self, pairs):
-        picture = ops.concatenate([picture * known for picture, known in pairs], -1)
-        known = sum(ops.cast(known, "float32") * picture.shape[-1] for picture, known in pairs)  # bfloat16 cannot count so far
-        known = ops.conv(known, ops.ones((self.size, self.size, 1, 1)), self.stride, "same")
-        saw = ops.cast(known > 0, picture.dtype)
-        x = ops.conv(picture, ops.cast(self.kernel, picture.dtype), self.stride, "same")
-        x = x * ops.cast(self.whole_window / ops.maximum(known, 1), x.dtype)
+    def call(self, pairs: Any) -> tuple[Any, Any]:
+        """Convolve the known features and return them with the new mask of known pixels."""
+        features = ops.concatenate([features * known for features, known in pairs], -1)
+        known = sum(ops.cast(known, "float32") * features.shape[-1] for features, known in pairs)  # bfloat16 cannot count so far
+        known = ops.conv(known, ops.ones((self.kernel_size, self.kernel_size, 1, 1)), self.stride, "same")
+        is_known = ops.cast(known > 0, features.dtype)
+        x = ops.conv(features, ops.cast(self.kernel, features.dtype), self.stride, "same")
+        x = x * ops.cast(self.window_values / ops.maximum(known, 1), x.dtype)
         x = x if self.bias is None else x + ops.cast(self.bias, x.dtype)
-        return x * saw, saw
+        return x * is_known, is_known
 
 
-def build(shape, settings):
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    plan = [settings.width * min(2**level, MOST_CHANNELS) for level in range(halvings(shape, settings))]
-    pairs = [(seen, 1.0 - mask)]
-    for level, channels in enumerate(plan):
-        x, known = PartialConv(channels, KERNELS.get(level, 3), 2)(pairs[-1:])
+def build_pconv_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is an image without bounds."""
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    channels = plan_channels(input_shape, settings)
+    pairs = [(image, 1.0 - mask)]
+    for level, width in enumerate(channels):
+        x, known = PartialConv(width, KERNEL_SIZES.get(level, 3), stride=2)(pairs[-1:])
         x = BatchNormalization()(x) if level else x
         pairs.append((layers.ReLU()(x), known))
     x, known = pairs.pop()
-    for channels in reversed(plan[:-1]):
-        x, known = PartialConv(channels, 3)([enlarged(x, known), pairs.pop()])
+    for width in reversed(channels[:-1]):
+        x, known = PartialConv(width, 3)([upsample(x, known), pairs.pop()])
         x = layers.LeakyReLU(0.2)(BatchNormalization()(x))
-    last = "zeros" if settings.start != "none" else "glorot_uniform"
-    x, _ = PartialConv(shape[-1], 3, bias=True, kernel_initializer=last, dtype="float32")([enlarged(x, known), pairs.pop()])
-    return keras.Model([seen, mask], x if settings.start == "none" else seen + x)
+    x, _ = PartialConv(input_shape[-1], 3, use_bias=True, dtype="float32")([upsample(x, known), pairs.pop()])
+    return keras.Model([image, mask], x)
 
 
-def enlarged(*pair):
-    return tuple(layers.UpSampling2D()(one) for one in pair)
+def upsample(features: Any, known: Any) -> tuple[Any, Any]:
+    """Double the sides of a pair."""
+    return layers.UpSampling2D()(features), layers.UpSampling2D()(known)

@@ -1,57 +1,56 @@
-"""Pix2Pix's painter: a U-Net of 4x4 convolutions (Isola et al. 2017), judged by a PatchGAN unless `--no-adversarial`.
+"""Pix2Pix (Isola et al. 2017): a U-Net of 4x4 convolutions, trained against a PatchGAN unless `--no-adversarial` is given.
 
-At 256x256, width 64 and 8 levels it is the published network: 54,414,979 + 10,880 parameters. Inside, pictures are in -1..1;
-outside, in 0..1. With a start the last layer begins at zero and is added to the filled picture, so that training begins at
-the fill and not far under it.
+At 256x256 with width 64 and 8 levels it is the published generator: 54,414,979 + 10,880 parameters.
 """
+
+from typing import Any
 
 import keras
 from keras import layers
 
+from pixmend.config import Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
-from pixmend.networks.layers.sizes import halvings
-from pixmend.networks.layers.strided import Doubling, Halving
+from pixmend.networks.layers.sizes import plan_channels
+from pixmend.networks.layers.strided import DownsampleConv, UpsampleConv
 
-MOST_CHANNELS = 8   # times the width
-DROPOUT_STEPS = 3   # the innermost steps up, at the published depth
-
-
-def normal():
-    return keras.initializers.RandomNormal(0.0, 0.02)
+DROPOUT_LEVELS = 3   # the innermost levels of the decoder
 
 
-def down(x, channels, norm=True):
-    x = Halving(channels, use_bias=False, kernel_initializer=normal())(x)
-    x = BatchNormalization()(x) if norm else x
+def build_pix2pix(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the generator; its output is in -1..1."""
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    x = image * 2.0 - 1.0
+    x = layers.Concatenate()([x, mask]) if settings.mask_channel else x
+    channels = plan_channels(input_shape, settings)
+    skips = []
+    for level in range(len(channels)):
+        x = downsample(x, channels[level], batch_norm=level > 0)
+        skips.append(x)
+    for level in reversed(range(len(channels) - 1)):
+        x = upsample(x, channels[level], dropout=level >= len(channels) - 1 - DROPOUT_LEVELS, seed=settings.seed + level)
+        x = layers.Concatenate()([x, skips[level]])
+    # Where a run begins at a fill, this layer becomes zero in any case. Written here, it draws no random number, so that the
+    # discriminator, which draws next, begins with the weights of earlier versions.
+    initializer = initial_weights() if settings.start == "none" else "zeros"
+    x = UpsampleConv(input_shape[-1], kernel_initializer=initializer)(x)
+    return keras.Model([image, mask], layers.Activation("tanh", dtype="float32")(x))
+
+
+def downsample(x: Any, channels: int, batch_norm: bool) -> Any:
+    """Apply a level of the encoder, which halves the sides."""
+    x = DownsampleConv(channels, use_bias=False, kernel_initializer=initial_weights())(x)
+    x = BatchNormalization()(x) if batch_norm else x
     return layers.LeakyReLU(0.3)(x)
 
 
-def up(x, channels, dropout, seed):
-    x = Doubling(channels, use_bias=False, kernel_initializer=normal())(x)
+def upsample(x: Any, channels: int, dropout: bool, seed: int) -> Any:
+    """Apply a level of the decoder, which doubles the sides."""
+    x = UpsampleConv(channels, use_bias=False, kernel_initializer=initial_weights())(x)
     x = BatchNormalization()(x)
     x = layers.Dropout(0.5, seed=seed)(x) if dropout else x
     return layers.ReLU()(x)
 
 
-def channel_plan(shape, settings):
-    """Channels of each step down: 64, 128, 256, 512, 512, ...; as many steps as the picture can be halved."""
-    return [settings.width * min(2**level, MOST_CHANNELS) for level in range(halvings(shape, settings))]
-
-
-def build(shape, settings):
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    x = seen * 2.0 - 1.0
-    x = layers.Concatenate()([x, mask]) if settings.mask_channel else x
-    plan = channel_plan(shape, settings)
-    skips = []
-    for level, channels in enumerate(plan):
-        x = down(x, channels, norm=level > 0)
-        skips.append(x)
-    for level, skip in zip(reversed(range(len(plan) - 1)), reversed(skips[:-1]), strict=True):
-        x = up(x, plan[level], dropout=level >= len(plan) - 1 - DROPOUT_STEPS, seed=settings.seed + level)
-        x = layers.Concatenate()([x, skip])
-    last = "zeros" if settings.start != "none" else normal()
-    x = Doubling(shape[-1], kernel_initializer=last)(x)
-    x = layers.Activation("tanh", dtype="float32")(x)
-    picture = (x + 1.0) / 2.0 if settings.start == "none" else seen + x
-    return keras.Model([seen, mask], picture)
+def initial_weights() -> keras.initializers.Initializer:
+    """Return an initializer with the published distribution."""
+    return keras.initializers.RandomNormal(0.0, 0.02)

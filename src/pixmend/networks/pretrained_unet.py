@@ -1,65 +1,69 @@
-"""What a fill misses, painted by a U-Net whose way down is a network of keras.applications that knows photos from ImageNet.
+"""A U-Net whose encoder is a network of keras.applications, trained on the photos of ImageNet; it predicts what a fill misses.
 
-As residual_unet it works at a coarse size of its own, `--work-size`, and what it paints there is enlarged and added to the fill
-inside the mask. `--encoder-weights imagenet` fetches weights once through Keras; a file of them, or none, needs no network.
+Like residual_unet it works on the image scaled down to --work-size. `--encoder-weights imagenet` downloads weights once through
+Keras; a file of weights, or `none`, needs no network connection.
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
+from pixmend.config import Settings
 from pixmend.errors import FlagError, UserError
-from pixmend.networks.layers.sizes import shrinking
-from pixmend.networks.residual_unet import block
+from pixmend.networks.layers.sizes import MAX_CHANNELS, find_shrink_factor
+from pixmend.networks.residual_unet import residual_block
 
-MOST_CHANNELS = 8  # times the width
-SMALLEST = 32      # pixels: what keras.applications take
-
-
-def build(shape, settings):
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    shrink = shrinking(shape, settings)
-    small, hole = layers.AveragePooling2D(shrink)(seen), layers.AveragePooling2D(shrink)(mask)
-    x = unet(small, hole, settings)
-    residual = layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer="zeros", dtype="float32")(x) * hole
-    residual = layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(residual)
-    return keras.Model([seen, mask], seen + residual * mask)
+MIN_SIZE = 32   # pixels: the smallest side that keras.applications accept
 
 
-def unet(small, hole, settings):
-    """Up from the encoder's coarsest view, at each size beside its view there, the hole, and last the picture itself."""
+def build_pretrained_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is the residual."""
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    shrink = find_shrink_factor(input_shape, settings)
+    small, small_mask = layers.AveragePooling2D(shrink)(image), layers.AveragePooling2D(shrink)(mask)
+    x = apply_unet(small, small_mask, settings)
+    x = layers.Conv2D(input_shape[-1], 3, padding="same", dtype="float32")(x) * small_mask
+    return keras.Model([image, mask], layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(x))
+
+
+def apply_unet(small: Any, small_mask: Any, settings: Settings) -> Any:
+    """Decode from the encoder's coarsest features; at each size append its features there and the mask, at last the image."""
     rgb = layers.Concatenate()([small] * 3) if small.shape[-1] == 1 else small
-    views = [layers.Concatenate()([(small - 0.5) * 4.0, hole]), *encoder(small.shape[1:3], settings)(rgb * 255.0)]
-    widths = [settings.width * min(2**level, MOST_CHANNELS) for level in range(len(views))]
-    x = block(layers.Conv2D(widths[-1], 1)(views[-1]), widths[-1])
-    for channels, view in zip(reversed(widths[:-1]), reversed(views[:-1]), strict=True):
-        size = view.shape[1:3]
-        x = ops.image.resize(layers.Conv2D(channels, 1)(x), size)
-        there = ops.image.resize(hole, size, antialias=True)
-        x = block(layers.Conv2D(channels, 1)(layers.Concatenate()([x, view, there])), channels)
+    encoder = build_encoder(small.shape[1:3], settings)
+    features = [layers.Concatenate()([(small - 0.5) * 4.0, small_mask]), *encoder(rgb * 255.0)]
+    channels = [settings.width * min(2**level, MAX_CHANNELS) for level in range(len(features))]
+    x = residual_block(layers.Conv2D(channels[-1], 1)(features[-1]), channels[-1])
+    for width, skip in zip(reversed(channels[:-1]), reversed(features[:-1]), strict=True):
+        size = skip.shape[1:3]
+        x = ops.image.resize(layers.Conv2D(width, 1)(x), size)
+        mask_there = ops.image.resize(small_mask, size, antialias=True)
+        x = residual_block(layers.Conv2D(width, 1)(layers.Concatenate()([x, skip, mask_there])), width)
     return x
 
 
-def encoder(size, settings):
-    """The network's views of a picture in 0..255, brought to its own scale: its last layer at each size, fine to coarse."""
-    if min(size) < SMALLEST:
-        raise FlagError(f"--encoder {settings.encoder} needs {SMALLEST} pixels a side, not {min(size)}; "
+def build_encoder(size: tuple[int, int], settings: Settings) -> keras.Model:
+    """Return the encoder: from an image in 0..255 to the output of its last layer at each size, fine to coarse."""
+    if min(size) < MIN_SIZE:
+        raise FlagError(f"--encoder {settings.encoder} needs {MIN_SIZE} pixels a side, not {min(size)}; "
                         f"choose a larger --work-size.")
-    network = pretrained((*size, 3), settings)
-    views = [network.input]
-    for view in (layer.output for layer in network.layers if len(layer.output.shape) == 4):
-        before, height = views[-1].shape[1], view.shape[1]
-        if height == before:
-            views[-1] = view
-        elif 1 < height <= (before + 1) // 2:
-            views.append(view)
-    return keras.Model(network.input, views[1:], name="encoder")
+    network = load_encoder((*size, 3), settings)
+    features = [network.input]
+    for output in (layer.output for layer in network.layers if len(layer.output.shape) == 4):
+        previous_height, height = features[-1].shape[1], output.shape[1]
+        if height == previous_height:
+            features[-1] = output
+        elif 1 < height <= (previous_height + 1) // 2:
+            features.append(output)
+    return keras.Model(network.input, features[1:], name="encoder")
 
 
-def pretrained(shape, settings):
+def load_encoder(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network of keras.applications with its weights."""
     weights = None if settings.encoder_weights == "none" else settings.encoder_weights
     try:
-        return getattr(keras.applications, settings.encoder)(include_top=False, weights=weights, input_shape=shape)
+        return getattr(keras.applications, settings.encoder)(include_top=False, weights=weights, input_shape=input_shape)
     except Exception as error:
-        why = " ".join(str(error).split())
-        raise UserError(f"--encoder-weights {weights} gave no weights for {settings.encoder} ({why}); name a file of its weights "
-                        f"without the top, or use --encoder-weights none.") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"--encoder-weights {weights} gave no weights for {settings.encoder} ({reason}). Name a file of its weights "
+                        f"without the top layers, or use --encoder-weights none.") from None

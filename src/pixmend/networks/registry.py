@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from pixmend.config import Settings
+from pixmend.errors import FlagError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,25 +36,27 @@ class Input(Enum):
     SQUARE = "the whole image, of which it reads a square of --work-size pixels around the missing pixels"
 
 
-class OutputRange(Enum):
-    """The values of a network's output, from which the library makes an image."""
+class Output(Enum):
+    """What the last layer of a network that predicts images returns."""
 
-    UNIT = "0..1, as a sigmoid gives"
-    SYMMETRIC = "-1..1, as a tanh gives"
-    UNBOUNDED = "any number, as a layer without activation gives"
+    UNIT = "an image in 0..1, as a sigmoid gives"
+    SYMMETRIC = "an image in -1..1, as a tanh gives"
+    LINEAR = "an image without bounds, as a layer without activation gives"
+    RESIDUAL = "what to add to the input, whatever --start is"
+    IMAGE_PLUS_RESIDUAL = "the input plus a residual"
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
     """A network that is trained.
 
-    build               "module:function"; the function takes (input_shape, settings) and returns keras.Model([image, mask], output)
-    summary             one line for --help and the documentation
-    defaults            settings that replace the general defaults where no flag is given
-    reads               settings that shape the network, of those that not every network has a use for
-    output_range        without it, the library finds it by running the network once (see residual.py)
-    copies_known_pixels the output counts where pixels are missing; known pixels are those of the input
-    blocks_only         only the middle 2x2 pixels of each 8x8 block are predicted
+    build                "module:function"; the function takes (input_shape, settings) and returns keras.Model([image, mask], output)
+    summary              one line for --help and the documentation
+    defaults             settings that replace the general defaults where no flag is given
+    reads                settings that shape the network, of those that not every network has a use for
+    output               if None, the library finds it out by running the network once (see residual.py)
+    copies_known_pixels  the output counts where pixels are missing; known pixels are those of the input
+    blocks_only          the output counts in the middle 2x2 pixels of each 8x8 block
     """
 
     build: str
@@ -62,7 +65,7 @@ class NetworkSpec:
     reads: tuple[str, ...] = ()
     predicts: Predicts = Predicts.IMAGE
     input: Input = Input.IMAGE
-    output_range: OutputRange | None = None
+    output: Output | None = None
     copies_known_pixels: bool = False
     blocks_only: bool = False
 
@@ -98,6 +101,13 @@ class PipelineSpec:
         load_function(self.check_function)(settings)
 
 
+def get_network(name: str) -> NetworkSpec:
+    """Return a network's entry in the registry."""
+    if name not in NETWORKS:
+        raise FlagError(f"There is no network {name!r}; there are: {', '.join(sorted(NETWORKS))}.")
+    return NETWORKS[name]
+
+
 def load_function(path: str) -> Callable:
     """Import the function that "module:function" names."""
     module, _, name = path.partition(":")
@@ -116,99 +126,101 @@ def register_network(name: str, spec: NetworkSpec) -> None:
 
 NETWORKS: dict[str, NetworkSpec] = {
     "cnn": NetworkSpec(
-        build="pixmend.networks.cnn:build",
+        build="pixmend.networks.cnn:build_cnn",
         summary="Small convolutional network for a 2x2 hole in every 8x8 block (23,748 parameters).",
-        defaults=BLOCK_DEFAULTS, blocks_only=True),
+        defaults=BLOCK_DEFAULTS, output=Output.LINEAR, copies_known_pixels=True, blocks_only=True),
     "deepix": NetworkSpec(
-        build="pixmend.networks.deepix:build",
+        build="pixmend.networks.deepix:build_deepix",
         summary="DeePixV1 for pixelated areas: six blocks of convolutions at full size (2,415,107 parameters).",
-        defaults=DEEPIX_DEFAULTS, reads=("width",)),
+        defaults=DEEPIX_DEFAULTS, reads=("width",), output=Output.UNIT, copies_known_pixels=True),
     "deepix_small": NetworkSpec(
-        build="pixmend.networks.deepix_small:build",
+        build="pixmend.networks.deepix:build_deepix_small",
         summary="DeePixV1 with three blocks (479,427 parameters).",
-        defaults=DEEPIX_DEFAULTS, reads=("width",)),
+        defaults=DEEPIX_DEFAULTS, reads=("width",), output=Output.UNIT, copies_known_pixels=True),
     "edsr": NetworkSpec(
-        build="pixmend.networks.edsr:build",
+        build="pixmend.networks.edsr:build_edsr",
         summary="EDSR residual blocks at half size, in a square around the missing pixels; the most exact on a GPU.",
         defaults={"damages": 8, "start": "tile_smooth", "width": 96, "levels": 8, "work_size": 1024, "batch_size": 32,
                   "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.01, "clip": 0.05, "schedule": "cosine",
                   "warm_up": 200, "average": 0.999, "loss": "l2", "loss_region": "hole", "check_every": 1000,
                   "check_pictures": 550},
-        reads=("width", "levels", "work_size"), input=Input.SQUARE),
+        reads=("width", "levels", "work_size"), input=Input.SQUARE,
+        output=Output.RESIDUAL, copies_known_pixels=True),
     "encoder_decoder": NetworkSpec(
-        build="pixmend.networks.encoder_decoder:build",
+        build="pixmend.networks.encoder_decoder:build_encoder_decoder",
         summary="Encoder and decoder without skip connections, for masks of any shape (744,387 parameters).",
         defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
-        reads=("width", "levels")),
+        reads=("width", "levels"), output=Output.SYMMETRIC),
     "lattice_mlp": NetworkSpec(
-        build="pixmend.networks.lattice_mlp:build",
+        build="pixmend.networks.lattice_mlp:build_lattice_mlp",
         summary="Dense layers on a window around the 2x2 hole of every 8x8 block.",
         defaults={"start": "biharmonic", "width": 192, "levels": 2, "batch_size": 4, "learning_rate": 2e-3, "beta_1": 0.9,
                   "beta_2": 0.99, "schedule": "cosine", "warm_up": 50, "average": 0.995, "loss": "l2", "loss_region": "hole",
                   "even": True},
-        reads=("width", "levels"), blocks_only=True),
+        reads=("width", "levels"), output=Output.RESIDUAL, copies_known_pixels=True, blocks_only=True),
     "locate": NetworkSpec(
-        build="pixmend.networks.locate:build",
+        build="pixmend.networks.locate:build_locate",
         summary="Small U-Net that finds missing pixels from the traces that damage leaves.",
         defaults={"start": "none", "loss": "cross_entropy", "batch_size": 4, "learning_rate": 1e-3, "beta_1": 0.9, "width": 24,
                   "levels": 3, "schedule": "cosine", "warm_up": 50, "clip": 1.0, "fresh_damage": True, "steps": 1500,
                   "check_every": 250, "hide_mask": True},
         reads=("width", "levels"), predicts=Predicts.MASK),
     "mlp": NetworkSpec(
-        build="pixmend.networks.mlp:build",
+        build="pixmend.networks.mlp:build_mlp",
         summary="Perceptron for a 2x2 hole in every 8x8 block (14,824 parameters).",
-        defaults=BLOCK_DEFAULTS, blocks_only=True),
+        defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
     "mlp_large": NetworkSpec(
-        build="pixmend.networks.mlp_large:build",
+        build="pixmend.networks.mlp:build_mlp_large",
         summary="Larger perceptron for a 2x2 hole in every 8x8 block (73,540 parameters).",
-        defaults=BLOCK_DEFAULTS, blocks_only=True),
+        defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
     "mobilenet_v2": NetworkSpec(
-        build="pixmend.networks.mobilenet_v2:build",
+        build="pixmend.networks.mobilenet_v2:build_mobilenet_v2",
         summary="MobileNetV2 for a 2x2 hole in every 8x8 block (2,262,532 parameters).",
-        defaults=BLOCK_DEFAULTS, blocks_only=True),
+        defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
     "pconv_unet": NetworkSpec(
-        build="pixmend.networks.pconv_unet:build",
+        build="pixmend.networks.pconv_unet:build_pconv_unet",
         summary="U-Net of partial convolutions, which read known pixels only (25,255,508 parameters).",
         defaults={"batch_size": 4, "learning_rate": 5e-4, "beta_1": 0.9, "levels": 7, "start": "none", "loss": "l2"},
-        reads=("width", "levels")),
+        reads=("width", "levels"), output=Output.LINEAR),
     "pix2pix": NetworkSpec(
-        build="pixmend.networks.pix2pix:build",
+        build="pixmend.networks.pix2pix:build_pix2pix",
         summary="Pix2Pix: a U-Net trained against a PatchGAN discriminator (54,414,979 parameters).",
         defaults={"adversarial": True},
-        reads=("width", "levels", "mask_channel")),
+        reads=("width", "levels", "mask_channel"), output=Output.SYMMETRIC),
     "pretrained_unet": NetworkSpec(
-        build="pixmend.networks.pretrained_unet:build",
+        build="pixmend.networks.pretrained_unet:build_pretrained_unet",
         summary="U-Net whose encoder is a network of keras.applications with ImageNet weights.",
         defaults={"batch_size": 32, "learning_rate": 5e-4, "beta_1": 0.9, "width": 32, "work_size": 128, "loss": "l2",
                   "loss_region": "hole", "schedule": "cosine", "average": 0.998, "clip": 1.0},
-        reads=("width", "work_size", "encoder", "encoder_weights")),
+        reads=("width", "work_size", "encoder", "encoder_weights"),
+        output=Output.RESIDUAL, copies_known_pixels=True),
     "residual_unet": NetworkSpec(
-        build="pixmend.networks.residual_unet:build",
+        build="pixmend.networks.residual_unet:build_residual_unet",
         summary="U-Net with attention on the image scaled to --work-size; the most exact on a CPU for large holes.",
         defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "start": "smooth",
                   "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warm_up": 100, "average": 0.998, "clip": 1.0},
-        reads=("width", "levels", "work_size")),
+        reads=("width", "levels", "work_size"), output=Output.RESIDUAL, copies_known_pixels=True),
     "tile_mlp": NetworkSpec(
-        build="pixmend.networks.tile_mlp:build",
+        build="pixmend.networks.window_mlp:build_tile_mlp",
         summary="window_mlp for one tile of a pixelated area.",
         defaults={"window": 3.0, "work_size": 30, "damages": 1, "start": "tile_smooth", "width": 768, "levels": 2,
                   "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.05, "clip": 0.01,
                   "schedule": "cosine", "warm_up": 300, "average": 0.999, "loss": "l2", "loss_region": "hole", "steps": 2000,
                   "check_every": 200, "check_pictures": 550},
-        reads=("width", "levels", "window"), input=Input.WINDOW),
+        reads=("width", "levels", "window"), input=Input.WINDOW, output=Output.RESIDUAL),
     "unet": NetworkSpec(
-        build="pixmend.networks.unet:build",
+        build="pixmend.networks.unet:build_unet",
         summary="U-Net without batch normalization, for masks of any shape (2,662,659 parameters).",
         defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
-        reads=("width", "levels")),
+        reads=("width", "levels"), output=Output.SYMMETRIC),
     "window_mlp": NetworkSpec(
-        build="pixmend.networks.window_mlp:build",
+        build="pixmend.networks.window_mlp:build_window_mlp",
         summary="Dense layers on a window around each box; the fastest to train on a CPU.",
         defaults={"window": 2.0, "work_size": 32, "damages": 3, "start": "smooth", "width": 1024, "levels": 2,
                   "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.05, "clip": 0.01,
                   "schedule": "cosine", "warm_up": 300, "average": 0.999, "loss": "l2", "loss_region": "hole", "steps": 5000,
                   "check_every": 200, "check_pictures": 550},
-        reads=("width", "levels", "window"), input=Input.WINDOW),
+        reads=("width", "levels", "window"), input=Input.WINDOW, output=Output.RESIDUAL),
 }
 
 PIPELINES: dict[str, PipelineSpec] = {

@@ -1,74 +1,85 @@
-"""What a fill misses, painted by a U-Net that looks at the whole picture at a coarse size of its own.
+"""A U-Net with attention on the image scaled down to --work-size; it predicts what a fill misses.
 
-The network sees the filled picture and the mask, shrunk to `--work-size`, colours measured from the picture's mean in units of
-how much they differ; what it paints there is enlarged and added to the fill inside the mask. The truth shrunk to 64 pixels is
-only 0.055 RMSE away from itself, so a coarse size loses little.
+Colours are measured from the mean of the known pixels in units of their standard deviation. The residual is enlarged to the size
+of the image: the original shrunk to 64 pixels is only 0.055 RMSE away from itself, so little is lost.
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
-from pixmend.networks.layers.contrast import light
-from pixmend.networks.layers.sizes import even_halvings, shrinking
+from pixmend.config import Settings
+from pixmend.networks.layers.contrast import measure_contrast
+from pixmend.networks.layers.sizes import count_exact_halvings, find_shrink_factor
 
-GROUP = 8          # channels a group of the normalisation
-MOST_CHANNELS = 6  # times the width
-
-
-def block(x, channels):
-    """Two convolutions beside a straight way."""
-    straight = x if x.shape[-1] == channels else layers.Conv2D(channels, 1)(x)
-    x = layers.GroupNormalization(x.shape[-1] // GROUP if x.shape[-1] % GROUP == 0 else 1)(x)
-    x = layers.Conv2D(channels, 3, padding="same", activation="silu")(x)
-    x = layers.GroupNormalization(channels // GROUP if channels % GROUP == 0 else 1)(x)
-    x = layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros")(x)
-    return layers.Activation("silu")(layers.Add()([straight, x]))
+GROUP_CHANNELS = 8   # channels of a group of the normalization
+MAX_CHANNELS = 6     # times the width
+HEAD_CHANNELS = 32   # channels of an attention head
 
 
-def build(shape, settings):
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    shrink = shrinking(shape, settings)
-    small, hole = (layers.AveragePooling2D(shrink, dtype="float32")(part) for part in (seen, mask))
-    mean, contrast = light(small, 1.0 - hole)
-    x = layers.Concatenate()([(small - mean) / contrast, hole])
-    levels = min(settings.levels, small.shape[1].bit_length() - 3, even_halvings(small.shape[1:]) + 1)
-    painted = unet(x, settings, levels)
-    residual = layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer="zeros", dtype="float32")(painted)
-    residual = layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(residual * contrast * hole)
-    return keras.Model([seen, mask], seen + residual * mask)
+def build_residual_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is the residual."""
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    shrink = find_shrink_factor(input_shape, settings)
+    small, small_mask = (layers.AveragePooling2D(shrink, dtype="float32")(x) for x in (image, mask))
+    mean, contrast = measure_contrast(small, 1.0 - small_mask)
+    x = layers.Concatenate()([(small - mean) / contrast, small_mask])
+    x = apply_unet(x, settings)
+    x = layers.Conv2D(input_shape[-1], 3, padding="same", dtype="float32")(x)
+    residual = layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(x * contrast * small_mask)
+    return keras.Model([image, mask], residual)
 
 
-def unet(x, settings, levels):
-    """Down by halves, a look from everywhere to everywhere at the bottom, and back up beside what was seen on the way."""
-    widths = [settings.width * min(2**level, MOST_CHANNELS) for level in range(levels)]
-    x, skips = layers.Conv2D(widths[0], 3, padding="same")(x), []
-    for channels in widths[:-1]:
-        x = block(x, channels)
+def apply_unet(x: Any, settings: Settings) -> Any:
+    """Encode, attend from everywhere to everywhere on the coarsest level, and decode with skip connections."""
+    levels = min(settings.levels, x.shape[1].bit_length() - 3, count_exact_halvings(x.shape[1:]) + 1)
+    channels = [settings.width * min(2**level, MAX_CHANNELS) for level in range(levels)]
+    x, skips = layers.Conv2D(channels[0], 3, padding="same")(x), []
+    for width in channels[:-1]:
+        x = residual_block(x, width)
         skips.append(x)
-        x = layers.Conv2D(channels, 3, 2, "same")(x)
-    x = block(x, widths[-1])
-    x = everywhere(x)
-    x = block(x, widths[-1])
-    for channels, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
-        x = layers.UpSampling2D(2)(layers.Conv2D(channels, 1)(x))
-        x = block(layers.Add()([x, skip]), channels)
+        x = layers.Conv2D(width, 3, 2, "same")(x)
+    x = residual_block(x, channels[-1])
+    x = attend(x)
+    x = residual_block(x, channels[-1])
+    for width, skip in zip(reversed(channels[:-1]), reversed(skips), strict=True):
+        x = layers.UpSampling2D(2)(layers.Conv2D(width, 1)(x))
+        x = residual_block(layers.Add()([x, skip]), width)
     return x
 
 
-def everywhere(x):
-    """Attention between all places of the coarsest picture, each of which also knows where it is."""
+def residual_block(x: Any, channels: int) -> Any:
+    """Apply two convolutions with a skip connection."""
+    skip = x if x.shape[-1] == channels else layers.Conv2D(channels, 1)(x)
+    x = layers.GroupNormalization(count_groups(x.shape[-1]))(x)
+    x = layers.Conv2D(channels, 3, padding="same", activation="silu")(x)
+    x = layers.GroupNormalization(count_groups(channels))(x)
+    x = layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros")(x)
+    return layers.Activation("silu")(layers.Add()([skip, x]))
+
+
+def count_groups(channels: int) -> int:
+    """Return the number of groups of the normalization: one where the channels do not divide into groups."""
+    return channels // GROUP_CHANNELS if channels % GROUP_CHANNELS == 0 else 1
+
+
+def attend(x: Any) -> Any:
+    """Apply self-attention between all positions, with learned position embeddings and a skip connection."""
     height, width, channels = x.shape[1:]
-    places = layers.Reshape((height * width, channels))(layers.GroupNormalization(1)(x))
-    places = Places()(places)
-    looked = layers.MultiHeadAttention(max(1, channels // 32), 32)(places, places)
-    return layers.Add()([x, layers.Reshape((height, width, channels))(looked)])
+    positions = layers.Reshape((height * width, channels))(layers.GroupNormalization(1)(x))
+    positions = PositionEmbedding()(positions)
+    attended = layers.MultiHeadAttention(max(1, channels // HEAD_CHANNELS), HEAD_CHANNELS)(positions, positions)
+    return layers.Add()([x, layers.Reshape((height, width, channels))(attended)])
 
 
-class Places(layers.Layer):
-    """Adds a learnt vector for each place."""
+class PositionEmbedding(layers.Layer):
+    """Adds a learned vector to each position."""
 
-    def build(self, shape):
-        self.places = self.add_weight(shape=shape[1:], initializer="zeros", name="places")
+    def build(self, shape: tuple[int | None, int, int]) -> None:
+        """Create one vector for each position."""
+        self.embedding = self.add_weight(shape=shape[1:], initializer="zeros", name="embedding")
 
-    def call(self, x):
-        return x + ops.cast(self.places, x.dtype)
+    def call(self, x: Any) -> Any:
+        """Add the vectors."""
+        return x + ops.cast(self.embedding, x.dtype)

@@ -1,42 +1,44 @@
-"""The U-Net for free-form masks: pairs of 3x3 convolutions down and up again beside what was seen on the way, no batch norm.
+"""A U-Net for masks of any shape: pairs of 3x3 convolutions without batch normalization.
 
-At width 64 and 3 levels, in colour, it is the published network: 2,662,659 parameters. It is shown the mask as often as the
-picture has channels. Inside, pictures are in -1..1; outside, in 0..1. With a start the last layer begins at zero and is
-added to the filled picture.
+In colour with width 64 and 3 levels it is the published network: 2,662,659 parameters. It is given the mask as often as the
+image has channels.
 """
+
+from typing import Any
 
 import keras
 from keras import layers
 
-from pixmend.networks.layers.sizes import halvings
+from pixmend.config import Settings
+from pixmend.networks.layers.sizes import plan_channels
 
-MOST_CHANNELS = 8  # times the width
+
+def build_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is in -1..1."""
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    x = layers.Concatenate()([*[mask] * input_shape[-1], image * 2.0 - 1.0])
+    channels = plan_channels(input_shape, settings)
+    skips = []
+    for level, width in enumerate(channels):
+        x = x if level == 0 else layers.ReLU()(x)
+        x = convolve_twice(x, width)
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = layers.Conv2D(channels[-1], 3, padding="same")(layers.ReLU()(x))
+    for level in reversed(range(len(channels) - 1)):
+        x = layers.ReLU()(upsample(x, skips[level + 1]))
+        x = convolve_twice(x, channels[level])
+    x = layers.ReLU()(upsample(x, skips[0]))
+    x = layers.Conv2D(input_shape[-1], 3, padding="same")(x)
+    return keras.Model([image, mask], layers.Activation("tanh", dtype="float32")(x))
 
 
-def pair(x, channels, first=False):
-    """Two convolutions, each after a ReLU; the picture itself passes none."""
-    x = layers.Conv2D(channels, 3, padding="same")(x if first else layers.ReLU()(x))
+def convolve_twice(x: Any, channels: int) -> Any:
+    """Apply two convolutions with a ReLU between them."""
+    x = layers.Conv2D(channels, 3, padding="same")(x)
     return layers.Conv2D(channels, 3, padding="same")(layers.ReLU()(x))
 
 
-def build(shape, settings):
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    x = layers.Concatenate()([*[mask] * shape[-1], seen * 2.0 - 1.0])
-    plan = [settings.width * min(2**level, MOST_CHANNELS) for level in range(halvings(shape, settings))]
-    skips = []
-    for level, channels in enumerate(plan):
-        x = pair(x, channels, first=level == 0)
-        skips.append(x)
-        x = layers.MaxPooling2D()(x)
-    x = layers.Conv2D(plan[-1], 3, padding="same")(layers.ReLU()(x))
-    for channels, skip in zip(reversed(plan[:-1]), reversed(skips[1:]), strict=True):
-        x = pair(joined(x, skip), channels)
-    x = layers.ReLU()(joined(x, skips[0]))
-    last = "zeros" if settings.start != "none" else "glorot_uniform"
-    x = layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=last)(x)
-    x = layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model([seen, mask], (x + 1.0) / 2.0 if settings.start == "none" else seen + x)
-
-
-def joined(x, skip):
+def upsample(x: Any, skip: Any) -> Any:
+    """Double the sides and append the encoder's output of that size."""
     return layers.Concatenate()([layers.UpSampling2D(interpolation="bilinear")(x), skip])

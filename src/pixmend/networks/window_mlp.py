@@ -1,39 +1,58 @@
-"""What a fill misses in a box, from a window around it: layers that see the whole window at once, and nothing of its place.
+"""Dense layers on a window around each box; they predict what a fill misses there.
 
-Every box lies in the middle of its window (see pictures/windows.py), so a plain network of dense layers learns how borders
-go on inside, hundreds of windows a step. Colours are measured from the mean of the known ones, in units of how much these
-differ, so that a dark and a bright window teach the same.
+Every box lies in the middle of its window (see data/windows.py), so layers without convolutions learn how the border continues
+inside, from hundreds of windows a step. Colours are measured from the mean of the known pixels in units of their standard
+deviation, so that dark and bright windows look alike.
 """
 
-import keras
-from keras import layers
+from typing import Any
 
-from pixmend.networks.layers.contrast import light
+import keras
+from keras import layers, ops
+
+from pixmend.config import Settings
+from pixmend.networks.layers.contrast import measure_contrast
 
 DROPOUT = 0.1
 
 
-def build(shape, settings, told=lambda mask: 1.0 - mask):
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    mean, contrast = light(seen, told(mask))
-    x = layers.Concatenate()([layers.Flatten()((seen - mean) / contrast), layers.Flatten()(mask), layers.Flatten()(mean)])
+def build_window_mlp(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is the residual of the pixels that the box may touch, 0 elsewhere."""
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    return build_from_inputs(image, mask, 1.0 - mask, settings)
+
+
+def build_tile_mlp(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the same network for one tile of a pixelated area, where the seams of all neighbours lie at the same places.
+
+    Contrast is measured over the whole window, since in a large area none of its pixels is known.
+    """
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    return build_from_inputs(image, mask, ops.ones_like(mask), settings)
+
+
+def build_from_inputs(image: Any, mask: Any, known: Any, settings: Settings) -> keras.Model:
+    """Return the network of two inputs; contrast is measured over `known`."""
+    size, channels = image.shape[1], image.shape[-1]
+    mean, contrast = measure_contrast(image, known)
+    x = layers.Concatenate()([layers.Flatten()((image - mean) / contrast), layers.Flatten()(mask), layers.Flatten()(mean)])
     x = layers.Dense(settings.width)(x)
     for level in range(settings.levels):
-        x = step(x, settings.width, settings.seed + level)
-    side = middle(shape[0], settings.window)
-    x = layers.Dense(side * side * shape[-1], kernel_initializer="zeros", dtype="float32")(x)
-    residual = layers.Reshape((side, side, shape[-1]))(x) * contrast
-    margin = (shape[0] - side) // 2
-    return keras.Model([seen, mask], seen + layers.ZeroPadding2D(margin, dtype="float32")(residual))
+        x = residual_block(x, settings.width, settings.seed + level)
+    side = find_box_side(size, settings.window)
+    x = layers.Dense(side * side * channels, dtype="float32")(x)
+    residual = layers.Reshape((side, side, channels))(x) * contrast
+    return keras.Model([image, mask], layers.ZeroPadding2D((size - side) // 2, dtype="float32")(residual))
 
 
-def middle(size, sides):
-    """Cells of a window, across, that its box may touch; as even or odd as the window."""
-    cells = min(size, int(-(-size // sides)) if sides else size)
-    return cells + (size - cells) % 2
+def find_box_side(size: int, window: float) -> int:
+    """Return how many pixels of a window, across, its box may touch; even if the window's side is even, else odd."""
+    side = min(size, int(-(-size // window)) if window else size)
+    return side + (size - side) % 2
 
 
-def step(x, width, seed):
+def residual_block(x: Any, width: int, seed: int) -> Any:
+    """Apply two dense layers with dropout and a skip connection."""
     y = layers.LayerNormalization()(x)
     y = layers.Dense(width, activation="silu")(y)
     y = layers.Dropout(DROPOUT, seed=seed)(y)

@@ -9,6 +9,7 @@ import numpy as np
 from pixmend import backend, files, models
 from pixmend.config import KNOBS, as_stored, flag, of_the_run
 from pixmend.errors import UserError
+from pixmend.networks.residual import build_with_start
 from pixmend.progress import say
 from pixmend.training import checkpoints
 from pixmend.training.adversarial import AdversarialModel
@@ -33,7 +34,7 @@ def build_network(settings):
     """The network that paints, of these settings; the same settings give the same weights."""
     keras.config.set_dtype_policy(POLICIES[settings.precision])
     keras.utils.set_random_seed(settings.seed)
-    return models.get_network(settings.model).load()(settings.seen_shape, settings)
+    return build_with_start(settings.seen_shape, settings)
 
 
 def build_trainable(settings):

@@ -1,1 +1,1 @@
-"""Layers and helpers that several networks share."""
+"""Layers and helper functions that several networks share."""

@@ -1,4 +1,10 @@
-"""Keras's batch norm with the same weights and figures, in one operation or with one look at the pixels for both moments."""
+"""Keras's batch normalization with the same weights and results, computed faster.
+
+TensorFlow computes it in one operation. Elsewhere mean and variance are computed in one pass, which also halves what several
+devices exchange.
+"""
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -7,20 +13,23 @@ from pixmend import backend
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    def call(self, x, training=None, mask=None):
+    """Normalizes images by batch, as Keras's own layer does."""
+
+    def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalize by the batch's own mean and variance in training, by the moving averages otherwise."""
         if not backend.is_tensorflow() or len(x.shape) != 4:
             return super().call(x, training=training, mask=mask)
         averages = self.moving_mean, self.moving_variance
-        scale, offset, *known = (ops.convert_to_tensor(v) for v in (self.gamma, self.beta, *averages))
-        learns = training and self.trainable
-        normed, *seen = backend.normed(x, scale, offset, None if learns else known, self.epsilon)
-        if learns:
-            for average, now in zip(averages, seen, strict=True):
-                average.assign(self.momentum * average + (1 - self.momentum) * now)
-        return normed
+        scale, offset, *given = (ops.convert_to_tensor(v) for v in (self.gamma, self.beta, *averages))
+        uses_batch = training and self.trainable
+        normalized, *moments = backend.normed(x, scale, offset, None if uses_batch else given, self.epsilon)
+        if uses_batch:
+            for average, value in zip(averages, moments, strict=True):
+                average.assign(self.momentum * average + (1 - self.momentum) * value)
+        return normalized
 
-    def _moments(self, inputs, mask):
-        """Mean and variance in one look, and one exchange between devices; Keras takes a second one for the variance."""
+    def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        """Compute mean and variance in one pass; Keras takes a second one for the variance."""
         if backend.is_tensorflow() or mask is not None:
             return super()._moments(inputs, mask)
         mean, squares = (ops.mean(values, self._reduction_axes) for values in (inputs, ops.square(inputs)))

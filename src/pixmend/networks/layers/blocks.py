@@ -1,49 +1,61 @@
-"""Pictures cut into 8x8 blocks inside the graph, the middle 2x2 of each painted by a small network, and put together again.
+"""Images as 8x8 blocks inside the graph: a small network predicts the middle 2x2 pixels of each.
 
-Every channel of every block is a sample of its own, so one network serves grey and colour, and a batch of whole pictures is a
-batch of thousands of blocks. Missing pixels elsewhere in a block stay as they were shown.
+Every channel of every block is a sample of its own, so one network serves grey and colour images, and a batch of images is a
+batch of thousands of blocks.
 """
 
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
 
-from pixmend.networks.layers.sizes import cut_into
+from pixmend.config import Settings
+from pixmend.networks.layers.sizes import count_blocks
 
-SIDE, FIRST, HOLE = 8, 3, 2   # pixels: a block; where its hole begins, down and across; the hole
-KNOWN = [place for place in range(SIDE**2) if not all(FIRST <= part < FIRST + HOLE for part in divmod(place, SIDE))]
-
-
-def build(shape, settings, network, squash=True):
-    """A model of whole pictures; the network goes from blocks (8, 8, 1) to four numbers, row by row, squashed into 0..1."""
-    rows, columns = cut_into(shape, SIDE, settings)
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1))
-    blocks = cut(seen, rows, columns)
-    numbers = ops.cast(network(ops.reshape(blocks, (-1, SIDE, SIDE, 1))), "float32")
-    numbers = ops.reshape(numbers, (-1, rows, columns, shape[-1], HOLE, HOLE))
-    middle = blocks[..., FIRST:FIRST + HOLE, FIRST:FIRST + HOLE]
-    if settings.start == "none":
-        change = (ops.sigmoid(numbers) if squash else numbers) - middle
-    else:
-        change = 2.0 * ops.sigmoid(numbers) - 1.0 if squash else numbers
-    return keras.Model([seen, mask], seen + put_together(in_the_middle(change), shape) * mask)
+BLOCK_SIZE, HOLE_START, HOLE_SIZE = 8, 3, 2   # pixels: side of a block; where its hole begins, down and across; side of the hole
 
 
-def cut(pictures, rows, columns):
-    """Blocks as pictures x rows x columns x channels x 8 x 8."""
-    parts = ops.reshape(pictures, (-1, rows, SIDE, columns, SIDE, pictures.shape[-1]))
+def list_known_pixels() -> list[int]:
+    """Return the numbers of a block's pixels, row by row, without those of the hole."""
+    hole = range(HOLE_START, HOLE_START + HOLE_SIZE)
+    return [row * BLOCK_SIZE + column for row in range(BLOCK_SIZE) for column in range(BLOCK_SIZE)
+            if not (row in hole and column in hole)]
+
+
+def build_from_blocks(input_shape: tuple[int, int, int], settings: Settings, network: keras.Model, sigmoid: bool = True) -> keras.Model:
+    """Apply a network of blocks to whole images.
+
+    The network maps blocks (8, 8, 1) to the four values of the hole, row by row; `sigmoid` brings them into 0..1. Outside the
+    holes of the blocks the output is 0.
+    """
+    rows, columns = count_blocks(input_shape, BLOCK_SIZE, settings)
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+    blocks = ops.reshape(split_blocks(image, rows, columns), (-1, BLOCK_SIZE, BLOCK_SIZE, 1))
+    values = ops.cast(network(blocks), "float32")
+    values = ops.sigmoid(values) if sigmoid else values
+    values = ops.reshape(values, (-1, rows, columns, input_shape[-1], HOLE_SIZE, HOLE_SIZE))
+    return keras.Model([image, mask], join_blocks(pad_to_blocks(values), input_shape))
+
+
+def split_blocks(images: Any, rows: int, columns: int) -> Any:
+    """Return the blocks of images: batch x rows x columns x channels x 8 x 8."""
+    parts = ops.reshape(images, (-1, rows, BLOCK_SIZE, columns, BLOCK_SIZE, images.shape[-1]))
     return ops.transpose(parts, (0, 1, 3, 5, 2, 4))
 
 
-def in_the_middle(holes):
-    """Blocks that are zero around the holes' values."""
-    rest = (FIRST, SIDE - FIRST - HOLE)
-    return ops.pad(holes, ((0, 0), (0, 0), (0, 0), (0, 0), rest, rest))
+def pad_to_blocks(holes: Any) -> Any:
+    """Return blocks that are zero around the values of their holes."""
+    padding = (HOLE_START, BLOCK_SIZE - HOLE_START - HOLE_SIZE)
+    return ops.pad(holes, ((0, 0), (0, 0), (0, 0), (0, 0), padding, padding))
 
 
-def put_together(blocks, shape):
+def join_blocks(blocks: Any, shape: tuple[int, int, int]) -> Any:
+    """Return the images of blocks: the inverse of split_blocks."""
     return ops.reshape(ops.transpose(blocks, (0, 1, 4, 2, 5, 3)), (-1, *shape))
 
 
-def last(settings):
-    """How the last layer begins: at zero where there is a start to be moved."""
-    return "glorot_uniform" if settings.start == "none" else "zeros"
+def mask_block_holes(height: int, width: int) -> np.ndarray:
+    """Return 1 in the holes of all blocks of an image, 0 elsewhere: float32, height x width x 1."""
+    block = np.pad(np.ones((HOLE_SIZE, HOLE_SIZE), np.float32), (HOLE_START, BLOCK_SIZE - HOLE_START - HOLE_SIZE))
+    return np.tile(block, (height // BLOCK_SIZE, width // BLOCK_SIZE))[..., None]

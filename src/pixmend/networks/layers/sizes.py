@@ -1,31 +1,35 @@
-"""Which pictures a network can take: how often their sides halve, shrink to a working size, or cut into blocks."""
+"""Which image sizes a network accepts: how often the sides halve, how far an image shrinks, how many blocks it has."""
 
+from pixmend.config import Settings
 from pixmend.errors import FlagError
 
+MAX_CHANNELS = 8  # times --width: the widest level of a U-Net
 
-def even_halvings(shape):
-    """How often both sides halve exactly."""
+
+def count_exact_halvings(shape: tuple[int, ...]) -> int:
+    """Return how often both sides halve without a remainder."""
     height, width = shape[:2]
     return next(times for times in range(99) if height >> times & 1 or width >> times & 1)
 
 
-def halvings(shape, settings):
-    """The wanted steps down, or as many as the sides allow, each an exact half."""
-    if not even_halvings(shape):
-        raise FlagError(f"--model {settings.model} halves pictures, and {shape[1]}x{shape[0]} has an odd side; "
+def plan_channels(input_shape: tuple[int, int, int], settings: Settings) -> list[int]:
+    """Return the channels of each level of a U-Net: --levels of them, or as many as the sides halve."""
+    halvings = count_exact_halvings(input_shape)
+    if not halvings:
+        raise FlagError(f"--model {settings.model} halves images, and {input_shape[1]}x{input_shape[0]} has an odd side; "
                         f"choose an even --size.")
-    return min(settings.levels, even_halvings(shape))
+    return [settings.width * min(2**level, MAX_CHANNELS) for level in range(min(settings.levels, halvings))]
 
 
-def shrinking(shape, settings):
-    """The largest whole factor that divides the sides and leaves at least the working size."""
-    most = max(1, shape[0] // settings.work_size)
-    return max(factor for factor in range(1, most + 1) if shape[0] % factor == shape[1] % factor == 0)
+def find_shrink_factor(input_shape: tuple[int, int, int], settings: Settings) -> int:
+    """Return the largest integer that divides both sides and leaves at least --work-size pixels."""
+    largest = max(1, input_shape[0] // settings.work_size)
+    return max(factor for factor in range(1, largest + 1) if input_shape[0] % factor == input_shape[1] % factor == 0)
 
 
-def cut_into(shape, side, settings):
-    """Rows and columns of blocks."""
-    height, width = shape[:2]
+def count_blocks(input_shape: tuple[int, int, int], side: int, settings: Settings) -> tuple[int, int]:
+    """Return the rows and columns of square blocks in an image."""
+    height, width = input_shape[:2]
     if height % side or width % side:
         raise FlagError(f"--model {settings.model} works on blocks of {side}x{side} pixels, and {width}x{height} cannot be cut "
                         f"into them; choose a --size that {side} divides.")

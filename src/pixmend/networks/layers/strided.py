@@ -1,35 +1,45 @@
-"""Keras's convolutions of 4x4 that halve or double a picture, their filters learnt by one matrix product where that is faster.
+"""Keras's 4x4 convolutions with stride 2, with a faster gradient of the kernel where images are small.
 
-oneDNN needs longer for a big filter's gradient the fewer places there are to learn it from: of a step of Pix2Pix on a CPU
-an eighth at batch 8 and a sixth at batch 1.
+oneDNN computes the gradient of a large kernel slowly where an image has few pixels. One matrix product instead saves an eighth
+of a training step of Pix2Pix on a CPU at batch size 8, and a sixth at batch size 1.
 """
+
+from typing import Any
 
 from keras import layers
 
 from pixmend import backend
 
-KERNEL, STRIDE = 4, 2
-CHANNELS_A_PLACE = 4   # of the smaller picture; with fewer, oneDNN is faster
+KERNEL_SIZE, STRIDE = 4, 2
+MIN_CHANNELS_PER_PIXEL = 4   # of the smaller image; with fewer channels oneDNN is faster
 
 
-def by_product(smaller):
-    """Whether a convolution between this picture and one of twice its sides learns its filter by one matrix product."""
-    rows, columns, channels = smaller
-    return backend.is_tensorflow() and channels >= CHANNELS_A_PLACE * rows * columns
+def uses_matrix_product(smaller_shape: tuple[int, int, int]) -> bool:
+    """Tell whether the kernel's gradient is one matrix product; the shape is that of the convolution's smaller side."""
+    height, width, channels = smaller_shape
+    return backend.is_tensorflow() and channels >= MIN_CHANNELS_PER_PIXEL * height * width
 
 
-class Halving(layers.Conv2D):
-    def __init__(self, channels, **options):
-        super().__init__(channels, KERNEL, STRIDE, "same", **options)
+class DownsampleConv(layers.Conv2D):
+    """A convolution that halves the sides of an image."""
 
-    def convolution_op(self, x, kernel):
-        smaller = self.compute_output_shape(x.shape)[1:]
-        return backend.halved(x, kernel) if by_product(smaller) else super().convolution_op(x, kernel)
+    def __init__(self, channels: int, **options: Any) -> None:
+        super().__init__(channels, KERNEL_SIZE, STRIDE, "same", **options)
+
+    def convolution_op(self, x: Any, kernel: Any) -> Any:
+        """Convolve, on TensorFlow with the faster gradient where that pays."""
+        smaller_shape = self.compute_output_shape(x.shape)[1:]
+        return backend.halved(x, kernel) if uses_matrix_product(smaller_shape) else super().convolution_op(x, kernel)
 
 
-class Doubling(layers.Conv2DTranspose):
-    def __init__(self, channels, **options):
-        super().__init__(channels, KERNEL, STRIDE, "same", **options)
+class UpsampleConv(layers.Conv2DTranspose):
+    """A transposed convolution that doubles the sides of an image."""
 
-    def call(self, x):
-        return backend.doubled(x, self.kernel) if not self.use_bias and by_product(x.shape[1:]) else super().call(x)
+    def __init__(self, channels: int, **options: Any) -> None:
+        super().__init__(channels, KERNEL_SIZE, STRIDE, "same", **options)
+
+    def call(self, x: Any) -> Any:
+        """Convolve, on TensorFlow with the faster gradient where that pays."""
+        if self.use_bias or not uses_matrix_product(x.shape[1:]):
+            return super().call(x)
+        return backend.doubled(x, self.kernel)

@@ -1,0 +1,84 @@
+"""From the output of a network to an image; with --start FILL a run begins at its fill.
+
+With --start none the output of a network is the image. With any other start the image is the filled input plus a residual, made
+from the output. The last layer then begins at zero, so that the first image is the fill, and training only improves it.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pixmend.config import Settings
+from pixmend.errors import FlagError, UserError
+from pixmend.networks.layers.blocks import mask_block_holes
+from pixmend.networks.registry import NetworkSpec, Output, Predicts, get_network
+
+TOLERANCE = 1e-2   # of outputs in bfloat16
+
+
+def build_with_start(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Build the network of --model, from [image, mask] to an image in 0..1, or to a mask if the network finds masks.
+
+    The image is float32 in 0..1, batch x height x width x channels; missing pixels are filled as --start says. The mask is 1
+    where pixels are missing: batch x height x width x 1.
+    """
+    spec = get_network(settings.model)
+    network = spec.load()(input_shape, settings)
+    check_network(network, input_shape, spec)
+    if spec.predicts is Predicts.MASK:
+        return network
+    image, mask = network.inputs
+    prediction = network.output if network.output.dtype == "float32" else ops.cast(network.output, "float32")
+    if settings.start == "none" and spec.output is not Output.RESIDUAL:
+        prediction = (prediction + 1.0) / 2.0 if spec.output is Output.SYMMETRIC else prediction
+        result = image + (prediction - image) * find_region(mask, spec) if spec.copies_known_pixels else prediction
+        return keras.Model([image, mask], result)
+    set_last_layer_to_zero(network)
+    output, copies_known_pixels = spec.output, spec.copies_known_pixels
+    if output is None:
+        output, copies_known_pixels = find_output(network, settings)
+    if output is Output.IMAGE_PLUS_RESIDUAL:
+        return network
+    residual = 2.0 * prediction - 1.0 if output is Output.UNIT else prediction
+    return keras.Model([image, mask], image + (residual * find_region(mask, spec) if copies_known_pixels else residual))
+
+
+def check_network(network: Any, input_shape: tuple[int, int, int], spec: NetworkSpec) -> None:
+    """Refuse what is no functional model of an image and a mask."""
+    channels = 1 if spec.predicts is Predicts.MASK else input_shape[-1]
+    shapes = [input_shape, (*input_shape[:2], 1), (*input_shape[:2], channels)]
+    if not isinstance(network, keras.Model) or [tuple(x.shape[1:]) for x in (*network.inputs, network.output)] != shapes:
+        raise UserError(f"{spec.build} must return keras.Model([image, mask], output) with shapes "
+                        f"{', '.join(map(str, shapes))}; it returned {network!r}.")
+
+
+def find_region(mask: Any, spec: NetworkSpec) -> Any:
+    """Return where the prediction counts: the missing pixels, or those of them that lie in the holes of 8x8 blocks."""
+    return mask * mask_block_holes(*mask.shape[1:3]) if spec.blocks_only else mask
+
+
+def set_last_layer_to_zero(network: keras.Model) -> None:
+    """Set all weights of the last layer to zero, of those layers that have weights; nested models are searched."""
+    last = [layer for layer in network.layers if layer.trainable_weights][-1]
+    if isinstance(last, keras.Model):
+        set_last_layer_to_zero(last)
+        return
+    for weight in last.trainable_weights:
+        weight.assign(ops.zeros_like(weight))
+
+
+def find_output(network: keras.Model, settings: Settings) -> tuple[Output, bool]:
+    """Find out what a network predicts, and whether it copies known pixels, by running it once with its last layer at zero."""
+    rng = np.random.default_rng(0)
+    image = rng.random((1, *network.inputs[0].shape[1:]), np.float32)
+    mask = (rng.random((1, *network.inputs[1].shape[1:])) < 0.5).astype(np.float32)
+    first = np.asarray(ops.cast(network([image, mask], training=False), "float32"))
+    missing = mask[..., 0] > 0
+    neutral_values: dict[Output, Any] = {Output.LINEAR: 0.0, Output.UNIT: 0.5, Output.IMAGE_PLUS_RESIDUAL: image[missing]}
+    for output, value in neutral_values.items():
+        if np.allclose(first[missing], value, atol=TOLERANCE):
+            return output, np.allclose(first[~missing], image[~missing], atol=TOLERANCE)
+    raise FlagError(f"--model {settings.model} cannot begin at the fill of --start {settings.start}: with zero weights in its last "
+                    f"layer its output should be 0 or 0.5 everywhere. End it with one layer, or use --start none.")
