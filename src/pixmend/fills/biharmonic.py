@@ -1,28 +1,29 @@
-"""The biharmonic fill: a thin plate bent through the known pixels, which carries slopes on into the hole.
+"""The biharmonic fill: a thin plate through the known pixels, which also continues slopes into the hole.
 
-Its equation, the square of the harmonic fill's, is solved exactly for all holes at once. The plate's edge is free where
-it is the picture's. A plate can swing beyond what it is held by, so each channel is kept between its known extremes.
+The squared Laplacian is solved exactly, for all holes at once, with free boundaries at the image's edge. A plate can overshoot, so
+each channel is clipped to the range of its known pixels.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 
-def fill_biharmonic(picture, mask):
-    """Fill the missing pixels; where nothing at all is known they become mid-grey."""
-    filled = picture.copy()
+def fill_biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill the missing pixels with the solution of the biharmonic equation."""
+    filled = image.copy()
     if mask.all():
         filled[mask] = 0.5
     elif mask.any():
-        known = picture[~mask]
-        filled[mask] = np.clip(solve(plate(mask.shape), picture, mask), known.min(0), known.max(0))
+        known = image[~mask]
+        filled[mask] = np.clip(solve_missing(bilaplacian(mask.shape), image, mask), known.min(0), known.max(0))
     return filled
 
 
 @lru_cache(4)
-def springs(shape):
-    """The Laplacian of a picture's pixels, each held by its neighbours alone, as a sparse matrix."""
+def laplacian(shape: tuple[int, int]) -> Any:
+    """Return the negative Laplacian of an image's pixels as a sparse matrix, with free boundaries."""
     from scipy.sparse import diags_array, eye_array, kron
 
     down, across = (diags_array([-np.ones(n - 1), np.r_[1, np.full(n - 2, 2), 1], -np.ones(n - 1)], offsets=[-1, 0, 1])
@@ -31,22 +32,22 @@ def springs(shape):
 
 
 @lru_cache(4)
-def plate(shape):
-    """What a thin plate resists: the Laplacian of the Laplacian."""
-    return springs(shape) @ springs(shape)
+def bilaplacian(shape: tuple[int, int]) -> Any:
+    """Return the squared Laplacian as a sparse matrix."""
+    return laplacian(shape) @ laplacian(shape)
 
 
-def solve(stiffness, picture, mask):
-    """Values of the missing pixels, pixels x channels, at which a stiff surface through the known ones rests."""
+def solve_missing(operator: Any, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the missing values for which the operator applied to the image is zero there: pixels x channels."""
     from scipy.sparse.linalg import splu
 
-    inside, pull = inner(stiffness, picture, mask)
-    return splu(inside.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(pull)
+    matrix, right_side = restrict_to_missing(operator, image, mask)
+    return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right_side)
 
 
-def inner(stiffness, picture, mask):
-    """The stiffness between missing pixels, and the pull of the known ones on them."""
-    hole = np.flatnonzero(mask)
-    rows = stiffness[hole]
-    known = np.where(mask[..., None], 0, picture).reshape(-1, picture.shape[2]).astype(float)
-    return rows[:, hole], -(rows @ known)
+def restrict_to_missing(operator: Any, image: np.ndarray, mask: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Return the linear system of the missing pixels: its matrix, and the right-hand side that the known pixels give."""
+    missing = np.flatnonzero(mask)
+    rows = operator[missing]
+    known = np.where(mask[..., None], 0, image).reshape(-1, image.shape[2]).astype(float)
+    return rows[:, missing], -(rows @ known)

@@ -1,8 +1,12 @@
-"""The harmonic fill: each missing pixel is the mean of its neighbours, as a soap film hung on the known pixels.
+"""The harmonic fill: each missing pixel is the mean of its neighbours (Laplace's equation).
 
-A rectangle is solved exactly in the sines and cosines that suit its sides: a side against known pixels is held by
-them, a side on the picture's edge is free. Overlapping boxes take turns until they agree (Schwarz), which goes
-fastest over all the largest rectangles that fit into them; any other shape goes to a sparse solver.
+At a side of a hole that lies against known pixels the solution continues them (Dirichlet); at a side on the image's edge its slope
+is zero (Neumann). A rectangular hole is solved exactly in the sine and cosine modes that fit its sides. Overlapping boxes are
+solved in turn until they agree (Schwarz's alternating method), which converges fastest on all the largest rectangles that fit into
+the hole. Holes of other shapes go to a sparse direct solver.
+
+A box is (top, left, height, width) in pixels. `padded` is the image with channels first, 0 where pixels are missing, and a border of
+zeros one pixel wide: float32, channels x (height + 2) x (width + 2). The solvers write missing pixels into it.
 """
 
 from functools import lru_cache
@@ -11,196 +15,200 @@ from itertools import combinations
 import cv2
 import numpy as np
 
-TURNS, AGREED = 200, 3e-5  # overlapping boxes stop when no pixel moves by more than this
-FEW_STEPS = 5  # an outline with more steps than this, across or down, is not called overlapping boxes
-WORTH_TURNS = 400  # pixels: below this the sparse solver is faster
+MAX_ROUNDS, TOLERANCE = 200, 3e-5  # of Schwarz's method, which stops when no pixel moves by more than this
+MAX_STEPS = 5  # a hole whose outline has more steps than this, across or down, goes to the sparse solver
+MIN_SCHWARZ_PIXELS = 400  # for smaller holes the sparse solver is faster
+
+BoxType = tuple[int, int, bool, bool, bool, bool]  # height, width; whether top, bottom, left, right lie on the image's edge
 
 
-def fill_harmonic(picture, mask):
-    """Fill the missing pixels; where nothing at all is known they become mid-grey."""
+def fill_harmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill the missing pixels with the solution of Laplace's equation."""
     if mask.all():
-        return np.full_like(picture, 0.5)
-    canvas = spread(picture, mask)
-    boxes, groups, rest = sort_out(mask)
-    for equal in equal_boxes(boxes, mask.shape):
-        hang(canvas, equal, mask.shape)
+        return np.full_like(image, 0.5)
+    padded = pad_known_pixels(image, mask)
+    boxes, groups, rest = classify_holes(mask)
+    for equal in group_equal_boxes(boxes, mask.shape):
+        solve_boxes(padded, equal, mask.shape)
     for group in groups:
-        take_turns(canvas, group, mask.shape)
+        solve_overlapping_boxes(padded, group, mask.shape)
     if rest.any():
-        solve_sparse(canvas, rest)
-    return collect(canvas, picture, mask)
-
-
-def spread(picture, mask):
-    """The known pixels on a canvas: channels first, zero where missing, a border of zeros one pixel wide."""
-    height, width, channels = picture.shape
-    canvas = np.zeros((channels, height + 2, width + 2), picture.dtype)
-    np.copyto(canvas[:, 1:-1, 1:-1], np.moveaxis(picture, -1, 0), where=~mask)
-    return canvas
-
-
-def collect(canvas, picture, mask):
-    """The picture with its missing pixels from the canvas."""
-    filled = picture.copy()
-    for channel, plane in enumerate(canvas):
+        solve_sparse(padded, rest)
+    filled = image.copy()
+    for channel, plane in enumerate(padded):
         np.copyto(filled[..., channel], plane[1:-1, 1:-1], where=mask)
     return filled
 
 
-def sort_out(mask):
-    """The holes of a mask: boxes (top, left, height, width), groups of overlapping boxes, and all other pixels."""
+def pad_known_pixels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the padded image."""
+    height, width, channels = image.shape
+    padded = np.zeros((channels, height + 2, width + 2), image.dtype)
+    np.copyto(padded[:, 1:-1, 1:-1], np.moveaxis(image, -1, 0), where=~mask)
+    return padded
+
+
+def classify_holes(mask: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Return the holes that are boxes, groups of overlapping boxes, and the mask of all other missing pixels."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     lefts, tops, widths, heights, areas = stats.T
     is_box = areas == widths * heights
-    is_box[0] = True
+    is_box[0] = True   # the known pixels
     groups, rest = [], ~is_box[labels]
-    for hole in np.flatnonzero(~is_box & (areas >= WORTH_TURNS)):
+    for hole in np.flatnonzero(~is_box & (areas >= MIN_SCHWARZ_PIXELS)):
         top, left, height, width = tops[hole], lefts[hole], heights[hole], widths[hole]
-        window = labels[top:top + height, left:left + width] == hole
-        group = largest_boxes(window)
+        inside = labels[top:top + height, left:left + width] == hole
+        group = find_largest_boxes(inside)
         if len(group):
             groups.append(group + (top, left, 0, 0))
-            rest[top:top + height, left:left + width] &= ~window
+            rest[top:top + height, left:left + width] &= ~inside
     is_box[0] = False
     return np.stack([tops, lefts, heights, widths], 1)[is_box], groups, rest
 
 
-def largest_boxes(hole):
-    """All boxes (top, left, height, width) in a hole that cannot grow; none where its outline has too many steps."""
-    rows, columns = steps(hole), steps(hole.T)
-    if max(len(rows), len(columns)) > FEW_STEPS + 1:
+def find_largest_boxes(hole: np.ndarray) -> np.ndarray:
+    """Return all boxes in a hole that cannot grow; none if its outline has too many steps."""
+    rows, columns = find_steps(hole), find_steps(hole.T)
+    if max(len(rows), len(columns)) > MAX_STEPS + 1:
         return np.empty((0, 4), int)
-    tiles = hole[np.ix_(rows[:-1], columns[:-1])]
-    across = list(combinations(range(len(columns)), 2))
-    spans = [(top, left, bottom, right) for top, bottom in combinations(range(len(rows)), 2) for left, right in across
-             if tiles[top:bottom, left:right].all()]
-    largest = [one for one in spans if not any(one != other and within(one, other) for other in spans)]
+    cells = hole[np.ix_(rows[:-1], columns[:-1])]
+    column_spans = list(combinations(range(len(columns)), 2))
+    spans = [(top, left, bottom, right) for top, bottom in combinations(range(len(rows)), 2) for left, right in column_spans
+             if cells[top:bottom, left:right].all()]
+    largest = [span for span in spans if not any(span != other and is_within(span, other) for other in spans)]
     return np.array([(rows[top], columns[left], rows[bottom] - rows[top], columns[right] - columns[left])
                      for top, left, bottom, right in largest])
 
 
-def steps(hole):
-    """Where the rows of a hole change, its first and last border included."""
+def find_steps(hole: np.ndarray) -> np.ndarray:
+    """Return the rows before which a hole changes, its first and last border included."""
     return np.r_[0, np.flatnonzero((hole[1:] != hole[:-1]).any(1)) + 1, len(hole)]
 
 
-def within(inner, outer):
+def is_within(inner: tuple[int, int, int, int], outer: tuple[int, int, int, int]) -> bool:
+    """Tell whether a span (top, left, bottom, right) lies in another."""
     return inner[0] >= outer[0] and inner[1] >= outer[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
 
 
-def equal_boxes(boxes, shape):
-    """The boxes in batches of equal size and equal contact with the picture's edges."""
+def group_equal_boxes(boxes: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return the boxes in groups of equal type, which are solved together."""
     if len(boxes) < 2:
         return [boxes] if len(boxes) else []
-    free = boxes[:, :2] == 0, boxes[:, :2] + boxes[:, 2:] == shape
-    kinds = np.hstack([boxes[:, 2:], *free])
-    _, kind = np.unique(kinds, axis=0, return_inverse=True)
-    return [boxes[kind.ravel() == one] for one in range(kind.max() + 1)]
+    on_edge = boxes[:, :2] == 0, boxes[:, :2] + boxes[:, 2:] == shape
+    _, group = np.unique(np.hstack([boxes[:, 2:], *on_edge]), axis=0, return_inverse=True)
+    return [boxes[group.ravel() == number] for number in range(group.max() + 1)]
 
 
-def hang(canvas, boxes, shape):
-    """Solve boxes of one kind at once from the pixels around them."""
-    kind = kind_of(boxes[0], shape)
-    vertical, horizontal, _ = modes(*kind)
-    rows = boxes[:, :1] + np.arange(1, kind[0] + 1)
-    columns = boxes[:, 1:2] + np.arange(1, kind[1] + 1)
-    sides = canvas[:, rows[:, :, None], columns[:, None, [0, -1]] + [-1, 1]]
-    ends = canvas[:, rows[:, [0, -1], None] + [[-1], [1]], columns[:, None]]
-    canvas[:, rows[:, :, None], columns[:, None]] = vertical @ spectrum(sides, ends, kind) @ horizontal.T
-
-
-def spectrum(sides, ends, kind):
-    """The waves in boxes that hang between their left and right sides and their upper and lower ends."""
-    vertical, horizontal, inverse = modes(*kind)
-    down = np.empty((*sides.shape[:-1], 4), sides.dtype)
-    across = np.empty((*ends.shape[:-2], 4, ends.shape[-1]), sides.dtype)
-    down[..., :2], across[..., 2:, :] = vertical[[0, -1]].T, horizontal[[0, -1]]
-    down[..., 2:], across[..., :2, :] = vertical.T @ sides, ends @ horizontal
-    return down @ across * inverse
-
-
-def kind_of(box, shape):
-    """Size of a box, and which of its sides lie on the picture's edge: top, bottom, left, right."""
+def find_box_type(box: np.ndarray, shape: tuple[int, ...]) -> BoxType:
+    """Return what decides the modes of a box: its size and which of its sides lie on the image's edge."""
     top, left, height, width = (int(number) for number in box)
     return height, width, top == 0, top + height == shape[0], left == 0, left + width == shape[1]
 
 
+def solve_boxes(padded: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Solve boxes of one type from the pixels around them."""
+    box_type = find_box_type(boxes[0], shape)
+    vertical, horizontal, _ = compute_modes(*box_type)
+    rows = boxes[:, :1] + np.arange(1, box_type[0] + 1)
+    columns = boxes[:, 1:2] + np.arange(1, box_type[1] + 1)
+    left_right = padded[:, rows[:, :, None], columns[:, None, [0, -1]] + [-1, 1]]
+    top_bottom = padded[:, rows[:, [0, -1], None] + [[-1], [1]], columns[:, None]]
+    coefficients = compute_coefficients(left_right, top_bottom, box_type)
+    padded[:, rows[:, :, None], columns[:, None]] = vertical @ coefficients @ horizontal.T
+
+
+def compute_coefficients(left_right: np.ndarray, top_bottom: np.ndarray, box_type: BoxType) -> np.ndarray:
+    """Return the coefficients of the modes of boxes, given the pixels next to their sides."""
+    vertical, horizontal, inverse_eigenvalues = compute_modes(*box_type)
+    down = np.empty((*left_right.shape[:-1], 4), left_right.dtype)
+    across = np.empty((*top_bottom.shape[:-2], 4, top_bottom.shape[-1]), left_right.dtype)
+    down[..., :2], across[..., 2:, :] = vertical[[0, -1]].T, horizontal[[0, -1]]
+    down[..., 2:], across[..., :2, :] = vertical.T @ left_right, top_bottom @ horizontal
+    return down @ across * inverse_eigenvalues
+
+
 @lru_cache(maxsize=64)
-def modes(height, width, free_top, free_bottom, free_left, free_right):
-    """What diagonalises a box's Laplacian: waves down, waves across, and one over the sum of their stiffnesses."""
-    vertical, stiff_down = waves(height, free_top, free_bottom)
-    horizontal, stiff_across = waves(width, free_left, free_right)
-    inverse = 1 / (stiff_down[:, None] + stiff_across)
+def compute_modes(height: int, width: int, free_top: bool, free_bottom: bool, free_left: bool, free_right: bool
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what diagonalizes the Laplacian of a box: its vertical and horizontal modes, and its inverse eigenvalues."""
+    vertical, eigenvalues_down = compute_line_modes(height, free_top, free_bottom)
+    horizontal, eigenvalues_across = compute_line_modes(width, free_left, free_right)
+    inverse = 1 / (eigenvalues_down[:, None] + eigenvalues_across)
     return vertical.astype(np.float32), horizontal.astype(np.float32), inverse.astype(np.float32)
 
 
-def waves(length, free_start, free_end):
-    """Standing waves of a string of pixels as orthonormal columns, each end held or free, and their stiffnesses."""
-    place, order = np.arange(length)[:, None], np.arange(length)
-    if free_start and free_end:
-        turn = np.pi * order / length
-        shapes = np.cos(turn * (place + 0.5))
-    elif free_start or free_end:
-        turn = np.pi * (order + 0.5) / (length + 0.5)
-        shapes = np.sin(turn * (place + 1 if free_end else length - place))
-    else:
-        turn = np.pi * (order + 1) / (length + 1)
-        shapes = np.sin(turn * (place + 1))
-    return shapes / np.linalg.norm(shapes, axis=0), 2 - 2 * np.cos(turn)
+def compute_line_modes(length: int, free_start: bool, free_end: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvectors of the second difference on a line of pixels, as orthonormal columns, and its eigenvalues.
 
-
-def take_turns(canvas, boxes, shape):
-    """Overlapping boxes: each in turn is hung on what the others made, until nothing moves.
-
-    Until then only the lines of pixels on which another box hangs are followed.
+    A free end has slope zero; at any other end the next pixel is known.
     """
-    seams = [seams_of(box, boxes) for box in boxes]
-    for _ in range(TURNS):
-        if max([follow(canvas, box, *seams[one], shape) for one, box in enumerate(boxes)]) < AGREED:
+    place, order = np.arange(length)[:, None], np.arange(length)
+    frequency: np.ndarray
+    if free_start and free_end:
+        frequency = np.pi * order / length
+        modes = np.cos(frequency * (place + 0.5))
+    elif free_start or free_end:
+        frequency = np.pi * (order + 0.5) / (length + 0.5)
+        modes = np.sin(frequency * (place + 1 if free_end else length - place))
+    else:
+        frequency = np.pi * (order + 1) / (length + 1)
+        modes = np.sin(frequency * (place + 1))
+    return modes / np.linalg.norm(modes, axis=0), 2 - 2 * np.cos(frequency)
+
+
+def solve_overlapping_boxes(padded: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Solve each box in turn from what the others left, until nothing moves (Schwarz's alternating method).
+
+    Until then only the rows and columns that border another box are computed.
+    """
+    seams = [find_seams(box, boxes) for box in boxes]
+    for _ in range(MAX_ROUNDS):
+        if max([update_seams(padded, box, *seams[number], shape) for number, box in enumerate(boxes)]) < TOLERANCE:
             break
     for box in boxes:
-        hang(canvas, box[None], shape)
+        solve_boxes(padded, box[None], shape)
 
 
-def seams_of(box, boxes):
-    """Canvas rows and columns inside a box on which another box hangs."""
+def find_seams(box: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns of the padded image inside a box that border another box."""
     lines = np.vstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:] + 1])
     inside = (lines > box[:2]) & (lines <= box[:2] + box[2:])
-    return [np.unique(lines[inside[:, axis], axis]) for axis in (0, 1)]
+    return np.unique(lines[inside[:, 0], 0]), np.unique(lines[inside[:, 1], 1])
 
 
-def follow(canvas, box, rows, columns, shape):
-    """Solve a box on some rows and columns of the canvas only; how far the pixels there moved."""
+def update_seams(padded: np.ndarray, box: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Solve a box on some rows and columns only; return how far their pixels moved."""
     top, left, height, width = box
-    kind = kind_of(box, shape)
-    vertical, horizontal, _ = modes(*kind)
-    window = canvas[:, top:top + height + 2, left:left + width + 2]
-    waves_in = spectrum(window[:, 1:-1, [0, -1]], window[:, [0, -1], 1:-1], kind)
-    new_rows = vertical[rows - top - 1] @ waves_in @ horizontal.T
-    new_columns = vertical @ (waves_in @ horizontal[columns - left - 1].T)
+    box_type = find_box_type(box, shape)
+    vertical, horizontal, _ = compute_modes(*box_type)
+    window = padded[:, top:top + height + 2, left:left + width + 2]
+    coefficients = compute_coefficients(window[:, 1:-1, [0, -1]], window[:, [0, -1], 1:-1], box_type)
+    new_rows = vertical[rows - top - 1] @ coefficients @ horizontal.T
+    new_columns = vertical @ (coefficients @ horizontal[columns - left - 1].T)
     moved = max(np.abs(window[:, rows - top, 1:-1] - new_rows).max(initial=0),
                 np.abs(window[:, 1:-1, columns - left] - new_columns).max(initial=0))
     window[:, rows - top, 1:-1], window[:, 1:-1, columns - left] = new_rows, new_columns
     return moved
 
 
-def solve_sparse(canvas, mask):
-    """Any shape, by a sparse direct solver."""
+def solve_sparse(padded: np.ndarray, mask: np.ndarray) -> None:
+    """Solve missing pixels of any shape by a sparse LU decomposition."""
     from scipy.sparse import csc_array
     from scipy.sparse.linalg import splu
 
-    inside, missing = np.pad(np.ones_like(mask), 1), np.pad(mask, 1)
-    places = np.nonzero(missing)
-    number = np.empty(missing.shape, int)
-    number[places] = me = np.arange(len(places[0]))
-    degree, pull, links = np.zeros(len(me)), np.zeros((len(me), len(canvas))), [(me, me)]
-    for step in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        there = places[0] + step[0], places[1] + step[1]
-        linked = missing[there]
-        degree += inside[there]
-        pull += np.where(linked, 0, canvas[:, *there]).T
-        links.append((me[linked], number[there][linked]))
+    in_image, missing = np.pad(np.ones_like(mask), 1), np.pad(mask, 1)
+    rows, columns = np.nonzero(missing)
+    index = np.empty(missing.shape, int)
+    index[rows, columns] = unknowns = np.arange(len(rows))
+    degree, known_sum, links = np.zeros(len(unknowns)), np.zeros((len(unknowns), len(padded))), [(unknowns, unknowns)]
+    for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        neighbours = rows + down, columns + right
+        is_missing = missing[neighbours]
+        degree += in_image[neighbours]
+        known_sum += np.where(is_missing, 0, padded[:, neighbours[0], neighbours[1]]).T
+        links.append((unknowns[is_missing], index[neighbours][is_missing]))
     entries = np.hstack(links)
-    values = np.r_[degree, np.full(entries.shape[1] - len(me), -1.0)]
-    factors = splu(csc_array((values, entries)), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    canvas[:, *places] = factors.solve(pull).T
+    values = np.r_[degree, np.full(entries.shape[1] - len(unknowns), -1.0)]
+    laplacian = csc_array((values, entries))
+    factors = splu(laplacian, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    padded[:, rows, columns] = factors.solve(known_sum).T

@@ -1,128 +1,133 @@
-"""The tile fills: the smoothest surface on which every tile of a pixelated area keeps its mean; and any picture made to.
+"""Fills of pixelated areas: the smoothest surface on which every tile keeps its mean.
 
-These fills do look under the mask, for the tiles: patches of one colour. A hole that is empty (mostly black or white), or
-that shows a picture of its own and no tiles, has nothing to keep and is harmonic. In a box the tiles are told by their grid;
-in any other area neighbours of exactly the same colour count as one tile, which is still true of their mean.
+Unlike the other fills, these read the pixels under the mask, where tiles are patches of one colour. A hole that is empty (mostly
+black or white), or that shows an image of its own without tiles, is filled harmonically. In a rectangular area the tiles are found
+by their grid; in any other area, neighbours of exactly the same colour count as one tile, whose mean is still right.
+
+`tiles` numbers the tile of each pixel from 0; -1 where there is none: int, height x width.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from pixmend.fills.biharmonic import inner, plate, springs
+from pixmend.fills.biharmonic import bilaplacian, laplacian, restrict_to_missing
 from pixmend.fills.harmonic import fill_harmonic
 
-FEWEST = 4  # pixels a tile on the average; 6 are the fewest where tiles of 4x4 are cut off by the end of an area
+MIN_TILE_PIXELS = 4  # on average; 6 is the smallest average where tiles of 4x4 are cut off by the end of an area
 NEAR_BLACK = 16 / 255  # what JPEG may leave of black; and as near to white
-BEND = 2  # how much a plate's resistance counts beside a soap film's
+BENDING = 2  # weight of bending against stretching in the tile_smooth fill
 
 
-def fill_tile_harmonic(picture, mask):
-    """As a soap film through the known pixels and the tiles' means."""
-    return with_means(picture, mask, springs)
+def fill_tile_harmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill with the surface that stretches least (a membrane) and keeps the mean of every tile."""
+    return fill_with_means(image, mask, laplacian)
 
 
-def fill_tile_smooth(picture, mask):
-    """As a film that also resists bending, which photos resemble more."""
-    return with_means(picture, mask, film)
+def fill_tile_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill with a surface that also resists bending, which is closer to photos."""
+    return fill_with_means(image, mask, stretching_and_bending)
 
 
 @lru_cache(4)
-def film(shape):
-    return springs(shape) + BEND * plate(shape)
+def stretching_and_bending(shape: tuple[int, int]) -> Any:
+    """Return the operator of a membrane that resists bending, as a sparse matrix."""
+    return laplacian(shape) + BENDING * bilaplacian(shape)
 
 
-def with_means(picture, mask, stiffness):
-    """Fill all holes harmonically, then those with tiles by the smoothest surface that keeps their means."""
-    filled, tiles = fill_harmonic(picture, mask), find_tiles(picture, mask)
-    tiled = tiles >= 0
-    if tiled.any():
-        means = np.stack([picture[tiles == tile].mean(0) for tile in range(tiles.max() + 1)])
-        filled[tiled] = np.clip(solve(stiffness(mask.shape), filled, tiles, means), 0, 1)
+def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tuple[int, int]], Any]) -> np.ndarray:
+    """Fill all holes harmonically, then those with tiles by the surface of least energy that keeps their means."""
+    filled, tiles = fill_harmonic(image, mask), find_tiles(image, mask)
+    is_tiled = tiles >= 0
+    if is_tiled.any():
+        means = np.stack([image[tiles == tile].mean(0) for tile in range(tiles.max() + 1)])
+        filled[is_tiled] = np.clip(solve_with_means(operator(mask.shape), filled, tiles, means), 0, 1)
     return filled
 
 
-def find_tile_boxes(picture, mask):
-    """The box (row, column, height, width) that holds each tile."""
+def solve_with_means(operator: Any, filled: np.ndarray, tiles: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Return the values of the tiled pixels, pixels x channels: least energy with one Lagrange multiplier for each tile's mean."""
+    from scipy.sparse import block_array, csr_array
+    from scipy.sparse.linalg import spsolve
+
+    matrix, right_side = restrict_to_missing(operator, filled, tiles >= 0)
+    numbers = tiles[tiles >= 0]
+    sizes = np.bincount(numbers)
+    averages = csr_array((1 / sizes[numbers], (numbers, np.arange(len(numbers)))), shape=(len(sizes), len(numbers)))
+    system = block_array([[matrix, averages.T], [averages, None]]).tocsc()
+    return spsolve(system, np.vstack([right_side, means])).reshape(-1, filled.shape[2])[:len(numbers)]
+
+
+def find_tile_boxes(image: np.ndarray, mask: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Return the bounding box (row, column, height, width) of each tile."""
     from scipy.ndimage import find_objects
 
     return [(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
-            for rows, columns in find_objects(find_tiles(picture, mask) + 1)]
+            for rows, columns in find_objects(find_tiles(image, mask) + 1)]
 
 
-def restore_tile_means(painted, picture, mask):
-    """What was painted, each tile moved evenly to the mean that the picture shows of it; what shows no tiles stays."""
-    tiles = find_tiles(picture, mask)
-    tiled = tiles >= 0
-    kept, number = painted.copy(), tiles[tiled]
-    for channel in range(painted.shape[2] if tiled.any() else 0):
-        missing = np.bincount(number, (picture - painted)[tiled, channel]) / np.bincount(number)
-        kept[tiled, channel] += missing[number]
-    return kept
+def restore_tile_means(predicted: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return a prediction in which every tile is shifted to the mean that the image shows; other pixels are unchanged."""
+    tiles = find_tiles(image, mask)
+    is_tiled = tiles >= 0
+    restored, numbers = predicted.copy(), tiles[is_tiled]
+    for channel in range(predicted.shape[2] if is_tiled.any() else 0):
+        shift = np.bincount(numbers, (image - predicted)[is_tiled, channel]) / np.bincount(numbers)
+        restored[is_tiled, channel] += shift[numbers]
+    return restored
 
 
-def find_tiles(picture, mask):
-    """The number of each pixel's tile, -1 where there is none."""
+def find_tiles(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the number of each pixel's tile."""
     from scipy.ndimage import find_objects
 
-    patches, areas = connected(picture, mask), connected(np.zeros_like(picture), mask)
+    patches, areas = label_patches(image, mask), label_patches(np.zeros_like(image), mask)
     tiles, count = np.full(mask.shape, -1), 0
     for area, window in enumerate(find_objects(areas + 1)):
-        here = areas[window] == area
-        found = np.unique(grid(patches[window], here), return_inverse=True)[1]
-        if not empty(picture[window][here]) and (found.max() + 1) * FEWEST <= len(found):
-            tiles[window][here] = found + count
+        inside = areas[window] == area
+        found = np.unique(find_grid(patches[window], inside), return_inverse=True)[1]
+        if not is_empty(image[window][inside]) and (found.max() + 1) * MIN_TILE_PIXELS <= len(found):
+            tiles[window][inside] = found + count
             count += found.max() + 1
     return tiles
 
 
-def grid(patches, here):
-    """The tiles of an area: in a box on the finest grid that all its seams fit, elsewhere the patches themselves."""
-    rows, columns = (np.flatnonzero(here.any(axis)) for axis in (1, 0))
-    inside = patches[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-    down, across = side(inside), side(inside.T)
-    if here.sum() < inside.size or min(down, across) == 1:
-        return patches[here]
-    return (np.arange(len(rows))[:, None] // down * len(columns) + np.arange(len(columns)) // across).ravel()
-
-
-def side(inside):
-    """The largest height of tiles, from the upper end on, that has every change of patches at a seam; with none, the box's."""
-    seams = np.flatnonzero((inside[1:] != inside[:-1]).any(1)) + 1
-    return np.gcd.reduce(seams, initial=0) or len(inside)
-
-
-def empty(colours):
-    """Whether most of an area is black, white or no number at all."""
-    black, white = (colours <= NEAR_BLACK).all(1), (colours >= 1 - NEAR_BLACK).all(1)
-    return max(black.mean(), white.mean(), np.isnan(colours).any(1).mean()) > 0.5
-
-
-def connected(picture, mask):
-    """Numbers from 0 for the patches of one colour inside the mask, -1 outside."""
+def label_patches(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the number of each missing pixel's patch of one colour, from 0; -1 outside the mask."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    number = np.full(mask.shape, -1)
-    number[mask] = np.arange(mask.sum())
+    index = np.full(mask.shape, -1)
+    index[mask] = np.arange(mask.sum())
     links = []
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        alike = mask[one] & mask[other] & (picture[one] == picture[other]).all(-1)
-        links.append((number[one][alike], number[other][alike]))
+        alike = mask[one] & mask[other] & (image[one] == image[other]).all(-1)
+        links.append((index[one][alike], index[other][alike]))
     ends = np.hstack(links)
     graph = coo_array((np.ones(ends.shape[1]), ends), shape=(mask.sum(),) * 2)
-    number[mask] = connected_components(graph, directed=False)[1]
-    return number
+    index[mask] = connected_components(graph, directed=False)[1]
+    return index
 
 
-def solve(stiffness, filled, tiles, means):
-    """The stiff surface's values in the tiles: at rest but for one even pull a tile, which brings it to its mean."""
-    from scipy.sparse import block_array, csr_array
-    from scipy.sparse.linalg import spsolve
+def find_grid(patches: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the tile of each pixel of an area: in a box by the finest grid that fits all seams, elsewhere its patch."""
+    rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+    box = patches[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+    height, width = find_tile_height(box), find_tile_height(box.T)
+    if inside.sum() < box.size or min(height, width) == 1:
+        return patches[inside]
+    return (np.arange(len(rows))[:, None] // height * len(columns) + np.arange(len(columns)) // width).ravel()
 
-    inside, pull = inner(stiffness, filled, tiles >= 0)
-    number = tiles[tiles >= 0]
-    sizes = np.bincount(number)
-    average = csr_array((1 / sizes[number], (number, np.arange(len(number)))), shape=(len(sizes), len(number)))
-    system = block_array([[inside, average.T], [average, None]]).tocsc()
-    return spsolve(system, np.vstack([pull, means])).reshape(-1, filled.shape[2])[:len(number)]
+
+def find_tile_height(box: np.ndarray) -> int:
+    """Return the largest height of tiles, from the top, for which every change of patches is a seam; without any, the box's."""
+    seams = np.flatnonzero((box[1:] != box[:-1]).any(1)) + 1
+    return np.gcd.reduce(seams, initial=0) or len(box)
+
+
+def is_empty(colours: np.ndarray) -> bool:
+    """Tell whether most of an area is black, white or not a number."""
+    black, white = (colours <= NEAR_BLACK).all(1), (colours >= 1 - NEAR_BLACK).all(1)
+    return max(black.mean(), white.mean(), np.isnan(colours).any(1).mean()) > 0.5
