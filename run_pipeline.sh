@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a checked submission: the demo without flags, `--contest photo_reconstruction` for the real competition.
+# From nothing to a checked submission: the demo without flags, `--competition photo_reconstruction` for the real competition.
 set -euo pipefail
 cd "$(dirname "$0")"
 case " $* " in *" --help "* | *" -h "*)   # once, and not by every stage; what is installed already is not looked at again

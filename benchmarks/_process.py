@@ -88,7 +88,7 @@ class Ended(NamedTuple):
 
 def stage(name, home, *flags):
     """Run a stage as a user would."""
-    return run(sys.executable, "-m", "pixmend", name, "--home", home, "--contest", "photo_reconstruction", *flags)
+    return run(sys.executable, "-m", "pixmend", name, "--home", home, "--competition", "photo_reconstruction", *flags)
 
 
 def run(*command):

@@ -14,8 +14,8 @@ WARM, STEPS = 5, 20   # steps after which time is taken, and in all
 
 def seconds_a_step(home, side, width, batch, count):
     """Of a run from its first step on; what compiles is not counted."""
-    flags = ["--home", home, "--contest", "photo_reconstruction", "--size", side, "--model", "pix2pix", "--width", width,
-             "--batch-size", batch, "--run", f"together{count}", "--steps", STEPS, "--check-every", WARM, "--check-pictures", 1,
+    flags = ["--home", home, "--competition", "photo_reconstruction", "--size", side, "--model", "pix2pix", "--width", width,
+             "--batch-size", batch, "--run", f"together{count}", "--steps", STEPS, "--evaluate-every", WARM, "--evaluation-images", 1,
              "--force", "--quiet"]
     listed = ",".join(f"127.0.0.1:{port}" for port in free_ports(count))
     shares = [["--processes", listed, "--process", number] if count > 1 else [] for number in range(count)]

@@ -63,11 +63,11 @@ CONTESTS = {
         | learned("edsr", "edsr", f"--model edsr --work-size 48 {LONG} 35")
         | {"edsr-2": Row("edsr, other seed, flips and turns", "--model edsr --work-size 48 --steps 9500 --seed 2", "--tta 8"),
            "edsr-mix": Row("both runs mixed", members="edsr,edsr-2"),
-           "edsr-on": Row("the first run and 20 minutes more, flips and turns", "--model edsr --work-size 48 --begin edsr "
+           "edsr-on": Row("the first run and 20 minutes more, flips and turns", "--model edsr --work-size 48 --init-from edsr "
                           f"--seed 2 --learning-rate 5e-4 {LONG} 20", "--tta 8")}),
     "landscapes": Contest(
         "harmonic", "RMSE of the missing pixels, 0 to 255", greys,
-        fills(*USUAL) | learned("window_mlp", "window_mlp", f"--model window_mlp --width 512 --damages 0 {LONG} 3")
+        fills(*USUAL) | learned("window_mlp", "window_mlp", f"--model window_mlp --width 512 --masks-per-image 0 {LONG} 3")
         | {name: Row(f"{name} as published but narrower", f"--model {name} {PAIR}") for name in ("unet", "encoder_decoder")},
         ("--size", "64")),   # at 256 a network of whole pictures would see too few in minutes of a core
 }
@@ -84,7 +84,7 @@ def main():
     for name in with_floors(asked.rows):
         contest, row = name.split("/")
         if name not in read(FIGURES):
-            flags = ("--contest", contest, "--augment", "8x", "--pictures", str(asked.data.absolute()), *CONTESTS[contest].flags)
+            flags = ("--competition", contest, "--augment", "8x", "--photos", str(asked.data.absolute()), *CONTESTS[contest].flags)
             if contest not in prepared:
                 prepared.add(contest)
                 for first in ("download", "augment"):
@@ -183,7 +183,7 @@ TRIED = """
 Measured on holdout pictures while the settings were chosen, on the same busy machine; ratios are to the fill started from.
 
 * missing_pixels: a linear regression on the window comes to 0.968 of biharmonic's squared error, with 12 pixels a side as
-  with 20. Without `--even`, 72 core seconds on a fifth of the pictures came to 0.871, with it to 0.823 (0.855 and 0.807 over
+  with 20. Without `--contrast-weighting`, 72 core seconds on a fifth of the pictures came to 0.871, with it to 0.823 (0.855 and 0.807 over
   eight flips and turns); weights by one over the squared contrast stood at 0.974 after 38 seconds.
 * depixelation: a U-Net on squares of 2x2 pixels, 829 thousand parameters, was at 1.000 of tile_smooth's RMSE after 800 steps of
   16 at rate 2e-3, and at 1.002 to 1.003 of it after 450 at 5e-4; it wants more than minutes. tile_mlp shown the window's

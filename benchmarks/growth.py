@@ -106,10 +106,10 @@ def network(home, base):
     """`predict` with the network of the first set, trained for one step, taken for one that has seen this set's pictures."""
     kept = base / "test" / "checkpoints"
     if not kept.exists():
-        stage("train", base / "test", *NETWORK, "--steps", "1", "--check-pictures", "1")
+        stage("train", base / "test", *NETWORK, "--steps", "1", "--evaluation-images", "1")
     if home != base / "test":
         shutil.copytree(kept, home / "checkpoints", ignore=shutil.ignore_patterns(dataset.PICTURES))
-    return stage("predict", home, *NETWORK, "--steps", "1", "--check-pictures", "1")
+    return stage("predict", home, *NETWORK, "--steps", "1", "--evaluation-images", "1")
 
 
 def score(home):
@@ -130,7 +130,7 @@ def of_a_simulated_set(home, pictures, base):
 
 def simulate(home, pictures, test):
     """A prepared set as `augment` writes it, its arrays sparse; holes are one and the same box in every picture."""
-    settings = Settings(home=str(home), contest="photo_reconstruction", size=SIDE, augment="none")
+    settings = Settings(home=str(home), competition="photo_reconstruction", size=SIDE, augment="none")
     folder = settings.augment_folder
     folder.mkdir(parents=True)
     shapes = {"pictures": (2 * pictures - test, *settings.shape), "counts": (pictures, SIDE, SIDE)}
@@ -141,7 +141,7 @@ def simulate(home, pictures, test):
     with open(folder / "index.csv", "w", encoding="utf-8") as file:
         file.write(",".join(dataset.COLUMNS) + "\n")
         file.writelines(line(n, pictures, test) for n in range(pictures))
-    made_from = {"arrays": dataset.ARRAYS, "archive": "simulated", "size": SIDE, "broken": settings.broken,
+    made_from = {"arrays": dataset.ARRAYS, "archive": "simulated", "size": SIDE, "broken": settings.broken_images,
                  **{name: getattr(settings, name) for name in (*dataset.SPLIT, "augment")}}
     made = ["index.csv", *(f"{name}.npy" for name in dataset.ARRAYS)]
     files.write_receipt(folder / "index.json", made_from, [folder / name for name in made])

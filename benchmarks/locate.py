@@ -2,7 +2,7 @@
 
     python -m benchmarks locate --data FOLDER --home FOLDER [--minutes M]
 
-FOLDER of --data holds photos, as for --pictures. The project's own stages make two contests of them, train `--model locate` on
+FOLDER of --data holds photos, as for --photos. The project's own stages make two contests of them, train `--model locate` on
 each, and find the masks of the test pictures, which no training and no choice has seen; here these are compared with the
 true ones, area by area. An area's union takes in every connected patch that touches it.
 """
@@ -48,12 +48,12 @@ def main():
 
 def measured(asked, contest):
     """Train and find with the stages of the project, then compare area by area."""
-    shared = ["--home", str(asked.home), "--contest", contest, "--pictures", str(asked.data), "--augment", "8x"]
+    shared = ["--home", str(asked.home), "--competition", contest, "--photos", str(asked.data), "--augment", "8x"]
     flags = f"--model locate --minutes {asked.minutes:g} --steps 100000 {CONTESTS[contest]}".split()
     run = [*shared, *flags, "--run", "benchmark"]
     for name, given in (("download", shared), ("augment", shared), ("train", run), ("predict", run)):
         subprocess.run([sys.executable, "-m", "pixmend", name, *given], check=True, cwd=HERE.parent)
-    settings = Settings(home=str(asked.home), contest=contest, run="benchmark")
+    settings = Settings(home=str(asked.home), competition=contest, run="benchmark")
     history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
     return {"areas": areas, "needless": needless, "minutes": history.last("minutes"), "steps": history.last("step"),
             "photos": len(photos.listed(asked.data)), "command": " ".join(flags), **circumstances()}

@@ -20,12 +20,12 @@ from benchmarks._measure import Row, circumstances, command_of, draws, interval,
 
 HERE = Path(__file__).parent
 FIGURES, TABLE = HERE / "RMSE.json", HERE / "RMSE.md"
-CONTEST = ("--contest", "photo_reconstruction", "--augment", "8x")
+CONTEST = ("--competition", "photo_reconstruction", "--augment", "8x")
 FLOOR = "harmonic"
 
 
 MLP = "--model window_mlp --steps 100000"
-HOUR = f"{MLP} --start harmonic --damages 16 --minutes 45 --check-every 1000 --run mlp60"
+HOUR = f"{MLP} --start harmonic --masks-per-image 16 --minutes 45 --evaluate-every 1000 --run mlp60"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
 BASE = "--model window_mlp --steps 2000"   # what an ablation changes one thing of
@@ -52,8 +52,8 @@ ROWS = {
         ("harmonic", "from the harmonic fill", "--start harmonic"),
         ("l1", "on absolute errors", "--loss l1"),
         ("all", "on errors in the whole window", "--loss-region all"),
-        ("no-average", "without averaged weights", "--average 0"),
-        ("no-damages", "without fresh damage", "--damages 0"))},
+        ("no-average", "without averaged weights", "--ema-decay 0"),
+        ("no-damages", "without fresh damage", "--masks-per-image 0"))},
     "mix": Row("the seven runs above, mixed", "--run mix", members=ABLATED),
     "mix-60": Row("the same seven and the run of 45 minutes, mixed", "--run mix60", members=f"mlp60,{ABLATED}"),
     "base-tta": Row("the first of them alone, eight flips and turns", f"{BASE} --run base", "--tta 8"),
@@ -66,7 +66,7 @@ ROWS = {
         ("hole", "on errors in the hole", "--loss-region hole"),
         ("squares", "on squares in the hole, without the adversarial term", "--loss l2 --loss-region hole --no-adversarial"),
         ("mask", "shown the mask", "--mask-channel"),
-        ("fresh", "with fresh damage", "--fresh-damage"))},
+        ("fresh", "with fresh damage", "--fresh-masks"))},
 }
 
 

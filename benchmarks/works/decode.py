@@ -31,10 +31,10 @@ def store(folder, settings, by_row):
 
 
 def main():
-    settings = Settings(home=sys.argv[1], contest="photo_reconstruction", size=int(sys.argv[2]))
+    settings = Settings(home=sys.argv[1], competition="photo_reconstruction", size=int(sys.argv[2]))
     progress.quiet = True
     folder = settings.augment_folder
-    entries = competitions.get_competition(settings.contest).read_images(settings.competition_folder / "files", settings.shape)
+    entries = competitions.get_competition(settings.competition).read_images(settings.competition_folder / "files", settings.shape)
     paths = [path for entry in entries for path in (entry.damaged, entry.whole) if path]
 
     def bare():

@@ -26,9 +26,9 @@ def main():
 
     progress.quiet = True
     usual = Settings()
-    looked_at = max(1, usual.check_pictures * steps // usual.check_every)
+    looked_at = max(1, usual.evaluation_images * steps // usual.evaluate_every)
     settings = replace(usual, home=home, contest="photo_reconstruction", size=side, width=width, model="pix2pix",
-                       adversarial=True, run=f"loop{width}", check_every=steps, check_pictures=looked_at)
+                       adversarial=True, run=f"loop{width}", evaluate_every=steps, evaluation_images=looked_at)
     settings = setup.resolve_precision(settings)
     ready = dataset.open_for(settings)
     settings.run_folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ STEPS = 50
 
 
 def main():
-    settings = Settings(home=sys.argv[1], contest="photo_reconstruction", size=int(sys.argv[2]), augment="none", width=4,
+    settings = Settings(home=sys.argv[1], competition="photo_reconstruction", size=int(sys.argv[2]), augment="none", width=4,
                         model="pix2pix", adversarial=True)
     progress.quiet = True
     backend.start()

@@ -49,7 +49,7 @@ def main(arguments):
     chosen = dataclasses.replace(config.parse(flags), swept=swept, about=about)
     if chosen.model not in models.model_names():
         raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(models.model_names())}.")
-    for name in (chosen.contest, chosen.damage or chosen.contest):
+    for name in (chosen.competition, chosen.damage or chosen.competition):
         competitions.competition_name(name)
     competitions.check_photos_accepted(chosen)
     chosen = config.complete(chosen, competitions.default_settings(chosen), models.default_settings)

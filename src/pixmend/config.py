@@ -23,7 +23,7 @@ def knob(default, what, *, of, low=None, high=None, choices=None, auto=False):
 
 @dataclass(frozen=True)
 class Settings:
-    contest: str = knob("demo", "which contest: a file of src/contests", of="every stage")
+    competition: str = knob("demo", "which contest: a file of src/contests", of="every stage")
     run: str = knob("", "name of the run; without it, the model and the flags that differ from the defaults", of="every stage")
     home: str = knob(str(ROOT), "folder that holds competition/, augment/, checkpoints/ and submissions/", of="every stage")
     seed: int = knob(1, "seed of the first weights, of the order and of every draw", of="every stage", low=0, high=2**31 - 1)
@@ -31,8 +31,8 @@ class Settings:
     quiet: bool = knob(False, "no progress, only results and errors", of="every stage")
 
     size: int = knob(256, "side of the pictures in pixels", of="download", low=32, high=1024)
-    pictures: str = knob("", "a folder of your own JPEG and PNG photos, of which a contest that is made of photos is made", of="download")
-    filling: str = knob("black", "what landscapes pastes over its pictures", of="download", choices=("black", "white"))
+    photos: str = knob("", "a folder of your own JPEG and PNG photos, of which a contest that is made of photos is made", of="download")
+    hole_colour: str = knob("black", "what landscapes pastes over its pictures", of="download", choices=("black", "white"))
 
     holdout: float = knob(0.1, "share of the training pictures kept apart, whole sources at a time", of="augment", low=0.01, high=0.5)
     folds: int = knob(1, "holdouts in turn, a run each, which together are all training pictures; --steps and --minutes are each run's; 1: one holdout", of="augment", low=1, high=100)
@@ -40,11 +40,11 @@ class Settings:
     augment: str = knob("5x", "variants of each training picture", of="augment", choices=("none", "5x", "8x"))
     materialize: bool = knob(False, "also write the variants as PNG files, for other tools", of="augment")
     damage: str = knob("", "train and score with the damage of this other contest", of="augment")
-    hide_mask: bool = knob(False, "tell a painter nothing of the masks but what the run --located found; score the whole picture, too", of="augment")
-    broken: str = knob("stop", "at a training picture that cannot be decoded: stop, or leave it out", of="augment", choices=("stop", "skip"))
+    unknown_masks: bool = knob(False, "tell a painter nothing of the masks but what the run --mask-run found; score the whole picture, too", of="augment")
+    broken_images: str = knob("stop", "at a training picture that cannot be decoded: stop, or leave it out", of="augment", choices=("stop", "skip"))
 
     model: str = knob("pix2pix", "what fills the holes, or finds them: a file of src/models", of="train")
-    begin: str = knob("", "a finished run of the same network, whose weights are the first ones of this run", of="train")
+    init_from: str = knob("", "a finished run of the same network, whose weights are the first ones of this run", of="train")
     adversarial: bool = knob(False, "judge the painted pictures by a PatchGAN, too", of="train")
     LAMBDA: float = knob(1000.0, "weight of the reconstruction beside the adversarial term", of="train", low=0, high=1e6)
     disc_lambda: float = knob(1.0, "weight of the fake term in the discriminator's loss", of="train", low=0, high=1e6)
@@ -55,32 +55,32 @@ class Settings:
     learning_rate: float = knob(2e-4, "the optimizer's learning rate", of="train", low=1e-8, high=1)
     beta_1: float = knob(0.5, "Adam's first momentum, and SGD's", of="train", low=0, high=0.9999)
     beta_2: float = knob(0.999, "Adam's second momentum", of="train", low=0, high=0.999999)
-    decay: float = knob(0.0, "weight decay a step, in learning rates", of="train", low=0, high=1)
+    weight_decay: float = knob(0.0, "weight decay a step, in learning rates", of="train", low=0, high=1)
     schedule: str = knob("constant", "learning rate over the run", of="train", choices=("constant", "cosine"))
-    warm_up: int = knob(0, "steps over which the learning rate rises to its height", of="train", low=0, high=10**6)
+    warmup_steps: int = knob(0, "steps over which the learning rate rises to its height", of="train", low=0, high=10**6)
     width: int = knob(64, "channels of the first layer", of="train", low=1, high=8192)
     levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller), or layers in a row", of="train", low=2, high=10)
     work_size: int = knob(64, "side at which residual_unet and pretrained_unet work, to which windows are shrunk, and of the square that edsr sees", of="train", low=16, high=1024)
     encoder: str = knob("EfficientNetV2B0", "what pretrained_unet sees with, of keras.applications", of="train", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"))
     encoder_weights: str = knob("imagenet", "what that encoder begins with: imagenet (fetched once), none, or a file of its weights", of="train")
     window: float = knob(0.0, "show the network a square around each box, of so many box sides; 0: whole pictures", of="train", low=0, high=8)
-    damages: int = knob(0, "how often each picture is damaged anew, and filled, before training", of="train", low=0, high=100)
+    masks_per_image: int = knob(0, "how often each picture is damaged anew, and filled, before training", of="train", low=0, high=100)
     mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
     start: str = knob("harmonic", "what the network sees in the hole and adds its output to; none: as given, nothing is added to", of="train", choices=("none", "given", *FILLS))
     loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
     loss_region: str = knob("all", "where that distance counts", of="train", choices=("all", "hole"))
-    even: bool = knob(False, "weigh that distance by one over the contrast around a pixel, so that busy places do not teach alone", of="train")
-    fresh_damage: bool = knob(False, "new damage each time a picture is seen", of="train")
+    contrast_weighting: bool = knob(False, "weigh that distance by one over the contrast around a pixel, so that busy places do not teach alone", of="train")
+    fresh_masks: bool = knob(False, "new damage each time a picture is seen", of="train")
     jitter: int = knob(0, "resize to this side, then crop at random (286 for 256); 0: off", of="train", low=0, high=2048)
     noise: float = knob(0.0, "random noise on the pixels shown, standard deviation in 0..1", of="train", low=0, high=1)
-    average: float = knob(0.0, "averaged weights: share of the past kept a step; 0: off", of="train", low=0, high=0.99999)
-    clip: float = knob(0.0, "gradients' norm is clipped here; 0: off", of="train", low=0, high=1e6)
+    ema_decay: float = knob(0.0, "averaged weights: share of the past kept a step; 0: off", of="train", low=0, high=0.99999)
+    clip_norm: float = knob(0.0, "gradients' norm is clipped here; 0: off", of="train", low=0, high=1e6)
     precision: str = knob("auto", "arithmetic of the network", of="train", choices=("auto", "float32", "bfloat16"))
-    check_every: int = knob(500, "steps between two looks at the holdout", of="train", low=1, high=10**8)
-    check_pictures: int = knob(64, "holdout pictures for such a look", of="train", low=1, high=10**6)
+    evaluate_every: int = knob(500, "steps between two looks at the holdout", of="train", low=1, high=10**8)
+    evaluation_images: int = knob(64, "holdout pictures for such a look", of="train", low=1, high=10**6)
     snapshots: int = knob(0, "weights kept along the last half of the budget, for mixes: RUN@1 the first, and so on", of="train", low=0, high=99)
     save_minutes: float = knob(5.0, "minutes between two saved states", of="train", low=0, high=600)
-    group: int = knob(0, "steps given to the device before their losses are looked at; auto: 16 on an accelerator, 1 on a CPU", of="train", low=0, high=1024, auto=True)
+    steps_per_call: int = knob(0, "steps given to the device before their losses are looked at; auto: 16 on an accelerator, 1 on a CPU", of="train", low=0, high=1024, auto=True)
 
     processes: str = knob("", "host:port of each process that trains this run together, with commas between (on JAX)", of="several machines")
     process: int = knob(0, "which of them this one is; 0 writes the files", of="several machines", low=0, high=4095)
@@ -93,7 +93,7 @@ class Settings:
 
     diffusion_env: str = knob("", "environment made from requirements-diffusion.txt; without it, .diffusion beside .venv", of="predict")
     predict_mode: str = knob("inference", "batch norm and dropout as at inference, or as in training", of="predict", choices=("inference", "training"))
-    located: str = knob("locate", "with --hide-mask: the run of a model that finds masks, in whose masks to paint", of="predict")
+    mask_run: str = knob("locate", "with --unknown-masks: the run of a model that finds masks, in whose masks to paint", of="predict")
     tta: int = knob(1, "flips and turns of each picture painted and averaged", of="predict", choices=(1, 8))
 
     members: str = knob("", "runs to mix into --run, with commas between", of="ensemble")
@@ -103,7 +103,7 @@ class Settings:
 
     sampler: str = knob("auto", "how trials are picked; auto: grid where all values are listed, else tpe", of="sweep", choices=("auto", "grid", "random", "tpe"))
     trials: int = knob(20, "trials in all; a grid tries all its points", of="sweep", low=1, high=10**5)
-    study: str = knob("", "name of the sweep; without it, what it sweeps", of="sweep")
+    sweep_name: str = knob("", "name of the sweep; without it, what it sweeps", of="sweep")
     storage: str = knob("", "URL of the study's database, for several machines; without it, SQLite in checkpoints/", of="sweep")
     prune: bool = knob(True, "stop a trial early that is in the worst quarter at a look at the holdout", of="sweep")
 
@@ -115,10 +115,10 @@ class Settings:
 
     submit: bool = knob(False, "let run_pipeline.sh submit to Kaggle", of="submit")
     dry_run: bool = knob(False, "do all but the upload", of="submit")
-    again: bool = knob(False, "submit a file that was submitted before", of="submit")
+    resubmit: bool = knob(False, "submit a file that was submitted before", of="submit")
     message: str = knob("", "a note for Kaggle's list, after the run's name and the file's hash", of="submit")
-    wait: float = knob(10.0, "minutes to wait for the score; for a kernel's end, where the flag is given (else until it ends)", of="submit", low=0, high=1440)
-    patience: float = knob(120.0, "seconds without a sign of life after which kaggle is stopped", of="kaggle", low=1, high=86400)
+    wait_minutes: float = knob(10.0, "minutes to wait for the score; for a kernel's end, where the flag is given (else until it ends)", of="submit", low=0, high=1440)
+    kaggle_timeout: float = knob(120.0, "seconds without a sign of life after which kaggle is stopped", of="kaggle", low=1, high=86400)
 
     kernel_hours: float = knob(8.0, "hours after which a kernel stops training: Kaggle ends sessions after 9 or 12, with nothing kept", of="kernel", low=0.01, high=12)
     internet: bool = knob(True, "let the kernel install from the net what Kaggle lacks", of="kernel")
@@ -134,11 +134,11 @@ class Settings:
     @property
     def place(self):
         """Names the folders of what is prepared, trained and scored; under another damage nothing compares with the contest's own."""
-        return f"{self.contest}+{self.damage}" if self.damage else self.contest
+        return f"{self.competition}+{self.damage}" if self.damage else self.competition
 
     @property
     def competition_folder(self):
-        return Path(self.home) / "competition" / self.contest
+        return Path(self.home) / "competition" / self.competition
 
     @property
     def augment_folder(self):
@@ -177,10 +177,10 @@ STUDY = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 KNOBS = {f.name: f for f in dataclasses.fields(Settings) if f.metadata}
 # What decides a run's weights: these are written beside them, and a run is not continued under others.
 OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train", "stable_diffusion")] + ["seed"]
-WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken", "snapshots", "group"}
-NOT_IN_A_NAME = {"model", "damage", "check_every", "check_pictures"}
-OF_RUNS = {"run", "begin", "located", "members"}   # whose values name runs
-PATHS = {"pictures", "encoder_weights"}   # in a run's name without their folders
+WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call"}
+NOT_IN_A_NAME = {"model", "damage", "evaluate_every", "evaluation_images"}
+OF_RUNS = {"run", "init_from", "mask_run", "members"}   # whose values name runs
+PATHS = {"photos", "encoder_weights"}   # in a run's name without their folders
 # Learning rates that optimizers are usually given: SGD with momentum, RMSprop and Adagrad as in Keras and PyTorch.
 USUAL_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}
 
@@ -206,7 +206,7 @@ def complete(settings, contest_defaults, defaults_of_model=lambda model: {}):
     """
     contest_defaults = contest_defaults | in_every_stage(with_defaults(settings, contest_defaults), defaults_of_model)
     settings = with_defaults(settings, contest_defaults)
-    settings = dataclasses.replace(settings, damage="") if settings.damage == settings.contest else settings
+    settings = dataclasses.replace(settings, damage="") if settings.damage == settings.competition else settings
     usual = {name: f.default for name, f in KNOBS.items()} | contest_defaults
     own = defaults_of_model(settings.model) | usual_rate(settings)
     beaten = {name: value for name, value in own.items() if name in settings.given}
@@ -306,12 +306,12 @@ def _check_range(name, value):
     low, high = KNOBS[name].metadata["low"], KNOBS[name].metadata["high"]
     if low is not None and not low <= value <= high:
         raise FlagError(f"{flag(name)} {value:g} is out of range: {low:g} to {high:g}.")
-    if name == "located" and not value:
-        raise FlagError("--located names no run; give that of a model that finds masks, as locate does.")
+    if name == "mask_run" and not value:
+        raise FlagError("--mask-run names no run; give that of a model that finds masks, as locate does.")
     if name in OF_RUNS:
         _check_runs(name, [run.strip() for run in value.split(",")] if name == "members" else [value])
-    if name == "study" and value and not STUDY.fullmatch(value):
-        raise FlagError(f"--study {value!r} cannot name a file: letters, digits and - _ . + = only.")
+    if name == "sweep_name" and value and not STUDY.fullmatch(value):
+        raise FlagError(f"--sweep-name {value!r} cannot name a file: letters, digits and - _ . + = only.")
 
 
 def _check_runs(name, runs):

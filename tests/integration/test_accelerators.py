@@ -11,7 +11,7 @@ from support.stages import JAX, ROOT, SMALL, clean_environment, done, stage, sta
 
 from pixmend import config
 
-TRAIN = (*SMALL, "--levels", "2", "--steps", "6", "--average", "0.9", "--save-minutes", "0", "--check-every", "3")
+TRAIN = (*SMALL, "--levels", "2", "--steps", "6", "--ema-decay", "0.9", "--save-minutes", "0", "--evaluate-every", "3")
 
 
 def on_jax(name, home, *flags, **env):
@@ -47,7 +47,7 @@ def test_the_step_and_the_prediction_are_compiled_once(single_steps):
 
 
 def test_a_group_of_steps_has_the_bits_of_its_steps_one_by_one(single_steps, home):
-    log = on_jax("train", home, "--run", "a", "--group", "5", JAX_LOG_COMPILES="1")
+    log = on_jax("train", home, "--run", "a", "--steps-per-call", "5", JAX_LOG_COMPILES="1")
     assert run_of(home) == run_of(single_steps[0])
     assert compilations(log, "_one") == 1
 
@@ -63,7 +63,7 @@ def test_a_run_on_jax_is_predicted_serialized_and_scored_without_tensorflow(sing
 def test_killed_on_jax_it_goes_on_to_the_same_bits(single_steps, home, tmp_path, monkeypatch):
     """At two thirds of its writes, when some states are there and more are to come."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    in_pairs = (*TRAIN, "--run", "a", "--group", "2")
+    in_pairs = (*TRAIN, "--run", "a", "--steps-per-call", "2")
     all_writes = writes("train", shutil.copytree(home, tmp_path / "undisturbed"), *in_pairs)
     assert killed_at(all_writes * 2 // 3, "train", home, *in_pairs)
     assert 0 < newest_state(home / "checkpoints/demo/a")[1] < 6

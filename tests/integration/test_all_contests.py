@@ -19,9 +19,9 @@ from pixmend.fills.tiles import find_tiles
 
 FILL = ("download", "augment", "train", "predict", "serialize", "score", "submit")
 NETWORK = ("train", "predict", "serialize", "score", "report")
-TINY = ("--steps", "4", "--levels", "2", "--damages", "0", "--run", "tiny")
+TINY = ("--steps", "4", "--levels", "2", "--masks-per-image", "0", "--run", "tiny")
 MADE = ("missing_pixels", "depixelation", "landscapes")
-DAMAGED = ("--damage", "landscapes", "--filling", "white")
+DAMAGED = ("--damage", "landscapes", "--hole-colour", "white")
 
 @pytest.fixture(scope="module")
 def photos_of_mine(tmp_path_factory):
@@ -40,13 +40,13 @@ def homes(tmp_path_factory, prepared_home, photos_of_mine):
     """By name, each contest's home after its journey with a fill and with a network, and what both printed; also the demo's with
     another contest's damage.
     """
-    home, mine = tmp_path_factory.mktemp("all"), ("--pictures", photos_of_mine, "--broken", "skip", "--filling", "white")
-    flags = {name: ("--contest", name, *(mine if name == "landscapes" else ())) for name in MADE} | {"demo+landscapes": DAMAGED}
+    home, mine = tmp_path_factory.mktemp("all"), ("--photos", photos_of_mine, "--broken-images", "skip", "--hole-colour", "white")
+    flags = {name: ("--competition", name, *(mine if name == "landscapes" else ())) for name in MADE} | {"demo+landscapes": DAMAGED}
     (home / "competition").mkdir()
     (home / "competition/demo").symlink_to(prepared_home / "competition/demo")
     first = [(FILL if name in MADE else FILL[1:-1], home, (*flags[name], "--model", "harmonic", "--run", "filled"))
              for name in flags]
-    then = [(NETWORK, home, (*flags[name], *TINY, *(() if name in MADE else ("--fresh-damage", "--loss-region", "hole"))))
+    then = [(NETWORK, home, (*flags[name], *TINY, *(() if name in MADE else ("--fresh-masks", "--loss-region", "hole"))))
             for name in flags]
     return {name: (name, home, *told) for name, *told in zip(flags, journeys(*first), journeys(*then), strict=True)}
 
@@ -131,7 +131,7 @@ def test_the_test_set_is_graded_here_and_pictures_have_the_contests_shape(journe
     assert 0 < float(board["public"]) < 0.4 and (board["private"] == "none") == (name == "depixelation")
     sample, = (home / f"competition/{name}/files").glob("sample_submission.*")
     again = ("--submission", sample, "--solution", sample.parent.parent / f"solution{sample.suffix}")
-    black = float(re.search(r"total +RMSE ([\d.]+)", done(stage("score", home, "--contest", name, *again)))[1])
+    black = float(re.search(r"total +RMSE ([\d.]+)", done(stage("score", home, "--competition", name, *again)))[1])
     assert black > float(board["public"])
 
 
@@ -142,7 +142,7 @@ def test_the_report_shows_the_contests_scores(journey):
     for own in one.get(name, ["l1", "l2", "cosine", "poisson"]):
         assert page.count(f">{own}<") == 2 and f"<small>{own} " in page
     made_of_mine = name == "landscapes"
-    assert (f"./run_pipeline.sh --contest {name} --home {home} --size 32 --pictures FOLDER" in told) != made_of_mine
+    assert (f"./run_pipeline.sh --competition {name} --home {home} --size 32 --photos FOLDER" in told) != made_of_mine
 
 
 STARTS = {"missing_pixels": "biharmonic", "depixelation": "tile_smooth", "landscapes": "harmonic"}
@@ -206,7 +206,7 @@ def test_the_test_set_keeps_its_own_damage_and_its_file_is_the_contests(homes, p
 
 
 def test_overlapping_boxes_of_another_contest_count_twice(tmp_path):
-    flags = ("--contest", "missing_pixels", "--damage", "photo_reconstruction", "--model", "mean", "--run", "filled")
+    flags = ("--competition", "missing_pixels", "--damage", "photo_reconstruction", "--model", "mean", "--run", "filled")
     journeys((FILL[:-1], tmp_path, flags))
     place = "missing_pixels+photo_reconstruction"
     _, whole, _, counts = holdout(tmp_path, place)
@@ -218,10 +218,10 @@ def test_overlapping_boxes_of_another_contest_count_twice(tmp_path):
 
 @pytest.mark.parametrize(("flags", "told"), [
     (["--damage", "depixelatoin"], ["depixelatoin", "depixelation"]),
-    (["--pictures", "/nowhere"], ["--pictures", "demo"]),
-    (["--contest", "photo_reconstruction", "--pictures", "/nowhere"], ["--pictures", "photo_reconstruction"]),
-    (["--contest", "landscapes", "--pictures", "/nowhere"], ["/nowhere is no folder"]),
-    (["--contest", "landscapes", "--filling", "green"], ["green", "black", "white"]),
+    (["--photos", "/nowhere"], ["--photos", "demo"]),
+    (["--competition", "photo_reconstruction", "--photos", "/nowhere"], ["--photos", "photo_reconstruction"]),
+    (["--competition", "landscapes", "--photos", "/nowhere"], ["/nowhere is no folder"]),
+    (["--competition", "landscapes", "--hole-colour", "green"], ["green", "black", "white"]),
 ])
 def test_flags_that_do_not_go_together_end_with_2(tmp_path, flags, told):
     result = stage("download", tmp_path, *flags)
@@ -232,9 +232,9 @@ def test_flags_that_do_not_go_together_end_with_2(tmp_path, flags, told):
 def test_a_set_prepared_under_another_filling_is_refused_by_name(homes):
     _, home, *_ = homes["demo+landscapes"]
     result = stage("predict", home, *SMALL, "--damage", "landscapes", "--run", "filled", "--model", "harmonic")
-    assert result.returncode == 1 and "--filling white, not black" in result.stderr
+    assert result.returncode == 1 and "--hole-colour white, not black" in result.stderr
 
 
 def test_a_run_is_named_after_the_folder_of_its_photos_and_not_after_the_damage(tmp_path):
-    flags = ["--contest", "landscapes", "--pictures", str(tmp_path / "my photos, 2024"), "--damage", "depixelation"]
+    flags = ["--competition", "landscapes", "--photos", str(tmp_path / "my photos, 2024"), "--damage", "depixelation"]
     assert complete(parse(flags, {}), {}).run == "pix2pix-pictures-my-photos-2024"

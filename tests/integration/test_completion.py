@@ -55,7 +55,7 @@ def test_flags_and_their_values(script, command):
     assert completed(script, *command, "--lam") == ["--lambda"]
     assert set(completed(script, *command, "--quiet", "")) == set(flags)
     assert completed(script, *command, "--model", "") == models.model_names()
-    assert completed(script, *command, "--contest", "pho") == ["photo_reconstruction"]
+    assert completed(script, *command, "--competition", "pho") == ["photo_reconstruction"]
     for typed in (("--augment", ""), ("--augment", "="), ("--augment", "=", "")):
         assert completed(script, *command, *typed) == ["none", "5x", "8x"]
     assert completed(script, *command, "--tta", "") == ["1", "8"]
@@ -66,10 +66,10 @@ def test_runs_are_those_on_the_disk(script, tmp_path):
     for run in ("demo/pix2pix", "demo/smooth", "demo/ring", "photo_reconstruction/big"):
         (tmp_path / "checkpoints" / run).mkdir(parents=True)
     ask = ("python", "-m", "pixmend", "score", "--home", str(tmp_path))
-    for naming_one in ("--run", "--begin", "--located"):
+    for naming_one in ("--run", "--init-from", "--mask-run"):
         assert completed(script, *ask, naming_one, "") == ["pix2pix", "ring", "smooth"]
-    assert completed(script, *ask, "--contest", "photo_reconstruction", "--run", "") == ["big"]
-    assert completed(script, *ask, "--contest", "=", "photo_reconstruction", "--run", "=", "b") == ["big"]
+    assert completed(script, *ask, "--competition", "photo_reconstruction", "--run", "") == ["big"]
+    assert completed(script, *ask, "--competition", "=", "photo_reconstruction", "--run", "=", "b") == ["big"]
     assert completed(script, *ask, "--members", "smooth,r") == ["smooth,ring"]
 
 

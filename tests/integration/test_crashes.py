@@ -14,7 +14,7 @@ from support.stages import SMALL, done, stage, start_stage
 from pixmend.cli import main
 from pixmend.errors import UserError
 
-TRAIN = (*SMALL, "--steps", "12", "--average", "0.9", "--save-minutes", "0", "--run", "a")
+TRAIN = (*SMALL, "--steps", "12", "--ema-decay", "0.9", "--save-minutes", "0", "--run", "a")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""--damages for whole pictures: each is damaged anew and filled before training, beside its own damage, and none is left out."""
+"""--masks-per-image for whole pictures: each is damaged anew and filled before training, beside its own damage, and none is left out."""
 
 import dataclasses
 import shutil
@@ -15,7 +15,7 @@ from pixmend.fills.harmonic import fill_harmonic
 from pixmend.training.batches import Batches, bytes_to_floats
 from pixmend.training.drawn_masks import draw_training_masks
 
-FLAGS = ("--model", "edsr", "--start", "harmonic", "--damages", "2", "--steps", "1", "--run", "damaged")
+FLAGS = ("--model", "edsr", "--start", "harmonic", "--masks-per-image", "2", "--steps", "1", "--run", "damaged")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def trained(prepared_home, tmp_path_factory):
 @pytest.fixture
 def batches(trained):
     def of(**changes):
-        settings = dataclasses.replace(Settings(home=str(trained), size=32, damages=2, loss_region="hole"), **changes)
+        settings = dataclasses.replace(Settings(home=str(trained), size=32, masks_per_image=2, loss_region="hole"), **changes)
         ready = open_for(settings)
         return Batches(settings, ready, competitions.get_competition("demo"), draw_training_masks(settings, ready))
     return of
@@ -77,12 +77,12 @@ def test_the_next_run_draws_none_again(trained):
     assert path.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("flags", "told"), [(["--fresh-damage"], "--no-fresh-damage, or --damages 0"),
-                                             (["--jitter", "40"], "--jitter 0, or --damages 0"),
+@pytest.mark.parametrize(("flags", "told"), [(["--fresh-masks"], "--no-fresh-masks, or --masks-per-image 0"),
+                                             (["--jitter", "40"], "--jitter 0, or --masks-per-image 0"),
                                              (["--work-size", "16"], "sees a square of --work-size 16")])
 def test_what_goes_with_no_damages_is_refused_before_any_is_drawn(home, flags, told):
     before = sorted((home / "augment/demo").rglob("*"))
-    flags = ["--model", "edsr", "--damages", "1", "--start", "telea", "--work-size", "32", *flags]
+    flags = ["--model", "edsr", "--masks-per-image", "1", "--start", "telea", "--work-size", "32", *flags]
     refused = stage("train", home, "--size", "32", *flags)
     assert refused.returncode == 2 and told in refused.stderr, refused.stderr
     assert sorted((home / "augment/demo").rglob("*")) == before

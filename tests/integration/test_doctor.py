@@ -63,7 +63,7 @@ TROUBLES = [
 @pytest.mark.parametrize(("kind", "status", "message", "words"), TROUBLES)
 def test_what_bars_the_way_to_kaggle(machine, server, kind, status, message, words):
     server.trouble("DownloadDataFiles", kind, status, message=message)
-    code, read = machine.run("doctor", "--patience", "4")
+    code, read = machine.run("doctor", "--kaggle-timeout", "4")
     assert code == 1 and words in lines(read, "\u2717 Kaggle")[0] and not machine.left_running()
 
 

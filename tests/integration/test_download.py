@@ -99,7 +99,7 @@ LATER = [pytest.param(call, marks=pytest.mark.slow) for call in ("IntrospectToke
 @pytest.mark.parametrize("call", LATER + ["archive"])
 def test_a_kaggle_that_never_answers_is_left(machine, server, call):
     server.trouble(call, "hang")
-    code, read = machine.run("download", "--patience", "2")
+    code, read = machine.run("download", "--kaggle-timeout", "2")
     assert code == 1 and "no sign of life for 2 seconds" in read and nothing_to_see(machine)
     assert not machine.left_running()
 
@@ -120,7 +120,7 @@ def test_a_connection_that_breaks_once_is_taken_up_by_itself(machine, server):
 def test_a_connection_that_always_breaks_is_taken_up_by_the_next_run(machine, server):
     server.archive = with_ballast(CONTEST.archive)
     server.trouble("archive", "cut")
-    code, read = machine.run("download", "--patience", "2")
+    code, read = machine.run("download", "--kaggle-timeout", "2")
     assert code == 1 and "no sign of life" in read and nothing_to_see(machine)
     broke_at = (machine.competition / ".download" / f"{SLUG}.zip").stat().st_size
     server.heal()

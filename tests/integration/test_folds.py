@@ -25,7 +25,7 @@ from pixmend.stages import augment, predict
 from pixmend.training.batches import Batches
 
 FOLDS = (*SMALL, "--folds", "3")
-FLAGS = (*FOLDS, "--steps", "6", "--learning-rate", "1e-3", "--average", "0.5", "--snapshots", "3", "--save-minutes", "0",
+FLAGS = (*FOLDS, "--steps", "6", "--learning-rate", "1e-3", "--ema-decay", "0.5", "--snapshots", "3", "--save-minutes", "0",
          "--run", "f")
 NAMES = ["fold-1", "fold-2", "fold-3"]
 PICTURES = st.lists(st.tuples(st.integers(0, 30), st.sampled_from("xyz")), min_size=2, max_size=120)

@@ -17,12 +17,12 @@ from pixmend.experiments import study_plans
     (["--steps", "many"], ["--steps", "many"]),
     (["--augment", "6x"], ["--augment", "6x", "5x"]),
     (["--model", "pix3pix"], ["pix3pix", "pix2pix"]),
-    (["--contest", "nowhere"], ["nowhere", "demo"]),
+    (["--competition", "nowhere"], ["nowhere", "demo"]),
     (["--run", "../mine"], ["--run", "../mine"]),
-    (["--begin", "checkpoints/demo/a"], ["--begin", "checkpoints/demo/a", "cannot name"]),
+    (["--init-from", "checkpoints/demo/a"], ["--init-from", "checkpoints/demo/a", "cannot name"]),
     (["--run", " "], ["--run ' '", "cannot name"]),
-    (["--located", "a b"], ["--located", "a b", "cannot name"]),
-    (["--located", ""], ["--located names no run"]),
+    (["--mask-run", "a b"], ["--mask-run", "a b", "cannot name"]),
+    (["--mask-run", ""], ["--mask-run names no run"]),
     (["--members", "good, sub/a"], ["--members 'sub/a'", "cannot name"]),
     (["--lam", "400"], ["--lam"]),
 ])
@@ -71,7 +71,7 @@ def test_help_lists_every_stage_and_every_flag_with_default_and_range(tmp_path):
 
 
 def test_the_pipelines_help_is_printed_once(tmp_path):
-    shown = subprocess.run(["./run_pipeline.sh", "--contest", "demo", "--help"], cwd=ROOT, capture_output=True, text=True)
+    shown = subprocess.run(["./run_pipeline.sh", "--competition", "demo", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0 and shown.stdout == done(stage("--help", tmp_path)) and not shown.stderr
 
 

@@ -86,7 +86,7 @@ def test_the_summary_names_the_file_the_report_and_the_way_to_the_real_competiti
     home, printed = journey
     last = printed["report"]
     assert str(home / "submissions/demo/a.csv") in last and str(home / "submissions/demo/report.html") in last
-    assert f"./run_pipeline.sh --contest photo_reconstruction --home {home} --lambda 1000 --steps 170000" in last
+    assert f"./run_pipeline.sh --competition photo_reconstruction --home {home} --lambda 1000 --steps 170000" in last
     assert re.search(r"holdout RMSE 0\.\d+", last) and "harmonic 0." in last
 
 
@@ -161,7 +161,7 @@ def test_a_damaged_picture_of_another_photo_is_named_with_both_files(home):
     stopped = stage("augment", home, *SMALL, "--force")
     assert stopped.returncode == 1 and "does not show the same picture" in stopped.stderr and "Traceback" not in stopped.stderr
     assert stopped.stderr.count(one.name) == 2
-    assert "does not show" in done(stage("augment", home, *SMALL, "--broken", "skip", "--force"))
+    assert "does not show" in done(stage("augment", home, *SMALL, "--broken-images", "skip", "--force"))
 
 
 def test_a_broken_training_picture_stops_or_is_left_out_as_asked(home):
@@ -170,7 +170,7 @@ def test_a_broken_training_picture_stops_or_is_left_out_as_asked(home):
     stopped = stage("augment", home, *SMALL, "--force")
     assert stopped.returncode == 1 and broken.name in stopped.stderr and "Traceback" not in stopped.stderr
     assert not list((home / "augment/demo").glob(".*.part"))
-    told = done(stage("augment", home, *SMALL, "--broken", "skip", "--force"))
+    told = done(stage("augment", home, *SMALL, "--broken-images", "skip", "--force"))
     assert "left out" in told and broken.name in told
     assert broken.name not in set(table(home / "augment/demo/index.csv").id)
 

@@ -59,7 +59,7 @@ COMMANDS = [(None, "is not installed"), (BROKEN, "No module named 'six'"), (OTHE
 @pytest.mark.parametrize(("script", "words"), COMMANDS)
 def test_a_command_that_cannot_be_used(machine, server, script, words):
     machine.use_command(script)
-    code, read = machine.run("submit", "--run", "a", "--patience", "2")
+    code, read = machine.run("submit", "--run", "a", "--kaggle-timeout", "2")
     assert code == 1 and words in read and len(read.splitlines()) == 1
     assert server.submissions == [] and not machine.left_running()
 

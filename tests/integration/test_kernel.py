@@ -44,7 +44,7 @@ def told(data):
 
 def left_by_a_session(text, step=8, **differently):
     """The files of /kaggle/working as a session of this script leaves them, with its account of them."""
-    settings = {"contest": CONTEST, "LAMBDA": 100.0, "steps": 8, "size": 32, "model": "pix2pix", **differently}
+    settings = {"competition": CONTEST, "LAMBDA": 100.0, "steps": 8, "size": 32, "model": "pix2pix", **differently}
     digits = hashlib.sha256(npz(step)).hexdigest()[:12]
     left = {f"{HOME}/settings.json": json.dumps(settings).encode(), f"{HOME}/state-{step:09}-{digits}.npz": npz(step),
             f"{HOME}/best.npz": npz(step), f"{HOME}/holdout.npz": npz(1), f"{HOME}/test.npz": npz(2),
@@ -57,7 +57,7 @@ def left_by_a_session(text, step=8, **differently):
 
 def sent(machine, server, *flags):
     """A session that was sent and is still to be waited for; its kernel at Kaggle."""
-    code, read = machine.run("kernel", *FLAGS, *flags, "--wait", "0")
+    code, read = machine.run("kernel", *FLAGS, *flags, "--wait-minutes", "0")
     assert code == 0, read
     return list(server.kernels.values())[-1]
 
@@ -128,25 +128,25 @@ def test_the_next_session_stands_on_the_one_before(machine, server, running):
 @pytest.mark.parametrize("kind", ["lose", pytest.param("hang after", marks=pytest.mark.slow)])
 def test_a_lost_answer_is_found_at_kaggle(machine, server, running, kind):
     server.trouble("SaveKernel", kind, times=1)
-    code, read = machine.run("kernel", *FLAGS, "--wait", "0", "--patience", "15")
+    code, read = machine.run("kernel", *FLAGS, "--wait-minutes", "0", "--kaggle-timeout", "15")
     assert code == 0 and "did not confirm it" in read and len(server.pushes) == 1
 
 
 @pytest.mark.slow
 def test_a_process_killed_while_it_sends_leaves_one_kernel(machine, server, running):
     server.trouble("SaveKernel", "hang after", times=1)
-    process = machine.start("kernel", *FLAGS, "--wait", "0")
+    process = machine.start("kernel", *FLAGS, "--wait-minutes", "0")
     server.wait_for("SaveKernel")
     process.kill()
     process.communicate(timeout=60)
-    code, read = machine.run("kernel", *FLAGS, "--wait", "0")
+    code, read = machine.run("kernel", *FLAGS, "--wait-minutes", "0")
     assert code == 0 and "nothing is sent" in read and len(server.pushes) == 1
 
 
 @pytest.mark.slow
 def test_a_push_that_did_not_arrive_is_sent_by_the_next_command(machine, server, running):
     server.trouble("SaveKernel", "drop")
-    code, read = machine.run("kernel", *FLAGS, "--wait", "0")
+    code, read = machine.run("kernel", *FLAGS, "--wait-minutes", "0")
     assert code == 1 and "no session was used up" in read and server.pushes == []
     server.heal()
     sent(machine, server)
@@ -236,7 +236,7 @@ def test_a_broken_download_is_gone_on_with(machine, server, running, kind, statu
     assert code == 0 and came_home(machine, kernel), read
 
 
-@pytest.mark.parametrize("change", [{"LAMBDA": 200.0}, pytest.param({"contest": "demo"}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("change", [{"LAMBDA": 200.0}, pytest.param({"competition": "demo"}, marks=pytest.mark.slow)])
 def test_an_output_of_other_settings_is_not_taken(machine, server, running, change):
     ended(machine, server, **change)
     code, read = machine.run("kernel", *FLAGS)

@@ -19,7 +19,7 @@ from support.kaggle_home import CONTEST, SLUG, Machine, tiny_contest
 from support.kaggle_kernels import Folders, KernelServer, order_of, run_session
 
 TINY = tiny_contest()
-SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--check-every", "2", "--check-pictures", "4", "--run", "a")
+SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "2", "--evaluation-images", "4", "--run", "a")
 
 
 def script_of(machine, *flags, contest=CONTEST):
@@ -82,7 +82,7 @@ def test_two_sessions_are_one_training_to_the_bit_and_the_score_is_sent(tmp_path
         assert machine.run(stage, *SMALL)[0] == 0
     for number, steps in ((1, "4"), (2, "8")):
         server.states = ["RUNNING"]
-        assert machine.run("kernel", *SMALL, "--steps", steps, "--wait", "0")[0] == 0
+        assert machine.run("kernel", *SMALL, "--steps", steps, "--wait-minutes", "0")[0] == 0
         ref = list(server.kernels)[-1]
         ended = run_session(server, ref, tmp_path / f"kaggle{number}", unpacked=unpacked)
         assert ended.returncode == 0 and account(server.kernels[ref].files)["step"] == int(steps), ended.stdout

@@ -27,11 +27,11 @@ from pixmend.training import checkpoints, setup
 from pixmend.training.batches import Batches
 
 PLACE = "hidden_areas"
-HERE = ("--contest", PLACE, "--size", "64", "--holdout", "0.2")
-LOCATE = (*HERE, "--model", "locate", "--width", "12", "--batch-size", "8", "--steps", "160", "--check-every", "40",
-          "--check-pictures", "9", "--learning-rate", "3e-3", "--warm-up", "20", "--run", "locate")
+HERE = ("--competition", PLACE, "--size", "64", "--holdout", "0.2")
+LOCATE = (*HERE, "--model", "locate", "--width", "12", "--batch-size", "8", "--steps", "160", "--evaluate-every", "40",
+          "--evaluation-images", "9", "--learning-rate", "3e-3", "--warmup-steps", "20", "--run", "locate")
 TINY = ("--model", "unet", "--levels", "2", "--start", "harmonic", "--steps", "4")
-PAINTER, SHARPER = (*HERE, *TINY, "--run", "painter"), (*HERE, *TINY, "--adversarial", "--begin", "painter", "--run", "sharper")
+PAINTER, SHARPER = (*HERE, *TINY, "--run", "painter"), (*HERE, *TINY, "--adversarial", "--init-from", "painter", "--run", "sharper")
 EACH = ("train", "predict", "serialize", "score")
 
 
@@ -44,7 +44,7 @@ def found(tmp_path_factory):
         rng = np.random.default_rng(number)
         slopes = cv2.resize(rng.integers(30, 226, (5, 5, 3), np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(home / f"photos/{number}.png"), np.uint8(np.clip(slopes + rng.integers(-25, 26, (64, 64, 3)), 1, 254)))
-    photos = ("--pictures", home / "photos")
+    photos = ("--photos", home / "photos")
     return home, *journeys(*((stages, home, (*run, *photos)) for stages, run in (
         (("download", "augment", *EACH, "report"), LOCATE), (EACH, PAINTER), ((*EACH, "report"), SHARPER))))
 
@@ -136,7 +136,7 @@ def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
 
 def test_a_batch_teaches_the_mask(found):
     home, *_ = found
-    settings = Settings(home=str(home), contest=PLACE, size=64, model="locate", start="none", batch_size=3)
+    settings = Settings(home=str(home), competition=PLACE, size=64, model="locate", start="none", batch_size=3)
     (seen, mask), target, weight = Batches(settings, Prepared(settings.augment_folder), None).get_batch(0)
     assert seen.shape == (3, 64, 64, 3) and target.shape == (3, 64, 64, 1) and set(np.unique(target)) == {0, 1} and weight is None
     np.testing.assert_array_equal(mask, target)
@@ -154,7 +154,7 @@ def test_a_tiny_training_finds_masks_far_better_than_calling_everything_missing(
     assert float(board["pixel_accuracy"]) == pytest.approx((true == mine).mean(), abs=1e-5)
     assert float(board["iou"]) > max(0.4, 4 * true.mean()) and not board.get("holdout_rmse")
     assert f"intersection over union {float(board['iou']):.4f}" in told
-    assert f"--size 64 --pictures {home / 'photos'} --holdout 0.2 --hide-mask --located locate" in told
+    assert f"--size 64 --photos {home / 'photos'} --holdout 0.2 --unknown-masks --mask-run locate" in told
     history = pd.read_csv(home / f"checkpoints/{PLACE}/locate/history.csv")
     first, last = history.iloc[0], history.iloc[-1]
     assert last.holdout_iou > first.holdout_iou and last.holdout_rmse < first.holdout_rmse
@@ -182,7 +182,7 @@ def test_the_sharper_run_begins_where_the_painter_ended_and_is_judged(found):
     painter, sharper = (pd.read_csv(home / f"checkpoints/{PLACE}/{run}/history.csv") for run in ("painter", "sharper"))
     assert sharper.holdout_rmse[0] == pytest.approx(painter.holdout_rmse.min(), rel=1e-3)
     assert "discriminator" in sharper and "discriminator" not in painter
-    assert files.read_json(home / f"checkpoints/{PLACE}/sharper/settings.json")["begin"] == "painter"
+    assert files.read_json(home / f"checkpoints/{PLACE}/sharper/settings.json")["init_from"] == "painter"
     weights = [np.load(home / f"checkpoints/{PLACE}/{run}/best.npz") for run in ("painter", "sharper")]
     assert json.loads(weights[1]["facts"].tobytes())["step"] > 0
     assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0].files if name != "facts")
@@ -229,13 +229,13 @@ def refused(name, home, *flags, code=1):
 
 
 @pytest.mark.parametrize(("name", "flags", "told"), [
-    ("train", (*TINY, "--located", "nobody"), "nobody holds no masks"),
-    ("predict", (*TINY, "--run", "painter", "--located", "painter"), "--located painter is a run that paints pictures"),
-    ("score", (*TINY, "--run", "painter", "--no-hide-mask"), "painter was trained with --hide-mask"),
-    ("kernel", (*TINY, "--hide-mask"), "--hide-mask is for this machine"),
+    ("train", (*TINY, "--mask-run", "nobody"), "nobody holds no masks"),
+    ("predict", (*TINY, "--run", "painter", "--mask-run", "painter"), "--mask-run painter is a run that paints pictures"),
+    ("score", (*TINY, "--run", "painter", "--no-unknown-masks"), "painter was trained with --unknown-masks"),
+    ("kernel", (*TINY, "--unknown-masks"), "--unknown-masks is for this machine"),
     ("submit", ("--run", "locate"), "locate finds masks and paints nothing"),
     ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "locate finds masks and paints no pictures"),
-    ("train", (*TINY, "--begin", "nobody"), "--begin nobody wants a finished run"),
+    ("train", (*TINY, "--init-from", "nobody"), "--init-from nobody wants a finished run"),
 ])
 def test_mistakes_are_told_in_a_sentence(found, name, flags, told):
     assert told in refused(name, found[0], *flags, code=2 if name == "kernel" else 1)
@@ -253,5 +253,5 @@ def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
     setup.load_first_weights(narrow, tmp_path / "best.npz", settings)
     np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
-    with pytest.raises(UserError, match="--begin other wants a run of the same network"):
+    with pytest.raises(UserError, match="--init-from other wants a run of the same network"):
         setup.load_first_weights(network("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)

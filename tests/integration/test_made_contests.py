@@ -56,7 +56,7 @@ def folder(tmp_path):
 
 def settings_of(name, home, **changes):
     changes = {"size": 32} | changes
-    settings = Settings(home=str(home), contest=name, run="a", given=frozenset(changes), **changes)
+    settings = Settings(home=str(home), competition=name, run="a", given=frozenset(changes), **changes)
     return complete(settings, competitions.default_settings(settings))
 
 
@@ -99,7 +99,7 @@ def test_a_contest_of_the_packages_photos(name, tmp_path):
 
 
 def test_tiles_as_given_are_graded_near_the_solution(tmp_path, folder):
-    settings, contest, entries = made("depixelation", tmp_path, pictures=str(folder))
+    settings, contest, entries = made("depixelation", tmp_path, photos=str(folder))
     test = [e for e in entries if e.split == "test"]
     contest.submission.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
     contest.submission.check(tmp_path / "mine", settings.competition_folder / "files")
@@ -107,7 +107,7 @@ def test_tiles_as_given_are_graded_near_the_solution(tmp_path, folder):
 
 
 def test_the_same_bytes_each_time(tmp_path, folder):
-    both = [made("depixelation", tmp_path / name, pictures=str(folder), seed=seed)[0] for seed, name in enumerate("ab")]
+    both = [made("depixelation", tmp_path / name, photos=str(folder), seed=seed)[0] for seed, name in enumerate("ab")]
     for name in ("depixelation.zip", "solution.bin"):
         one, other = ((settings.competition_folder / name).read_bytes() for settings in both)
         assert one == other
@@ -123,7 +123,7 @@ def test_a_contest_made_here_may_hold_more_files_than_one_from_elsewhere(tmp_pat
 # A user's photos
 
 def test_every_photo_becomes_pictures_and_nothing_else_does(tmp_path, folder):
-    *_, entries = made("missing_pixels", tmp_path, pictures=str(folder))
+    *_, entries = made("missing_pixels", tmp_path, photos=str(folder))
     assert len(entries) == 11
     assert {e.kind for e in entries} == {"sea", "hills", "my photos"}
     assert all(name.isascii() and len(name) < 60 for name in (Path(e.damaged).name for e in entries))
@@ -135,7 +135,7 @@ def test_twins_are_of_one_source_and_no_source_is_on_two_sides(tmp_path, folder)
     for number in range(20):
         Image.fromarray(photo(50 + number)).save(folder / f"more {number}.png")
         Image.fromarray(photo(50 + number)[:, ::-1]).save(folder / "sea" / f"more {number}.jpg", quality=60)
-    *_, entries = made("missing_pixels", tmp_path, pictures=str(folder))
+    *_, entries = made("missing_pixels", tmp_path, photos=str(folder))
     assert len(entries) == 51 and len({e.source for e in entries}) == 29
     split_of = {}
     for entry in entries:
@@ -144,7 +144,7 @@ def test_twins_are_of_one_source_and_no_source_is_on_two_sides(tmp_path, folder)
 
 
 def test_depixelation_is_the_middle_of_the_photo_by_its_light(tmp_path, folder):
-    settings, _, entries = made("depixelation", tmp_path, pictures=str(folder), size=48)
+    settings, _, entries = made("depixelation", tmp_path, photos=str(folder), size=48)
     by_name = {e.id.partition("-")[2]: e for e in entries if e.split == "train"}
     name, number = next((f"wave-{n}", n) for n in range(3) if f"wave-{n}" in by_name)
     shown = cv2.imread(str(folder / f"sea/storm/wave {number}.jpg"))[:, 22:118, ::-1]
@@ -159,7 +159,7 @@ def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_is_what
     top.mkdir()
     for number in range(6):
         Image.fromarray(photo(number, 70, 110)).save(top / f"{number}.png")
-    settings, _, entries = made("landscapes", tmp_path, pictures=str(top))
+    settings, _, entries = made("landscapes", tmp_path, photos=str(top))
     assert len(entries) == 6 * (70 // 32) * (110 // 32)
     solution = pd.read_csv(competitions.solution_path(settings), index_col=0).value
     for entry in [*entries[:20:5], *entries[-3:]]:
@@ -197,11 +197,11 @@ def test_a_photo_that_is_none_stops_or_is_left_out_as_asked(tmp_path, folder, ca
     Image.fromarray(photo(30)).save(path)
     make(path)
     with pytest.raises(UserError) as caught:
-        made("missing_pixels", tmp_path / "a", pictures=str(folder))
+        made("missing_pixels", tmp_path / "a", photos=str(folder))
     told = str(caught.value)
-    assert reason in told and str(path) in told and told.endswith("--broken skip.")
+    assert reason in told and str(path) in told and told.endswith("--broken-images skip.")
     assert not list((tmp_path / "a").rglob("*.zip"))
-    *_, entries = made("missing_pixels", tmp_path / "b", pictures=str(folder), broken="skip")
+    *_, entries = made("missing_pixels", tmp_path / "b", photos=str(folder), broken_images="skip")
     assert len(entries) == 11 and f"left out: {path}" in capfd.readouterr().out
 
 
@@ -220,11 +220,11 @@ def test_too_few_photos_and_no_folder(tmp_path, folder):
 
 
 def test_files_are_complete_until_the_photos_or_the_size_change(tmp_path, folder):
-    settings, contest, _ = made("landscapes", tmp_path, pictures=str(folder))
+    settings, contest, _ = made("landscapes", tmp_path, photos=str(folder))
     zipped = settings.competition_folder / f"{contest.slug}.zip"
     archive_manifest.write_receipt(settings.competition_folder, zipped, archive_manifest.made_from(contest, settings), "made here")
     assert archive_manifest.complete(contest, settings)
-    for changes in ({"pictures": ""}, {"size": 64}, {"filling": "white"}):
+    for changes in ({"photos": ""}, {"size": 64}, {"hole_colour": "white"}):
         assert not archive_manifest.complete(contest, dataclasses.replace(settings, **changes))
     shutil.copy(folder / "wide.png", folder / "new.png")
     assert not archive_manifest.complete(contest, settings)
@@ -258,7 +258,7 @@ def test_photos_are_cut_as_wide_as_they_are(tmp_path):
 
 def test_a_run_does_not_go_on_with_other_photos_which_it_may_have_seen(folder, tmp_path):
     """A photo less draws the holdout anew: weights that have seen its pictures must not be scored on them."""
-    flags = (*SMALL, "--contest", "landscapes", "--pictures", folder, "--broken", "skip", "--model", "unet", "--steps", "1",
+    flags = (*SMALL, "--competition", "landscapes", "--photos", folder, "--broken-images", "skip", "--model", "unet", "--steps", "1",
              "--levels", "2")
     for name in ("download", "augment", "train", "predict"):
         done(stage(name, tmp_path, *flags))

@@ -95,10 +95,10 @@ def test_ctrl_c_on_one_stops_both_and_nothing_is_lost(home):
 @pytest.mark.slow
 def test_other_flags_are_named(home):
     listed = addresses()
-    odd = start_stage("train", home, *TRAIN, "--steps", "4", "--processes", listed, "--process", "1", "--clip", "1", env=JAX)
+    odd = start_stage("train", home, *TRAIN, "--steps", "4", "--processes", listed, "--process", "1", "--clip-norm", "1", env=JAX)
     zero = start_stage("train", home, *TRAIN, "--steps", "4", "--processes", listed, "--process", "0", env=JAX)
     (code, _, told), (other, _, also) = ended([odd, zero])
-    assert code == 1 and "--clip 1.0 (there 0.0)" in told and other == 1 and "Traceback" not in told + also
+    assert code == 1 and "--clip-norm 1.0 (there 0.0)" in told and other == 1 and "Traceback" not in told + also
 
 
 @pytest.mark.parametrize(("flags", "environment", "told"), [

@@ -13,7 +13,7 @@ from pixmend import config
 from pixmend.cli import names
 
 README = (ROOT / "README.md").read_text()
-SMALLER = "--size 32 --width 4 --steps 2 --batch-size 2 --check-pictures 4"
+SMALLER = "--size 32 --width 4 --steps 2 --batch-size 2 --evaluation-images 4"
 BY_CI = {"./run_tests.sh", "./run_tests.sh -m slow"}
 MAY_FAIL = {"doctor"}  # it ends with 1 where something is still to do, and here it finds no such thing as a GPU's memory
 

@@ -20,7 +20,7 @@ from pixmend.reporting import charts, run_section, status_section
 from pixmend.stages import report
 from pixmend.submissions import predictions
 
-TINY = (*SMALL, "--steps", "4", "--check-every", "2", "--run", "tiny", "--lambda", "7")
+TINY = (*SMALL, "--steps", "4", "--evaluate-every", "2", "--run", "tiny", "--lambda", "7")
 AFTER_AUGMENT = ("train", "predict", "serialize", "score")
 CSS = (ROOT / "src/pixmend/reporting/report.css").read_text()
 
@@ -309,12 +309,12 @@ def test_a_run_that_left_the_leaderboard_is_told_to_score_again(reported, tmp_pa
 
 def test_the_next_commands_keep_the_flags_that_made_the_contest():
     told = lambda *flags: "\n".join(report.commands(parse(list(flags), {})))  # noqa: E731
-    own = ("--contest", "landscapes", "--size", "64", "--filling", "white", "--damage", "depixelation", "--home", "my home")
+    own = ("--competition", "landscapes", "--size", "64", "--hole-colour", "white", "--damage", "depixelation", "--home", "my home")
     assert told(*own, "--steps", "9", "--force") == (
-        "of your own photos: ./run_pipeline.sh --contest landscapes --home 'my home' --size 64 --filling white "
-        "--damage depixelation --pictures FOLDER")
-    assert told(*own, "--pictures", "mine") == ""
-    assert told("--contest", "photo_reconstruction", "--run", "a", "--home", "h", "--damage", "landscapes").endswith(
-        "python -m pixmend submit --contest photo_reconstruction --home h --damage landscapes --run a")
+        "of your own photos: ./run_pipeline.sh --competition landscapes --home 'my home' --size 64 --hole-colour white "
+        "--damage depixelation --photos FOLDER")
+    assert told(*own, "--photos", "mine") == ""
+    assert told("--competition", "photo_reconstruction", "--run", "a", "--home", "h", "--damage", "landscapes").endswith(
+        "python -m pixmend submit --competition photo_reconstruction --home h --damage landscapes --run a")
     assert told("--home", "h", "--size", "64").splitlines()[-1].strip() == (
-        "./run_pipeline.sh --contest photo_reconstruction --home h --lambda 1000 --steps 170000 --submit")
+        "./run_pipeline.sh --competition photo_reconstruction --home h --lambda 1000 --steps 170000 --submit")

@@ -20,10 +20,10 @@ from pixmend.data import dataset
 from pixmend.errors import FlagError
 from pixmend.experiments import study_conclusion, study_plans
 
-TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--check-every", "4", "--check-pictures", "4",
+TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--evaluate-every", "4", "--evaluation-images", "4",
         "--precision", "bfloat16")
-OPTIMIZERS = ("optimizers", "--contest", "landscapes", *TINY, "--steps", "8", "--rows", "adam,sgd", "--seeds", "1,2",
-              "--start", "harmonic", "--average", "0.9")
+OPTIMIZERS = ("optimizers", "--competition", "landscapes", *TINY, "--steps", "8", "--rows", "adam,sgd", "--seeds", "1,2",
+              "--start", "harmonic", "--ema-decay", "0.9")
 RUNS = {f"unet-size32-steps8-batch-size2{optimizer}-width2-start-harmonic-average0.9-precision-bfloat16{seed}"
         for optimizer in ("", "-optimizer-sgd") for seed in ("", "-seed2")}
 
@@ -101,7 +101,7 @@ def test_a_run_of_a_study_is_the_run_that_its_own_command_makes_even_in_two_part
     for room in ("competition", "augment"):
         shutil.copytree(home / room, tmp_path / room)
     name = max(RUNS, key=len)
-    flags = ("--home", str(tmp_path), "--contest", "landscapes", *TINY, "--start", "harmonic", "--average", "0.9",
+    flags = ("--home", str(tmp_path), "--competition", "landscapes", *TINY, "--start", "harmonic", "--ema-decay", "0.9",
              "--model", "unet", "--optimizer", "sgd", "--seed", "2")
     main(["train", *flags, "--steps", "4", "--run", name])
     main(["train", *flags, "--steps", "8"])
@@ -233,7 +233,7 @@ def test_every_study_has_the_rows_that_it_promises(prepared_home):
     assert [*of["optimizers"]] == ["adam", "sgd", "rmsprop", "adagrad"]
     assert [*of["losses"]] == ["l2", "l1", "poisson", "kl", "cross_entropy"]
     assert [row.values["LAMBDA"] for row in of["lambda"].values()] == [100, 200, 400, 800, 1000, 1200]
-    assert {name: (row.values["augment"], row.values["fresh_damage"]) for name, row in of["augmentation"].items()} == {
+    assert {name: (row.values["augment"], row.values["fresh_masks"]) for name, row in of["augmentation"].items()} == {
         "none": ("none", False), "5x": ("5x", False), "8x": ("8x", False), "fresh": ("none", True)}
     painters = {path.stem for path in (ROOT / "src/pixmend/networks").glob("[!_]*.py")} - {"locate", "diffusion_program"}
     assert painters == set(of["models"])
@@ -250,7 +250,7 @@ def test_levels_that_a_picture_cannot_be_halved_to_are_left_out(prepared_home, s
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rmsprop", "adagrad"])
 def test_an_optimizer_goes_on_exactly_where_it_stopped_averages_and_all(home, name):
-    flags = ("--home", str(home), *TINY, "--model", "unet", "--optimizer", name, "--average", "0.9")
+    flags = ("--home", str(home), *TINY, "--model", "unet", "--optimizer", name, "--ema-decay", "0.9")
     main(["train", *flags, "--steps", "6", "--run", "whole"])
     for steps in ("3", "6"):
         main(["train", *flags, "--steps", steps, "--run", "halves"])
@@ -340,6 +340,6 @@ def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
 @pytest.mark.slow
 @pytest.mark.parametrize("contest", ["demo", "depixelation", "missing_pixels", "landscapes"])
 def test_every_model_is_a_row_that_is_whole_or_says_why_not(tmp_path, contest):
-    study_here(tmp_path, "models", "--contest", contest, *TINY, "--steps", "2", "--seeds", "1", "--encoder-weights", "none")
+    study_here(tmp_path, "models", "--competition", contest, *TINY, "--steps", "2", "--seeds", "1", "--encoder-weights", "none")
     for row in kept(tmp_path, "models", contest)["rows"]:
         assert row["rmse"] or row["state"].startswith(("left out: ", "cannot be made: ")), row

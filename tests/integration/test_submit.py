@@ -58,8 +58,8 @@ def test_the_same_file_is_refused_unless_again(machine, server):
     machine.put_submission("b", TINY.submission)
     for run, flag in (("a", "--quiet"), ("b", "--dry-run")):
         code, read = machine.run("submit", "--run", run, flag)
-        assert code == 1 and "was submitted before" in read and "--again" in read and len(server.submissions) == 1
-    assert machine.run("submit", "--run", "a", "--again")[0] == 0
+        assert code == 1 and "was submitted before" in read and "--resubmit" in read and len(server.submissions) == 1
+    assert machine.run("submit", "--run", "a", "--resubmit")[0] == 0
     first, second = server.submissions
     assert first["blob"] == second["blob"]
 
@@ -132,34 +132,34 @@ def test_a_refused_file_may_be_sent_again(machine, server):
     code, read = machine.run("submit", "--run", "a")
     assert code == 1 and "did not arrive" in read and server.submissions == []
     server.heal()
-    assert machine.run("submit", "--run", "a", "--wait", "0")[0] == 0 and len(server.submissions) == 1
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("call", ["ListSubmissions", "GetSubmissionLimits", "StartSubmissionUpload", "PUT"])
 def test_a_kaggle_that_never_answers_is_left(machine, server, call):
     server.trouble(call, "hang")
-    code, read = machine.run("submit", "--run", "a", "--patience", "2")
+    code, read = machine.run("submit", "--run", "a", "--kaggle-timeout", "2")
     assert code == 1 and "no sign of life" in read and server.submissions == [] and not machine.left_running()
 
 
 def test_an_upload_that_always_breaks(machine, server):
     server.trouble("PUT", "drop")
-    code, read = machine.run("submit", "--run", "a", "--patience", "2")
+    code, read = machine.run("submit", "--run", "a", "--kaggle-timeout", "2")
     assert code == 1 and "none was used up" in read and server.submissions == [] and row(machine) == {}
 
 
 @pytest.mark.slow
 def test_an_upload_that_always_breaks_until_kaggle_gives_up(machine, server):
     server.trouble("PUT", "drop")
-    code, read = machine.run("submit", "--run", "a", "--patience", "600")
+    code, read = machine.run("submit", "--run", "a", "--kaggle-timeout", "600")
     assert code == 1 and "none was used up" in read and server.submissions == []
 
 
 @pytest.mark.parametrize("kind", ["lose", pytest.param("hang after", marks=pytest.mark.slow)])
 def test_a_lost_answer_is_found_on_the_list(machine, server, kind):
     server.trouble("CreateSubmission", kind)
-    code, read = machine.run("submit", "--run", "a", "--patience", "2")
+    code, read = machine.run("submit", "--run", "a", "--kaggle-timeout", "2")
     assert code == 0 and "did not confirm it" in read and len(server.submissions) == 1
     assert row(machine)["public"] == score(server.submissions[0]["blob"], TINY.solution)["Public"]
 
@@ -167,7 +167,7 @@ def test_a_lost_answer_is_found_on_the_list(machine, server, kind):
 def test_a_lost_answer_to_a_second_sending_is_told_from_the_first(machine, server):
     sent_before(server, f"a {DIGITS}")
     server.trouble("CreateSubmission", "drop")
-    code, read = machine.run("submit", "--run", "a", "--again")
+    code, read = machine.run("submit", "--run", "a", "--resubmit")
     assert code == 1 and "none was used up" in read and len(server.submissions) == 1
 
 
@@ -203,9 +203,9 @@ def test_a_slow_score_is_waited_for(machine, server):
 
 
 def test_without_waiting_the_same_command_looks_later(machine, server):
-    code, read = machine.run("submit", "--run", "a", "--wait", "0")
+    code, read = machine.run("submit", "--run", "a", "--wait-minutes", "0")
     flags = read.split("Look again with `python -m pixmend submit ")[1].split("`")[0].split()
-    assert flags == ["--contest", CONTEST, "--run", "a", "--home", str(machine.home)]
+    assert flags == ["--competition", CONTEST, "--run", "a", "--home", str(machine.home)]
     assert code == 0 and row(machine)["kaggle"] == "pending"
     code, read = machine.run("submit", *flags)
     assert code == 0 and "nothing is sent" in read and row(machine)["kaggle"] == "complete"
@@ -214,7 +214,7 @@ def test_without_waiting_the_same_command_looks_later(machine, server):
 
 def test_waiting_ends_at_its_deadline(machine, server):
     server.pending_looks = 10**6
-    code, read = machine.run("submit", "--run", "a", "--wait", "0.03")
+    code, read = machine.run("submit", "--run", "a", "--wait-minutes", "0.03")
     assert code == 0 and "no score yet" in read and "Look again with" in read and len(server.submissions) == 1
 
 
@@ -284,4 +284,4 @@ def test_a_killed_run_leaves_no_upload_behind(machine, server):
     process.communicate(timeout=60)
     assert not machine.left_running()
     server.heal()
-    assert machine.run("submit", "--run", "a", "--wait", "0")[0] == 0 and len(server.submissions) == 1
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1

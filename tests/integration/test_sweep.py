@@ -22,8 +22,8 @@ from pixmend.cli import main
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import search_space, sweep_results
 
-TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--check-pictures", "2", "--precision", "float32")
-GRID = (*TINY, "--steps", "16", "--check-every", "4", "--save-minutes", "0", "--lambda", "3,5")
+TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--evaluation-images", "2", "--precision", "float32")
+GRID = (*TINY, "--steps", "16", "--evaluate-every", "4", "--save-minutes", "0", "--lambda", "3,5")
 RUNS = {f"pix2pix-size32-lambda{value}-steps16-batch-size1-width1-levels2-precision-float32" for value in (3, 5)}
 
 
@@ -106,7 +106,7 @@ def test_two_machines_share_a_grid_in_postgresql_and_its_password_is_shown_nowhe
     homes = [tmp_path / "one", tmp_path / "two"]
     for home in homes:
         shutil.copytree(prepared_home, home)
-    flags = (*TINY, "--steps", "2", "--check-every", "1", "--lambda", "1,2,3", "--storage", database)
+    flags = (*TINY, "--steps", "2", "--evaluate-every", "1", "--lambda", "1,2,3", "--storage", database)
     both = [ended(process) for process in [start_stage("sweep", home, *flags) for home in homes]]
     trained = Counter(run.name for home in homes for run in folder(home).glob("pix2pix-*/"))
     assert sorted(re.search(r"lambda(\d)", name)[1] for name in trained) == ["1", "2", "3"] and set(trained.values()) == {1}
@@ -125,7 +125,7 @@ def swept(prepared_home, tmp_path_factory):
     """A home with a sweep of two knobs whose last learning rates are absurd, and of which one trial cannot be trained."""
     home = tmp_path_factory.mktemp("swept") / "home"
     shutil.copytree(prepared_home, home)
-    sweep_here(home, *TINY, "--steps", "30", "--check-every", "10", "--learning-rate", "1e-4,2e-4,3e-4,0.05,1", "--jitter", "0")
+    sweep_here(home, *TINY, "--steps", "30", "--evaluate-every", "10", "--learning-rate", "1e-4,2e-4,3e-4,0.05,1", "--jitter", "0")
     return home
 
 
@@ -152,20 +152,20 @@ def test_the_winners_command_makes_the_entry_without_training_again(swept, capsy
 
 
 def test_a_finished_sweep_ends_at_once_and_what_runs_did_is_used_by_another_study(swept, capsys):
-    flags = (*TINY, "--steps", "30", "--check-every", "10")
+    flags = (*TINY, "--steps", "30", "--evaluate-every", "10")
     sweep_here(swept, *flags, "--learning-rate", "1e-4,2e-4,3e-4,0.05,1", "--jitter", "0")
     assert "trial" not in capsys.readouterr().out.replace(" trials", "").split("RMSE")[0]
     stamps = {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix-*/")}
-    sweep_here(swept, *flags, "--learning-rate", "1e-4,2e-4", "--study", "again")
+    sweep_here(swept, *flags, "--learning-rate", "1e-4,2e-4", "--sweep-name", "again")
     again = json.loads((folder(swept) / "again.sweep.json").read_text())
     assert [trial["state"] for trial in again["trials"]] == ["done", "done"]
     assert stamps == {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix-*/")}
     with pytest.raises(UserError, match=r"study again was made with --learning-rate 0.0001,0.0002 \(now 0.0001,0.0003\)"):
-        sweep_here(swept, *flags, "--learning-rate", "1e-4,3e-4", "--study", "again")
+        sweep_here(swept, *flags, "--learning-rate", "1e-4,3e-4", "--sweep-name", "again")
 
 
 def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home):
-    sweep_here(home, *TINY, "--steps", "2", "--check-every", "1", "--jitter", "8,0")
+    sweep_here(home, *TINY, "--steps", "2", "--evaluate-every", "1", "--jitter", "8,0")
     trials = {trial["values"]["jitter"]: trial for trial in kept(home)["trials"]}
     assert trials[0]["state"] == "done"
     assert trials[8]["state"] == "failed" and "--jitter 8 enlarges pictures" in trials[8]["reason"]
@@ -182,16 +182,16 @@ def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home
     (["--mask-channel", "yes,maybe"], "yes,no"),
     (["--size", "32,64"], "cannot be swept"),
     (["--seed=1..5"], "cannot be swept"),
-    (["--check-pictures", "4,8"], "how runs are measured"),
+    (["--evaluation-images", "4,8"], "how runs are measured"),
     (["--lambda", "0.12345678,1"], "more digits"),
     (["--model", "pix2pix,pix3pix"], "pix3pix"),
     (["--model", "pix2pix,mean"], "mean is a fill"),
-    (["--lambda", "1,2", "--run", "mine"], "--study"),
+    (["--lambda", "1,2", "--run", "mine"], "--sweep-name"),
     (["--lambda", "1,2", "--force"], "--force"),
     (["--lambda", "1,2", "--trials", "3"], "--trials"),
     (["--lambda", "1..2", "--sampler", "grid"], "as a list"),
     (["--lambda", "1,2", "--sampler", "bayes"], "bayes"),
-    (["--lambda", "1,2", "--study", "../x"], "--study"),
+    (["--lambda", "1,2", "--sweep-name", "../x"], "--sweep-name"),
     (["--lambda", "1,2", "--storage", "my s3cret words"], "is no database URL"),
     (["--lambda", "1,2", "--storage", "cupboard://me:s3cret@here/x"], "cupboard"),
     (["--lambda", "1,2", "--storage", "postgresql://me:s3c@ret@here/x"], "%40"),

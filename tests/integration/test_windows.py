@@ -85,15 +85,15 @@ def ready(prepared_home):
 
 
 def of(home, **changes):
-    wanted = {"window": 2.0, "work_size": 16, "batch_size": 5, "loss_region": "hole", "damages": 1} | changes
+    wanted = {"window": 2.0, "work_size": 16, "batch_size": 5, "loss_region": "hole", "masks_per_image": 1} | changes
     return dataclasses.replace(Settings(home=str(home), size=32), **wanted)
 
 
 def batches(home, ready, **changes):
     """Windows cut by the stage, as a user's are."""
     settings = of(home, **changes)
-    done(stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "16", "--damages", settings.damages,
-               "--start", settings.start, "--steps", "1", "--width", "4", "--run", f"cut-{settings.damages}-{settings.start}"))
+    done(stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "16", "--masks-per-image", settings.masks_per_image,
+               "--start", settings.start, "--steps", "1", "--width", "4", "--run", f"cut-{settings.masks_per_image}-{settings.start}"))
     return WindowBatches(settings, ready)
 
 
@@ -125,7 +125,7 @@ def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout
 
 
 def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, ready):
-    source = batches(prepared_home, ready, damages=0, start="harmonic")
+    source = batches(prepared_home, ready, masks_per_image=0, start="harmonic")
     row = ready.split("train")[0]
     box = boxes_of(ready.hole(row))[0]
     window, variant = source.items[0]
@@ -139,7 +139,7 @@ def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, rea
 
 
 def test_the_turns_of_a_row_turn_its_windows(prepared_home, ready):
-    source = batches(prepared_home, ready, damages=0, batch_size=len(batches(prepared_home, ready, damages=0).items))
+    source = batches(prepared_home, ready, masks_per_image=0, batch_size=len(batches(prepared_home, ready, masks_per_image=0).items))
     (seen, _), _, _ = source.get_batch(0)
     upright = {turn(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
     assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in seen} <= upright
@@ -165,8 +165,9 @@ def test_what_is_added_on_windows_lands_in_the_boxes_alone(prepared_home, ready,
 
 
 @pytest.mark.parametrize(("flags", "told"), [
-    (["--fresh-damage"], "--no-fresh-damage, or --window 0"), (["--jitter", "40"], "--jitter 0, or --window 0"),
-    (["--noise", "0.1"], "--noise 0, or"), (["--even"], "--no-even, or"), (["--window", "0.5"], "--window 0.5 would show less")])
+    (["--fresh-masks"], "--no-fresh-masks, or --window 0"), (["--jitter", "40"], "--jitter 0, or --window 0"),
+    (["--noise", "0.1"], "--noise 0, or"), (["--contrast-weighting"], "--no-contrast-weighting, or"),
+    (["--window", "0.5"], "--window 0.5 would show less")])
 def test_what_is_for_whole_pictures_is_refused_for_windows_before_any_is_cut(home, flags, told):
     before = sorted((home / "augment/demo").rglob("*"))
     refused = stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "24", "--start", "telea", *flags)

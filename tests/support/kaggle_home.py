@@ -77,7 +77,7 @@ class Machine:
         return {**kept, **(self.server.environment() if self.server else {}), **mine}
 
     def command(self, stage, *flags, contest=CONTEST):
-        return [str(self.python), "-m", "pixmend", stage, "--home", str(self.home), "--contest", contest, *flags]
+        return [str(self.python), "-m", "pixmend", stage, "--home", str(self.home), "--competition", contest, *flags]
 
     def start(self, stage, *flags, contest=CONTEST):
         return subprocess.Popen(self.command(stage, *flags, contest=contest), cwd=ROOT, env=self.environment(),

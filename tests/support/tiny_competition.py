@@ -18,7 +18,7 @@ HEADER = ["filename_box_pixel", "value"]
 def build(home, test=TEST):
     """Write it into home/competition/photo_reconstruction; the settings, the whole test pictures and their boxes."""
     rng = np.random.default_rng(7)
-    settings = Settings(home=str(home), contest="photo_reconstruction", size=SIZE)
+    settings = Settings(home=str(home), competition="photo_reconstruction", size=SIZE)
     data = settings.competition_folder / "files" / "Dataset"
     for kind, names in TRAIN.items():
         folder = data / "Training_Data" / kind

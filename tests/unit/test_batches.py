@@ -26,7 +26,7 @@ def same(left, right):
     return all(np.array_equal(x, y) for x, y in ((a, d), (b, e), (c, f)))
 
 
-@pytest.mark.parametrize("changes", [{}, {"fresh_damage": True}, {"jitter": 36}, {"noise": 0.1}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"fresh_masks": True}, {"jitter": 36}, {"noise": 0.1}], ids=str)
 def test_a_batch_is_a_function_of_seed_and_step(batches, changes):
     straight, later = batches(**changes), batches(**changes)
     for step in range(5):
@@ -62,7 +62,7 @@ def test_the_hole_is_weighed_as_the_grader_counts(batches):
 
 
 def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):
-    source = batches(fresh_damage=True, batch_size=4)
+    source = batches(fresh_masks=True, batch_size=4)
     masks = {source.get_batch(step)[0][1][i].tobytes() for step in range(10) for i in range(4)}
     assert len(masks) > 35
     seen, whole = source.get_batch(0)[0][0], source.get_batch(0)[1]
@@ -70,14 +70,14 @@ def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):
     np.testing.assert_array_equal(seen[known], whole[known])
 
 
-@pytest.mark.parametrize("changes", [{"fresh_damage": True}, {"jitter": 36}, {"jitter": 36, "fresh_damage": True}], ids=str)
+@pytest.mark.parametrize("changes", [{"fresh_masks": True}, {"jitter": 36}, {"jitter": 36, "fresh_masks": True}], ids=str)
 def test_another_contests_damage_is_drawn_and_seen_as_it_is(prepared_home, changes):
     """Tiles are seen in the hole, each a flat area, also where they were enlarged."""
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="given", **changes)
     (seen, mask), whole, _ = Batches(settings, open_for(settings), competitions.get_competition("depixelation")).get_batch(1)
     known = mask[..., 0] == 0
     np.testing.assert_array_equal(seen[known], whole[known])
-    if "fresh_damage" in changes:
+    if "fresh_masks" in changes:
         assert all(np.abs(s[m] - w[m]).mean() < 0.2 < s[m].mean() + 0.2 for s, w, m in zip(seen, whole, ~known, strict=True))
         assert len(np.unique(seen[0][~known[0]], axis=0)) <= 64
 
@@ -90,7 +90,7 @@ def test_jitter_crops_at_many_places(batches):
 
 
 def test_an_even_distance_weighs_a_pixel_by_the_contrast_around_it(batches):
-    (seen, _), _, weight = batches(loss_region="hole", even=True).get_batch(3)
+    (seen, _), _, weight = batches(loss_region="hole", contrast_weighting=True).get_batch(3)
     _, _, counts = batches(loss_region="hole").get_batch(3)
     assert ((weight > 0) == (counts > 0)).all()
     for picture, row, column in np.argwhere(counts[:, 7:-7, 7:-7])[::50] + [0, 7, 7]:

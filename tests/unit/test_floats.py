@@ -16,19 +16,19 @@ from pixmend.training.device_batches import transform_images
 from pixmend.training.window_batches import WindowBatches
 
 
-@pytest.mark.parametrize("changes", [{}, {"loss_region": "hole", "start": "none"}, {"fresh_damage": True}, {"jitter": 36},
-                                     {"fresh_damage": True, "start": "harmonic"}, {"noise": 0.1}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"loss_region": "hole", "start": "none"}, {"fresh_masks": True}, {"jitter": 36},
+                                     {"fresh_masks": True, "start": "harmonic"}, {"noise": 0.1}], ids=str)
 def test_of_pictures(prepared_home, changes):
     settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=24, start="none"), **changes)
     stored = same_bits(Batches(settings, open_for(settings), competitions.get_competition("demo")), 3)
     drawn_here = {"jitter", "noise"} & set(changes) or "harmonic" in changes.values()
     assert len(set(stored["variants"].tolist())) == (1 if drawn_here else 5)
-    assert ("seen" in stored) == ("fresh_damage" not in changes or bool(drawn_here))
+    assert ("seen" in stored) == ("fresh_masks" not in changes or bool(drawn_here))
 
 
 def test_damage_that_only_covers_is_done_on_the_device_in_every_colour(prepared_home):
-    settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_damage=True, damage="landscapes",
-                        filling="white")
+    settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_masks=True, damage="landscapes",
+                        hole_colour="white")
     prepared = open_for(dataclasses.replace(settings, damage=""))
     assert set(same_bits(Batches(settings, prepared, competitions.get_competition("landscapes")), 3)) == {"whole", "counts", "variants"}
 
@@ -40,7 +40,7 @@ def test_every_turn():
 
 
 def test_of_windows(home):
-    settings = Settings(home=str(home), size=32, window=2.0, work_size=16, batch_size=24, loss_region="hole", damages=1,
+    settings = Settings(home=str(home), size=32, window=2.0, work_size=16, batch_size=24, loss_region="hole", masks_per_image=1,
                         start="smooth")
     same_bits(WindowBatches(settings, open_for(settings)), 3)
 

@@ -51,7 +51,7 @@ def rates(**changes):
 
 def test_the_learning_rate_rises_then_stays_or_falls_to_nothing():
     assert (rates() == 0.5).all()
-    constant, cosine = rates(warm_up=9), rates(warm_up=9, schedule="cosine")
+    constant, cosine = rates(warmup_steps=9), rates(warmup_steps=9, schedule="cosine")
     np.testing.assert_allclose(constant[:10], np.arange(1, 11) * 0.05)
     assert (constant[10:] == 0.5).all()
     assert (np.diff(cosine[:9]) > 0).all() and (np.diff(cosine[10:]) < 0).all()
@@ -122,7 +122,7 @@ def compare(ours, usual):
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 6, 3), (1, 1, 1, 3)], ids=["pictures", "one pixel"])
-@pytest.mark.parametrize("knobs", [{}, {"decay": 0.1, "clip": 0.01}], ids=["plain", "decay and clip"])
+@pytest.mark.parametrize("knobs", [{}, {"weight_decay": 0.1, "clip_norm": 0.01}], ids=["plain", "decay and clip"])
 def test_batch_norm_and_adam_move_a_network_as_kerass_own_do(shape, knobs):
     from keras import layers, optimizers
 
@@ -130,8 +130,8 @@ def test_batch_norm_and_adam_move_a_network_as_kerass_own_do(shape, knobs):
         return lambda: (layers.Conv2D(4, 1, use_bias=False), norm(), layers.Conv2D(3, 1))
 
     settings = Settings(learning_rate=0.01, beta_1=0.5, **knobs)
-    adam = optimizers.Adam(0.01, beta_1=0.5, beta_2=settings.beta_2, epsilon=1e-8, weight_decay=settings.decay or None,
-                           global_clipnorm=settings.clip or None)
+    adam = optimizers.Adam(0.01, beta_1=0.5, beta_2=settings.beta_2, epsilon=1e-8, weight_decay=settings.weight_decay or None,
+                           global_clipnorm=settings.clip_norm or None)
     compare(trained(around(BatchNormalization), build_optimizer(settings), shape),
             trained(around(layers.BatchNormalization), adam, shape))
 

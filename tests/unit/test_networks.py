@@ -236,7 +236,7 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(home, tmp_path):
 
 def test_a_block_model_learns_and_predicts_through_the_ordinary_stages(home):
     """The demo's boxes are not the holes that it knows: it moves the middles of blocks alone."""
-    flags = ("--size", "32", "--model", "mlp", "--start", "harmonic", "--steps", "3", "--check-pictures", "4")
+    flags = ("--size", "32", "--model", "mlp", "--start", "harmonic", "--steps", "3", "--evaluation-images", "4")
     assert "step 3" in done(stage("train", home, *flags))
     done(stage("predict", home, *flags))
     ready, mended = Prepared(home / "augment/demo"), PredictionFile(next(home.glob("checkpoints/demo/*/holdout.npz")))

@@ -78,7 +78,7 @@ def test_nor_where_each_opinion_reads_the_weights_anew():
     assert unordered(model) == []
 
 
-@pytest.mark.parametrize("changes", [{}, {"fresh_damage": True}, {"loss_region": "hole"}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"fresh_masks": True}, {"loss_region": "hole"}], ids=str)
 def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
     batches = Batches(settings, open_for(settings), competitions.get_competition("demo"))

@@ -49,24 +49,24 @@ def get_competition(name: str) -> Competition:
 
 def damage_competition(settings: Settings) -> Competition:
     """Return the competition whose damage and metrics count: that of --damage, where it is given."""
-    return get_competition(settings.damage or settings.contest)
+    return get_competition(settings.damage or settings.competition)
 
 
 def default_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that the competition changes; those that depend on the damage are the damage's."""
-    own, damage = get_competition(settings.contest).defaults, damage_competition(settings).defaults
+    own, damage = get_competition(settings.competition).defaults, damage_competition(settings).defaults
     return ({name: value for name, value in own.items() if name not in DAMAGE_DEFAULTS}
             | {name: value for name, value in damage.items() if name in DAMAGE_DEFAULTS})
 
 
 def extra_metrics(settings: Settings) -> Mapping[str, Score]:
     """Return the metrics besides the RMSE; where masks are unknown, the RMSE of whole images is one of them."""
-    return dict(damage_competition(settings).metrics) | ({"whole_rmse": WHOLE_RMSE} if settings.hide_mask else {})
+    return dict(damage_competition(settings).metrics) | ({"whole_rmse": WHOLE_RMSE} if settings.unknown_masks else {})
 
 
 def submission_format(settings: Settings, split: str = "test") -> SubmissionFormat:
     """Return the format of a split's submission; of a holdout with another competition's damage, a table by pixel."""
-    return PixelCsv() if settings.damage and split == "holdout" else get_competition(settings.contest).submission
+    return PixelCsv() if settings.damage and split == "holdout" else get_competition(settings.competition).submission
 
 
 def submission_path(settings: Settings, split: str = "test") -> Path:
@@ -77,10 +77,10 @@ def submission_path(settings: Settings, split: str = "test") -> Path:
 
 def solution_path(settings: Settings) -> Path:
     """Return the path of the solution, which only synthetic competitions have."""
-    return settings.competition_folder / f"solution{get_competition(settings.contest).submission.suffix}"
+    return settings.competition_folder / f"solution{get_competition(settings.competition).submission.suffix}"
 
 
 def check_photos_accepted(settings: Settings) -> None:
     """Refuse a user's photos for a competition that is not made from photos."""
-    if settings.pictures and not get_competition(settings.contest).accepts_photos:
-        raise FlagError(f"--pictures is for competitions that are made from photos; {settings.contest} has its own images.")
+    if settings.photos and not get_competition(settings.competition).accepts_photos:
+        raise FlagError(f"--photos is for competitions that are made from photos; {settings.competition} has its own images.")

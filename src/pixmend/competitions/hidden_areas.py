@@ -1,7 +1,7 @@
 """Hidden areas: one to three boxes and circles are pixelated, blurred, black or white, and nobody says where.
 
 A photo's middle square is resized to one image; from the photos inside packages squares of several scales are cut. The archive
-holds the masks, for training and scoring only: `--hide-mask` is the default, so that a network gets those that another one found.
+holds the masks, for training and scoring only: `--unknown-masks` is the default, so that a network gets those that another one found.
 """
 
 import numpy as np
@@ -73,4 +73,4 @@ def damage_box(rng: np.random.Generator, image: np.ndarray, box: Box) -> np.ndar
     return np.full_like(image, BLACK if way == 2 else WHITE)
 
 
-HIDDEN_AREAS = HiddenAreas(slug="hidden-areas", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "hide_mask": True})
+HIDDEN_AREAS = HiddenAreas(slug="hidden-areas", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "unknown_masks": True})

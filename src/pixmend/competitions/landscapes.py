@@ -33,7 +33,7 @@ class Landscapes(SyntheticCompetition):
 
     def hole_value(self, settings: Settings) -> int:
         """Return black or white, as the setting says."""
-        return GREY_LEVELS[settings.filling]
+        return GREY_LEVELS[settings.hole_colour]
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Cut squares at random places, as many as fit beside each other; a photo smaller than a square is enlarged."""

@@ -37,7 +37,7 @@ PUBLIC_SHARE = 0.4   # of the test images
 TABLE, COLUMNS = "pictures.csv", ("id", "class", "source", "split")
 MAX_NAME_LENGTH = 40   # letters of a photo's name in an image's id
 CHUNK = 2   # photos
-QUICK_TRAINING = {"width": 16, "steps": 400, "check_every": 50}   # defaults that suit the few photos inside the packages
+QUICK_TRAINING = {"width": 16, "steps": 400, "evaluate_every": 50}   # defaults that suit the few photos inside the packages
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class SyntheticCompetition(Competition):
 
     def cache_key(self, settings: Settings) -> dict[str, Any]:
         """Return the settings, and what tells a user's photos from others."""
-        own_photos = {"pictures": photos.stamps(settings.pictures), "broken": settings.broken} if settings.pictures else {}
-        return {"size": settings.size, "filling": settings.filling, **own_photos}
+        own_photos = {"pictures": photos.stamps(settings.photos), "broken": settings.broken_images} if settings.photos else {}
+        return {"size": settings.size, "filling": settings.hole_colour, **own_photos}
 
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive and the solution into a folder; the same photos and settings give the same bytes."""
-        found = photos.in_folder(settings.pictures, settings.broken) if settings.pictures else photos.embedded()
+        found = photos.in_folder(settings.photos, settings.broken_images) if settings.photos else photos.embedded()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as storage:
             test = ShuffledSamples(storage, self._make_samples(found, "test", settings))

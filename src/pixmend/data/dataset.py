@@ -30,7 +30,7 @@ ARRAYS = ("pictures", "counts", FILLED)
 AS_GIVEN = ("none", "given")   # of --start: no fill
 SPLIT = ("holdout", "folds", "split_seed")   # the knobs that decide what is kept apart
 WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
-OF_DAMAGE = ("filling",)   # settings that shape the damage drawn for --damage
+OF_DAMAGE = ("hole_colour",)   # settings that shape the damage drawn for --damage
 PICTURES = "pictures.json"   # of a run: which pictures it has seen
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 

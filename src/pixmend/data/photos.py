@@ -96,7 +96,7 @@ def listed(folder):
     """The files in a folder and the folders below it whose names say that they are pictures; what is hidden is left alone."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise FlagError(f"--pictures {folder.absolute()} is no folder.")
+        raise FlagError(f"--photos {folder.absolute()} is no folder.")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
@@ -113,11 +113,11 @@ def in_folder(folder, broken):
     whole = [(path, hashes) for path, hashes, fault in looked_at if not fault]
     for fault in (fault for *_, fault in looked_at if fault):
         if broken == "stop":
-            raise UserError(f"{fault} Or leave such pictures out with --broken skip.")
+            raise UserError(f"{fault} Or leave such pictures out with --broken-images skip.")
         say(f"left out: {fault}")
     if not whole:
         raise UserError(f"{Path(folder).absolute()} holds no pictures that end in {', '.join(ENDINGS)}; "
-                        "give --pictures a folder of photos.")
+                        "give --photos a folder of photos.")
     return in_two_splits(Path(folder), *zip(*whole, strict=True))
 
 

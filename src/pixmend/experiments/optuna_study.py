@@ -119,7 +119,7 @@ class Study:
         changed = sorted(name for name in found.keys() | facts.keys() if found.get(name) != facts.get(name))
         if changed:
             told = ", ".join(f"{name} {found.get(name)} (now {facts.get(name)})" for name in changed)
-            raise UserError(f"The study {self.name} was made with {told}; choose another --study.")
+            raise UserError(f"The study {self.name} was made with {told}; choose another --sweep-name.")
 
     def trials(self):
         """All trials but those that were one too many."""

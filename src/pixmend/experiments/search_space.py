@@ -11,7 +11,7 @@ from pixmend.errors import FlagError
 DECADE = 10   # a range that spans one is drawn from by powers of ten
 DIGITS = 4    # of a value drawn from a range: a run's name and its command hold it exactly
 BOOLEANS = {"yes": True, "no": False}
-NOT_SWEPT = {"check_every": "is how runs are measured", "check_pictures": "is how runs are measured",
+NOT_SWEPT = {"evaluate_every": "is how runs are measured", "evaluation_images": "is how runs are measured",
              "save_minutes": "has no effect on a run's weights"}
 
 

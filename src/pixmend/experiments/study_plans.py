@@ -55,9 +55,9 @@ def named_rows(knob, titles):
 
 
 def augmentation(settings, ready):
-    unturned = {"augment": "none", "fresh_damage": False}
+    unturned = {"augment": "none", "fresh_masks": False}
     return [Row("none", "no variants", unturned), Row("5x", "5x", unturned | {"augment": "5x"}),
-            Row("8x", "8x", unturned | {"augment": "8x"}), Row("fresh", "fresh damage", unturned | {"fresh_damage": True})]
+            Row("8x", "8x", unturned | {"augment": "8x"}), Row("fresh", "fresh damage", unturned | {"fresh_masks": True})]
 
 
 def lambdas(settings, ready):
@@ -122,7 +122,7 @@ PLANS = {
     "losses": Plan("Losses", ("loss",), losses, {"model": "unet"}, curves=True),
     "models": Plan("All models that fit the contest", ("model",), every_model, sized=True, timed=True),
     "lambda": Plan("LAMBDA, the weight of the reconstruction", ("LAMBDA",), lambdas, over="LAMBDA"),
-    "augmentation": Plan("Variants of the training pictures, or new damage each time", ("augment", "fresh_damage"), augmentation),
+    "augmentation": Plan("Variants of the training pictures, or new damage each time", ("augment", "fresh_masks"), augmentation),
     "levels": Plan("Steps down and up", ("levels",), levels, over="levels", sized=True),
 }
 

@@ -302,7 +302,7 @@ def _run(command, patience, heard=None):
 def _trouble(ended, slug, patience):
     if ended.code is None:
         return KaggleError("silent", f"Kaggle gave no sign of life for {patience:g} seconds; look at the network and "
-                           "run the same command again (--patience waits longer).")
+                           "run the same command again (--kaggle-timeout waits longer).")
     if ended.code == 2:
         return KaggleError("usage", f"This version of the kaggle command takes other flags; {INSTALL}.")
     said = _lines(ended.out) + _lines(ended.err)

@@ -63,7 +63,7 @@ class Session:
                 (self.home / name).symlink_to(self.working / name)
 
     def command(self, stage):
-        flags = ["--home", str(self.home), "--contest", self.order["contest"], "--run", self.order["run"]]
+        flags = ["--home", str(self.home), "--competition", self.order["contest"], "--run", self.order["run"]]
         return [sys.executable, "-m", "pixmend", stage, *flags, *self.order["flags"]]
 
     def start(self, stage):

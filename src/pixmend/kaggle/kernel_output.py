@@ -39,13 +39,13 @@ def fetch(pushed, beside, home, settings, slug):
 
 def _bring(ref, slug, beside, names, size, settings):
     with Bar(f"bring {size >> 20} MB", len(names)) as bar:
-        kernel_client.output(ref, slug, beside, names, patience=settings.patience, size=size, heard=_counting(bar), again=())
+        kernel_client.output(ref, slug, beside, names, patience=settings.kaggle_timeout, size=size, heard=_counting(bar), again=())
 
 
 def _account(pushed, beside, settings, slug):
     """session.json of this very push, or the reason against it."""
     (beside / ACCOUNT).unlink(missing_ok=True)
-    kernel_client.output(pushed["ref"], slug, beside, [ACCOUNT], patience=settings.patience)
+    kernel_client.output(pushed["ref"], slug, beside, [ACCOUNT], patience=settings.kaggle_timeout)
     try:
         account = files.read_json(beside / ACCOUNT) or {}
     except UserError:

@@ -30,7 +30,7 @@ def render(settings, listed, score, classes, where, mended, ready):
     maps, boxes = where.over_box()
     own = own_scores(settings)
     return jinja.get_template("report.html").render(
-        contest=settings.contest, run=listed[place], place=place + 1, runs=listed, span=span(listed),
+        contest=settings.competition, run=listed[place], place=place + 1, runs=listed, span=span(listed),
         columns=columns(listed, own), own=own,
         differs={run.name: run_section.differs(run, competitions.default_settings(settings)) for run in listed}, floor=floor(score), score=score,
         curves=curves(kept), swatches=list(zip(kept, charts.COLOURS, charts.DASHES, strict=False)),

@@ -28,11 +28,11 @@ PREVIEW_PICTURES = 4
 def main(settings):
     folder = settings.augment_folder
     with files.only_one(folder):
-        contest = competitions.get_competition(settings.contest)
+        contest = competitions.get_competition(settings.competition)
         archive = files.read_json(settings.competition_folder / "archive.json")
         if archive is None:
             raise UserError(f"{settings.competition_folder} holds no checked archive; run `python -m pixmend download` first.")
-        made_from = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken}
+        made_from = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken_images}
         if settings.damage:
             made_from |= {name: getattr(settings, name) for name in OF_DAMAGE}
         if settings.force or not files.receipt_holds(folder / "pictures.json", made_from):
@@ -91,8 +91,8 @@ def prepared_or_told(row, whole_row, entry, settings, write):
     except UserError as error:
         if entry.split == "test":
             raise
-        if settings.broken == "stop":
-            raise UserError(f"{error} Or leave such training pictures out with --broken skip.") from None
+        if settings.broken_images == "stop":
+            raise UserError(f"{error} Or leave such training pictures out with --broken-images skip.") from None
         return {"id": entry.id, "broken": str(error)}
 
 
@@ -135,7 +135,7 @@ def _same_picture(entry, damaged, whole, counts):
     levels = damaged.shape[2] * np.count_nonzero(known)
     if cv2.norm(damaged[::every], whole[::every], cv2.NORM_L1, known.view(np.uint8)) > OTHER_PICTURE * levels:
         raise UserError(f"{entry.damaged} does not show the same picture as {entry.whole}; "
-                        f"download the competition again or leave both out with --broken skip.")
+                        f"download the competition again or leave both out with --broken-images skip.")
 
 
 def prepare_index(settings, folder, made_from):

@@ -9,7 +9,7 @@ _photo_reconstruction() {
     [ "$before" = = ] && before=${COMP_WORDS[COMP_CWORD-2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --contest) contest=${COMP_WORDS[i+1]}; [ "$contest" = = ] && contest=${COMP_WORDS[i+2]} ;;
+        --competition) contest=${COMP_WORDS[i+1]}; [ "$contest" = = ] && contest=${COMP_WORDS[i+2]} ;;
         --damage) damage=${COMP_WORDS[i+1]}; [ "$damage" = = ] && damage=${COMP_WORDS[i+2]} ;;
         --home) home=${COMP_WORDS[i+1]}; [ "$home" = = ] && home=${COMP_WORDS[i+2]} ;;
         esac
@@ -18,7 +18,7 @@ _photo_reconstruction() {
     case $before in
     @SWITCHES@) found=$flags ;;
 @VALUES@
-    --run | --begin | --located) found=$(command ls "$home/checkpoints/$place" 2> /dev/null) ;;
+    --run | --init-from | --mask-run) found=$(command ls "$home/checkpoints/$place" 2> /dev/null) ;;
     --members) [[ $current == *,* ]] && kept=${current%,*},
                found=$(command ls "$home/checkpoints/$place" 2> /dev/null) ;;
     *) [[ $current == -* || $before != --* ]] && found=$flags ;;

@@ -25,13 +25,13 @@ print("backend:", backend.name(), "|", ", ".join(backend.accelerators()))
 
 
 def main(chosen):
-    contest = competitions.get_competition(chosen.contest)
+    contest = competitions.get_competition(chosen.competition)
     bad = False
     for check in (python, packages, disk, memory, cores, backend, competition_files, kaggle):
         for mark, text in check(contest, chosen):
             print(f"{mark} {text}", flush=True)
             bad = bad or mark == BAD
-    print("Something needs mending first." if bad else f"All that {chosen.contest} needs is there.")
+    print("Something needs mending first." if bad else f"All that {chosen.competition} needs is there.")
     return int(bad)
 
 
@@ -121,12 +121,12 @@ def kaggle(contest, chosen):
     """The way to Kaggle step by step, up to the first that bars it."""
     needed = not contest.is_synthetic
     bad = BAD if needed else BESIDE
-    patience = min(chosen.patience, PATIENCE)
+    patience = min(chosen.kaggle_timeout, PATIENCE)
     try:
         yield GOOD, f"kaggle command: {client.version(patience=patience)}"
         found = client.token()
         if found is None:
-            why = "" if needed else f" ({chosen.contest} needs none)"
+            why = "" if needed else f" ({chosen.competition} needs none)"
             yield bad, f"Kaggle token: none{why}; {client.NEW_TOKEN}."
             return
         yield token_mark(found, bad)

@@ -10,7 +10,7 @@ from pixmend.progress import Bar, say
 
 
 def main(settings):
-    contest, folder = competitions.get_competition(settings.contest), settings.competition_folder
+    contest, folder = competitions.get_competition(settings.competition), settings.competition_folder
     with files.only_one(folder):
         if not settings.force and archive_manifest.complete(contest, settings):
             say(f"{folder / 'files'} holds all of {contest.slug} already.")
@@ -59,7 +59,7 @@ def _from_the_net(contest, settings, zipped):
 
 def _fetch(contest, settings, arrived, force=False):
     with Bar("download", 100) as bar:
-        client.download(contest.slug, arrived.parent, patience=settings.patience, force=force, heard=client.percent(bar))
+        client.download(contest.slug, arrived.parent, patience=settings.kaggle_timeout, force=force, heard=client.percent(bar))
     return _unpack(contest, arrived, settings.competition_folder / "files")
 
 

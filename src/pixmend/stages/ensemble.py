@@ -88,7 +88,7 @@ def mix(settings, ready, members, made_from):
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
         predictions.write_predictions(folder / f"{split}.npz", mixed(ready, rows, paths, of_rows[split]), holes, made_from)
     files.write_json(folder / "settings.json", {
-        "model": "ensemble", "contest": settings.contest, "members": members, "weights": weights.tolist(),
+        "model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
         **figures(grams, numbers, weights, without)})
     made = [folder / name for name in ("holdout.npz", "test.npz", "settings.json")]
     files.write_receipt(folder / "ensemble.json", made_from, made)

@@ -18,27 +18,27 @@ from pixmend.stages.train import MAY_GROW
 from pixmend.training import checkpoints
 
 TAKES_FLAGS = ("every stage", "download", "augment", "train", "predict", "serialize")
-OF_THIS_MACHINE = {"contest", "run", "home", "force", "quiet"}
+OF_THIS_MACHINE = {"competition", "run", "home", "force", "quiet"}
 PAUSES = (2, 5, 10, 20, 30, 60)  # seconds between looks at a session; the last for ever
 WAITING = ("queued", "newscript", "running", "cancelrequested")
 NOBODY = "your-name"
 
 
 def main(settings):
-    contest = competitions.get_competition(settings.contest)
+    contest = competitions.get_competition(settings.competition)
     if not models.is_trainable(settings.model):
         kind = "a fill, which" if models.is_fill(settings.model) else "pretrained and"
         raise FlagError(f"--model {settings.model} is {kind} learns nothing; `./run_pipeline.sh --model {settings.model}` "
                         "needs no kernel.")
-    for name in ("begin", "hide_mask"):
+    for name in ("init_from", "unknown_masks"):
         if getattr(settings, name):
             raise FlagError(f"{flag(name)} is for this machine: a session at Kaggle has no other run to go on from, and "
                             f"--model locate, whose masks are always hidden, brings no file to submit.")
     if settings.folds > 1:
         raise FlagError("--folds is for this machine: a session at Kaggle hands on the state of one run, and each fold has its "
                         "own; leave it out, or train the folds here.")
-    if settings.pictures:
-        raise FlagError("--pictures is for this machine: a session at Kaggle has no such folder.")
+    if settings.photos:
+        raise FlagError("--photos is for this machine: a session at Kaggle has no such folder.")
     if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):
         raise FlagError(f"--wheels {settings.wheels} names no dataset of Kaggle: owner/name is wanted.")
     with files.only_one(settings.run_folder / ".kernel"):
@@ -72,7 +72,7 @@ class Kernel:
 
     def __init__(self, settings, contest):
         self.settings, self.contest, self.slug = settings, contest, contest.slug
-        self.folder, self.patience = settings.run_folder, settings.patience
+        self.folder, self.patience = settings.run_folder, settings.kaggle_timeout
         self.work = self.folder / ".kernel"
         self.sessions = kernel_sessions.Sessions(self.folder)
         self.flags = given_flags(settings)
@@ -154,7 +154,7 @@ class Kernel:
         receipt = archive_manifest.receipt(self.settings.competition_folder)
         known = receipt and {name: receipt[name] for name in ("sha256", "count", "bytes")}
         return kernel_script.write(folder, {
-            "contest": self.settings.contest, "place": self.settings.place, "run": self.settings.run, "slug": self.slug,
+            "contest": self.settings.competition, "place": self.settings.place, "run": self.settings.run, "slug": self.slug,
             "made_here": made_here,
             "flags": [word for name, value in self.flags.items() for word in spelled(name, value)],
             "former": before["tag"] if before else "", "hours": self.settings.kernel_hours, "kernel": ref,
@@ -194,7 +194,7 @@ class Kernel:
             raise
 
     def watch(self, session):
-        began, ends = time.monotonic(), 60 * self.settings.wait if "wait" in self.settings.given else float("inf")
+        began, ends = time.monotonic(), 60 * self.settings.wait_minutes if "wait_minutes" in self.settings.given else float("inf")
         with Bar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
             for pause in client.pauses(PAUSES, began + ends):
                 time.sleep(pause)
@@ -257,7 +257,7 @@ class Kernel:
     def check(self, session, account, beside):
         """What its session wrote will not change: one whose files are refused is not asked for them again."""
         try:
-            kernel_output.check(account, beside, self.settings, {"contest": self.settings.contest} | kept_as_given(session["flags"]))
+            kernel_output.check(account, beside, self.settings, {"competition": self.settings.competition} | kept_as_given(session["flags"]))
         except UserError:
             self.sessions.note(session, state="failed")
             raise

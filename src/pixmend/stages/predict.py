@@ -1,8 +1,8 @@
 """Mend the holdout and the test pictures with the run's best weights, or find their masks; only missing pixels are predicted.
 
 With --folds every training picture is predicted by the run that never saw it, and the test pictures by the mean of all runs.
-RUN@2 is predicted with the second snapshot of RUN, and from then on a run like any other. With --hide-mask what is missing is
-what the run --located found.
+RUN@2 is predicted with the second snapshot of RUN, and from then on a run like any other. With --unknown-masks what is missing is
+what the run --mask-run found.
 """
 
 from functools import cache, partial
@@ -130,7 +130,7 @@ def with_network(network, path, ready, rows, split):
     weights, facts = checkpoints.read_checkpoint(path, {"model": [tuple(v.shape) for v in model.variables]})
     for variable, value in zip(model.variables, weights["model"], strict=True):
         variable.assign(value)
-    if not settings.hide_mask:   # else the holes are as they were found, and filled one by one
+    if not settings.unknown_masks:   # else the holes are as they were found, and filled one by one
         filled_images.fill_training_images(settings, ready)
     with Bar(f"predict the {split} pictures", len(rows)) as bar:
         for picture in predict_images(model, ready, rows, settings, settings.tta):

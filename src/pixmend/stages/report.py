@@ -17,7 +17,7 @@ from pixmend.training import unknown_masks
 
 PIPELINE, SUBMIT = ("./run_pipeline.sh",), ("python", "-m", "pixmend", "submit")
 OF_THE_SET = ("every stage", "download", "augment")
-NOT_REPEATED = ("contest", "run", "force", "quiet", "hide_mask")   # said anew, or of this call alone
+NOT_REPEATED = ("competition", "run", "force", "quiet", "unknown_masks")   # said anew, or of this call alone
 
 
 def main(settings):
@@ -63,7 +63,7 @@ def after_masks(settings, listed):
     run = next(run for run in listed if run.name == settings.run)
     return "\n".join(["", f"{settings.run}: intersection over union {run.figure('iou'):.4f} on the holdout",
                       f"masks:          {settings.submissions_folder / settings.run}-masks",
-                      "paint in them:  " + command(settings, PIPELINE, "--hide-mask", "--located", settings.run)])
+                      "paint in them:  " + command(settings, PIPELINE, "--unknown-masks", "--mask-run", settings.run)])
 
 
 def what_next(settings, listed, score, path):
@@ -77,11 +77,11 @@ def what_next(settings, listed, score, path):
 
 
 def commands(settings):
-    if settings.contest == "photo_reconstruction":
+    if settings.competition == "photo_reconstruction":
         return ["submit it:      " + command(settings, SUBMIT, "--run", settings.run)]
-    if competitions.get_competition(settings.contest).accepts_photos:
-        return [] if settings.pictures else ["of your own photos: " + command(settings, PIPELINE, "--pictures", "FOLDER")]
-    here = replace(settings, contest="photo_reconstruction", given=settings.given & {"home"})
+    if competitions.get_competition(settings.competition).accepts_photos:
+        return [] if settings.photos else ["of your own photos: " + command(settings, PIPELINE, "--photos", "FOLDER")]
+    here = replace(settings, competition="photo_reconstruction", given=settings.given & {"home"})
     real = command(here, PIPELINE, "--lambda", "1000", "--steps", "170000")
     return ["the real competition (README: Kaggle token, accepted rules):", f"  {real}", f"  {real} --submit"]
 
@@ -90,4 +90,4 @@ def command(settings, start, *flags):
     """A next command in this home and contest, under the flags given for what was downloaded and prepared."""
     spelled = [name for name in KNOBS if name in settings.given and KNOBS[name].metadata["of"] in OF_THE_SET]
     words = [word for name in spelled for word in spaces.words(name, getattr(settings, name)) if name not in NOT_REPEATED]
-    return shlex.join([*start, "--contest", settings.contest, *words, *flags])
+    return shlex.join([*start, "--competition", settings.competition, *words, *flags])

@@ -43,7 +43,7 @@ def scored(settings):
     files.write_json(settings.run_folder / "score.json", ours | {"fills": floor["sums"], "fills_scores": floor["scores"]})
     figures = summary(ours, floor["sums"])
     figures |= hidden_solution(settings)
-    if settings.hide_mask:
+    if settings.unknown_masks:
         figures |= figures_of_masks(overlaps(ready, told), ready)
     board, file = settings.submissions_folder / "leaderboard.csv", competitions.submission_path(settings)
     outdated = NOT_SENT if file.exists() and leaderboard.scores_of_another_file(board, settings.run, file) else {}
@@ -55,7 +55,7 @@ def score_files(settings):
     """Two files that need not be of this project, in the form of the contest's submissions and its solution."""
     if not (settings.submission and settings.solution):
         raise FlagError("--submission and --solution go together: a file of id,value and one of id,value,Usage.")
-    for name, value in competitions.get_competition(settings.contest).submission.score(settings.submission, settings.solution).items():
+    for name, value in competitions.get_competition(settings.competition).submission.score(settings.submission, settings.solution).items():
         print(f"{name:8} " + ("no rows" if value is None else f"RMSE {value:.6f}, in 0..255 {255 * value:.3f}"))
 
 
@@ -120,7 +120,7 @@ def refuse_other_form(settings, path):
 def surroundings(settings, ready, told):
     """The pictures around their holes: as they came, or where masks are hidden, as the run has painted them."""
     rows, path = ready.split("holdout"), settings.run_folder / "holdout.npz"
-    if not settings.hide_mask:
+    if not settings.unknown_masks:
         return (ready.damaged(row) / np.float32(255) for row in rows)
     predictions.check_same_dataset(path, told)
     return predictions.read_images(path, told, rows)
@@ -184,7 +184,7 @@ def hidden_solution(settings):
     solution = competitions.solution_path(settings)
     if settings.damage or not solution.exists():
         return {}
-    found = competitions.get_competition(settings.contest).submission.score(competitions.submission_path(settings), solution)
+    found = competitions.get_competition(settings.competition).submission.score(competitions.submission_path(settings), solution)
     return {name: round(found[name], PLACES) for name in ("public", "private") if found[name] is not None}
 
 
@@ -210,7 +210,7 @@ def table(settings, ours, floor, figures):
     held = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the run that never saw it"
     lines = [f"RMSE on {held} ({len(ours['ids'])} pictures, {sum(ours['numbers']):,} values; 95% interval over pictures)"]
     others = {name: (sums, floor["scores"][name]) for name, sums in floor["sums"].items() if name != settings.run}
-    fill = "fill, told the masks" if settings.hide_mask else "fill"
+    fill = "fill, told the masks" if settings.unknown_masks else "fill"
     runs = {settings.run: (ours["sums"], ours["scores"])} | {f"{name} ({fill})": scored for name, scored in others.items()}
     wide = max(28, *map(len, runs))
     for name, (sums, scores) in sorted(runs.items(), key=lambda item: sum(item[1][0])):
@@ -219,12 +219,12 @@ def table(settings, ours, floor, figures):
         lines.append(f"  {name:{wide}} {value:.5f}  ({low:.4f} to {high:.4f})  {value / figures['harmonic_rmse']:.3f} of harmonic"
                      + "".join(f"  {own} {score:.5g}" for own, score in scores.items()))
     lines.append("  by class: " + "  ".join(f"{kind} {value:.4f}" for kind, value in by_class(ours).items()))
-    if settings.hide_mask:
-        lines.append(f"  masks found by {settings.located}:\n{told_of_masks(figures)}")
+    if settings.unknown_masks:
+        lines.append(f"  masks found by {settings.mask_run}:\n{told_of_masks(figures)}")
     hidden = [f"{name} {figures[name]:.5f}" for name in ("public", "private") if name in figures]
     if hidden:
         lines.append(f"  on the contest's hidden solution: {', '.join(hidden)}")
-    if figures["to_harmonic"] > 1 and not settings.hide_mask:
+    if figures["to_harmonic"] > 1 and not settings.unknown_masks:
         lines.append("  This run is above the harmonic fill, which learns nothing: train longer (--steps), weigh the "
                      "picture more (--lambda), or use --start harmonic.")
     if GIVEN in floor["sums"] and sum(ours["sums"]) > sum(floor["sums"][GIVEN]):

@@ -13,7 +13,7 @@ from pixmend.training import unknown_masks
 
 
 def main(settings):
-    contest, folder = competitions.get_competition(settings.contest), settings.run_folder
+    contest, folder = competitions.get_competition(settings.competition), settings.run_folder
     with files.only_one(folder):
         ready = dataset.open_for(settings)
         if models.run_finds_masks(settings):
@@ -39,7 +39,7 @@ def main(settings):
 
 def entries_by_id(settings):
     """All entries of the contest; reading them looks through its whole sample."""
-    return {e.id: e for e in competitions.get_competition(settings.contest).read_images(settings.competition_folder / "files", settings.shape)}
+    return {e.id: e for e in competitions.get_competition(settings.competition).read_images(settings.competition_folder / "files", settings.shape)}
 
 
 def entries_of(settings, ready, split, listed):

@@ -16,11 +16,11 @@ A_ZIPS_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 
 
 def main(settings):
-    contest = competitions.get_competition(settings.contest)
+    contest = competitions.get_competition(settings.competition)
     path = competitions.submission_path(settings)
     if models.run_finds_masks(settings):
         raise UserError(f"{settings.run} finds masks and paints nothing, so there is nothing to submit; name a run that paints "
-                        f"in them, made with --hide-mask --located {settings.run}.")
+                        f"in them, made with --unknown-masks --mask-run {settings.run}.")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m pixmend serialize` with the same flags first.")
     contest.submission.check(path, settings.competition_folder / "files")
@@ -49,20 +49,20 @@ class Sending:
         self.settings, self.slug, self.path = settings, slug, path
         self.digits = leaderboard.digits(path)
         self.board = settings.submissions_folder / "leaderboard.csv"
-        self.patience = settings.patience
+        self.patience = settings.kaggle_timeout
 
     def go(self):
         earlier = self.look()
-        if not self.settings.again:
+        if not self.settings.resubmit:
             self.refuse_twice(earlier)
-        if earlier is None or self.settings.again:
+        if earlier is None or self.settings.resubmit:
             self.have_some_left()
             zipped = self.zip()
             if self.settings.dry_run:
                 print(f"Dry run: {zipped} is ready, all checks passed, nothing was sent.")
                 return
             self.send(zipped, earlier)
-        self.await_score(earlier if self.settings.again else None)
+        self.await_score(earlier if self.settings.resubmit else None)
 
     def look(self):
         return client.find(self.slug, self.digits, patience=self.patience)
@@ -78,7 +78,7 @@ class Sending:
             return
         since = f"on {earlier.date[:16]}, public score {earlier.public or 'none'}" if earlier else rows[0]["sent"]
         raise UserError(f"{self.path} was submitted before ({since}) and a second time would cost one of the day's "
-                        "submissions; --again does it all the same.")
+                        "submissions; --resubmit does it all the same.")
 
     def have_some_left(self):
         left = client.limits(self.slug, patience=self.patience)
@@ -149,9 +149,9 @@ class Sending:
 
     def await_score(self, earlier):
         """Wait for the score; with Ctrl-C or at the deadline say how to look again."""
-        ends = time.monotonic() + 60 * self.settings.wait
+        ends = time.monotonic() + 60 * self.settings.wait_minutes
         try:
-            for pause in client.pauses(PAUSES, ends) if self.settings.wait else ():
+            for pause in client.pauses(PAUSES, ends) if self.settings.wait_minutes else ():
                 time.sleep(pause)
                 found = self.if_reachable(earlier)
                 if found and found.status != "PENDING":
@@ -179,5 +179,5 @@ class Sending:
     def how_to_look(self):
         chosen = self.settings
         elsewhere = "".join(f" --{name} {getattr(chosen, name)}" for name in ("damage", "home") if name in chosen.given)
-        return (f"Look again with `python -m pixmend submit --contest {chosen.contest} --run {chosen.run}{elsewhere}` "
+        return (f"Look again with `python -m pixmend submit --competition {chosen.competition} --run {chosen.run}{elsewhere}` "
                 f"(it sends nothing twice), or at {client.page(self.slug)}/submissions.")

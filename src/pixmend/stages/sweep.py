@@ -46,7 +46,7 @@ def refuse(settings):
     """What a sweep cannot be asked for, before anything starts."""
     if not settings.swept:
         raise FlagError("A sweep needs a flag of `train` with several values: --lambda 100,400 or --learning-rate 1e-4..1e-3.")
-    for name, why in (("run", "each trial is named after its flags; name the sweep with --study"),
+    for name, why in (("run", "each trial is named after its flags; name the sweep with --sweep-name"),
                       ("force", "runs that are done are used again; delete their folders to train them anew")):
         if getattr(settings, name) and name in settings.given:
             raise FlagError(f"{flag(name)} is not for a sweep: {why}.")
@@ -77,7 +77,7 @@ def opened(settings, studies, url):
     facts = {flag(name): value for name, value in of_the_run(settings).items() if name not in swept}
     facts |= {flag(name): str(values) for name, values in swept.items()}
     pictures = files.fingerprint(dataset.open_for(settings).made_from)
-    facts |= {"--contest": settings.contest, "--sampler": kind, "the prepared set": pictures}
+    facts |= {"--competition": settings.competition, "--sampler": kind, "the prepared set": pictures}
     folder = settings.run_folder.parent
     return studies.Study(studies.open_storage(url), name_of(settings, kind), facts=facts, wanted=len(points) or settings.trials,
                          sampler=studies.samplers(kind, points, settings.seed),
@@ -86,12 +86,12 @@ def opened(settings, studies, url):
 
 
 def name_of(settings, kind):
-    """--study, or what makes this sweep another than others."""
+    """--sweep-name, or what makes this sweep another than others."""
     parts = [f"{flag(name).removeprefix('--')}={values}" for name, values in settings.swept]
     name = "-".join([settings.run, *parts, *([kind] if kind != "grid" else [])])
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{files.fingerprint(name)}"
-    return settings.study or name
+    return settings.sweep_name or name
 
 
 def work(settings, study):

@@ -25,7 +25,7 @@ def main(settings):
         return distributed.run_in_child(settings)
     with files.only_one(folder) if settings.process == 0 else contextlib.nullcontext():
         if not models.is_trainable(settings.model):
-            files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
+            files.write_json(folder / "settings.json", of_the_run(settings) | {"competition": settings.competition})
             kind = "a fill" if models.is_fill(settings.model) else "pretrained"
             say(f"train: {settings.model} is {kind} and has nothing to learn.")
             return
@@ -35,7 +35,7 @@ def main(settings):
 
 def refuse_without_masks(settings):
     """A painter whose masks are hidden is told now, and not after its training, that nobody has found any."""
-    if settings.hide_mask and not models.finds_masks(settings.model):
+    if settings.unknown_masks and not models.finds_masks(settings.model):
         unknown_masks.open_located_masks(settings, dataset.open_for(settings))
 
 
@@ -67,7 +67,7 @@ def train(settings, folder, looked=None):
         if fold:
             say(f"train: {fold} of {settings.folds}, {len(view.split('holdout'))} pictures kept apart")
         setup.assign_variables(model, untrained)
-        if settings.begin:
+        if settings.init_from:
             setup.load_first_weights(model, first[fold], settings)
         training = train_one(trainer.Trainer(model, settings, view, batches(settings, view, drawn), folder / fold, looked))
     return training
@@ -87,7 +87,7 @@ def refuse(settings, ready):
                         f"give a larger number, as {settings.size * 286 // 256}.")
     if settings.window:
         window_batches.check_settings(settings)
-    elif settings.damages:
+    elif settings.masks_per_image:
         drawn_masks.check_settings(settings)
     if models.reads_square(settings.model) and (side := dataset.widest_hole(ready)) > settings.work_size // 2 * 2:
         raise FlagError(f"--model {settings.model} sees a square of --work-size {settings.work_size} pixels around what is "
@@ -104,7 +104,7 @@ def made_beforehand(settings, ready):
     filled_images.fill_training_images(settings, ready)
     if settings.window:
         window_batches.cut_training_windows(settings, ready)
-    elif settings.damages:
+    elif settings.masks_per_image:
         return drawn_masks.draw_training_masks(settings, ready)
     return None
 
@@ -118,13 +118,13 @@ def batches(settings, view, drawn):
 
 def first_weights(settings, ready):
     """For each fold the file of the run to begin with, which must not have seen what is held out here."""
-    if not settings.begin:
+    if not settings.init_from:
         return {}
-    other = replace(settings, run=settings.begin)
+    other = replace(settings, run=settings.init_from)
     paths = {fold: checkpoints.get_weights_path(other.trained_folder / fold, other.snapshot) for fold, _ in ready.views()}
     for path in paths.values():
         if not path.exists():
-            raise UserError(f"{path} is missing; --begin {settings.begin} wants a finished run of the same network.")
+            raise UserError(f"{path} is missing; --init-from {settings.init_from} wants a finished run of the same network.")
     dataset.refuse_other_split(settings, ready, other.trained_folder.name)
     return paths
 
@@ -171,7 +171,7 @@ def continue_or_refuse(settings, ready, folder):
     if stored is None:
         return
     stored = as_stored(stored)
-    wanted = of_the_run(settings) | {"contest": settings.contest}
+    wanted = of_the_run(settings) | {"competition": settings.competition}
     changed = [name for name in sorted(wanted) if stored.get(name) != wanted[name]]
     if settings.schedule == "constant":
         changed = [name for name in changed if name not in MAY_GROW]

@@ -25,10 +25,10 @@ class Batches:
 
     def __init__(self, settings, prepared, contest, damages=None):
         self.settings, self.prepared, self.contest, self.damages = settings, prepared, contest, damages
-        self.rows, self.times = prepared.split("train"), 1 if damages is None else 1 + settings.damages
+        self.rows, self.times = prepared.split("train"), 1 if damages is None else 1 + settings.masks_per_image
         self.of_masks = models.finds_masks(settings.model)
-        self.covered_there = settings.fresh_damage and settings.start in AS_GIVEN and contest.hole_value(settings) is not None \
-            and not (settings.jitter or settings.noise or settings.even)
+        self.covered_there = settings.fresh_masks and settings.start in AS_GIVEN and contest.hole_value(settings) is not None \
+            and not (settings.jitter or settings.noise or settings.contrast_weighting)
 
     def get_batch(self, step):
         """The batch of a step; every row comes once before any comes again."""
@@ -42,13 +42,13 @@ class Batches:
         settings, items = self.settings, self._items(step)
         if self.covered_there:
             return self._uncovered([row for row, _ in items], step)
-        if settings.jitter or settings.fresh_damage or settings.noise or settings.even:
+        if settings.jitter or settings.fresh_masks or settings.noise or settings.contrast_weighting:
             variants, shown = [0] * len(items), items
         else:
             variants, shown = [row.variant for row, _ in items], [(replace(row, variant=0), damage) for row, damage in items]
         seen, counts, whole = map(np.stack, self._pictures(shown, step))
         batch = {"seen": seen, "counts": counts, "whole": whole, "variants": np.array(variants, np.uint8)}
-        return batch | ({"weight": compute_weights(settings, stack_floats(seen), counts)} if settings.even else {})
+        return batch | ({"weight": compute_weights(settings, stack_floats(seen), counts)} if settings.contrast_weighting else {})
 
     def _uncovered(self, rows, step):
         """Whole pictures, and where the device is to cover them."""
@@ -73,7 +73,7 @@ class Batches:
 
     def _picture(self, item, number):
         settings, rng = self.settings, self._rng(number)
-        seen, counts, whole = self._drawn(rng, item[0]) if settings.jitter or settings.fresh_damage else self._prepared(*item)
+        seen, counts, whole = self._drawn(rng, item[0]) if settings.jitter or settings.fresh_masks else self._prepared(*item)
         if settings.noise:
             seen = stack_floats([seen])[0]
             seen = np.clip(seen + rng.normal(0, settings.noise, seen.shape), 0, 1).astype(np.float32)
@@ -83,7 +83,7 @@ class Batches:
         """A row as it was prepared, in grey levels: what is seen, the counts, the whole picture."""
         upright = replace(row, variant=0)
         if damage:
-            seen, counts = np.split(self.damages[row.damaged * self.settings.damages + damage - 1], [-1], axis=-1)
+            seen, counts = np.split(self.damages[row.damaged * self.settings.masks_per_image + damage - 1], [-1], axis=-1)
             seen, counts = np.ascontiguousarray(seen), np.ascontiguousarray(counts[..., 0])
         else:
             seen, counts = self.prepared.seen(upright, self.settings.start), self.prepared.hole(upright)
@@ -95,7 +95,7 @@ class Batches:
         whole, damaged, counts = self.prepared.whole(row), self.prepared.damaged(row), self.prepared.hole(row)
         if settings.jitter:
             whole, damaged, counts = crop_randomly(rng, whole, damaged, counts, settings.jitter)
-        if settings.fresh_damage:
+        if settings.fresh_masks:
             damaged, counts = self.contest.damage_image(rng, whole, settings)
         return fill_inputs(whole, damaged, counts > 0, settings.start), counts, whole
 
@@ -110,7 +110,7 @@ def list_positions(settings, step):
 def compute_weights(settings, seen, counts):
     """How much the distance at each pixel of a batch counts; None: all alike."""
     weight = counts.astype(np.float32) if settings.loss_region == "hole" else None
-    if settings.even:
+    if settings.contrast_weighting:
         weight = (1 if weight is None else weight) / np.stack([compute_contrast(picture) for picture in seen])
     return weight
 

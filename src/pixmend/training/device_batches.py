@@ -20,7 +20,7 @@ def expand_batch(stored, settings):
         turned["seen"] = covered(turned, competitions.damage_competition(settings).hole_value(settings))
     (seen, mask), whole, weight = (of_windows if "windows" in turned else of_pictures)(**turned)
     learnt = mask if models.finds_masks(settings.model) else whole
-    return (seen, mask), learnt, weight if settings.loss_region == "hole" or settings.even else None
+    return (seen, mask), learnt, weight if settings.loss_region == "hole" or settings.contrast_weighting else None
 
 
 def covered(batch, level):

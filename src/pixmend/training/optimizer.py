@@ -10,10 +10,10 @@ EPSILON = 1e-8  # squared errors in 0..1 have gradients so small that Keras's ow
 
 def build_optimizer(settings):
     """Adam as said by its knobs, or another one as it is usual, with as little to hold back small gradients as Adam has."""
-    common = {"learning_rate": settings.learning_rate, "weight_decay": settings.decay or None,
-              "global_clipnorm": settings.clip or None}
-    if settings.average:
-        common |= {"use_ema": True, "ema_momentum": settings.average}
+    common = {"learning_rate": settings.learning_rate, "weight_decay": settings.weight_decay or None,
+              "global_clipnorm": settings.clip_norm or None}
+    if settings.ema_decay:
+        common |= {"use_ema": True, "ema_momentum": settings.ema_decay}
     match settings.optimizer:
         case "sgd":
             return keras.optimizers.SGD(momentum=settings.beta_1, **common)

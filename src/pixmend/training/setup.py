@@ -81,7 +81,7 @@ def load_first_weights(model, path, settings):
     try:
         weights, _ = checkpoints.read_checkpoint(path, {"model": [tuple(v.shape) for v in variables]})
     except UserError:
-        raise UserError(f"--begin {settings.begin} wants a run of the same network, of the same --model, --width and so on, and "
+        raise UserError(f"--init-from {settings.init_from} wants a run of the same network, of the same --model, --width and so on, and "
                         f"{path} does not fit.") from None
     for variable, value in zip(variables, weights["model"], strict=True):
         variable.assign(value)
@@ -102,7 +102,7 @@ def _changing(model):
 
 
 def save_settings(folder, settings):
-    files.write_json(folder / "settings.json", of_the_run(settings) | {"contest": settings.contest})
+    files.write_json(folder / "settings.json", of_the_run(settings) | {"competition": settings.competition})
 
 
 def load_settings(settings):

@@ -114,7 +114,7 @@ class Trainer:
                 stop, self.minutes = distributed.synchronize_stop(self.settings, asked, self.minutes)
                 if (due := snapshots_due(self.settings, self.step, self.minutes)) > before:
                     self.snapshot(due)
-                if self.step % self.settings.check_every == 0 or self.finished():
+                if self.step % self.settings.evaluate_every == 0 or self.finished():
                     self.evaluate(losses)
                 if time.monotonic() - saved >= 60 * self.settings.save_minutes:
                     self.save()
@@ -129,9 +129,9 @@ class Trainer:
 
     def _until_border(self):
         """How many steps go to the device together: none beyond a look, a snapshot or the end."""
-        settings, most = self.settings, self.settings.group or self.steps.usual_group
+        settings, most = self.settings, self.settings.steps_per_call or self.steps.usual_group
         due = snapshots_due(settings, self.step, self.minutes)
-        borders = (count for count in range(1, most) if (self.step + count) % settings.check_every == 0
+        borders = (count for count in range(1, most) if (self.step + count) % settings.evaluate_every == 0
                    or self.step + count >= settings.steps or snapshots_due(settings, self.step + count, self.minutes) > due)
         return next(borders, most)
 
@@ -158,7 +158,7 @@ class Trainer:
 
     def _gone_wrong(self, what):
         return Diverged(f"{what} at step {self.step}; the last good state is kept in {self.folder}. "
-                        f"Lower --learning-rate, set --clip 1, or use --precision float32.")
+                        f"Lower --learning-rate, set --clip-norm 1, or use --precision float32.")
 
     def evaluate(self, losses):
         """RMSE on the holdout; a line of history; the best weights so far are kept, but not another run's, as they came."""
@@ -167,7 +167,7 @@ class Trainer:
         rmse = figures["holdout_rmse"]
         if self.best is not None and rmse > EXPLODED * self.best:
             raise self._gone_wrong(f"Training has blown up: holdout RMSE {rmse:.3f} after {self.best:.3f}")
-        if (self.best is None or rmse < self.best) and (self.step or not self.settings.begin):
+        if (self.best is None or rmse < self.best) and (self.step or not self.settings.init_from):
             self.best = rmse
             self._keep_weights({"step": self.step, "holdout_rmse": rmse})
         for variable, value in trained:
@@ -191,7 +191,7 @@ class Trainer:
 
     def _swap_in_averages(self):
         """Put the averaged weights in place, once there are any; the trained ones come back for the next step."""
-        if not self.settings.average or self.step == 0:
+        if not self.settings.ema_decay or self.step == 0:
             return []
         trained = [(v, np.asarray(v)) for v in self.model.trainable_variables]
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
@@ -216,7 +216,7 @@ def ahead(loader, load, step):
 
 def learning_rate(settings, step, minutes):
     """Up over the first steps; then constant, or half a cosine down to zero over whichever budget ends first."""
-    rate = settings.learning_rate * min(1, (step + 1) / (settings.warm_up + 1))
+    rate = settings.learning_rate * min(1, (step + 1) / (settings.warmup_steps + 1))
     if settings.schedule == "constant":
         return rate
     return rate * 0.5 * (1 + math.cos(math.pi * spent(settings, step, minutes)))
@@ -235,7 +235,7 @@ def snapshots_due(settings, step, minutes):
 def choose_evaluation_rows(prepared, settings):
     """The holdout pictures of the looks during training: the same every time, drawn over all classes."""
     rows = prepared.split("holdout")
-    picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.check_pictures]
+    picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.evaluation_images]
     return [rows[i] for i in sorted(picks)]
 
 

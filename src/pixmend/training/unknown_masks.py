@@ -1,7 +1,7 @@
 """The prepared set as a network may see it where masks are hidden: with those that another network found, or with none.
 
-A network that finds masks is told of every pixel that it may be missing. A painter under `--hide-mask` gets the masks that the
-run `--located` found in the same pictures. Neither looks at the true ones, which training and scores take from `prepared`.
+A network that finds masks is told of every pixel that it may be missing. A painter under `--unknown-masks` gets the masks that the
+run `--mask-run` found in the same pictures. Neither looks at the true ones, which training and scores take from `prepared`.
 """
 
 from functools import lru_cache
@@ -68,27 +68,27 @@ def check_located_masks(path, wanted):
     """The file must hold masks, and of these very pictures."""
     run = path.parent.name
     if "masks" not in (made := predictions.read_metadata(path)["set"]) or isinstance(made["masks"], list):
-        raise UserError(f"--located {run} is a run that paints pictures; name one of a model that finds masks, as locate does.")
+        raise UserError(f"--mask-run {run} is a run that paints pictures; name one of a model that finds masks, as locate does.")
     if made != wanted:
         raise UserError(f"{path} was found in another prepared set than there is now; run `python -m pixmend predict --run {run}` "
                         f"with that run's flags again.")
 
 
 def open_dataset_for_prediction(settings):
-    """The prepared set with the masks that a painter is told: the true ones, or under --hide-mask those found."""
-    ready, was = dataset.open_for(settings), (files.read_json(settings.trained_folder / "settings.json") or {}).get("hide_mask")
-    if was not in (None, settings.hide_mask):
+    """The prepared set with the masks that a painter is told: the true ones, or under --unknown-masks those found."""
+    ready, was = dataset.open_for(settings), (files.read_json(settings.trained_folder / "settings.json") or {}).get("unknown_masks")
+    if was not in (None, settings.unknown_masks):
         raise UserError(f"{settings.run_folder} was trained with --{'' if was else 'no-'}hide-mask; say so again, or choose "
                         f"another --run.")
-    return open_located_masks(settings, ready) if settings.hide_mask else ready
+    return open_located_masks(settings, ready) if settings.unknown_masks else ready
 
 
 def open_located_masks(settings, ready):
-    """The set with the masks of the run --located."""
-    folder = settings.run_folder.with_name(settings.located)
+    """The set with the masks of the run --mask-run."""
+    folder = settings.run_folder.with_name(settings.mask_run)
     if not (folder / "test.npz").exists():
-        raise UserError(f"{folder} holds no masks that were found: with --hide-mask, first run `python -m pixmend train` and "
-                        f"`predict` with --model locate and the same flags, or name another run with --located.")
+        raise UserError(f"{folder} holds no masks that were found: with --unknown-masks, first run `python -m pixmend train` and "
+                        f"`predict` with --model locate and the same flags, or name another run with --mask-run.")
     return LocatedMaskDataset(ready, folder)
 
 

@@ -19,7 +19,7 @@ from pixmend.training import filled_images
 from pixmend.training.batches import DAMAGE, bytes_to_floats, draw_order, fill_inputs, list_positions, stack_floats
 
 CHUNK = 16
-WHOLE_PICTURES_ONLY = ("fresh_damage", "jitter", "noise", "even")
+WHOLE_PICTURES_ONLY = ("fresh_masks", "jitter", "noise", "contrast_weighting")
 
 
 class WindowBatches:
@@ -60,14 +60,14 @@ def check_settings(settings):
                         f"for whole pictures.")
     for name in WHOLE_PICTURES_ONLY:
         if getattr(settings, name):
-            raise FlagError(f"{flag(name)} is for networks that see whole pictures; windows are damaged anew by --damages. Give "
+            raise FlagError(f"{flag(name)} is for networks that see whole pictures; windows are damaged anew by --masks-per-image. Give "
                             f"{refusing(name)}, or --window 0.")
 
 
 def cut_training_windows(settings, ready):
     """The windows and the picture of each; kept beside the prepared set, since they are the same for every network."""
     made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
-    names = ("window", "work_size", "start", "damages", "split_seed", *dataset.OF_DAMAGE)
+    names = ("window", "work_size", "start", "masks_per_image", "split_seed", *dataset.OF_DAMAGE)
     made_from |= {name: getattr(settings, name) for name in names}
     folder = settings.augment_folder / "windows"
     path = folder / f"{files.fingerprint(made_from)}.npy"
@@ -84,7 +84,7 @@ def write(windows_file, pictures_file, settings, ready):
     """Window after window; how many they are is known, and written before them, last."""
     filled_images.fill_training_images(settings, ready)
     rows = [row for row in ready.rows if row.variant == 0 and row.split != "test"]
-    jobs = [(row, number) for row in rows for number in range(1 + settings.damages)]
+    jobs = [(row, number) for row in rows for number in range(1 + settings.masks_per_image)]
     job, pictures = partial(cut_chunk, settings), []
     with files.whole_file(windows_file) as file:
         write_header(file, 0, settings)
