@@ -10,10 +10,13 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
 
+from pixmend.kaggle import attempts, client, submit
+from support import stages
 from support.kaggle_server import KEY, TOKEN, USER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +24,14 @@ CONTEST, SLUG = "photo_reconstruction", "photo-reconstruction"
 CLASSES = ("Cat", "Dog", "Elephant", "Tiger")
 SIZE = 32
 BOX = round(75 * SIZE / 256)
+
+
+def shorten_delays(monkeypatch):
+    """Let stages in this process poll Kaggle at once and often."""
+    monkeypatch.setattr(client, "RETRY_DELAYS", (0.05, 0.1))
+    monkeypatch.setattr(attempts, "POLL_DELAYS", (0.05,))
+    monkeypatch.setattr(attempts, "SECOND_POLL", 0.05)
+    monkeypatch.setattr(submit, "SCORE_DELAYS", (0.05,))
 
 
 @dataclass
@@ -84,12 +95,16 @@ class Machine:
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, stage, *flags, contest=CONTEST):
-        """The stage's exit code and all that the user reads."""
+        """Run a stage in this process; return its exit code and all that the user reads. Only `kaggle` is a process."""
+        with mock.patch.object(sys, "executable", str(self.python)):
+            ended = stages.stage(stage, self.home, "--competition", contest, *flags, environment=self.environment())
+        return ended.returncode, check_output(ended.stdout + ended.stderr)
+
+    def run_process(self, stage, *flags, contest=CONTEST):
+        """The same in a process of its own."""
         process = self.start(stage, *flags, contest=contest)
         out, err = process.communicate(timeout=600)
-        read = out + err
-        assert not any(word in read for word in ("Traceback", TOKEN, KEY)), read
-        return process.returncode, read
+        return process.returncode, check_output(out + err)
 
     def left_running(self):
         """Processes of this machine that nobody ended; one that was killed may take a moment to go."""
@@ -112,6 +127,12 @@ class Machine:
     def put_submission(self, run, text):
         self.submissions.mkdir(parents=True, exist_ok=True)
         (self.submissions / f"{run}.csv").write_text(text)
+
+
+def check_output(text):
+    """Return what a user reads; it never contains a traceback or a secret."""
+    assert not any(word in text for word in ("Traceback", TOKEN, KEY)), text
+    return text
 
 
 def command_of(path):

@@ -21,19 +21,22 @@ TOKEN = "KGAT_0123456789abcdef0123456789abcdef"
 USER, KEY = "someone", "fedcba9876543210fedcba9876543210"
 LOGINS = (f"Bearer {TOKEN}", "Basic " + base64.b64encode(f"{USER}:{KEY}".encode()).decode())
 RULES = "You must accept this competition's rules before you'll be able to download files."
+POLLS = ("ListSubmissions", "GetKernel")  # what a client asks for to see whether something arrived
 MODIFIED = "Wed, 12 Apr 2023 10:00:00 GMT"
 DATE = "2026-11-20T12:00:00.000Z"
 
 
 @dataclass
 class Trouble:
-    """One way to fail at one call: `status`, `hang`, `drop` (nothing done), `lose` and `hang after` (done, the answer
-    lost or late), for the archive `cut` (half of it, then dropped), `change` (other bytes, same length); or `none`."""
+    """One way to fail at one call: `status`, `hang`, `drop` (nothing done), `lose` and `hang after` (done, the answer lost or
+    late), `late` (the connection is lost, and it is done after so many `polls`), for the archive `cut` (half of it, then
+    dropped), `change` (other bytes, same length); or `none`."""
 
     kind: str
     status: int = 500
     message: str | None = None
     times: int = 10**9
+    polls: int = 3
 
 
 @dataclass
@@ -48,6 +51,7 @@ class KaggleServer:
     calls: list = field(default_factory=list)
     troubles: dict = field(default_factory=dict)
     uploads: dict = field(default_factory=dict)
+    delayed: list = field(default_factory=list)  # [polls, call, request] of what is done later
     starts: list = field(default_factory=list)  # at which byte each transfer of the archive began
 
     def __enter__(self):
@@ -93,6 +97,14 @@ class KaggleServer:
 
     def heal(self):
         self.troubles.clear()
+
+    def do_delayed(self, call):
+        """Do what was delayed until it has been asked for often enough."""
+        for one in list(self.delayed) if call in POLLS else []:
+            one[0] -= 1
+            if one[0] < 0:
+                self.delayed.remove(one)
+                getattr(self, one[1])(one[2])
 
     # What each call answers.
 
@@ -240,6 +252,10 @@ def handler_for(server):
                 place = f"http://localhost/files/{server.slug}.zip?signature=1"
                 return self.answer(302, b"", {"Location": place})
             with server.lock:
+                server.do_delayed(call)
+                if self.trouble and self.trouble.kind == "late":
+                    server.delayed.append([self.trouble.polls, call, asked])
+                    raise Gone
                 answer = getattr(server, call)(asked)
             if self.trouble and self.trouble.kind == "hang after":
                 server.closing.wait()

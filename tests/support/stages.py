@@ -37,20 +37,20 @@ def command(name: str, home: Path, *flags: object) -> list[str]:
     return [sys.executable, "-m", "pixmend", name, "--home", str(home), *map(str, flags)]
 
 
-def stage(name: str, home: Path, *flags: object) -> Result:
-    """Run `pixmend NAME` in this process."""
+def stage(name: str, home: Path, *flags: object, environment: dict[str, str] | None = None) -> Result:
+    """Run `pixmend NAME` in this process, with all of this environment or with what is left of this process's own."""
     out, err = io.StringIO(), io.StringIO()
-    with _restored_process(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with _restored_process(environment), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = front_door([name, "--home", str(home), *map(str, flags)])
     return Result(code, out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager
-def _restored_process():
+def _restored_process(environment: dict[str, str] | None):
     """Give back signal handlers, environment, folder and Keras's global state as they were."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with mock.patch.dict(os.environ, clean_environment(), clear=True), contextlib.chdir(ROOT):
+        with mock.patch.dict(os.environ, environment or clean_environment(), clear=True), contextlib.chdir(ROOT):
             yield
     finally:
         for number, handler in handlers.items():

@@ -1,7 +1,7 @@
-"""The one place that starts the `kaggle` command: every call ends in an answer or in a sentence that says what to do.
+"""Run the `kaggle` command: the only module that starts it. Each call returns an answer or raises a KaggleError.
 
-The command's exit code alone proves nothing (a failed upload ends with 0, a submission that was made can end with 1),
-so its text is read too. Whatever it prints is masked before anybody sees it: a token never leaves this file.
+The exit code alone proves nothing: a failed upload exits with 0, and a submission that was created can exit with 1. So the
+output is read, too. Whatever Kaggle says goes through `clean_text` before anybody sees it: no token leaves this file.
 """
 
 import csv
@@ -12,65 +12,72 @@ import shutil
 import stat
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixmend import subprocesses
 from pixmend.errors import UserError
+from pixmend.progress import Bar
+from pixmend.subprocesses import Ended
 
-BACKOFF = (1, 3)  # seconds before a question is asked again
-PASSING = ("busy", "server", "network")
-MAY_ARRIVE_LATE = ("silent", "network", "server")
-SECOND_LOOK = 2  # seconds after the first look for what was sent and whose answer was lost
-LIKE_A_SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{8,}|KGAT_\w+|\b[0-9a-f]{32}\b"
-AT_ONCE = {"PYTHONUNBUFFERED": "1"}  # each line that the command prints is a sign of life
-MOST_LISTED = 200
-LISTED = {"description", "status", "publicScore"}  # columns that a list of submissions has
-INSTALL = "run `python -m pip install -r requirements.txt`"
-NEW_TOKEN = ("make one at https://www.kaggle.com/settings/api, save it as ~/.kaggle/access_token "
+OnOutput = Callable[[str], None]
+
+RETRY_DELAYS = (1, 3)  # seconds before a question is asked again
+TEMPORARY = ("busy", "server", "network")
+# After these Kaggle has certainly not done what it was asked to do. After any other failure it may still do it.
+NOTHING_SENT = ("broken", "disk", "rules", "token", "limit", "forbidden", "missing", "busy", "upload", "usage")
+SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{8,}|KGAT_\w+|\b[0-9a-f]{32}\b"
+SIGNED_URL = r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+"  # storage URLs carry their signature in the query
+TERMINAL_ESCAPE = r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)"
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # so that each line of the command's output shows that it is alive
+SUBMISSIONS_PER_PAGE = 200
+SUBMISSION_COLUMNS = {"description", "status", "publicScore"}
+INSTALL = "run `./set_up.sh` or `python -m pip install -r requirements.txt`"
+NEW_TOKEN = ("create one at https://www.kaggle.com/settings/api, save it as ~/.kaggle/access_token "
              "and run `chmod 600 ~/.kaggle/access_token`")
 
-# What the command prints, and the sentence a person reads instead; the first that fits is taken.
-TROUBLES = (
+# (kind, pattern in the command's output, message for the user); the first that matches counts.
+FAILURES = (
     ("broken", r"No module named|ImportError",
-     f"The kaggle command does not start ({{said}}); {INSTALL}."),
+     f"The kaggle command does not start ({{output}}). To repair it, {INSTALL}."),
     ("disk", r"No space left|\[Errno (13|28|30)\]",
-     "kaggle could not write ({said}); free some space or mend the folder's rights, then run the same command again."),
+     "kaggle could not write a file ({output}). Free some disk space or correct the folder's permissions, then run the same command again."),
     ("rules", r"accept[\w' ]{0,60}rules|rules[\w' ]{0,60}accept|rulesAcceptance",
-     "Kaggle wants this competition's rules accepted first: do so at {page}/rules, then run the same command again."),
+     "Kaggle asks you to accept this competition's rules first. Accept them at {page}/rules, then run the same command again."),
     ("token", r"Authentication required|\b401\b|Unauthorized|Unauthenticated|Invalid credentials", "{token}"),
     ("limit", r"(submission|daily)[\w' ]{0,60}limit|limit[\w' ]{0,60}submission|submitted the maximum",
-     "Kaggle takes no more submissions today ({said}); run the same command again after midnight UTC."),
+     "Kaggle accepts no more submissions today ({output}). Run the same command again after midnight UTC."),
     ("forbidden", r"\b403\b|Forbidden|[Pp]ermission",
-     "Kaggle refuses this (403): most often its rules are not accepted yet, so accept them at {page}/rules "
-     "with the account whose token is in {where}."),
+     "Kaggle refuses access (403). Usually the competition's rules are not accepted yet: accept them at {page}/rules "
+     "with the account whose token is in {location}."),
     ("missing", r"\b404\b|Not Found|not found|Could not find competition",
-     "Kaggle knows no such competition or it is closed (404): look at {page}."),
-    ("busy", r"\b429\b|[Tt]oo many requests|[Rr]ate limit",
-     "Kaggle asks to wait (429, too many requests); run the same command again in some minutes."),
-    ("garbled", r"does not match expected size", "The download came with a wrong size; run the same command again."),
+     "Kaggle does not know this competition, or it is closed (404): see {page}."),
+    ("busy", r"(?i)\b429\b|too many requests|rate limit",
+     "Kaggle received too many requests (429). Run the same command again in a few minutes."),
+    ("garbled", r"does not match expected size", "The download has the wrong size. Run the same command again."),
     ("network", r"Max retries exceeded|Failed to (establish|resolve)|[Cc]onnection ?(refused|reset|aborted|broken)"
                 r"|ConnectionError|RemoteDisconnected|IncompleteRead|ProxyError|timed out|NameResolution",
-     "Kaggle could not be reached or the connection broke off; look at the network (and HTTPS_PROXY), "
-     "then run the same command again: it goes on from there."),
+     "Kaggle could not be reached, or the connection was lost. Check the network (and HTTPS_PROXY), "
+     "then run the same command again: it continues from there."),
     ("server", r"\b50[0-9]\b|Server Error|Internal error|Bad Gateway|Unavailable",
-     "Kaggle's server is in trouble ({said}); run the same command again in some minutes."),
+     "Kaggle's server has a problem ({output}). Run the same command again in a few minutes."),
     ("upload", r"Could not submit to competition",
-     "The upload did not arrive at Kaggle; run the same command again in some minutes."),
-    ("other", r"", "Kaggle answered: {said}. See {page}, then run the same command again."),
+     "The upload did not reach Kaggle. Run the same command again in a few minutes."),
+    ("other", r"", "Kaggle answered: {output}. See {page}, then run the same command again."),
 )
 
-# 2.2.4 tells neither of these on its command line, so its Python API is asked, in a process of its own.
-ASK = """
+# The command line of kaggle 2.2.4 offers neither of these, so its Python API is asked, in a process of its own.
+API_PROGRAM = """
 import sys
 from kaggle import api
 from kagglesdk.competitions.types import competition_api_service as types
-what, value = sys.argv[1:]
+question, value = sys.argv[1:]
 if not api._authenticated:
     api.authenticate()
 with api.build_kaggle_client() as client:
     competitions = client.competitions.competition_api_client
-    if what == "may download":
+    if question == "may download":
         request = types.ApiDownloadDataFilesRequest()
         request.competition_name = value
         competitions.download_data_files(request).close()
@@ -82,23 +89,35 @@ with api.build_kaggle_client() as client:
 
 
 class KaggleError(UserError):
-    """What Kaggle or the way to it refused; `kind` is one word for it."""
+    """A failure of Kaggle or of the connection to it; `kind` is the first word of its row in FAILURES, or "timeout"."""
 
-    def __init__(self, kind, sentence):
-        super().__init__(sentence)
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
         self.kind = kind
+
+    @property
+    def nothing_sent(self) -> bool:
+        """Whether Kaggle certainly did not do what it was asked to do."""
+        return self.kind in NOTHING_SENT
 
 
 @dataclass(frozen=True)
 class Token:
-    """Where the token comes from that kaggle would use, and whether others can read it; never the token itself."""
+    """Where kaggle would take its token from, and whether other users can read that file. Never the token itself."""
 
-    where: str
-    exposed: bool
+    location: str
+    is_exposed: bool
+
+    @property
+    def warning(self) -> str:
+        """What to do about a token that other users can read."""
+        return f"Other users of this machine can read your Kaggle token: run `chmod 600 {self.location}`."
 
 
 @dataclass(frozen=True)
 class Submission:
+    """A row of Kaggle's list of submissions; scores are text, empty where there is none."""
+
     ref: str
     date: str
     description: str
@@ -109,228 +128,222 @@ class Submission:
 
 @dataclass(frozen=True)
 class Limits:
+    """How many submissions were made, and how many are left today."""
+
     today: int
     total: int
     remaining: int
 
     @property
-    def used_up(self):
-        """Before a team's first submission all three are 0, which forbids nothing."""
+    def is_reached(self) -> bool:
+        """Before a team's first submission Kaggle answers 0 three times, which forbids nothing."""
         return self.remaining == 0 and self.today + self.total > 0
 
 
-def version(*, patience=30):
-    """The version as text, or a KaggleError where the command is missing or broken."""
-    found = re.search(r"CLI\s+([\w.]+)", call(["--version"], "", patience=patience).out)
+def get_version(*, timeout: float = 30) -> str:
+    """Return the command's version; raise a KaggleError where the command is missing or broken."""
+    found = re.search(r"CLI\s+([\w.]+)", run_query(["--version"], "", timeout=timeout).out)
     return found[1] if found else "of an unknown version"
 
 
-def download(slug, folder, *, patience, force=False, heard=None):
-    """Bring <slug>.zip into a folder, going on where an earlier try stopped; its bytes are not proven yet."""
+def download_archive(slug: str, folder: Path, *, timeout: float, force: bool = False, on_output: OnOutput | None = None) -> None:
+    """Download <slug>.zip into a folder, continuing an earlier attempt; its content is not verified yet."""
     arguments = ["competitions", "download", "-c", slug, "-p", str(folder)] + ["--force"] * force
-    call(arguments, slug, patience=patience, heard=heard, again=("busy", "server"))
+    run_query(arguments, slug, timeout=timeout, on_output=on_output, retry_on=("busy", "server"))
 
 
-def may_download(slug, *, patience):
-    """Raise what stands between this machine and the competition's files; nothing is downloaded."""
-    call(["may download", slug], slug, patience=patience, program=_api())
+def check_download_access(slug: str, *, timeout: float) -> None:
+    """Raise the reason why this machine may not download the competition's files; nothing is downloaded."""
+    run_query(["may download", slug], slug, timeout=timeout, program=_get_api_program())
 
 
-def submissions(slug, *, patience):
-    """The latest submissions, newest first."""
-    arguments = ["competitions", "submissions", "-c", slug, "-v", "--page-size", str(MOST_LISTED)]
-    text = call(arguments, slug, patience=patience).out
-    return [] if "No submissions found" in text else _submissions(text)
-
-
-def _submissions(text):
-    """Rows of the CSV in the text: it begins at its header, whatever warnings stand before it."""
+def list_submissions(slug: str, *, timeout: float) -> list[Submission]:
+    """Return the latest submissions, newest first."""
+    arguments = ["competitions", "submissions", "-c", slug, "-v", "--page-size", str(SUBMISSIONS_PER_PAGE)]
+    text = run_query(arguments, slug, timeout=timeout).out
+    if "No submissions found" in text:
+        return []
     lines = text.splitlines()
-    start = next((i for i, line in enumerate(lines) if set(line.split(",")) >= LISTED), None)
+    # Warnings may stand before the header.
+    start = next((i for i, line in enumerate(lines) if set(line.split(",")) >= SUBMISSION_COLUMNS), None)
     if start is None:
-        raise KaggleError("usage", f"This version of the kaggle command lists submissions in another way; {INSTALL}.")
-    rows = csv.DictReader(lines[start:])
-    return [Submission(row.get("ref") or "", row.get("date") or "", row.get("description") or "",
-                       (row.get("status") or "").rsplit(".", 1)[-1].upper(), row.get("publicScore") or "",
-                       row.get("privateScore") or "") for row in rows]
+        raise KaggleError("usage", f"This version of the kaggle command lists submissions in another format. To replace it, {INSTALL}.")
+    rows = [{name: clean_text(value or "") for name, value in row.items() if name} for row in csv.DictReader(lines[start:])]
+    return [Submission(row.get("ref", ""), row.get("date", ""), row.get("description", ""),
+                       row.get("status", "").rsplit(".", 1)[-1].upper(), row.get("publicScore", ""), row.get("privateScore", ""))
+            for row in rows]
 
 
-def find(slug, digits, *, patience):
-    """The newest submission whose message holds these digits of a file's hash, or None."""
-    return next((s for s in submissions(slug, patience=patience) if digits in s.description), None)
+def find_submission(slug: str, tag: str, *, timeout: float) -> Submission | None:
+    """Return the newest submission whose message contains this tag of a file, or None."""
+    return next((one for one in list_submissions(slug, timeout=timeout) if tag in one.description), None)
 
 
-def limits(slug, *, patience):
-    """The submissions used and left, or None where this version of the command does not tell."""
+def get_limits(slug: str, *, timeout: float) -> Limits | None:
+    """Return the submissions used and left, or None where this version of the command cannot say."""
     try:
-        text = call(["competitions", "submission-limits", slug], slug, patience=patience).out
+        text = run_query(["competitions", "submission-limits", slug], slug, timeout=timeout).out
     except KaggleError as error:
         if error.kind != "usage":
             raise
         return None
     found = [re.search(rf"{words}:\s*(\d+)", text) for words in ("today", "Lifetime submissions", "Remaining today")]
-    return Limits(*(int(match[1]) for match in found)) if all(found) else None
+    numbers = [int(match[1]) for match in found if match]
+    return Limits(*numbers) if len(numbers) == 3 else None
 
 
-def submit(slug, file, message, *, patience, heard=None):
-    """Send a file once. None: Kaggle has it; otherwise what went wrong, and Kaggle may have it all the same."""
+def submit_file(slug: str, file: Path, message: str, *, timeout: float, on_output: OnOutput | None = None) -> KaggleError | None:
+    """Send a file once. Return None where Kaggle confirmed it, else the failure: Kaggle may have the file all the same."""
     arguments = ["competitions", "submit", "-c", slug, "-f", str(file), f"--message={message}"]
-    return once(arguments, slug, "Successfully submitted", patience=patience, heard=heard)[1]
+    return run_once(arguments, slug, "Successfully submitted", timeout=timeout, on_output=on_output)[1]
 
 
-def reason(ref, slug, *, patience):
-    """Why a submission could not be scored, as far as Kaggle tells."""
+def get_failure_reason(ref: str, slug: str, *, timeout: float) -> str:
+    """Return why Kaggle could not score a submission, or an empty text where it does not say."""
     try:
-        text = call(["reason", ref], slug, patience=patience, program=_api()).out
+        text = run_query(["reason", ref], slug, timeout=timeout, program=_get_api_program()).out
     except KaggleError:
         return ""
-    return text.rpartition("reason:")[2].strip()
+    return clean_text(text.rpartition("reason:")[2])
 
 
-def pauses(each, ends):
-    """Seconds before each look at what Kaggle is at work on: none before the first, the last for ever, and not beyond the end."""
+def iterate_delays(delays: Iterable[float], end: float) -> Iterator[float]:
+    """Yield seconds to sleep before each poll: 0 first, then `delays`, the last one repeated until time.monotonic() is `end`."""
     yield 0
-    left = list(each)
-    while time.monotonic() < ends:
-        yield min(left[0], max(0, ends - time.monotonic()))
-        left = left[1:] or left
+    remaining = list(delays)
+    while time.monotonic() < end:
+        yield min(remaining[0], max(0, end - time.monotonic()))
+        remaining = remaining[1:] or remaining
 
 
-def page(slug):
+def get_competition_url(slug: str) -> str:
     return f"https://www.kaggle.com/competitions/{slug}"
 
 
-def token():
-    """Where kaggle would take a token from, in its own order, or None."""
-    if given := os.environ.get("KAGGLE_API_TOKEN"):
-        return _in_file(Path(given)) if _exists(given) else Token("KAGGLE_API_TOKEN", False)
+def find_token() -> Token | None:
+    """Return where kaggle would take its token from, in its own order, or None."""
+    if value := os.environ.get("KAGGLE_API_TOKEN"):
+        return _inspect_token_file(Path(value)) if _is_file(value) else Token("KAGGLE_API_TOKEN", False)
     home = Path.home() / ".kaggle"
     for path in (home / "access_token", home / "access_token.txt"):
         if path.is_file() and path.read_text(errors="replace").strip():
-            return _in_file(path)
-    key_file = config_folder() / "kaggle.json"
+            return _inspect_token_file(path)
     if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return Token("KAGGLE_USERNAME and KAGGLE_KEY", False)
-    return next((_in_file(path) for path in (key_file, home / "credentials.json") if _texts(path)), None)
+    paths = (_get_config_folder() / "kaggle.json", home / "credentials.json")
+    return next((_inspect_token_file(path) for path in paths if _read_credentials(path)), None)
 
 
-def config_folder():
-    """Where this version of kaggle keeps kaggle.json."""
+def _get_config_folder() -> Path:
+    """Return where this version of kaggle keeps kaggle.json."""
     home = Path.home() / ".kaggle"
-    elsewhere = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
-    return Path(os.environ.get("KAGGLE_CONFIG_DIR") or (home if home.exists() else elsewhere))
+    newer = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    return Path(os.environ.get("KAGGLE_CONFIG_DIR") or (home if home.exists() else newer))
 
 
-def _in_file(path):
+def _inspect_token_file(path: Path) -> Token:
     return Token(str(path), bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)))
 
 
-def _exists(text):
+def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
     except OSError:
         return False
 
 
-def _texts(path):
-    """All texts in a JSON file of credentials."""
+def _read_credentials(path: Path) -> list[str]:
+    """Return all texts in a JSON file of credentials."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return []
-    return [value for value in found.values() if isinstance(value, str)] if isinstance(found, dict) else []
+    return [value for value in content.values() if isinstance(value, str)] if isinstance(content, dict) else []
 
 
-def masked(text):
-    """Text without anything that could open an account."""
+def clean_text(text: str) -> str:
+    """Return text as one line without tokens, signatures of storage URLs and characters that control a terminal."""
     secrets = [os.environ.get(name, "") for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY")]
     home = Path.home() / ".kaggle"
     given = os.environ.get("KAGGLE_API_TOKEN", "")
-    for path in (home / "access_token", home / "access_token.txt", *([Path(given)] if _exists(given) else [])):
+    for path in (home / "access_token", home / "access_token.txt", *([Path(given)] if _is_file(given) else [])):
         secrets += path.read_text(errors="replace").split() if path.is_file() else []
-    for path in (config_folder() / "kaggle.json", home / "credentials.json"):
-        secrets += _texts(path)
+    for path in (_get_config_folder() / "kaggle.json", home / "credentials.json"):
+        secrets += _read_credentials(path)
+    text = re.sub(TERMINAL_ESCAPE, "", text)
+    text = "".join(character if character.isprintable() else " " for character in text).strip()
     for secret in sorted((secret for secret in secrets if len(secret) >= 8), key=len, reverse=True):
         text = text.replace(secret, "***")
-    return re.sub(LIKE_A_SECRET, "***", text)
+    return re.sub(SECRET, "***", re.sub(SIGNED_URL, r"\1?***", text))
 
 
-def _kaggle():
-    """The command of this environment first, else whatever the PATH has."""
-    beside = Path(sys.executable).with_name("kaggle")
-    found = str(beside) if beside.exists() else shutil.which("kaggle")
+def _get_kaggle_command() -> list[str]:
+    """Return the command of this environment, else the one that PATH finds."""
+    sibling = Path(sys.executable).with_name("kaggle")
+    found = str(sibling) if sibling.exists() else shutil.which("kaggle")
     if not found:
-        raise KaggleError("broken", f"The kaggle command is not installed; {INSTALL}.")
+        raise KaggleError("broken", f"The kaggle command is not installed. To install it, {INSTALL}.")
     return [found, "-W"]
 
 
-def _api():
-    return [sys.executable, "-c", ASK]
+def _get_api_program() -> list[str]:
+    return [sys.executable, "-c", API_PROGRAM]
 
 
-def call(arguments, slug, *, patience, heard=None, program=None, again=PASSING):
-    """Ask a question that may be repeated; the answer, or a KaggleError after the last try."""
-    for pause in (*BACKOFF, None):
-        ended = _run([*(program or _kaggle()), *arguments], patience, heard)
+def run_query(arguments: list[str], slug: str, *, timeout: float, on_output: OnOutput | None = None, program: list[str] | None = None,
+              retry_on: tuple[str, ...] = TEMPORARY) -> Ended:
+    """Run a command that may be repeated. Return how it ended well, or raise a KaggleError after the last attempt."""
+    for delay in (*RETRY_DELAYS, None):
+        ended = _run([*(program or _get_kaggle_command()), *arguments], timeout, on_output)
         if ended.code == 0:
-            return ended
-        trouble = _trouble(ended, slug, patience)
-        if pause is None or trouble.kind not in again:
-            raise trouble
-        time.sleep(pause)
-
-
-def once(arguments, slug, success, *, patience, heard=None):
-    """Send what must not be sent twice: what the command said, and what went wrong unless it said `success`."""
-    try:
-        ended = _run([*_kaggle(), *arguments], patience, heard)
-    except KaggleError as error:
-        return "", error
-    done = ended.code == 0 and success in ended.out
-    return ended.out, None if done else _trouble(ended, slug, patience)
-
-
-def _run(command, patience, heard=None):
-    """Run it; a version that no longer knows -W refuses before it does anything, and is asked without."""
-    ended = subprocesses.run(command, patience=patience, heard=heard, environment=AT_ONCE)
-    if ended.code == 2 and "-W" in command and re.search(r"(unrecognized|no such).*-W", ended.err, re.IGNORECASE):
-        ended = subprocesses.run([word for word in command if word != "-W"], patience=patience, heard=heard,
-                          environment=AT_ONCE)
+            break
+        failure = _classify_failure(ended, slug, timeout)
+        if delay is None or failure.kind not in retry_on:
+            raise failure
+        time.sleep(delay)
     return ended
 
 
-def _trouble(ended, slug, patience):
+def run_once(arguments: list[str], slug: str, success: str, *, timeout: float,
+             on_output: OnOutput | None = None) -> tuple[str, KaggleError | None]:
+    """Run a command that must not be repeated. Return its output, and its failure unless the output contains `success`."""
+    try:
+        ended = _run([*_get_kaggle_command(), *arguments], timeout, on_output)
+    except KaggleError as error:
+        return "", error
+    succeeded = ended.code == 0 and success in ended.out
+    return ended.out, None if succeeded else _classify_failure(ended, slug, timeout)
+
+
+def _run(command: list[str], timeout: float, on_output: OnOutput | None) -> Ended:
+    """Run a command; a version that does not know -W refuses before it does anything, and is run again without it."""
+    ended = subprocesses.run(command, patience=timeout, heard=on_output, environment=UNBUFFERED)
+    if ended.code == 2 and "-W" in command and re.search(r"(unrecognized|no such).*-W", ended.err, re.IGNORECASE):
+        command = [word for word in command if word != "-W"]
+        ended = subprocesses.run(command, patience=timeout, heard=on_output, environment=UNBUFFERED)
+    return ended
+
+
+def _classify_failure(ended: Ended, slug: str, timeout: float) -> KaggleError:
     if ended.code is None:
-        return KaggleError("silent", f"Kaggle gave no sign of life for {patience:g} seconds; look at the network and "
-                           "run the same command again (--kaggle-timeout waits longer).")
+        return KaggleError("timeout", f"Kaggle did not answer for {timeout:g} seconds. Check the network and "
+                           "run the same command again (--kaggle-timeout SECONDS waits longer).")
     if ended.code == 2:
-        return KaggleError("usage", f"This version of the kaggle command takes other flags; {INSTALL}.")
-    said = _lines(ended.out) + _lines(ended.err)
-    kind, _, sentence = next(row for row in TROUBLES if re.search(row[1], "\n".join(said)))
-    found = token()
-    return KaggleError(kind, sentence.format(said=_short(said), page=page(slug), token=_token_sentence(found),
-                                             where=found.where if found else "this machine"))
+        return KaggleError("usage", f"This version of the kaggle command has other flags. To replace it, {INSTALL}.")
+    # Progress bars are left out: their numbers look like HTTP statuses.
+    lines = [line.strip() for line in re.split(r"[\r\n]+", f"{ended.out}\n{ended.err}") if line.strip() and "%|" not in line]
+    kind, _, message = next(row for row in FAILURES if re.search(row[1], "\n".join(lines)))
+    token = find_token()
+    token_message = (f"Kaggle does not accept the token in {token.location} (401): {NEW_TOKEN}." if token
+                     else f"There is no Kaggle token on this machine: {NEW_TOKEN}.")
+    output = clean_text(lines[-1])[:200].rstrip(".") if lines else "nothing"
+    return KaggleError(kind, message.format(output=output, page=get_competition_url(slug), token=token_message,
+                                            location=token.location if token else "this machine"))
 
 
-def _token_sentence(found):
-    if found:
-        return f"Kaggle does not take the token of {found.where} (401): {NEW_TOKEN}."
-    return f"There is no Kaggle token on this machine: {NEW_TOKEN}."
-
-
-def _lines(text):
-    """What was said, without progress bars: their figures look like statuses."""
-    return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip() and "%|" not in line]
-
-
-def _short(said):
-    """The last thing said, short and without secrets."""
-    return masked(said[-1])[:200].rstrip(".") if said else "nothing"
-
-
-def percent(bar):
-    """Moves a bar by what kaggle's own bar shows."""
-    def heard(text):
-        for share, rest in re.findall(r"(\d+)%\|[^|]*\|([^\r\n\[]*)", text)[-1:]:
-            bar.advance(int(share) - bar.done, rest.strip())
-    return heard
+def follow_percentage(bar: Bar) -> OnOutput:
+    """Return an `on_output` that moves a bar as kaggle's own bar moves."""
+    def update(text: str) -> None:
+        for percent, rest in re.findall(r"(\d+)%\|[^|]*\|([^\r\n\[]*)", text)[-1:]:
+            bar.advance(int(percent) - bar.done, rest.strip())
+    return update

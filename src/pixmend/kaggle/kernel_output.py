@@ -20,42 +20,42 @@ def fetch(pushed, beside, home, settings, slug):
     """Bring what isn't here yet; the session's account once every file is as it says."""
     beside.mkdir(parents=True, exist_ok=True)
     account = _account(pushed, beside, settings, slug)
-    for pause in (*client.BACKOFF, None):
+    for pause in (*client.RETRY_DELAYS, None):
         if not (lacking := _lacking(account, beside, home)):
             return account
         try:
             _bring(pushed["ref"], slug, beside, lacking, sum(account["files"][name]["bytes"] for name in lacking), settings)
         except client.KaggleError as error:
-            if pause is None or error.kind not in client.PASSING:
+            if pause is None or error.kind not in client.TEMPORARY:
                 raise
             time.sleep(pause)
     if lacking := _lacking(account, beside, home):
         for name in lacking:
             (beside / name).unlink(missing_ok=True)
-        raise UserError(f"{lacking[0]} of {kernel_client.page(pushed['ref'])} came damaged again and again and was removed; nothing "
+        raise UserError(f"{lacking[0]} of {kernel_client.get_kernel_url(pushed['ref'])} came damaged again and again and was removed; nothing "
                         "here was touched, run the same command again.")
     return account
 
 
 def _bring(ref, slug, beside, names, size, settings):
     with Bar(f"bring {size >> 20} MB", len(names)) as bar:
-        kernel_client.output(ref, slug, beside, names, patience=settings.kaggle_timeout, size=size, heard=_counting(bar), again=())
+        kernel_client.download_output(ref, slug, beside, names, timeout=settings.kaggle_timeout, size=size, on_output=_counting(bar), retry_on=())
 
 
 def _account(pushed, beside, settings, slug):
     """session.json of this very push, or the reason against it."""
     (beside / ACCOUNT).unlink(missing_ok=True)
-    kernel_client.output(pushed["ref"], slug, beside, [ACCOUNT], patience=settings.kaggle_timeout)
+    kernel_client.download_output(pushed["ref"], slug, beside, [ACCOUNT], timeout=settings.kaggle_timeout)
     try:
         account = files.read_json(beside / ACCOUNT) or {}
     except UserError:
         account = {}
     if not all(isinstance(account.get(name), kind) for name, kind in FIELDS.items()) or account["tag"] != pushed["tag"]:
-        raise UserError(f"{kernel_client.page(pushed['ref'])} holds no whole output of this run's session; look there, "
+        raise UserError(f"{kernel_client.get_kernel_url(pushed['ref'])} holds no whole output of this run's session; look there, "
                         "and run the same command again.")
     inside = {f"checkpoints/{settings.place}/{settings.run}", f"submissions/{settings.place}"}
     if any(str(PurePosixPath(name).parent) not in inside for name in account["files"]):
-        raise UserError(f"{kernel_client.page(pushed['ref'])} holds files of other folders than this run's; nothing was taken.")
+        raise UserError(f"{kernel_client.get_kernel_url(pushed['ref'])} holds files of other folders than this run's; nothing was taken.")
     return account
 
 

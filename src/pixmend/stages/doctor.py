@@ -123,8 +123,8 @@ def kaggle(contest, chosen):
     bad = BAD if needed else BESIDE
     patience = min(chosen.kaggle_timeout, PATIENCE)
     try:
-        yield GOOD, f"kaggle command: {client.version(patience=patience)}"
-        found = client.token()
+        yield GOOD, f"kaggle command: {client.get_version(timeout=patience)}"
+        found = client.find_token()
         if found is None:
             why = "" if needed else f" ({chosen.competition} needs none)"
             yield bad, f"Kaggle token: none{why}; {client.NEW_TOKEN}."
@@ -137,18 +137,18 @@ def kaggle(contest, chosen):
 
 
 def token_mark(found, bad):
-    if found.exposed:
-        return bad, f"Kaggle token: others on this machine can read it: run `chmod 600 {found.where}`."
-    return GOOD, f"Kaggle token: from {found.where}, for nobody else to read"
+    if found.is_exposed:
+        return bad, f"Kaggle token: others on this machine can read it: run `chmod 600 {found.location}`."
+    return GOOD, f"Kaggle token: from {found.location}, for nobody else to read"
 
 
 def at_kaggle(slug, patience):
-    client.may_download(slug, patience=patience)
+    client.check_download_access(slug, timeout=patience)
     yield GOOD, f"Kaggle: {slug} is reachable and its rules are accepted"
-    left = client.limits(slug, patience=patience)
+    left = client.get_limits(slug, timeout=patience)
     if left is None:
         yield BESIDE, "Submissions left today: this version of kaggle does not tell"
-    elif left.used_up:
+    elif left.is_reached:
         yield BESIDE, "Submissions left today: none; there are new ones after midnight UTC."
     else:
         yield GOOD, f"Submissions left today: {left.remaining or 'not known before the first one'}"

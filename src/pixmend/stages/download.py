@@ -59,7 +59,7 @@ def _from_the_net(contest, settings, zipped):
 
 def _fetch(contest, settings, arrived, force=False):
     with Bar("download", 100) as bar:
-        client.download(contest.slug, arrived.parent, patience=settings.kaggle_timeout, force=force, heard=client.percent(bar))
+        client.download_archive(contest.slug, arrived.parent, timeout=settings.kaggle_timeout, force=force, on_output=client.follow_percentage(bar))
     return _unpack(contest, arrived, settings.competition_folder / "files")
 
 
@@ -71,12 +71,12 @@ def _fetch_again(contest, settings, arrived):
     except archive.BadArchive:
         shutil.rmtree(arrived.parent)
         raise UserError(f"{arrived.name} came damaged twice and was removed; run the same command again, or download "
-                        f"it at {client.page(contest.slug)}/data and put it into {arrived.parent.parent}.") from None
+                        f"it at {client.get_competition_url(contest.slug)}/data and put it into {arrived.parent.parent}.") from None
 
 
 def _need_a_token(slug, zipped):
-    page = client.page(slug)
-    if client.token() is None:
+    page = client.get_competition_url(slug)
+    if client.find_token() is None:
         raise UserError(f"{zipped} is not there and there is no Kaggle token: either {client.NEW_TOKEN} (and "
                         f"accept the rules at {page}/rules), or download the archive at {page}/data and put it there; "
                         "then run the same command again.")

@@ -71,7 +71,7 @@ class Kernel:
     """One run on its way over Kaggle's machines, session after session."""
 
     def __init__(self, settings, contest):
-        self.settings, self.contest, self.slug = settings, contest, contest.slug
+        self.settings, self.competition, self.slug = settings, contest, contest.slug
         self.folder, self.patience = settings.run_folder, settings.kaggle_timeout
         self.work = self.folder / ".kernel"
         self.sessions = kernel_sessions.Sessions(self.folder)
@@ -79,7 +79,7 @@ class Kernel:
         self.absent = False  # whether Kaggle was just asked, and has no such kernel
 
     def go(self):
-        if self.settings.submit and not archive_manifest.complete(self.contest, self.settings):
+        if self.settings.submit and not archive_manifest.complete(self.competition, self.settings):
             raise UserError(f"--submit checks the file against the sample, and {self.settings.competition_folder} is not "
                             "complete; run `python -m pixmend download` with the same flags first. Nothing was sent.")
         session = self.sessions.under_way()
@@ -99,7 +99,7 @@ class Kernel:
             return None
         if session["state"] == "ready":
             self.send(session)
-            print(f"Sent to Kaggle: {kernel_client.page(session['ref'])}")
+            print(f"Sent to Kaggle: {kernel_client.get_kernel_url(session['ref'])}")
         return self.after(self.take(session)) if self.follow(session) else None
 
     def built(self, session):
@@ -134,12 +134,12 @@ class Kernel:
     def build(self, before):
         """A session's kernel in a folder of its own, under a name that Kaggle has not given to another push."""
         dry = self.settings.dry_run
-        user = NOBODY if dry and client.token() is None else kernel_client.user(self.slug, patience=self.patience)
+        user = NOBODY if dry and client.find_token() is None else kernel_client.get_username(self.slug, timeout=self.patience)
         number = self.sessions.next_number()
         while True:
             ref = kernel_sessions.ref(user, self.settings.place, self.settings.run, number)
             tag = self.write(self.work / str(number), ref, before)
-            source = None if dry else kernel_client.source(ref, self.slug, patience=self.patience)
+            source = None if dry else kernel_client.read_source(ref, self.slug, timeout=self.patience)
             if source is None or (tag in source and not self.settings.force):
                 break
             number += 1
@@ -148,7 +148,7 @@ class Kernel:
         return facts if dry else self.sessions.add(**facts)
 
     def write(self, folder, ref, before):
-        made_here = self.contest.is_synthetic
+        made_here = self.competition.is_synthetic
         told = kernel_script.metadata(ref, self.settings, competition="" if made_here else self.slug,
                                former=before["ref"] if before else "")
         receipt = archive_manifest.receipt(self.settings.competition_folder)
@@ -167,23 +167,23 @@ class Kernel:
             say("Kaggle has this very kernel: nothing is sent.")
         elif trouble := self.push(session):
             say("Kaggle did not confirm it; looking for the kernel there.")
-            late = trouble.kind in client.MAY_ARRIVE_LATE
-            if not (self.arrived(session) or (late and self.arrived(session, after=client.SECOND_LOOK))):
+            late = not trouble.nothing_sent
+            if not (self.arrived(session) or (late and self.arrived(session, after=2))):
                 raise UserError(f"{trouble} Kaggle has no such kernel: no session was used up.")
         self.sessions.note(session, state="sent")
 
     def push(self, session):
         """What went wrong, if anything; a refusal ends this session for good."""
         try:
-            return kernel_client.push(self.built(session), self.slug, patience=self.patience)
-        except kernel_client.Refused:
+            return kernel_client.push_kernel(self.built(session), self.slug, timeout=self.patience)
+        except kernel_client.PushRefusedError:
             self.sessions.note(session, state="failed")
             raise
 
     def arrived(self, session, after=0):
         """Whether Kaggle's newest version of the kernel is this very push."""
         time.sleep(after)
-        return session["tag"] in (kernel_client.source(session["ref"], self.slug, patience=self.patience) or "")
+        return session["tag"] in (kernel_client.read_source(session["ref"], self.slug, timeout=self.patience) or "")
 
     def follow(self, session):
         """Wait for the end of a session: True once there is something to take, False where the waiting ended before."""
@@ -196,7 +196,7 @@ class Kernel:
     def watch(self, session):
         began, ends = time.monotonic(), 60 * self.settings.wait_minutes if "wait_minutes" in self.settings.given else float("inf")
         with Bar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
-            for pause in client.pauses(PAUSES, began + ends):
+            for pause in client.iterate_delays(PAUSES, began + ends):
                 time.sleep(pause)
                 word, message = self.look(session)
                 if word not in WAITING:
@@ -209,13 +209,13 @@ class Kernel:
     def look(self, session):
         """A broken connection is no reason to give up waiting."""
         try:
-            return kernel_client.status(session["ref"], self.slug, patience=self.patience)
+            return kernel_client.get_status(session["ref"], self.slug, timeout=self.patience)
         except client.KaggleError as error:
             if error.kind in kernel_client.NOT_THERE:
                 self.sessions.note(session, state="failed")
-                page = kernel_client.page(session["ref"])
+                page = kernel_client.get_kernel_url(session["ref"])
                 raise UserError(f"{page} is no longer there; the same command sends a new one.") from None
-            if error.kind not in client.PASSING:
+            if error.kind not in client.TEMPORARY:
                 raise
             return "running", ""
 
@@ -224,17 +224,17 @@ class Kernel:
         if word == "complete":
             return True
         self.sessions.note(session, state="failed")
-        page, again = kernel_client.page(session["ref"]), "the same command sends a new session, from the same checkpoint."
+        page, again = kernel_client.get_kernel_url(session["ref"]), "the same command sends a new session, from the same checkpoint."
         if word == "cancelacknowledged":
             raise UserError(f"The kernel was cancelled at Kaggle ({page}), and nothing of it is kept; {again}")
         raise UserError(f"The kernel ended with status {word}: {self.reason(session, message)}. See {page}; {again}")
 
     def reason(self, session, message=""):
-        told = [message, kernel_client.end_of_log(session["ref"], self.slug, patience=self.patience)]
+        told = [message, kernel_client.read_log_end(session["ref"], self.slug, timeout=self.patience)]
         return "; ".join(text.rstrip(".") for text in told if text) or "Kaggle gives no reason"
 
     def how_to_go_on(self, session):
-        return (f"The kernel goes on at Kaggle, whatever happens here: {kernel_client.page(session['ref'])}. "
+        return (f"The kernel goes on at Kaggle, whatever happens here: {kernel_client.get_kernel_url(session['ref'])}. "
                 "The same command follows it and brings its files home.")
 
     def take(self, session):

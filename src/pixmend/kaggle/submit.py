@@ -1,0 +1,239 @@
+"""Send a run's CSV to Kaggle, never the same file twice, and record its score in leaderboard.csv.
+
+Kaggle's list, leaderboard.csv (column `sent`) and .submit/<tag>.json know a file by its tag, the first digits of its SHA-256.
+The last one is written before a file is sent, and removed once it is certain whether Kaggle has it.
+"""
+
+import hashlib
+import time
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pixmend import competitions, files, models
+from pixmend.config import Settings
+from pixmend.errors import UserError
+from pixmend.evaluation import leaderboard
+from pixmend.kaggle import attempts, client
+from pixmend.kaggle.attempts import Attempt
+from pixmend.kaggle.client import KaggleError, Submission
+from pixmend.progress import Bar, say
+
+SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same file gives the same zip
+HEARTBEAT_SECONDS = 5  # between two updates of .submit/<tag>.json during an upload
+
+
+def submit_run(settings: Settings) -> None:
+    """Check the run's CSV, then send it to Kaggle, or score it here where the competition's solution is known."""
+    competition = competitions.get_competition(settings.competition)
+    path = competitions.submission_path(settings)
+    if models.run_finds_masks(settings):
+        raise UserError(f"Run {settings.run!r} finds masks and predicts no pixels, so there is nothing to submit. Submit a run that predicts "
+                        f"inside these masks: train it with --unknown-masks --mask-run {settings.run}.")
+    if not path.exists():
+        raise UserError(f"Run {settings.run!r} has no submission file ({path}). Write it first: pixmend serialize --run {settings.run}")
+    competition.submission.check(path, settings.competition_folder / "files")
+    solution = competitions.solution_path(settings)
+    if solution.exists():
+        score_locally(settings, path, solution)
+    elif competition.is_synthetic:
+        raise UserError(f"{solution} is missing. Make the competition anew: pixmend download --competition {settings.competition} --force")
+    else:
+        with files.only_one(settings.submissions_folder / ".submit"):
+            SubmissionSender(settings, competition.slug, path).run()
+
+
+def score_locally(settings: Settings, path: Path, solution: Path) -> None:
+    """Score a file against a solution on this machine and record both scores."""
+    scores = competitions.get_competition(settings.competition).submission.score(path, solution)
+    public, private = ("none" if scores[name] is None else f"{scores[name]:.5f}" for name in ("public", "private"))
+    leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, public=public, private=private)
+    print(f"Scored on this machine with {solution}; nothing was sent to Kaggle. Public score {public}, private score {private}.")
+
+
+class SubmissionSender:
+    """Sends one file, or finds it at Kaggle, and waits for its score."""
+
+    def __init__(self, settings: Settings, slug: str, path: Path) -> None:
+        self.settings, self.slug, self.path = settings, slug, path
+        self.tag = leaderboard.digits(path)
+        self.table = settings.submissions_folder / "leaderboard.csv"
+        self.attempt_path = settings.submissions_folder / ".submit" / f"{self.tag}.json"
+        self.timeout = settings.kaggle_timeout
+
+    def run(self) -> None:
+        """Send the file unless it was sent before, and wait for its score."""
+        if (token := client.find_token()) and token.is_exposed:
+            say(token.warning)
+        earlier = self._find()
+        if attempt := attempts.read_attempt(self.attempt_path):
+            if self.settings.dry_run:
+                raise UserError(f"It is not known yet whether Kaggle received {self.path}. {self._say_how_to_continue()}")
+            if self._settle(attempt, earlier):
+                return self._await_score(attempt.earlier)
+        if not self.settings.resubmit and self._was_sent(earlier):
+            return self._await_score(None)
+        self._check_limits()
+        zipped = self._write_zip()
+        if self.settings.dry_run:
+            return print(f"Dry run: {zipped} is ready and all checks passed. Nothing was sent.")
+        earlier_ref = earlier.ref if earlier else None
+        self._send(zipped, earlier_ref)
+        return self._await_score(earlier_ref)
+
+    def _find(self, other_than: str | None = None) -> Submission | None:
+        """Return the newest submission of this file, or None where there is none or it has the ref `other_than`."""
+        found = client.find_submission(self.slug, self.tag, timeout=self.timeout)
+        return found if found and found.ref != other_than else None
+
+    def _settle(self, attempt: Attempt, latest: Submission | None) -> bool:
+        """Find out what became of an earlier attempt, and return whether Kaggle has its file."""
+        found = latest if latest and latest.ref != attempt.earlier else \
+            attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
+        if found:
+            say(f"Kaggle has received this file ({found.date[:16]}): nothing is sent, only its score is fetched.")
+            self._record_sent(found)
+        self.attempt_path.unlink(missing_ok=True)
+        return found is not None
+
+    def _was_sent(self, earlier: Submission | None) -> bool:
+        """Return False for a new file and True for one whose score is still to be fetched; refuse any other one."""
+        rows = [row for row in leaderboard.read(self.table) if row.get("sent", "").endswith(self.tag)]
+        row: dict[str, str] = next((row for row in rows if row["run"] == self.settings.run), {})
+        if earlier is None and not rows:
+            return False
+        if earlier and not row and not self.settings.dry_run:
+            self._record_sent(earlier)
+        is_pending = not row.get("public") if earlier else row.get("kaggle") == "pending"
+        if is_pending and not self.settings.dry_run:
+            say(f"Kaggle has this file already (sent {earlier.date[:16] if earlier else row['sent']}): nothing is sent, "
+                "only its score is fetched.")
+            return True
+        sent = f"{earlier.date[:16]}, public score {earlier.public or 'none'}" if earlier else rows[0]["sent"]
+        raise UserError(f"{self.path} was submitted before ({sent}). Another time would use up one of today's submissions; "
+                        "--resubmit submits it all the same.")
+
+    def _check_limits(self) -> None:
+        limits = client.get_limits(self.slug, timeout=self.timeout)
+        if limits is None:
+            say("This version of the kaggle command does not say how many submissions are left today.")
+        elif limits.is_reached:
+            raise UserError(f"No submissions are left today for {self.slug} ({limits.today} used). Nothing was sent. "
+                            "Run the same command again after midnight UTC.")
+        else:
+            say(f"Submissions left today: {limits.remaining or 'not known before the first one'}.")
+
+    def _write_zip(self) -> Path:
+        """Write the CSV alone into a zip archive, which is about 10 times smaller; the same CSV gives the same bytes."""
+        zipped = self.attempt_path.with_name(f"{self.settings.run}.csv.zip")
+        member = zipfile.ZipInfo(self.path.name, ZIP_EPOCH)
+        member.compress_type, member.external_attr, member.file_size = zipfile.ZIP_DEFLATED, 0o644 << 16, 0
+        digest = hashlib.sha256()
+        with (files.whole_file(zipped) as file, zipfile.ZipFile(file, "w") as archive, open(self.path, "rb") as plain,
+              archive.open(member, "w", force_zip64=True) as compressed, Bar("zip", self.path.stat().st_size >> 20) as bar):
+            while data := plain.read(files.CHUNK):
+                digest.update(data)
+                compressed.write(data)
+                bar.advance(len(data) >> 20)
+        if not digest.hexdigest().startswith(self.tag):
+            raise UserError(f"{self.path} changed while it was read. Run the same command again.")
+        return zipped
+
+    def _send(self, zipped: Path, earlier: str | None) -> None:
+        """Send the file once. Where the command does not confirm it, Kaggle's list says whether it arrived."""
+        message = f"{self.settings.run} {self.tag} {self.settings.message}".strip()
+        self._write_attempt(earlier, self.timeout)
+        try:
+            with Bar("upload", 100) as bar:
+                failure = client.submit_file(self.slug, zipped, message, timeout=self.timeout,
+                                             on_output=self._follow_upload(client.follow_percentage(bar), earlier))
+        except KeyboardInterrupt:
+            self._write_attempt(earlier)
+            print(f"\nIt is not known yet whether Kaggle received the file. {self._say_how_to_continue()}")
+            raise
+        found = self._find_unconfirmed(failure, earlier) if failure else None
+        self._record_sent(found, is_new=True)
+        self.attempt_path.unlink(missing_ok=True)
+        print(f"Submitted {self.path.name} to {self.slug} as `{message}`.")
+
+    def _write_attempt(self, earlier: str | None, timeout: float = 0) -> None:
+        attempts.write_attempt(self.attempt_path, Attempt(attempts.get_settling_time(timeout), earlier))
+
+    def _follow_upload(self, on_output: client.OnOutput, earlier: str | None) -> client.OnOutput:
+        """An upload may take longer than the time within which it is settled, which therefore moves on with it."""
+        written = time.monotonic()
+
+        def update(text: str) -> None:
+            nonlocal written
+            on_output(text)
+            if time.monotonic() - written > HEARTBEAT_SECONDS:
+                self._write_attempt(earlier, self.timeout)
+                written = time.monotonic()
+        return update
+
+    def _find_unconfirmed(self, failure: KaggleError, earlier: str | None) -> Submission:
+        """Return the submission whose confirmation was lost, or raise what is known about it."""
+        unknown = f"{failure} It is not known yet whether Kaggle received the file. {self._say_how_to_continue()}"
+        try:
+            found = attempts.find_after_failure(lambda: self._find(earlier), failure)
+        except KaggleError:
+            self._write_attempt(earlier)
+            raise UserError(unknown) from None
+        if found:
+            return found
+        if not failure.nothing_sent:
+            self._write_attempt(earlier)
+            raise UserError(unknown)
+        self.attempt_path.unlink(missing_ok=True)
+        raise UserError(f"{failure} No submission was used up.")
+
+    def _find_if_reachable(self, other_than: str | None) -> Submission | None:
+        """The same as _find for polling, where a lost connection is no reason to give up."""
+        try:
+            return self._find(other_than)
+        except KaggleError as error:
+            if error.kind not in client.TEMPORARY:
+                raise
+            return None
+
+    def _await_score(self, earlier: str | None) -> None:
+        """Wait for the score. With Ctrl-C, or after --wait minutes, say how to fetch it later."""
+        end = time.monotonic() + 60 * self.settings.wait_minutes
+        try:
+            for delay in client.iterate_delays(SCORE_DELAYS, end) if self.settings.wait_minutes else ():
+                time.sleep(delay)
+                found = self._find_if_reachable(earlier)
+                if found and found.status != "PENDING":
+                    return self._record_score(found)
+        except (KeyboardInterrupt, KaggleError):
+            print(f"\n{self._say_how_to_continue()}")
+            raise
+        return print(f"There is no score yet. {self._say_how_to_continue()}")
+
+    def _record_score(self, found: Submission) -> None:
+        """Write the score, or why there is none, into the table and onto the screen."""
+        if found.status == "COMPLETE":
+            self._update_row(public=found.public, private=found.private, kaggle="complete")
+            private = found.private or "not published before the competition ends"
+            return print(f"Score of {self.settings.run}: public {found.public or 'none'}, private {private}.")
+        reason = client.get_failure_reason(found.ref, self.slug, timeout=self.timeout) or "Kaggle gives no reason"
+        self._update_row(kaggle=f"{found.status.lower()}: {reason}")
+        raise UserError(f"Kaggle could not score {self.path.name}: {reason.rstrip('.')}. See {client.get_competition_url(self.slug)}/submissions, "
+                        "then correct the file and submit it again.")
+
+    def _record_sent(self, found: Submission | None, is_new: bool = False) -> None:
+        """Write when this file was sent; a score of another file leaves the row."""
+        row: dict[str, str] = next((row for row in leaderboard.read(self.table) if row["run"] == self.settings.run), {})
+        if is_new or not row.get("sent", "").endswith(self.tag):
+            date = found.date[:16].replace("T", " ") if found else f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+            self._update_row(sent=f"{date} {self.tag}", public="", private="", kaggle="pending")
+
+    def _update_row(self, **columns: str) -> None:
+        leaderboard.put(self.table, self.settings.run, **columns)
+
+    def _say_how_to_continue(self) -> str:
+        chosen = self.settings
+        more = "".join(f" --{name} {getattr(chosen, name)}" for name in ("damage", "home") if name in chosen.given)
+        return (f"`pixmend submit --competition {chosen.competition} --run {chosen.run}{more}` looks for it before it sends anything, "
+                f"and fetches its score. All submissions: {client.get_competition_url(self.slug)}/submissions")
