@@ -104,7 +104,7 @@ def test_run_without_file_is_refused(machine, server):
 
 def test_exposed_token_is_reported(machine):
     (machine.private / ".kaggle" / "access_token").chmod(0o644)
-    code, output = machine.run("submit", "--run", "a", "--wait", "0")
+    code, output = machine.run("submit", "--run", "a", "--wait-minutes", "0")
     assert code == 0 and "chmod 600" in output
 
 
@@ -154,7 +154,7 @@ def test_refused_file_can_be_sent_again(machine, server):
     server.trouble("PUT", "status", 500)
     assert machine.run("submit", "--run", "a")[0] == 1 and server.submissions == [] and read_attempts(machine) == []
     server.heal()
-    assert machine.run("submit", "--run", "a", "--wait", "0")[0] == 0 and len(server.submissions) == 1
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
 
 
 @pytest.mark.slow
@@ -210,7 +210,7 @@ def test_attempt_that_never_arrives_is_sent_again_once_settled(machine, server, 
     server.trouble("CreateSubmission", "drop")
     assert machine.run("submit", "--run", "a")[0] == 1 and server.submissions == []
     server.heal()
-    assert machine.run("submit", "--run", "a", "--wait", "0")[0] == 0 and len(server.submissions) == 1
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
     assert read_attempts(machine) == []
 
 
@@ -220,7 +220,7 @@ def test_unsettled_attempt_is_not_sent_again_where_the_list_is_out_of_reach(mach
     server.trouble("ListSubmissions", "status", 503)
     assert machine.run("submit", "--run", "a")[0] == 1 and read_attempts(machine)
     server.heal()
-    assert machine.run("submit", "--run", "a", "--wait", "0")[0] == 0 and len(server.submissions) == 1
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
 
 
 def test_damaged_attempt_counts_as_unsettled(machine, server):
@@ -262,7 +262,7 @@ def test_killed_upload_leaves_no_process(machine, server, monkeypatch):
     assert not machine.left_running() and len(read_attempts(machine)) == 1
     server.heal()
     monkeypatch.setattr(time, "time", lambda now=time.time: now() + 1000)
-    assert machine.run("submit", "--run", "a", "--wait", "0")[0] == 0 and len(server.submissions) == 1
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
 
 
 def test_interrupted_sending_is_cleared_up_by_the_next_run(machine, server):
@@ -282,7 +282,7 @@ def test_lost_answer_to_a_second_sending_is_told_from_the_first(machine, server,
     server.trouble("CreateSubmission", "drop")
     assert machine.run("submit", "--run", "a", "--resubmit")[0] == 1 and len(server.submissions) == 1
     server.heal()
-    assert machine.run("submit", "--run", "a", "--resubmit", "--wait", "0")[0] == 0 and len(server.submissions) == 2
+    assert machine.run("submit", "--run", "a", "--resubmit", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 2
 
 
 def test_lost_answer_and_lost_list(machine, server):
@@ -299,11 +299,11 @@ def test_submission_found_by_its_tag_is_recorded_as_sent(machine, server):
     """The score of another file never stands beside this one, and the guard needs Kaggle's list no more."""
     leaderboard.put(machine.submissions / "leaderboard.csv", "a", sent="2026-11-19 10:00 0123456789ab", public="0.1", kaggle="complete")
     add_earlier_submission(server, f"a {TAG}")
-    assert machine.run("submit", "--run", "a", "--wait", "0")[0] == 0
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0
     row = read_row(machine)
     assert row["sent"].endswith(TAG) and (row["public"], row["kaggle"]) == ("", "pending")
     server.submissions.clear()
-    assert machine.run("submit", "--run", "a", "--wait", "0")[0] == 0 and server.submissions == []
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and server.submissions == []
 
 
 def test_two_at_once_send_once(machine, server):
@@ -324,7 +324,7 @@ def test_slow_score_is_waited_for(machine, server):
 
 
 def test_same_command_fetches_the_score_later(machine, server):
-    code, output = machine.run("submit", "--run", "a", "--wait", "0")
+    code, output = machine.run("submit", "--run", "a", "--wait-minutes", "0")
     flags = output.split("`pixmend submit ")[1].split("`")[0].split()
     assert flags == ["--competition", CONTEST, "--run", "a", "--home", str(machine.home)]
     assert code == 0 and read_row(machine)["kaggle"] == "pending"
@@ -334,7 +334,7 @@ def test_same_command_fetches_the_score_later(machine, server):
 
 def test_waiting_ends_at_its_deadline(machine, server):
     server.pending_looks = 10**6
-    code, output = machine.run("submit", "--run", "a", "--wait", "0.03")
+    code, output = machine.run("submit", "--run", "a", "--wait-minutes", "0.03")
     assert code == 0 and "no score yet" in output and len(server.submissions) == 1
 
 

@@ -198,7 +198,7 @@ class SubmissionSender:
             return None
 
     def _await_score(self, earlier: str | None) -> None:
-        """Wait for the score. With Ctrl-C, or after --wait minutes, say how to fetch it later."""
+        """Wait for the score. With Ctrl-C, or after --wait-minutes, say how to fetch it later."""
         end = time.monotonic() + 60 * self.settings.wait_minutes
         try:
             for delay in client.iterate_delays(SCORE_DELAYS, end) if self.settings.wait_minutes else ():
