@@ -22,7 +22,7 @@ def main():
     import keras
 
     from pixmend.training import setup, trainer
-    from pixmend.training.batches import Batches, bytes_to_floats
+    from pixmend.training.batches import ImageBatches, bytes_to_floats
 
     progress.quiet = True
     usual = Settings()
@@ -34,7 +34,7 @@ def main():
     settings.run_folder.mkdir(parents=True, exist_ok=True)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
-    batches = Batches(settings, ready, contest=None)
+    batches = ImageBatches(settings, ready, contest=None)
     training = trainer.Trainer(model, settings, ready, batches, settings.run_folder)
     (seen, mask), whole, _ = batches.get_batch(0)
     fixed = [keras.ops.convert_to_tensor(array) for array in (seen, mask)], keras.ops.convert_to_tensor(whole)

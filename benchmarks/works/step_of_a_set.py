@@ -17,10 +17,10 @@ def main():
     progress.quiet = True
     backend.start()
     from pixmend.training import setup, trainer
-    from pixmend.training.batches import Batches
+    from pixmend.training.batches import ImageBatches
 
     settings = setup.resolve_precision(settings)
-    batches = Batches(settings, dataset.open_for(settings), contest=None)
+    batches = ImageBatches(settings, dataset.open_for(settings), contest=None)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     begun = iter(range(10**9))

@@ -38,20 +38,20 @@ def batches(trained):
 def test_every_row_comes_once_under_each_damage_before_any_comes_again(batches):
     rows = len(batches().rows)
     source = batches(batch_size=3 * rows)
-    items = source._items(0)
+    items = source.choose_items(0)
     assert len(set(items)) == 3 * rows
     (seen, mask), whole, weight = source.get_batch(0)
     for number in np.random.default_rng(1).permutation(3 * rows)[:20]:
         row, damage = items[number]
         hole = mask[number, ..., 0] > 0
-        np.testing.assert_array_equal(whole[number], bytes_to_floats(source.prepared.whole(row)))
-        assert (hole == (source.prepared.hole(row) > 0)).all() == (damage == 0)
+        np.testing.assert_array_equal(whole[number], bytes_to_floats(source.dataset.whole(row)))
+        assert (hole == (source.dataset.hole(row) > 0)).all() == (damage == 0)
         assert ((weight[number] > 0) == hole).all()
         if damage:
             np.testing.assert_array_equal(seen[number][~hole], whole[number][~hole])
             np.testing.assert_allclose(seen[number], fill_harmonic(whole[number], hole), atol=0.51 / 255 + 1e-4)
         else:
-            np.testing.assert_array_equal(seen[number], bytes_to_floats(source.prepared.seen(row, "harmonic")))
+            np.testing.assert_array_equal(seen[number], bytes_to_floats(source.dataset.seen(row, "harmonic")))
 
 
 def test_pixels_in_two_boxes_weigh_twice(batches):
@@ -61,7 +61,7 @@ def test_pixels_in_two_boxes_weigh_twice(batches):
 
 
 def test_a_device_makes_the_same_bits_of_them(batches):
-    assert len(set(same_bits(batches(batch_size=24), 1)["variants"].tolist())) == 5
+    assert len(set(same_bits(batches(batch_size=24), 1)["transforms"].tolist())) == 5
 
 
 def test_noise_may_come_on_top(batches):
@@ -79,7 +79,7 @@ def test_the_next_run_draws_none_again(trained):
 
 @pytest.mark.parametrize(("flags", "told"), [(["--fresh-masks"], "--no-fresh-masks, or --masks-per-image 0"),
                                              (["--jitter", "40"], "--jitter 0, or --masks-per-image 0"),
-                                             (["--work-size", "16"], "sees a square of --work-size 16")])
+                                             (["--work-size", "16"], "--work-size 32 or more")])
 def test_what_goes_with_no_damages_is_refused_before_any_is_drawn(home, flags, told):
     before = sorted((home / "augment/demo").rglob("*"))
     flags = ["--model", "edsr", "--masks-per-image", "1", "--start", "telea", "--work-size", "32", *flags]

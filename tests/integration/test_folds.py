@@ -22,7 +22,7 @@ from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.reporting import run_section
 from pixmend.stages import augment, predict
-from pixmend.training.batches import Batches
+from pixmend.training.batches import ImageBatches
 
 FOLDS = (*SMALL, "--folds", "3")
 FLAGS = (*FOLDS, "--steps", "6", "--learning-rate", "1e-3", "--ema-decay", "0.5", "--snapshots", "3", "--save-minutes", "0",
@@ -115,7 +115,7 @@ def test_no_run_of_a_fold_learns_from_its_holdout_or_a_turn_of_it(folded):
     ready, kept_apart = dataset.open_for(settings), []
     everything = {whatever_way_up(ready.whole(row)) for row in ready.split("holdout")}
     for _, view in ready.views():
-        batches = Batches(settings, view, competitions.get_competition("demo"))
+        batches = ImageBatches(settings, view, competitions.get_competition("demo"))
         held = {whatever_way_up(view.whole(row)) for row in view.split("holdout")}
         learnt = Counter(whatever_way_up(np.rint(picture * 255).astype(np.uint8))
                          for step in range(len(batches.rows) // settings.batch_size) for picture in batches.get_batch(step)[1])
@@ -161,10 +161,10 @@ def test_out_of_fold_every_picture_is_as_its_own_folds_run_predicted_it(folded):
 
 
 def test_a_folds_predictions_are_of_that_folds_weights(folded):
-    from pixmend.training import checkpoints, setup
+    from pixmend.training import checkpoints, run_settings, setup
     from pixmend.training.inference import predict_images
 
-    settings = setup.load_settings(settings_for(folded[0], *FLAGS))
+    settings = run_settings.load_run_settings(settings_for(folded[0], *FLAGS))
     model, ready = setup.build_network(settings), dataset.open_for(settings)
     for fold in NAMES:
         row = next(row for row in ready.rows if row.split == fold and row.variant == 0)
@@ -311,10 +311,10 @@ def test_snapshots_are_the_averaged_weights_of_their_steps_and_training_goes_on_
 ])
 def test_snapshots_are_due_evenly_over_the_last_half_of_steps_or_minutes(flags, points):
     """In a run of a hundred steps a minute."""
-    from pixmend.training.trainer import snapshots_due
+    from pixmend.training.schedule import count_due_snapshots
 
     settings = parse(list(flags), {})
-    due = [snapshots_due(settings, step, step / 100) for step in range(settings.steps + 1)]
+    due = [count_due_snapshots(settings, step, step / 100) for step in range(settings.steps + 1)]
     assert {step: due[step] for step in range(1, len(due)) if due[step] > due[step - 1]} == points
 
 

@@ -24,7 +24,7 @@ from pixmend.errors import FlagError, UserError
 from pixmend.evaluation import metrics
 from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, setup
-from pixmend.training.batches import Batches
+from pixmend.training.batches import ImageBatches
 
 PLACE = "hidden_areas"
 HERE = ("--competition", PLACE, "--size", "64", "--holdout", "0.2")
@@ -137,7 +137,7 @@ def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
 def test_a_batch_teaches_the_mask(found):
     home, *_ = found
     settings = Settings(home=str(home), competition=PLACE, size=64, model="locate", start="none", batch_size=3)
-    (seen, mask), target, weight = Batches(settings, Prepared(settings.augment_folder), None).get_batch(0)
+    (seen, mask), target, weight = ImageBatches(settings, Prepared(settings.augment_folder), None).get_batch(0)
     assert seen.shape == (3, 64, 64, 3) and target.shape == (3, 64, 64, 1) and set(np.unique(target)) == {0, 1} and weight is None
     np.testing.assert_array_equal(mask, target)
 

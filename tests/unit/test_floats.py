@@ -22,15 +22,15 @@ def test_of_pictures(prepared_home, changes):
     settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=24, start="none"), **changes)
     stored = same_bits(Batches(settings, open_for(settings), competitions.get_competition("demo")), 3)
     drawn_here = {"jitter", "noise"} & set(changes) or "harmonic" in changes.values()
-    assert len(set(stored["variants"].tolist())) == (1 if drawn_here else 5)
-    assert ("seen" in stored) == ("fresh_masks" not in changes or bool(drawn_here))
+    assert len(set(stored["transforms"].tolist())) == (1 if drawn_here else 5)
+    assert ("inputs" in stored) == ("fresh_masks" not in changes or bool(drawn_here))
 
 
 def test_damage_that_only_covers_is_done_on_the_device_in_every_colour(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_masks=True, damage="landscapes",
                         hole_colour="white")
     prepared = open_for(dataclasses.replace(settings, damage=""))
-    assert set(same_bits(Batches(settings, prepared, competitions.get_competition("landscapes")), 3)) == {"whole", "counts", "variants"}
+    assert set(same_bits(Batches(settings, prepared, competitions.get_competition("landscapes")), 3)) == {"target", "counts", "transforms"}
 
 
 def test_every_turn():

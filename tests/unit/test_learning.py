@@ -11,7 +11,7 @@ from pixmend import backend
 from pixmend.config import Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
 from pixmend.networks.layers.strided import DownsampleConv, UpsampleConv, uses_matrix_product
-from pixmend.training import losses, trainer
+from pixmend.training import losses, schedule
 from pixmend.training.optimizer import build_optimizer
 
 WHOLE, PAINTED = np.random.default_rng(1).uniform(0.05, 0.95, (2, 2, 8, 8, 3)).astype(np.float32)
@@ -46,7 +46,7 @@ def test_a_pixel_painted_below_black_or_above_white_still_has_a_distance(name):
 
 def rates(**changes):
     settings = Settings(steps=100, learning_rate=0.5, **changes)
-    return np.array([trainer.learning_rate(settings, step, minutes=0.0) for step in range(100)])
+    return np.array([schedule.get_learning_rate(settings, step, minutes=0.0) for step in range(100)])
 
 
 def test_the_learning_rate_rises_then_stays_or_falls_to_nothing():
@@ -61,8 +61,8 @@ def test_the_learning_rate_rises_then_stays_or_falls_to_nothing():
 
 def test_the_learning_rate_follows_whichever_budget_ends_first():
     settings = Settings(steps=100, minutes=2.0, learning_rate=1.0, schedule="cosine")
-    assert trainer.learning_rate(settings, 10, minutes=1.0) == pytest.approx(0.5)
-    assert trainer.learning_rate(settings, 50, minutes=0.1) == pytest.approx(0.5)
+    assert schedule.get_learning_rate(settings, 10, minutes=1.0) == pytest.approx(0.5)
+    assert schedule.get_learning_rate(settings, 50, minutes=0.1) == pytest.approx(0.5)
 
 
 def test_averaged_weights_are_a_mean_that_forgets_its_first_steps_sooner():

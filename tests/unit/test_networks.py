@@ -16,7 +16,7 @@ from pixmend.networks import mlp, pconv_unet
 from pixmend.networks.layers import blocks
 from pixmend.networks.residual import build_with_start
 from pixmend.submissions.predictions import PredictionFile
-from pixmend.training import checkpoints, setup, trainer
+from pixmend.training import checkpoints, run_settings, trainer
 
 
 @pytest.mark.parametrize(("name", "shape", "trainable", "rest"), [
@@ -222,8 +222,8 @@ def test_an_encoders_weights_come_from_a_file(tmp_path):
 def test_a_run_with_a_pretrained_encoder_is_predicted_without_its_file(tmp_path):
     settings = Settings(home=str(tmp_path), run="mine", model="pretrained_unet", encoder_weights="gone.weights.h5")
     settings.run_folder.mkdir(parents=True)
-    setup.save_settings(settings.run_folder, settings)
-    assert setup.load_settings(settings).encoder_weights == "none"
+    run_settings.save_run_settings(settings.run_folder, settings)
+    assert run_settings.load_run_settings(settings).encoder_weights == "none"
 
 
 def test_weights_that_cannot_be_fetched_are_one_sentence(home, tmp_path):

@@ -13,7 +13,7 @@ from pixmend.config import Settings
 from pixmend.data.dataset import open_for
 from pixmend.training import trainer
 from pixmend.training.adversarial import AdversarialModel
-from pixmend.training.batches import Batches
+from pixmend.training.batches import ImageBatches
 from pixmend.training.steps import TensorFlowSteps
 
 MOVED = {"ResourceApplyAdam": 3, "AssignVariableOp": 1, "AssignSubVariableOp": 1, "AssignAddVariableOp": 1}
@@ -35,7 +35,7 @@ def optimized_graph_of_a_step(model):
     steps = TensorFlowSteps(model, SimpleNamespace(get_batch=None))
     context.context().enable_graph_collection()
     try:
-        steps.make([((seen, mask), whole)], [1e-3])
+        steps.run([((seen, mask), whole)], [1e-3])
         return max(context.context().export_run_metadata().partition_graphs, key=lambda graph: len(graph.node)).node
     finally:
         context.context().disable_graph_collection()
@@ -81,7 +81,7 @@ def test_nor_where_each_opinion_reads_the_weights_anew():
 @pytest.mark.parametrize("changes", [{}, {"fresh_masks": True}, {"loss_region": "hole"}], ids=str)
 def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
-    batches = Batches(settings, open_for(settings), competitions.get_competition("demo"))
+    batches = ImageBatches(settings, open_for(settings), competitions.get_competition("demo"))
     kept = batches.get_batch(5)
     (seen, mask), whole, weight = TensorFlowSteps(SimpleNamespace(jit_compile=None), SimpleNamespace(get_batch=lambda step: kept)).load(5)
     for tensor, array in ((seen, kept[0][0]), (mask, kept[0][1]), (whole, kept[1])):

@@ -14,7 +14,7 @@ from pixmend.data.paste import paste
 from pixmend.networks.residual import build_with_start
 from pixmend.stages import predict
 from pixmend.submissions.predictions import PredictionFile
-from pixmend.training import checkpoints, setup
+from pixmend.training import checkpoints, run_settings
 from pixmend.training.inference import predict_images
 
 RAMP = np.linspace(-0.2, 0.3, 32, dtype=np.float32)[:, None]
@@ -69,7 +69,7 @@ def test_a_turned_picture_is_mended_to_the_turned_result(ready, mode):
     model, settings = network(predict_mode=mode)
     row = ready.split("holdout")[0]
     turned = [dataclasses.replace(row, variant=variant) for variant in range(8)]
-    upright, *others = predict_images(model, ready, turned, settings, turns=8)
+    upright, *others = predict_images(model, ready, turned, settings, transforms=8)
     for variant, mended in enumerate(others, 1):
         np.testing.assert_allclose(mended, turn(upright, variant), atol=1e-5)
     once = list(predict_images(model, ready, turned[:2], settings))
@@ -91,7 +91,7 @@ def test_a_picture_has_the_same_bits_in_any_company(ready, turns, mode):
 
 def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
     model, settings = network(home=str(home), run="a")
-    setup.save_settings(settings.run_folder, settings)
+    run_settings.save_run_settings(settings.run_folder, settings)
     checkpoints.save_weights(checkpoints.get_weights_path(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
     row = ready.split("test")[2]
     hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)

@@ -13,10 +13,8 @@ import numpy as np
 
 from pixmend import files, models
 from pixmend.data import dataset
-from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
-from pixmend.progress import Bar
-from pixmend.submissions import predictions
+from pixmend.submissions import averaging, predictions
 from pixmend.training import unknown_masks
 
 FOLDS = 10
@@ -86,7 +84,7 @@ def mix(settings, ready, members, made_from):
     for split, paths in (("holdout", holdout), ("test", test)):
         rows = ready.split(split)
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
-        predictions.write_predictions(folder / f"{split}.npz", mixed(ready, rows, paths, of_rows[split]), holes, made_from)
+        predictions.write_predictions(folder / f"{split}.npz", averaging.average_predictions(ready, rows, paths, of_rows[split]), holes, made_from)
     files.write_json(folder / "settings.json", {
         "model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
         **figures(grams, numbers, weights, without)})
@@ -94,24 +92,10 @@ def mix(settings, ready, members, made_from):
     files.write_receipt(folder / "ensemble.json", made_from, made)
 
 
-def mixed(ready, rows, paths, weights):
-    """The mended pictures of the mix, one at a time, each under the members' next weights."""
-    for (row, values), of_members in zip(side_by_side(rows, paths, "mix the pictures"), weights, strict=False):
-        yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, np.tensordot(of_members, values, 1))
-
-
-def side_by_side(rows, paths, label):
-    """Each row with all members' values of it: members x pixels x channels."""
-    with Bar(label, len(rows)) as bar:
-        for row, values in zip(rows, zip(*map(predictions.read_values, paths), strict=True), strict=True):
-            bar.advance(1, f"{bar.rate():.0f} pictures/s")
-            yield row, np.stack(values)
-
-
 def error_products(ready, rows, paths):
     """The sources, of each the products of the members' errors, summed as a grader counts, and how many values they are of."""
     grams, numbers = Counter(), Counter()
-    for row, values in side_by_side(rows, paths, "weigh the members"):
+    for row, values in averaging.read_together(rows, paths, "weigh the members"):
         counts = ready.hole(row)
         mask = counts > 0
         errors = values.astype(np.float64) - ready.whole(row)[mask] / np.float32(255)

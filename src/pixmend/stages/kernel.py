@@ -14,8 +14,8 @@ from pixmend.evaluation import leaderboard
 from pixmend.kaggle import client, kernel_client, kernel_output, kernel_script, kernel_sessions
 from pixmend.progress import Bar, clock, say
 from pixmend.stages import score, submit
-from pixmend.stages.train import MAY_GROW
 from pixmend.training import checkpoints
+from pixmend.training.run import BUDGET
 
 TAKES_FLAGS = ("every stage", "download", "augment", "train", "predict", "serialize")
 OF_THIS_MACHINE = {"competition", "run", "home", "force", "quiet"}
@@ -120,7 +120,7 @@ class Kernel:
     def refuse_other_flags(self, changed):
         """At Kaggle, too, a training goes on under its own flags alone; this is said before a session is spent on it."""
         told = ", ".join(f"{flag(name)} {was} (now {now})" for name, (was, now) in sorted(changed.items())
-                         if self.settings.schedule != "constant" or name not in MAY_GROW)
+                         if self.settings.schedule != "constant" or name not in BUDGET)
         if told:
             raise UserError(f"{self.folder} was trained at Kaggle with {told}; choose another --run, or --force to begin anew.")
 

@@ -16,7 +16,7 @@ from pixmend.evaluation import leaderboard
 from pixmend.experiments import search_space, sweep_results
 from pixmend.progress import say
 from pixmend.stages.score import circumstances
-from pixmend.stages.train import train, with_own_defaults
+from pixmend.training.run import apply_model_defaults, train_run
 
 LONGEST_NAME = 120
 LOCK = ".sweep.lock"
@@ -81,7 +81,7 @@ def opened(settings, studies, url):
     folder = settings.run_folder.parent
     return studies.Study(studies.open_storage(url), name_of(settings, kind), facts=facts, wanted=len(points) or settings.trials,
                          sampler=studies.samplers(kind, points, settings.seed),
-                         pruner=studies.pruner(with_own_defaults(settings)),
+                         pruner=studies.pruner(apply_model_defaults(settings)),
                          place=studies.place(folder / ".place"), folder=folder)
 
 
@@ -131,9 +131,9 @@ def carry_out(settings, study, trial, lock):
         if reason:
             return study.tell(trial, TrialState.FAIL, reason=reason)
         study.report(trial, ((int(row["step"]), float(row["holdout_rmse"])) for row in training.history.rows))
-        stopped = training.given_up and training.step < training.settings.steps
-        study.tell(trial, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else training.best,
-                   rmse=training.best, step=training.step)
+        stopped = training.stopped_early and training.step < training.settings.steps
+        study.tell(trial, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else training.best_rmse,
+                   rmse=training.best_rmse, step=training.step)
     except UpdateFinishedTrialError:
         say(f"sweep: trial {trial.number + 1} was ended by another process, which had taken this one for dead.")
 
@@ -163,7 +163,7 @@ def trained(settings, looked):
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        return train(settings, settings.run_folder, looked), ""
+        return train_run(settings, settings.run_folder, looked), ""
     except (Diverged, FlagError) as error:   # or a value that does not suit this contest's pictures
         reason = str(error)
     except (UserError, OSError, OptunaError, SQLAlchemyError):

@@ -1,45 +1,51 @@
-"""`--batch-size auto`: the largest power of two that fits, found by doubling with real steps until the memory ends.
+"""`--batch-size auto`: the largest power of two that fits, found by training real steps with ever larger batches.
 
-An accelerator says so itself. A CPU's machine would only grow slow and end the process, so there the memory that the last size
-took is measured, and the next is tried where twice as much leaves as much again. What was learnt in the trials is forgotten.
+An accelerator reports when its memory is full. A CPU's machine would only become slow and kill the process, so there the memory
+that a size used is measured, and the next size is tried only if twice as much is at most half of what was free.
 """
 
 import os
 import resource
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 from keras import distribution
 
 from pixmend import backend
+from pixmend.config import Settings
 from pixmend.progress import say
 from pixmend.training import setup
+from pixmend.training.batches import BatchSource
+from pixmend.training.schedule import get_learning_rate
 from pixmend.training.steps import build_steps
-from pixmend.training.trainer import learning_rate
 
-MOST = 512
-SHARE = 0.5   # of the free memory that training may take on a CPU
+LARGEST = 512
+MEMORY_SHARE = 0.5   # of the free memory that training may use on a CPU
 
 
-def find_largest_batch_size(model, settings, batches_of, pictures):
-    """`batches_of(settings)` are the run's batches under a size; no size is above the number of its pictures."""
-    untrained, memory = setup.copy_variables(model), Memory()
+def find_largest_batch_size(model: keras.Model, settings: Settings, make_batches: Callable[[Settings], BatchSource],
+                            images: int) -> int:
+    """Return the size; it is not above the number of images. The weights are afterwards as they were before."""
+    untrained, memory = setup.copy_variables(model), MemoryLimit()
     spread = distribution.distribution()
     size = spread.num_model_replicas if spread else 1
-    while 2 * size <= min(MOST, pictures) and memory.allows_twice():
+    while 2 * size <= min(LARGEST, images) and memory.allows_double():
         say(f"train: --batch-size auto tries {2 * size} ...")
-        if not fits(model, batches_of(replace(settings, batch_size=2 * size))):
+        if not fits(model, make_batches(replace(settings, batch_size=2 * size))):
             break
         size *= 2
     setup.assign_variables(model, untrained)
-    say(f"train: --batch-size auto takes {size}.")
+    say(f"train: --batch-size auto uses {size}.")
     return size
 
 
-def fits(model, batches):
+def fits(model: keras.Model, batches: BatchSource) -> bool:
+    """Train one step and tell whether the memory was enough."""
     steps = build_steps(model, batches)
     try:
-        steps.make([steps.load(0)], [learning_rate(batches.settings, 0, 0.0)])
+        steps.run([steps.load(0)], [get_learning_rate(batches.settings, 0, 0.0)])
     except Exception as error:
         if not backend.out_of_memory(error):
             raise
@@ -47,34 +53,33 @@ def fits(model, batches):
     return True
 
 
-class Memory:
-    """Of a CPU's machine: what was free at first, and what this process has taken since at most."""
+class MemoryLimit:
+    """The memory of a machine without an accelerator: what was free at first, and what this process has used since."""
 
-    def __init__(self):
-        self.first, self.free = taken(), free()
+    def __init__(self) -> None:
+        self.used_at_first, self.free_at_first = get_peak_memory(), get_free_memory()
 
-    def allows_twice(self):
-        return bool(backend.accelerators()) or 2 * (taken() - self.first) <= SHARE * self.free
+    def allows_double(self) -> bool:
+        """Tell whether twice the memory that the last size used is still allowed."""
+        return bool(backend.accelerators()) or 2 * (get_peak_memory() - self.used_at_first) <= MEMORY_SHARE * self.free_at_first
 
 
-def taken():
+def get_peak_memory() -> int:
+    """Return the most bytes that this process has used at once."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def free():
-    """Bytes that the machine, or the container that this process is in, has left."""
-    return min([of_the_machine(), *of_the_container()])
+def get_free_memory() -> int:
+    """Return the free bytes of the machine, or of the container in which this process runs, whichever are fewer."""
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    limit_text = limit.read_text().strip() if limit.exists() and used.exists() else ""
+    in_container = [int(limit_text) - int(used.read_text())] if limit_text.isdigit() else []
+    return min([_free_on_machine(), *in_container])
 
 
-def of_the_machine():
+def _free_on_machine() -> int:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except OSError:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-def of_the_container():
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    text = limit.read_text().strip() if limit.exists() and used.exists() else ""
-    return [int(text) - int(used.read_text())] if text.isdigit() else []

@@ -1,161 +1,205 @@
-"""Batches as a function of seed and step alone: the order of pictures, their damage, their crops and noise.
+"""Batches of images, each a function of seed and step.
 
-A batch is ((seen, mask), whole, weight): floats in 0..1, the mask and the weight pictures x height x width (x 1); for a network
-that finds masks, the mask stands in the place of the whole picture.
-The same seed and step give the same batch in any process, so a run can go on from any step. Of several processes that train
-together each takes its share of it. As `stored` a batch is small enough to travel to a device, which makes the same floats of it.
+A batch is ((inputs, mask), target, weight), as Keras takes it:
+    inputs  float32 in 0..1, (batch, height, width, channels): damaged images, their missing pixels filled as --start says
+    mask    float32, (batch, height, width, 1): 1 where a pixel is missing
+    target  float32 in 0..1, as inputs: the original images; for a network that finds masks, the mask
+    weight  float32, (batch, height, width): how much each pixel counts in the loss; None if all count the same
+The same seed and step give the same batch in any process, so a run can continue from any step. Of several processes that train
+together, each takes its share of the batch. A compact batch holds bytes where it can, so that it is small enough to be copied to
+a device; `device_batches.expand_batch` makes the same floats of it there.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from pixmend import backend, models
+from pixmend.competitions.base import Competition
+from pixmend.config import Settings
 from pixmend.data.augmentation import turn_back, turned
-from pixmend.data.dataset import AS_GIVEN
+from pixmend.data.dataset import AS_GIVEN, Prepared, Row
 
-AROUND, FLAT = (13, 13), 0.02   # pixels within which contrast is measured; less of it teaches nothing
-ORDER, DRAWS, DAMAGE = 0, 1, 2   # streams of random numbers that must not meet
+Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray | None]
+CompactBatch = dict[str, np.ndarray]
+Item = tuple[Row, int]   # a row of the dataset and the number of its drawn mask; 0 is the image's own mask
+
+CONTRAST_WINDOW, LEAST_CONTRAST = (13, 13), 0.02   # pixels; below the least contrast, less of it does not add weight
+ORDER, DRAWS, DAMAGE = 0, 1, 2   # keys of independent streams of random numbers
 
 
-class Batches:
-    """Of each training row, as it was prepared and, where there are such, under each of the damages drawn beforehand."""
+class BatchSource(Protocol):
+    """What training reads its batches from."""
 
-    def __init__(self, settings, prepared, contest, damages=None):
-        self.settings, self.prepared, self.contest, self.damages = settings, prepared, contest, damages
-        self.rows, self.times = prepared.split("train"), 1 if damages is None else 1 + settings.masks_per_image
-        self.of_masks = models.finds_masks(settings.model)
-        self.covered_there = settings.fresh_masks and settings.start in AS_GIVEN and contest.hole_value(settings) is not None \
-            and not (settings.jitter or settings.noise or settings.contrast_weighting)
+    settings: Settings
 
-    def get_batch(self, step):
-        """The batch of a step; every row comes once before any comes again."""
-        seen, counts, whole = self._pictures(self._items(step), step)
-        (seen, whole), counts = np.split(stack_floats(seen + whole), 2), np.stack(counts)
-        mask = np.greater(counts[..., None], 0, out=backend.room((*counts.shape, 1)))
-        return (seen, mask), mask if self.of_masks else whole, compute_weights(self.settings, seen, counts)
+    def get_batch(self, step: int) -> Batch:
+        """Return the batch of a step."""
 
-    def get_compact_batch(self, step):
-        """The same in bytes where it can be, and upright where nothing depends on how the picture is turned."""
-        settings, items = self.settings, self._items(step)
-        if self.covered_there:
-            return self._uncovered([row for row, _ in items], step)
-        if settings.jitter or settings.fresh_masks or settings.noise or settings.contrast_weighting:
-            variants, shown = [0] * len(items), items
+    def get_compact_batch(self, step: int) -> CompactBatch:
+        """Return the same batch for `expand_batch`."""
+
+
+class ImageBatches:
+    """Batches of whole training images, with their own masks and with those drawn before training, if there are any."""
+
+    def __init__(self, settings: Settings, dataset: Prepared, competition: Competition,
+                 drawn_masks: Sequence[np.ndarray] | None = None) -> None:
+        self.settings, self.dataset, self.competition, self.drawn_masks = settings, dataset, competition, drawn_masks
+        self.rows, self.masks_per_row = dataset.split("train"), 1 if drawn_masks is None else 1 + settings.masks_per_image
+        self.targets_are_masks = models.finds_masks(settings.model)
+        self.is_random = bool(settings.jitter or settings.noise or settings.fresh_masks)
+        self.covers_on_device = settings.fresh_masks and settings.start in AS_GIVEN \
+            and competition.hole_value(settings) is not None and not (settings.jitter or settings.noise or settings.contrast_weighting)
+
+    def get_batch(self, step: int) -> Batch:
+        """Return the batch of a step; every row comes once with each of its masks before any comes again."""
+        inputs, counts, targets = self._load_images(self.choose_items(step), step)
+        floats, stacked_counts = stack_floats([*inputs, *targets]), np.stack(counts)
+        stacked_inputs, stacked_targets = np.split(floats, 2)
+        mask = np.greater(stacked_counts[..., None], 0, out=backend.room((*stacked_counts.shape, 1)))
+        weight = compute_weights(self.settings, stacked_inputs, stacked_counts)
+        return (stacked_inputs, mask), mask if self.targets_are_masks else stacked_targets, weight
+
+    def get_compact_batch(self, step: int) -> CompactBatch:
+        """Return the batch of a step; where nothing depends on an image's transform, the device applies it."""
+        settings, items = self.settings, self.choose_items(step)
+        if self.covers_on_device:
+            return self._draw_uncovered([row for row, _ in items], step)
+        if self.is_random or settings.contrast_weighting:
+            transforms = [0] * len(items)
         else:
-            variants, shown = [row.variant for row, _ in items], [(replace(row, variant=0), damage) for row, damage in items]
-        seen, counts, whole = map(np.stack, self._pictures(shown, step))
-        batch = {"seen": seen, "counts": counts, "whole": whole, "variants": np.array(variants, np.uint8)}
-        return batch | ({"weight": compute_weights(settings, stack_floats(seen), counts)} if settings.contrast_weighting else {})
+            transforms = [row.variant for row, _ in items]
+            items = [(replace(row, variant=0), damage) for row, damage in items]
+        inputs, counts, targets = self._load_images(items, step)
+        batch = {"inputs": np.stack(inputs), "counts": np.stack(counts), "target": np.stack(targets),
+                 "transforms": np.array(transforms, np.uint8)}
+        if settings.contrast_weighting:
+            weight = compute_weights(settings, stack_floats(inputs), batch["counts"])
+            assert weight is not None
+            batch["weight"] = weight
+        return batch
 
-    def _uncovered(self, rows, step):
-        """Whole pictures, and where the device is to cover them."""
-        counts = [turn_back(self.contest.draw_mask(self._rng(number), self.settings.shape, self.settings), row.variant)
+    def _draw_uncovered(self, rows: list[Row], step: int) -> CompactBatch:
+        """Return original images and new masks, which the device is to cover."""
+        counts = [turn_back(self.competition.draw_mask(self._rng(number), self.settings.shape, self.settings), row.variant)
                   for row, number in zip(rows, list_positions(self.settings, step), strict=True)]
-        return {"whole": np.stack([self.prepared.whole(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
-                "variants": np.array([row.variant for row in rows], np.uint8)}
+        return {"target": np.stack([self.dataset.whole(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
+                "transforms": np.array([row.variant for row in rows], np.uint8)}
 
-    def _rng(self, number):
+    def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng((self.settings.seed, DRAWS, number))
 
-    def _items(self, step):
-        """The rows of a batch, and the number of each one's damage: 0 is its own."""
-        count = len(self.rows) * self.times
-        places = (divmod(number, count) for number in list_positions(self.settings, step))
-        chosen = (divmod(int(draw_order(self.settings.seed, epoch, count)[position]), self.times) for epoch, position in places)
-        return [(self.rows[row], damage) for row, damage in chosen]
+    def choose_items(self, step: int) -> list[Item]:
+        """Return the rows of a batch, each with the number of its mask."""
+        count, items = len(self.rows) * self.masks_per_row, []
+        for number in list_positions(self.settings, step):
+            epoch, position = divmod(number, count)
+            row, mask = divmod(int(draw_order(self.settings.seed, epoch, count)[position]), self.masks_per_row)
+            items.append((self.rows[row], mask))
+        return items
 
-    def _pictures(self, items, step):
-        """What is seen, the counts and the whole pictures of rows."""
-        return zip(*map(self._picture, items, list_positions(self.settings, step)), strict=True)
+    def _load_images(self, items: list[Item], step: int) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+        """Return inputs, counts and targets of a batch."""
+        images = [self._load_image(item, number) for item, number in zip(items, list_positions(self.settings, step), strict=True)]
+        inputs, counts, targets = map(list, zip(*images, strict=True))
+        return inputs, counts, targets
 
-    def _picture(self, item, number):
+    def _load_image(self, item: Item, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return input, counts and target of one image: uint8, or float32 in 0..1 for an input that was filled here."""
         settings, rng = self.settings, self._rng(number)
-        seen, counts, whole = self._drawn(rng, item[0]) if settings.jitter or settings.fresh_masks else self._prepared(*item)
-        if settings.noise:
-            seen = stack_floats([seen])[0]
-            seen = np.clip(seen + rng.normal(0, settings.noise, seen.shape), 0, 1).astype(np.float32)
-        return seen, counts, whole
-
-    def _prepared(self, row, damage):
-        """A row as it was prepared, in grey levels: what is seen, the counts, the whole picture."""
-        upright = replace(row, variant=0)
-        if damage:
-            seen, counts = np.split(self.damages[row.damaged * self.settings.masks_per_image + damage - 1], [-1], axis=-1)
-            seen, counts = np.ascontiguousarray(seen), np.ascontiguousarray(counts[..., 0])
+        if settings.jitter or settings.fresh_masks:
+            inputs, counts, target = self._draw_image(rng, item[0])
         else:
-            seen, counts = self.prepared.seen(upright, self.settings.start), self.prepared.hole(upright)
-        return [turned(array, row.variant) for array in (seen, counts, self.prepared.whole(upright))]
+            inputs, counts, target = self._read_image(*item)
+        if settings.noise:
+            inputs = stack_floats([inputs])[0]
+            inputs = np.clip(inputs + rng.normal(0, settings.noise, inputs.shape), 0, 1).astype(np.float32)
+        return inputs, counts, target
 
-    def _drawn(self, rng, row):
-        """The same cropped or damaged anew; what is seen is then in 0..1."""
+    def _read_image(self, row: Row, mask_number: int) -> tuple[np.ndarray, ...]:
+        """Read an image with its own mask, or with one that was drawn before training."""
+        upright = replace(row, variant=0)
+        if mask_number and self.drawn_masks is not None:
+            drawn = self.drawn_masks[row.damaged * self.settings.masks_per_image + mask_number - 1]
+            inputs, counts = np.ascontiguousarray(drawn[..., :-1]), np.ascontiguousarray(drawn[..., -1])
+        else:
+            inputs, counts = self.dataset.seen(upright, self.settings.start), self.dataset.hole(upright)
+        return tuple(turned(array, row.variant) for array in (inputs, counts, self.dataset.whole(upright)))
+
+    def _draw_image(self, rng: np.random.Generator, row: Row) -> tuple[np.ndarray, ...]:
+        """Crop an image at a random place, or damage it anew, or both."""
         settings = self.settings
-        whole, damaged, counts = self.prepared.whole(row), self.prepared.damaged(row), self.prepared.hole(row)
+        target, damaged, counts = self.dataset.whole(row), self.dataset.damaged(row), self.dataset.hole(row)
         if settings.jitter:
-            whole, damaged, counts = crop_randomly(rng, whole, damaged, counts, settings.jitter)
+            target, damaged, counts = crop_randomly(rng, target, damaged, counts, settings.jitter)
         if settings.fresh_masks:
-            damaged, counts = self.contest.damage_image(rng, whole, settings)
-        return fill_inputs(whole, damaged, counts > 0, settings.start), counts, whole
+            damaged, counts = self.competition.damage_image(rng, target, settings)
+        return fill_inputs(target, damaged, counts > 0, settings.start), counts, target
 
 
-def list_positions(settings, step):
-    """Which pictures of the endless order this process takes for a step."""
+def list_positions(settings: Settings, step: int) -> range:
+    """Return the positions, in the endless order of images, of those that this process takes for a step."""
     share = settings.batch_size // settings.of_processes
     first = step * settings.batch_size + settings.process * share
     return range(first, first + share)
 
 
-def compute_weights(settings, seen, counts):
-    """How much the distance at each pixel of a batch counts; None: all alike."""
-    weight = counts.astype(np.float32) if settings.loss_region == "hole" else None
-    if settings.contrast_weighting:
-        weight = (1 if weight is None else weight) / np.stack([compute_contrast(picture) for picture in seen])
-    return weight
-
-
-def compute_contrast(picture):
-    """Standard deviation around each pixel, over all channels together."""
-    mean, square = (cv2.blur(array, AROUND).reshape(picture.shape).mean(-1) for array in (picture, picture**2))
-    return np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), FLAT)
-
-
 @lru_cache(2)
-def draw_order(seed, epoch, count):
+def draw_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Return the random order of an epoch."""
     return np.random.default_rng((seed, ORDER, epoch)).permutation(count)
 
 
-def bytes_to_floats(picture):
-    """Grey levels 0..255 as floats in 0..1."""
-    return picture.astype(np.float32) / np.float32(255)
+def compute_weights(settings: Settings, inputs: np.ndarray, counts: np.ndarray) -> np.ndarray | None:
+    """Return how much each pixel of a batch counts in the loss; None if all count the same."""
+    weight: np.ndarray | None = counts.astype(np.float32) if settings.loss_region == "hole" else None
+    if settings.contrast_weighting:
+        weight = (1 if weight is None else weight) / np.stack([compute_contrast(image) for image in inputs])
+    return weight
 
 
-def stack_floats(pictures):
-    """Pictures, of grey levels or in 0..1, as one array in 0..1; each is written straight into its place.
+def compute_contrast(image: np.ndarray) -> np.ndarray:
+    """Return the standard deviation around each pixel, over all channels together: (height, width)."""
+    mean, square = (cv2.blur(array, CONTRAST_WINDOW).reshape(image.shape).mean(-1) for array in (image, image**2))
+    return np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), LEAST_CONTRAST)
 
-    One array for a whole batch: two large ones are given back to the system each time, and fetching them anew took longer than
-    all else.
+
+def bytes_to_floats(image: np.ndarray) -> np.ndarray:
+    """Convert uint8 to float32 in 0..1."""
+    return image.astype(np.float32) / np.float32(255)
+
+
+def stack_floats(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack images, uint8 or in 0..1, as float32 in 0..1.
+
+    They are written into one array for the whole batch: large arrays are returned to the system each time, and getting the
+    memory again took longer than the conversion.
     """
-    batch = backend.room((len(pictures), *pictures[0].shape))
-    for place, picture in zip(batch, pictures, strict=True):
-        np.divide(picture, np.float32(255 if picture.dtype == np.uint8 else 1), out=place, dtype=np.float32)
+    batch = backend.room((len(images), *images[0].shape))
+    for place, image in zip(batch, images, strict=True):
+        np.divide(image, np.float32(255 if image.dtype == np.uint8 else 1), out=place, dtype=np.float32)
     return batch
 
 
-def crop_randomly(rng, whole, damaged, counts, side):
-    """Enlarge a picture and its damage to a side, then crop the old size at a random place."""
+def crop_randomly(rng: np.random.Generator, target: np.ndarray, damaged: np.ndarray, counts: np.ndarray,
+                  side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Enlarge an image and its damage to a side, then cut the original size out at a random place."""
     height, width = counts.shape
     row, column = rng.integers(0, (side - height + 1, side - width + 1))
 
-    def enlarged(picture, how):
-        large = cv2.resize(np.ascontiguousarray(picture), (side, side), interpolation=how)
-        return large[row:row + height, column:column + width].reshape(picture.shape)
+    def crop(image: np.ndarray, interpolation: int) -> np.ndarray:
+        large = cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=interpolation)
+        return large[row:row + height, column:column + width].reshape(image.shape)
 
-    return enlarged(whole, cv2.INTER_LINEAR), enlarged(damaged, cv2.INTER_NEAREST), enlarged(counts, cv2.INTER_NEAREST)
+    return crop(target, cv2.INTER_LINEAR), crop(damaged, cv2.INTER_NEAREST), crop(counts, cv2.INTER_NEAREST)
 
 
-def fill_inputs(whole, damaged, mask, start):
-    """What a network is shown of a picture that was not prepared: known pixels as they were, the hole as damaged or filled."""
-    seen = bytes_to_floats(np.where(mask[..., None], damaged, whole))
-    return seen if start in AS_GIVEN else models.get_fill(start)(seen, mask)
+def fill_inputs(original: np.ndarray, damaged: np.ndarray, mask: np.ndarray, start: str) -> np.ndarray:
+    """Return the input of a newly damaged image, float32 in 0..1: known pixels are the original's, missing ones are filled."""
+    inputs = bytes_to_floats(np.where(mask[..., None], damaged, original))
+    return inputs if start in AS_GIVEN else models.get_fill(start)(inputs, mask)

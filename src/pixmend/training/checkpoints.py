@@ -1,11 +1,15 @@
-"""Saved states: weights, optimizer, seeds and step as plain arrays with JSON, never code; whole files, two kept.
+"""Checkpoints: states, from which a run continues, and weights, with which it predicts.
 
-A state's file name ends in the first digits of its own sha256, so a damaged one is known and the one before is taken.
+Both are .npz files: arrays named GROUP/NUMBER (groups are model, optimizer and metrics; weights have the first alone), and
+JSON metadata in `facts`. They hold no code, and they are written atomically. The name of a state ends in the first digits of its
+own sha256, so a damaged one is recognized, and the state before it is used.
 """
 
 import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -13,70 +17,88 @@ from pixmend import files
 from pixmend.errors import UserError
 from pixmend.progress import say
 
-KEPT = 2
+STATES = 2   # how many of a run stay on the disk
+
+Groups = dict[str, list[np.ndarray]]
+Shapes = Mapping[str, Sequence[tuple[int, ...]]]
 
 
-def save_state(folder, step, groups, facts):
-    """Write state-STEP-HASH.npz and drop all but the newest two."""
-    part = Path(folder) / ".state.part"
+def get_shapes(groups: Mapping[str, Iterable[Any]]) -> Shapes:
+    """Return the shapes of the variables or arrays of each group."""
+    return {group: [tuple(variable.shape) for variable in variables] for group, variables in groups.items()}
+
+
+def save_state(folder: Path, step: int, groups: Groups, metadata: Mapping[str, Any]) -> None:
+    """Write state-STEP-HASH.npz and delete all but the newest two states."""
+    part = folder / ".state.part"
     with open(part, "wb") as file:
-        _write(file, groups, facts)
+        _write(file, groups, metadata)
         file.flush()
         os.fsync(file.fileno())
-    files.move_into_place(part, Path(folder) / f"state-{step:09}-{files.sha256(part)[:12]}.npz")
-    for old in list_states(folder)[KEPT:]:
+    files.move_into_place(part, folder / f"state-{step:09}-{files.sha256(part)[:12]}.npz")
+    for old in list_states(folder)[STATES:]:
         old.unlink()
 
 
-def list_states(folder):
-    """The state files, newest first."""
-    return sorted(Path(folder).glob("state-*.npz"), reverse=True)
+def list_states(folder: Path) -> list[Path]:
+    """Return the files of a run's states, the newest one first."""
+    return sorted(folder.glob("state-*.npz"), reverse=True)
 
 
-def load_newest_state(folder, shapes):
-    """(groups, facts) of the newest state that is undamaged, or None; a damaged one is named and dropped."""
+def load_newest_state(folder: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]] | None:
+    """Return arrays and metadata of the newest undamaged state, or None; damaged ones are reported and deleted."""
     for path in list_states(folder):
         if files.sha256(path)[:12] == path.stem.rsplit("-", 1)[1]:
             return read_checkpoint(path, shapes)
-        say(f"{path} is damaged and was dropped; the state before it is taken.")
+        say(f"{path} is damaged and was deleted; training continues from the state before it.")
         path.unlink()
     return None
 
 
-def list_snapshots(folder):
-    """The numbers of the snapshots that a run has kept, as text."""
-    return sorted((path.stem.removeprefix("snapshot-") for path in Path(folder).glob("snapshot-*.npz")), key=int)
+def get_weights_path(folder: Path, snapshot: str = "") -> Path:
+    """Return the file of a run's best weights, or of the snapshot with this number."""
+    return folder / (f"snapshot-{snapshot}.npz" if snapshot else "best.npz")
 
 
-def get_weights_path(folder, snapshot=""):
-    """Where a run keeps its best weights, or those of a snapshot by number."""
-    return Path(folder) / (f"snapshot-{snapshot}.npz" if snapshot else "best.npz")
+def find_weights(run_folder: Path, fold: str = "", snapshot: str = "") -> Path:
+    """Return the weights file of a run, or of one of its folds; if it is missing, say how to get it."""
+    path, run = get_weights_path(run_folder / fold, snapshot), run_folder.name
+    if path.exists():
+        return path
+    if snapshot:
+        numbers = ", ".join(list_snapshots(run_folder / fold)) or "none"
+        raise UserError(f"Run {run!r} has no snapshot {snapshot} ({path}); it has: {numbers}. "
+                        f"Train it with more of them: pixmend train --run {run} --snapshots {snapshot} --force")
+    raise UserError(f"Run {run!r} has no trained weights ({path}). Train it first: pixmend train --run {run}")
 
 
-def save_weights(path, weights, facts):
+def list_snapshots(folder: Path) -> list[str]:
+    """Return the numbers of a run's snapshots."""
+    return sorted((path.stem.removeprefix("snapshot-") for path in folder.glob("snapshot-*.npz")), key=int)
+
+
+def save_weights(path: Path, weights: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Write the weights of a network."""
     with files.whole_file(path) as file:
-        _write(file, {"model": weights}, facts)
+        _write(file, {"model": weights}, metadata)
 
 
-def _write(file, groups, facts):
+def _write(file: IO[bytes], groups: Groups, metadata: Mapping[str, Any]) -> None:
     arrays = {f"{group}/{i:05}": array for group, values in groups.items() for i, array in enumerate(values)}
-    np.savez(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
+    np.savez(file, allow_pickle=False, facts=np.frombuffer(json.dumps(metadata).encode(), np.uint8), **arrays)
 
 
-def read_checkpoint(path, shapes):
-    """Arrays by group and the facts; every shape is checked against the model of the settings before anything is used."""
+def read_checkpoint(path: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]]:
+    """Return arrays by group, and metadata; all arrays must have the shapes of the variables that they are for."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            facts = json.loads(archive["facts"].tobytes())
+            metadata = json.loads(archive["facts"].tobytes())
             groups = {group: [archive[f"{group}/{i:05}"] for i in range(len(wanted))] for group, wanted in shapes.items()}
             extra = len(archive.files) - 1 - sum(map(len, groups.values()))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `python -m pixmend train` with the same flags first.") from None
     except Exception as error:
-        raise UserError(f"{path} is damaged or no checkpoint of this project ({type(error).__name__}); "
-                        f"delete it and run the same command again.") from None
-    found = {group: [array.shape for array in arrays] for group, arrays in groups.items()}
-    if extra or found != {group: [tuple(s) for s in wanted] for group, wanted in shapes.items()}:
-        raise UserError(f"{path} holds weights of other shapes than its settings.json describes; "
-                        f"restore both from the same run, or train anew with --force.")
-    return groups, facts
+        raise UserError(f"{path} is damaged or not a checkpoint of this project ({type(error).__name__}). "
+                        f"Delete it and run the same command again.") from None
+    if extra or get_shapes(groups) != {group: [tuple(shape) for shape in wanted] for group, wanted in shapes.items()}:
+        raise UserError(f"{path} holds weights of other shapes than the settings beside it describe. "
+                        f"Restore both files from the same run, or train the run anew with --force.")
+    return groups, metadata

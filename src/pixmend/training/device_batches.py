@@ -1,54 +1,62 @@
-"""A batch as it is stored, in bytes and upright, becomes what a network learns from: on the device, with the host's very bits.
+"""On the device, a compact batch becomes the batch that the host would have made, bit for bit.
 
-See `stored` and `at` of batches.py and windows.py.
+See batches.py for both forms; the functions run inside the compiled training step.
 """
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from pixmend import competitions, models
-from pixmend.training.batches import bytes_to_floats
+from pixmend.config import Settings
+from pixmend.training.batches import CompactBatch, bytes_to_floats
 
-UNIT = bytes_to_floats(np.arange(256))   # looked up, since a compiler may divide by 255 in its own way
-
-
-def expand_batch(stored, settings):
-    """((seen, mask), whole, weight), flipped and turned."""
-    turned = {name: transform_images(array, stored["variants"]) for name, array in stored.items() if name != "variants"}
-    if "windows" not in turned and "seen" not in turned:
-        turned["seen"] = covered(turned, competitions.damage_competition(settings).hole_value(settings))
-    (seen, mask), whole, weight = (of_windows if "windows" in turned else of_pictures)(**turned)
-    learnt = mask if models.finds_masks(settings.model) else whole
-    return (seen, mask), learnt, weight if settings.loss_region == "hole" or settings.contrast_weighting else None
+# A table, because a compiler may divide by 255 in a way of its own.
+FLOATS_OF_BYTES = bytes_to_floats(np.arange(256))
 
 
-def covered(batch, level):
-    """Whole pictures with one grey level wherever pixels are missing."""
-    return ops.where(batch["counts"][..., None] > 0, ops.cast(level, batch["whole"].dtype), batch["whole"])
+def expand_batch(compact: CompactBatch, settings: Settings) -> tuple[tuple[Any, Any], Any, Any]:
+    """Return ((inputs, mask), target, weight) with every image's transform applied."""
+    batch = {name: transform_images(array, compact["transforms"]) for name, array in compact.items() if name != "transforms"}
+    if "windows" in batch:
+        (inputs, mask), target, weight = expand_windows(batch["windows"])
+    else:
+        if "inputs" not in batch:
+            hole_value = competitions.damage_competition(settings).hole_value(settings)
+            batch["inputs"] = cover_images(batch["target"], batch["counts"], hole_value)
+        inputs, target = to_floats(batch["inputs"]), to_floats(batch["target"])
+        mask = ops.cast(batch["counts"] > 0, "float32")[..., None]
+        weight = batch.get("weight", ops.cast(batch["counts"], "float32"))
+    if models.finds_masks(settings.model):
+        target = mask
+    return (inputs, mask), target, weight if settings.loss_region == "hole" or settings.contrast_weighting else None
 
 
-def of_pictures(seen, counts, whole, weight=None):
-    mask = ops.cast(counts > 0, "float32")[..., None]
-    return (grey(seen), mask), grey(whole), ops.cast(counts, "float32") if weight is None else weight
+def cover_images(images: Any, counts: Any, value: int | None) -> Any:
+    """Put one grey level wherever pixels are missing."""
+    return ops.where(counts[..., None] > 0, ops.cast(value, images.dtype), images)
 
 
-def of_windows(windows):
-    windows = grey(windows)
+def expand_windows(windows: Any) -> tuple[tuple[Any, Any], Any, Any]:
+    """Split windows, whose layout window_batches.py describes, into a batch."""
+    windows = to_floats(windows)
     channels = windows.shape[-1] // 2 - 1
-    seen, mask, weight, whole = ops.split(windows, [channels, channels + 1, channels + 2], axis=-1)
-    return (seen, mask), whole, weight[..., 0]
+    inputs, mask, weight, target = ops.split(windows, [channels, channels + 1, channels + 2], axis=-1)
+    return (inputs, mask), target, weight[..., 0]
 
 
-def grey(pictures):
-    """Bytes as floats in 0..1; what came as floats stays."""
-    came_as_bytes = keras.backend.standardize_dtype(pictures.dtype) == "uint8"
-    return ops.take(UNIT, ops.cast(pictures, "int32")) if came_as_bytes else pictures
+def to_floats(images: Any) -> Any:
+    """Convert uint8 to float32 in 0..1; floats are returned unchanged."""
+    if keras.backend.standardize_dtype(images.dtype) != "uint8":
+        return images
+    return ops.take(FLOATS_OF_BYTES, ops.cast(images, "int32"))
 
 
-def transform_images(pictures, variants):
-    """`turn` of variants.py, of each picture of a batch by its own number; sides are equal."""
-    variants = ops.reshape(ops.cast(variants, "int32"), (-1, *[1] * (len(pictures.shape) - 1)))
-    pictures = ops.where(variants >= 4, ops.flip(pictures, 2), pictures)
-    pictures = ops.where(variants % 2 == 1, ops.flip(ops.swapaxes(pictures, 1, 2), 1), pictures)
-    return ops.where(variants % 4 >= 2, ops.flip(pictures, (1, 2)), pictures)
+def transform_images(images: Any, transforms: Any) -> Any:
+    """Apply `data.augmentation.turn` to each square image of a batch, by its own number."""
+    transforms = ops.reshape(ops.cast(transforms, "int32"), (-1, *[1] * (len(images.shape) - 1)))
+    images = ops.where(transforms >= 4, ops.flip(images, 2), images)
+    images = ops.where(transforms % 2 == 1, ops.flip(ops.swapaxes(images, 1, 2), 1), images)
+    return ops.where(transforms % 4 >= 2, ops.flip(images, (1, 2)), images)

@@ -1,8 +1,8 @@
-"""One run on several devices and by several processes: its shares, what all agree on, and a sentence where one is gone.
+"""One run trained by several devices and several processes, on JAX.
 
-On JAX. Every process makes the same steps, each on its share of the batch; process 0 alone reads and writes the run's folder
-and tells the others where it stands. Each is the child of a small process, since JAX ends one whose partner is gone by
-an abort.
+Every process trains the same steps, each on its share of the batch. Process 0 alone reads and writes the run's folder and sends
+the others its state. JAX aborts a process whose partner is gone, so each one runs as the child of a small process, which
+reports that in plain words.
 """
 
 import atexit
@@ -13,31 +13,37 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from pixmend import backend, progress
-from pixmend.config import flag
+from pixmend.config import Settings, flag
 from pixmend.errors import FlagError, UserError
 from pixmend.subprocesses import DIES_WITH_US
+from pixmend.training.checkpoints import Groups
 
-ADDRESSES, COUNT, NUMBER = (f"KERAS_DISTRIBUTION_{word}" for word in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
-CHILD = "PHOTO_RECONSTRUCTION_CHILD"
-GONE = 75   # how a child ends that has lost the others
+# Environment variables of Keras, read where no flag is given.
+ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
+COUNT = "KERAS_DISTRIBUTION_NUM_PROCESSES"
+NUMBER = "KERAS_DISTRIBUTION_PROCESS_ID"
+IS_CHILD = "PIXMEND_TRAINING_CHILD"
+EXIT_PROCESS_LOST = 75   # exit code of a child that has lost another process
 
 
-def resolve_processes(settings, environment=os.environ):
-    """The settings with the processes that flags or Keras's environment variables tell of."""
-    addresses = [word for word in (settings.processes or environment.get(ADDRESSES, "")).split(",") if word]
+def resolve_processes(settings: Settings, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return settings whose processes come from the flags or from Keras's environment variables."""
+    addresses = [address for address in (settings.processes or environment.get(ADDRESSES, "")).split(",") if address]
     if not addresses:
         if "process" in settings.given:
-            raise FlagError("--process goes with --processes: host:port of each, with commas between, the same list for all.")
+            raise FlagError("--process needs --processes: host:port of each process, separated by commas, the same list for all.")
         return settings
     for address in addresses:
         if not re.fullmatch(r"[\w.\-\[\]:]+:\d{1,5}", address):
-            raise FlagError(f"--processes: {address!r} is not host:port, as in --processes gpu1:9911,gpu2:9911.")
+            raise FlagError(f"--processes: {address!r} is not host:port. Example: --processes gpu1:9911,gpu2:9911")
     count = len(addresses) if settings.processes else int(environment.get(COUNT, len(addresses)))
     number = settings.process if "process" in settings.given else int(environment.get(NUMBER, -1))
     settings = replace(settings, processes=addresses[0], process=number, of_processes=count)
@@ -45,62 +51,63 @@ def resolve_processes(settings, environment=os.environ):
     return settings
 
 
-def check_processes(settings):
-    count = settings.of_processes
+def check_processes(settings: Settings) -> None:
+    """Refuse settings with which several processes cannot train together."""
+    count, size = settings.of_processes, settings.batch_size
     if not 0 <= settings.process < count:
-        raise FlagError(f"--processes lists {count}; --process says which of them this one is, 0 to {count - 1}.")
+        raise FlagError(f"--processes lists {count} processes, so --process must be between 0 and {count - 1}.")
     if count > 1 and backend.name() != "jax":
-        raise UserError("--processes is for JAX, since Keras 3 cannot share a run among processes on TensorFlow: "
-                        "`pip install jax` (with NVIDIA's GPUs 'jax[cuda12]') and set KERAS_BACKEND=jax.")
-    if settings.batch_size == 0:
-        raise FlagError("--batch-size auto is for one process; of several each takes its share of a number that you give.")
-    if settings.batch_size % count:
-        raise FlagError(f"--batch-size {settings.batch_size} cannot be shared evenly among {count} processes; "
-                        f"take a multiple of {count}.")
+        raise UserError("--processes needs JAX: with TensorFlow, Keras 3 cannot train one run in several processes. "
+                        "Install JAX (with NVIDIA GPUs 'jax[cuda12]') and set KERAS_BACKEND=jax.")
+    if size == 0:
+        raise FlagError("--batch-size auto is for one process. Give a number, of which each process takes an equal share.")
+    if size % count:
+        raise FlagError(f"--batch-size {size} cannot be divided among {count} processes; use a multiple of {count}.")
 
 
-def is_launcher(settings):
-    return settings.of_processes > 1 and CHILD not in os.environ
+def is_launcher(settings: Settings) -> bool:
+    """Tell whether this process is to start the one that trains."""
+    return settings.of_processes > 1 and IS_CHILD not in os.environ
 
 
-def run_in_child(settings):
-    """The same command again as a child; its exit code, and a sentence where it could not say one itself."""
+def run_in_child(settings: Settings) -> int:
+    """Run this process's command in a child; return its exit code, or report why it was ended."""
     command = [sys.executable, "-I", "-S", "-c", DIES_WITH_US, sys.executable, *sys.orig_argv[1:]]
-    child = subprocess.Popen(command, env={**os.environ, CHILD: "1"}, start_new_session=True)
+    child = subprocess.Popen(command, env={**os.environ, IS_CHILD: "1"}, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: child.send_signal(number))
     code = child.wait()
     if code in (-signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
     if code == -signal.SIGKILL:
-        raise UserError(f"Process {settings.process} of this training was ended from outside, most likely for want of memory; "
-                        f"the others end, too. The same commands go on from the last saved state.")
-    if code < 0 or code == GONE:
+        raise UserError(f"Process {settings.process} of this training was killed from outside, most likely because memory ran out; "
+                        f"the other processes end, too. The same commands continue from the last saved state.")
+    if code < 0 or code == EXIT_PROCESS_LOST:
         raise UserError(f"Another of the {settings.of_processes} processes of this training has ended or cannot be reached, so "
-                        f"process {settings.process} ends, too; its own terminal says why. The same commands, all of them, go "
-                        f"on from the last saved state.")
+                        f"process {settings.process} ends, too; the terminal of the other one shows why. Run the same command "
+                        f"for every process again to continue from the last saved state.")
     return code
 
 
-def start_backend(settings):
-    """Start the backend, together with the other processes where there are some, and share what follows among the devices."""
+def start_backend(settings: Settings) -> None:
+    """Start the backend, together with the other processes if there are any, and share batches among the devices."""
     if settings.of_processes == 1:
         backend.start()
     else:
         number, count, address = settings.process, settings.of_processes, settings.processes
-        progress.say(f"train: process {number} of {count} looks for the others at {address} ...")
-        with _ended_by_signals():
+        progress.say(f"train: process {number} of {count} connects to the others at {address} ...")
+        with _default_signal_handlers():
             backend.start(partial(backend.join, address, count, number))
         backend.silence_the_libraries()
         atexit.register(_leave)
-        progress.say(f"train: all {count} processes are there.")
+        progress.say(f"train: all {count} processes are connected.")
         progress.quiet |= number > 0
     share_batches(settings)
 
 
 @contextlib.contextmanager
-def _ended_by_signals():
-    """While a library waits for others, Python would not get to answer Ctrl-C."""
+def _default_signal_handlers() -> Iterator[None]:
+    """Let signals end the process at once: Python's own handlers do not run while a library waits."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -109,14 +116,14 @@ def _ended_by_signals():
             signal.signal(number, handler)
 
 
-def _leave():
-    """The libraries' own words at the end are not for a user; what there is to say was said."""
+def _leave() -> None:
+    """Disconnect; errors of the libraries at the end say nothing that was not reported."""
     with contextlib.suppress(Exception):
         backend.leave()
 
 
-def share_batches(settings):
-    """Share each batch among the devices; of a process that is alone, among as many as divide it evenly."""
+def share_batches(settings: Settings) -> None:
+    """Share each batch among the devices; a single process uses as many of them as divide the batch evenly."""
     if backend.name() != "jax":
         return
     from keras import distribution
@@ -125,32 +132,33 @@ def share_batches(settings):
     used = max(number for number in range(1, len(devices) + 1) if size % number == 0)
     if used < len(devices):
         if settings.of_processes > 1:
-            raise FlagError(f"--batch-size {size} cannot be shared evenly among {len(devices)} devices; take a multiple.")
-        progress.say(f"train: {used} of {len(devices)} devices, since --batch-size {size} is not a multiple of {len(devices)}.")
+            raise FlagError(f"--batch-size {size} cannot be divided among {len(devices)} devices; use a multiple.")
+        progress.say(f"train: {used} of {len(devices)} devices are used, because --batch-size {size} is not a multiple of "
+                     f"{len(devices)}.")
     distribution.set_distribution(distribution.DataParallel(devices=devices[:used]) if used > 1 else None)
 
 
 @contextlib.contextmanager
-def exit_if_process_lost(settings):
-    """Where another process is gone, end at once: to take leave of it would only wait for it."""
+def exit_if_process_lost(settings: Settings) -> Iterator[None]:
+    """End this process at once where another one is gone: an orderly end would wait for it."""
     try:
         yield
     except Exception as error:
         if settings.of_processes > 1 and backend.comes_from_the_device(error) and not backend.out_of_memory(error):
-            os._exit(GONE)
+            os._exit(EXIT_PROCESS_LOST)
         raise
 
 
-def synchronize_stop(settings, asked, minutes):
-    """Whether any process was asked to stop, and process 0's clock."""
+def synchronize_stop(settings: Settings, stop: bool, minutes: float) -> tuple[bool, float]:
+    """Return whether any process was asked to stop, and the minutes of process 0."""
     if settings.of_processes == 1:
-        return bool(asked), minutes
-    told = backend.of_all_processes([bool(asked), minutes])
-    return bool(told[:, 0].any()), float(told[0, 1])
+        return stop, minutes
+    values = backend.of_all_processes([stop, minutes])
+    return bool(values[:, 0].any()), float(values[0, 1])
 
 
-def broadcast_value(settings, value):
-    """Process 0's value, anything that JSON can hold."""
+def broadcast_value(settings: Settings, value: Any) -> Any:
+    """Return process 0's value, which JSON can hold."""
     if settings.of_processes == 1:
         return value
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
@@ -158,15 +166,16 @@ def broadcast_value(settings, value):
     return json.loads(backend.of_the_first_process(np.resize(text, length)).tobytes())
 
 
-def broadcast_arrays(settings, arrays):
+def broadcast_arrays(settings: Settings, arrays: Groups) -> Groups:
+    """Return process 0's arrays."""
     return arrays if settings.of_processes == 1 else backend.of_the_first_process(arrays)
 
 
-def check_same_settings(settings, wanted):
-    """All must make the same steps on the same pictures, or they would wait for each other for ever."""
-    first = broadcast_value(settings, wanted)
-    other = [name for name in wanted if json.loads(json.dumps(wanted[name])) != first[name]]
-    if other:
-        told = ", ".join(f"{flag(name)} {wanted[name]} (there {first[name]})" for name in other)
-        raise UserError(f"Process {settings.process} was started with other settings than process 0: {told}; start all "
-                        f"with the same command but for --process.")
+def check_same_settings(settings: Settings, own: dict[str, Any]) -> None:
+    """Refuse settings that differ from those of process 0: the processes would wait for each other forever."""
+    first = broadcast_value(settings, own)
+    different = [name for name in own if json.loads(json.dumps(own[name])) != first[name]]
+    if different:
+        listed = ", ".join(f"{flag(name)} {own[name]} (process 0: {first[name]})" for name in different)
+        raise UserError(f"Process {settings.process} has other settings than process 0: {listed}. "
+                        f"Start all processes with the same command; only --process differs.")

@@ -1,36 +1,40 @@
-"""history.csv: a line for each look at the holdout, with the losses of the step before it and the minutes spent."""
+"""history.csv: one line for each evaluation, with its scores, the losses of the step before it and the minutes of training."""
 
 import csv
+from pathlib import Path
 
 from pixmend.files import whole_file
 
 
 class History:
-    """Rows in order of step; the file on disk is always whole, and written by one process."""
+    """The lines of history.csv in order of step, as text; `writes` is True in the one process that writes the file."""
 
-    def __init__(self, path, writes=True):
-        self.path, self.writes, self.rows = path, writes, []
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        self.path, self.writes = path, writes
+        self.rows: list[dict[str, str]] = []
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file:
                 self.rows = list(csv.DictReader(file))
 
-    def keep_until(self, step):
-        """Forget what came after the state from which the run goes on; it will come again."""
-        kept = [row for row in self.rows if int(row["step"]) <= step]
-        if kept != self.rows:
-            self.rows = kept
-            if self.writes:
-                self._write()
-
-    def add(self, **figures):
-        self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in figures.items()})
-        if self.writes:
+    def drop_after(self, step: int) -> None:
+        """Remove what came after the state from which a run continues: it will be evaluated again."""
+        rows = [row for row in self.rows if int(row["step"]) <= step]
+        if rows != self.rows:
+            self.rows = rows
             self._write()
 
-    def last(self, name):
+    def add(self, **values: float) -> None:
+        """Append the line of an evaluation."""
+        self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in values.items()})
+        self._write()
+
+    def get_last(self, name: str) -> float:
+        """Return a value of the last evaluation."""
         return float(self.rows[-1][name])
 
-    def _write(self):
+    def _write(self) -> None:
+        if not self.writes:
+            return
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         with whole_file(self.path, "w") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")

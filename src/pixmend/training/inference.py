@@ -1,15 +1,21 @@
-"""A network's pictures for rows of the prepared set, each the same whoever else is in the batch.
+"""Predict images with a network; an image's prediction does not depend on the other images of its batch.
 
-A view is a row, a box of its hole where the network sees a window around it and not the whole picture, and the number of a
-flip or turn under which it sees that: see pictures/windows.py and pictures/variants.py.
+A view is what the network sees at once: a row of the dataset, the box around which a window is cut (None for whole images) and
+the number of a transform. Predictions are float32 in 0..1, (height, width, channels).
 """
 
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
+import keras
 import numpy as np
 
 from pixmend import competitions
+from pixmend.competitions.base import Box
+from pixmend.config import Settings
 from pixmend.data.augmentation import turn, turn_back
+from pixmend.data.dataset import Prepared, Row
 from pixmend.data.paste import paste
 from pixmend.data.windows import enlarge, look
 from pixmend.training.batches import bytes_to_floats
@@ -17,60 +23,67 @@ from pixmend.workers import chunks
 
 BATCH_SIZE = 8
 
+View = tuple[Row, Box | None, int]
 
-def predict_images(model, prepared, rows, settings, turns=1):
-    """Yield the mended picture of each row: known pixels as given, the network's mean over its turns in the hole."""
-    draw = in_training_mode if settings.predict_mode == "training" else in_inference_mode
-    boxes = {row: boxes_in(prepared, row, settings) if settings.window else [None] for row in rows}
-    views = [(row, box, variant) for row in rows for box in boxes[row] for variant in range(turns)]
-    painted = draw(model, prepared, views, settings)
-    upright = (turn_back(picture, variant) for (_, _, variant), picture in zip(views, painted, strict=True))
-    means = (np.mean(pictures, axis=0, dtype=np.float64) for pictures in chunks(upright, turns))
+
+def predict_images(model: keras.Model, dataset: Prepared, rows: Sequence[Row], settings: Settings,
+                   transforms: int = 1) -> Iterator[np.ndarray]:
+    """Yield the restored image of each row: known pixels unchanged, missing ones the mean over so many transforms."""
+    competition = competitions.damage_competition(settings)
+    boxes = {row: find_boxes(dataset, row, settings) for row in rows} if settings.window else {}
+    views = [(row, box, transform) for row in rows for box in boxes.get(row, [None]) for transform in range(transforms)]
+    predict = predict_in_training_mode if settings.predict_mode == "training" else predict_in_inference_mode
+    predictions = predict(model, dataset, views, settings)
+    upright = (turn_back(prediction, transform) for (_, _, transform), prediction in zip(views, predictions, strict=True))
+    means = (np.asarray(np.mean(same_view, axis=0, dtype=np.float64)) for same_view in chunks(upright, transforms))
     for row in rows:
-        picture = from_windows(prepared, row, boxes[row], means, settings) if settings.window else next(means)
-        damaged, mask = bytes_to_floats(prepared.damaged(row)), prepared.hole(row) > 0
-        yield paste(damaged, mask, competitions.damage_competition(settings).apply_constraint(picture, damaged, mask))
+        image = merge_windows(dataset, row, boxes[row], islice(means, len(boxes[row])), settings) if row in boxes else next(means)
+        damaged, mask = bytes_to_floats(dataset.damaged(row)), dataset.hole(row) > 0
+        yield paste(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
-def boxes_in(prepared, row, settings):
-    return competitions.damage_competition(settings).find_boxes(bytes_to_floats(prepared.damaged(row)), prepared.hole(row))
+def find_boxes(dataset: Prepared, row: Row, settings: Settings) -> list[Box]:
+    """Return the boxes around which windows are cut."""
+    return competitions.damage_competition(settings).find_boxes(bytes_to_floats(dataset.damaged(row)), dataset.hole(row))
 
 
-def make_inputs(prepared, views, settings):
-    turned = [[turn(picture, variant) for picture in shown(prepared, row, box, settings)] for row, box, variant in views]
-    seen, mask = map(np.stack, zip(*turned, strict=True))
-    return [seen, mask[..., None].astype(np.float32)]
+def make_inputs(dataset: Prepared, views: Iterable[View], settings: Settings) -> list[np.ndarray]:
+    """Return the inputs and the masks of some views, as a network takes them."""
+    transformed = [[turn(array, transform) for array in read_view(dataset, row, box, settings)] for row, box, transform in views]
+    inputs, mask = map(np.stack, zip(*transformed, strict=True))
+    return [inputs, mask[..., None].astype(np.float32)]
 
 
-def shown(prepared, row, box, settings):
-    """What the network sees of a row, or of one of its boxes, and what is missing there."""
-    seen, mask = bytes_to_floats(prepared.seen(row, settings.start)), prepared.hole(row) > 0
-    return look(seen, mask, box, settings.window, settings.work_size) if box else (seen, mask)
+def read_view(dataset: Prepared, row: Row, box: Box | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return input and mask of an image, or of the window around one of its boxes."""
+    inputs, mask = bytes_to_floats(dataset.seen(row, settings.start)), dataset.hole(row) > 0
+    return look(inputs, mask, box, settings.window, settings.work_size) if box else (inputs, mask)
 
 
-def from_windows(prepared, row, boxes, painted, settings):
-    """The picture as the network saw it, plus what it added in each box; where boxes overlap, the mean of what it added."""
-    picture = bytes_to_floats(prepared.seen(row, settings.start))
-    added, times = np.zeros(picture.shape), np.zeros((*picture.shape[:2], 1))
-    for box, cells in zip(boxes, painted, strict=False):
-        before, _ = shown(prepared, row, box, settings)
+def merge_windows(dataset: Prepared, row: Row, boxes: list[Box], predictions: Iterable[np.ndarray], settings: Settings) -> np.ndarray:
+    """Return the filled image plus what the network changed in each box; where boxes overlap, the mean of the changes."""
+    image = bytes_to_floats(dataset.seen(row, settings.start))
+    changes, times = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
+    for box, prediction in zip(boxes, predictions, strict=True):
+        inputs, _ = read_view(dataset, row, box, settings)
         inside = np.s_[box[0]:box[0] + box[2], box[1]:box[1] + box[3]]
-        added[inside] += enlarge(cells - before, box, settings.window)
+        changes[inside] += enlarge(prediction - inputs, box, settings.window)
         times[inside] += 1
-    return picture + added / np.maximum(times, 1)
+    return image + changes / np.maximum(times, 1)
 
 
-def in_inference_mode(model, prepared, views, settings):
-    """Batches of one fixed size, the last one filled up by its first view, so that a picture's bits never vary."""
+def predict_in_inference_mode(model: keras.Model, dataset: Prepared, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
+    """Yield the prediction of each view; batches always have the same size, so that an image's bits never vary."""
     for batch in chunks(views, BATCH_SIZE):
         padded = batch + batch[:1] * (BATCH_SIZE - len(batch))
-        yield from np.asarray(model.predict_on_batch(make_inputs(prepared, padded, settings)))[:len(batch)]
+        yield from np.asarray(model.predict_on_batch(make_inputs(dataset, padded, settings)))[:len(batch)]
 
 
-def in_training_mode(model, prepared, views, settings):
-    """Batch norm and dropout as in training, one view at a time, dropout seeded by the picture's name.
+def predict_in_training_mode(model: keras.Model, dataset: Prepared, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
+    """Yield the prediction of each view with batch norm and dropout as in training, one view at a time.
 
-    What a network keeps of it, its averages and seeds, is put back: the pictures may be of the holdout, and training goes on.
+    Dropout is seeded by the image's id. What the network remembers of a prediction, its averages and seeds, is put back:
+    predictions of the holdout must not change a training that continues.
     """
     before = [(variable, np.asarray(variable).copy()) for variable in model.non_trainable_variables]
     try:
@@ -78,7 +91,7 @@ def in_training_mode(model, prepared, views, settings):
             for variable in model.non_trainable_variables:
                 if variable.path.endswith("seed_generator_state"):
                     variable.assign(np.array([zlib.crc32(view[0].id.encode()), 0], dtype="uint32"))
-            yield np.asarray(model(make_inputs(prepared, [view], settings), training=True))[0]
+            yield np.asarray(model(make_inputs(dataset, [view], settings), training=True))[0]
     finally:
         for variable, value in before:
             variable.assign(value)

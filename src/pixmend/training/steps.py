@@ -1,82 +1,100 @@
-"""The steps of a network: one after the other on TensorFlow; on JAX a group is given to the device at once.
+"""Training steps: one at a time on TensorFlow; on JAX several are sent to the device together.
 
-On JAX a step is one function, compiled once for the whole run, that is called again before its last call has ended: the device
-goes from step to step by itself, batches are copied to it ahead, and their losses are fetched once a group. So a group of any
-length has the same bits as its steps one by one.
+On JAX a step is one function, compiled once for the whole run, that is called again before the previous call has ended. The
+device goes from step to step by itself, batches are copied to it ahead, and the losses of a group of steps are read together.
+The size of a group does not change any bit of the result.
 """
 
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import keras
 import numpy as np
 from keras import ops
 
 from pixmend import backend
+from pixmend.training.batches import BatchSource
 from pixmend.training.device_batches import expand_batch
 
+STEPS_PER_CALL = 16   # on an accelerator
 
-def build_steps(model, batches):
+
+class Steps(Protocol):
+    """Trains a compiled model on one backend."""
+
+    steps_per_call: int   # unless the settings say otherwise
+
+    def load(self, step: int) -> Any:
+        """Load the batch of a step."""
+
+    def run(self, batches: Iterable[Any], learning_rates: list[float]) -> list[dict[str, float]]:
+        """Train one step on each batch; return the losses of each step by name."""
+
+
+def build_steps(model: keras.Model, batches: BatchSource) -> Steps:
+    """Return the training steps for the backend in use."""
     return JaxSteps(model, batches) if backend.name() == "jax" else TensorFlowSteps(model, batches)
 
 
 class TensorFlowSteps:
-    """A step, then its losses."""
+    """Reads the losses of each step before the next one begins."""
 
-    usual_group = 1
+    steps_per_call = 1
 
-    def __init__(self, model, batches):
+    def __init__(self, model: keras.Model, batches: BatchSource) -> None:
         self.model, self.batches = model, batches
-        self.one = backend.as_graph(self._one, model.jit_compile)
+        self.train_step = backend.as_graph(self._train_step, model.jit_compile)
 
-    def load(self, step):
-        inputs, truth, weight = self.batches.get_batch(step)
-        return tuple(map(backend.tensor, inputs)), backend.tensor(truth), None if weight is None else backend.tensor(weight)
+    def load(self, step: int) -> Any:
+        """Return the batch of a step as tensors, without copying it."""
+        inputs, target, weight = self.batches.get_batch(step)
+        return tuple(map(backend.tensor, inputs)), backend.tensor(target), None if weight is None else backend.tensor(weight)
 
-    def make(self, batches, rates):
-        """The losses of each step."""
-        told = [self.one(batch, np.float32(rate)) for batch, rate in zip(batches, rates, strict=True)]
-        return [{name: float(value) for name, value in of_a_step.items()} for of_a_step in told]
+    def run(self, batches: Iterable[Any], learning_rates: list[float]) -> list[dict[str, float]]:
+        """Train one step on each batch; return the losses of each step by name."""
+        results = [self.train_step(batch, np.float32(rate)) for batch, rate in zip(batches, learning_rates, strict=True)]
+        return [{name: float(value) for name, value in losses.items()} for losses in results]
 
-    def _one(self, batch, rate):
-        """What Keras's `train_on_batch` does, with the learning rate and the figures' new beginning in the graph, too."""
-        self.model.optimizer.learning_rate.assign(rate)
-        for figure in self.model.metrics_variables:
-            figure.assign(ops.zeros_like(figure))
+    def _train_step(self, batch: Any, learning_rate: Any) -> dict[str, Any]:
+        """As `train_on_batch` of Keras, but the learning rate is set and the metrics are reset inside the graph."""
+        self.model.optimizer.learning_rate.assign(learning_rate)
+        for metric in self.model.metrics_variables:
+            metric.assign(ops.zeros_like(metric))
         return self.model.train_step(batch)
 
 
 class JaxSteps:
-    """All steps of a group, then their losses."""
+    """Sends a group of steps to the device, then reads all their losses."""
 
-    def __init__(self, model, batches):
+    def __init__(self, model: keras.Model, batches: BatchSource) -> None:
         self.model, self.batches = model, batches
-        self.rate_at = next(i for i, v in enumerate(model.optimizer.variables) if v is model.optimizer.learning_rate)
-        self.one, self.to_device = backend.compiled(self._one), backend.to_device()
+        self.steps_per_call = STEPS_PER_CALL if backend.accelerators() else 1
+        self.rate_index = next(i for i, v in enumerate(model.optimizer.variables) if v is model.optimizer.learning_rate)
+        self.train_step, self.to_device = backend.compiled(self._train_step), backend.to_device()
 
-    @property
-    def usual_group(self):
-        return GROUP if backend.accelerators() else 1
-
-    def load(self, step):
+    def load(self, step: int) -> Any:
+        """Copy the batch of a step to the device in its compact form."""
         return {name: self.to_device(array) for name, array in self.batches.get_compact_batch(step).items()}
 
-    def make(self, batches, rates):
-        state, told = tuple([v.value for v in variables] for variables in self._variables()), []
-        for batch, rate in zip(batches, rates, strict=True):
-            named, state = self.one(state, batch, np.float32(rate))
-            told.append(named)
+    def run(self, batches: Iterable[Any], learning_rates: list[float]) -> list[dict[str, float]]:
+        """Train one step on each batch; return the losses of each step by name."""
+        state: Any = tuple([v.value for v in variables] for variables in self._variables())
+        results = []
+        for batch, rate in zip(batches, learning_rates, strict=True):
+            losses, state = self.train_step(state, batch, np.float32(rate))
+            results.append(losses)
         for variables, values in zip(self._variables(), state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-        return [{name: float(named[name]) for name in sorted(named)} for named in backend.on_host(told)]
+        return [{name: float(losses[name]) for name in sorted(losses)} for losses in backend.on_host(results)]
 
-    def _variables(self):
+    def _variables(self) -> tuple[list[keras.Variable], ...]:
         model = self.model
         return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables
 
-    def _one(self, state, stored, rate):
-        """What is compiled: a step of Keras's own, its figures begun anew as `train_on_batch` does."""
-        trainable, rest, optimizer, figures = state
-        optimizer = [rate if i == self.rate_at else value for i, value in enumerate(optimizer)]
-        figures = [ops.zeros_like(value) for value in figures]
-        return self.model.train_step((trainable, rest, optimizer, figures), expand_batch(stored, self.batches.settings))
-
-
-GROUP = 16
+    def _train_step(self, state: Any, batch: dict[str, Any], learning_rate: Any) -> Any:
+        """As `train_on_batch` of Keras, but the learning rate is set and the metrics are reset inside the compiled function."""
+        trainable, non_trainable, optimizer, metrics = state
+        optimizer = [learning_rate if i == self.rate_index else value for i, value in enumerate(optimizer)]
+        metrics = [ops.zeros_like(value) for value in metrics]
+        return self.model.train_step((trainable, non_trainable, optimizer, metrics), expand_batch(batch, self.batches.settings))

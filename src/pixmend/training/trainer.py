@@ -1,212 +1,248 @@
-"""The training loop: steps in groups from wherever the run stands, with looks at the holdout and saved states between them."""
+"""The training loop of one network: train, evaluate on the holdout, save, and continue where a stopped run was.
+
+A run's folder holds history.csv (a line for each evaluation), best.npz (the weights with the lowest holdout RMSE), snapshots, and
+the newest two states, from which a run continues bit for bit.
+"""
 
 import contextlib
 import math
 import signal
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from pixmend import backend, models
+from pixmend.config import Settings, flag
+from pixmend.data.dataset import Prepared, Row
 from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
 from pixmend.progress import Bar
 from pixmend.training import checkpoints, distributed, losses, setup
+from pixmend.training.batches import BatchSource
 from pixmend.training.history import History
 from pixmend.training.inference import predict_images
 from pixmend.training.optimizer import build_optimizer
+from pixmend.training.schedule import compute_budget_share, count_due_snapshots, get_learning_rate
 from pixmend.training.steps import build_steps
 from pixmend.training.unknown_masks import UnknownMaskDataset
 
+DIVERGED_FACTOR = 3   # a run has diverged when its holdout RMSE is so many times the best one
 
-def compile_model(model, settings):
-    """The settings' optimizer; its averaged weights are part of its state."""
+
+def compile_model(model: keras.Model, settings: Settings) -> None:
+    """Compile a model with the optimizer and the loss of the settings; averaged weights are part of the optimizer's state."""
     optimizer = build_optimizer(settings)
     model.compile(optimizer=optimizer, loss=losses.build_reconstruction_loss(settings), jit_compile=choose_xla(settings))
     optimizer.build(model.trainable_variables)
 
 
-EXPLODED = 3  # times the best holdout RMSE so far
-ROUNDING = 1e-9
-
-
-def choose_xla(settings):
-    """XLA does not use a CPU's own bfloat16 arithmetic, and is slower there than the operations one by one."""
+def choose_xla(settings: Settings) -> bool | str:
+    """Return what Keras takes as `jit_compile`: XLA does not use a CPU's own bfloat16 arithmetic and is slower with it."""
     on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
-    return False if on_cpu and keras.backend.backend() == "tensorflow" and settings.precision == "bfloat16" else "auto"
+    return False if on_cpu and backend.is_tensorflow() and settings.precision == "bfloat16" else "auto"
 
 
 @contextlib.contextmanager
-def catch_stop_signals():
-    """A list, no longer empty once Ctrl-C or SIGTERM came, so that no step is cut in half; a second Ctrl-C is obeyed at once."""
-    asked = []
+def catch_stop_signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM in a list, so that the current step ends first; a second Ctrl-C ends the process at once."""
+    received: list[int] = []
 
-    def note(number, _):
-        asked.append(number)
+    def handle(number: int, _: Any) -> None:
+        received.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 class Trainer:
-    """A run in progress: the model, where it stands, and its folder; `looked(step, rmse)` may give it up at a look."""
+    """Trains one compiled model: fit, evaluate, snapshot, save and restore.
 
-    def __init__(self, model, settings, prepared, batches, folder, looked=None):
-        self.model, self.settings, self.prepared, self.folder = model, settings, prepared, folder
-        self.steps, self.writes = build_steps(model, batches), settings.process == 0
-        self.step, self.best, self.minutes = 0, None, 0.0
-        self.looked, self.given_up = looked, False
-        self.history = History(folder / "history.csv", self.writes)
-        self.looked_at = choose_evaluation_rows(prepared, settings)
-        self._restore()
+    `on_evaluation(step, holdout_rmse)` is called after each evaluation; if it returns True, training ends there.
+    """
 
-    def _groups(self):
-        return {"model": self.model.variables, "optimizer": self.model.optimizer.variables,
-                "metrics": self.model.metrics_variables}
+    def __init__(self, model: keras.Model, settings: Settings, dataset: Prepared, batches: BatchSource, folder: Path,
+                 on_evaluation: Callable[[int, float], bool] | None = None) -> None:
+        self.model, self.settings, self.dataset, self.folder = model, settings, dataset, folder
+        self.steps, self.writes_files = build_steps(model, batches), settings.process == 0
+        self.step, self.minutes = 0, 0.0
+        self.best_rmse: float | None = None
+        self.on_evaluation, self.stopped_early = on_evaluation, False
+        self.history = History(folder / "history.csv", self.writes_files)
+        self.evaluation_rows = choose_evaluation_rows(dataset, settings)
+        self.restore()
 
-    def _restore(self):
-        """Go on from the newest state, which process 0 alone reads."""
-        shapes = {group: [tuple(v.shape) for v in variables] for group, variables in self._groups().items()}
-        state = checkpoints.load_newest_state(self.folder, shapes) if self.writes else None
-        facts = distributed.broadcast_value(self.settings, state and state[1])
-        if facts:
-            self._assign(state and state[0])
-            self.step, self.best, self.minutes = facts["step"], facts["best"], facts["minutes"]
-        self.history.keep_until(self.step if facts else -1)
-
-    def _assign(self, arrays):
-        arrays = arrays or {group: [np.asarray(v) for v in variables] for group, variables in self._groups().items()}
-        arrays = distributed.broadcast_arrays(self.settings, arrays)
-        for group, variables in self._groups().items():
-            for variable, array in zip(variables, arrays[group], strict=True):
-                variable.assign(array)
-
-    def save(self):
-        if self.writes:
-            groups = {group: [np.asarray(v) for v in variables] for group, variables in self._groups().items()}
-            checkpoints.save_state(self.folder, self.step, groups,
-                                   {"step": self.step, "best": self.best, "minutes": self.minutes})
-
-    def finished(self):
-        budget = self.settings.minutes
-        return self.given_up or self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
-
-    def fit(self):
-        """Train until the budget is spent or a signal asks to stop, saving now and then and at the end."""
-        saved, bar, stop = time.monotonic(), Bar("train", self.settings.steps, self.step, self._spent()), False
-        with catch_stop_signals() as asked, ThreadPoolExecutor(1) as loader, bar:
+    def fit(self) -> None:
+        """Train until the budget is used or a signal asks to stop; save a state now and then, and at the end."""
+        last_saved, stop = time.monotonic(), False
+        bar = Bar("train", self.settings.steps, self.step, self._budget_share())
+        with catch_stop_signals() as signals, ThreadPoolExecutor(1) as loader, bar:
             if self.step == 0:
                 self.evaluate(losses={})
-            batches = ahead(loader, self.steps.load, self.step)
-            while not self.finished() and not stop:
-                before = snapshots_due(self.settings, self.step, self.minutes)
-                count = self._until_border()
-                losses = self._group(batches, count)
-                stop, self.minutes = distributed.synchronize_stop(self.settings, asked, self.minutes)
-                if (due := snapshots_due(self.settings, self.step, self.minutes)) > before:
+            batches = load_ahead(loader, self.steps.load, self.step)
+            while not self.is_finished() and not stop:
+                snapshots, count = self._due_snapshots(self.step), self._count_steps_of_call()
+                losses = self._train(islice(batches, count), count)
+                stop, self.minutes = distributed.synchronize_stop(self.settings, bool(signals), self.minutes)
+                if (due := self._due_snapshots(self.step)) > snapshots:
                     self.snapshot(due)
-                if self.step % self.settings.evaluate_every == 0 or self.finished():
+                if self.step % self.settings.evaluate_every == 0 or self.is_finished():
                     self.evaluate(losses)
-                if time.monotonic() - saved >= 60 * self.settings.save_minutes:
+                if time.monotonic() - last_saved >= 60 * self.settings.save_minutes:
                     self.save()
-                    saved = time.monotonic()
-                bar.advance(count, self._figures(losses, bar) if self.writes else "", self._spent())
+                    last_saved = time.monotonic()
+                bar.advance(count, self._format_progress(losses, bar) if self.writes_files else "", self._budget_share())
         self.save()
         if stop:
             raise KeyboardInterrupt
 
-    def _spent(self):
-        return spent(self.settings, self.step, self.minutes)
+    def is_finished(self) -> bool:
+        """Tell whether the budget is used, or `on_evaluation` has ended the training."""
+        budget = self.settings.minutes
+        return self.stopped_early or self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
 
-    def _until_border(self):
-        """How many steps go to the device together: none beyond a look, a snapshot or the end."""
-        settings, most = self.settings, self.settings.steps_per_call or self.steps.usual_group
-        due = snapshots_due(settings, self.step, self.minutes)
-        borders = (count for count in range(1, most) if (self.step + count) % settings.evaluate_every == 0
-                   or self.step + count >= settings.steps or snapshots_due(settings, self.step + count, self.minutes) > due)
-        return next(borders, most)
+    def _budget_share(self) -> float:
+        return compute_budget_share(self.settings, self.step, self.minutes)
 
-    def _group(self, batches, count):
-        """The losses of the last step."""
-        rates = [learning_rate(self.settings, self.step + i, self.minutes) for i in range(count)]
+    def _due_snapshots(self, step: int) -> int:
+        return count_due_snapshots(self.settings, step, self.minutes)
+
+    def _count_steps_of_call(self) -> int:
+        """Return how many steps go to the device together: none after the next evaluation, snapshot or end."""
+        settings = self.settings
+        most, due = settings.steps_per_call or self.steps.steps_per_call, self._due_snapshots(self.step)
+        for count in range(1, most):
+            step = self.step + count
+            if step % settings.evaluate_every == 0 or step >= settings.steps or self._due_snapshots(step) > due:
+                return count
+        return most
+
+    def _train(self, batches: Iterable[Any], count: int) -> dict[str, float]:
+        """Train the next steps; return the losses of the last one."""
+        rates = [get_learning_rate(self.settings, self.step + i, self.minutes) for i in range(count)]
         began = time.monotonic()
-        told = self._made(islice(batches, count), rates)
-        self.minutes += (time.monotonic() - began) / 60
-        for of_a_step in told:
-            self.step += 1
-            if not all(math.isfinite(value) for value in of_a_step.values()):
-                raise self._gone_wrong("The loss is no longer a number")
-        return told[-1]
-
-    def _made(self, batches, rates):
         try:
-            return self.steps.make(batches, rates)
+            losses_by_step = self.steps.run(batches, rates)
         except Exception as error:
             if not backend.out_of_memory(error):
                 raise
-            raise UserError(f"The device has not enough memory for --batch-size {self.settings.batch_size}; take a smaller one, "
-                            f"or auto for the largest that fits. What was saved is kept in {self.folder}.") from None
+            raise UserError(f"The device has not enough memory for --batch-size {self.settings.batch_size}. Use a smaller one, or "
+                            f"--batch-size auto for the largest that fits. What was saved is in {self.folder}.") from None
+        self.minutes += (time.monotonic() - began) / 60
+        for step_losses in losses_by_step:
+            self.step += 1
+            if not all(map(math.isfinite, step_losses.values())):
+                raise self._divergence("the loss is not a finite number")
+        return losses_by_step[-1]
 
-    def _gone_wrong(self, what):
-        return Diverged(f"{what} at step {self.step}; the last good state is kept in {self.folder}. "
-                        f"Lower --learning-rate, set --clip-norm 1, or use --precision float32.")
+    def _divergence(self, reason: str) -> Diverged:
+        return Diverged(f"Training diverged at step {self.step}: {reason}. The last good state is in {self.folder}. "
+                        f"Lower --learning-rate, set {flag('clip_norm')} 1, or use --precision float32.")
 
-    def evaluate(self, losses):
-        """RMSE on the holdout; a line of history; the best weights so far are kept, but not another run's, as they came."""
-        trained = self._swap_in_averages()
-        figures = evaluate_holdout(self.model, self.prepared, self.looked_at, self.settings)
-        rmse = figures["holdout_rmse"]
-        if self.best is not None and rmse > EXPLODED * self.best:
-            raise self._gone_wrong(f"Training has blown up: holdout RMSE {rmse:.3f} after {self.best:.3f}")
-        if (self.best is None or rmse < self.best) and (self.step or not self.settings.init_from):
-            self.best = rmse
-            self._keep_weights({"step": self.step, "holdout_rmse": rmse})
-        for variable, value in trained:
-            variable.assign(value)
+    def evaluate(self, losses: dict[str, float]) -> None:
+        """Score the holdout and add a line to the history; if the score is the best so far, save the weights.
+
+        The first weights of a run that starts from another run's (--init-from) are that run's, and are not saved.
+        """
+        with self._averaged_weights():
+            scores = evaluate_holdout(self.model, self.dataset, self.evaluation_rows, self.settings)
+            rmse = scores["holdout_rmse"]
+            if self.best_rmse is not None and rmse > DIVERGED_FACTOR * self.best_rmse:
+                raise self._divergence(f"the holdout RMSE is {rmse:.3f}, after {self.best_rmse:.3f}")
+            if (self.best_rmse is None or rmse < self.best_rmse) and (self.step or not self.settings.init_from):
+                self.best_rmse = rmse
+                self._save_weights({"step": self.step, "holdout_rmse": rmse})
         self.model.reset_metrics()
-        self.history.add(step=self.step, minutes=self.minutes, **figures, **losses)
-        self.given_up = bool(self.looked and self.looked(self.step, rmse))
+        self.history.add(step=self.step, minutes=self.minutes, **scores, **losses)
+        self.stopped_early = bool(self.on_evaluation and self.on_evaluation(self.step, rmse))
 
-    def snapshot(self, number):
-        """Keep the weights as a look would take them."""
-        trained = self._swap_in_averages()
-        self._keep_weights({"step": self.step}, number)
-        for variable, value in trained:
-            variable.assign(value)
+    def snapshot(self, number: int) -> None:
+        """Save the weights that an evaluation would use now."""
+        with self._averaged_weights():
+            self._save_weights({"step": self.step}, str(number))
 
-    def _keep_weights(self, facts, snapshot=""):
-        if not self.writes:
-            return
-        weights = [np.asarray(v) for v in setup.get_generator(self.model).variables]
-        checkpoints.save_weights(checkpoints.get_weights_path(self.folder, snapshot), weights, facts)
+    def _save_weights(self, metadata: dict[str, Any], snapshot: str = "") -> None:
+        if self.writes_files:
+            weights = [np.asarray(v) for v in setup.get_generator(self.model).variables]
+            checkpoints.save_weights(checkpoints.get_weights_path(self.folder, snapshot), weights, metadata)
 
-    def _swap_in_averages(self):
-        """Put the averaged weights in place, once there are any; the trained ones come back for the next step."""
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Put the averaged weights into the model, if the settings ask for them; afterwards the trained ones are back."""
         if not self.settings.ema_decay or self.step == 0:
-            return []
+            yield
+            return
         trained = [(v, np.asarray(v)) for v in self.model.trainable_variables]
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        for variable, _ in trained:   # not the averages' own memory, which JAX gives away for a prediction's
+        for variable, _ in trained:   # a copy: JAX would reuse the memory of the optimizer's averages for a prediction
             variable.assign(np.array(variable))
-        return trained
+        try:
+            yield
+        finally:
+            for variable, value in trained:
+                variable.assign(value)
 
-    def _figures(self, losses, bar):
+    def save(self) -> None:
+        """Save all that training changes as the newest state."""
+        if self.writes_files:
+            groups = {group: [np.asarray(v) for v in variables] for group, variables in self._variables().items()}
+            metadata = {"step": self.step, "best": self.best_rmse, "minutes": self.minutes}
+            checkpoints.save_state(self.folder, self.step, groups, metadata)
+
+    def restore(self) -> None:
+        """Continue from the newest state, if there is one; process 0 reads it and sends it to the others."""
+        shapes = checkpoints.get_shapes(self._variables())
+        state = checkpoints.load_newest_state(self.folder, shapes) if self.writes_files else None
+        metadata = distributed.broadcast_value(self.settings, state and state[1])
+        if metadata:
+            arrays = state[0] if state else {group: [np.asarray(v) for v in variables] for group, variables in self._variables().items()}
+            arrays = distributed.broadcast_arrays(self.settings, arrays)
+            for group, variables in self._variables().items():
+                for variable, array in zip(variables, arrays[group], strict=True):
+                    variable.assign(array)
+            self.step, self.best_rmse, self.minutes = metadata["step"], metadata["best"], metadata["minutes"]
+        self.history.drop_after(self.step if metadata else -1)
+
+    def _variables(self) -> dict[str, list[keras.Variable]]:
+        model = self.model
+        return {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": model.metrics_variables}
+
+    def _format_progress(self, losses: dict[str, float], bar: Bar) -> str:
         named = "  ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "loss" or len(losses) == 1)
-        return f"{bar.rate():.3g} steps/s  {named}  holdout {self.history.last('holdout_rmse'):.5f}"
+        return f"{bar.rate():.3g} steps/s  {named}  holdout {self.history.get_last('holdout_rmse'):.5f}"
+
+    def describe_result(self) -> str:
+        """Return in one sentence what training has gained on its starting point, which is the first line of the history."""
+        settings, best = self.settings, self.best_rmse
+        if best is None or not self.history.rows:
+            return "No weights were saved."
+        first = float(self.history.rows[0]["holdout_rmse"])
+        if settings.init_from:
+            start = f"run {settings.init_from}"
+        elif settings.start == "none" or models.finds_masks(settings.model):
+            start = "untrained network"
+        else:
+            start = f"{settings.start} fill" if models.is_fill(settings.start) else "damaged image"
+        if f"{best:.6g}" == f"{first:.6g}":
+            return f"Holdout RMSE {best:.4f} equals the starting point ({start}): the network has not learned anything yet."
+        return (f"Holdout RMSE {best:.4f} on {len(self.evaluation_rows)} images is {abs(1 - best / first):.1%} "
+                f"{'below' if best < first else 'above'} the starting point ({start}: {first:.4f}).")
 
 
-def ahead(loader, load, step):
-    """Batches from a step on, two of them loaded before they are asked for."""
-    waiting = deque(loader.submit(load, step + i) for i in range(2))
+def load_ahead(loader: ThreadPoolExecutor, load: Callable[[int], Any], step: int) -> Iterator[Any]:
+    """Yield the batches from a step on; two of them are loaded before they are needed."""
+    waiting: deque[Future] = deque(loader.submit(load, step + i) for i in range(2))
     while True:
         batch = waiting.popleft().result()
         step += 1
@@ -214,43 +250,26 @@ def ahead(loader, load, step):
         yield batch
 
 
-def learning_rate(settings, step, minutes):
-    """Up over the first steps; then constant, or half a cosine down to zero over whichever budget ends first."""
-    rate = settings.learning_rate * min(1, (step + 1) / (settings.warmup_steps + 1))
-    if settings.schedule == "constant":
-        return rate
-    return rate * 0.5 * (1 + math.cos(math.pi * spent(settings, step, minutes)))
-
-
-def spent(settings, step, minutes):
-    """The share of the budget that is used up, of steps or minutes, whichever ends first."""
-    return min(1, max(step / settings.steps, minutes / settings.minutes if settings.minutes else 0))
-
-
-def snapshots_due(settings, step, minutes):
-    """How many of the snapshots, evenly over the last half of the budget, the last at its end, have come by now."""
-    return int(settings.snapshots * max(0, 2 * spent(settings, step, minutes) - 1) + ROUNDING)
-
-
-def choose_evaluation_rows(prepared, settings):
-    """The holdout pictures of the looks during training: the same every time, drawn over all classes."""
-    rows = prepared.split("holdout")
+def choose_evaluation_rows(dataset: Prepared, settings: Settings) -> list[Row]:
+    """Draw the holdout images on which a run is evaluated as it trains: the same ones each time."""
+    rows = dataset.split("holdout")
     picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.evaluation_images]
     return [rows[i] for i in sorted(picks)]
 
 
-def evaluate_holdout(model, prepared, rows, settings):
-    """RMSE over the missing pixels; of a network that finds masks, over all pixels of these, and their overlap with the true."""
+def evaluate_holdout(model: keras.Model, dataset: Prepared, rows: list[Row], settings: Settings) -> dict[str, float]:
+    """Return the RMSE over the missing pixels; for a network that finds masks, RMSE and IoU of its masks."""
     if models.finds_masks(settings.model):
-        return score_masks(predict_images(model, UnknownMaskDataset(prepared), rows, settings), [prepared.hole(row) > 0 for row in rows])
-    pairs = zip(rows, predict_images(model, prepared, rows, settings), strict=True)
-    sums, numbers = zip(*(metrics.squared_errors(prepared.whole(row) / 255, picture, prepared.hole(row))
-                          for row, picture in pairs), strict=True)
+        masks = [dataset.hole(row) > 0 for row in rows]
+        return score_masks(predict_images(model, UnknownMaskDataset(dataset), rows, settings), masks)
+    pairs = zip(rows, predict_images(model, dataset, rows, settings), strict=True)
+    sums, numbers = zip(*(metrics.squared_errors(dataset.whole(row) / 255, image, dataset.hole(row)) for row, image in pairs), strict=True)
     return {"holdout_rmse": metrics.rmse(sums, numbers)}
 
 
-def score_masks(found, true):
-    pairs = [(picture[..., 0], mask) for picture, mask in zip(found, true, strict=True)]
-    squares = [np.square(picture - mask).sum(dtype=np.float64) for picture, mask in pairs]
-    shared = [metrics.overlap(mask, picture > 0.5) for picture, mask in pairs]
-    return {"holdout_rmse": metrics.rmse(squares, [mask.size for mask in true]), "holdout_iou": metrics.pooled_iou(shared)}
+def score_masks(predictions: Iterable[np.ndarray], masks: list[np.ndarray]) -> dict[str, float]:
+    """Return the RMSE over all pixels and the intersection over union of predicted masks, (height, width, 1) in 0..1."""
+    pairs = [(prediction[..., 0], mask) for prediction, mask in zip(predictions, masks, strict=True)]
+    squares = [np.square(prediction - mask).sum(dtype=np.float64) for prediction, mask in pairs]
+    overlaps = [metrics.overlap(mask, prediction > 0.5) for prediction, mask in pairs]
+    return {"holdout_rmse": metrics.rmse(squares, [mask.size for mask in masks]), "holdout_iou": metrics.pooled_iou(overlaps)}

@@ -1,98 +1,105 @@
-"""The prepared set as a network may see it where masks are hidden: with those that another network found, or with none.
+"""Datasets for competitions in which masks are unknown: a network must find them, or another one has found them.
 
-A network that finds masks is told of every pixel that it may be missing. A painter under `--unknown-masks` gets the masks that the
-run `--mask-run` found in the same pictures. Neither looks at the true ones, which training and scores take from `prepared`.
+A network that finds masks is given every pixel as possibly missing. A network that restores images is given, with --unknown-masks,
+the masks that the run --mask-run has found. Both read only the damaged images; training and scores use the true masks.
 """
 
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from pixmend import files, models
-from pixmend.data import dataset
-from pixmend.data.dataset import AS_GIVEN, Prepared
+from pixmend.config import Settings, flag, refusing
+from pixmend.data import dataset as datasets
+from pixmend.data.dataset import AS_GIVEN, Prepared, Row
 from pixmend.errors import UserError
 from pixmend.submissions import predictions
+from pixmend.training.run_settings import read_run_settings
 
-GROWN_PIXELS = 1   # pixels; measured on photos with the harmonic fill: none, 2 or 3 leave more error, in the hole and in whole pictures
+# By how many pixels found masks are enlarged. Measured on photos with the harmonic fill: 0, 2 and 3 pixels leave more error, in
+# the holes and in whole images.
+GROWN_PIXELS = 1
 
 
 class UnknownMaskDataset(Prepared):
-    """A set whose masks nobody knows."""
+    """A dataset whose masks are unknown: any pixel may be missing. It opens the files of another dataset once more."""
 
-    def __init__(self, ready):
-        vars(self).update(vars(ready))
-        self.made_from = ready.made_from | {"masks": "to be found"}
+    def __init__(self, dataset: Prepared) -> None:
+        super().__init__(dataset.folder, dataset.made_from | {"masks": "to be found"})
+        self.fold = dataset.fold
 
-    def hole(self, row):
+    def hole(self, row: Row) -> np.ndarray:
+        """Return counts of 1 for all pixels."""
         return np.ones(self.counts.shape[1:], np.uint8)
 
-    def seen(self, row, start):
+    def seen(self, row: Row, start: str) -> np.ndarray:
+        """Return the damaged image, in which nothing is filled."""
         return self.damaged(row)
 
 
 class LocatedMaskDataset(UnknownMaskDataset):
-    """A set with the masks of holdout and test pictures that a run found."""
+    """A dataset with the masks that a run has found in holdout and test images."""
 
-    def __init__(self, ready, folder):
-        super().__init__(ready)
-        paths = {split: folder / f"{split}.npz" for split in ("holdout", "test")}
+    def __init__(self, dataset: Prepared, run_folder: Path) -> None:
+        super().__init__(dataset)
+        paths = {split: run_folder / f"{split}.npz" for split in ("holdout", "test")}
         for path in paths.values():
             check_located_masks(path, self.made_from)
-        self.found = {split: predictions.PredictionFile(path) for split, path in paths.items()}
-        self.last = None, None, None
-        self.made_from = ready.made_from | {"masks": [GROWN_PIXELS, *(files.stamp(path) for path in paths.values())]}
+        self.predictions = {split: predictions.PredictionFile(path) for split, path in paths.items()}
+        self.last_filled: tuple[Row, str, np.ndarray] | None = None
+        self.made_from = dataset.made_from | {"masks": [GROWN_PIXELS, *(files.stamp(path) for path in paths.values())]}
 
-    def mask(self, row):
-        """Where the run found that pixels are missing."""
-        everywhere, found = super().hole(row), self.found["test" if row.split == "test" else "holdout"]
-        return found.read_image(row.id, everywhere[..., None], everywhere > 0)[..., 0] > 0.5
+    def mask(self, row: Row) -> np.ndarray:
+        """Return the mask that the run found: bool, (height, width)."""
+        all_pixels, found = super().hole(row), self.predictions["test" if row.split == "test" else "holdout"]
+        return found.read_image(row.id, all_pixels[..., None], all_pixels > 0)[..., 0] > 0.5
 
-    def hole(self, row):
-        """The same, a little wider: painters go on from the rim, where a damaged pixel left spoils more than one repainted."""
-        return cv2.dilate(np.uint8(self.mask(row)), np.ones((2 * GROWN_PIXELS + 1, 2 * GROWN_PIXELS + 1), np.uint8))
+    def hole(self, row: Row) -> np.ndarray:
+        """Return the same mask, enlarged, as counts: a damaged pixel left beside a hole costs more than a known one replaced."""
+        return np.asarray(cv2.dilate(self.mask(row).astype(np.uint8), np.ones((2 * GROWN_PIXELS + 1, 2 * GROWN_PIXELS + 1), np.uint8)))
 
-    def seen(self, row, start):
-        return self.damaged(row) if start in AS_GIVEN else self._filled(row, start)
-
-    def _filled(self, row, start):
-        """Kept for the next views of the same picture."""
-        if self.last[:2] != (row, start):
+    def seen(self, row: Row, start: str) -> np.ndarray:
+        """Return the damaged image with what was found filled; the last one is remembered for further views of it."""
+        if start in AS_GIVEN:
+            return self.damaged(row)
+        if self.last_filled is None or self.last_filled[:2] != (row, start):
             filled = models.get_fill(start)(self.damaged(row) / np.float32(255), self.hole(row) > 0)
-            self.last = row, start, np.rint(filled * 255).astype(np.uint8)
-        return self.last[2]
+            self.last_filled = row, start, np.rint(filled * 255).astype(np.uint8)
+        return self.last_filled[2]
 
 
-def check_located_masks(path, wanted):
-    """The file must hold masks, and of these very pictures."""
-    run = path.parent.name
-    if "masks" not in (made := predictions.read_metadata(path)["set"]) or isinstance(made["masks"], list):
-        raise UserError(f"--mask-run {run} is a run that paints pictures; name one of a model that finds masks, as locate does.")
-    if made != wanted:
-        raise UserError(f"{path} was found in another prepared set than there is now; run `python -m pixmend predict --run {run}` "
-                        f"with that run's flags again.")
+def check_located_masks(path: Path, cache_key: dict[str, Any]) -> None:
+    """Refuse a file that does not hold masks of this very dataset."""
+    run, found = path.parent.name, predictions.read_metadata(path)["set"]
+    if found.get("masks") != cache_key["masks"]:
+        raise UserError(f"{flag('mask_run')} {run} is a run that restores images ({path}). Name the run of a model that finds "
+                        f"masks, for example locate.")
+    if found != cache_key:
+        raise UserError(f"{path} holds masks of another dataset than there is now. Predict them again: pixmend predict --run {run}")
 
 
-def open_dataset_for_prediction(settings):
-    """The prepared set with the masks that a painter is told: the true ones, or under --unknown-masks those found."""
-    ready, was = dataset.open_for(settings), (files.read_json(settings.trained_folder / "settings.json") or {}).get("unknown_masks")
-    if was not in (None, settings.unknown_masks):
-        raise UserError(f"{settings.run_folder} was trained with --{'' if was else 'no-'}hide-mask; say so again, or choose "
-                        f"another --run.")
-    return open_located_masks(settings, ready) if settings.unknown_masks else ready
+def open_dataset_for_prediction(settings: Settings) -> Prepared:
+    """Open the dataset with the masks that a run is given: the true ones, or with --unknown-masks those that were found."""
+    dataset, stored = datasets.open_for(settings), read_run_settings(settings.trained_folder)
+    if stored.get("unknown_masks", settings.unknown_masks) != settings.unknown_masks:
+        given = flag("unknown_masks") if stored["unknown_masks"] else refusing("unknown_masks")
+        raise UserError(f"Run {settings.run!r} was trained with {given} ({settings.trained_folder}). Give {given}, or another --run.")
+    return open_located_masks(settings, dataset) if settings.unknown_masks else dataset
 
 
-def open_located_masks(settings, ready):
-    """The set with the masks of the run --mask-run."""
+def open_located_masks(settings: Settings, dataset: Prepared) -> LocatedMaskDataset:
+    """Open the dataset with the masks of the run --mask-run."""
     folder = settings.run_folder.with_name(settings.mask_run)
     if not (folder / "test.npz").exists():
-        raise UserError(f"{folder} holds no masks that were found: with --unknown-masks, first run `python -m pixmend train` and "
-                        f"`predict` with --model locate and the same flags, or name another run with --mask-run.")
-    return LocatedMaskDataset(ready, folder)
+        raise UserError(f"Run {settings.mask_run!r} has found no masks ({folder}/test.npz), which {flag('unknown_masks')} needs. First run "
+                        f"pixmend train --model locate and pixmend predict --run locate, or name another run with {flag('mask_run')}.")
+    return LocatedMaskDataset(dataset, folder)
 
 
 @lru_cache(1)
-def open_prediction_dataset_cached(settings):
-    """The same for a worker process, whose many chunks share it."""
+def open_prediction_dataset_cached(settings: Settings) -> Prepared:
+    """Open it once for all chunks of a worker process."""
     return open_dataset_for_prediction(settings)

@@ -1,125 +1,137 @@
-"""Batches of windows: every box of every training picture, as given and under fresh damage, cut and shrunk beforehand.
+"""Batches of windows: every box of every training image, with its own mask and with new ones, cut and scaled before training.
 
-windows/<key>.npy in the prepared set holds them for all later runs, uint8, windows x size x size x channels of what is seen,
-the share that is missing, the share in the window's own box, and the whole picture; <key>-pictures.npy says whose each is.
+windows/<cache key>.npy in the dataset's folder: uint8, (windows, size, size, 2 * channels + 2). The channels are, one after the
+other: the filled image, the share of each cell that is missing, the share that lies in the window's own box, and the original
+image. <cache key>-pictures.npy: the number of each window's image. Both are the same for every network.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from pixmend import competitions, files, workers
-from pixmend.config import flag, refusing
-from pixmend.data import dataset
+from pixmend.competitions.base import Competition
+from pixmend.config import Settings, flag, refusing
+from pixmend.data import dataset as datasets
 from pixmend.data.array_files import OnDisk
 from pixmend.data.augmentation import turn
+from pixmend.data.dataset import Prepared, Row
 from pixmend.data.windows import cut, look, own
 from pixmend.errors import FlagError
-from pixmend.training import filled_images
-from pixmend.training.batches import DAMAGE, bytes_to_floats, draw_order, fill_inputs, list_positions, stack_floats
+from pixmend.training import cached_arrays, filled_images
+from pixmend.training.batches import (
+    DAMAGE,
+    Batch,
+    CompactBatch,
+    bytes_to_floats,
+    draw_order,
+    fill_inputs,
+    list_positions,
+    stack_floats,
+)
 
 CHUNK = 16
-WHOLE_PICTURES_ONLY = ("fresh_masks", "jitter", "noise", "contrast_weighting")
+WHOLE_IMAGES_ONLY = ("fresh_masks", "jitter", "noise", "contrast_weighting")
 
 
 class WindowBatches:
-    """As Batches, of windows instead of pictures: a batch is a function of seed and step."""
+    """As ImageBatches, of windows instead of images: a batch is a function of seed and step."""
 
-    def __init__(self, settings, ready):
+    def __init__(self, settings: Settings, dataset: Prepared) -> None:
         self.settings = settings
-        self.windows, pictures = cut_training_windows(settings, ready)
-        of_picture = by_picture(pictures)
-        self.items = [(window, row.variant) for row in ready.split("train") for window in of_picture.get(row.damaged, [])]
+        self.windows, images = cut_training_windows(settings, dataset)
+        windows_by_image = group_by_image(images)
+        self.items = [(window, row.variant) for row in dataset.split("train") for window in windows_by_image.get(row.damaged, [])]
 
-    def get_batch(self, step):
-        windows = np.stack([turn(self.windows[window], variant) for window, variant in self._items(step)])
+    def get_batch(self, step: int) -> Batch:
+        """Return the batch of a step; every window comes once in each of its image's transforms before any comes again."""
+        windows = np.stack([turn(self.windows[window], transform) for window, transform in self.choose_items(step)])
         channels = windows.shape[-1] // 2 - 1
         parts = np.split(windows, [channels, channels + 1, channels + 2], axis=-1)
-        seen, mask, weight, whole = (stack_floats([part])[0] for part in parts)
-        return (seen, mask), whole, weight[..., 0] if self.settings.loss_region == "hole" else None
+        inputs, mask, weight, target = (stack_floats([part])[0] for part in parts)
+        return (inputs, mask), target, weight[..., 0] if self.settings.loss_region == "hole" else None
 
-    def get_compact_batch(self, step):
-        windows, variants = zip(*self._items(step), strict=True)
-        return {"windows": np.stack([self.windows[window] for window in windows]), "variants": np.array(variants, np.uint8)}
+    def get_compact_batch(self, step: int) -> CompactBatch:
+        """Return the same windows as bytes."""
+        windows, transforms = zip(*self.choose_items(step), strict=True)
+        return {"windows": np.stack([self.windows[window] for window in windows]), "transforms": np.array(transforms, np.uint8)}
 
-    def _items(self, step):
+    def choose_items(self, step: int) -> list[tuple[int, int]]:
+        """Return the number of each window of a batch, and its transform."""
         places = (divmod(number, len(self.items)) for number in list_positions(self.settings, step))
         return [self.items[draw_order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
 
 
-def by_picture(pictures):
-    """The numbers of each picture's windows."""
-    sorted_by_picture = np.argsort(pictures, kind="stable")
-    numbers, first = np.unique(pictures[sorted_by_picture], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(sorted_by_picture, first[1:]), strict=True))
+def group_by_image(images: np.ndarray) -> dict[int, np.ndarray]:
+    """Return the numbers of each image's windows."""
+    by_image = np.argsort(images, kind="stable")
+    numbers, first = np.unique(images[by_image], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(by_image, first[1:]), strict=True))
 
 
-def check_settings(settings):
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that do not suit networks on windows."""
     if 0 < settings.window < 1:
-        raise FlagError(f"--window {settings.window:g} would show less than the box that is to be painted; give 1 or more, or 0 "
-                        f"for whole pictures.")
-    for name in WHOLE_PICTURES_ONLY:
+        raise FlagError(f"--window {settings.window:g} would show less than the box that is to be predicted. "
+                        f"Give 1 or more, or 0 for whole images.")
+    for name in WHOLE_IMAGES_ONLY:
         if getattr(settings, name):
-            raise FlagError(f"{flag(name)} is for networks that see whole pictures; windows are damaged anew by --masks-per-image. Give "
-                            f"{refusing(name)}, or --window 0.")
+            raise FlagError(f"{flag(name)} is for networks on whole images; windows get new masks by {flag('masks_per_image')}. "
+                            f"Give {refusing(name)}, or --window 0.")
 
 
-def cut_training_windows(settings, ready):
-    """The windows and the picture of each; kept beside the prepared set, since they are the same for every network."""
-    made_from = {name: ready.made_from[name] for name in ("archive", "size", "broken")}
-    names = ("window", "work_size", "start", "masks_per_image", "split_seed", *dataset.OF_DAMAGE)
-    made_from |= {name: getattr(settings, name) for name in names}
-    folder = settings.augment_folder / "windows"
-    path = folder / f"{files.fingerprint(made_from)}.npy"
+def cut_training_windows(settings: Settings, dataset: Prepared) -> tuple[OnDisk, np.ndarray]:
+    """Return all windows and the number of each one's image; they are cut if they do not exist."""
+    cache_key = cached_arrays.build_cache_key(settings, dataset, ["window", "work_size", "start", "masks_per_image", "split_seed"])
+    path = settings.augment_folder / "windows" / f"{files.fingerprint(cache_key)}.npy"
     paths = path, path.with_stem(f"{path.stem}-pictures")
-    folder.mkdir(exist_ok=True)
-    with files.in_turn(folder / ".lock"):   # of processes that train together the first cuts for all
-        if not files.receipt_holds(path.with_suffix(".json"), made_from):
-            write(*paths, settings, ready)
-            files.write_receipt(path.with_suffix(".json"), made_from, paths)
+    cached_arrays.write_once(paths, cache_key, partial(write_windows, *paths, settings, dataset))
     return OnDisk(path), np.load(paths[1])
 
 
-def write(windows_file, pictures_file, settings, ready):
-    """Window after window; how many they are is known, and written before them, last."""
-    filled_images.fill_training_images(settings, ready)
-    rows = [row for row in ready.rows if row.variant == 0 and row.split != "test"]
-    jobs = [(row, number) for row in rows for number in range(1 + settings.masks_per_image)]
-    job, pictures = partial(cut_chunk, settings), []
-    with files.whole_file(windows_file) as file:
+def write_windows(windows_path: Path, images_path: Path, settings: Settings, dataset: Prepared) -> None:
+    """Write one window after the other; their number is known at the end, and written into the header then."""
+    filled_images.fill_training_images(settings, dataset)
+    rows = [row for row in dataset.rows if row.variant == 0 and row.split != "test"]
+    jobs, images = [(row, mask) for row in rows for mask in range(1 + settings.masks_per_image)], []
+    with files.whole_file(windows_path) as file:
         write_header(file, 0, settings)
-        for chunk in workers.over_chunks(job, jobs, size=CHUNK, label="cut windows", unit="damages"):
-            for window, picture in chunk:
+        for chunk in workers.over_chunks(partial(cut_chunk, settings), jobs, size=CHUNK, label="cut windows", unit="masks"):
+            for window, image in chunk:
                 file.write(window.tobytes())
-                pictures.append(picture)
+                images.append(image)
         file.seek(0)
-        write_header(file, len(pictures), settings)
-    with files.whole_file(pictures_file) as file:
-        np.save(file, np.array(pictures))
+        write_header(file, len(images), settings)
+    with files.whole_file(images_path) as file:
+        np.save(file, np.array(images))
 
 
-def write_header(file, count, settings):
-    """NumPy leaves room in it for any count."""
+def write_header(file: IO[bytes], count: int, settings: Settings) -> None:
+    """Write the header of an array file; NumPy makes it equally long for any count."""
     height, width, channels = settings.seen_shape
     shape = (count, height, width, 2 * channels + 2)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def cut_chunk(settings, jobs):
-    """The windows of some pictures under some damages, in a process of its own; damage 0 is the picture's own."""
-    ready, contest = dataset.kept_open(settings.augment_folder), competitions.damage_competition(settings)
-    return [(window, row.damaged) for row, number in jobs for window in windows_of(settings, ready, contest, row, number)]
+def cut_chunk(settings: Settings, jobs: Sequence[tuple[Row, int]]) -> list[tuple[np.ndarray, int]]:
+    """Cut the windows of some images with some of their masks, in a worker process."""
+    dataset, competition = datasets.kept_open(settings.augment_folder), competitions.damage_competition(settings)
+    return [(window, row.damaged) for row, mask in jobs for window in cut_windows(settings, dataset, competition, row, mask)]
 
 
-def windows_of(settings, ready, contest, row, number):
-    whole, counts, damaged = bytes_to_floats(ready.whole(row)), ready.hole(row), ready.damaged(row)
-    seen = bytes_to_floats(ready.seen(row, settings.start))
-    if number:
-        rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, number))
-        damaged, counts = contest.damage_image(rng, ready.whole(row), settings)
-        seen = fill_inputs(ready.whole(row), damaged, counts > 0, settings.start)
+def cut_windows(settings: Settings, dataset: Prepared, competition: Competition, row: Row, mask_number: int) -> Iterator[np.ndarray]:
+    """Yield a window for each box of an image; mask 0 is the image's own, the others are drawn."""
+    original, counts, damaged = dataset.whole(row), dataset.hole(row), dataset.damaged(row)
+    inputs = bytes_to_floats(dataset.seen(row, settings.start))
+    if mask_number:
+        rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, mask_number))
+        damaged, counts = competition.damage_image(rng, original, settings)
+        inputs = fill_inputs(original, damaged, counts > 0, settings.start)
     sides, size = settings.window, settings.work_size
-    for box in contest.find_boxes(bytes_to_floats(damaged), counts):
-        colours, missing = look(seen, counts > 0, box, sides, size)
-        layers = colours, missing, own(counts.shape, box, sides, size), cut(whole, box, sides, size)
+    for box in competition.find_boxes(bytes_to_floats(damaged), counts):
+        colours, missing = look(inputs, counts > 0, box, sides, size)
+        layers = colours, missing, own(counts.shape, box, sides, size), cut(bytes_to_floats(original), box, sides, size)
         yield np.rint(np.dstack(layers) * 255).astype(np.uint8)

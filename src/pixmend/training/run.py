@@ -1,0 +1,153 @@
+"""Train a run: check what decides it, prepare its data, build the network, and train it, or one network for each fold.
+
+Keras is imported after the data is prepared: the worker processes that prepare it are forked, which is unsafe once the backend
+has threads.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pixmend import competitions, files, models
+from pixmend.config import Settings, as_stored, flag, of_the_run, usual_rate, with_defaults
+from pixmend.data import dataset as datasets
+from pixmend.data.dataset import Prepared
+from pixmend.errors import FlagError, UserError
+from pixmend.progress import say
+from pixmend.training import checkpoints, distributed, drawn_masks, filled_images, unknown_masks, window_batches
+from pixmend.training.batches import BatchSource, ImageBatches
+from pixmend.training.run_settings import read_run_settings, save_run_settings
+from pixmend.training.window_batches import WindowBatches
+
+if TYPE_CHECKING:
+    from pixmend.training.trainer import Trainer
+
+BUDGET = {"steps", "minutes"}
+
+
+def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, float], bool] | None = None) -> "Trainer":
+    """Train the run in a folder, or with --folds one run for each fold in a folder of its own; return the last trainer.
+
+    `on_evaluation(step, holdout_rmse)` may end the training by returning True.
+    """
+    settings = apply_model_defaults(settings)
+    dataset = datasets.open_for(settings)
+    check_settings(settings, dataset)
+    first_weights = find_first_weights(settings, dataset)
+    masks = prepare_data(settings, dataset)
+    distributed.start_backend(settings)
+    from pixmend.training import batch_size, setup, trainer
+
+    settings = setup.resolve_precision(settings)
+    distributed.check_same_settings(settings, of_the_run(settings) | {"pictures": files.fingerprint(dataset.made_from)})
+    if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
+        settings = replace(settings, batch_size=read_run_settings(folder).get("batch_size", 0))
+    if settings.process == 0:
+        if settings.force:
+            delete_results(folder)
+        check_continuation(settings, dataset, folder)
+    model = setup.build_trainable(settings)
+    trainer.compile_model(model, settings)
+    if settings.batch_size == 0:
+        _, view = next(dataset.views())
+        found = batch_size.find_largest_batch_size(model, settings, lambda tried: make_batches(tried, view, masks),
+                                                   len(view.split("train")))
+        settings = replace(settings, batch_size=found)
+    if settings.process == 0:
+        datasets.write_split(folder, dataset)
+        save_run_settings(folder, settings)
+    untrained = setup.copy_variables(model)
+    for fold, view in dataset.views():
+        if fold:
+            say(f"train: {fold} of {settings.folds}, with a holdout of {len(view.split('holdout'))} images")
+        setup.assign_variables(model, untrained)
+        if settings.init_from:
+            setup.load_first_weights(model, first_weights[fold], settings)
+        run = trainer.Trainer(model, settings, view, make_batches(settings, view, masks), folder / fold, on_evaluation)
+        if run.is_finished():
+            say(f"train: {run.folder} has all its {run.step} steps; --force trains it anew.")
+        else:
+            run.fit()
+            say(f"train: step {run.step}. {run.describe_result()} {run.folder}")
+    return run
+
+
+def apply_model_defaults(settings: Settings) -> Settings:
+    """Return the settings with the defaults of the model and of the optimizer where no flag is given."""
+    return with_defaults(settings, models.default_settings(settings.model) | usual_rate(settings))
+
+
+def check_run(settings: Settings) -> None:
+    """Refuse a run that cannot be trained, before anything is locked or written."""
+    if settings.snapshot:
+        run = settings.trained_folder.name
+        raise UserError(f"{settings.run} is a snapshot of run {run!r}, which is trained as a whole: "
+                        f"pixmend train --run {run} --snapshots {settings.snapshot}")
+    if settings.unknown_masks and not models.finds_masks(settings.model):   # masks must be found before training, not after it
+        unknown_masks.open_located_masks(settings, datasets.open_for(settings))
+
+
+def check_settings(settings: Settings, dataset: Prepared) -> None:
+    """Refuse settings that exclude each other, before data is prepared, which may take hours."""
+    if 0 < settings.jitter < settings.size:
+        raise FlagError(f"--jitter {settings.jitter} is the side to which images are enlarged before they are cut to "
+                        f"--size {settings.size}. Give a larger number, for example {settings.size * 286 // 256}.")
+    if settings.window:
+        window_batches.check_settings(settings)
+    elif settings.masks_per_image:
+        drawn_masks.check_settings(settings)
+    if models.reads_square(settings.model) and (side := datasets.widest_hole(dataset)) > settings.work_size // 2 * 2:
+        raise FlagError(f"--model {settings.model} reads a square of --work-size {settings.work_size} pixels around the missing "
+                        f"ones, which are up to {side} pixels wide here. Give --work-size {side} or more.")
+
+
+def prepare_data(settings: Settings, dataset: Prepared) -> Sequence[np.ndarray] | None:
+    """Compute what training reads besides the dataset; return the images with newly drawn masks, if there are any."""
+    filled_images.fill_training_images(settings, dataset)
+    if settings.window:
+        window_batches.cut_training_windows(settings, dataset)
+    elif settings.masks_per_image:
+        return drawn_masks.draw_training_masks(settings, dataset)
+    return None
+
+
+def make_batches(settings: Settings, dataset: Prepared, masks: Sequence[np.ndarray] | None) -> BatchSource:
+    """Return the batches of a run: windows or whole images."""
+    if settings.window:
+        return WindowBatches(settings, dataset)
+    return ImageBatches(settings, dataset, competitions.damage_competition(settings), masks)
+
+
+def find_first_weights(settings: Settings, dataset: Prepared) -> dict[str, Path]:
+    """Return for each fold the weights with which to begin, of a run that was not trained on this holdout."""
+    if not settings.init_from:
+        return {}
+    other = replace(settings, run=settings.init_from)
+    paths = {fold: checkpoints.find_weights(other.trained_folder, fold, other.snapshot) for fold, _ in dataset.views()}
+    datasets.refuse_other_split(settings, dataset, other.trained_folder.name)
+    return paths
+
+
+def delete_results(folder: Path) -> None:
+    """Delete what was trained and predicted, in every fold; the settings last, since they keep other runs from continuing it."""
+    for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv"), *folder.glob("settings.json")]:
+        path.unlink()
+
+
+def check_continuation(settings: Settings, dataset: Prepared, folder: Path) -> None:
+    """Refuse to continue a run with other settings or other images; with a constant learning rate the budget may change."""
+    stored = read_run_settings(folder)
+    if not stored:
+        return
+    before: dict[str, Any] = as_stored(stored)
+    wanted = of_the_run(settings) | {"competition": settings.competition}
+    may_change = BUDGET if settings.schedule == "constant" else set()
+    changed = [name for name in sorted(wanted) if before.get(name) != wanted[name] and name not in may_change]
+    if changed:
+        listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name]})" for name in changed)
+        raise UserError(f"Run {settings.run!r} ({folder}) was trained with {listed}. Choose another --run, or train it anew with "
+                        f"--force.")
+    datasets.refuse_other_pictures(dataset, folder)

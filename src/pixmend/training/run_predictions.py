@@ -1,0 +1,136 @@
+"""The predictions of a run: the restored holdout and test images, or their masks, in holdout.npz and test.npz.
+
+With --folds every training image is predicted by the run that did not see it, and the test images by the mean of all runs.
+RUN@2 is predicted with the second snapshot of RUN, and is a run like any other from then on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pixmend import backend, competitions, files, models, workers
+from pixmend.config import Settings, of_the_run
+from pixmend.data import dataset as datasets
+from pixmend.data.dataset import Prepared, Row
+from pixmend.data.paste import paste, paste_values
+from pixmend.progress import Bar
+from pixmend.submissions import averaging, predictions
+from pixmend.training import checkpoints, filled_images, unknown_masks
+from pixmend.training.run_settings import copy_run_settings, load_run_settings
+
+if TYPE_CHECKING:
+    import keras
+
+CHUNK = 16   # images
+
+Predict = Callable[[Prepared, Sequence[Row], str], Iterator[np.ndarray]]   # dataset, rows, split
+
+
+def predict_run(settings: Settings) -> bool:
+    """Write the predictions of a run; return whether they were up to date."""
+    folder = settings.run_folder
+    if models.run_finds_masks(settings):
+        dataset: Prepared = unknown_masks.UnknownMaskDataset(datasets.open_for(settings))
+    else:
+        dataset = unknown_masks.open_dataset_for_prediction(settings)
+    if models.is_trainable(settings.model) or settings.snapshot:
+        return predict_with_networks(settings, dataset, folder)
+    if models.is_fill(settings.model):
+        return write_predictions(settings, dataset, folder, settings.model, partial(predict_with_fill, settings))
+    return write_predictions(settings, dataset, folder, of_the_run(settings), partial(predict_with_pipeline, settings))
+
+
+def write_predictions(settings: Settings, dataset: Prepared, folder: Path, weights: Any, predict: Predict) -> bool:
+    """Write both files, unless they were written with these weights; return whether they were."""
+    cache_key = {"set": dataset.made_from, "mode": settings.predict_mode, "tta": settings.tta, "weights": weights}
+    paths = {split: folder / f"{split}.npz" for split in ("holdout", "test")}
+    if not settings.force and files.receipt_holds(folder / "predict.json", cache_key):
+        return True
+    for split, path in paths.items():
+        rows = dataset.split(split)
+        images = predict(dataset, rows, split)
+        if models.run_finds_masks(settings):
+            images = (np.rint(mask).astype(np.uint8) for mask in images)
+        predictions.write_predictions(path, images, ((row.id, dataset.hole(row) > 0) for row in rows), cache_key)
+    files.write_receipt(folder / "predict.json", cache_key, list(paths.values()))
+    return False
+
+
+def predict_with_fill(settings: Settings, dataset: Prepared, rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
+    """Yield the filled image of each row, from worker processes."""
+    for chunk in workers.over_chunks(partial(fill_chunk, settings), rows, size=CHUNK, label=f"fill the {split} images"):
+        yield from chunk
+
+
+def fill_chunk(settings: Settings, rows: Sequence[Row]) -> list[np.ndarray]:
+    """Fill some images, in a worker process."""
+    dataset, fill = unknown_masks.open_prediction_dataset_cached(settings), models.get_fill(settings.model)
+    images = []
+    for row in rows:
+        damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
+        images.append(paste(damaged, mask, fill(damaged, mask)))
+    return images
+
+
+def predict_with_pipeline(settings: Settings, dataset: Prepared, rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
+    """Yield the image that a pretrained pipeline makes of each row."""
+    competition = competitions.damage_competition(settings)
+    images = models.get_pipeline(settings.model).predict(dataset, rows, split, settings)
+    for row, image in zip(rows, images, strict=True):
+        damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
+        yield paste(damaged, mask, competition.apply_constraint(image, damaged, mask))
+
+
+def predict_with_networks(settings: Settings, dataset: Prepared, folder: Path) -> bool:
+    """Write the predictions of the run's network, or of each fold's and of all together; return whether all were up to date."""
+    datasets.refuse_other_split(settings, dataset, settings.trained_folder.name)
+    weights = {fold: checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot) for fold, _ in dataset.views()}
+    signatures = {fold: files.stamp(path) for fold, path in weights.items()}
+    if settings.snapshot:
+        copy_run_settings(settings.trained_folder, folder)
+    get_network = cache(partial(build_run_network, settings))   # built only if predictions are not up to date
+    up_to_date = [write_predictions(settings, view, folder / fold, signatures[fold],
+                                    partial(predict_with_network, get_network, weights[fold])) for fold, view in dataset.views()]
+    if dataset.folds:
+        return write_predictions(settings, dataset, folder, signatures, partial(combine_folds, folder))
+    return up_to_date[0]
+
+
+def build_run_network(settings: Settings) -> "tuple[keras.Model, Settings]":
+    """Return the network of a run and the settings with which it was trained."""
+    backend.start()
+    from pixmend.training import setup
+
+    settings = load_run_settings(settings)
+    return setup.build_network(settings), settings
+
+
+def predict_with_network(get_network: "Callable[[], tuple[keras.Model, Settings]]", weights: Path, dataset: Prepared,
+                         rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
+    """Yield the image that a network with these weights makes of each row."""
+    network, settings = get_network()
+    from pixmend.training import setup
+    from pixmend.training.inference import predict_images
+
+    step = setup.load_weights(network, weights)["step"]
+    if not settings.unknown_masks:   # with found masks, images are filled one by one
+        filled_images.fill_training_images(settings, dataset)
+    with Bar(f"predict the {split} images", len(rows)) as bar:
+        for image in predict_images(network, dataset, rows, settings, settings.tta):
+            bar.advance(1, f"{bar.rate():.1f} images/s  step {step}")
+            yield image
+
+
+def combine_folds(folder: Path, dataset: Prepared, rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
+    """Yield each holdout image as its own fold's run predicted it, and each test image as the mean of all runs."""
+    paths = {fold: folder / fold / f"{split}.npz" for fold in dataset.folds}
+    if split == "test":
+        yield from averaging.average_predictions(dataset, rows, paths.values(), repeat(np.full(len(paths), 1 / len(paths))))
+        return
+    values = {fold: predictions.read_values(path) for fold, path in paths.items()}
+    for row in rows:
+        yield paste_values(dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0, next(values[row.split]))
