@@ -34,7 +34,7 @@ def main():
     settings.run_folder.mkdir(parents=True, exist_ok=True)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
-    batches = ImageBatches(settings, ready, contest=None)
+    batches = ImageBatches(settings, ready, competition=None)
     training = trainer.Trainer(model, settings, ready, batches, settings.run_folder)
     (seen, mask), whole, _ = batches.get_batch(0)
     fixed = [keras.ops.convert_to_tensor(array) for array in (seen, mask)], keras.ops.convert_to_tensor(whole)

@@ -12,7 +12,7 @@ from pixmend import competitions
 from pixmend.config import Settings
 from pixmend.data.dataset import open_for
 from pixmend.fills.harmonic import fill_harmonic
-from pixmend.training.batches import Batches, bytes_to_floats
+from pixmend.training.batches import ImageBatches, bytes_to_floats
 from pixmend.training.drawn_masks import draw_training_masks
 
 FLAGS = ("--model", "edsr", "--start", "harmonic", "--masks-per-image", "2", "--steps", "1", "--run", "damaged")
@@ -31,7 +31,7 @@ def batches(trained):
     def of(**changes):
         settings = dataclasses.replace(Settings(home=str(trained), size=32, masks_per_image=2, loss_region="hole"), **changes)
         ready = open_for(settings)
-        return Batches(settings, ready, competitions.get_competition("demo"), draw_training_masks(settings, ready))
+        return ImageBatches(settings, ready, competitions.get_competition("demo"), draw_training_masks(settings, ready))
     return of
 
 
