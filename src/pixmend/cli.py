@@ -50,8 +50,8 @@ def main(arguments):
     if chosen.model not in models.model_names():
         raise FlagError(f"There is no model {chosen.model!r}; there are: {', '.join(models.model_names())}.")
     for name in (chosen.competition, chosen.damage or chosen.competition):
-        competitions.competition_name(name)
+        competitions.get_competition_name(name)
     competitions.check_photos_accepted(chosen)
-    chosen = config.complete(chosen, competitions.default_settings(chosen), models.default_settings)
+    chosen = config.complete(chosen, competitions.get_default_settings(chosen), models.default_settings)
     progress.quiet = chosen.quiet
     return pick("stages", stage).main(chosen)

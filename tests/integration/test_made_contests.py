@@ -57,7 +57,7 @@ def folder(tmp_path):
 def settings_of(name, home, **changes):
     changes = {"size": 32} | changes
     settings = Settings(home=str(home), competition=name, run="a", given=frozenset(changes), **changes)
-    return complete(settings, competitions.default_settings(settings))
+    return complete(settings, competitions.get_default_settings(settings))
 
 
 def made(name, home, **changes):
@@ -94,7 +94,7 @@ def test_a_contest_of_the_packages_photos(name, tmp_path):
         whole = decode(entry.whole, settings.shape)
         assert whole.std() > 2 or name == "depixelation"
         np.testing.assert_array_equal(damaged[counts == 0], whole[counts == 0])
-    held = contest.submission.score(settings.competition_folder / "files" / contest.submission.sample_name, competitions.solution_path(settings))
+    held = contest.submission.score(settings.competition_folder / "files" / contest.submission.sample_name, competitions.get_solution_path(settings))
     assert 0.2 < held["total"] < 0.7   # a sample is black
 
 
@@ -103,7 +103,7 @@ def test_tiles_as_given_are_graded_near_the_solution(tmp_path, folder):
     test = [e for e in entries if e.split == "test"]
     contest.submission.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
     contest.submission.check(tmp_path / "mine", settings.competition_folder / "files")
-    assert 0 < contest.submission.score(tmp_path / "mine", competitions.solution_path(settings))["total"] < 0.2
+    assert 0 < contest.submission.score(tmp_path / "mine", competitions.get_solution_path(settings))["total"] < 0.2
 
 
 def test_the_same_bytes_each_time(tmp_path, folder):
@@ -161,7 +161,7 @@ def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_is_what
         Image.fromarray(photo(number, 70, 110)).save(top / f"{number}.png")
     settings, _, entries = made("landscapes", tmp_path, photos=str(top))
     assert len(entries) == 6 * (70 // 32) * (110 // 32)
-    solution = pd.read_csv(competitions.solution_path(settings), index_col=0).value
+    solution = pd.read_csv(competitions.get_solution_path(settings), index_col=0).value
     for entry in [*entries[:20:5], *entries[-3:]]:
         mask = entry.counts(settings.shape) > 0
         windows = sliding_window_view(photo(int(entry.source[0]), 70, 110), settings.shape)[:, :, 0]
@@ -230,7 +230,7 @@ def test_files_are_complete_until_the_photos_or_the_size_change(tmp_path, folder
     assert not archive_manifest.complete(contest, settings)
     (folder / "new.png").unlink()
     assert archive_manifest.complete(contest, settings)
-    competitions.solution_path(settings).unlink()
+    competitions.get_solution_path(settings).unlink()
     assert not archive_manifest.complete(contest, settings)
 
 

@@ -58,7 +58,7 @@ def test_what_is_predicted_is_the_start_where_nothing_was_learnt(home):
 def test_a_contest_begins_with_the_model_and_the_start_that_win_there(contest, model, start):
     from pixmend import competitions
 
-    settings = complete(Settings(competition=contest), competitions.default_settings(Settings(competition=contest)))
+    settings = complete(Settings(competition=contest), competitions.get_default_settings(Settings(competition=contest)))
     assert settings.model == model and with_defaults(settings, models.default_settings(model)).start == start
-    other = competitions.default_settings(Settings(competition=contest, damage="landscapes"))
+    other = competitions.get_default_settings(Settings(competition=contest, damage="landscapes"))
     assert "model" not in other and "start" not in other

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pixmend import competitions
-from pixmend.competitions.photo_reconstruction import box_side
+from pixmend.competitions.photo_reconstruction import get_box_side
 from pixmend.config import Settings
 from pixmend.data.augmentation import turn
 from pixmend.data.dataset import open_for
@@ -58,7 +58,7 @@ def test_what_is_seen_outside_the_hole_is_the_damaged_picture(batches):
 def test_the_hole_is_weighed_as_the_grader_counts(batches):
     (_, mask), _, weight = batches(loss_region="hole").get_batch(3)
     assert ((weight > 0) == (mask[..., 0] > 0)).all()
-    assert weight.sum() == 3 * 2 * box_side((32, 32, 3)) ** 2
+    assert weight.sum() == 3 * 2 * get_box_side((32, 32, 3)) ** 2
 
 
 def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):

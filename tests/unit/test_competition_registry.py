@@ -3,7 +3,7 @@
 import pytest
 
 from pixmend import competitions
-from pixmend.competitions import COMPETITIONS, competition_name, get_competition
+from pixmend.competitions import COMPETITIONS, get_competition, get_competition_name
 from pixmend.competitions.base import Competition
 from pixmend.errors import FlagError, UserError
 from pixmend.submissions.pixel_csv import PixelCsv
@@ -20,9 +20,9 @@ def test_slugs_differ():
 
 
 def test_kaggles_spelling_is_accepted_and_a_misspelt_name_is_answered_with_the_nearest():
-    assert competition_name("photo-reconstruction") == "photo_reconstruction"
+    assert get_competition_name("photo-reconstruction") == "photo_reconstruction"
     with pytest.raises(FlagError, match="Did you mean landscapes"):
-        competition_name("landscape")
+        get_competition_name("landscape")
 
 
 def test_a_missing_method_is_an_error_when_the_competition_is_loaded(tmp_path, monkeypatch):

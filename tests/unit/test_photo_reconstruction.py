@@ -13,7 +13,7 @@ from sklearn.metrics import root_mean_squared_error
 from support.tiny_competition import HEADER, SIDE, TEST, blackened, build, graded, read_rows, write_rows, write_solution
 
 from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as contest
-from pixmend.competitions.photo_reconstruction import box_side, draw_boxes
+from pixmend.competitions.photo_reconstruction import draw_boxes, get_box_side
 from pixmend.data.damage import box_counts
 from pixmend.data.decode import decode
 from pixmend.errors import UserError
@@ -191,7 +191,7 @@ def test_minmax_of_a_flat_channel_is_nought(tiny):
 
 
 def test_box_side():
-    assert [box_side((height, height, 3)) for height in (256, 32, 64, 128, 512)] == [75, 9, 19, 38, 150]
+    assert [get_box_side((height, height, 3)) for height in (256, 32, 64, 128, 512)] == [75, 9, 19, 38, 150]
 
 
 @examples(max_examples=100, deadline=None)
@@ -200,7 +200,7 @@ def test_damage_lies_inside_and_may_overlap(seed, side):
     shape = (side, side, 3)
     boxes = draw_boxes(np.random.default_rng(seed), shape)
     counts = box_counts(boxes, shape)
-    assert len(boxes) == 2 and counts.sum() == 2 * box_side(shape) ** 2 and counts.max() <= 2
+    assert len(boxes) == 2 and counts.sum() == 2 * get_box_side(shape) ** 2 and counts.max() <= 2
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.01, -0.01])

@@ -26,7 +26,7 @@ DAMAGE_DEFAULTS = ("model", "start")   # defaults that depend on the damage
 WHOLE_RMSE = Score(all_squared_errors, "RMSE over the whole picture", root=True)
 
 
-def competition_name(text: str) -> str:
+def get_competition_name(text: str) -> str:
     """Return the name in the registry; Kaggle's spelling, with hyphens, is accepted."""
     name = text.replace("-", "_")
     if name not in COMPETITIONS:
@@ -39,7 +39,7 @@ def competition_name(text: str) -> str:
 @cache
 def get_competition(name: str) -> Competition:
     """Return the competition with this name in the registry."""
-    target = COMPETITIONS[competition_name(name)]
+    target = COMPETITIONS[get_competition_name(name)]
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
@@ -47,35 +47,35 @@ def get_competition(name: str) -> Competition:
         raise UserError(f"The competition {name} ({target}) is incomplete: {error}.") from error
 
 
-def damage_competition(settings: Settings) -> Competition:
+def get_damage_competition(settings: Settings) -> Competition:
     """Return the competition whose damage and metrics count: that of --damage, where it is given."""
     return get_competition(settings.damage or settings.competition)
 
 
-def default_settings(settings: Settings) -> dict[str, Any]:
+def get_default_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that the competition changes; those that depend on the damage are the damage's."""
-    own, damage = get_competition(settings.competition).defaults, damage_competition(settings).defaults
+    own, damage = get_competition(settings.competition).defaults, get_damage_competition(settings).defaults
     return ({name: value for name, value in own.items() if name not in DAMAGE_DEFAULTS}
             | {name: value for name, value in damage.items() if name in DAMAGE_DEFAULTS})
 
 
-def extra_metrics(settings: Settings) -> Mapping[str, Score]:
+def get_extra_metrics(settings: Settings) -> Mapping[str, Score]:
     """Return the metrics besides the RMSE; where masks are unknown, the RMSE of whole images is one of them."""
-    return dict(damage_competition(settings).metrics) | ({"whole_rmse": WHOLE_RMSE} if settings.unknown_masks else {})
+    return dict(get_damage_competition(settings).metrics) | ({"whole_rmse": WHOLE_RMSE} if settings.unknown_masks else {})
 
 
-def submission_format(settings: Settings, split: str = "test") -> SubmissionFormat:
+def get_submission_format(settings: Settings, split: str = "test") -> SubmissionFormat:
     """Return the format of a split's submission; of a holdout with another competition's damage, a table by pixel."""
     return PixelCsv() if settings.damage and split == "holdout" else get_competition(settings.competition).submission
 
 
-def submission_path(settings: Settings, split: str = "test") -> Path:
+def get_submission_path(settings: Settings, split: str = "test") -> Path:
     """Return the path of the run's submission of a split."""
     middle = "" if split == "test" else f".{split}"
-    return settings.submissions_folder / f"{settings.run}{middle}{submission_format(settings, split).suffix}"
+    return settings.submissions_folder / f"{settings.run}{middle}{get_submission_format(settings, split).suffix}"
 
 
-def solution_path(settings: Settings) -> Path:
+def get_solution_path(settings: Settings) -> Path:
     """Return the path of the solution, which only synthetic competitions have."""
     return settings.competition_folder / f"solution{get_competition(settings.competition).submission.suffix}"
 

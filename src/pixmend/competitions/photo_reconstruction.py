@@ -56,14 +56,14 @@ class PhotoReconstruction(Competition):
         return box_counts(draw_boxes(rng, shape), shape)
 
 
-def box_side(shape: Shape) -> int:
+def get_box_side(shape: Shape) -> int:
     """Return 75 pixels for an image of 256, and in that proportion for others."""
     return round(75 * shape[0] / 256)
 
 
 def draw_boxes(rng: np.random.Generator, shape: Shape) -> tuple[Box, Box]:
     """Draw the two squares of an image."""
-    return two_boxes(rng, shape, box_side(shape))
+    return two_boxes(rng, shape, get_box_side(shape))
 
 
 def list_class_folders(folder: Path) -> list[Path]:
@@ -128,7 +128,7 @@ def check_name(path: Path, line: int, name: str, lines: dict[str, tuple[int, str
 
 def parse_boxes(path: Path, line: int, corners: list[str], shape: Shape) -> tuple[Box, Box]:
     """Return the two boxes of a row of the table."""
-    side, texts = box_side(shape), [text.strip() for text in corners]
+    side, texts = get_box_side(shape), [text.strip() for text in corners]
     for name, text in zip(CORNER_COLUMNS, texts, strict=True):
         if not WHOLE_NUMBER.fullmatch(text):
             raise UserError(f"{path}, line {line}: {name} is {text!r}, not a whole number from 0 on; {DOWNLOAD_AGAIN}.")

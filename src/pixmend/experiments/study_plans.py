@@ -156,7 +156,7 @@ def refuse(settings, plan):
 def with_usual(settings, plan):
     """The settings that all rows share."""
     usual = {name: value for name, value in plan.usual.items() if name not in settings.given}
-    return search_space.of_trial(settings, usual, competitions.default_settings(settings))
+    return search_space.of_trial(settings, usual, competitions.get_default_settings(settings))
 
 
 def seeds(settings):
@@ -191,7 +191,7 @@ def rows(settings, plan, ready):
 
 def settings_of(settings, row, seed):
     """The settings of a run, named and valued as its own command would be."""
-    return search_space.of_trial(settings, row.values | {"seed": seed}, competitions.default_settings(settings))
+    return search_space.of_trial(settings, row.values | {"seed": seed}, competitions.get_default_settings(settings))
 
 
 def of_rows(settings, rows, seeds):

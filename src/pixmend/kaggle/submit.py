@@ -27,14 +27,14 @@ HEARTBEAT_SECONDS = 5  # between two updates of .submit/<tag>.json during an upl
 def submit_run(settings: Settings) -> None:
     """Check the run's CSV, then send it to Kaggle, or score it here where the competition's solution is known."""
     competition = competitions.get_competition(settings.competition)
-    path = competitions.submission_path(settings)
+    path = competitions.get_submission_path(settings)
     if models.run_finds_masks(settings):
         raise UserError(f"Run {settings.run!r} finds masks and predicts no pixels, so there is nothing to submit. Submit a run that predicts "
                         f"inside these masks: train it with --unknown-masks --mask-run {settings.run}.")
     if not path.exists():
         raise UserError(f"Run {settings.run!r} has no submission file ({path}). Write it first: pixmend serialize --run {settings.run}")
     competition.submission.check(path, settings.competition_folder / "files")
-    solution = competitions.solution_path(settings)
+    solution = competitions.get_solution_path(settings)
     if solution.exists():
         score_locally(settings, path, solution)
     elif competition.is_synthetic:

@@ -32,7 +32,7 @@ def render(settings, listed, score, classes, where, mended, ready):
     return jinja.get_template("report.html").render(
         contest=settings.competition, run=listed[place], place=place + 1, runs=listed, span=span(listed),
         columns=columns(listed, own), own=own,
-        differs={run.name: run_section.differs(run, competitions.default_settings(settings)) for run in listed}, floor=floor(score), score=score,
+        differs={run.name: run_section.differs(run, competitions.get_default_settings(settings)) for run in listed}, floor=floor(score), score=score,
         curves=curves(kept), swatches=list(zip(kept, charts.COLOURS, charts.DASHES, strict=False)),
         over_lambda=over_lambda(listed, settings.run), sweeps=sweep_section.shown(settings),
         studies=study_section.shown(settings),
@@ -51,7 +51,7 @@ def columns(listed, own):
 
 def own_scores(settings):
     """The contest's own scores as columns."""
-    scores = competitions.extra_metrics(settings)
+    scores = competitions.get_extra_metrics(settings)
     return tuple((name, name.replace("_255", " in 0..255"), 4, score.what) for name, score in scores.items())
 
 

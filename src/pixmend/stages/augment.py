@@ -125,7 +125,7 @@ def damaged_of(entry, whole, settings):
         _same_picture(entry, damaged, whole, counts)
         if settings.damage:
             rng = np.random.default_rng(zlib.crc32(entry.id.encode()))
-            return competitions.damage_competition(settings).damage_image(rng, whole, settings)
+            return competitions.get_damage_competition(settings).damage_image(rng, whole, settings)
     return damaged, counts
 
 

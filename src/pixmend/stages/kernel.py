@@ -112,7 +112,7 @@ class Kernel:
     def changed(self, before):
         """Of each flag of the training that is another one than the former session's: what it was, and what it is."""
         chosen = self.settings
-        usual = ({name: knob.default for name, knob in KNOBS.items()} | competitions.default_settings(chosen)
+        usual = ({name: knob.default for name, knob in KNOBS.items()} | competitions.get_default_settings(chosen)
                  | models.default_settings(chosen.model) | usual_rate(chosen))
         was, now = usual | before["flags"], usual | self.flags
         return {name: (was[name], now[name]) for name in of_training(now) if was[name] != now[name]}
@@ -290,6 +290,6 @@ class Kernel:
             rows = leaderboard.read(self.settings.submissions_folder / "leaderboard.csv")
             row = next((row for row in rows if row["run"] == self.settings.run), {})
             print(f"Holdout RMSE {row.get('holdout_rmse', '?')} as scored in the kernel, {row.get('to_harmonic', '?')} of "
-                  f"harmonic; file to submit: {competitions.submission_path(self.settings)}")
+                  f"harmonic; file to submit: {competitions.get_submission_path(self.settings)}")
         else:
             score.main(self.settings)

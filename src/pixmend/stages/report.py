@@ -72,7 +72,7 @@ def what_next(settings, listed, score, path):
     fills = "  ".join(f"{name} {value:.5f}" for name, value in page.floor(score))
     place = [run.name for run in listed].index(settings.run) + 1
     lines = [f"{settings.run}: holdout RMSE {ours:.5f}, place {place} of {len(listed)}; the fills: {fills}",
-             f"file to submit: {competitions.submission_path(settings)}", f"report:         {path}"]
+             f"file to submit: {competitions.get_submission_path(settings)}", f"report:         {path}"]
     return "\n".join(["", *lines, *commands(settings)])
 
 

@@ -37,7 +37,7 @@ def main(settings):
 def scored(settings):
     """The run's score, kept beside it, the fills' on the same pictures, and its figures, kept in the leaderboard."""
     ready, told = dataset.open_for(settings), unknown_masks.open_dataset_for_prediction(settings)
-    scores = competitions.extra_metrics(settings)
+    scores = competitions.get_extra_metrics(settings)
     ours = score_holdout(settings, scores, ready, told)
     floor = score_fills(settings, scores, ready)
     files.write_json(settings.run_folder / "score.json", ours | {"fills": floor["sums"], "fills_scores": floor["scores"]})
@@ -45,7 +45,7 @@ def scored(settings):
     figures |= hidden_solution(settings)
     if settings.unknown_masks:
         figures |= figures_of_masks(overlaps(ready, told), ready)
-    board, file = settings.submissions_folder / "leaderboard.csv", competitions.submission_path(settings)
+    board, file = settings.submissions_folder / "leaderboard.csv", competitions.get_submission_path(settings)
     outdated = NOT_SENT if file.exists() and leaderboard.scores_of_another_file(board, settings.run, file) else {}
     leaderboard.put(board, settings.run, **outdated | figures, **circumstances(settings))
     return ours, floor, figures
@@ -90,7 +90,8 @@ def score_holdout(settings, scores, ready, told):
 
     The file tells of missing pixels alone. Of the others, those that a run was not told to be known are as it painted them.
     """
-    path, rows, form = competitions.submission_path(settings, "holdout"), ready.split("holdout"), competitions.submission_format(settings, "holdout")
+    path, form = competitions.get_submission_path(settings, "holdout"), competitions.get_submission_format(settings, "holdout")
+    rows = ready.split("holdout")
     if not path.exists():
         raise UserError(f"{path} is missing; run `python -m pixmend serialize` with the same flags first.")
     refuse_other_form(settings, path)
@@ -151,11 +152,11 @@ def score_fills(settings, scores, ready):
 
 def floor_of(settings):
     """The fills; and the picture as given, where that shows something in its holes."""
-    return [*models.fill_names(), *([GIVEN] if competitions.damage_competition(settings).has_constraint else [])]
+    return [*models.fill_names(), *([GIVEN] if competitions.get_damage_competition(settings).has_constraint else [])]
 
 
 def fill_chunk(settings, names, rows):
-    ready, scores = dataset.kept_open(settings.augment_folder), competitions.extra_metrics(settings)
+    ready, scores = dataset.kept_open(settings.augment_folder), competitions.get_extra_metrics(settings)
     fills = {name: as_given if name == GIVEN else models.get_fill(name) for name in names}
     return [one_picture(ready, row, fills, scores) for row in rows]
 
@@ -181,10 +182,10 @@ def summary(ours, floor):
 
 def hidden_solution(settings):
     """Public and private score, where the contest's solution lies here as the demo's does; it knows of no other damage."""
-    solution = competitions.solution_path(settings)
+    solution = competitions.get_solution_path(settings)
     if settings.damage or not solution.exists():
         return {}
-    found = competitions.get_competition(settings.competition).submission.score(competitions.submission_path(settings), solution)
+    found = competitions.get_competition(settings.competition).submission.score(competitions.get_submission_path(settings), solution)
     return {name: round(found[name], PLACES) for name in ("public", "private") if found[name] is not None}
 
 

@@ -20,7 +20,7 @@ def main(settings):
             return write_masks(settings, ready)
         told = unknown_masks.open_dataset_for_prediction(settings)
         sources = {split: folder / f"{split}.npz" for split in ("test", "holdout")}
-        targets = {split: competitions.submission_path(settings, split) for split in sources}
+        targets = {split: competitions.get_submission_path(settings, split) for split in sources}
         made_from = {"order": settings.channel_order, "scale": settings.value_scale,
                      **{split: files.stamp_or_none(path) for split, path in sources.items()}}
         if not settings.force and files.receipt_holds(folder / "serialize.json", made_from):
@@ -31,7 +31,7 @@ def main(settings):
             rows = ready.split(split)
             predictions.check_same_dataset(sources[split], told)
             pictures = mended(told, rows, sources[split])
-            competitions.submission_format(settings, split).write(path, entries_of(settings, ready, split, listed), pictures, settings)
+            competitions.get_submission_format(settings, split).write(path, entries_of(settings, ready, split, listed), pictures, settings)
         contest.submission.check(targets["test"], settings.competition_folder / "files")
         files.write_receipt(folder / "serialize.json", made_from, targets.values())
     say(f"serialize: {targets['test']} agrees with {contest.submission.sample_name}; {targets['holdout']}")

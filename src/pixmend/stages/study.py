@@ -90,7 +90,7 @@ def stamps(settings):
     """Of the files that a run's figures come from."""
     folder = settings.run_folder
     return [files.stamp_or_none(path) for path in (folder / "best.npz", folder / "score.json",
-                                                   competitions.submission_path(settings, "holdout"))]
+                                                   competitions.get_submission_path(settings, "holdout"))]
 
 
 def lasts(run, settings, made_from):

@@ -119,7 +119,7 @@ def carry_out(settings, study, trial, lock):
     from optuna.trial import TrialState
 
     values = {name: each.used(each.suggest(trial, name)) for name, each in settings.swept}
-    chosen = search_space.of_trial(settings, values, competitions.default_settings(settings))
+    chosen = search_space.of_trial(settings, values, competitions.get_default_settings(settings))
     if "place" not in trial.user_attrs or trial.user_attrs["place"] != study.place:
         wait_for(lock, chosen.run_folder)
     try:
@@ -185,6 +185,6 @@ def forget_the_network():
 def note(settings, study):
     """Keep for the report what the study holds; one process after another, so that the latest look stays."""
     with files.in_turn(settings.run_folder.parent / LOCK):
-        seen = sweep_results.look(settings, study, dict(settings.swept), competitions.default_settings(settings))
+        seen = sweep_results.look(settings, study, dict(settings.swept), competitions.get_default_settings(settings))
         files.write_json(sweep_results.path(settings, study.name), seen)
     return seen

@@ -24,7 +24,7 @@ def expand_batch(compact: CompactBatch, settings: Settings) -> tuple[tuple[Any, 
         (inputs, mask), target, weight = expand_windows(batch["windows"])
     else:
         if "inputs" not in batch:
-            hole_value = competitions.damage_competition(settings).hole_value(settings)
+            hole_value = competitions.get_damage_competition(settings).hole_value(settings)
             batch["inputs"] = cover_images(batch["target"], batch["counts"], hole_value)
         inputs, target = to_floats(batch["inputs"]), to_floats(batch["target"])
         mask = ops.cast(batch["counts"] > 0, "float32")[..., None]

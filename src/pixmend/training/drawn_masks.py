@@ -48,7 +48,7 @@ def draw_training_masks(settings: Settings, dataset: Prepared) -> OnDisk:
 
 def draw_chunk(settings: Settings, numbers: Sequence[int]) -> np.ndarray:
     """Damage some images with all their masks, in a worker process."""
-    dataset, competition = datasets.kept_open(settings.augment_folder), competitions.damage_competition(settings)
+    dataset, competition = datasets.kept_open(settings.augment_folder), competitions.get_damage_competition(settings)
     originals = [dataset.pictures[len(dataset.counts) + number] for number in numbers]
     return np.stack([[damage_and_fill(settings, competition, original, (number, mask)) for mask in range(1, settings.masks_per_image + 1)]
                      for number, original in zip(numbers, originals, strict=True)])

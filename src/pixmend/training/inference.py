@@ -29,7 +29,7 @@ View = tuple[Row, Box | None, int]
 def predict_images(model: keras.Model, dataset: Prepared, rows: Sequence[Row], settings: Settings,
                    transforms: int = 1) -> Iterator[np.ndarray]:
     """Yield the restored image of each row: known pixels unchanged, missing ones the mean over so many transforms."""
-    competition = competitions.damage_competition(settings)
+    competition = competitions.get_damage_competition(settings)
     boxes = {row: find_boxes(dataset, row, settings) for row in rows} if settings.window else {}
     views = [(row, box, transform) for row in rows for box in boxes.get(row, [None]) for transform in range(transforms)]
     predict = predict_in_training_mode if settings.predict_mode == "training" else predict_in_inference_mode
@@ -44,7 +44,7 @@ def predict_images(model: keras.Model, dataset: Prepared, rows: Sequence[Row], s
 
 def find_boxes(dataset: Prepared, row: Row, settings: Settings) -> list[Box]:
     """Return the boxes around which windows are cut."""
-    return competitions.damage_competition(settings).find_boxes(bytes_to_floats(dataset.damaged(row)), dataset.hole(row))
+    return competitions.get_damage_competition(settings).find_boxes(bytes_to_floats(dataset.damaged(row)), dataset.hole(row))
 
 
 def make_inputs(dataset: Prepared, views: Iterable[View], settings: Settings) -> list[np.ndarray]:

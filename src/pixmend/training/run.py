@@ -118,7 +118,7 @@ def make_batches(settings: Settings, dataset: Prepared, masks: Sequence[np.ndarr
     """Return the batches of a run: windows or whole images."""
     if settings.window:
         return WindowBatches(settings, dataset)
-    return ImageBatches(settings, dataset, competitions.damage_competition(settings), masks)
+    return ImageBatches(settings, dataset, competitions.get_damage_competition(settings), masks)
 
 
 def find_first_weights(settings: Settings, dataset: Prepared) -> dict[str, Path]:

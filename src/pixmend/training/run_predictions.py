@@ -78,7 +78,7 @@ def fill_chunk(settings: Settings, rows: Sequence[Row]) -> list[np.ndarray]:
 
 def predict_with_pipeline(settings: Settings, dataset: Prepared, rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
     """Yield the image that a pretrained pipeline makes of each row."""
-    competition = competitions.damage_competition(settings)
+    competition = competitions.get_damage_competition(settings)
     images = models.get_pipeline(settings.model).predict(dataset, rows, split, settings)
     for row, image in zip(rows, images, strict=True):
         damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0

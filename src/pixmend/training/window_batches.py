@@ -118,7 +118,7 @@ def write_header(file: IO[bytes], count: int, settings: Settings) -> None:
 
 def cut_chunk(settings: Settings, jobs: Sequence[tuple[Row, int]]) -> list[tuple[np.ndarray, int]]:
     """Cut the windows of some images with some of their masks, in a worker process."""
-    dataset, competition = datasets.kept_open(settings.augment_folder), competitions.damage_competition(settings)
+    dataset, competition = datasets.kept_open(settings.augment_folder), competitions.get_damage_competition(settings)
     return [(window, row.damaged) for row, mask in jobs for window in cut_windows(settings, dataset, competition, row, mask)]
 
 
