@@ -193,7 +193,7 @@ def circumstances(settings):
     """What a reader of the table asks next: how long it took, all folds together, when, and from which commit."""
     folder = settings.trained_folder
     histories = [History(path) for path in [*folder.glob("history.csv"), *folder.glob(f"{dataset.FOLD}*/history.csv")]]
-    steps, minutes = (sum(history.last(name) for history in histories) for name in ("step", "minutes"))
+    steps, minutes = (sum(history.get_last(name) for history in histories) for name in ("step", "minutes"))
     return {"steps": f"{steps:.0f}", "minutes": f"{minutes:.1f}", "date": datetime.date.today().isoformat(), "commit": commit()}
 
 

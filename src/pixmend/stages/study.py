@@ -23,7 +23,7 @@ from pixmend.experiments import run_costs, study_plans, study_results, study_tab
 from pixmend.progress import say
 from pixmend.reporting import study_section as drawn
 from pixmend.stages import augment, download, predict, report, score, serialize, train
-from pixmend.training import checkpoints
+from pixmend.training import checkpoints, run_predictions
 
 LASTING = {study_results.DONE, study_results.DIVERGED}   # a run that ended so is not made again
 UNTIMED, TIMED = 8, 16   # pictures painted before the clock runs, and on it
@@ -163,8 +163,8 @@ def painted_by_network(settings, ready, rows):
 
     weights = checkpoints.get_weights_path(settings.run_folder)
     with keras.device("cpu"):
-        network = predict.built(settings)
-        yield from predict.with_network(lambda: network, weights, ready, rows, "holdout")
+        network = run_predictions.build_run_network(settings)
+        yield from run_predictions.predict_with_network(lambda: network, weights, ready, rows, "holdout")
 
 
 def painted_by_fill(settings, ready, rows):
