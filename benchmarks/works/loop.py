@@ -27,7 +27,7 @@ def main():
     progress.quiet = True
     usual = Settings()
     looked_at = max(1, usual.evaluation_images * steps // usual.evaluate_every)
-    settings = replace(usual, home=home, contest="photo_reconstruction", size=side, width=width, model="pix2pix",
+    settings = replace(usual, home=home, competition="photo_reconstruction", size=side, width=width, model="pix2pix",
                        adversarial=True, run=f"loop{width}", evaluate_every=steps, evaluation_images=looked_at)
     settings = setup.resolve_precision(settings)
     ready = dataset.open_for(settings)

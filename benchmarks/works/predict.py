@@ -23,7 +23,7 @@ def main():
     from pixmend.training import setup
     from pixmend.training.inference import BATCH_SIZE, make_inputs, predict_images
 
-    settings = setup.resolve_precision(replace(Settings(), home=home, contest="photo_reconstruction", size=side, width=width))
+    settings = setup.resolve_precision(replace(Settings(), home=home, competition="photo_reconstruction", size=side, width=width))
     ready = dataset.open_for(settings)
     rows = list(ready.split("test")[:count])
     model = setup.build_network(settings)

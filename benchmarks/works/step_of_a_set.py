@@ -20,7 +20,7 @@ def main():
     from pixmend.training.batches import ImageBatches
 
     settings = setup.resolve_precision(settings)
-    batches = ImageBatches(settings, dataset.open_for(settings), contest=None)
+    batches = ImageBatches(settings, dataset.open_for(settings), competition=None)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     begun = iter(range(10**9))
