@@ -55,7 +55,7 @@ def measured(asked, contest):
         subprocess.run([sys.executable, "-m", "pixmend", name, *given], check=True, cwd=HERE.parent)
     settings = Settings(home=str(asked.home), competition=contest, run="benchmark")
     history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
-    return {"areas": areas, "needless": needless, "minutes": history.last("minutes"), "steps": history.last("step"),
+    return {"areas": areas, "needless": needless, "minutes": history.get_last("minutes"), "steps": history.get_last("step"),
             "photos": len(photos.listed(asked.data)), "command": " ".join(flags), **circumstances()}
 
 

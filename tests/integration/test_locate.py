@@ -249,7 +249,7 @@ def test_other_masks_than_those_that_were_painted_in_are_noticed(found, tmp_path
 
 
 def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):
-    narrow, settings = network("unet", (64, 64, 3), levels=2, begin="other")
+    narrow, settings = network("unet", (64, 64, 3), levels=2, init_from="other")
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
     setup.load_first_weights(narrow, tmp_path / "best.npz", settings)
     np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
