@@ -107,4 +107,5 @@ def test_distances_rates_averages_norms_and_batches_hold_on_jax():
 
 @pytest.mark.slow
 def test_every_model_and_all_learning_hold_on_jax():
-    held_on_jax("not slow", "unit/test_models.py", "unit/test_networks.py", "unit/test_learning.py", "unit/test_floats.py")
+    held_on_jax("not slow", "unit/test_models.py", "unit/test_networks.py", "unit/test_adversarial.py", "unit/test_layers.py",
+                "unit/test_learning.py", "unit/test_floats.py")

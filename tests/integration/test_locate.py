@@ -14,7 +14,7 @@ import pytest
 from scipy.ndimage import binary_dilation
 from sklearn.metrics import jaccard_score, root_mean_squared_error
 from support.journeys import journeys, row
-from support.networks import network
+from support.networks import build_small
 from support.stages import SMALL, stage
 
 from pixmend import competitions, files
@@ -85,7 +85,7 @@ def test_intersection_over_union_is_what_scikit_learn_says():
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (64, 64, 1), (38, 38, 3)], ids=str)
 def test_the_network_answers_with_a_mask_and_does_not_look_at_the_one_it_is_given(shape):
-    model, _ = network("locate", shape, width=4, start="none")
+    model, _ = build_small("locate", shape, width=4, start="none")
     rng = np.random.default_rng(1)
     seen, mask = rng.random((2, *shape)).astype(np.float32), rng.random((2, *shape[:2], 1)).round().astype(np.float32)
     answer = model.predict_on_batch([seen, mask])
@@ -111,7 +111,7 @@ def test_traces_are_differences_to_the_right_and_below():
                          ids=str)
 def test_what_would_tell_the_mask_or_asks_for_a_picture_is_refused_by_name(changes):
     with pytest.raises(FlagError, match="--" + next(iter(changes)).replace("_", "-")):
-        network("locate", (64, 64, 3), **{"start": "none"} | changes)
+        build_small("locate", (64, 64, 3), **{"start": "none"} | changes)
 
 
 def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
@@ -249,9 +249,9 @@ def test_other_masks_than_those_that_were_painted_in_are_noticed(found, tmp_path
 
 
 def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):
-    narrow, settings = network("unet", (64, 64, 3), levels=2, init_from="other")
+    narrow, settings = build_small("unet", (64, 64, 3), levels=2, init_from="other")
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
     setup.load_first_weights(narrow, tmp_path / "best.npz", settings)
     np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
     with pytest.raises(UserError, match="--init-from other wants a run of the same network"):
-        setup.load_first_weights(network("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)
+        setup.load_first_weights(build_small("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)

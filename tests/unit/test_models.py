@@ -1,138 +1,214 @@
-"""Every model the moment its file exists: right shape, known pixels kept, one step learnt; Pix2Pix as published."""
+"""The registry of networks, and what every network promises: shapes, known pixels, a start at its fill, one step of learning."""
+
+import sys
+from types import ModuleType
 
 import keras
 import numpy as np
 import pytest
-from support.networks import example, network, size
+from keras import layers
+from support.networks import as_inputs, build_small, count_parameters, example_batch
 
 from pixmend import models
 from pixmend.config import Settings, with_defaults
 from pixmend.data.paste import paste
+from pixmend.errors import FlagError, UserError
+from pixmend.networks import registry
+from pixmend.networks.registry import NETWORKS, NetworkSpec, Output, Predicts, register_network
 from pixmend.training import setup, trainer
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]
-NETWORKS = [name for name in models.model_names() if models.is_trainable(name) and not models.finds_masks(name)]
+OPTIONAL_SETTINGS = {"width", "levels", "mask_channel", "encoder", "encoder_weights", "work_size"}
+IMAGE_NETWORKS = sorted(name for name, spec in NETWORKS.items() if spec.predicts is Predicts.IMAGE)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", models.fill_names())
-def test_a_fill_keeps_known_pixels_and_paints_every_other(name, shape):
-    damaged, mask, _ = example(shape, 1)
-    before = damaged[0].copy()
-    mended = models.get_fill(name)(damaged[0], mask[0])
-    assert mended.shape == shape
-    assert mended[~mask[0]].tobytes() == before[~mask[0]].tobytes()
-    assert (mended[mask[0]] > 0).all() and (mended <= 1).all()
-    np.testing.assert_array_equal(damaged[0], before)
+class RecordingSettings:
+    """Settings that keep the names of those that were read."""
+
+    def __init__(self, settings):
+        self.settings, self.names = settings, set()
+
+    def __getattr__(self, name):
+        self.names.add(name)
+        return getattr(self.settings, name)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_entry_lists_the_settings_that_the_network_reads(name):
+    _, settings = build_small(name, (64, 64, 3), adversarial=False)
+    recording = RecordingSettings(settings)
+    NETWORKS[name].load()((64, 64, 3), recording)
+    assert recording.names & OPTIONAL_SETTINGS == set(NETWORKS[name].reads)
 
 
 @pytest.mark.parametrize(("shape", "start"), list(zip(SHAPES, ["none", "harmonic"], strict=True)), ids=str)
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_predicts_the_right_shape_and_learns_one_step(name, shape, start):
-    damaged, mask, whole = example(shape)
-    model, settings = network(name, shape, start=start)
+@pytest.mark.parametrize("name", IMAGE_NETWORKS)
+def test_network_predicts_an_image_and_learns_one_step(name, shape, start):
+    damaged, masks, originals = example_batch(shape)
+    model, settings = build_small(name, shape, start=start)
     trainer.compile_model(model, settings)
     model.run_eagerly = True  # one step costs less than tracing it
-    *inputs, truth = (keras.ops.convert_to_tensor(array) for array in (damaged, mask[..., None].astype(np.float32), whole))
-    before = np.asarray(model.predict_on_batch(inputs))
+    inputs, targets = [keras.ops.convert_to_tensor(x) for x in as_inputs(damaged, masks)], keras.ops.convert_to_tensor(originals)
+    predictions = np.asarray(model.predict_on_batch(inputs))
     weights = [np.asarray(v).copy() for v in model.trainable_variables]
-    losses = model.train_on_batch(inputs, truth, return_dict=True)
-    moved = [not np.array_equal(old, np.asarray(new)) for old, new in zip(weights, model.trainable_variables, strict=True)]
-    assert before.shape == whole.shape
-    mended = paste(damaged[0], mask[0], before[0])
-    assert mended[~mask[0]].tobytes() == damaged[0][~mask[0]].tobytes()
-    assert np.isfinite(losses["loss"])
-    assert any(moved)
+    results = model.train_on_batch(inputs, targets, return_dict=True)
+    assert predictions.shape == originals.shape and predictions.dtype == np.float32
+    restored = paste(damaged[0], masks[0], predictions[0])
+    assert restored[~masks[0]].tobytes() == damaged[0][~masks[0]].tobytes()
+    assert np.isfinite(results["loss"])
+    assert any(not np.array_equal(old, np.asarray(new)) for old, new in zip(weights, model.trainable_variables, strict=True))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_with_a_start_begins_at_the_fill(name):
-    damaged, mask, _ = example((64, 64, 3))
-    model, _ = network(name, (64, 64, 3), start="harmonic")
-    np.testing.assert_allclose(model([damaged, mask[..., None].astype(np.float32)], training=False), damaged, atol=1e-6)
+@pytest.mark.parametrize("name", IMAGE_NETWORKS)
+def test_network_begins_at_its_fill(name):
+    damaged, masks, _ = example_batch((64, 64, 3))
+    model, _ = build_small(name, (64, 64, 3), start="harmonic")
+    np.testing.assert_allclose(model(as_inputs(damaged, masks), training=False), damaged, atol=1e-6)
 
 
-def test_pix2pix_has_the_published_number_of_parameters():
-    model, _ = network("pix2pix", (256, 256, 3), width=64)
-    assert size(model.generator.trainable_variables) == 54_414_979
-    assert size(model.generator.non_trainable_variables) == 10_880
-    assert size(model.discriminator.variables) == 2_770_433
-    assert model.discriminator.output_shape == (None, 30, 30, 1)
+@pytest.mark.parametrize("name", [name for name in IMAGE_NETWORKS if NETWORKS[name].output is not Output.RESIDUAL])
+def test_network_without_a_start_predicts_what_its_output_says(name):
+    damaged, masks, _ = example_batch((64, 64, 3))
+    model, settings = build_small(name, (64, 64, 3), start="none", adversarial=False)
+    spec = NETWORKS[name]
+    network = spec.load()((64, 64, 3), settings)
+    network.set_weights(model.get_weights())
+    output = np.asarray(network(as_inputs(damaged, masks), training=False))
+    expected = (output + 1) / 2 if spec.output is Output.SYMMETRIC else output
+    predicted = np.asarray(model(as_inputs(damaged, masks), training=False))
+    if spec.blocks_only:
+        where = np.tile(np.pad(np.ones((2, 2), bool), 3), (8, 8)) & masks[0]
+        np.testing.assert_allclose(predicted[:, ~where], damaged[:, ~where], atol=1e-6)
+    else:
+        where = masks[0] if spec.copies_known_pixels else np.ones((64, 64), bool)
+    np.testing.assert_allclose(predicted[:, where], expected[:, where], atol=1e-6)
 
 
-def test_the_mask_is_one_more_channel_where_asked_for():
-    model, _ = network("pix2pix", (64, 64, 3), mask_channel=True)
-    assert model.generator.get_layer(index=-1) is not None
+def convolve_inputs(image, mask, **options):
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(layers.Concatenate()([image, mask]))
+    return layers.Conv2D(image.shape[-1], 3, padding="same", **options)(x)
+
+
+def convolve_in_a_nested_model(image, mask):
+    inner = keras.Input(image.shape[1:])
+    return keras.Model(inner, layers.Conv2D(image.shape[-1], 3, padding="same", activation="sigmoid")(inner))(image)
+
+
+NEWCOMERS = {
+    "sigmoid": lambda image, mask: convolve_inputs(image, mask, activation="sigmoid"),
+    "linear": convolve_inputs,
+    "tanh": lambda image, mask: convolve_inputs(image, mask, activation="tanh"),
+    "scaled tanh": lambda image, mask: (convolve_inputs(image, mask, activation="tanh") + 1.0) / 2.0,
+    "batch norm": lambda image, mask: layers.Activation("sigmoid")(layers.BatchNormalization()(convolve_inputs(image, mask))),
+    "known pixels copied": lambda image, mask: image * (1.0 - mask) + convolve_inputs(image, mask, activation="sigmoid") * mask,
+    "residual": lambda image, mask: image + convolve_inputs(image, mask),
+    "residual of missing pixels": lambda image, mask: image + convolve_inputs(image, mask) * mask,
+    "nested": convolve_in_a_nested_model,
+}
+
+
+@pytest.fixture
+def register_newcomer(monkeypatch):
+    """A function that registers a network from a function of its two inputs, for this test."""
+    def register(name, predict):
+        def build(input_shape, settings):
+            image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+            return keras.Model([image, mask], predict(image, mask))
+
+        module = ModuleType("newcomer")
+        module.build = build
+        monkeypatch.setitem(sys.modules, "newcomer", module)
+        monkeypatch.setattr(registry, "NETWORKS", NETWORKS.copy())
+        register_network(name, NetworkSpec(build="newcomer:build", summary="A network of a test."))
+
+    return register
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("predict", NEWCOMERS.values(), ids=NEWCOMERS)
+def test_network_of_a_newcomer_begins_at_its_fill_and_learns(predict, precision, register_newcomer):
+    register_newcomer("mine", predict)
+    damaged, masks, _ = example_batch((64, 64, 3))
+    model, settings = build_small("mine", (64, 64, 3), start="harmonic", loss_region="hole", learning_rate=0.01, precision=precision)
+    first = np.asarray(model(as_inputs(damaged, masks), training=False))
+    assert first.dtype == np.float32
+    np.testing.assert_allclose(first, damaged, atol=1e-6 if precision == "float32" else 1e-2)
+    trainer.compile_model(model, settings)
+    losses = [float(model.train_on_batch(as_inputs(damaged, masks), np.full_like(damaged, 0.3), sample_weight=masks.astype(np.float32)))
+              for _ in range(12)]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("predict", [NEWCOMERS["sigmoid"], NEWCOMERS["residual"]], ids=["sigmoid", "residual"])
+def test_output_of_a_newcomer_is_the_image_without_a_start(predict, register_newcomer):
+    register_newcomer("mine", predict)
+    inputs = as_inputs(*example_batch((64, 64, 3))[:2])
+    model, settings = build_small("mine", (64, 64, 3), start="none")
+    network = registry.get_network("mine").load()((64, 64, 3), settings)
+    network.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model(inputs, training=False), network(inputs, training=False))
+
+
+def test_network_that_cannot_begin_at_a_fill_is_refused(register_newcomer):
+    register_newcomer("mine", lambda image, mask: convolve_inputs(image, mask) + convolve_inputs(image, mask))
+    with pytest.raises(FlagError, match="--start"):
+        build_small("mine", (64, 64, 3), start="harmonic")
+    build_small("mine", (64, 64, 3), start="none")
+
+
+def test_network_with_wrong_shapes_is_refused(register_newcomer):
+    register_newcomer("mine", lambda image, mask: mask)
+    with pytest.raises(UserError, match="newcomer:build"):
+        build_small("mine", (64, 64, 3))
+
+
+def test_wrong_registry_entries_are_refused():
+    with pytest.raises(ValueError, match="learning_rat"):
+        NetworkSpec(build="a:b", summary="", defaults={"learning_rat": 1.0})
+    with pytest.raises(ValueError, match="widht"):
+        NetworkSpec(build="a:b", summary="", reads=("widht",))
+    with pytest.raises(ValueError, match="build_mpl"):
+        NetworkSpec(build="pixmend.networks.mlp:build_mpl", summary="").load()
+    with pytest.raises(ValueError, match="mlp"):
+        register_network("mlp", NETWORKS["mlp"])
+    with pytest.raises(FlagError, match="nosuch"):
+        registry.get_network("nosuch")
+
+
+def test_every_model_has_one_kind():
+    kinds = [set(NETWORKS), set(models.FILLS), set(models.PIPELINES)]
+    assert sorted(set.union(*kinds)) == models.model_names() and sum(map(len, kinds)) == len(models.model_names())
+    assert models.is_trainable("unet") and models.is_fill("smooth") and not models.is_model("nosuch")
+    assert models.finds_masks("locate") and models.reads_square("edsr") and models.predicts_blocks_only("mlp")
+    assert models.default_settings("smooth") == {} and models.default_settings("pix2pix") == {"adversarial": True}
+
+
+def test_mask_channel_adds_a_channel_to_the_input():
+    model, _ = build_small("pix2pix", (64, 64, 3), mask_channel=True)
     first = next(layer for layer in model.generator.layers if isinstance(layer, keras.layers.Conv2D))
     assert first.kernel.shape[2] == 4
 
 
-@pytest.mark.parametrize(("name", "flags", "told"), [
+@pytest.mark.parametrize("name", ["pix2pix", "unet", "encoder_decoder", "pconv_unet"])
+def test_levels_and_width_shape_the_network(name):
+    few, many, wide = (count_parameters(build_small(name, (64, 64, 3), levels=levels, width=width, adversarial=False)[0].trainable_variables)
+                       for levels, width in ((2, 4), (4, 4), (2, 8)))
+    assert few < many and 3 * few < wide
+
+
+@pytest.mark.parametrize(("name", "flags", "reported"), [
     ("window_mlp", {"mask_channel": True, "width": 8, "LAMBDA": 10.0}, ["--mask-channel", "--lambda"]),
     ("mlp", {"width": 8, "levels": 3, "steps": 5}, ["--levels", "--width"]),
     ("pix2pix", {"mask_channel": True, "width": 4, "levels": 3, "LAMBDA": 10.0, "disc_lambda": 2.0}, []),
     ("mlp", {"adversarial": True, "width": 8, "levels": 3, "LAMBDA": 10.0}, ["--levels"]),
     ("pix2pix", {"adversarial": False, "width": 4, "disc_lambda": 2.0}, ["--disc-lambda"]),
 ])
-def test_flags_that_change_nothing_are_told(name, flags, told, capsys):
+def test_flags_without_effect_are_reported(name, flags, reported, capsys):
     settings = Settings(size=64, model=name, precision="float32", given=frozenset(flags), **flags)
     setup.build_trainable(with_defaults(settings, models.default_settings(name)))
-    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == told
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == reported
 
 
-def test_levels_and_width_shape_the_network():
-    deep, shallow = (network("pix2pix", (64, 64, 3), levels=levels)[0] for levels in (6, 4))
-    assert size(deep.generator.variables) > size(shallow.generator.variables)
-    narrow, wide = (network("pix2pix", (64, 64, 3), width=width)[0] for width in (4, 8))
-    assert size(wide.generator.variables) > 3 * size(narrow.generator.variables)
-
-
-def two_losses(model, inputs, whole, settings):
-    """The published losses, computed by hand from the two networks."""
-    seen = inputs[0]
-    painted = model.generator(inputs, training=False)
-    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
-    judge = lambda picture: model.discriminator([seen, picture], training=False)  # noqa: E731
-    fake, real = judge(painted), judge(whole)
-    adversarial = entropy(np.ones(fake.shape), fake)
-    generator = adversarial + settings.LAMBDA * np.abs(2 * (np.asarray(whole) - np.asarray(painted))).mean()
-    discriminator = entropy(np.ones(real.shape), real) + settings.disc_lambda * entropy(np.zeros(fake.shape), fake)
-    return float(generator) + float(discriminator)
-
-
-@pytest.mark.parametrize(("LAMBDA", "disc_lambda"), [(100, 1), (400, 400), (0, 1)])
-def test_pix2pix_loss_is_the_published_one(LAMBDA, disc_lambda):
-    damaged, mask, whole = example((64, 64, 3))
-    model, settings = network("pix2pix", (64, 64, 3), start="none", LAMBDA=LAMBDA, disc_lambda=disc_lambda)
-    inputs = [damaged, mask[..., None].astype(np.float32)]
-    trainer.compile_model(model, settings)
-    freeze_norms(model)
-    inputs, whole = [keras.ops.convert_to_tensor(array) for array in inputs], keras.ops.convert_to_tensor(whole)
-    ours = model.compute_loss(inputs, whole, model(inputs, training=False), training=False)
-    assert float(ours) == pytest.approx(two_losses(model, inputs, whole, settings), rel=1e-4)
-
-
-def freeze_norms(model):
-    """Batch norm by its moving figures, so that a loss computed twice is computed from the same network."""
-    for layer in model.discriminator.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-
-
-def test_the_generators_loss_leaves_the_discriminator_alone():
-    """With the fake term off and the real one constant, LAMBDA alone must not move the discriminator."""
-    damaged, mask, whole = example((64, 64, 3))
-    inputs = [damaged, mask[..., None].astype(np.float32)]
-    moves = []
-    for weight in (0.0, 1000.0):
-        model, settings = network("pix2pix", (64, 64, 3), LAMBDA=weight)
-        trainer.compile_model(model, settings)
-        model.train_on_batch(inputs, whole)
-        moves.append([np.asarray(v) for v in model.discriminator.trainable_variables])
-    for without, with_ in zip(*moves, strict=True):
-        np.testing.assert_allclose(without, with_, atol=1e-6)
-
-
-def test_precision_auto_is_settled_once():
+def test_automatic_precision_is_resolved():
     assert setup.resolve_precision(Settings(precision="float32")).precision == "float32"
     assert setup.resolve_precision(Settings()).precision in ("float32", "bfloat16")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from keras import ops
-from support.learning import network, one_batch
+from support.networks import as_inputs, compile_small, example_batch
 from tensorflow.python.eager import context
 
 from pixmend import backend, competitions
@@ -31,7 +31,8 @@ class ReadApart(AdversarialModel):
 
 
 def optimized_graph_of_a_step(model):
-    (seen, mask), whole = one_batch()
+    damaged, masks, whole = example_batch((64, 64, 3))
+    seen, mask = as_inputs(damaged, masks)
     steps = TensorFlowSteps(model, SimpleNamespace(get_batch=None))
     context.context().enable_graph_collection()
     try:
@@ -68,11 +69,11 @@ def unordered(model):
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_no_weight_moves_before_all_that_judge_by_it_have_read_it(optimizer):
-    assert unordered(network("pix2pix", precision="bfloat16", optimizer=optimizer)) == []
+    assert unordered(compile_small("pix2pix", precision="bfloat16", optimizer=optimizer)) == []
 
 
 def test_nor_where_each_opinion_reads_the_weights_anew():
-    usual = network("pix2pix", precision="bfloat16")
+    usual = compile_small("pix2pix", precision="bfloat16")
     model = ReadApart(usual.generator, usual.settings)
     trainer.compile_model(model, usual.settings)
     assert unordered(model) == []

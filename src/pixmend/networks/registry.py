@@ -207,7 +207,7 @@ NETWORKS: dict[str, NetworkSpec] = {
                   "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.05, "clip_norm": 0.01,
                   "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.999, "loss": "l2", "loss_region": "hole", "steps": 2000,
                   "evaluate_every": 200, "evaluation_images": 550},
-        reads=("width", "levels", "window"), input=Input.WINDOW, output=Output.RESIDUAL),
+        reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
     "unet": NetworkSpec(
         build="pixmend.networks.unet:build_unet",
         summary="U-Net without batch normalization, for masks of any shape (2,662,659 parameters).",
@@ -220,7 +220,7 @@ NETWORKS: dict[str, NetworkSpec] = {
                   "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.05, "clip_norm": 0.01,
                   "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.999, "loss": "l2", "loss_region": "hole", "steps": 5000,
                   "evaluate_every": 200, "evaluation_images": 550},
-        reads=("width", "levels", "window"), input=Input.WINDOW, output=Output.RESIDUAL),
+        reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
 }
 
 PIPELINES: dict[str, PipelineSpec] = {
