@@ -1,4 +1,4 @@
-"""Contests made of photos: those inside packages and a user's own, odd files among them; no photo or twin on two sides."""
+"""Competitions made from photos: those inside packages, and a user's own with odd files among them."""
 
 import dataclasses
 import os
@@ -26,14 +26,14 @@ NAMES = ("missing_pixels", "depixelation", "landscapes", "hidden_areas")
 
 
 def photo(number, height=96, width=140):
-    """A smooth random picture; different numbers are different photos."""
+    """Return a smooth random image; different numbers are different photos."""
     return cv2.resize(np.random.default_rng(number).integers(0, 256, (6, 6, 3), np.uint8), (width, height),
                       interpolation=cv2.INTER_CUBIC)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Eleven photos of nine sources in two classes and at the top, among files that are none."""
+    """Eleven photos of nine sources, in two class folders and at the top, among files that are no photos."""
     top = tmp_path / "my photos"
     for name in ("sea/storm", "hills", ".hidden"):
         (top / name).mkdir(parents=True)
@@ -48,31 +48,31 @@ def folder(tmp_path):
     Image.fromarray(photo(0)[:, ::-1]).save(top / "hills/mirrored.png")
     Image.fromarray(np.clip(photo(1).astype(int) + 15, 0, 255).astype(np.uint8)).save(top / "brighter.jpg", quality=70)
     for name in ("notes.txt", ".DS_Store", "hills/archive.zip"):
-        (top / name).write_bytes(b"no picture")
+        (top / name).write_bytes(b"no image")
     Image.fromarray(photo(9)).save(top / ".hidden/not mine.png")
     (top / "folder.jpg").mkdir()
     return top
 
 
-def settings_of(name, home, **changes):
+def make_settings(name, home, **changes):
     changes = {"size": 32} | changes
     settings = Settings(home=str(home), competition=name, run="a", given=frozenset(changes), **changes)
     return complete(settings, competitions.get_default_settings(settings))
 
 
-def made(name, home, **changes):
-    settings = settings_of(name, home, **changes)
-    contest = competitions.get_competition(name)
-    contest.make_archive(settings.competition_folder, settings)
-    with zipfile.ZipFile(settings.competition_folder / f"{contest.slug}.zip") as archive:
+def make_competition(name, home, **changes):
+    settings = make_settings(name, home, **changes)
+    competition = competitions.get_competition(name)
+    competition.make_archive(settings.competition_folder, settings)
+    with zipfile.ZipFile(settings.competition_folder / f"{competition.slug}.zip") as archive:
         assert archive.testzip() is None
         archive.extractall(settings.competition_folder / "files")
-    return settings, contest, contest.read_images(settings.competition_folder / "files", settings.shape)
+    return settings, competition, competition.read_images(settings.competition_folder / "files", settings.shape)
 
 
-def refusal(function, *arguments, kind=UserError):
+def refusal(function, *arguments, kind=UserError, **options):
     with pytest.raises(kind) as caught:
-        function(*arguments)
+        function(*arguments, **options)
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
     return str(caught.value)
 
@@ -80,8 +80,8 @@ def refusal(function, *arguments, kind=UserError):
 # Photos of packages
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_contest_of_the_packages_photos(name, tmp_path):
-    settings, contest, entries = made(name, tmp_path)
+def test_photos_of_packages_make_a_competition(name, tmp_path):
+    settings, competition, entries = make_competition(name, tmp_path)
     train, test = ([e for e in entries if e.split == split] for split in ("train", "test"))
     assert not {e.source for e in train} & {e.source for e in test} and len({e.id for e in entries}) == len(entries)
     assert {e.kind for e in train} == {"Made", "Grown"} and len(train) >= 60 and len(test) >= 12
@@ -94,36 +94,37 @@ def test_a_contest_of_the_packages_photos(name, tmp_path):
         whole = decode(entry.whole, settings.shape)
         assert whole.std() > 2 or name == "depixelation"
         np.testing.assert_array_equal(damaged[counts == 0], whole[counts == 0])
-    held = contest.submission.score(settings.competition_folder / "files" / contest.submission.sample_name, competitions.get_solution_path(settings))
-    assert 0.2 < held["total"] < 0.7   # a sample is black
+    sample = settings.competition_folder / "files" / competition.submission.sample_name
+    score = competition.submission.score(sample, competitions.get_solution_path(settings))
+    assert 0.2 < score["total"] < 0.7   # a sample is black
 
 
-def test_tiles_as_given_are_graded_near_the_solution(tmp_path, folder):
-    settings, contest, entries = made("depixelation", tmp_path, photos=str(folder))
+def test_pixelated_images_score_near_the_solution(tmp_path, folder):
+    settings, competition, entries = make_competition("depixelation", tmp_path, photos=str(folder))
     test = [e for e in entries if e.split == "test"]
-    contest.submission.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
-    contest.submission.check(tmp_path / "mine", settings.competition_folder / "files")
-    assert 0 < contest.submission.score(tmp_path / "mine", competitions.get_solution_path(settings))["total"] < 0.2
+    competition.submission.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
+    competition.submission.check(tmp_path / "mine", settings.competition_folder / "files")
+    assert 0 < competition.submission.score(tmp_path / "mine", competitions.get_solution_path(settings))["total"] < 0.2
 
 
-def test_the_same_bytes_each_time(tmp_path, folder):
-    both = [made("depixelation", tmp_path / name, photos=str(folder), seed=seed)[0] for seed, name in enumerate("ab")]
+def test_archive_and_solution_have_the_same_bytes_each_time(tmp_path, folder):
+    both = [make_competition("depixelation", tmp_path / name, photos=str(folder), seed=seed)[0] for seed, name in enumerate("ab")]
     for name in ("depixelation.zip", "solution.bin"):
         one, other = ((settings.competition_folder / name).read_bytes() for settings in both)
         assert one == other
 
 
-def test_a_contest_made_here_may_hold_more_files_than_one_from_elsewhere(tmp_path, monkeypatch):
+def test_the_limit_of_files_is_for_downloaded_archives_only(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MOST_FILES", 5)
-    settings = settings_of("depixelation", tmp_path)
+    settings = make_settings("depixelation", tmp_path)
     download.main(settings)
     assert archive_manifest.complete(competitions.get_competition("depixelation"), settings)
 
 
 # A user's photos
 
-def test_every_photo_becomes_pictures_and_nothing_else_does(tmp_path, folder):
-    *_, entries = made("missing_pixels", tmp_path, photos=str(folder))
+def test_every_photo_is_used_and_no_other_file(tmp_path, folder):
+    *_, entries = make_competition("missing_pixels", tmp_path, photos=str(folder))
     assert len(entries) == 11
     assert {e.kind for e in entries} == {"sea", "hills", "my photos"}
     assert all(name.isascii() and len(name) < 60 for name in (Path(e.damaged).name for e in entries))
@@ -131,11 +132,11 @@ def test_every_photo_becomes_pictures_and_nothing_else_does(tmp_path, folder):
     assert {"wave-0", "a-b", "grey", "tiny", "wide", "mirrored"} <= found
 
 
-def test_twins_are_of_one_source_and_no_source_is_on_two_sides(tmp_path, folder):
+def test_near_duplicates_have_one_source_and_no_source_is_in_two_splits(tmp_path, folder):
     for number in range(20):
         Image.fromarray(photo(50 + number)).save(folder / f"more {number}.png")
         Image.fromarray(photo(50 + number)[:, ::-1]).save(folder / "sea" / f"more {number}.jpg", quality=60)
-    *_, entries = made("missing_pixels", tmp_path, photos=str(folder))
+    *_, entries = make_competition("missing_pixels", tmp_path, photos=str(folder))
     assert len(entries) == 51 and len({e.source for e in entries}) == 29
     split_of = {}
     for entry in entries:
@@ -143,8 +144,8 @@ def test_twins_are_of_one_source_and_no_source_is_on_two_sides(tmp_path, folder)
     assert 4 <= sum(e.split == "test" for e in entries) <= 14
 
 
-def test_depixelation_is_the_middle_of_the_photo_by_its_light(tmp_path, folder):
-    settings, _, entries = made("depixelation", tmp_path, photos=str(folder), size=48)
+def test_depixelation_uses_the_middle_square_in_linear_light(tmp_path, folder):
+    settings, _, entries = make_competition("depixelation", tmp_path, photos=str(folder), size=48)
     by_name = {e.id.partition("-")[2]: e for e in entries if e.split == "train"}
     name, number = next((f"wave-{n}", n) for n in range(3) if f"wave-{n}" in by_name)
     shown = cv2.imread(str(folder / f"sea/storm/wave {number}.jpg"))[:, 22:118, ::-1]
@@ -154,12 +155,12 @@ def test_depixelation_is_the_middle_of_the_photo_by_its_light(tmp_path, folder):
     assert np.abs(decode(by_name[name].whole, settings.shape)[..., 0] - 255 * coded).max() < 0.51
 
 
-def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_is_what_stood_there(tmp_path):
+def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_has_their_values(tmp_path):
     top = tmp_path / "photos"
     top.mkdir()
     for number in range(6):
         Image.fromarray(photo(number, 70, 110)).save(top / f"{number}.png")
-    settings, _, entries = made("landscapes", tmp_path, photos=str(top))
+    settings, _, entries = make_competition("landscapes", tmp_path, photos=str(top))
     assert len(entries) == 6 * (70 // 32) * (110 // 32)
     solution = pd.read_csv(competitions.get_solution_path(settings), index_col=0).value
     for entry in [*entries[:20:5], *entries[-3:]]:
@@ -175,7 +176,7 @@ def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_is_what
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_is_turned_as_its_exif_block_says(tmp_path, orientation):
+def test_exif_orientation_is_applied(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     for name in ("a.jpg", "a.png"):
@@ -184,54 +185,51 @@ def test_a_photo_is_turned_as_its_exif_block_says(tmp_path, orientation):
         np.testing.assert_array_equal(decode_photo(tmp_path / name), np.asarray(upright))
 
 
-@pytest.mark.parametrize(("name", "make", "reason"), [
-    ("cut.jpg", lambda path: path.write_bytes(path.read_bytes()[:-9]), "cut off or damaged"),
-    ("cut.png", lambda path: path.write_bytes(path.read_bytes()[:-9]), "cut off or damaged"),
-    ("page.jpg", lambda path: path.write_bytes(b"<html>"), "neither a JPEG nor a PNG"),
-    ("empty.png", lambda path: path.write_bytes(b""), "is empty"),
-    ("clear.png", lambda path: Image.fromarray(photo(1)).convert("RGBA").save(path), "is a transparent picture where an 8-bit"),
-    ("print.jpg", lambda path: Image.fromarray(photo(1)).convert("CMYK").save(path), "is a CMYK picture"),
+@pytest.mark.parametrize(("name", "spoil"), [
+    ("cut.jpg", lambda path: path.write_bytes(path.read_bytes()[:-9])),
+    ("cut.png", lambda path: path.write_bytes(path.read_bytes()[:-9])),
+    ("page.jpg", lambda path: path.write_bytes(b"<html>")),
+    ("empty.png", lambda path: path.write_bytes(b"")),
+    ("transparent.png", lambda path: Image.fromarray(photo(1)).convert("RGBA").save(path)),
+    ("print.jpg", lambda path: Image.fromarray(photo(1)).convert("CMYK").save(path)),
 ])
-def test_a_photo_that_is_none_stops_or_is_left_out_as_asked(tmp_path, folder, capfd, name, make, reason):
+def test_a_broken_photo_is_an_error_or_is_left_out(tmp_path, folder, capfd, name, spoil):
     path = folder / name
     Image.fromarray(photo(30)).save(path)
-    make(path)
-    with pytest.raises(UserError) as caught:
-        made("missing_pixels", tmp_path / "a", photos=str(folder))
-    told = str(caught.value)
-    assert reason in told and str(path) in told and told.endswith("--broken-images skip.")
+    spoil(path)
+    message = refusal(make_competition, "missing_pixels", tmp_path / "a", photos=str(folder))
+    assert str(path) in message and "--broken-images skip" in message
     assert not list((tmp_path / "a").rglob("*.zip"))
-    *_, entries = made("missing_pixels", tmp_path / "b", photos=str(folder), broken_images="skip")
+    *_, entries = make_competition("missing_pixels", tmp_path / "b", photos=str(folder), broken_images="skip")
     assert len(entries) == 11 and f"left out: {path}" in capfd.readouterr().out
 
 
-def test_too_few_photos_and_no_folder(tmp_path, folder):
-    assert "is no folder" in refusal(photos.listed, tmp_path / "nowhere", kind=FlagError)
+def test_too_few_photos_or_no_folder_are_errors(tmp_path):
+    assert "nowhere" in refusal(photos.listed, tmp_path / "nowhere", kind=FlagError)
     few = tmp_path / "few"
     few.mkdir()
-    told = "holds no pictures that end in .jpeg, .jpg, .png"
-    assert told in refusal(photos.in_folder, few, "stop")
+    assert str(few) in refusal(photos.in_folder, few, "stop")
     for number, name in enumerate(("a.jpg", "b.png", "c.png")):
         Image.fromarray(photo(min(number, 1))).save(few / name)
-    assert "holds 2 different photos, near twins counted once; at least 3" in refusal(photos.in_folder, few, "stop")
+    assert str(few) in refusal(photos.in_folder, few, "stop")   # of three files two are near duplicates
     Image.fromarray(photo(2)).save(few / "d.png")
     splits = [photo.split for photo in photos.in_folder(few, "stop")]
     assert 1 <= splits.count("test") <= 2
 
 
-def test_files_are_complete_until_the_photos_or_the_size_change(tmp_path, folder):
-    settings, contest, _ = made("landscapes", tmp_path, photos=str(folder))
-    zipped = settings.competition_folder / f"{contest.slug}.zip"
-    archive_manifest.write_receipt(settings.competition_folder, zipped, archive_manifest.made_from(contest, settings), "made here")
-    assert archive_manifest.complete(contest, settings)
+def test_archive_is_up_to_date_until_photos_or_settings_change(tmp_path, folder):
+    settings, competition, _ = make_competition("landscapes", tmp_path, photos=str(folder))
+    zipped = settings.competition_folder / f"{competition.slug}.zip"
+    archive_manifest.write_receipt(settings.competition_folder, zipped, archive_manifest.made_from(competition, settings), "made here")
+    assert archive_manifest.complete(competition, settings)
     for changes in ({"photos": ""}, {"size": 64}, {"hole_colour": "white"}):
-        assert not archive_manifest.complete(contest, dataclasses.replace(settings, **changes))
+        assert not archive_manifest.complete(competition, dataclasses.replace(settings, **changes))
     shutil.copy(folder / "wide.png", folder / "new.png")
-    assert not archive_manifest.complete(contest, settings)
+    assert not archive_manifest.complete(competition, settings)
     (folder / "new.png").unlink()
-    assert archive_manifest.complete(contest, settings)
+    assert archive_manifest.complete(competition, settings)
     competitions.get_solution_path(settings).unlink()
-    assert not archive_manifest.complete(contest, settings)
+    assert not archive_manifest.complete(competition, settings)
 
 
 @pytest.mark.parametrize(("change", "reason"), [
@@ -240,33 +238,30 @@ def test_files_are_complete_until_the_photos_or_the_size_change(tmp_path, folder
     (lambda text: text.replace(",train\n", "\n", 1), "line 2: '00001-china,Made,china' is no image"),
     (lambda text: text + '"', "unexpected end of data"),
 ])
-def test_a_broken_table_of_pictures(tmp_path, change, reason):
-    settings, contest, _ = made("landscapes", tmp_path)
+def test_faults_of_the_table_are_errors_with_their_line(tmp_path, change, reason):
+    settings, competition, _ = make_competition("landscapes", tmp_path)
     path = settings.competition_folder / "files" / "pictures.csv"
     path.write_text(change(path.read_text()))
-    told = refusal(contest.read_images, settings.competition_folder / "files", settings.shape)
-    assert reason in told and str(path) in told and "download --force" in told
+    message = refusal(competition.read_images, settings.competition_folder / "files", settings.shape)
+    assert reason in message and str(path) in message
 
 
-def test_photos_are_cut_as_wide_as_they_are(tmp_path):
-    """Of a photo too small for a square of the contest's size, the middle is enlarged."""
+def test_a_photo_smaller_than_a_square_is_enlarged(tmp_path):
     assert [piece.shape for piece in competitions.get_competition("landscapes").cut_images(
         np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.place("chelsea.png", *photos.SCIKIT_IMAGE)),
         (512, 512, 3))] == [(512, 512, 3)]
     assert shipped.chelsea().shape[0] < 512
 
 
-def test_a_run_does_not_go_on_with_other_photos_which_it_may_have_seen(folder, tmp_path):
-    """A photo less draws the holdout anew: weights that have seen its pictures must not be scored on them."""
+def test_a_run_is_refused_after_the_photos_changed(folder, tmp_path):
+    """With one photo less, the holdout is drawn again: weights trained on its images must not be scored on them."""
     flags = (*SMALL, "--competition", "landscapes", "--photos", folder, "--broken-images", "skip", "--model", "unet", "--steps", "1",
              "--levels", "2")
-    for name in ("download", "augment", "train", "predict"):
+    for name in ("download", "augment", "train"):
         done(stage(name, tmp_path, *flags))
     (folder / "wide.png").unlink()
     for name in ("download", "augment"):
         done(stage(name, tmp_path, *flags))
     for name in ("train", "predict"):
         refused = stage(name, tmp_path, *flags)
-        assert refused.returncode == 1 and "was trained on other pictures" in refused.stderr, refused.stderr
-    done(stage("train", tmp_path, *flags, "--force"))
-    done(stage("predict", tmp_path, *flags))
+        assert refused.returncode == 1 and "was trained on other" in refused.stderr, refused.stderr
