@@ -1,4 +1,4 @@
-"""Run in the environment of requirements-diffusion.txt: saves an inpainting pipeline of a few thousand random weights."""
+"""Save an inpainting pipeline of a few thousand random weights; run in the environment of requirements-diffusion.txt."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def tokenizer(folder):
-    """Every letter is a word."""
+def build_tokenizer(folder):
+    """Return a tokenizer in which every letter is a word, and the number of words."""
     words = [letter + end for letter in LETTERS for end in ("", "</w>")] + ["<|startoftext|>", "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
@@ -22,7 +22,7 @@ def tokenizer(folder):
 def main(folder):
     torch.manual_seed(1)
     folder.mkdir(parents=True)
-    words, count = tokenizer(folder)
+    words, count = build_tokenizer(folder)
     text = CLIPTextModel(CLIPTextConfig(vocab_size=count, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
                                         num_attention_heads=2, max_position_embeddings=16, bos_token_id=count - 2,
                                         eos_token_id=count - 1, pad_token_id=count - 1))

@@ -225,7 +225,7 @@ NETWORKS: dict[str, NetworkSpec] = {
 
 PIPELINES: dict[str, PipelineSpec] = {
     "stable_diffusion": PipelineSpec(
-        predict_function="pixmend.networks.stable_diffusion:paint",
-        check_function="pixmend.networks.stable_diffusion:environment",
+        predict_function="pixmend.networks.stable_diffusion:predict_images",
+        check_function="pixmend.networks.stable_diffusion:check_environment",
         summary="Pretrained Stable Diffusion inpainting, in an environment of its own."),
 }

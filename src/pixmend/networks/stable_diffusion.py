@@ -1,92 +1,98 @@
-"""Stable Diffusion inpainting, pretrained: told what a picture shows, it paints the hole; nothing is trained here.
+"""Pretrained Stable Diffusion inpainting, with a prompt that says what an image shows; nothing is trained.
 
-PyTorch and diffusers cannot share an environment with the rest, so they have one of their own, made from
-requirements-diffusion.txt and named by --diffusion-env, in which a child process does the work. Pictures go there and come
-back as PNG files; those that are done lie in the run's folder, so that a stopped run goes on with the next one.
+PyTorch and diffusers cannot be installed in the environment of everything else. They have one of their own, made from
+requirements-diffusion.txt and named by --diffusion-env, in which a child process runs diffusion_program.py. Images are exchanged as
+PNG files. The results lie in the folder of the run, so that an interrupted run continues with the next image.
 """
 
 import tempfile
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pixmend import files, subprocesses
-from pixmend.config import ROOT, of_group
+from pixmend.config import ROOT, Settings, of_group
 from pixmend.data.decode import decode
 from pixmend.data.encode import encode_png
 from pixmend.errors import FlagError, UserError
 from pixmend.progress import Bar
 
 PROGRAM = Path(__file__).parent / "diffusion_program.py"
-MULTIPLE = 8      # pixels: what the latent pictures stand for
-PATIENCE = 3600   # seconds: a picture at 512x512 takes some minutes on a CPU
+RESULTS = "painted"   # folder in the folder of a run
+SIZE_MULTIPLE = 8     # pixels of an image for one of its latent representation
+TIMEOUT = 3600        # seconds without output; an image of 512x512 takes some minutes on a CPU
 
 
-def paint(ready, rows, split, settings):
-    """Yield the painted picture of each row, known pixels and all, as floats in 0..1."""
-    made_from = [of_group(settings, "stable_diffusion"), settings.seed, ready.made_from]
-    folder = settings.run_folder / "painted" / f"{split}-{files.fingerprint(made_from)}"
+def predict_images(dataset: Any, rows: Sequence[Any], split: str, settings: Settings) -> Iterator[np.ndarray]:
+    """Yield the image of each row, known pixels and all: float32 in 0..1."""
+    cache_key = [of_group(settings, "stable_diffusion"), settings.seed, dataset.made_from]
+    folder = settings.run_folder / RESULTS / f"{split}-{files.fingerprint(cache_key)}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:05}.png" for number in range(len(rows))]
     for path in paths if settings.force else []:
         path.unlink(missing_ok=True)
     missing = [(row, path) for row, path in zip(rows, paths, strict=True) if not path.exists()]
     if missing:
-        paint_missing(ready, missing, settings, Bar(f"paint the {split} pictures", len(rows), len(rows) - len(missing)))
+        bar = Bar(f"predict the {split} images", len(rows), len(rows) - len(missing))
+        inpaint_in_child_process(dataset, missing, settings, bar)
     for row, path in zip(rows, paths, strict=True):
-        yield decode(path, ready.damaged(row).shape) / np.float32(255)
+        yield decode(path, dataset.damaged(row).shape) / np.float32(255)
 
 
-def paint_missing(ready, missing, settings, bar):
-    """Let the child paint; whatever it says is a sign of life, and the files that appeared are counted."""
-    python, awaited = environment(settings), [path for _, path in missing]
+def inpaint_in_child_process(dataset: Any, missing: list[tuple[Any, Path]], settings: Settings, bar: Bar) -> None:
+    """Write the results of some rows; progress is the number of files that have appeared."""
+    python = find_python(settings)
 
-    def heard(_):
-        done = bar.total - sum(not path.exists() for path in awaited)
-        told = f"{bar.rate():.2g} pictures/s" if done > bar.first else f"loading {settings.diffusion_model}"
-        bar.advance(done - bar.done, told)
+    def show_progress(_: bytes) -> None:
+        done = bar.total - sum(not path.exists() for _, path in missing)
+        text = f"{bar.rate():.2g} images/s" if done > bar.first else f"loading {settings.diffusion_model}"
+        bar.advance(done - bar.done, text)
 
     with tempfile.TemporaryDirectory() as folder, bar:
-        job = write_job(Path(folder), ready, missing, settings)
-        ended = subprocesses.run([python, str(PROGRAM), str(job)], patience=PATIENCE, heard=heard)
+        job = write_job(Path(folder), dataset, missing, settings)
+        ended = subprocesses.run([python, str(PROGRAM), str(job)], patience=TIMEOUT, heard=show_progress)
+    if ended.code is None:
+        raise UserError(f"{settings.diffusion_model} gave no output for {TIMEOUT} seconds. Choose a smaller --diffusion-size or fewer "
+                        f"--diffusion-steps; finished images are not computed again.")
     if ended.code != 0:
-        raise UserError(failure(ended, settings))
+        reason = (ended.err.strip().splitlines() or [f"exit code {ended.code}"])[-1]
+        raise UserError(f"--diffusion-model {settings.diffusion_model} failed: {reason}")
 
 
-def environment(settings):
-    """The Python of the environment of its own."""
-    if settings.diffusion_size % MULTIPLE:
-        raise FlagError(f"--diffusion-size {settings.diffusion_size} is no multiple of {MULTIPLE}.")
-    home = Path(settings.diffusion_env or ROOT / ".diffusion").absolute()
-    if not (home / "bin" / "python").exists():
-        make = f"python3 -m venv {home} && {home}/bin/pip install -r {ROOT / 'requirements-diffusion.txt'}"
-        raise UserError(f"{home} holds no environment for Stable Diffusion; make it with `{make}`, or name another one "
-                        f"with --diffusion-env.")
-    return str(home / "bin" / "python")
+def check_environment(settings: Settings) -> None:
+    """Raise an error if the pipeline cannot run here."""
+    find_python(settings)
 
 
-def write_job(folder, ready, missing, settings):
-    """The pictures, their masks white on black, and what to do with them."""
-    listed = []
+def find_python(settings: Settings) -> str:
+    """Return the Python of the pipeline's own environment."""
+    if settings.diffusion_size % SIZE_MULTIPLE:
+        raise FlagError(f"--diffusion-size must be a multiple of {SIZE_MULTIPLE}; got {settings.diffusion_size}.")
+    folder = Path(settings.diffusion_env or ROOT / ".diffusion").absolute()
+    if not (folder / "bin" / "python").exists():
+        command = f"python3 -m venv {folder} && {folder}/bin/pip install -r {ROOT / 'requirements-diffusion.txt'}"
+        raise UserError(f"{folder} has no environment for Stable Diffusion. Make it with `{command}`, or name another one with "
+                        f"--diffusion-env.")
+    return str(folder / "bin" / "python")
+
+
+def write_job(folder: Path, dataset: Any, missing: list[tuple[Any, Path]], settings: Settings) -> Path:
+    """Write the images, their masks (white where pixels are missing) and job.json, which says what to do with them."""
+    items = []
     for number, (row, path) in enumerate(missing):
-        picture, mask = folder / f"{number}.png", folder / f"{number}.mask.png"
-        picture.write_bytes(encode_png(np.ascontiguousarray(ready.damaged(row))))
-        mask.write_bytes(encode_png(np.where(ready.hole(row) > 0, np.uint8(255), np.uint8(0))[..., None]))
-        listed.append({"picture": str(picture), "mask": str(mask), "painted": str(path.absolute()),
-                       "prompt": prompt(row.kind, settings), "seed": zlib.crc32(f"{settings.seed} {row.id}".encode())})
+        image_path, mask_path = folder / f"{number}.png", folder / f"{number}.mask.png"
+        image_path.write_bytes(encode_png(np.ascontiguousarray(dataset.damaged(row))))
+        mask_path.write_bytes(encode_png(np.where(dataset.hole(row) > 0, np.uint8(255), np.uint8(0))[..., None]))
+        items.append({"image": str(image_path), "mask": str(mask_path), "output": str(path.absolute()),
+                      "prompt": format_prompt(row.kind, settings), "seed": zlib.crc32(f"{settings.seed} {row.id}".encode())})
     files.write_json(folder / "job.json", {"model": settings.diffusion_model, "size": settings.diffusion_size,
-                                           "steps": settings.diffusion_steps, "pictures": listed})
+                                           "steps": settings.diffusion_steps, "images": items})
     return folder / "job.json"
 
 
-def prompt(kind, settings):
-    return settings.prompt.replace("{class}", kind) if kind else settings.prompt_without_class
-
-
-def failure(ended, settings):
-    if ended.code is None:
-        return (f"Nothing was heard from {settings.diffusion_model} for {PATIENCE} seconds; choose a smaller --diffusion-size or "
-                f"fewer --diffusion-steps; pictures that are done are kept.")
-    told = ended.err.strip().splitlines() or [f"it ended with code {ended.code}"]
-    return f"--diffusion-model {settings.diffusion_model} could not paint: {told[-1]}"
+def format_prompt(label: str, settings: Settings) -> str:
+    """Return the prompt of an image of this class; an empty label means that the class is unknown."""
+    return settings.prompt.replace("{class}", label) if label else settings.prompt_without_class
