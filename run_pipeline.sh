@@ -2,18 +2,16 @@
 # From nothing to a checked submission: the demo without flags, `--competition photo_reconstruction` for the real competition.
 set -euo pipefail
 cd "$(dirname "$0")"
-case " $* " in *" --help "* | *" -h "*)   # once, and not by every stage; what is installed already is not looked at again
-    .venv/bin/python -m pixmend --help 2> /dev/null || { source ./set_up.sh base; python -m pixmend --help; }
-    exit ;;
-esac
 source ./set_up.sh base
+case " $* " in *" --help "* | *" -h "*) exec pixmend configure --help ;; esac
 
-python -m pixmend download  "$@"   # the competition's archive, checked and unpacked
-python -m pixmend augment   "$@"   # pictures decoded once, a holdout kept apart, five variants of the rest
-python -m pixmend train     "$@"   # the network; a stopped run goes on where it stood
-python -m pixmend predict   "$@"   # the missing pixels of holdout and test
-python -m pixmend serialize "$@"   # the CSV, checked against sample_submission.csv
-python -m pixmend score     "$@"   # the holdout's RMSE from the file, beside the fills
-case " $* " in *" --submit "*) python -m pixmend submit "$@" || refused=$? ;; esac   # only where asked for
-python -m pixmend report    "$@"   # one page of all runs, and what to do next
+run=$(pixmend configure "$@")                   # every setting of the run, written once into its run.toml
+pixmend download  --config "$run"               # the competition's archive, checked and unpacked
+pixmend augment   --config "$run"               # images decoded once, a holdout by source, five transforms of the rest
+pixmend train     --config "$run"               # the network; a stopped training continues
+pixmend predict   --config "$run"               # the missing pixels of holdout and test images
+pixmend serialize --config "$run"               # the CSV, checked against the sample submission
+pixmend score     --config "$run"               # the holdout's RMSE, beside the baselines
+pixmend submit    --config "$run" --if-asked || refused=$?   # with --submit: to Kaggle, never the same file twice
+pixmend report    --config "$run"               # one page of all runs, and what to do next
 exit "${refused:-0}"

@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks._measure import circumstances, read, save
 from benchmarks.rmse import CONTEST
-from pixmend.config import parse
 from pixmend.data import dataset
+from pixmend.flags import parse_flags
 from pixmend.reporting.status_section import distances
 from pixmend.submissions import predictions
 
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--home", type=Path, required=True, help="the folder of `python -m benchmarks rmse`")
     parser.add_argument("--runs", nargs="+", default=["base", "mix"], metavar="NAME", help="of its runs; base and mix")
     asked = parser.parse_args()
-    ready, figures = dataset.open_for(parse(["--home", str(asked.home), *CONTEST], {})), read(FIGURES)
+    ready, figures = dataset.open_for(parse_flags(["--home", str(asked.home), *CONTEST], environment={})), read(FIGURES)
     for run in asked.runs:
         path = asked.home / "checkpoints" / "photo_reconstruction" / run / "holdout.npz"
         figures[run] = sums(ready, predictions.read_images(path, ready, ready.split("holdout"))).figures() | circumstances()

@@ -1,55 +1,61 @@
-"""The front door: `python -m pixmend STAGE [flags]` runs a stage and turns a user's mistake into a sentence."""
+"""Command-line entry point: runs a command and turns errors into messages and exit codes."""
 
 import errno
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from pixmend.errors import UserError
 
 INTERRUPTED = 128 + signal.SIGINT
 
 
-def sentence(error):
-    """An operating system's refusal, as its user should read it."""
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}the disk is full; free some space and run the same command again, nothing was lost."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{where}may not be written or read here; mend its rights or choose another --home."
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"{where}a file stands where a folder is wanted; move it away or choose another --home."
-    if error.errno == errno.ENAMETOOLONG:
-        return f"{where}this name is too long for a file here; give a --run with a short one, or a shorter --home."
-    return None
-
-
-def front_door(arguments=None):
-    """Run a stage; what a person can mend is one sentence, and SIGTERM is as Ctrl-C."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. A user's mistake is one message; SIGTERM is treated as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        from pixmend import cli  # here, so that a Ctrl-C while libraries are read is answered like any other
+        from pixmend import cli  # imported here so that Ctrl-C during the imports is handled, too
 
         return cli.main(sys.argv[1:] if arguments is None else arguments) or 0
     except UserError as error:
-        print(_red(str(error)), file=sys.stderr)
+        print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        print("\nStopped. The same command continues from here.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if (text := sentence(error)) is None:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("pixmend"):
             raise
-        print(_red(text), file=sys.stderr)
+        print_error(f"The package {error.name} is not installed for {sys.executable}. Run ./set_up.sh, then `source .venv/bin/activate`.")
+        return 1
+    except OSError as error:
+        if (message := explain_os_error(error)) is None:
+            raise
+        print_error(message)
         return 1
 
 
-def _red(text):
-    return f"\033[31m{text}\033[0m" if sys.stderr.isatty() else text
+def explain_os_error(error: OSError) -> str | None:
+    """Return a message for an error of the operating system that a user can mend; None for others."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}the disk is full. Free some space and run the same command again; nothing was lost."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{where}this file or folder may not be read or written. Change its permissions, or choose another --home."
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"{where}there is a file where a folder is needed. Move it away, or choose another --home."
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{where}this name is too long for a file. Choose a shorter --run or --home."
+    return None
+
+
+def print_error(message: str) -> None:
+    print(f"\033[31m{message}\033[0m" if sys.stderr.isatty() else message, file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(front_door())
+    sys.exit(main())

@@ -1,337 +1,375 @@
-"""Every knob of the pipeline, its default, its range and what it does, one line each; LAMBDA has its number here."""
+"""All settings, grouped by who reads them, each with its default, range and help in one line; LAMBDA has its default here.
 
-import argparse
+A function that needs one group takes that group: every Settings object is an object of every group.
+"""
+
 import dataclasses
-import difflib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pixmend.errors import FlagError
-from pixmend.fills import FILLS
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parents[1]
+IN_CHECKOUT = (CHECKOUT / "run_pipeline.sh").exists()
+ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()   # where data folders are without --home
 
-AUTO = "auto"   # typed for the number 0 of a knob that can be found out by itself
+FILLS = ("harmonic", "smooth", "biharmonic", "tile_harmonic", "tile_smooth", "mean", "ring", "telea", "navier_stokes")
+AUTO = "auto"   # how 0 is written where a value can be found automatically
 
 
-def knob(default, what, *, of, low=None, high=None, choices=None, auto=False):
-    """One setting: its default, what it does, the stage it belongs to, and which values it may take."""
-    return field(default=default, metadata={"what": what, "of": of, "low": low, "high": high, "choices": choices, "auto": auto})
+def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple | None = None,
+            auto: bool = False) -> Any:
+    """Define a setting: its default, what it does, and which values it may take."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "auto": auto})
 
 
 @dataclass(frozen=True)
-class Settings:
-    competition: str = knob("demo", "which contest: a file of src/contests", of="every stage")
-    run: str = knob("", "name of the run; without it, the model and the flags that differ from the defaults", of="every stage")
-    home: str = knob(str(ROOT), "folder that holds competition/, augment/, checkpoints/ and submissions/", of="every stage")
-    seed: int = knob(1, "seed of the first weights, of the order and of every draw", of="every stage", low=0, high=2**31 - 1)
-    force: bool = knob(False, "do again what is still valid", of="every stage")
-    quiet: bool = knob(False, "no progress, only results and errors", of="every stage")
+class CommonSettings:
+    competition: str = setting("demo", "name of the competition")
+    run: str = setting("", "name of the run; by default the model and the flags that differ from the defaults")
+    home: str = setting(os.environ.get("PIXMEND_HOME", str(ROOT)), "folder with competition/, augment/, checkpoints/ and submissions/ (also: PIXMEND_HOME)")
+    seed: int = setting(1, "seed of initial weights, order of images and every random draw", low=0, high=2**31 - 1)
+    force: bool = setting(False, "do again what is still valid")
+    quiet: bool = setting(False, "print only results and errors")
 
-    size: int = knob(256, "side of the pictures in pixels", of="download", low=32, high=1024)
-    photos: str = knob("", "a folder of your own JPEG and PNG photos, of which a contest that is made of photos is made", of="download")
-    hole_colour: str = knob("black", "what landscapes pastes over its pictures", of="download", choices=("black", "white"))
 
-    holdout: float = knob(0.1, "share of the training pictures kept apart, whole sources at a time", of="augment", low=0.01, high=0.5)
-    folds: int = knob(1, "holdouts in turn, a run each, which together are all training pictures; --steps and --minutes are each run's; 1: one holdout", of="augment", low=1, high=100)
-    split_seed: int = knob(1, "seed of what is kept apart, whatever --seed is", of="augment", low=0, high=2**31 - 1)
-    augment: str = knob("5x", "variants of each training picture", of="augment", choices=("none", "5x", "8x"))
-    materialize: bool = knob(False, "also write the variants as PNG files, for other tools", of="augment")
-    damage: str = knob("", "train and score with the damage of this other contest", of="augment")
-    unknown_masks: bool = knob(False, "tell a painter nothing of the masks but what the run --mask-run found; score the whole picture, too", of="augment")
-    broken_images: str = knob("stop", "at a training picture that cannot be decoded: stop, or leave it out", of="augment", choices=("stop", "skip"))
+@dataclass(frozen=True)
+class DownloadSettings:
+    size: int = setting(256, "side of the images in pixels", low=32, high=1024)
+    photos: str = setting("", "folder of your own JPEG and PNG photos, for competitions that are made from photos")
+    hole_colour: str = setting("black", "colour of the missing regions in landscapes", choices=("black", "white"))
+    broken_images: str = setting("stop", "what to do with a training image that cannot be decoded", choices=("stop", "skip"))
 
-    model: str = knob("pix2pix", "what fills the holes, or finds them: a file of src/models", of="train")
-    init_from: str = knob("", "a finished run of the same network, whose weights are the first ones of this run", of="train")
-    adversarial: bool = knob(False, "judge the painted pictures by a PatchGAN, too", of="train")
-    LAMBDA: float = knob(1000.0, "weight of the reconstruction beside the adversarial term", of="train", low=0, high=1e6)
-    disc_lambda: float = knob(1.0, "weight of the fake term in the discriminator's loss", of="train", low=0, high=1e6)
-    steps: int = knob(20000, "optimizer steps in all", of="train", low=1, high=10**8)
-    minutes: float = knob(0.0, "stop after so many minutes of training; 0: no limit", of="train", low=0, high=10**6)
-    batch_size: int = knob(4, "pictures a step, over all devices; auto: the largest power of two that fits", of="train", low=0, high=4096, auto=True)
-    optimizer: str = knob("adam", "what moves the weights; others than adam bring a usual learning rate of their own", of="train", choices=("adam", "sgd", "rmsprop", "adagrad"))
-    learning_rate: float = knob(2e-4, "the optimizer's learning rate", of="train", low=1e-8, high=1)
-    beta_1: float = knob(0.5, "Adam's first momentum, and SGD's", of="train", low=0, high=0.9999)
-    beta_2: float = knob(0.999, "Adam's second momentum", of="train", low=0, high=0.999999)
-    weight_decay: float = knob(0.0, "weight decay a step, in learning rates", of="train", low=0, high=1)
-    schedule: str = knob("constant", "learning rate over the run", of="train", choices=("constant", "cosine"))
-    warmup_steps: int = knob(0, "steps over which the learning rate rises to its height", of="train", low=0, high=10**6)
-    width: int = knob(64, "channels of the first layer", of="train", low=1, high=8192)
-    levels: int = knob(8, "steps down (pictures need 2^levels pixels a side; fewer are taken where they are smaller), or layers in a row", of="train", low=2, high=10)
-    work_size: int = knob(64, "side at which residual_unet and pretrained_unet work, to which windows are shrunk, and of the square that edsr sees", of="train", low=16, high=1024)
-    encoder: str = knob("EfficientNetV2B0", "what pretrained_unet sees with, of keras.applications", of="train", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"))
-    encoder_weights: str = knob("imagenet", "what that encoder begins with: imagenet (fetched once), none, or a file of its weights", of="train")
-    window: float = knob(0.0, "show the network a square around each box, of so many box sides; 0: whole pictures", of="train", low=0, high=8)
-    masks_per_image: int = knob(0, "how often each picture is damaged anew, and filled, before training", of="train", low=0, high=100)
-    mask_channel: bool = knob(False, "show the mask to the network as one more channel", of="train")
-    start: str = knob("harmonic", "what the network sees in the hole and adds its output to; none: as given, nothing is added to", of="train", choices=("none", "given", *FILLS))
-    loss: str = knob("l1", "distance to the whole picture", of="train", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
-    loss_region: str = knob("all", "where that distance counts", of="train", choices=("all", "hole"))
-    contrast_weighting: bool = knob(False, "weigh that distance by one over the contrast around a pixel, so that busy places do not teach alone", of="train")
-    fresh_masks: bool = knob(False, "new damage each time a picture is seen", of="train")
-    jitter: int = knob(0, "resize to this side, then crop at random (286 for 256); 0: off", of="train", low=0, high=2048)
-    noise: float = knob(0.0, "random noise on the pixels shown, standard deviation in 0..1", of="train", low=0, high=1)
-    ema_decay: float = knob(0.0, "averaged weights: share of the past kept a step; 0: off", of="train", low=0, high=0.99999)
-    clip_norm: float = knob(0.0, "gradients' norm is clipped here; 0: off", of="train", low=0, high=1e6)
-    precision: str = knob("auto", "arithmetic of the network", of="train", choices=("auto", "float32", "bfloat16"))
-    evaluate_every: int = knob(500, "steps between two looks at the holdout", of="train", low=1, high=10**8)
-    evaluation_images: int = knob(64, "holdout pictures for such a look", of="train", low=1, high=10**6)
-    snapshots: int = knob(0, "weights kept along the last half of the budget, for mixes: RUN@1 the first, and so on", of="train", low=0, high=99)
-    save_minutes: float = knob(5.0, "minutes between two saved states", of="train", low=0, high=600)
-    steps_per_call: int = knob(0, "steps given to the device before their losses are looked at; auto: 16 on an accelerator, 1 on a CPU", of="train", low=0, high=1024, auto=True)
 
-    processes: str = knob("", "host:port of each process that trains this run together, with commas between (on JAX)", of="several machines")
-    process: int = knob(0, "which of them this one is; 0 writes the files", of="several machines", low=0, high=4095)
+@dataclass(frozen=True)
+class AugmentSettings:
+    holdout: float = setting(0.1, "share of the training images to hold out, by whole source", low=0.01, high=0.5)
+    folds: int = setting(1, "number of holdouts, with one training each, that together are all training images; 1: one holdout", low=1, high=100)
+    split_seed: int = setting(1, "seed of the holdout, independent of --seed", low=0, high=2**31 - 1)
+    augment: str = setting("5x", "flips and rotations of each training image", choices=("none", "5x", "8x"))
+    materialize: bool = setting(False, "also write the augmented images as PNG files, for other tools")
+    damage: str = setting("", "damage training and holdout images as this other competition does")
+    unknown_masks: bool = setting(False, "give networks only the masks that the run --mask-run found; also score the whole image")
 
-    diffusion_model: str = knob("stabilityai/stable-diffusion-2-inpainting", "inpainting pipeline: a name that diffusers finds, or a folder", of="stable_diffusion")
-    prompt: str = knob("picture of a {class}", "what a picture is said to show", of="stable_diffusion")
-    prompt_without_class: str = knob("animal", "the same where its class is unknown", of="stable_diffusion")
-    diffusion_size: int = knob(512, "side at which it paints, a multiple of 8", of="stable_diffusion", low=64, high=1024)
-    diffusion_steps: int = knob(50, "steps from noise to a picture", of="stable_diffusion", low=1, high=1000)
 
-    diffusion_env: str = knob("", "environment made from requirements-diffusion.txt; without it, .diffusion beside .venv", of="predict")
-    predict_mode: str = knob("inference", "batch norm and dropout as at inference, or as in training", of="predict", choices=("inference", "training"))
-    mask_run: str = knob("locate", "with --unknown-masks: the run of a model that finds masks, in whose masks to paint", of="predict")
-    tta: int = knob(1, "flips and turns of each picture painted and averaged", of="predict", choices=(1, 8))
+@dataclass(frozen=True)
+class NetworkSettings:
+    model: str = setting("pix2pix", "what predicts the missing pixels: a network, a fill or a pretrained pipeline")
+    width: int = setting(64, "channels of the first layer", low=1, high=8192)
+    levels: int = setting(8, "steps down and up of a U-Net (fewer where images are smaller than 2^levels), or layers in a row", low=2, high=10)
+    work_size: int = setting(64, "side at which residual_unet and pretrained_unet work, of resized windows, and of the square that edsr reads", low=16, high=1024)
+    window: float = setting(0.0, "give the network a square around each box, of this many box sides; 0: the whole image", low=0, high=8)
+    mask_channel: bool = setting(False, "give the mask to the network as one more channel")
+    start: str = setting("harmonic", "fill that the network's output is added to; given: the damaged pixels; none: the output is the image", choices=("none", "given", *FILLS))
+    encoder: str = setting("EfficientNetV2B0", "encoder of pretrained_unet, from keras.applications", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"))
+    encoder_weights: str = setting("imagenet", "initial weights of the encoder: imagenet (downloaded once), none, or a file")
+    precision: str = setting("auto", "arithmetic of the network", choices=("auto", "float32", "bfloat16"))
 
-    members: str = knob("", "runs to mix into --run, with commas between", of="ensemble")
 
-    channel_order: str = knob("bgr", "which colour is channel 0 in the submission", of="serialize", choices=("bgr", "rgb"))
-    value_scale: str = knob("unit", "value/255, or each channel stretched to 0..1 over the picture", of="serialize", choices=("unit", "minmax"))
+@dataclass(frozen=True)
+class TrainingSettings:
+    adversarial: bool = setting(False, "train against a PatchGAN discriminator")
+    LAMBDA: float = setting(1000.0, "weight of the reconstruction loss beside the adversarial loss", low=0, high=1e6)
+    disc_lambda: float = setting(1.0, "weight of the fake images in the discriminator's loss", low=0, high=1e6)
+    loss: str = setting("l1", "reconstruction loss", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
+    loss_region: str = setting("all", "pixels that the reconstruction loss counts", choices=("all", "hole"))
+    contrast_weighting: bool = setting(False, "divide the loss at each pixel by the contrast around it")
+    steps: int = setting(20000, "training steps in all", low=1, high=10**8)
+    minutes: float = setting(0.0, "stop after this many minutes of training; 0: no limit", low=0, high=10**6)
+    batch_size: int = setting(4, "images a step, over all devices; auto: the largest power of two that fits", low=1, high=4096, auto=True)
+    optimizer: str = setting("adam", "optimizer; those other than adam have a usual learning rate of their own", choices=("adam", "sgd", "rmsprop", "adagrad"))
+    learning_rate: float = setting(2e-4, "learning rate", low=1e-8, high=1)
+    beta_1: float = setting(0.5, "first momentum of Adam, momentum of SGD", low=0, high=0.9999)
+    beta_2: float = setting(0.999, "second momentum of Adam", low=0, high=0.999999)
+    weight_decay: float = setting(0.0, "weight decay a step, multiplied by the learning rate", low=0, high=1)
+    schedule: str = setting("constant", "learning rate over the run", choices=("constant", "cosine"))
+    warmup_steps: int = setting(0, "steps over which the learning rate rises at the beginning", low=0, high=10**6)
+    ema_decay: float = setting(0.0, "decay of the averaged weights; 0: no averaging", low=0, high=0.99999)
+    clip_norm: float = setting(0.0, "largest norm of the gradients; 0: no limit", low=0, high=1e6)
+    init_from: str = setting("", "finished run of the same network whose weights are the initial ones")
+    masks_per_image: int = setting(0, "new masks that are drawn and filled for each image before training", low=0, high=100)
+    fresh_masks: bool = setting(False, "draw a new mask each time an image is used")
+    jitter: int = setting(0, "resize images to this side, then crop at random (286 for 256); 0: off", low=0, high=2048)
+    noise: float = setting(0.0, "standard deviation of noise on the input pixels, in 0..1", low=0, high=1)
+    evaluate_every: int = setting(500, "steps between two evaluations on the holdout", low=1, high=10**8)
+    evaluation_images: int = setting(64, "holdout images of an evaluation", low=1, high=10**6)
+    snapshots: int = setting(0, "number of snapshots in the last half of the training, RUN@1 and so on", low=0, high=99)
+    save_minutes: float = setting(5.0, "minutes between two saved states", low=0, high=600)
+    steps_per_call: int = setting(0, "steps sent to the device together; auto: 16 on an accelerator, 1 on a CPU", low=1, high=1024, auto=True)
 
-    sampler: str = knob("auto", "how trials are picked; auto: grid where all values are listed, else tpe", of="sweep", choices=("auto", "grid", "random", "tpe"))
-    trials: int = knob(20, "trials in all; a grid tries all its points", of="sweep", low=1, high=10**5)
-    sweep_name: str = knob("", "name of the sweep; without it, what it sweeps", of="sweep")
-    storage: str = knob("", "URL of the study's database, for several machines; without it, SQLite in checkpoints/", of="sweep")
-    prune: bool = knob(True, "stop a trial early that is in the worst quarter at a look at the holdout", of="sweep")
 
-    seeds: str = knob("1,2,3", "seeds of each row of a study, the same in all, with commas between", of="study")
-    rows: str = knob("", "rows of a study, with commas between; without it, all that it has", of="study")
+@dataclass(frozen=True)
+class DistributedSettings:
+    processes: str = setting("", "host:port of each process that trains this run, separated by commas (JAX only)")
+    process: int = setting(0, "number of this process; process 0 writes the files", low=0, high=4095)
 
-    submission: str = knob("", "a submission file to score", of="score")
-    solution: str = knob("", "the solution to score it against (id, value, Usage)", of="score")
 
-    submit: bool = knob(False, "let run_pipeline.sh submit to Kaggle", of="submit")
-    dry_run: bool = knob(False, "do all but the upload", of="submit")
-    resubmit: bool = knob(False, "submit a file that was submitted before", of="submit")
-    message: str = knob("", "a note for Kaggle's list, after the run's name and the file's hash", of="submit")
-    wait_minutes: float = knob(10.0, "minutes to wait for the score; for a kernel's end, where the flag is given (else until it ends)", of="submit", low=0, high=1440)
-    kaggle_timeout: float = knob(120.0, "seconds without a sign of life after which kaggle is stopped", of="kaggle", low=1, high=86400)
+@dataclass(frozen=True)
+class PredictionSettings:
+    predict_mode: str = setting("inference", "batch norm and dropout as in inference or as in training", choices=("inference", "training"))
+    tta: int = setting(1, "flips and rotations to average predictions over", choices=(1, 8))
+    mask_run: str = setting("locate", "with --unknown-masks: run that found the masks")
 
-    kernel_hours: float = knob(8.0, "hours after which a kernel stops training: Kaggle ends sessions after 9 or 12, with nothing kept", of="kernel", low=0.01, high=12)
-    internet: bool = knob(True, "let the kernel install from the net what Kaggle lacks", of="kernel")
-    wheels: str = knob("", "a Kaggle dataset (owner/name) with wheels for a kernel without internet", of="kernel")
-    accelerator: str = knob("", "one of Kaggle's machines, as NvidiaTeslaT4; without it, Kaggle's usual GPU", of="kernel")
 
-    of_processes: int = 1   # how many train this run together
-    channels: int = 3   # the contest's: 1 where pictures are grey
-    given: frozenset = frozenset()
-    swept: tuple = ()  # pairs of a knob and the values that a sweep tries of it
-    about: str = ""    # what a study compares
+@dataclass(frozen=True)
+class DiffusionSettings:
+    diffusion_model: str = setting("stabilityai/stable-diffusion-2-inpainting", "inpainting pipeline: a name for diffusers, or a folder")
+    prompt: str = setting("picture of a {class}", "prompt for an image of a known class")
+    prompt_without_class: str = setting("animal", "prompt for other images")
+    diffusion_size: int = setting(512, "side of the images for the pipeline, a multiple of 8", low=64, high=1024)
+    diffusion_steps: int = setting(50, "denoising steps", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class DiffusionEnvironmentSettings:
+    diffusion_env: str = setting("", "environment made from requirements-diffusion.txt; by default .diffusion")
+
+
+@dataclass(frozen=True)
+class EnsembleSettings:
+    members: str = setting("", "runs to mix into --run, separated by commas")
+
+
+@dataclass(frozen=True)
+class SubmissionSettings:
+    channel_order: str = setting("bgr", "which colour is channel 0 in the submission", choices=("bgr", "rgb"))
+    value_scale: str = setting("unit", "value/255, or each channel stretched to 0..1 over the image", choices=("unit", "minmax"))
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    submission: str = setting("", "submission file to score")
+    solution: str = setting("", "solution to score it against (id, value, Usage)")
+
+
+@dataclass(frozen=True)
+class SubmitSettings:
+    submit: bool = setting(False, "let run_pipeline.sh submit to Kaggle")
+    if_asked: bool = setting(False, "submit only if the run was configured with --submit")
+    dry_run: bool = setting(False, "do everything except sending")
+    resubmit: bool = setting(False, "submit a file that was submitted before")
+    message: str = setting("", "note for Kaggle's list, after the run's name and the file's hash")
+    wait_minutes: float = setting(10.0, "minutes to wait for the score", low=0, high=1440)
+
+
+@dataclass(frozen=True)
+class KaggleSettings:
+    kaggle_timeout: float = setting(120.0, "seconds without output after which the kaggle command is stopped", low=1, high=86400)
+
+
+@dataclass(frozen=True)
+class KernelSettings:
+    kernel_hours: float = setting(8.0, "hours of training in a session; Kaggle ends sessions after 9 or 12 and keeps nothing", low=0.01, high=12)
+    follow_minutes: float = setting(1440.0, "minutes to follow the session; it runs on at Kaggle afterwards", low=0, high=1440)
+    internet: bool = setting(True, "let the session install missing packages from the network")
+    wheels: str = setting("", "Kaggle dataset (owner/name) of wheels, for a session without network")
+    accelerator: str = setting("", "kind of Kaggle's machine, such as NvidiaTeslaT4")
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    sampler: str = setting("auto", "how trials are chosen; auto: grid if all values are listed, otherwise tpe", choices=("auto", "grid", "random", "tpe"))
+    trials: int = setting(20, "number of trials; a grid tries all its points", low=1, high=10**5)
+    sweep_name: str = setting("", "name of the sweep; by default the swept values")
+    storage: str = setting("", "URL of a database that several machines share; by default SQLite in checkpoints/")
+    prune: bool = setting(True, "stop a trial early that is in the worst quarter at an evaluation")
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    seeds: str = setting("1,2,3", "seeds of each row, separated by commas")
+    rows: str = setting("", "rows of the study, separated by commas; by default all")
+
+
+GROUPS: dict[str, type] = {
+    "common": CommonSettings, "download": DownloadSettings, "augment": AugmentSettings, "network": NetworkSettings,
+    "training": TrainingSettings, "diffusion": DiffusionSettings, "distributed": DistributedSettings, "prediction": PredictionSettings,
+    "diffusion environment": DiffusionEnvironmentSettings, "ensemble": EnsembleSettings, "submission": SubmissionSettings,
+    "scoring": ScoringSettings, "submit": SubmitSettings, "kaggle": KaggleSettings, "kernel": KernelSettings, "sweep": SweepSettings,
+    "study": StudySettings}
+
+
+@dataclass(frozen=True)
+class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings, DistributedSettings,
+               PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings, ScoringSettings, SubmitSettings,
+               KaggleSettings, KernelSettings, SweepSettings, StudySettings):
+    """Every setting of a run and of the command, and the folders that follow from them."""
+
+    of_processes: int = 1              # how many processes train this run together
+    channels: int = 3                  # of the competition's images: 1 where they are grey
+    given: frozenset = frozenset()     # names of the settings that were given as flags
+    stored: bool = False               # whether the values come from a run.toml, so that no default replaces them
+    swept: tuple = ()                  # pairs of a setting and the values that a sweep tries
+    about: str = ""                    # what a study compares
 
     @property
-    def place(self):
-        """Names the folders of what is prepared, trained and scored; under another damage nothing compares with the contest's own."""
+    def place(self) -> str:
+        """Return the name of the data folders; runs with another damage have folders of their own."""
         return f"{self.competition}+{self.damage}" if self.damage else self.competition
 
     @property
-    def competition_folder(self):
+    def competition_folder(self) -> Path:
         return Path(self.home) / "competition" / self.competition
 
     @property
-    def augment_folder(self):
+    def augment_folder(self) -> Path:
         return Path(self.home) / "augment" / self.place
 
     @property
-    def run_folder(self):
+    def run_folder(self) -> Path:
         return Path(self.home) / "checkpoints" / self.place / self.run
 
     @property
-    def snapshot(self):
-        """The number in the name of a run that is a snapshot of another, as 2 in `pix2pix@2`; else an empty text."""
+    def snapshot(self) -> str:
+        """Return the number of the snapshot that the run's name means, as 2 in `pix2pix@2`; empty for other runs."""
         return self.run.partition("@")[2]
 
     @property
-    def trained_folder(self):
-        """Where the run's weights are: those of `pix2pix@2` in the folder of `pix2pix`."""
+    def trained_folder(self) -> Path:
+        """Return the folder of the weights: those of `pix2pix@2` are in the folder of `pix2pix`."""
         return self.run_folder.with_name(self.run.partition("@")[0])
 
     @property
-    def submissions_folder(self):
+    def submissions_folder(self) -> Path:
         return Path(self.home) / "submissions" / self.place
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         return (self.size, self.size, self.channels)
 
     @property
-    def seen_shape(self):
-        """What a network sees at once: a picture, or a window."""
-        return (self.work_size, self.work_size, self.shape[2]) if self.window else self.shape
+    def input_shape(self) -> tuple[int, int, int]:
+        """Return the shape of a network's input: an image or a window."""
+        return (self.work_size, self.work_size, self.channels) if self.window else self.shape
 
 
-RUN = re.compile(r"(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
-STUDY = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
-KNOBS = {f.name: f for f in dataclasses.fields(Settings) if f.metadata}
-# What decides a run's weights: these are written beside them, and a run is not continued under others.
-OF_A_RUN = [name for name, f in KNOBS.items() if f.metadata["of"] in ("download", "augment", "train", "stable_diffusion")] + ["seed"]
+@dataclass(frozen=True)
+class SettingSpec:
+    """What is known of a setting besides its value."""
+
+    name: str
+    group: str
+    default: Any
+    help: str
+    low: float | None
+    high: float | None
+    choices: tuple | None
+    auto: bool
+
+    @property
+    def flag(self) -> str:
+        return flag(self.name)
+
+
+SETTINGS = {f.name: SettingSpec(f.name, group, f.default, **f.metadata)
+            for group, settings in GROUPS.items() for f in dataclasses.fields(settings)}
+TRAIN_GROUPS = ("network", "training")
+# What decides the weights of a run: a run is not continued with other values of these.
 WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call"}
+WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
+                   (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
 NOT_IN_A_NAME = {"model", "damage", "evaluate_every", "evaluation_images"}
-OF_RUNS = {"run", "init_from", "mask_run", "members"}   # whose values name runs
-PATHS = {"photos", "encoder_weights"}   # in a run's name without their folders
-# Learning rates that optimizers are usually given: SGD with momentum, RMSprop and Adagrad as in Keras and PyTorch.
-USUAL_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}
+RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
+PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
+USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
+RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
+FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
 
-def of_the_run(settings):
-    return {name: getattr(settings, name) for name in OF_A_RUN if name not in WITHOUT_EFFECT_ON_WEIGHTS}
+def flag(name: str) -> str:
+    """Return the flag of a setting."""
+    return "--" + name.lower().replace("_", "-")
 
 
-def as_stored(stored):
-    """A run's stored settings; what came after it was made stands as it was then: a default, and one seed for all."""
-    known = {name: KNOBS[name].default for name in OF_A_RUN if name not in WITHOUT_EFFECT_ON_WEIGHTS}
-    return known | {"split_seed": stored.get("seed", KNOBS["seed"].default)} | stored
+def format_off(name: str) -> str:
+    """Return the flag that turns a setting off."""
+    return flag(name).replace("--", "--no-", 1) if isinstance(SETTINGS[name].default, bool) else f"{flag(name)} 0"
 
 
-def of_group(settings, group):
-    return {name: getattr(settings, name) for name, f in KNOBS.items() if f.metadata["of"] == group}
+def weight_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings that decide the weights of a run."""
+    return {name: getattr(settings, name) for name in WEIGHT_SETTINGS}
 
 
-def complete(settings, contest_defaults, defaults_of_model=lambda model: {}):
-    """Settings with the contest's own defaults where no flag was given, and the run's name where none was.
+def group_values(settings: Settings, group: str) -> dict[str, Any]:
+    """Return the settings of a group by name."""
+    return {name: getattr(settings, name) for name, spec in SETTINGS.items() if spec.group == group}
 
-    The name has what differs from the defaults, and a flag that is a default but beats another one of the model's or optimizer's.
+
+def apply_defaults(settings: Settings, defaults: Mapping[str, Any]) -> Settings:
+    """Return the settings with other defaults: those of a competition, a model or an optimizer. Given flags stay."""
+    if settings.stored:
+        return settings
+    return dataclasses.replace(settings, **{name: value for name, value in defaults.items() if name not in settings.given})
+
+
+def usual_learning_rate(settings: TrainingSettings) -> dict[str, float]:
+    """Return the learning rate of an optimizer other than Adam, whose learning rate is the model's."""
+    return {"learning_rate": USUAL_LEARNING_RATES[settings.optimizer]} if settings.optimizer in USUAL_LEARNING_RATES else {}
+
+
+def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any], model_defaults: Any = lambda model: {}) -> Settings:
+    """Return the settings with the competition's defaults, and with the run's name if it has none.
+
+    The name consists of the model and the settings that differ from the defaults.
     """
-    contest_defaults = contest_defaults | in_every_stage(with_defaults(settings, contest_defaults), defaults_of_model)
-    settings = with_defaults(settings, contest_defaults)
+    outside = {name: value for name, value in model_defaults(apply_defaults(settings, competition_defaults).model).items()
+               if SETTINGS[name].group not in TRAIN_GROUPS}
+    defaults = {**competition_defaults, **outside}
+    settings = apply_defaults(settings, defaults)
     settings = dataclasses.replace(settings, damage="") if settings.damage == settings.competition else settings
-    usual = {name: f.default for name, f in KNOBS.items()} | contest_defaults
-    own = defaults_of_model(settings.model) | usual_rate(settings)
-    beaten = {name: value for name, value in own.items() if name in settings.given}
-    changed = [name for name, value in of_the_run(settings).items()
-               if name not in NOT_IN_A_NAME and (value != usual[name] or value != beaten.get(name, value))]
-    words = [_word(name, getattr(settings, name)) for name in changed]
-    return dataclasses.replace(settings, run=settings.run or "-".join([settings.model, *words]))
+    return settings if settings.run else dataclasses.replace(settings, run=make_run_name(settings, defaults, model_defaults(settings.model)))
 
 
-def in_every_stage(settings, defaults_of_model):
-    """Of a model's own defaults those that other stages than training must know."""
-    return {name: value for name, value in defaults_of_model(settings.model).items() if KNOBS[name].metadata["of"] != "train"}
+def make_run_name(settings: Settings, defaults: Mapping[str, Any], model_defaults: Mapping[str, Any]) -> str:
+    """Return the model and every setting that differs from the defaults, or that was given against the model's default."""
+    usual = {name: spec.default for name, spec in SETTINGS.items()} | dict(defaults)
+    overridden = {name: value for name, value in {**model_defaults, **usual_learning_rate(settings)}.items() if name in settings.given}
+    changed = [name for name, value in weight_settings(settings).items()
+               if name not in NOT_IN_A_NAME and (value != usual[name] or value != overridden.get(name, value))]
+    return "-".join([settings.model, *(name_part(name, getattr(settings, name)) for name in changed)])
 
 
-def _word(name, value):
+def name_part(name: str, value: Any) -> str:
+    """Return a setting and its value as a part of a run's name."""
     word = flag(name).removeprefix("--")
     if isinstance(value, bool):
         return word if value else f"no-{word}"
     if isinstance(value, str):
         return "-".join([word, *re.findall(r"[\w.+=]+", Path(value).name if name in PATHS else value)])
-    if KNOBS[name].metadata["auto"] and value == 0:
-        return f"{word}-{AUTO}"
-    return f"{word}{value:g}"
+    return f"{word}-{AUTO}" if SETTINGS[name].auto and value == 0 else f"{word}{value:g}"
 
 
-def flag(name):
-    return "--" + name.lower().replace("_", "-")
-
-
-def refusing(name):
-    """How a knob is said to be off."""
-    return flag(name).replace("--", "--no-", 1) if isinstance(KNOBS[name].default, bool) else f"{flag(name)} 0"
-
-
-def usual_rate(settings):
-    """An optimizer's own learning rate; Adam's is the model's."""
-    return {"learning_rate": USUAL_RATES[settings.optimizer]} if settings.optimizer in USUAL_RATES else {}
-
-
-def with_defaults(settings, defaults):
-    """The settings with a contest's or a model's own defaults where no flag was given."""
-    return dataclasses.replace(settings, **{k: v for k, v in defaults.items() if k not in settings.given})
-
-
-def parse(arguments, environment=os.environ):
-    """Settings from the command line; LAMBDA may also come from the environment."""
-    if "LAMBDA" in environment and not any(a.split("=")[0] == "--lambda" for a in arguments):
-        arguments = ["--lambda", environment["LAMBDA"], *arguments]
-    values = vars(build_parser().parse_args(arguments))
-    for name, value in values.items():
-        _check_range(name, value)
-    if values.get("folds", 1) > 1 and "holdout" in values:
-        raise FlagError("--holdout and --folds exclude each other: of K folds each keeps one picture in K apart.")
-    return Settings(**values, given=frozenset(values))
-
-
-def build_parser():
-    parser = _Parser(usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False,
-                     argument_default=argparse.SUPPRESS)
-    groups = {}
-    for name, f in KNOBS.items():
-        group = groups.setdefault(f.metadata["of"], parser.add_argument_group(f.metadata["of"]))
-        options = {"dest": name, "help": _help(f)}
-        if isinstance(f.default, bool):
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options.update(type=_type(f), metavar=_metavar(f), choices=f.metadata["choices"])
-        group.add_argument(flag(name), **options)
-    return parser
-
-
-def _type(f):
-    """What reads a typed value; `auto` is 0 where a knob may be found out by itself."""
-    kind = type(f.default)
-
-    def number_or_auto(text):
-        return kind() if text == AUTO else kind(text)
-
-    number_or_auto.__name__ = f"{kind.__name__} or {AUTO}"
-    return number_or_auto if f.metadata["auto"] else kind
-
-
-def _metavar(f):
-    metavar = f"{type(f.default).__name__.upper()}|{AUTO}" if f.metadata["auto"] else type(f.default).__name__.upper()
-    return "|".join(map(str, f.metadata["choices"])) if f.metadata["choices"] else metavar
-
-
-def _help(f):
-    low, high = f.metadata["low"], f.metadata["high"]
-    span = f", {low:g} to {high:g}" if low is not None else ""
-    usual = AUTO if f.metadata["auto"] and f.default == 0 else f.default
-    default = "" if f.default in ("", str(ROOT)) else f" (default {usual}{span})"
-    return f.metadata["what"].replace("%", "%%") + default
-
-
-def _check_range(name, value):
-    low, high = KNOBS[name].metadata["low"], KNOBS[name].metadata["high"]
-    if low is not None and not low <= value <= high:
-        raise FlagError(f"{flag(name)} {value:g} is out of range: {low:g} to {high:g}.")
+def check_value(name: str, value: Any, where: str = "") -> None:
+    """Raise a FlagError unless the setting may have this value; `where` names the file of a stored value."""
+    spec, label = SETTINGS[name], f"{where}: {name}" if where else flag(name)
+    if type(value) is not type(spec.default) and not (isinstance(spec.default, float) and type(value) is int):
+        raise FlagError(f"{label} must be of type {type(spec.default).__name__}; got {value!r}.")
+    if spec.choices and value not in spec.choices:
+        raise FlagError(f"{label} must be one of {', '.join(map(str, spec.choices))}; got {value!r}.")
+    if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high and not (spec.auto and value == 0):
+        raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; got {format_number(value)}.")
+    if name in RUN_NAMES:
+        check_run_names(label, value.split(",") if name == "members" else [value])
     if name == "mask_run" and not value:
-        raise FlagError("--mask-run names no run; give that of a model that finds masks, as locate does.")
-    if name in OF_RUNS:
-        _check_runs(name, [run.strip() for run in value.split(",")] if name == "members" else [value])
-    if name == "sweep_name" and value and not STUDY.fullmatch(value):
-        raise FlagError(f"--sweep-name {value!r} cannot name a file: letters, digits and - _ . + = only.")
+        raise FlagError(f"{label} is empty; name the run of a model that finds masks, such as locate.")
+    if name == "sweep_name" and value and not FILE_NAME.fullmatch(value):
+        raise FlagError(f"{label} {value!r} cannot be a file name; use letters, digits and - _ . + = only.")
 
 
-def _check_runs(name, runs):
-    for run in filter(None, runs):
-        if not RUN.fullmatch(run):
-            raise FlagError(f"{flag(name)} {run!r} cannot name a run's files: letters, digits and - _ . + = only, and @NUMBER "
-                            f"after the name of a run for one of its snapshots.")
+def check_run_names(label: str, names: list[str]) -> None:
+    """Raise a FlagError for a name that cannot be a run's."""
+    for name in filter(None, (name.strip() for name in names)):
+        if not RUN_NAME.fullmatch(name):
+            raise FlagError(f"{label} {name!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = + at the "
+                            f"beginning, and @NUMBER at the end for a snapshot.")
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse that raises one sentence instead of printing its usage."""
-
-    def error(self, message):
-        raise FlagError(f"{message[0].upper()}{message[1:]}. `python -m pixmend --help` lists the flags.")
-
-    def parse_args(self, arguments):
-        values, unknown = self.parse_known_args(arguments)
-        if unknown:
-            word = unknown[0].split("=")[0]
-            near = difflib.get_close_matches(word, self._option_string_actions, 1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise FlagError(f"There is no flag {word}.{hint} `python -m pixmend --help` lists the flags.")
-        return values
+def format_number(value: float) -> str:
+    """Return a number with all its digits: 100,000,000 and not 1e+08."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"

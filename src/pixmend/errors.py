@@ -1,17 +1,17 @@
-"""The one error a person may cause: said in a sentence that names the file, the reason and the next step."""
+"""Errors that a user can mend: shown as one message, without a traceback."""
 
 
 class UserError(Exception):
-    """Shown as its sentence alone, without a traceback; the process ends with `exit_code`."""
+    """A mistake or a broken file; the message names the file, the reason and the next step."""
 
     exit_code = 1
 
 
 class FlagError(UserError):
-    """A flag that does not exist, or a value out of its range."""
+    """A flag that does not exist, or a value that it may not have."""
 
     exit_code = 2
 
 
 class Diverged(UserError):
-    """A training whose loss or holdout RMSE went wrong: its settings' fault, so that others may do better."""
+    """A training whose loss or holdout RMSE exploded because of its settings; other settings may do better."""

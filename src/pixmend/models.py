@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from pixmend import files
-from pixmend.config import Settings
+from pixmend import run_file
+from pixmend.config import Settings, apply_defaults, usual_learning_rate
 from pixmend.errors import FlagError
 from pixmend.fills import FILLS, FillSpec
 from pixmend.networks.registry import NETWORKS, PIPELINES, Input, NetworkSpec, PipelineSpec, Predicts
@@ -72,7 +72,12 @@ def default_settings(name: str) -> dict[str, Any]:
     return dict(NETWORKS[name].defaults) if name in NETWORKS else {}
 
 
+def apply_model_defaults(settings: Settings) -> Settings:
+    """Return the settings with the defaults of the model and of the optimizer where no flag is given."""
+    return apply_defaults(settings, {**default_settings(settings.model), **usual_learning_rate(settings)})
+
+
 def run_finds_masks(settings: Settings) -> bool:
     """Tell whether the model of a run, as it was trained, predicts masks."""
-    stored = files.read_json(settings.trained_folder / "settings.json") or {}
+    stored = run_file.read_trained(settings.trained_folder) or {}
     return finds_masks(stored.get("model", settings.model))

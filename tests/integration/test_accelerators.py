@@ -9,7 +9,7 @@ import pytest
 from support.crashes import killed_at, newest_state, writes
 from support.stages import JAX, ROOT, SMALL, clean_environment, done, stage, stage_process
 
-from pixmend import config
+from pixmend import config, flags
 
 TRAIN = (*SMALL, "--levels", "2", "--steps", "6", "--ema-decay", "0.9", "--save-minutes", "0", "--evaluate-every", "3")
 
@@ -83,7 +83,7 @@ def test_batches_that_fit_are_found_and_leave_no_trace(home):
 
 
 def test_auto_is_a_word_of_its_flag_and_of_the_runs_name():
-    chosen = config.complete(config.parse(["--batch-size", "auto"], {}), {})
+    chosen = config.complete_settings(flags.parse_flags(["--batch-size", "auto"], {}), environment={})
     assert (chosen.batch_size, chosen.run) == (0, "pix2pix-batch-size-auto")
 
 

@@ -17,8 +17,9 @@ from support.journeys import journeys, row
 from support.stages import SMALL, done, stage
 
 from pixmend import files
-from pixmend.config import complete, parse
+from pixmend.config import complete_settings
 from pixmend.fills.tiles import find_tiles
+from pixmend.flags import parse_flags
 
 FILL_STAGES = ("download", "augment", "train", "predict", "serialize", "score", "submit")
 NETWORK_STAGES = ("train", "predict", "serialize", "score", "report")
@@ -243,4 +244,4 @@ def test_a_dataset_with_another_hole_colour_is_refused(finished):
 
 def test_a_run_is_named_after_the_folder_of_its_photos_and_not_after_the_damage(tmp_path):
     flags = ["--competition", "landscapes", "--photos", str(tmp_path / "my photos, 2024"), "--damage", "depixelation"]
-    assert complete(parse(flags, {}), {}).run == "pix2pix-photos-my-photos-2024"
+    assert complete_settings(parse_flags(flags, environment={}), {}).run == "pix2pix-photos-my-photos-2024"

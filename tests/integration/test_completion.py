@@ -51,7 +51,7 @@ def test_the_names_of_studies(script):
 @pytest.mark.parametrize("command", [("python3", "-m", "pixmend", "train"), ("./run_pipeline.sh",)])
 def test_flags_and_their_values(script, command):
     flags = completed(script, *command, "--")
-    assert {config.flag(name) for name in config.KNOBS} | {"--no-internet"} <= set(flags)
+    assert {config.flag(name) for name in config.SETTINGS} | {"--no-internet"} <= set(flags)
     assert completed(script, *command, "--lam") == ["--lambda"]
     assert set(completed(script, *command, "--quiet", "")) == set(flags)
     assert completed(script, *command, "--model", "") == models.model_names()

@@ -14,12 +14,12 @@ from support.crashes import killed_at, newest_state, outcome, writes
 from support.stages import SMALL, done, stage
 
 from pixmend import competitions
-from pixmend.config import parse
 from pixmend.data import dataset, near_duplicates
 from pixmend.data import splits as holdout
 from pixmend.data.augmentation import turn
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
+from pixmend.flags import parse_flags
 from pixmend.reporting import run_section
 from pixmend.stages import augment, predict
 from pixmend.training.batches import ImageBatches
@@ -32,7 +32,7 @@ PICTURES = st.lists(st.tuples(st.integers(0, 30), st.sampled_from("xyz")), min_s
 
 
 def settings_for(home, *flags):
-    return parse(["--home", str(home), *map(str, flags)], {})
+    return parse_flags(["--home", str(home), *map(str, flags)], environment={})
 
 
 def index(home):
@@ -313,7 +313,7 @@ def test_snapshots_are_due_evenly_over_the_last_half_of_steps_or_minutes(flags, 
     """In a run of a hundred steps a minute."""
     from pixmend.training.schedule import count_due_snapshots
 
-    settings = parse(list(flags), {})
+    settings = parse_flags(list(flags), environment={})
     due = [count_due_snapshots(settings, step, step / 100) for step in range(settings.steps + 1)]
     assert {step: due[step] for step in range(1, len(due)) if due[step] > due[step - 1]} == points
 

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from support.stages import ROOT, done, stage, stage_process
 
-from pixmend import config
+from pixmend import config, flags
 from pixmend.cli import names
 from pixmend.errors import FlagError
 from pixmend.experiments import study_plans
@@ -66,7 +66,7 @@ def test_help_lists_every_stage_and_every_flag_with_default_and_range(tmp_path):
     flat = " ".join(shown.split())
     assert all(f" {name} " in flat for name in names("stages"))
     assert all(name in flat.split("studies (python -m pixmend study NAME): ")[1] for name in study_plans.PLANS)
-    assert all(config.flag(name) in flat for name in config.KNOBS)
+    assert all(config.flag(name) in flat for name in config.SETTINGS)
     assert "(default 1000.0, 0 to 1e+06)" in flat
 
 
@@ -76,15 +76,15 @@ def test_the_pipelines_help_is_printed_once(tmp_path):
 
 
 def test_lambda_may_come_from_the_environment_and_a_flag_beats_it():
-    assert config.parse([], {"LAMBDA": "400"}).LAMBDA == 400
-    assert config.parse(["--lambda", "200"], {"LAMBDA": "400"}).LAMBDA == 200
-    assert config.parse(["--lambda=200"], {"LAMBDA": "400"}).LAMBDA == 200
+    assert flags.parse_flags([], environment={"LAMBDA": "400"}).LAMBDA == 400
+    assert flags.parse_flags(["--lambda", "200"], environment={"LAMBDA": "400"}).LAMBDA == 200
+    assert flags.parse_flags(["--lambda=200"], environment={"LAMBDA": "400"}).LAMBDA == 200
     with pytest.raises(FlagError, match="lambda"):
-        config.parse([], {"LAMBDA": "plenty"})
+        flags.parse_flags([], environment={"LAMBDA": "plenty"})
 
 
 def test_a_run_is_named_after_what_differs_from_the_defaults():
-    name = lambda *flags: config.complete(config.parse(list(flags), {}), {"width": 16}).run  # noqa: E731
+    name = lambda *flags: config.complete_settings(flags.parse_flags(list(flags), environment={}), {"width": 16}).run  # noqa: E731
     assert name() == name("--width", "16") == name("--quiet") == "pix2pix"
     assert name("--lambda", "400", "--steps", "150000") == "pix2pix-lambda400-steps150000"
     assert name("--width", "64", "--start", "none") == "pix2pix-width64-start-none"
@@ -94,11 +94,11 @@ def test_a_run_is_named_after_what_differs_from_the_defaults():
 
 def test_a_flag_that_beats_the_models_own_default_is_in_the_name_though_it_is_the_default_of_all_others():
     own = {"start": "none", "loss": "l2"}
-    name = lambda *flags: config.complete(config.parse(list(flags), {}), {}, lambda model: own).run  # noqa: E731
+    name = lambda *flags: config.complete_settings(flags.parse_flags(list(flags), environment={}), {}, lambda model: own).run  # noqa: E731
     assert name("--model", "unet") == "unet" and name("--model", "unet", "--start", "harmonic") == "unet-start-harmonic"
     assert name("--optimizer", "sgd", "--learning-rate", "2e-4") == "pix2pix-optimizer-sgd-learning-rate0.0002"
 
 
 def test_a_contests_defaults_yield_to_flags():
-    complete = config.complete(config.parse(["--steps", "7"], {}), {"steps": 100, "width": 16})
+    complete = config.complete_settings(flags.parse_flags(["--steps", "7"], environment={}), {"steps": 100, "width": 16})
     assert (complete.steps, complete.width) == (7, 16)

@@ -11,8 +11,8 @@ import pytest
 from support.crashes import newest_state
 from support.stages import JAX, SMALL, done, stage_process, start_stage
 
-from pixmend.config import parse
 from pixmend.errors import FlagError, UserError
+from pixmend.flags import parse_flags
 from pixmend.training.distributed import resolve_processes
 
 TRAIN = (*SMALL, "--levels", "2", "--precision", "float32", "--run", "a")
@@ -114,12 +114,12 @@ def test_what_cannot_be_is_said_before_anything_starts(monkeypatch, flags, envir
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises((FlagError, UserError), match=told):
-        resolve_processes(parse(flags, {}), {})
+        resolve_processes(parse_flags(flags, environment={}), {})
 
 
 def test_kerass_own_variables_tell_of_the_processes(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     told = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": "first:99", "KERAS_DISTRIBUTION_NUM_PROCESSES": "4",
             "KERAS_DISTRIBUTION_PROCESS_ID": "3"}
-    found = resolve_processes(parse([], {}), told)
+    found = resolve_processes(parse_flags([], environment={}), told)
     assert (found.processes, found.process, found.of_processes) == ("first:99", 3, 4)

@@ -58,7 +58,7 @@ def test_the_submission_of_the_readme_reached_kaggle_once(machine):
 
 def test_every_flag_that_the_readme_names_exists():
     flags = set(re.findall(r"(?<![\w=-])--[a-z][a-z0-9-]*", README))
-    known = {config.flag(name) for name in config.KNOBS}
+    known = {config.flag(name) for name in config.SETTINGS}
     assert flags <= known | {flag.replace("--", "--no-", 1) for flag in known} | {"--help", "--compare"}
 
 

@@ -13,9 +13,9 @@ from support.stages import ROOT, SMALL, done, stage
 
 from pixmend import files
 from pixmend.competitions.demo import DEFAULTS
-from pixmend.config import parse
 from pixmend.data import dataset
 from pixmend.evaluation import leaderboard
+from pixmend.flags import parse_flags
 from pixmend.reporting import charts, run_section, status_section
 from pixmend.stages import report
 from pixmend.submissions import predictions
@@ -51,7 +51,7 @@ def rename_losses(path):
 
 @pytest.fixture(scope="module")
 def settings(reported):
-    return parse(["--home", str(reported), *TINY], {})
+    return parse_flags(["--home", str(reported), *TINY], environment={})
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def test_the_histories_are_of_this_run_first_and_of_eight_at_most(settings, tmp_
         folder = tmp_path / "checkpoints/demo" / f"r{number}"
         folder.mkdir(parents=True)
         (folder / "history.csv").write_text(f"step,holdout_rmse,minutes\n0,0.9,0\n2,0.{number + 10},1\n")
-    chosen = parse(["--home", str(tmp_path), "--run", "r8"], {})
+    chosen = parse_flags(["--home", str(tmp_path), "--run", "r8"], environment={})
     assert list(run_section.histories(chosen)) == ["r8", "r0", "r1", "r2", "r3", "r4", "r5", "r6"]
 
 
@@ -308,7 +308,7 @@ def test_a_run_that_left_the_leaderboard_is_told_to_score_again(reported, tmp_pa
 
 
 def test_the_next_commands_keep_the_flags_that_made_the_contest():
-    told = lambda *flags: "\n".join(report.commands(parse(list(flags), {})))  # noqa: E731
+    told = lambda *flags: "\n".join(report.commands(parse_flags(list(flags), environment={})))  # noqa: E731
     own = ("--competition", "landscapes", "--size", "64", "--hole-colour", "white", "--damage", "depixelation", "--home", "my home")
     assert told(*own, "--steps", "9", "--force") == (
         "of your own photos: ./run_pipeline.sh --competition landscapes --home 'my home' --size 64 --hole-colour white "

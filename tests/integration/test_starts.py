@@ -7,7 +7,7 @@ import pytest
 from support.stages import SMALL, done, stage
 
 from pixmend import models
-from pixmend.config import KNOBS, Settings, complete, with_defaults
+from pixmend.config import SETTINGS, Settings, apply_defaults, complete_settings
 from pixmend.data.dataset import open_for
 from pixmend.training.filled_images import fill_training_images
 
@@ -15,7 +15,7 @@ TINY = (*SMALL, "--model", "cnn", "--steps", "1")
 
 
 def test_a_start_may_be_any_fill():
-    assert set(KNOBS["start"].metadata["choices"]) == {"none", "given", *models.fill_names()}
+    assert set(SETTINGS["start"].choices) == {"none", "given", *models.fill_names()}
 
 
 def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
@@ -58,7 +58,7 @@ def test_what_is_predicted_is_the_start_where_nothing_was_learnt(home):
 def test_a_contest_begins_with_the_model_and_the_start_that_win_there(contest, model, start):
     from pixmend import competitions
 
-    settings = complete(Settings(competition=contest), competitions.get_default_settings(Settings(competition=contest)))
-    assert settings.model == model and with_defaults(settings, models.default_settings(model)).start == start
+    settings = complete_settings(Settings(competition=contest), competitions.get_default_settings(Settings(competition=contest)))
+    assert settings.model == model and apply_defaults(settings, models.default_settings(model)).start == start
     other = competitions.get_default_settings(Settings(competition=contest, damage="landscapes"))
     assert "model" not in other and "start" not in other

@@ -17,7 +17,7 @@ from support import chromium, postgres
 from support.crashes import newest_state
 from support.stages import stage, start_stage
 
-from pixmend import config, files
+from pixmend import config, files, flags
 from pixmend.cli import main
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import search_space, sweep_results
@@ -309,7 +309,7 @@ def two_knobs(home):
     flags = ("--lambda", "1..100", "--start", "none,harmonic,smooth")
     swept, study = opened("sqlite:///:memory:", home, 16, flags=flags)
     draw(swept, study, lambda values: values["LAMBDA"] / 100 + 0.01 * len(values["start"]))
-    return sweep_results.look(config.parse([], {}), study, swept, {})
+    return sweep_results.look(flags.parse_flags([], environment={}), study, swept, {})
 
 
 def test_what_mattered_is_told_and_the_lowest_rmse_is_the_best(tmp_path):
@@ -368,6 +368,6 @@ def test_a_flag_with_several_values_leaves_the_others_as_they_are():
 
 
 def test_a_word_of_the_environment_is_in_the_winners_command(monkeypatch):
-    base = config.parse(["--steps", "7"], {"LAMBDA": "400"} | os.environ)
+    base = flags.parse_flags(["--steps", "7"], environment={"LAMBDA": "400"} | os.environ)
     trial = search_space.of_trial(base, {"width": 8}, {"width": 16})
     assert sweep_results.pipeline(trial) == "./run_pipeline.sh --lambda 400 --steps 7 --width 8"

@@ -16,7 +16,7 @@ from skimage import data as shipped
 from support.stages import SMALL, done, stage
 
 from pixmend import competitions
-from pixmend.config import Settings, complete
+from pixmend.config import Settings, complete_settings
 from pixmend.data import archive, archive_manifest, photos
 from pixmend.data.decode import decode, decode_photo
 from pixmend.errors import FlagError, UserError
@@ -57,7 +57,7 @@ def folder(tmp_path):
 def make_settings(name, home, **changes):
     changes = {"size": 32} | changes
     settings = Settings(home=str(home), competition=name, run="a", given=frozenset(changes), **changes)
-    return complete(settings, competitions.get_default_settings(settings))
+    return complete_settings(settings, competitions.get_default_settings(settings))
 
 
 def make_competition(name, home, **changes):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from pixmend import models
-from pixmend.config import Settings, with_defaults
+from pixmend.config import Settings, apply_defaults
 from pixmend.data.damage import box_counts
 from pixmend.networks.residual import build_with_start
 from pixmend.training import trainer
@@ -28,7 +28,7 @@ def build_small(name, shape, **changes):
     """Return a narrow network, with its discriminator if it is adversarial, and its settings."""
     chosen = {"width": 4, "encoder": "MobileNetV3Small", "encoder_weights": "none"} | changes
     settings = Settings(size=shape[0], model=name, **{"precision": "float32"} | chosen, given=frozenset(chosen))
-    settings = with_defaults(settings, models.default_settings(name))
+    settings = apply_defaults(settings, models.default_settings(name))
     keras.config.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[settings.precision])
     keras.utils.set_random_seed(1)
     model = build_with_start(shape, settings)

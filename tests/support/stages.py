@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from pixmend import progress
-from pixmend.__main__ import front_door
+from pixmend.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "4", "--evaluation-images", "4")
@@ -41,7 +41,7 @@ def stage(name: str, home: Path, *flags: object, environment: dict[str, str] | N
     """Run `pixmend NAME` in this process, with all of this environment or with what is left of this process's own."""
     out, err = io.StringIO(), io.StringIO()
     with _restored_process(environment), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = front_door([name, "--home", str(home), *map(str, flags)])
+        code = main([name, "--home", str(home), *map(str, flags)])
     return Result(code, out.getvalue(), err.getvalue())
 
 

@@ -64,7 +64,7 @@ def test_every_setting_is_read():
     text = "".join(path.read_text() for path in FILES if path.name != "config.py")
     text += (PACKAGE / "config.py").read_text().split("@property", 1)[1]
     shell = (ROOT / "run_pipeline.sh").read_text()
-    for name in config.KNOBS:
+    for name in config.SETTINGS:
         assert f".{name}" in text or f'"{name}"' in text or config.flag(name) in shell, f"nothing reads --{name}"
 
 

@@ -10,7 +10,7 @@ from keras import layers
 from support.networks import as_inputs, build_small, count_parameters, example_batch
 
 from pixmend import models
-from pixmend.config import Settings, with_defaults
+from pixmend.config import Settings, apply_defaults
 from pixmend.data.paste import paste
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import registry
@@ -205,7 +205,7 @@ def test_levels_and_width_shape_the_network(name):
 ])
 def test_flags_without_effect_are_reported(name, flags, reported, capsys):
     settings = Settings(size=64, model=name, precision="float32", given=frozenset(flags), **flags)
-    setup.build_trainable(with_defaults(settings, models.default_settings(name)))
+    setup.build_trainable(apply_defaults(settings, models.default_settings(name)))
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == reported
 
 

@@ -9,7 +9,7 @@ from support.networks import as_inputs, build_small, count_parameters, example_b
 from support.stages import done, stage, stage_process
 
 from pixmend import models
-from pixmend.config import Settings, with_defaults
+from pixmend.config import Settings, apply_defaults
 from pixmend.data.dataset import Prepared
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import mlp, pconv_unet
@@ -26,7 +26,7 @@ from pixmend.training import checkpoints, run_settings, trainer
     ("mobilenet_v2", (256, 256, 1), 2_262_532 - 34_112, 34_112), ("deepix", (64, 64, 1), 2_415_107, 3_202),
     ("deepix_small", (64, 64, 1), 479_427, 1_026)])
 def test_network_has_the_published_number_of_parameters(name, shape, trainable, rest):
-    settings = with_defaults(Settings(size=shape[0], model=name), models.default_settings(name))
+    settings = apply_defaults(Settings(size=shape[0], model=name), models.default_settings(name))
     model = build_with_start(shape, settings)
     assert (count_parameters(model.trainable_variables), count_parameters(model.non_trainable_variables)) == (trainable, rest)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pixmend import models
-from pixmend.config import Settings, with_defaults
+from pixmend.config import Settings, apply_defaults
 from pixmend.data.augmentation import turn, turn_back
 from pixmend.data.dataset import Prepared
 from pixmend.data.paste import paste
@@ -39,7 +39,7 @@ def ramp_model():
 def network(**changes):
     """A small untrained Pix2Pix: it has batch norm and dropout, and no turn leaves it as it is."""
     settings = dataclasses.replace(Settings(size=32, width=4, precision="float32", mask_channel=True), **changes)
-    settings = with_defaults(settings, models.default_settings("pix2pix"))
+    settings = apply_defaults(settings, models.default_settings("pix2pix"))
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
     model = build_with_start((32, 32, 3), settings)

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pixmend.config import as_stored, flag
+from pixmend.config import flag
 from pixmend.data import augmentation
 from pixmend.data.array_files import OnDisk
 from pixmend.errors import UserError
 from pixmend.files import fingerprint, read_json, receipt_holds, whole_file, write_json
+from pixmend.run_file import add_missing_settings, read_trained
 
 FILLED = "harmonic"
 ARRAYS = ("pictures", "counts", FILLED)
@@ -210,9 +211,9 @@ def refuse_other_pictures(ready, folder):
 def refuse_other_split(settings, ready, run):
     """A run that was trained on another split than these settings' may have seen what is now held out."""
     folder = settings.run_folder.with_name(run)
-    stored = read_json(folder / "settings.json")
+    stored = read_trained(folder)
     for name in SPLIT if stored else ():
-        if (was := as_stored(stored)[name]) != (now := getattr(settings, name)):
+        if (was := add_missing_settings(stored)[name]) != (now := getattr(settings, name)):
             raise UserError(f"{run} was trained with {flag(name)} {was}, so it has seen pictures that are kept apart now; run "
                             f"`python -m pixmend augment` and what follows with {flag(name)} {was}, or train anew with {now}.")
     refuse_other_pictures(ready, folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixmend import files, workers
+from pixmend import run_file, workers
 from pixmend.training import checkpoints
 from pixmend.training.history import History
 
@@ -20,7 +20,7 @@ def by(folder):
     rows, weights = History(folder / "history.csv").rows, checkpoints.get_weights_path(folder)
     trained = {"minutes": float(rows[-1]["minutes"]), "steps": int(rows[-1]["step"])} if rows else {}
     if rows:
-        trained["learning_rate"] = files.read_json(folder / "settings.json")["learning_rate"]
+        trained["learning_rate"] = (run_file.read_trained(folder) or {})["learning_rate"]
     return NOTHING | trained | (size(weights) if weights.exists() else {})
 
 

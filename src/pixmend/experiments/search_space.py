@@ -4,8 +4,8 @@ import dataclasses
 import itertools
 from dataclasses import dataclass
 
-from pixmend import config, models
-from pixmend.config import KNOBS, flag
+from pixmend import config, flags, models
+from pixmend.config import SETTINGS, TRAIN_GROUPS, flag
 from pixmend.errors import FlagError
 
 DECADE = 10   # a range that spans one is drawn from by powers of ten
@@ -62,7 +62,7 @@ def shown(value):
 
 def split(arguments):
     """The arguments that say one value, and pairs of a knob and what a sweep tries of it."""
-    names, words, rest, swept = {flag(name): name for name in KNOBS}, list(arguments), [], {}
+    names, words, rest, swept = {flag(name): name for name in SETTINGS}, list(arguments), [], {}
     while words:
         word = words.pop(0)
         start, equals, text = word.partition("=")
@@ -77,9 +77,9 @@ def split(arguments):
 
 def several(name, text):
     """Whether a flag's text says more than one value; only knobs of training may."""
-    knob = KNOBS[name]
-    of_training = knob.metadata["of"] == "train"
-    any_text = isinstance(knob.default, str) and not knob.metadata["choices"] and not of_training
+    knob = SETTINGS[name]
+    of_training = knob.group in TRAIN_GROUPS
+    any_text = isinstance(knob.default, str) and not knob.choices and not of_training
     if any_text or text.startswith("--") or not ("," in text or ".." in text):
         return False
     if not of_training:
@@ -93,7 +93,7 @@ def tried(name, text):
     if ".." not in text:
         return Choice(tuple(dict.fromkeys(one(name, item.strip()) for item in text.split(","))))
     low, _, high = text.partition("..")
-    if type(KNOBS[name].default) not in (int, float):
+    if type(SETTINGS[name].default) not in (int, float):
         raise FlagError(f"{flag(name)} {text}: a range is of numbers; name the values, with commas between.")
     span = Range(one(name, low), one(name, high))
     if span.low >= span.high:
@@ -103,11 +103,11 @@ def tried(name, text):
 
 def one(name, text):
     """A value, refused by the same sentence as where it stands alone."""
-    if isinstance(KNOBS[name].default, bool):
+    if isinstance(SETTINGS[name].default, bool):
         if text not in BOOLEANS:
             raise FlagError(f"{flag(name)} {text!r}: in a sweep it is yes or no, as in {flag(name)} yes,no.")
         return BOOLEANS[text]
-    value = getattr(config.parse([f"{flag(name)}={text}"], {}), name)
+    value = getattr(flags.parse_flags([f"{flag(name)}={text}"], environment={}), name)
     if not isinstance(value, str) and float(f"{value:g}") != value:
         raise FlagError(f"{flag(name)} {text} has more digits than the name of a run can hold; write {float(f'{value:g}'):.12g}.")
     return value
@@ -125,7 +125,7 @@ def points(space):
 def of_trial(base, values, contest_defaults):
     """The settings of a trial, named and valued as its own command would be."""
     given = dataclasses.replace(base, **values, given=base.given | set(values), run="")
-    return config.complete(given, contest_defaults, models.default_settings)
+    return config.complete_settings(given, contest_defaults, models.default_settings)
 
 
 def words(name, value):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pixmend import competitions, models
-from pixmend.config import KNOBS, flag, usual_rate, with_defaults
+from pixmend.config import SETTINGS, apply_defaults, flag, usual_learning_rate
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import search_space
 
@@ -61,7 +61,7 @@ def augmentation(settings, ready):
 
 
 def lambdas(settings, ready):
-    if not with_defaults(settings, models.default_settings(settings.model)).adversarial:
+    if not apply_defaults(settings, models.default_settings(settings.model)).adversarial:
         raise FlagError(f"LAMBDA weighs nothing in --model {settings.model} alone: add --adversarial, or study --model pix2pix.")
     return [Row(f"{value:g}", f"LAMBDA {value:g}", {"LAMBDA": value}) for value in numbers(settings, "LAMBDA", LAMBDAS)]
 
@@ -71,7 +71,7 @@ def levels(settings, ready):
     rows, first = [], {}
     for value in numbers(settings, "levels", LEVELS):
         like = first.setdefault(shapes(dataclasses.replace(settings, levels=value, given=settings.given | {"levels"})), value)
-        height, width = settings.seen_shape[:2]
+        height, width = settings.input_shape[:2]
         why = f"at {width}x{height} this is the network of {like} levels again; it takes a larger --size" if like != value else ""
         rows.append(Row(str(value), f"{value} levels", {"levels": value}, why))
     return rows
@@ -84,7 +84,7 @@ def shapes(settings):
     backend.start()
     from pixmend.training import setup
 
-    settings = with_defaults(settings, models.default_settings(settings.model) | usual_rate(settings))
+    settings = apply_defaults(settings, models.default_settings(settings.model) | usual_learning_rate(settings))
     return tuple(tuple(variable.shape) for variable in setup.build_network(setup.resolve_precision(settings)).variables)
 
 
@@ -145,7 +145,7 @@ def refuse(settings, plan):
         if name in settings.given:
             raise FlagError(f"{flag(name)} is what the study {settings.about} varies; choose among its rows with --rows.")
     for name, why in UNPAIRED.items():
-        if name in settings.given and getattr(settings, name) != KNOBS[name].default:
+        if name in settings.given and getattr(settings, name) != SETTINGS[name].default:
             raise FlagError(f"{flag(name)} is not for a study: {why}.")
     if "model" not in plan.varies and not models.is_trainable(settings.model):
         raise FlagError(f"--model {settings.model} has nothing to learn, so there is no study of its {settings.about}.")

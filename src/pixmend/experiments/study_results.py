@@ -8,7 +8,7 @@ import shlex
 import numpy as np
 
 from pixmend import files
-from pixmend.config import KNOBS
+from pixmend.config import SETTINGS
 from pixmend.experiments import search_space, study_conclusion
 from pixmend.training.history import History
 
@@ -16,9 +16,9 @@ DONE, DIVERGED, FAILED, REFUSED = "done", "diverged", "failed", "cannot be made"
 FORM = 1   # of what is kept; another version's is not read
 NOT_IN_A_COMMAND = {"home", "quiet"}
 SIZES = ("parameters", "bytes")
-OF_A_RUN = ("minutes", "steps", "best_step", "learning_rate", *SIZES, "seconds")
+WEIGHT_SETTINGS = ("minutes", "steps", "best_step", "learning_rate", *SIZES, "seconds")
 FEW = 30   # pictures
-UNKNOWN = dict.fromkeys(("rmse", "low", "high", "to_harmonic", "behind", *OF_A_RUN)) | {"of_seeds": []}
+UNKNOWN = dict.fromkeys(("rmse", "low", "high", "to_harmonic", "behind", *WEIGHT_SETTINGS)) | {"of_seeds": []}
 
 
 def path(settings, about):
@@ -63,7 +63,7 @@ def line(plan, row, seeds, runs, scores):
     ended = [(seed, chosen, runs.get(chosen.run)) for seed, chosen in seeds]
     done = [(seed, chosen, run) for seed, chosen, run in ended if run and run["state"] == DONE]
     own = [scores[chosen.run]["scores"] for _, chosen, _ in done]
-    figures = [{name: run[name] for name in OF_A_RUN if plan.sized or name not in SIZES} for _, _, run in done]
+    figures = [{name: run[name] for name in WEIGHT_SETTINGS if plan.sized or name not in SIZES} for _, _, run in done]
     return UNKNOWN | {
         "name": row.name, "title": row.title, "fill": row.fill, "state": state(row, ended), "absent": absent(row, ended),
         "flags": search_space.typed({name: row.values[name] for name in plan.varies if name in row.values}),
@@ -132,7 +132,7 @@ def judge(lines, score):
 
 def command(settings):
     """The command that makes this study."""
-    given = [name for name in KNOBS if name in settings.given - NOT_IN_A_COMMAND]
+    given = [name for name in SETTINGS if name in settings.given - NOT_IN_A_COMMAND]
     words = [word for name in given for word in search_space.words(name, getattr(settings, name))]
     return shlex.join(["python", "-m", "pixmend", "study", settings.about, *words])
 

@@ -4,7 +4,7 @@ import math
 import shlex
 
 from pixmend import files
-from pixmend.config import KNOBS
+from pixmend.config import SETTINGS
 from pixmend.experiments import search_space as spaces
 
 DONE, STOPPED, FAILED, RUNNING = "done", "stopped early", "failed", "in training"
@@ -41,8 +41,8 @@ def one(trial, space):
 
 def pipeline(settings):
     """The command that makes a whole entry of a trial: every flag that differs from what it takes by itself."""
-    given = {name: getattr(settings, name) for name in KNOBS if name in settings.given}
-    wanted = {name: value for name, value in given.items() if KNOBS[name].metadata["of"] not in NOT_IN_A_COMMAND}
+    given = {name: getattr(settings, name) for name in SETTINGS if name in settings.given}
+    wanted = {name: value for name, value in given.items() if SETTINGS[name].group not in NOT_IN_A_COMMAND}
     return shlex.join(["./run_pipeline.sh", *(word for name, value in wanted.items() for word in spaces.words(name, value))])
 
 

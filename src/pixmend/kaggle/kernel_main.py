@@ -22,7 +22,7 @@ from pixmend.kaggle import kernel_packages
 AFTER_TRAINING = ("predict", "serialize", "score")
 ACCOUNT = "session.json"
 KEPT = ("checkpoints", "submissions")
-OF_A_STATE = ("state-*.npz", "best.npz", "history.csv", "settings.json")
+OF_A_STATE = ("state-*.npz", "best.npz", "history.csv", "run.toml")
 PATIENCE = 30  # seconds before a training that was asked to stop is asked again
 
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from pixmend import files
+from pixmend import files, run_file
 from pixmend.errors import UserError
 from pixmend.kaggle import client, kernel_client
 from pixmend.kaggle.kernel_main import ACCOUNT
@@ -77,9 +77,9 @@ def _counting(bar):
 def check(account, beside, settings, wanted):
     """Refuse what was made under other settings or cannot be read."""
     inside = f"checkpoints/{settings.place}/{settings.run}"
-    stored = files.read_json(_where(beside, settings, f"{inside}/settings.json")) or {}
+    stored = run_file.read_trained(_where(beside, settings, f"{inside}/run.toml").parent) or {}
     if other := sorted(name for name in wanted if stored.get(name) != wanted[name]):
-        raise UserError(f"The kernel's settings.json differs from this command in {', '.join(other)}; nothing was taken: "
+        raise UserError(f"The kernel's run.toml differs from this command in {', '.join(other)}; nothing was taken: "
                         "choose another --run, or --force to begin anew at Kaggle.")
     for name in account["files"]:
         if name.endswith(".npz"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pixmend import files, subprocesses
-from pixmend.config import ROOT, Settings, of_group
+from pixmend.config import ROOT, Settings, group_values
 from pixmend.data.decode import decode
 from pixmend.data.encode import encode_png
 from pixmend.errors import FlagError, UserError
@@ -28,7 +28,7 @@ TIMEOUT = 3600        # seconds without output; an image of 512x512 takes some m
 
 def predict_images(dataset: Any, rows: Sequence[Any], split: str, settings: Settings) -> Iterator[np.ndarray]:
     """Yield the image of each row, known pixels and all: float32 in 0..1."""
-    cache_key = [of_group(settings, "stable_diffusion"), settings.seed, dataset.made_from]
+    cache_key = [group_values(settings, "diffusion"), settings.seed, dataset.made_from]
     folder = settings.run_folder / RESULTS / f"{split}-{files.fingerprint(cache_key)}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:05}.png" for number in range(len(rows))]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixmend import files, models
-from pixmend.config import KNOBS, NOT_IN_A_NAME, flag
+from pixmend import files, models, run_file
+from pixmend.config import NOT_IN_A_NAME, SETTINGS, TRAIN_GROUPS, flag
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
 from pixmend.training.history import History
@@ -19,7 +19,7 @@ UNTOLD = NOT_IN_A_NAME | {"contest", "precision"}   # of precision, `auto` is st
 
 @dataclass(frozen=True)
 class Run:
-    """A row of leaderboard.csv with the run's settings.json, empty where its folder is gone."""
+    """A row of leaderboard.csv with the run's stored settings, empty where its folder is gone."""
 
     name: str
     row: dict
@@ -42,7 +42,7 @@ def listed(settings):
     """All runs of the leaderboard, the best first, those without a holdout score last."""
     folder = settings.run_folder.parent
     rows = leaderboard.read(settings.submissions_folder / "leaderboard.csv")
-    runs = [Run(row["run"], row, files.read_json(folder / row["run"] / "settings.json") or {}) for row in rows]
+    runs = [Run(row["run"], row, run_file.read_trained(folder / row["run"]) or {}) for row in rows]
     return sorted(runs, key=lambda run: (run.figure(RMSE) is None, run.figure(RMSE) or 0))
 
 
@@ -55,8 +55,8 @@ def differs(run, contest_defaults):
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
         return [f"{weight:.2f} {member}" for weight, member in parts if weight >= 0.005]
     model = stored.get("model", "")
-    usual = {name: knob.default for name, knob in KNOBS.items()} | contest_defaults | models.default_settings(model)
-    changed = [name for name in KNOBS if name in stored and name not in UNTOLD and stored[name] != usual[name]]
+    usual = {name: knob.default for name, knob in SETTINGS.items()} | contest_defaults | models.default_settings(model)
+    changed = [name for name in SETTINGS if name in stored and name not in UNTOLD and stored[name] != usual[name]]
     return [model, *(typed(name, stored[name]) for name in changed if not (learns_nothing(model) and of_training(name)))]
 
 
@@ -65,7 +65,7 @@ def learns_nothing(model):
 
 
 def of_training(name):
-    return KNOBS[name].metadata["of"] == "train"
+    return SETTINGS[name].group in TRAIN_GROUPS
 
 
 def typed(name, value):

@@ -11,7 +11,7 @@ from itertools import repeat
 
 import numpy as np
 
-from pixmend import files, models
+from pixmend import files, models, run_file
 from pixmend.data import dataset
 from pixmend.errors import UserError
 from pixmend.submissions import averaging, predictions
@@ -28,7 +28,7 @@ def main(settings):
     with files.only_one(folder):
         if settings.force or not files.receipt_holds(folder / "ensemble.json", made_from):
             mix(settings, ready, members, made_from)
-        print(table(settings, files.read_json(folder / "settings.json")))
+        print(table(settings, run_file.read_trained(folder)))
 
 
 def npz(settings, run):
@@ -60,14 +60,14 @@ def check_predictions(settings, ready, run):
 
 def check_training(settings, ready, run):
     """Weights fitted on pictures that a member was trained on would favour that member."""
-    stored = files.read_json(settings.run_folder.with_name(run) / "settings.json") or {}
+    stored = run_file.read_trained(settings.run_folder.with_name(run)) or {}
     if stored.get("model") == "ensemble":
         raise UserError(f"{run} is a mix itself, weighed on this holdout; name its members: {','.join(stored['members'])}.")
     dataset.refuse_other_split(settings, ready, run)
 
 
 def refuse_a_run_of_its_own(settings):
-    stored = files.read_json(settings.run_folder / "settings.json") or {"model": "ensemble"}
+    stored = run_file.read_trained(settings.run_folder) or {"model": "ensemble"}
     model = stored["model"] if "run" in settings.given else settings.model
     if model != "ensemble" or settings.snapshot:
         whose = f"a snapshot of {settings.trained_folder.name}" if settings.snapshot else f"a run of {model}"
@@ -85,10 +85,11 @@ def mix(settings, ready, members, made_from):
         rows = ready.split(split)
         holes = ((row.id, ready.hole(row) > 0) for row in rows)
         predictions.write_predictions(folder / f"{split}.npz", averaging.average_predictions(ready, rows, paths, of_rows[split]), holes, made_from)
-    files.write_json(folder / "settings.json", {
+    run_file.save_run(settings)
+    run_file.save_trained(folder, {
         "model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
         **figures(grams, numbers, weights, without)})
-    made = [folder / name for name in ("holdout.npz", "test.npz", "settings.json")]
+    made = [folder / name for name in ("holdout.npz", "test.npz", run_file.RUN_FILE)]
     files.write_receipt(folder / "ensemble.json", made_from, made)
 
 

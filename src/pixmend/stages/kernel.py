@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from pixmend import competitions, files, models
-from pixmend.config import AUTO, KNOBS, OF_A_RUN, WITHOUT_EFFECT_ON_WEIGHTS, flag, usual_rate
+from pixmend.config import AUTO, SETTINGS, WEIGHT_SETTINGS, WITHOUT_EFFECT_ON_WEIGHTS, flag, usual_learning_rate
 from pixmend.data import archive_manifest, dataset
 from pixmend.errors import FlagError, UserError
 from pixmend.evaluation import leaderboard
@@ -17,7 +17,7 @@ from pixmend.stages import score, submit
 from pixmend.training import checkpoints
 from pixmend.training.run import BUDGET
 
-TAKES_FLAGS = ("every stage", "download", "augment", "train", "predict", "serialize")
+TAKES_FLAGS = ("common", "download", "augment", "network", "training", "diffusion", "prediction", "submission")
 OF_THIS_MACHINE = {"competition", "run", "home", "force", "quiet"}
 PAUSES = (2, 5, 10, 20, 30, 60)  # seconds between looks at a session; the last for ever
 WAITING = ("queued", "newscript", "running", "cancelrequested")
@@ -47,17 +47,17 @@ def main(settings):
 
 def given_flags(settings):
     """The settings that a session must be told: its own code fills up the rest as this machine would."""
-    names = [name for name in settings.given - OF_THIS_MACHINE if KNOBS[name].metadata["of"] in TAKES_FLAGS]
+    names = [name for name in settings.given - OF_THIS_MACHINE if SETTINGS[name].group in TAKES_FLAGS]
     return {name: getattr(settings, name) for name in sorted(names)}
 
 
 def of_training(flags):
-    return {name: value for name, value in flags.items() if name in OF_A_RUN and name not in WITHOUT_EFFECT_ON_WEIGHTS}
+    return {name: value for name, value in flags.items() if name in WEIGHT_SETTINGS and name not in WITHOUT_EFFECT_ON_WEIGHTS}
 
 
 def kept_as_given(flags):
     """Those that a training writes down as they were typed, and not as the number or the arithmetic that it found out."""
-    found_out = {name for name, value in flags.items() if value == AUTO or (KNOBS[name].metadata["auto"] and value == 0)}
+    found_out = {name for name, value in flags.items() if value == AUTO or (SETTINGS[name].auto and value == 0)}
     return {name: value for name, value in of_training(flags).items() if name not in found_out}
 
 
@@ -112,8 +112,8 @@ class Kernel:
     def changed(self, before):
         """Of each flag of the training that is another one than the former session's: what it was, and what it is."""
         chosen = self.settings
-        usual = ({name: knob.default for name, knob in KNOBS.items()} | competitions.get_default_settings(chosen)
-                 | models.default_settings(chosen.model) | usual_rate(chosen))
+        usual = ({name: knob.default for name, knob in SETTINGS.items()} | competitions.get_default_settings(chosen)
+                 | models.default_settings(chosen.model) | usual_learning_rate(chosen))
         was, now = usual | before["flags"], usual | self.flags
         return {name: (was[name], now[name]) for name in of_training(now) if was[name] != now[name]}
 
@@ -194,7 +194,7 @@ class Kernel:
             raise
 
     def watch(self, session):
-        began, ends = time.monotonic(), 60 * self.settings.wait_minutes if "wait_minutes" in self.settings.given else float("inf")
+        began, ends = time.monotonic(), 60 * self.settings.follow_minutes if "follow_minutes" in self.settings.given else float("inf")
         with Bar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
             for pause in client.iterate_delays(PAUSES, began + ends):
                 time.sleep(pause)

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import replace
 
 from pixmend import competitions, files, models
-from pixmend.config import KNOBS
+from pixmend.config import SETTINGS
 from pixmend.data import dataset
 from pixmend.data.encode import encode_png
 from pixmend.errors import UserError
@@ -16,7 +16,7 @@ from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
 PIPELINE, SUBMIT = ("./run_pipeline.sh",), ("python", "-m", "pixmend", "submit")
-OF_THE_SET = ("every stage", "download", "augment")
+OF_THE_SET = ("common", "download", "augment")
 NOT_REPEATED = ("competition", "run", "force", "quiet", "unknown_masks")   # said anew, or of this call alone
 
 
@@ -88,6 +88,6 @@ def commands(settings):
 
 def command(settings, start, *flags):
     """A next command in this home and contest, under the flags given for what was downloaded and prepared."""
-    spelled = [name for name in KNOBS if name in settings.given and KNOBS[name].metadata["of"] in OF_THE_SET]
+    spelled = [name for name in SETTINGS if name in settings.given and SETTINGS[name].group in OF_THE_SET]
     words = [word for name in spelled for word in spaces.words(name, getattr(settings, name)) if name not in NOT_REPEATED]
     return shlex.join([*start, "--competition", settings.competition, *words, *flags])

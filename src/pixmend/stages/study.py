@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pixmend import competitions, files, models
-from pixmend.config import of_group, of_the_run
+from pixmend.config import group_values, weight_settings
 from pixmend.data import dataset
 from pixmend.data.paste import paste
 from pixmend.errors import Diverged, FlagError, UserError
@@ -82,8 +82,8 @@ def carry_out(settings, plan, rows, planned, ready):
 
 def fingerprint(settings, ready):
     """What decides a run's figures."""
-    return files.fingerprint([ready.made_from, of_the_run(settings), of_group(settings, "predict"),
-                              of_group(settings, "serialize")])
+    return files.fingerprint([ready.made_from, weight_settings(settings), group_values(settings, "predict"),
+                              group_values(settings, "serialize")])
 
 
 def stamps(settings):

@@ -5,5 +5,6 @@ from pixmend.kaggle.submit import submit_run
 
 
 def main(settings: Settings) -> None:
-    """Submit submissions/<competition>/<run>.csv."""
-    submit_run(settings)
+    """Submit submissions/<competition>/<run>.csv; with --if-asked, only if the run was configured with --submit."""
+    if settings.submit or not settings.if_asked:
+        submit_run(settings)

@@ -9,7 +9,7 @@ import time
 from functools import partial
 
 from pixmend import competitions, files, models
-from pixmend.config import flag, of_the_run
+from pixmend.config import flag, weight_settings
 from pixmend.data import dataset
 from pixmend.errors import Diverged, FlagError, UserError
 from pixmend.evaluation import leaderboard
@@ -74,7 +74,7 @@ def opened(settings, studies, url):
     """The study of these settings, made or joined."""
     kind, swept = sampler(settings), dict(settings.swept)
     points = search_space.points(swept) if kind == "grid" else []
-    facts = {flag(name): value for name, value in of_the_run(settings).items() if name not in swept}
+    facts = {flag(name): value for name, value in weight_settings(settings).items() if name not in swept}
     facts |= {flag(name): str(values) for name, values in swept.items()}
     pictures = files.fingerprint(dataset.open_for(settings).made_from)
     facts |= {"--competition": settings.competition, "--sampler": kind, "the prepared set": pictures}

@@ -11,7 +11,7 @@ import numpy as np
 
 from pixmend import competitions, files, workers
 from pixmend.competitions.base import Competition
-from pixmend.config import Settings, flag, refusing
+from pixmend.config import Settings, flag, format_off
 from pixmend.data import dataset as datasets
 from pixmend.data.array_files import OnDisk
 from pixmend.data.dataset import Prepared
@@ -27,8 +27,8 @@ def check_settings(settings: Settings) -> None:
     """Refuse settings that draw images during training."""
     for name in DRAWN_DURING_TRAINING:
         if getattr(settings, name):
-            raise FlagError(f"{flag(name)} draws images during training, and {flag('masks_per_image')} before it; give {refusing(name)}, "
-                            f"or {refusing('masks_per_image')}.")
+            raise FlagError(f"{flag(name)} draws images during training, and {flag('masks_per_image')} before it; give {format_off(name)}, "
+                            f"or {format_off('masks_per_image')}.")
 
 
 def draw_training_masks(settings: Settings, dataset: Prepared) -> OnDisk:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixmend import competitions, files, models
-from pixmend.config import Settings, as_stored, flag, of_the_run, usual_rate, with_defaults
+from pixmend import competitions, files, models, run_file
+from pixmend.config import Settings, apply_defaults, flag, usual_learning_rate, weight_settings
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Prepared
 from pixmend.errors import FlagError, UserError
 from pixmend.progress import say
+from pixmend.run_file import add_missing_settings
 from pixmend.training import checkpoints, distributed, drawn_masks, filled_images, unknown_masks, window_batches
 from pixmend.training.batches import BatchSource, ImageBatches
 from pixmend.training.run_settings import read_run_settings, save_run_settings
@@ -42,7 +43,7 @@ def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, fl
     from pixmend.training import batch_size, setup, trainer
 
     settings = setup.resolve_precision(settings)
-    distributed.check_same_settings(settings, of_the_run(settings) | {"pictures": files.fingerprint(dataset.made_from)})
+    distributed.check_same_settings(settings, weight_settings(settings) | {"pictures": files.fingerprint(dataset.made_from)})
     if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
         settings = replace(settings, batch_size=read_run_settings(folder).get("batch_size", 0))
     if settings.process == 0:
@@ -77,7 +78,7 @@ def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, fl
 
 def apply_model_defaults(settings: Settings) -> Settings:
     """Return the settings with the defaults of the model and of the optimizer where no flag is given."""
-    return with_defaults(settings, models.default_settings(settings.model) | usual_rate(settings))
+    return apply_defaults(settings, models.default_settings(settings.model) | usual_learning_rate(settings))
 
 
 def check_run(settings: Settings) -> None:
@@ -133,8 +134,9 @@ def find_first_weights(settings: Settings, dataset: Prepared) -> dict[str, Path]
 
 def delete_results(folder: Path) -> None:
     """Delete what was trained and predicted, in every fold; the settings last, since they keep other runs from continuing it."""
-    for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv"), *folder.glob("settings.json")]:
+    for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv")]:
         path.unlink()
+    run_file.forget_trained(folder)
 
 
 def check_continuation(settings: Settings, dataset: Prepared, folder: Path) -> None:
@@ -142,8 +144,8 @@ def check_continuation(settings: Settings, dataset: Prepared, folder: Path) -> N
     stored = read_run_settings(folder)
     if not stored:
         return
-    before: dict[str, Any] = as_stored(stored)
-    wanted = of_the_run(settings) | {"competition": settings.competition}
+    before: dict[str, Any] = add_missing_settings(stored)
+    wanted = weight_settings(settings) | {"competition": settings.competition}
     may_change = BUDGET if settings.schedule == "constant" else set()
     changed = [name for name in sorted(wanted) if before.get(name) != wanted[name] and name not in may_change]
     if changed:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixmend import backend, competitions, files, models, workers
-from pixmend.config import Settings, of_the_run
+from pixmend.config import Settings, weight_settings
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Prepared, Row
 from pixmend.data.paste import paste, paste_values
@@ -41,7 +41,7 @@ def predict_run(settings: Settings) -> bool:
         return predict_with_networks(settings, dataset, folder)
     if models.is_fill(settings.model):
         return write_predictions(settings, dataset, folder, settings.model, partial(predict_with_fill, settings))
-    return write_predictions(settings, dataset, folder, of_the_run(settings), partial(predict_with_pipeline, settings))
+    return write_predictions(settings, dataset, folder, weight_settings(settings), partial(predict_with_pipeline, settings))
 
 
 def write_predictions(settings: Settings, dataset: Prepared, folder: Path, weights: Any, predict: Predict) -> bool:

@@ -25,7 +25,7 @@ def build_network(settings: Settings) -> keras.Model:
     """Return the network of these settings; equal settings give equal weights."""
     keras.config.set_dtype_policy(POLICIES[settings.precision])
     keras.utils.set_random_seed(settings.seed)
-    return build_with_start(settings.seen_shape, settings)
+    return build_with_start(settings.input_shape, settings)
 
 
 def build_trainable(settings: Settings) -> keras.Model:

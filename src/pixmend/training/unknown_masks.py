@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pixmend import files, models
-from pixmend.config import Settings, flag, refusing
+from pixmend.config import Settings, flag, format_off
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import AS_GIVEN, Prepared, Row
 from pixmend.errors import UserError
@@ -85,7 +85,7 @@ def open_dataset_for_prediction(settings: Settings) -> Prepared:
     """Open the dataset with the masks that a run is given: the true ones, or with --unknown-masks those that were found."""
     dataset, stored = datasets.open_for(settings), read_run_settings(settings.trained_folder)
     if stored.get("unknown_masks", settings.unknown_masks) != settings.unknown_masks:
-        given = flag("unknown_masks") if stored["unknown_masks"] else refusing("unknown_masks")
+        given = flag("unknown_masks") if stored["unknown_masks"] else format_off("unknown_masks")
         raise UserError(f"Run {settings.run!r} was trained with {given} ({settings.trained_folder}). Give {given}, or another --run.")
     return open_located_masks(settings, dataset) if settings.unknown_masks else dataset
 

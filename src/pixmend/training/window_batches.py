@@ -14,7 +14,7 @@ import numpy as np
 
 from pixmend import competitions, files, workers
 from pixmend.competitions.base import Competition
-from pixmend.config import Settings, flag, refusing
+from pixmend.config import Settings, flag, format_off
 from pixmend.data import dataset as datasets
 from pixmend.data.array_files import OnDisk
 from pixmend.data.augmentation import turn
@@ -80,7 +80,7 @@ def check_settings(settings: Settings) -> None:
     for name in WHOLE_IMAGES_ONLY:
         if getattr(settings, name):
             raise FlagError(f"{flag(name)} is for networks on whole images; windows get new masks by {flag('masks_per_image')}. "
-                            f"Give {refusing(name)}, or --window 0.")
+                            f"Give {format_off(name)}, or --window 0.")
 
 
 def cut_training_windows(settings: Settings, dataset: Prepared) -> tuple[OnDisk, np.ndarray]:
@@ -111,7 +111,7 @@ def write_windows(windows_path: Path, images_path: Path, settings: Settings, dat
 
 def write_header(file: IO[bytes], count: int, settings: Settings) -> None:
     """Write the header of an array file; NumPy makes it equally long for any count."""
-    height, width, channels = settings.seen_shape
+    height, width, channels = settings.input_shape
     shape = (count, height, width, 2 * channels + 2)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 

@@ -1,0 +1,202 @@
+"""run.toml, the file of a run: every setting, what training used, versions, hardware and the state of the checkout.
+
+[common] ... [submission]  all settings, by group; `given` at the top lists those that were given as flags
+[command]                  settings of one command, such as --force, which only `--config` repeats
+[trained]                  what decided the weights, written by training; a run is not continued with other values
+[versions] [hardware] [git]  for the record
+"""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pixmend import files
+from pixmend.config import (
+    CHECKOUT,
+    IN_CHECKOUT,
+    SETTINGS,
+    WEIGHT_SETTINGS,
+    Settings,
+    check_value,
+    flag,
+)
+from pixmend.errors import FlagError, UserError
+
+RUN_FILE, FIRST_EDITION = "run.toml", "settings.json"
+COMMAND = ("force", "quiet", "dry_run", "resubmit", "submit")
+NOT_STORED = {"home", "run", "if_asked", "process", "processes", *COMMAND}
+PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
+# Names of settings in the first edition, by which its run folders are still read.
+RENAMED = {"contest": "competition", "begin": "init_from", "even": "contrast_weighting", "damages": "masks_per_image",
+           "fresh_damage": "fresh_masks", "check_every": "evaluate_every", "check_pictures": "evaluation_images", "pictures": "photos",
+           "average": "ema_decay", "decay": "weight_decay", "clip": "clip_norm", "warm_up": "warmup_steps",
+           "hide_mask": "unknown_masks", "located": "mask_run", "filling": "hole_colour"}
+
+
+def save_run(settings: Settings) -> Path:
+    """Write every setting of a run into its folder; what training has written there stays."""
+    path = settings.trained_folder / RUN_FILE
+    tables: dict[str, Any] = {"run": settings.trained_folder.name, "competition": settings.competition, "channels": settings.channels,
+                              "given": sorted(settings.given - NOT_STORED)}
+    for name, spec in SETTINGS.items():
+        if name not in NOT_STORED:
+            tables.setdefault(spec.group.replace(" ", "_"), {})[name] = getattr(settings, name)
+    tables["command"] = {name: getattr(settings, name) for name in COMMAND}
+    tables |= {"versions": list_versions(), "hardware": describe_hardware(), "git": describe_checkout()}
+    if trained := read_trained(settings.trained_folder):
+        tables["trained"] = trained
+    files.write_text(path, format_toml(tables))
+    return path
+
+
+def save_trained(folder: Path, values: Mapping[str, Any]) -> None:
+    """Write into a run's file what decided its weights."""
+    tables = read_tables(folder / RUN_FILE) or {"versions": list_versions(), "hardware": describe_hardware(), "git": describe_checkout()}
+    files.write_text(folder / RUN_FILE, format_toml(tables | {"trained": dict(values)}))
+
+
+def forget_trained(folder: Path) -> None:
+    """Remove from a run's file what decided its weights, before it is trained anew."""
+    if tables := read_tables(folder / RUN_FILE):
+        files.write_text(folder / RUN_FILE, format_toml({name: value for name, value in tables.items() if name != "trained"}))
+    (folder / FIRST_EDITION).unlink(missing_ok=True)
+
+
+def read_trained(folder: Path) -> dict[str, Any] | None:
+    """Return what decided the weights of a run; None where it has none. Run folders of the first edition are read, too."""
+    if tables := read_tables(folder / RUN_FILE):
+        return tables.get("trained")
+    stored = files.read_json(folder / FIRST_EDITION)
+    if stored is None:
+        return None
+    if not isinstance(stored, dict):
+        raise UserError(f"{folder / FIRST_EDITION} is not a file of settings; train the run again: pixmend train --force.")
+    return {RENAMED.get(name, name): value for name, value in stored.items()}
+
+
+def add_missing_settings(trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decided the weights of an older run, with the defaults of settings that did not exist then."""
+    defaults = {name: SETTINGS[name].default for name in WEIGHT_SETTINGS}
+    return defaults | {"split_seed": trained.get("seed", SETTINGS["seed"].default)} | dict(trained)
+
+
+def load_run(path: Path, *, with_command: bool = False) -> Settings:
+    """Return the settings that a run's file holds, checked as flags are."""
+    tables = read_tables(path)
+    if tables is None:
+        raise UserError(f"{path} is missing. Write it first: pixmend configure --run NAME")
+    known = {spec.group.replace(" ", "_") for spec in SETTINGS.values()} | ({"command"} if with_command else set())
+    values = {name: value for table in known for name, value in tables.get(table, {}).items()}
+    for name, value in values.items():
+        if name not in SETTINGS:
+            raise UserError(f"{path} has a setting {name!r} that this version does not know; it is of {describe_writer(tables)}.")
+        check_value(name, value, str(path))
+        values[name] = type(SETTINGS[name].default)(value)
+    given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
+    return Settings(**values, run=str(tables.get("run") or path.parent.name), channels=int(tables.get("channels", 3)), given=given, stored=True)
+
+
+def describe_writer(tables: Mapping[str, Any]) -> str:
+    return f"pixmend {tables.get('versions', {}).get('pixmend', '(unknown version)')}"
+
+
+def find_run_file(home: Path, run: str, place: str | None) -> Path | None:
+    """Return the file of a run by its name; in the named competition, or in the only one that has such a run."""
+    folder, name = home / "checkpoints", run.partition("@")[0]
+    found = [folder / place / name / RUN_FILE] if place else sorted(folder.glob(f"*/{name}/{RUN_FILE}"))
+    found = [path for path in found if path.exists()]
+    if len(found) > 1:
+        places = ", ".join(path.parents[1].name for path in found)
+        raise FlagError(f"There is a run {run!r} in several competitions: {places}. Name one with --competition.")
+    return found[0] if found else None
+
+
+def find_home(path: Path) -> Path | None:
+    """Return the home that a run's file lies in, if it lies in the folder of its run."""
+    parents = path.resolve().parents
+    return parents[3] if len(parents) > 3 and parents[2].name == "checkpoints" else None
+
+
+def read_tables(path: Path) -> dict[str, Any] | None:
+    """Return the tables of a TOML file; None where there is no file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not valid TOML ({error}); write it again with `pixmend configure`.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, not a file of settings.") from None
+
+
+def format_toml(tables: Mapping[str, Any]) -> str:
+    """Return TOML for values and for tables of values; a value of None is left out."""
+    def lines(values: Mapping[str, Any]) -> list[str]:
+        return [f"{name} = {format_value(value)}" for name, value in values.items() if value is not None and not isinstance(value, Mapping)]
+
+    text = ["# Every setting of this run. Later stages need only its name: pixmend predict --run NAME", *lines(tables)]
+    for name, table in tables.items():
+        if isinstance(table, Mapping):
+            text += ["", f"[{name}]", *lines(table)]
+    return "\n".join(text) + "\n"
+
+
+def format_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(format_value, value))}]"
+    if isinstance(value, float):
+        return repr(value) if "." in repr(value) or "e" in repr(value) or "n" in repr(value) else f"{value}.0"
+    return str(value) if isinstance(value, int) else json.dumps(value, ensure_ascii=True)
+
+
+def list_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe_hardware() -> dict[str, Any]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return {"processor": processor, "cores": os.cpu_count() or 0, "system": platform.platform()}
+
+
+def describe_checkout() -> dict[str, Any]:
+    """Return commit and date of the checkout, and whether files differ from the commit; empty outside a checkout."""
+    if not IN_CHECKOUT:
+        return {"date": datetime.date.today().isoformat()}
+    commit, changes = (run_git(*words) for words in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no")))
+    return {"commit": commit, "dirty": bool(changes), "date": datetime.date.today().isoformat()}
+
+
+def run_git(*words: str) -> str:
+    try:
+        return subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        return ""
+
+
+def check_same_as_trained(settings: Settings, names: set[str]) -> None:
+    """Raise an error if flags of this command contradict what the run was trained with."""
+    trained = read_trained(settings.trained_folder)
+    for name in sorted(names & set(WEIGHT_SETTINGS) - {"steps", "minutes"}) if trained else ():
+        automatic = getattr(settings, name) == "auto" or (SETTINGS[name].auto and getattr(settings, name) == 0)
+        if not automatic and trained.get(name, getattr(settings, name)) != getattr(settings, name):
+            raise UserError(f"Run {settings.trained_folder.name!r} was trained with {flag(name)} {trained[name]}, not {getattr(settings, name)}. "
+                            f"Leave the flag out, or train another run: pixmend train --run NAME {flag(name)} {getattr(settings, name)}")
