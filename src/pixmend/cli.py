@@ -137,9 +137,9 @@ def check_names(settings: Settings) -> Settings:
     settings = dataclasses.replace(settings, competition=competitions.get_competition_name(settings.competition))
     if settings.damage:
         settings = dataclasses.replace(settings, damage=competitions.get_competition_name(settings.damage))
-    if settings.model not in models.model_names():
-        raise FlagError(f"There is no model {settings.model!r}.{suggest(settings.model, models.model_names())} "
-                        f"There are: {', '.join(models.model_names())}.")
+    if settings.model not in models.list_models():
+        raise FlagError(f"There is no model {settings.model!r}.{suggest(settings.model, models.list_models())} "
+                        f"There are: {', '.join(models.list_models())}.")
     competitions.check_photos_accepted(settings)
     return settings
 
@@ -152,7 +152,7 @@ def suggest(word: str, known: object) -> str:
 def format_help() -> str:
     lines = [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join([USAGE, "", *lines, "", f"competitions  {', '.join(competitions.COMPETITIONS)}",
-                      textwrap.fill(f"models        {', '.join(models.model_names())}", 130, subsequent_indent=" " * 14), "", HELP_END])
+                      textwrap.fill(f"models        {', '.join(models.list_models())}", 130, subsequent_indent=" " * 14), "", HELP_END])
 
 
 def format_command_help(name: str) -> str:

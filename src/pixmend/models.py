@@ -27,12 +27,12 @@ def get_pipeline(name: str) -> PipelineSpec:
     return PIPELINES[name]
 
 
-def model_names() -> list[str]:
+def list_models() -> list[str]:
     """List all models by name."""
     return sorted([*NETWORKS, *FILLS, *PIPELINES])
 
 
-def fill_names() -> list[str]:
+def list_fills() -> list[str]:
     """List all fills by name."""
     return sorted(FILLS)
 

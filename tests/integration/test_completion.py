@@ -54,7 +54,7 @@ def test_flags_and_their_values(script, command):
     assert {config.flag(name) for name in config.SETTINGS} | {"--no-internet"} <= set(flags)
     assert completed(script, *command, "--lam") == ["--lambda"]
     assert set(completed(script, *command, "--quiet", "")) == set(flags)
-    assert completed(script, *command, "--model", "") == models.model_names()
+    assert completed(script, *command, "--model", "") == models.list_models()
     assert completed(script, *command, "--competition", "pho") == ["photo_reconstruction"]
     for typed in (("--augment", ""), ("--augment", "="), ("--augment", "=", "")):
         assert completed(script, *command, *typed) == ["none", "5x", "8x"]

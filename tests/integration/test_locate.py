@@ -95,10 +95,10 @@ def test_the_network_answers_with_a_mask_and_does_not_look_at_the_one_it_is_give
 
 
 def test_traces_are_differences_to_the_right_and_below():
-    from pixmend.networks.locate import measure_traces
+    from pixmend.networks.locate import compute_traces
 
     picture = (np.random.default_rng(1).integers(0, 3, (1, 6, 7, 3)) / 255).astype(np.float32)
-    seen, right, below, flat = np.split(np.asarray(measure_traces(keras.ops.convert_to_tensor(picture))), [3, 6, 9], axis=-1)
+    seen, right, below, flat = np.split(np.asarray(compute_traces(keras.ops.convert_to_tensor(picture))), [3, 6, 9], axis=-1)
     np.testing.assert_array_equal(seen, picture)
     np.testing.assert_allclose(np.expm1(2 * right[:, :, :-1]) / 255, np.abs(np.diff(picture, axis=2)), atol=1e-6)
     np.testing.assert_allclose(np.expm1(2 * below[:, :-1]) / 255, np.abs(np.diff(picture, axis=1)), atol=1e-6)

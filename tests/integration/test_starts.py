@@ -15,7 +15,7 @@ TINY = (*SMALL, "--model", "cnn", "--steps", "1")
 
 
 def test_a_start_may_be_any_fill():
-    assert set(SETTINGS["start"].choices) == {"none", "given", *models.fill_names()}
+    assert set(SETTINGS["start"].choices) == {"none", "given", *models.list_fills()}
 
 
 def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):

@@ -8,7 +8,7 @@ from keras import layers, optimizers
 from pixmend import backend
 from pixmend.config import Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
-from pixmend.networks.layers.blocks import join_blocks, mask_block_holes, pad_to_blocks, split_blocks
+from pixmend.networks.layers.blocks import build_hole_mask, join_blocks, pad_to_blocks, split_blocks
 from pixmend.networks.layers.strided import DownsampleConv, UpsampleConv, uses_matrix_product
 from pixmend.training.optimizer import build_optimizer
 
@@ -66,5 +66,5 @@ def test_blocks_are_cut_and_joined_without_loss():
 
 def test_block_holes_are_the_middle_of_every_block():
     holes = np.ones((1, 2, 1, 1, 2, 2), np.float32)
-    np.testing.assert_array_equal(join_blocks(pad_to_blocks(holes), (16, 8, 1))[0], mask_block_holes(16, 8))
-    assert mask_block_holes(16, 8)[3:5, 3:5].all() and mask_block_holes(16, 8).sum() == 8
+    np.testing.assert_array_equal(join_blocks(pad_to_blocks(holes), (16, 8, 1))[0], build_hole_mask(16, 8))
+    assert build_hole_mask(16, 8)[3:5, 3:5].all() and build_hole_mask(16, 8).sum() == 8

@@ -95,7 +95,7 @@ def predict_block_by_block(name, weights, image):
 
 @pytest.mark.parametrize(("name", "shape"), [("mlp", (24, 16, 3)), ("cnn", (16, 24, 1)), ("mobilenet_v2", (8, 16, 1))])
 def test_prediction_of_whole_images_equals_block_by_block(name, shape):
-    mask = blocks.mask_block_holes(*shape[:2])
+    mask = blocks.build_hole_mask(*shape[:2])
     images = np.random.default_rng(1).random((2, *shape)).astype(np.float32) * (1 - mask)
     model, _ = build_small(name, shape)
     together = model([images, np.stack([mask, mask])], training=False)
@@ -131,7 +131,7 @@ def test_network_halves_its_loss_and_predicts_the_same_after_loading(name, tmp_p
     rng = np.random.default_rng(1)
     corners = rng.random((4, 2, 2, 1), np.float32)
     originals = np.stack([keras.ops.image.resize(corner, (16, 16), interpolation="bilinear") for corner in corners])
-    masks = np.stack([blocks.mask_block_holes(16, 16)] * 4)
+    masks = np.stack([blocks.build_hole_mask(16, 16)] * 4)
     inputs = [originals * (1 - masks), masks]
     model, settings = build_small(name, (16, 16, 1), learning_rate=3e-3, loss="l2", **LEARNS[name])
     trainer.compile_model(model, settings)

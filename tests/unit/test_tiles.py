@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from support.fills import boxes, photo, rmse
 
-from pixmend.fills.biharmonic import bilaplacian, laplacian
+from pixmend.fills.biharmonic import build_bilaplacian, build_laplacian
 from pixmend.fills.harmonic import fill_harmonic
 from pixmend.fills.tiles import (
     BENDING,
@@ -57,7 +57,7 @@ def test_every_tile_keeps_its_mean(fill, areas, channels):
 @pytest.mark.parametrize("fill", FILLS)
 def test_fill_has_the_least_energy_of_all_surfaces_that_keep_the_means(fill):
     image, mask, tiles = pixelate(photo(np.random.default_rng(3), 12, 14, 1), (3, 4, 6, 8, 4))
-    operator = laplacian(mask.shape) + (BENDING * bilaplacian(mask.shape) if fill is fill_tile_smooth else 0)
+    operator = build_laplacian(mask.shape) + (BENDING * build_bilaplacian(mask.shape) if fill is fill_tile_smooth else 0)
     operator, numbers = operator.toarray(), np.arange(mask.size).reshape(mask.shape)
     missing = mask.ravel()
 

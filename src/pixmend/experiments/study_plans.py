@@ -92,7 +92,7 @@ def every_model(settings, ready):
     """All that fit the contest, with as many steps each; a model that cannot take these pictures says so when it is built."""
     return [Row(name, name, {"model": name, "steps": settings.steps}, unfit(name, settings, ready),
                 once=not models.is_trainable(name), fill=models.is_fill(name))
-            for name in models.model_names() if not models.finds_masks(name)]
+            for name in models.list_models() if not models.finds_masks(name)]
 
 
 def unfit(name, settings, ready):

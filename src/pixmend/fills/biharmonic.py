@@ -17,12 +17,12 @@ def fill_biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         filled[mask] = 0.5
     elif mask.any():
         known = image[~mask]
-        filled[mask] = np.clip(solve_missing(bilaplacian(mask.shape), image, mask), known.min(0), known.max(0))
+        filled[mask] = np.clip(solve_missing(build_bilaplacian(mask.shape), image, mask), known.min(0), known.max(0))
     return filled
 
 
 @lru_cache(4)
-def laplacian(shape: tuple[int, int]) -> Any:
+def build_laplacian(shape: tuple[int, int]) -> Any:
     """Return the negative Laplacian of an image's pixels as a sparse matrix, with free boundaries."""
     from scipy.sparse import diags_array, eye_array, kron
 
@@ -32,9 +32,9 @@ def laplacian(shape: tuple[int, int]) -> Any:
 
 
 @lru_cache(4)
-def bilaplacian(shape: tuple[int, int]) -> Any:
+def build_bilaplacian(shape: tuple[int, int]) -> Any:
     """Return the squared Laplacian as a sparse matrix."""
-    return laplacian(shape) @ laplacian(shape)
+    return build_laplacian(shape) @ build_laplacian(shape)
 
 
 def solve_missing(operator: Any, image: np.ndarray, mask: np.ndarray) -> np.ndarray:

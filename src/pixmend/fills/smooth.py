@@ -65,20 +65,20 @@ def fill_channels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def correct_hole(filled: np.ndarray, samples: np.ndarray, hole: np.ndarray, mask: np.ndarray, spacing: int) -> None:
     """Add to one hole, in place, the difference between kriging and the harmonic fill, computed on a lattice of pixels."""
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_C, 3)
-    known, (rows, columns) = choose_samples(hole, mask, spacing), choose_lattice(hole, STEP * spacing)
+    known, (rows, columns) = select_samples(hole, mask, spacing), select_lattice(hole, STEP * spacing)
     if depth.max() < MIN_DEPTH or known.size == 0:
         return
     inside = hole[np.ix_(rows, columns)]
     points = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])[:, inside.ravel()]
     correction = np.zeros((*inside.shape, samples.shape[2]))
     correction[inside] = krige(known, samples[*known], points) - samples[*points]
-    down = interpolation_weights(rows, len(hole), STEP * spacing)
-    across = interpolation_weights(columns, hole.shape[1], STEP * spacing)
+    down = compute_interpolation_weights(rows, len(hole), STEP * spacing)
+    across = compute_interpolation_weights(columns, hole.shape[1], STEP * spacing)
     added = np.moveaxis(down @ np.moveaxis(correction, -1, 0) @ across.T, 0, -1)
     filled[hole] = np.clip(filled[hole] + added[hole], 0, 1)
 
 
-def choose_samples(hole: np.ndarray, mask: np.ndarray, spacing: int) -> np.ndarray:
+def select_samples(hole: np.ndarray, mask: np.ndarray, spacing: int) -> np.ndarray:
     """Return rows and columns of known pixels, 2 x samples: along the border of the hole and on a lattice further out."""
     distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_C, 3)
     rows, columns = np.ogrid[:hole.shape[0], :hole.shape[1]]
@@ -90,13 +90,13 @@ def choose_samples(hole: np.ndarray, mask: np.ndarray, spacing: int) -> np.ndarr
     return points[:, ::max(1, -(-points.shape[1] // MAX_SAMPLES))]
 
 
-def choose_lattice(hole: np.ndarray, step: int) -> list[np.ndarray]:
+def select_lattice(hole: np.ndarray, step: int) -> list[np.ndarray]:
     """Return the rows and columns, a step apart, on which a hole is corrected."""
     spans = [np.flatnonzero(hole.any(axis))[[0, -1]] for axis in (1, 0)]
     return [np.arange(first + (last - first) % step // 2, last + 1, step) for first, last in spans]
 
 
-def interpolation_weights(knots: np.ndarray, length: int, step: int) -> np.ndarray:
+def compute_interpolation_weights(knots: np.ndarray, length: int, step: int) -> np.ndarray:
     """Return the matrix of linear interpolation between knots, which falls to zero one step beyond the outer ones: length x knots."""
     return np.maximum(1 - np.abs(np.arange(length)[:, None] - knots) / step, 0)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pixmend.fills.biharmonic import bilaplacian, laplacian, restrict_to_missing
+from pixmend.fills.biharmonic import build_bilaplacian, build_laplacian, restrict_to_missing
 from pixmend.fills.harmonic import fill_harmonic
 
 MIN_TILE_PIXELS = 4  # on average; 6 is the smallest average where tiles of 4x4 are cut off by the end of an area
@@ -23,18 +23,18 @@ BENDING = 2  # weight of bending against stretching in the tile_smooth fill
 
 def fill_tile_harmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fill with the surface that stretches least (a membrane) and keeps the mean of every tile."""
-    return fill_with_means(image, mask, laplacian)
+    return fill_with_means(image, mask, build_laplacian)
 
 
 def fill_tile_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fill with a surface that also resists bending, which is closer to photos."""
-    return fill_with_means(image, mask, stretching_and_bending)
+    return fill_with_means(image, mask, build_bending_membrane)
 
 
 @lru_cache(4)
-def stretching_and_bending(shape: tuple[int, int]) -> Any:
+def build_bending_membrane(shape: tuple[int, int]) -> Any:
     """Return the operator of a membrane that resists bending, as a sparse matrix."""
-    return laplacian(shape) + BENDING * bilaplacian(shape)
+    return build_laplacian(shape) + BENDING * build_bilaplacian(shape)
 
 
 def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tuple[int, int]], Any]) -> np.ndarray:

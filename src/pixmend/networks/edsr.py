@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import Settings
-from pixmend.networks.layers.contrast import measure_contrast
+from pixmend.networks.layers.contrast import compute_contrast
 from pixmend.networks.layers.sizes import plan_channels
 
 NEIGHBOURHOOD = 17   # pixels across: contrast is measured this far around missing pixels
@@ -21,7 +21,7 @@ def build_edsr(input_shape: tuple[int, int, int], settings: Settings) -> keras.M
     plan_channels(input_shape, settings)   # refuses odd sides
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     neighbourhood = layers.MaxPooling2D(NEIGHBOURHOOD, 1, "same", dtype="float32")(mask)
-    mean, contrast = measure_contrast(image, neighbourhood)
+    mean, contrast = compute_contrast(image, neighbourhood)
     x = layers.Concatenate()([(image - mean) / contrast, mask])
     rows, columns = (select_lines(mask, axis, settings.work_size) for axis in (1, 2))
     x = ops.einsum("nrh,nhwc,nqw->nrqc", rows, x, columns)

@@ -24,7 +24,7 @@ def build_locate(input_shape: tuple[int, int, int], settings: Settings) -> keras
     check_settings(settings)
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     channels = [settings.width * (level + 1) for level in range(len(plan_channels(input_shape, settings)))]
-    x = traces = measure_traces(image)
+    x = traces = compute_traces(image)
     skips = []
     for width in channels:
         x = convolve(convolve(x, width, 4, strides=2), width)
@@ -48,7 +48,7 @@ def check_settings(settings: Settings) -> None:
                         f"{getattr(settings, name)} does not apply; leave it out.")
 
 
-def measure_traces(image: Any) -> Any:
+def compute_traces(image: Any) -> Any:
     """Return the colours, the differences to the right and below, and where a difference is 0 in every channel.
 
     Differences are on a logarithmic scale, on which one grey level and two are far apart.

@@ -31,26 +31,26 @@ def build_pix2pix(input_shape: tuple[int, int, int], settings: Settings) -> kera
         x = layers.Concatenate()([x, skips[level]])
     # Where a run begins at a fill, this layer becomes zero in any case. Written here, it draws no random number, so that the
     # discriminator, which draws next, begins with the weights of earlier versions.
-    initializer = initial_weights() if settings.start == "none" else "zeros"
+    initializer = build_initializer() if settings.start == "none" else "zeros"
     x = UpsampleConv(input_shape[-1], kernel_initializer=initializer)(x)
     return keras.Model([image, mask], layers.Activation("tanh", dtype="float32")(x))
 
 
 def downsample(x: Any, channels: int, batch_norm: bool) -> Any:
     """Apply a level of the encoder, which halves the sides."""
-    x = DownsampleConv(channels, use_bias=False, kernel_initializer=initial_weights())(x)
+    x = DownsampleConv(channels, use_bias=False, kernel_initializer=build_initializer())(x)
     x = BatchNormalization()(x) if batch_norm else x
     return layers.LeakyReLU(0.3)(x)
 
 
 def upsample(x: Any, channels: int, dropout: bool, seed: int) -> Any:
     """Apply a level of the decoder, which doubles the sides."""
-    x = UpsampleConv(channels, use_bias=False, kernel_initializer=initial_weights())(x)
+    x = UpsampleConv(channels, use_bias=False, kernel_initializer=build_initializer())(x)
     x = BatchNormalization()(x)
     x = layers.Dropout(0.5, seed=seed)(x) if dropout else x
     return layers.ReLU()(x)
 
 
-def initial_weights() -> keras.initializers.Initializer:
+def build_initializer() -> keras.initializers.Initializer:
     """Return an initializer with the published distribution."""
     return keras.initializers.RandomNormal(0.0, 0.02)

@@ -12,7 +12,7 @@ from keras import ops
 
 from pixmend.config import Settings
 from pixmend.errors import FlagError, UserError
-from pixmend.networks.layers.blocks import mask_block_holes
+from pixmend.networks.layers.blocks import build_hole_mask
 from pixmend.networks.registry import NetworkSpec, Output, Predicts, get_network
 
 TOLERANCE = 1e-2   # of outputs in bfloat16
@@ -56,7 +56,7 @@ def check_network(network: Any, input_shape: tuple[int, int, int], spec: Network
 
 def find_region(mask: Any, spec: NetworkSpec) -> Any:
     """Return where the prediction counts: the missing pixels, or those of them that lie in the holes of 8x8 blocks."""
-    return mask * mask_block_holes(*mask.shape[1:3]) if spec.blocks_only else mask
+    return mask * build_hole_mask(*mask.shape[1:3]) if spec.blocks_only else mask
 
 
 def set_last_layer_to_zero(network: keras.Model) -> None:

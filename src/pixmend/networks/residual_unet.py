@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import Settings
-from pixmend.networks.layers.contrast import measure_contrast
+from pixmend.networks.layers.contrast import compute_contrast
 from pixmend.networks.layers.sizes import count_exact_halvings, find_shrink_factor
 
 GROUP_CHANNELS = 8   # channels of a group of the normalization
@@ -23,7 +23,7 @@ def build_residual_unet(input_shape: tuple[int, int, int], settings: Settings) -
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     shrink = find_shrink_factor(input_shape, settings)
     small, small_mask = (layers.AveragePooling2D(shrink, dtype="float32")(x) for x in (image, mask))
-    mean, contrast = measure_contrast(small, 1.0 - small_mask)
+    mean, contrast = compute_contrast(small, 1.0 - small_mask)
     x = layers.Concatenate()([(small - mean) / contrast, small_mask])
     x = apply_unet(x, settings)
     x = layers.Conv2D(input_shape[-1], 3, padding="same", dtype="float32")(x)

@@ -11,7 +11,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import Settings
-from pixmend.networks.layers.contrast import measure_contrast
+from pixmend.networks.layers.contrast import compute_contrast
 
 DROPOUT = 0.1
 
@@ -34,7 +34,7 @@ def build_tile_mlp(input_shape: tuple[int, int, int], settings: Settings) -> ker
 def build_from_inputs(image: Any, mask: Any, known: Any, settings: Settings) -> keras.Model:
     """Return the network of two inputs; contrast is measured over `known`."""
     size, channels = image.shape[1], image.shape[-1]
-    mean, contrast = measure_contrast(image, known)
+    mean, contrast = compute_contrast(image, known)
     x = layers.Concatenate()([layers.Flatten()((image - mean) / contrast), layers.Flatten()(mask), layers.Flatten()(mean)])
     x = layers.Dense(settings.width)(x)
     for level in range(settings.levels):

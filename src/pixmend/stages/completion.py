@@ -34,5 +34,5 @@ def switch(name):
 def values():
     """A line of a shell's `case` for each flag whose values are known."""
     known = {name: knob.choices for name, knob in SETTINGS.items() if knob.choices}
-    known |= {"competition": list(COMPETITIONS), "damage": list(COMPETITIONS), "model": models.model_names()}
+    known |= {"competition": list(COMPETITIONS), "damage": list(COMPETITIONS), "model": models.list_models()}
     return "\n".join(f"    {flag(name)}) found='{' '.join(map(str, choices))}' ;;" for name, choices in known.items())

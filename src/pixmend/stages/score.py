@@ -152,7 +152,7 @@ def score_fills(settings, scores, ready):
 
 def floor_of(settings):
     """The fills; and the picture as given, where that shows something in its holes."""
-    return [*models.fill_names(), *([GIVEN] if competitions.get_damage_competition(settings).has_constraint else [])]
+    return [*models.list_fills(), *([GIVEN] if competitions.get_damage_competition(settings).has_constraint else [])]
 
 
 def fill_chunk(settings, names, rows):

@@ -55,7 +55,7 @@ def join_blocks(blocks: Any, shape: tuple[int, int, int]) -> Any:
     return ops.reshape(ops.transpose(blocks, (0, 1, 4, 2, 5, 3)), (-1, *shape))
 
 
-def mask_block_holes(height: int, width: int) -> np.ndarray:
+def build_hole_mask(height: int, width: int) -> np.ndarray:
     """Return 1 in the holes of all blocks of an image, 0 elsewhere: float32, height x width x 1."""
     block = np.pad(np.ones((HOLE_SIZE, HOLE_SIZE), np.float32), (HOLE_START, BLOCK_SIZE - HOLE_START - HOLE_SIZE))
     return np.tile(block, (height // BLOCK_SIZE, width // BLOCK_SIZE))[..., None]

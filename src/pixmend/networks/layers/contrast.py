@@ -7,7 +7,7 @@ from keras import ops
 MIN_CONTRAST = 0.04   # smaller differences are mostly noise
 
 
-def measure_contrast(image: Any, known: Any) -> tuple[Any, Any]:
+def compute_contrast(image: Any, known: Any) -> tuple[Any, Any]:
     """Return the mean colour of the known pixels (batch x 1 x 1 x channels) and their standard deviation (batch x 1 x 1 x 1).
 
     `known` is the share of each pixel that is known, 0..1: batch x height x width x 1.
