@@ -1,4 +1,4 @@
-"""The demo contest: real photos, the real contest's form, no photo on both sides, the same bytes each time."""
+"""The demo: real photos in the format of photo-reconstruction, with the same bytes each time."""
 
 import dataclasses
 import subprocess
@@ -25,7 +25,7 @@ GOLDEN = {"public": 0.271333, "private": 0.283099, "total": 0.278257}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def settings(tmp_path_factory):
     settings = Settings(home=str(tmp_path_factory.mktemp("demo")), size=32)
     DEMO.make_archive(settings.competition_folder, settings)
     with zipfile.ZipFile(settings.competition_folder / f"{DEMO.slug}.zip") as archive:
@@ -34,12 +34,12 @@ def made(tmp_path_factory):
     return settings
 
 
-def entries_of(settings, split):
+def list_images(settings, split):
     return [e for e in DEMO.read_images(settings.competition_folder / "files", settings.shape) if e.split == split]
 
 
-def test_size_and_split_by_photo(made):
-    train, test = entries_of(made, "train"), entries_of(made, "test")
+def test_no_photo_is_in_two_splits(settings):
+    train, test = list_images(settings, "train"), list_images(settings, "test")
     assert (len(train), len(test)) == (60, 12)
     assert not {e.source for e in train} & {e.source for e in test}
     assert {e.source for e in test} == {"chelsea", "coffee"}
@@ -49,28 +49,28 @@ def test_size_and_split_by_photo(made):
     assert {e.kind for e in train if e.source in kept} == {e.kind for e in train}
 
 
-def test_pictures_hold_photos_with_black_boxes(made):
-    for entry in entries_of(made, "train"):
-        damaged, whole = decode(entry.damaged, made.shape), decode(entry.whole, made.shape)
-        hole = box_counts(entry.boxes, made.shape) > 0
-        assert whole.std() > 5 and damaged[hole].mean() < 20
-        if entry.whole.endswith(".png"):
-            np.testing.assert_array_equal(damaged, np.where(hole[..., None], 0, whole))
-    assert {Path(e.whole).suffix for e in entries_of(made, "train")} == {".jpeg", ".png"}
+def test_boxes_are_black(settings):
+    for image in list_images(settings, "train"):
+        damaged, original = decode(image.damaged, settings.shape), decode(image.whole, settings.shape)
+        hole = box_counts(image.boxes, settings.shape) > 0
+        assert original.std() > 5 and damaged[hole].mean() < 20
+        if image.whole.endswith(".png"):
+            np.testing.assert_array_equal(damaged, np.where(hole[..., None], 0, original))
+    assert {Path(e.whole).suffix for e in list_images(settings, "train")} == {".jpeg", ".png"}
 
 
-def test_pictures_differ_from_each_other(made):
-    whole = [decode(e.whole, made.shape).tobytes() for e in entries_of(made, "train")]
-    assert len(set(whole)) == len(whole)
+def test_images_differ_from_each_other(settings):
+    original = [decode(e.whole, settings.shape).tobytes() for e in list_images(settings, "train")]
+    assert len(set(original)) == len(original)
 
 
-def test_the_form_is_the_real_contests(made):
-    files = made.competition_folder / "files"
-    assert [dataclasses.replace(e, source=e.id) for e in DEMO.read_images(files, made.shape)] == \
-        PHOTO_RECONSTRUCTION.read_images(files, made.shape)
+def test_the_format_is_that_of_photo_reconstruction(settings):
+    files = settings.competition_folder / "files"
+    assert [dataclasses.replace(e, source=e.id) for e in DEMO.read_images(files, settings.shape)] == \
+        PHOTO_RECONSTRUCTION.read_images(files, settings.shape)
     table = pd.read_csv(files / "Dataset" / "Testing_Data" / "masked_info.csv")
     assert list(table.columns) == ["Unnamed: 0", "filename", "box1_row", "box1_col", "box2_row", "box2_col"]
-    sample, solution = pd.read_csv(files / "sample_submission.csv"), pd.read_csv(made.competition_folder / "solution.csv")
+    sample, solution = pd.read_csv(files / "sample_submission.csv"), pd.read_csv(settings.competition_folder / "solution.csv")
     assert list(sample.columns) == ["filename_box_pixel", "value"] and len(sample) == 12 * 2 * 9 * 9 * 3
     assert (sample.filename_box_pixel == solution.filename_box_pixel).all()
     assert list(solution.columns) == ["filename_box_pixel", "value", "Usage"]
@@ -78,45 +78,45 @@ def test_the_form_is_the_real_contests(made):
     assert public.nunique() == 5 and set(solution.Usage) == {"Public", "Private"}
 
 
-def test_channel_0_of_the_solution_is_blue(made):
+def test_channel_0_of_the_solution_is_blue(settings):
     """A ginger cat and a cup on wood: every picture has more red than green, and more green than blue."""
-    solution = pd.read_csv(made.competition_folder / "solution.csv", index_col=0).value
-    for entry in entries_of(made, "test"):
-        values = solution[solution.index.str.startswith(entry.id)]
+    solution = pd.read_csv(settings.competition_folder / "solution.csv", index_col=0).value
+    for image in list_images(settings, "test"):
+        values = solution[solution.index.str.startswith(image.id)]
         blue, green, red = (values[values.index.str.endswith(f"_{channel}")].mean() for channel in range(3))
         assert blue < green < red
 
 
-def test_write_read_rmse_is_nought_and_golden_score(made, tmp_path):
-    files, solution = made.competition_folder / "files", made.competition_folder / "solution.csv"
+def test_the_truth_scores_0_and_a_flat_submission_its_known_score(settings, tmp_path):
+    files, solution = settings.competition_folder / "files", settings.competition_folder / "solution.csv"
     truth = pd.read_csv(solution)
     truth.drop(columns="Usage").to_csv(tmp_path / "truth.csv", index=False)
     assert csv_scoring.score_csv(tmp_path / "truth.csv", solution) == {"public": 0, "private": 0, "total": 0}
-    pictures = (np.full(made.shape, 0.5, np.float32) for _ in range(12))
-    DEMO.submission.write(tmp_path / "flat.csv", entries_of(made, "test"), pictures, made)
+    pictures = (np.full(settings.shape, 0.5, np.float32) for _ in range(12))
+    DEMO.submission.write(tmp_path / "flat.csv", list_images(settings, "test"), pictures, settings)
     DEMO.submission.check(tmp_path / "flat.csv", files)
     scores = csv_scoring.score_csv(tmp_path / "flat.csv", solution)
     assert scores["total"] == pytest.approx(root_mean_squared_error(truth.value, np.full(len(truth), 0.5)), abs=1e-9)
     assert scores == pytest.approx(GOLDEN, abs=1e-5)
 
 
-def test_the_same_bytes_each_time_and_nothing_half_written(made, tmp_path):
-    again = dataclasses.replace(made, home=str(tmp_path), seed=made.seed + 1)
+def test_the_same_bytes_each_time(settings, tmp_path):
+    again = dataclasses.replace(settings, home=str(tmp_path), seed=settings.seed + 1)
     DEMO.make_archive(again.competition_folder, again)
     names = sorted(path.name for path in again.competition_folder.iterdir())
     assert names == [f"{DEMO.slug}.zip", "solution.csv"]
     for name in names:
-        assert (again.competition_folder / name).read_bytes() == (made.competition_folder / name).read_bytes()
+        assert (again.competition_folder / name).read_bytes() == (settings.competition_folder / name).read_bytes()
 
 
-def test_other_sizes(tmp_path):
+def test_boxes_are_in_proportion_at_other_sizes(tmp_path):
     for size in (48, 512):
         settings = Settings(home=str(tmp_path / str(size)), size=size)
         *_, picture, boxes = next(DEMO.make_samples(np.random.default_rng(0), photos.embedded()[-2], settings.shape))
         assert picture.shape == settings.shape and boxes[0][2] == round(75 * size / 256)
 
 
-def test_photos_are_those_of_the_packages():
+def test_photos_are_those_in_the_packages():
     from skimage import data
     from sklearn.datasets import load_sample_image
 
@@ -126,7 +126,7 @@ def test_photos_are_those_of_the_packages():
     assert np.abs(shipped.astype(int) - load_sample_image("flower.jpg")).max() <= 3
 
 
-def test_import_takes_neither_library(made):
+def test_importing_the_demo_imports_no_heavy_library(settings):
     code = "import pixmend.competitions.demo, sys; print([m for m in ('skimage', 'sklearn', 'pyarrow', 'pandas') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Tables of a submission, against the csv module, pandas and scikit-learn."""
+"""CSV submissions: written, checked and scored, compared with the csv module, pandas and scikit-learn."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ NAMES = st.text(st.characters(min_codepoint=32, exclude_characters="/", exclude_
 
 
 @pytest.fixture
-def few_rows_a_block(monkeypatch):
+def small_blocks(monkeypatch):
     monkeypatch.setattr(csv_reader, "BLOCK", 100)
 
 
@@ -35,7 +35,7 @@ def refusal(function, *arguments):
     return str(caught.value)
 
 
-# Text of rows
+# Writing
 
 @settings(max_examples=150, deadline=None)
 @given(NAMES, st.integers(1, 2), st.tuples(st.integers(0, 1000), st.integers(0, 1000), st.integers(1, 4), st.integers(1, 4)),
@@ -51,20 +51,20 @@ def test_box_rows_equal_the_csv_module(name, number, box, channels, random):
     assert [i.as_py().decode() for i in csv_format.list_box_ids(name, number, box, channels).column(0)] == ids
 
 
-def test_value_text_rounds_as_printf():
+def test_values_are_rounded_as_printf_does():
     exact_halves = np.arange(1, 128, 2) / 128 / 10**4
     values = np.concatenate([[0, 1, 0.5, 1e-7, 0.9999999, 5e-7], np.arange(256) / 255, exact_halves]).astype(np.float32)
     assert csv_format.format_values(values).astype(str).tolist() == [f"{float(v):.6f}" for v in values]
 
 
-# Check against a sample
+# Checking against a sample
 
 @pytest.fixture
 def sample(tmp_path):
     return table(tmp_path / "sample.csv", [(i, 0) for i in IDS])
 
 
-def test_check_takes_what_is_right(tmp_path, sample, few_rows_a_block):
+def test_a_right_submission_passes_the_check(tmp_path, sample, small_blocks):
     path = table(tmp_path / "mine.csv", [(i, f"{n / 20:.6f}") for n, i in enumerate(IDS)])
     csv_reader.check_against_sample(path, sample)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
@@ -88,14 +88,14 @@ def test_check_takes_what_is_right(tmp_path, sample, few_rows_a_block):
     (lambda rows: [], "ends after 0 rows, where"),
 ])
 @pytest.mark.parametrize("block", [100, 1 << 22])
-def test_check_names_line_and_reason(tmp_path, sample, monkeypatch, change, reason, block):
+def test_the_check_names_the_line_and_the_reason(tmp_path, sample, monkeypatch, change, reason, block):
     monkeypatch.setattr(csv_reader, "BLOCK", block)
     path = table(tmp_path / "mine.csv", change([(i, 0.5) for i in IDS]))
     text = refusal(csv_reader.check_against_sample, path, sample)
     assert str(path) in text and reason in text and "serialize" in text
 
 
-def test_check_headers_and_files(tmp_path, sample):
+def test_the_check_refuses_wrong_headers_and_unreadable_files(tmp_path, sample):
     rows = [(i, 0.5) for i in IDS]
     assert "header is id,value, in" in refusal(csv_reader.check_against_sample, table(tmp_path / "a.csv", rows, ["id", "value"]), sample)
     assert "no header of 2 columns" in refusal(csv_reader.check_against_sample, table(tmp_path / "a.csv", rows, ["id"]), sample)
@@ -110,7 +110,7 @@ def test_check_headers_and_files(tmp_path, sample):
     refusal(csv_reader.check_against_sample, tmp_path / "a.csv", sample)
 
 
-# Score
+# Scoring
 
 @pytest.fixture
 def solution(tmp_path):
@@ -126,14 +126,14 @@ def by_pandas(submission, solution):
 
 
 @pytest.mark.parametrize("order", ["same", "other"])
-def test_score_equals_scikit_learn(tmp_path, solution, few_rows_a_block, order):
+def test_score_equals_scikit_learn(tmp_path, solution, small_blocks, order):
     rng = np.random.default_rng(6)
     ids = IDS if order == "same" else [IDS[k] for k in rng.permutation(len(IDS))]
     mine = table(tmp_path / "mine.csv", [(i, rng.random()) for i in ids])
     assert csv_scoring.score_csv(mine, solution) == pytest.approx(by_pandas(mine, solution), rel=1e-12)
 
 
-def test_score_of_the_truth_is_nought_and_of_no_rows_is_none(tmp_path, solution):
+def test_the_truth_scores_0_and_no_rows_score_none(tmp_path, solution):
     mine = table(tmp_path / "mine.csv", [row[:2] for row in read_rows(solution)[1:]])
     assert csv_scoring.score_csv(mine, solution) == {"public": 0, "private": 0, "total": 0}
     solution.write_bytes(solution.read_bytes().replace(b"Private", b"Public"))
@@ -150,12 +150,12 @@ def test_score_of_the_truth_is_nought_and_of_no_rows_is_none(tmp_path, solution)
     (lambda rows: [*rows[:5], (rows[5][0], "-inf"), *rows[6:]], "mine.csv, line 7: value is '-inf', not a finite number"),
     (lambda rows: [*rows[:5], (rows[5][0], ""), *rows[6:]], "mine.csv, line 7: value is '', not a finite number"),
 ])
-def test_score_names_line_and_reason(tmp_path, solution, change, reason):
+def test_scoring_names_the_line_and_the_reason(tmp_path, solution, change, reason):
     mine = table(tmp_path / "mine.csv", change([(i, 0.5) for i in IDS]))
     assert reason in refusal(csv_scoring.score_csv, mine, solution)
 
 
-def test_score_of_a_wrong_solution(tmp_path, solution):
+def test_faults_of_the_solution_are_errors_with_their_line(tmp_path, solution):
     mine = table(tmp_path / "mine.csv", [(i, 0.5) for i in IDS])
     rows = read_rows(solution)
     for name, changed, reason in (
@@ -171,22 +171,22 @@ def test_score_of_a_wrong_solution(tmp_path, solution):
     assert "is missing" in refusal(csv_scoring.score_csv, mine, tmp_path / "none.csv")
 
 
-# Joining
+# Matching ids
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(NAMES, unique=True, max_size=20), st.randoms(use_true_random=False))
-def test_join_finds_every_id(ids, random):
+def test_matching_finds_every_id(ids, random):
     import pyarrow as pa
 
-    def numbers(some):
+    def hash_all(some):
         return csv_reader.hash_ids(pa.array([i.encode() for i in some], pa.binary()).slice(0))
 
     shuffled = random.sample(ids, len(ids))
-    positions = csv_reader.match_ids(numbers(shuffled), numbers(ids))
+    positions = csv_reader.match_ids(hash_all(shuffled), hash_all(ids))
     assert [ids[k] for k in positions] == shuffled
 
 
-def test_id_numbers_of_neighbouring_ids_differ_and_depend_on_the_id_alone():
+def test_hashes_of_similar_ids_differ():
     import pyarrow as pa
 
     ids = pa.concat_arrays([csv_format.list_box_ids(name, 1, (0, 0, 100, 100), 3).column(0) for name in ("a.png", "Tiger (1024).jpeg")])
@@ -197,13 +197,13 @@ def test_id_numbers_of_neighbouring_ids_differ_and_depend_on_the_id_alone():
     assert len(set(csv_reader.hash_ids(like_sums).tolist())) == 3
 
 
-def test_join_refuses_ids_that_come_twice_on_both_sides():
+def test_matching_refuses_repeated_ids():
     with pytest.raises(csv_reader.IdMismatch) as caught:
         csv_reader.match_ids(np.array([5, 7, 5], np.uint64), np.array([5, 5, 7], np.uint64))
     assert caught.value.args == ("wanted", "twice", 2)
 
 
-def test_row_and_check_rows_agree_with_the_csv_module(tmp_path):
+def test_reading_one_row_agrees_with_the_csv_module(tmp_path):
     path = table(tmp_path / "a.csv", [(i, 0.5) for i in IDS])
     assert csv_reader.read_row(path, 10, "x") == (12, [IDS[10], "0.5"])
     assert csv_reader.read_row(path, 99, "x") is None

@@ -1,4 +1,4 @@
-"""Bytes changed at random: every file must end in a clear sentence or in a right result, never in a wrong one or a hang."""
+"""Files with random faults: each ends in an error message or in the right result, never in a wrong result or a hang."""
 
 import io
 import signal
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from support.tiny_competition import SIDE, SIZE, build, read_rows, write_solution
 
-from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as contest
+from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as competition
 from pixmend.data.decode import decode
 from pixmend.errors import UserError
 from pixmend.submissions import csv_scoring
@@ -33,8 +33,8 @@ def no_hang():
     signal.alarm(0)
 
 
-def changed(rng, data):
-    """Some bytes replaced, put in, taken out, doubled or cut off."""
+def corrupt(rng, data):
+    """Replace, insert, delete, double or cut off some bytes."""
     data = bytearray(data)
     for _ in range(rng.integers(1, 4)):
         at, length, kind = int(rng.integers(len(data) + 1)), int(rng.integers(1, 9)), rng.integers(12)
@@ -54,7 +54,7 @@ def changed(rng, data):
 
 
 def outcome(function, *arguments):
-    """What a function returns, or None after a sentence for the user."""
+    """Return what a function returns, or None after an error message."""
     try:
         return function(*arguments)
     except UserError as error:
@@ -62,17 +62,17 @@ def outcome(function, *arguments):
         return None
 
 
-# Pictures
+# Images
 
-def picture_bytes(kind, **options):
-    picture = cv2.resize(np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8), SHAPE[1::-1])
+def encode_example(kind, **options):
+    image = cv2.resize(np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8), SHAPE[1::-1])
     whole = io.BytesIO()
-    image = Image.fromarray(picture)
+    image = Image.fromarray(image)
     (image.quantize(8) if options.pop("palette", False) else image).save(whole, kind, **options)
     return whole.getvalue()
 
 
-def with_right_checksums(data):
+def repair_checksums(data):
     """A PNG file whose chunks, as far as there are whole ones, carry the checksums of their bytes."""
     at, out = 8, data[:8]
     while at + 12 <= len(data) and at + 12 + (length := int.from_bytes(data[at:at + 4], "big")) <= len(data):
@@ -81,37 +81,37 @@ def with_right_checksums(data):
     return out + data[at:]
 
 
-def seen_by_pillow(data):
+def decode_with_pillow(data):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "quality": 95}])
-def test_jpeg(tmp_path, options):
-    rng, whole, path, right = np.random.default_rng(11), picture_bytes("JPEG", **options), tmp_path / "a.jpeg", 0
+def test_corrupted_jpeg(tmp_path, options):
+    rng, whole, path, right = np.random.default_rng(11), encode_example("JPEG", **options), tmp_path / "a.jpeg", 0
     for _ in range(200):
-        data = changed(rng, whole)
+        data = corrupt(rng, whole)
         path.write_bytes(data)
-        picture = outcome(decode, path, SHAPE)
-        if picture is not None:
+        image = outcome(decode, path, SHAPE)
+        if image is not None:
             right += 1
-            np.testing.assert_array_equal(picture, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
-            np.testing.assert_array_equal(picture, seen_by_pillow(data))
+            np.testing.assert_array_equal(image, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
+            np.testing.assert_array_equal(image, decode_with_pillow(data))
     assert 0 < right < 200
 
 
 @pytest.mark.parametrize("options", [{}, {"palette": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}])
 @pytest.mark.parametrize("repaired", [False, True])
-def test_png(tmp_path, options, repaired):
-    rng, whole, path, right = np.random.default_rng(12), picture_bytes("PNG", **options), tmp_path / "a.png", 0
+def test_corrupted_png(tmp_path, options, repaired):
+    rng, whole, path, right = np.random.default_rng(12), encode_example("PNG", **options), tmp_path / "a.png", 0
     for _ in range(100):
-        data = changed(rng, whole)
-        data = with_right_checksums(data) if repaired else data
+        data = corrupt(rng, whole)
+        data = repair_checksums(data) if repaired else data
         path.write_bytes(data)
-        picture = outcome(decode, path, SHAPE)
-        if picture is not None:
+        image = outcome(decode, path, SHAPE)
+        if image is not None:
             right += 1
-            np.testing.assert_array_equal(picture, seen_by_pillow(data))
-            assert repaired or np.array_equal(picture, seen_by_pillow(whole))
+            np.testing.assert_array_equal(image, decode_with_pillow(data))
+            assert repaired or np.array_equal(image, decode_with_pillow(whole))
     assert right < 100
 
 
@@ -120,21 +120,21 @@ def test_png(tmp_path, options, repaired):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     home = tmp_path_factory.mktemp("tiny")
-    settings, pictures, boxes = build(home)
-    write_solution(home / "solution.csv", pictures, boxes)
-    entries = [e for e in contest.read_images(settings.competition_folder / "files", settings.shape) if e.split == "test"]
-    contest.submission.write(home / "mine.csv", entries, [picture / np.float32(255) for picture in pictures.values()], settings)
-    return settings, entries, pictures
+    settings, images, boxes = build(home)
+    write_solution(home / "solution.csv", images, boxes)
+    records = [e for e in competition.read_images(settings.competition_folder / "files", settings.shape) if e.split == "test"]
+    competition.submission.write(home / "mine.csv", records, [image / np.float32(255) for image in images.values()], settings)
+    return settings, records, images
 
 
-def test_masked_info(tiny):
-    settings, entries, _ = tiny
+def test_corrupted_table(tiny):
+    settings, records, _ = tiny
     files = settings.competition_folder / "files"
     path = files / "Dataset" / "Testing_Data" / "masked_info.csv"
     whole, rng, right = path.read_bytes(), np.random.default_rng(13), 0
     for _ in range(400):
-        path.write_bytes(changed(rng, whole))
-        got = outcome(contest.read_images, files, settings.shape)
+        path.write_bytes(corrupt(rng, whole))
+        got = outcome(competition.read_images, files, settings.shape)
         if got is not None:
             right += 1
             head, *rows = [row for row in read_rows(path) if row]
@@ -142,24 +142,24 @@ def test_masked_info(tiny):
             wanted = {r["filename"]: [(int(float(r[f"box{n}_row"])), int(float(r[f"box{n}_col"])), SIDE, SIDE) for n in (1, 2)]
                       for r in named}
             assert {e.id: list(e.boxes) for e in got if e.split == "test"} == wanted
-            assert wanted.keys() == {e.id for e in entries}
+            assert wanted.keys() == {e.id for e in records}
             assert all(0 <= place <= SIZE - SIDE for boxes in wanted.values() for box in boxes for place in box[:2])
     path.write_bytes(whole)
     assert 0 < right < 400
 
 
-def test_sample_submission(tiny, tmp_path):
-    settings, entries, pictures = tiny
+def test_corrupted_sample(tiny, tmp_path):
+    settings, records, images = tiny
     sample, out = settings.competition_folder / "files" / "sample_submission.csv", tmp_path / "mine.csv"
     whole, rng, right = sample.read_bytes(), np.random.default_rng(14), 0
     values = dict(read_rows(settings.competition_folder.parent.parent / "mine.csv")[1:])
     for _ in range(250):
-        sample.write_bytes(changed(rng, whole))
-        outcome(contest.read_images, sample.parent, settings.shape)
-        outcome(contest.submission.write, out, entries, [picture / np.float32(255) for picture in pictures.values()], settings)
+        sample.write_bytes(corrupt(rng, whole))
+        outcome(competition.read_images, sample.parent, settings.shape)
+        outcome(competition.submission.write, out, records, [image / np.float32(255) for image in images.values()], settings)
         if out.exists():
             right += 1
-            contest.submission.check(out, sample.parent)
+            competition.submission.check(out, sample.parent)
             (head, *rows), (given, *wanted) = read_rows(out), [row for row in read_rows(sample) if row]
             assert head == given and rows == [[i, values[i]] for i, *_ in wanted] and len(rows) == len(values)
             out.unlink()
@@ -168,15 +168,15 @@ def test_sample_submission(tiny, tmp_path):
     assert 0 < right < 250
 
 
-def test_submission(tiny, tmp_path):
+def test_corrupted_submission(tiny, tmp_path):
     settings, *_ = tiny
     home, path = settings.competition_folder.parent.parent, tmp_path / "mine.csv"
     whole, rng, right = (home / "mine.csv").read_bytes(), np.random.default_rng(15), 0
     solution = pd.read_csv(home / "solution.csv", index_col=0).value
     for _ in range(250):
-        path.write_bytes(changed(rng, whole))
+        path.write_bytes(corrupt(rng, whole))
         scores = outcome(csv_scoring.score_csv, path, home / "solution.csv")
-        outcome(contest.submission.check, path, settings.competition_folder / "files")
+        outcome(competition.submission.check, path, settings.competition_folder / "files")
         if scores is not None:
             right += 1
             mine = pd.Series({i: float(v) for i, v in (row for row in read_rows(path)[1:] if row)})
