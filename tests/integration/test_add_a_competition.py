@@ -16,7 +16,7 @@ from pixmend.competitions.base import Competition
 from pixmend.competitions.synthetic import SyntheticCompetition
 
 PAGE = (ROOT / "docs" / "add-a-competition.md").read_text()
-RUN_ALL = "import sys; from pixmend.__main__ import front_door\nfor line in sys.stdin:\n    assert front_door(line.split()) == 0, line"
+RUN_ALL = "import sys; from pixmend.__main__ import main\nfor line in sys.stdin:\n    assert main(line.split()) == 0, line"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from support.stages import ROOT, clean_environment
 from pixmend.networks.registry import NetworkSpec
 
 PAGE = (ROOT / "docs" / "add-a-model.md").read_text()
-RUN_ALL = "import sys; from pixmend.__main__ import front_door\nfor line in sys.stdin:\n    assert front_door(line.split()) == 0, line"
+RUN_ALL = "import sys; from pixmend.__main__ import main\nfor line in sys.stdin:\n    assert main(line.split()) == 0, line"
 
 
 @pytest.fixture(scope="module")

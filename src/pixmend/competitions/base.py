@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pixmend.config import Settings
+from pixmend.config import DownloadSettings
 from pixmend.data import windows
 from pixmend.data.damage import BLACK, covered
 from pixmend.data.image_record import Entry
@@ -53,10 +53,10 @@ class Competition(ABC):
         """List the training images, then the test images, of the unpacked archive; nothing is decoded."""
 
     @abstractmethod
-    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw the counts of a new damage."""
 
-    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Return a damaged copy of an image, and the counts; by default `hole_value` stands wherever pixels are missing.
 
         A competition with another damage overrides this, and `hole_value` to return None.
@@ -65,7 +65,7 @@ class Competition(ABC):
         assert value is not None, f"{type(self).__name__} has no hole_value, so it must define damage_image"
         return covered(image, counts, value), counts
 
-    def hole_value(self, settings: Settings) -> int | None:
+    def hole_value(self, settings: DownloadSettings) -> int | None:
         """Return the grey level of all missing pixels; None where the damage is not one value."""
         return BLACK
 
@@ -85,6 +85,6 @@ class Competition(ABC):
         """Whether a damaged image shows something of its missing pixels, so that it is a baseline itself."""
         return type(self).apply_constraint is not Competition.apply_constraint
 
-    def cache_key(self, settings: Settings) -> dict[str, Any]:
+    def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
         """Return all that decides the files of the archive."""
         return {"slug": self.slug}

@@ -27,7 +27,7 @@ from pixmend.competitions.photo_reconstruction import (
     draw_boxes,
 )
 from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file
-from pixmend.config import Settings
+from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.damage import box_counts, covered
 from pixmend.data.encode import encode_jpeg, encode_png
@@ -56,7 +56,7 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
         """List the images; their source is the photo: `chelsea (3).jpeg` comes from `chelsea`."""
         return [replace(image, source=Path(image.id).name.rpartition(" (")[0]) for image in super().read_images(folder, shape)]
 
-    def cache_key(self, settings: Settings) -> dict[str, Any]:
+    def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
         """Only the size decides the files."""
         return {"size": settings.size}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pixmend.competitions.base import Box, Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
-from pixmend.config import Settings
+from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import box_counts, one_box, pixelated, scaled
 from pixmend.data.grey import grey_by_light
@@ -27,17 +27,17 @@ PIECES_PER_SQUARE = 5   # images this small are cheap: so many times more of the
 class Depixelation(SyntheticCompetition):
     """One box in tiles, each of which shows its mean."""
 
-    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw one box."""
         return box_counts([draw_box(rng, shape)], shape)
 
-    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Pixelate one box, in tiles of one size."""
         box = draw_box(rng, image.shape)
         smallest, largest = (scaled(side, image.shape, at=SIDE) for side in TILE_SIDES)
         return pixelated(image, box, int(rng.integers(smallest, largest + 1))), box_counts([box], image.shape)
 
-    def hole_value(self, settings: Settings) -> None:
+    def hole_value(self, settings: DownloadSettings) -> None:
         """Tiles are not one value."""
         return None
 

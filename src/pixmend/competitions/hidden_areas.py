@@ -8,7 +8,7 @@ import numpy as np
 
 from pixmend.competitions.base import Box, Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
-from pixmend.config import Settings
+from pixmend.config import DownloadSettings
 from pixmend.data.damage import BLACK, WHITE, blurred, disc, one_box, pixelated, scaled
 from pixmend.submissions.pixel_csv import PixelCsv
 
@@ -21,11 +21,11 @@ TRIES = 20   # of placing an area where it touches no other
 class HiddenAreas(SyntheticCompetition):
     """Areas that are each damaged in their own way."""
 
-    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw the areas; how each is damaged is drawn with it, so this damages an image for its mask."""
         return self.damage_image(rng, np.zeros(shape, np.uint8), settings)[1]
 
-    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Damage one to three areas that do not touch each other."""
         damaged, counts = image, np.zeros(image.shape[:2], np.uint8)
         for _ in range(rng.integers(1, MAX_AREAS + 1)):
@@ -35,7 +35,7 @@ class HiddenAreas(SyntheticCompetition):
                 counts[inside] = 1
         return damaged, counts
 
-    def hole_value(self, settings: Settings) -> None:
+    def hole_value(self, settings: DownloadSettings) -> None:
         """Areas do not have one value."""
         return None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
-from pixmend.config import Settings
+from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import BLACK, WHITE, pasted_shapes, scaled
 from pixmend.data.grey import in_colour
@@ -27,11 +27,11 @@ GREY_LEVELS = {"black": BLACK, "white": WHITE}
 class Landscapes(SyntheticCompetition):
     """Circles and squares in one grey level."""
 
-    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw some circles and squares, which may overlap."""
         return pasted_shapes(rng, shape, MAX_SHAPES, [scaled(side, shape, at=SIDE) for side in SHAPE_SIDES])
 
-    def hole_value(self, settings: Settings) -> int:
+    def hole_value(self, settings: DownloadSettings) -> int:
         """Return black or white, as the setting says."""
         return GREY_LEVELS[settings.hole_colour]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
-from pixmend.config import Settings
+from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import holes_in_blocks
 from pixmend.data.grey import grey
@@ -23,7 +23,7 @@ BLOCK, MISSING = 8, (3, 4)   # pixels a side; rows and columns of a block that a
 class MissingPixels(SyntheticCompetition):
     """A lattice of small black holes, the same in every image."""
 
-    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Return the lattice."""
         return holes_in_blocks(shape, BLOCK, MISSING)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pixmend.competitions.base import Box, Competition, Shape
-from pixmend.config import Settings
+from pixmend.config import DownloadSettings
 from pixmend.data.damage import box_counts, two_boxes
 from pixmend.data.image_record import Entry
 from pixmend.errors import UserError
@@ -51,7 +51,7 @@ class PhotoReconstruction(Competition):
                 images.append(Entry(id, label.name, id, "train", str(label / DAMAGED / name), str(label / ORIGINAL / name), boxes))
         return images + [Entry(name, "", name, "test", str(folder / TEST / name), None, boxes) for name, boxes in test.items()]
 
-    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: Settings) -> np.ndarray:
+    def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw two squares."""
         return box_counts(draw_boxes(rng, shape), shape)
 

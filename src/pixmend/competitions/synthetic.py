@@ -21,7 +21,7 @@ import numpy as np
 
 from pixmend import files, workers
 from pixmend.competitions.base import Competition, Shape
-from pixmend.config import Settings
+from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.encode import encode_png
 from pixmend.data.grey import grey, in_colour
@@ -67,7 +67,7 @@ class SyntheticCompetition(Competition):
         for square in squares:
             yield photos.resized(in_colour(square) if shape[2] == 3 else grey(square), shape)
 
-    def cache_key(self, settings: Settings) -> dict[str, Any]:
+    def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
         """Return the settings, and what tells a user's photos from others."""
         own_photos = {"pictures": photos.stamps(settings.photos), "broken": settings.broken_images} if settings.photos else {}
         return {"size": settings.size, "filling": settings.hole_colour, **own_photos}

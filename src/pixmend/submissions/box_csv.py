@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixmend import files
-from pixmend.config import Settings
+from pixmend.config import Settings, SubmissionSettings
 from pixmend.data.image_record import Entry
 from pixmend.errors import UserError
 from pixmend.submissions import csv_format, csv_reader, csv_scoring
@@ -48,7 +48,7 @@ class BoxCsv(SubmissionFormat):
             submitted[image.counts(settings.shape) > 0] = image_values
             yield from encode_rows(image, cut_boxes(submitted, image.boxes), ending)
 
-    def to_submission_values(self, image: np.ndarray, settings: Settings) -> np.ndarray:
+    def to_submission_values(self, image: np.ndarray, settings: SubmissionSettings) -> np.ndarray:
         """Return an RGB image with its channels ordered, and its values scaled, as the settings say."""
         values = image[..., ::-1] if settings.channel_order == "bgr" else image
         return stretch(values) if settings.value_scale == "minmax" else values

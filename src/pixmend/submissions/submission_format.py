@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pixmend import files
-from pixmend.config import Settings
+from pixmend.config import Settings, SubmissionSettings
 from pixmend.data.image_record import Entry
 
 Scores = dict[str, float | None]   # "public", "private" and "total"; None where a solution has no such values
@@ -45,7 +45,7 @@ class SubmissionFormat(ABC):
     def score(self, submission: Path, solution: Path) -> Scores:
         """Return the RMSE of a submission, values in 0..1."""
 
-    def to_submission_values(self, image: np.ndarray, settings: Settings) -> np.ndarray:
+    def to_submission_values(self, image: np.ndarray, settings: SubmissionSettings) -> np.ndarray:
         """Return a whole image with its values and channels as a submission holds them; by default unchanged."""
         return image
 
