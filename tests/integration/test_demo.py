@@ -112,7 +112,7 @@ def test_the_same_bytes_each_time(settings, tmp_path):
 def test_boxes_are_in_proportion_at_other_sizes(tmp_path):
     for size in (48, 512):
         settings = Settings(home=str(tmp_path / str(size)), size=size)
-        *_, picture, boxes = next(DEMO.make_samples(np.random.default_rng(0), photos.embedded()[-2], settings.shape))
+        *_, picture, boxes = next(DEMO.make_images(np.random.default_rng(0), photos.embedded()[-2], settings.shape))
         assert picture.shape == settings.shape and boxes[0][2] == round(75 * size / 256)
 
 

@@ -23,7 +23,7 @@ COMPETITIONS = {
     "photo_reconstruction": "pixmend.competitions.photo_reconstruction:PHOTO_RECONSTRUCTION",
 }
 DAMAGE_DEFAULTS = ("model", "start")   # defaults that depend on the damage
-WHOLE_RMSE = Score(all_squared_errors, "RMSE over the whole picture", root=True)
+WHOLE_RMSE = Score(all_squared_errors, "RMSE over the whole image", root=True)
 
 
 def get_competition_name(text: str) -> str:

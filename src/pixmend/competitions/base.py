@@ -19,10 +19,10 @@ from pixmend.data import windows
 from pixmend.data.damage import BLACK, covered
 from pixmend.data.image_record import Entry
 from pixmend.evaluation.metrics import Score
+from pixmend.submissions.csv_format import Box
 from pixmend.submissions.submission_format import SubmissionFormat
 
 Shape = tuple[int, int, int]   # height, width, channels
-Box = tuple[int, int, int, int]   # row, column, height, width
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from pixmend import files
-from pixmend.competitions.base import Box, Shape
+from pixmend.competitions.base import Shape
 from pixmend.competitions.photo_reconstruction import (
     CORNER_COLUMNS,
     DAMAGED,
@@ -34,11 +34,12 @@ from pixmend.data.encode import encode_jpeg, encode_png
 from pixmend.data.image_record import Entry
 from pixmend.data.photos import Photo
 from pixmend.submissions import csv_format
+from pixmend.submissions.csv_format import Box
 
 PNG_INTERVAL = 5   # every fifth image of a photo is a PNG, the others are JPEGs
 
 
-class Sample(NamedTuple):
+class DemoImage(NamedTuple):
     """One image cut from a photo, uint8, with its file name and its boxes."""
 
     label: str
@@ -63,37 +64,37 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive, laid out as Kaggle's, and the solution."""
         rng = np.random.default_rng(SEED)
-        train, test = ([sample for photo in photos.embedded() if photo.split == split
-                        for sample in self.make_samples(rng, photo, settings.shape)] for split in ("train", "test"))
+        train, test = ([image for photo in photos.embedded() if photo.split == split
+                        for image in self.make_images(rng, photo, settings.shape)] for split in ("train", "test"))
         test = [test[number] for number in rng.permutation(len(test))]
         with files.whole_file(folder / f"{self.slug}.zip") as file:
             file.write(pack_archive(train, test, settings))
         public = set(rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))].tolist())
         is_public = [number in public for number in range(len(test))]
         with files.whole_file(folder / "solution.csv") as file:
-            file.writelines(encode_submission(test, [sample.original for sample in test], settings, is_public))
+            file.writelines(encode_submission(test, [image.original for image in test], settings, is_public))
 
-    def make_samples(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[Sample]:
+    def make_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[DemoImage]:
         """Yield the images of a photo, each with two boxes."""
         for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
             suffix = "jpeg" if number % PNG_INTERVAL else "png"
-            yield Sample(photo.kind, f"{photo.name} ({number}).{suffix}", image, draw_boxes(rng, shape))
+            yield DemoImage(photo.kind, f"{photo.name} ({number}).{suffix}", image, draw_boxes(rng, shape))
 
 
-def pack_archive(train: Sequence[Sample], test: Sequence[Sample], settings: Settings) -> bytes:
+def pack_archive(train: Sequence[DemoImage], test: Sequence[DemoImage], settings: Settings) -> bytes:
     """Return the bytes of the zip archive."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        for label in sorted({sample.label for sample in train}):
-            of_class = [sample for sample in train if sample.label == label]
-            for sample in of_class:
-                add_file(archive, f"{TRAIN}/{label}/{ORIGINAL}/{sample.name}", encode_image(sample.name, sample.original))
-                add_file(archive, f"{TRAIN}/{label}/{DAMAGED}/{sample.name}", encode_damaged(sample))
+        for label in sorted({image.label for image in train}):
+            of_class = [image for image in train if image.label == label]
+            for image in of_class:
+                add_file(archive, f"{TRAIN}/{label}/{ORIGINAL}/{image.name}", encode_image(image.name, image.original))
+                add_file(archive, f"{TRAIN}/{label}/{DAMAGED}/{image.name}", encode_damaged(image))
             add_file(archive, f"{TRAIN}/{label}/{DAMAGED}/{TABLE}", encode_table(of_class))
-        for sample in test:
-            add_file(archive, f"{TEST}/{sample.name}", encode_damaged(sample))
+        for image in test:
+            add_file(archive, f"{TEST}/{image.name}", encode_damaged(image))
         add_file(archive, f"{TEST}/{TABLE}", encode_table(test))
-        black = [np.zeros_like(sample.original) for sample in test]
+        black = [np.zeros_like(image.original) for image in test]
         add_file(archive, SUBMISSION.sample_name, b"".join(encode_submission(test, black, settings)), zipfile.ZIP_DEFLATED)
     return data.getvalue()
 
@@ -103,23 +104,23 @@ def encode_image(name: str, image: np.ndarray) -> bytes:
     return encode_png(image) if name.endswith(".png") else encode_jpeg(image)
 
 
-def encode_damaged(sample: Sample) -> bytes:
+def encode_damaged(image: DemoImage) -> bytes:
     """Return the bytes of the damaged image's file."""
-    return encode_image(sample.name, covered(sample.original, box_counts(sample.boxes, sample.original.shape)))
+    return encode_image(image.name, covered(image.original, box_counts(image.boxes, image.original.shape)))
 
 
-def encode_table(samples: Sequence[Sample]) -> bytes:
+def encode_table(images: Sequence[DemoImage]) -> bytes:
     """Return the bytes of a masked_info.csv."""
-    rows = [(number, sample.name, *(corner for box in sample.boxes for corner in box[:2])) for number, sample in enumerate(samples)]
+    rows = [(number, image.name, *(corner for box in image.boxes for corner in box[:2])) for number, image in enumerate(images)]
     return csv_format.encode_table([("", NAME_COLUMN, *CORNER_COLUMNS), *rows])
 
 
-def encode_submission(samples: Sequence[Sample], images: Sequence[np.ndarray], settings: Settings,
+def encode_submission(images: Sequence[DemoImage], pixels: Sequence[np.ndarray], settings: Settings,
                       is_public: Sequence[bool] | None = None) -> Iterable[bytes]:
-    """Return the rows of whole images, uint8, with blue first and values in 0..1, as they are scored."""
+    """Return a submission with the pixels, uint8, of each image: blue first and values in 0..1, as they are scored."""
     as_scored = replace(settings, channel_order="bgr", value_scale="unit")
-    records = [Entry(sample.name, sample.label, sample.name, "test", sample.name, None, sample.boxes) for sample in samples]
-    values = SUBMISSION.missing_values(records, (image / np.float32(255) for image in images), as_scored)
+    records = [Entry(image.name, image.label, image.name, "test", image.name, None, image.boxes) for image in images]
+    values = SUBMISSION.missing_values(records, (image / np.float32(255) for image in pixels), as_scored)
     return SUBMISSION.encode(records, values, as_scored, is_public)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pixmend.competitions.base import Box, Shape
+from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
@@ -17,6 +17,7 @@ from pixmend.data.grey import grey_by_light
 from pixmend.data.photos import Photo
 from pixmend.evaluation.metrics import Score, squared_errors_255
 from pixmend.fills import tiles
+from pixmend.submissions.csv_format import Box
 from pixmend.submissions.pixel_bytes import PixelBytes
 
 SIDE = 64   # of an image; lengths below are in pixels of an image with this side

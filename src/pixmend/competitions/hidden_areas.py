@@ -6,10 +6,11 @@ holds the masks, for training and scoring only: `--unknown-masks` is the default
 
 import numpy as np
 
-from pixmend.competitions.base import Box, Shape
+from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data.damage import BLACK, WHITE, blurred, disc, one_box, pixelated, scaled
+from pixmend.submissions.csv_format import Box
 from pixmend.submissions.pixel_csv import PixelCsv
 
 SIDE = 256   # of an image; lengths below are in pixels of an image with this side

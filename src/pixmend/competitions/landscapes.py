@@ -49,9 +49,9 @@ LANDSCAPES = Landscapes(
     submission=PixelCsv(),
     defaults=QUICK_TRAINING | {"size": SIDE},
     metrics={
-        "l1": Score(metrics.all_absolute_errors, "mean absolute error over the whole picture"),
-        "l2": Score(metrics.all_squared_errors, "mean squared error over the whole picture"),
-        "cosine": Score(metrics.cosine_similarity, "cosine similarity of the mended and the whole picture; higher is better"),
-        "poisson": Score(metrics.poisson, "Poisson negative log likelihood of the whole picture"),
+        "l1": Score(metrics.all_absolute_errors, "mean absolute error over the whole image"),
+        "l2": Score(metrics.all_squared_errors, "mean squared error over the whole image"),
+        "cosine": Score(metrics.cosine_similarity, "cosine similarity of the predicted and the original image; higher is better"),
+        "poisson": Score(metrics.poisson, "Poisson negative log likelihood of the whole image"),
     },
 )

@@ -38,5 +38,5 @@ MISSING_PIXELS = MissingPixels(
     slug="missing-pixels",
     submission=PixelCsv(),
     defaults=QUICK_TRAINING | {"size": 256, "channels": 1, "model": "lattice_mlp", "start": "biharmonic"},
-    metrics={"mse_255": Score(all_squared_errors_255, "mean squared error over the whole picture, values 0 to 255")},
+    metrics={"mse_255": Score(all_squared_errors_255, "mean squared error over the whole image, values 0 to 255")},
 )

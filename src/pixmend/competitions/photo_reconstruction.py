@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pixmend.competitions.base import Box, Competition, Shape
+from pixmend.competitions.base import Competition, Shape
 from pixmend.config import DownloadSettings
 from pixmend.data.damage import box_counts, two_boxes
 from pixmend.data.image_record import Entry
 from pixmend.errors import UserError
 from pixmend.submissions import csv_reader
 from pixmend.submissions.box_csv import BoxCsv
+from pixmend.submissions.csv_format import Box
 from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 
 TRAIN, TEST = "Dataset/Training_Data", "Dataset/Testing_Data"

@@ -41,7 +41,7 @@ QUICK_TRAINING = {"width": 16, "steps": 400, "evaluate_every": 50}   # defaults 
 
 
 @dataclass(frozen=True)
-class Sample:
+class SyntheticImage:
     """One image cut from a photo: its PNG files by folder, its mask, and the original values of the missing pixels in 0..1."""
 
     photo: Photo
@@ -77,23 +77,23 @@ class SyntheticCompetition(Competition):
         found = photos.in_folder(settings.photos, settings.broken_images) if settings.photos else photos.embedded()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as storage:
-            test = ShuffledSamples(storage, self._make_samples(found, "test", settings))
+            test = ShuffledImages(storage, self._make_images(found, "test", settings))
             with files.whole_file(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
-                rows = [add_sample(archive, number, sample)
-                        for number, sample in enumerate(self._make_samples(found, "train", settings), 1)]
-                rows += [add_sample(archive, number, sample) for number, sample in enumerate(test, len(rows) + 1)]
+                rows = [add_image(archive, number, image)
+                        for number, image in enumerate(self._make_images(found, "train", settings), 1)]
+                rows += [add_image(archive, number, image) for number, image in enumerate(test, len(rows) + 1)]
                 ids = [row[0] for row in rows[-len(test):]]
                 add_file(archive, TABLE, csv_format.encode_table([COLUMNS, *rows]), zipfile.ZIP_DEFLATED)
-                zeros = (np.zeros_like(sample.values) for sample in test)
+                zeros = (np.zeros_like(image.values) for image in test)
                 lines = self.submission.encode(list_records(ids, test), zeros, settings)
                 add_large_file(archive, self.submission.sample_name, lines, folder)
             with files.whole_file(folder / f"solution{self.submission.suffix}") as file:
-                values = (sample.values for sample in test)
+                values = (image.values for image in test)
                 public = round(PUBLIC_SHARE * len(test))
                 is_public = (number < public for number in range(len(test)))
                 file.writelines(self.submission.encode(list_records(ids, test), values, settings, is_public))
 
-    def _make_samples(self, found: Sequence[Photo], split: str, settings: Settings) -> Iterator[Sample]:
+    def _make_images(self, found: Sequence[Photo], split: str, settings: Settings) -> Iterator[SyntheticImage]:
         """Yield the images of a split."""
         numbered = [(number, photo) for number, photo in enumerate(found) if photo.split == split]
         job = partial(make_chunk, self, settings)
@@ -109,15 +109,15 @@ class SyntheticCompetition(Competition):
             return [read_record(folder, line, fields) for line, fields in table]
 
 
-class ShuffledSamples(Sequence):
-    """Samples on disk in a fixed random order, read one by one: those of many photos may not fit into memory."""
+class ShuffledImages(Sequence):
+    """Images on disk in a fixed random order, read one by one: those of many photos may not fit into memory."""
 
-    def __init__(self, file: BinaryIO, samples: Iterable[Sample]) -> None:
+    def __init__(self, file: BinaryIO, images: Iterable[SyntheticImage]) -> None:
         self.file = file
         positions = []
-        for sample in samples:
+        for image in images:
             positions.append(file.tell())
-            pickle.dump(sample, file)
+            pickle.dump(image, file)
         self.positions = [positions[number] for number in np.random.default_rng(SEED).permutation(len(positions))]
 
     def __len__(self) -> int:
@@ -128,38 +128,38 @@ class ShuffledSamples(Sequence):
         return pickle.load(self.file)
 
 
-def make_chunk(competition: SyntheticCompetition, settings: Settings, numbered: Iterable[tuple[int, Photo]]) -> list[Sample]:
+def make_chunk(competition: SyntheticCompetition, settings: Settings, numbered: Iterable[tuple[int, Photo]]) -> list[SyntheticImage]:
     """Cut and damage the images of some photos, in a worker process."""
-    samples = []
+    images = []
     for number, photo in numbered:
         rng = np.random.default_rng((SEED, number))
         for original in list(competition.cut_images(rng, photo, settings.shape)):
-            samples.append(make_sample(photo, original, *competition.damage_image(rng, original, settings)))
-    return samples
+            images.append(make_image(photo, original, *competition.damage_image(rng, original, settings)))
+    return images
 
 
-def make_sample(photo: Photo, original: np.ndarray, damaged: np.ndarray, counts: np.ndarray) -> Sample:
+def make_image(photo: Photo, original: np.ndarray, damaged: np.ndarray, counts: np.ndarray) -> SyntheticImage:
     """Encode an image's files; the original of a test image stays out."""
     mask = counts > 0
     images = {"damaged": damaged, "missing": np.uint8(255 * mask[..., None])}
     if photo.split == "train":
         images["whole"] = original
     encoded = {folder: encode_png(np.ascontiguousarray(image)) for folder, image in images.items()}
-    return Sample(photo, encoded, mask, original[mask] / np.float32(255))
+    return SyntheticImage(photo, encoded, mask, original[mask] / np.float32(255))
 
 
-def list_records(ids: Iterable[str], samples: Iterable[Sample]) -> Iterator[Entry]:
+def list_records(ids: Iterable[str], images: Iterable[SyntheticImage]) -> Iterator[Entry]:
     """Yield what a submission's writer must know of each test image."""
-    for id, sample in zip(ids, samples, strict=True):
-        yield Entry(id, "", "", "test", "", None, drawn=sample.mask.astype(np.uint8))
+    for id, image in zip(ids, images, strict=True):
+        yield Entry(id, "", "", "test", "", None, drawn=image.mask.astype(np.uint8))
 
 
-def add_sample(archive: zipfile.ZipFile, number: int, sample: Sample) -> tuple[str, str, str, str]:
+def add_image(archive: zipfile.ZipFile, number: int, image: SyntheticImage) -> tuple[str, str, str, str]:
     """Add an image's files to the archive; return its row of the table."""
-    photo = sample.photo
+    photo = image.photo
     stem = re.sub(r"\W+", "-", Path(photo.name).stem, flags=re.ASCII).strip("-")[:MAX_NAME_LENGTH]
     id = f"{number:05}-{stem}" if stem else f"{number:05}"
-    for folder, data in sample.files.items():
+    for folder, data in image.files.items():
         add_file(archive, f"{photo.split}/{folder}/{id}.png", data)
     return id, photo.kind, photo.source, photo.split
 

@@ -19,13 +19,12 @@ from pixmend.config import Settings, SubmissionSettings
 from pixmend.data.image_record import Entry
 from pixmend.errors import UserError
 from pixmend.submissions import csv_format, csv_reader, csv_scoring
+from pixmend.submissions.csv_format import Box
 from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 from pixmend.submissions.submission_format import Scores, SubmissionFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Box = tuple[int, int, int, int]   # row, column, height, width
 
 CHANNELS = 3
 HEADER = ("filename_box_pixel", "value")
