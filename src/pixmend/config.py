@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from pixmend.errors import FlagError
+from pixmend.fills import FILLS
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parents[1]
 IN_CHECKOUT = (CHECKOUT / "run_pipeline.sh").exists()
 ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()   # where data folders are without --home
 
-FILLS = ("harmonic", "smooth", "biharmonic", "tile_harmonic", "tile_smooth", "mean", "ring", "telea", "navier_stokes")
 AUTO = "auto"   # how 0 is written where a value can be found automatically
 
 

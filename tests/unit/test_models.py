@@ -124,18 +124,19 @@ def register_newcomer(monkeypatch):
     return register
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("predict", NEWCOMERS.values(), ids=NEWCOMERS)
-def test_network_of_a_newcomer_begins_at_its_fill_and_learns(predict, precision, register_newcomer):
-    register_newcomer("mine", predict)
+@pytest.mark.parametrize(("name", "precision"), [*((name, "float32") for name in NEWCOMERS), ("sigmoid", "bfloat16"),
+                                                 ("known pixels copied", "bfloat16")])
+def test_network_of_a_newcomer_begins_at_its_fill_and_learns(name, precision, register_newcomer):
+    register_newcomer("mine", NEWCOMERS[name])
     damaged, masks, _ = example_batch((64, 64, 3))
     model, settings = build_small("mine", (64, 64, 3), start="harmonic", loss_region="hole", learning_rate=0.01, precision=precision)
     first = np.asarray(model(as_inputs(damaged, masks), training=False))
     assert first.dtype == np.float32
     np.testing.assert_allclose(first, damaged, atol=1e-6 if precision == "float32" else 1e-2)
     trainer.compile_model(model, settings)
+    model.run_eagerly = True
     losses = [float(model.train_on_batch(as_inputs(damaged, masks), np.full_like(damaged, 0.3), sample_weight=masks.astype(np.float32)))
-              for _ in range(12)]
+              for _ in range(6)]
     assert losses[-1] < losses[0]
 
 

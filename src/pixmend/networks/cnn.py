@@ -3,11 +3,11 @@
 import keras
 from keras import layers
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers import blocks
 
 
-def build_cnn(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_cnn(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network, applied to every block of an image."""
     return blocks.build_from_blocks(input_shape, settings, build_block_network(), sigmoid=False)
 

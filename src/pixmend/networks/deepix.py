@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers.batch_norm import BatchNormalization
 
 DOUBLINGS = (0, 0, 1, 1, 2, 2, 3)   # of the width: in the first convolution, and at the end of each block
@@ -18,7 +18,7 @@ SMALL_DOUBLINGS = (0, 0, 1, 2)
 FIRST_KERNEL, LAST_KERNEL = 3, 5
 
 
-def build_deepix(input_shape: tuple[int, int, int], settings: Settings, doublings: tuple[int, ...] = DOUBLINGS) -> keras.Model:
+def build_deepix(input_shape: tuple[int, int, int], settings: NetworkSettings, doublings: tuple[int, ...] = DOUBLINGS) -> keras.Model:
     """Return the network; its output is an image in 0..1."""
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     first_width, *widths = [settings.width * 2**doubling for doubling in doublings]
@@ -30,7 +30,7 @@ def build_deepix(input_shape: tuple[int, int, int], settings: Settings, doubling
     return keras.Model([image, mask], layers.Activation("sigmoid", dtype="float32")(x))
 
 
-def build_deepix_small(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_deepix_small(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network with three blocks."""
     return build_deepix(input_shape, settings, SMALL_DOUBLINGS)
 

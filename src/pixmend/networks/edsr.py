@@ -9,14 +9,14 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers.contrast import compute_contrast
 from pixmend.networks.layers.sizes import plan_channels
 
 NEIGHBOURHOOD = 17   # pixels across: contrast is measured this far around missing pixels
 
 
-def build_edsr(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_edsr(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network; its output is the residual."""
     plan_channels(input_shape, settings)   # refuses odd sides
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))

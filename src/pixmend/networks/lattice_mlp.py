@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers import blocks
 from pixmend.networks.layers.sizes import count_blocks
 
@@ -18,7 +18,7 @@ WINDOW = 12   # pixels: side of a window
 MIN_CONTRAST = 0.02
 
 
-def build_lattice_mlp(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_lattice_mlp(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network; its output is the residual in the holes of the blocks, 0 elsewhere."""
     rows, columns = count_blocks(input_shape, blocks.BLOCK_SIZE, settings)
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))

@@ -6,16 +6,16 @@ The small one (120 and 60 hidden units) has 14,824 parameters, the large one (25
 import keras
 from keras import layers, ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers import blocks
 
 
-def build_mlp(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_mlp(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the small perceptron, applied to every block of an image."""
     return blocks.build_from_blocks(input_shape, settings, build_block_network())
 
 
-def build_mlp_large(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_mlp_large(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the large perceptron, applied to every block of an image."""
     return blocks.build_from_blocks(input_shape, settings, build_block_network((256, 128, 128, 64)))
 

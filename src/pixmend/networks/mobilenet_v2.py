@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers import blocks
 from pixmend.networks.layers.batch_norm import BatchNormalization
 
@@ -17,7 +17,7 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 FIRST_CHANNELS, LAST_CHANNELS = 32, 1280
 
 
-def build_mobilenet_v2(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_mobilenet_v2(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network, applied to every block of an image."""
     return blocks.build_from_blocks(input_shape, settings, build_block_network())
 

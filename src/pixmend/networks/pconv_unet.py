@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers.batch_norm import BatchNormalization
 from pixmend.networks.layers.sizes import plan_channels
 
@@ -47,7 +47,7 @@ class PartialConv(layers.Layer):
         return x * is_known, is_known
 
 
-def build_pconv_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_pconv_unet(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network; its output is an image without bounds."""
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     channels = plan_channels(input_shape, settings)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.errors import FlagError, UserError
 from pixmend.networks.layers.sizes import MAX_CHANNELS, find_shrink_factor
 from pixmend.networks.residual_unet import residual_block
@@ -17,7 +17,7 @@ from pixmend.networks.residual_unet import residual_block
 MIN_SIZE = 32   # pixels: the smallest side that keras.applications accept
 
 
-def build_pretrained_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_pretrained_unet(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network; its output is the residual."""
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     shrink = find_shrink_factor(input_shape, settings)
@@ -27,7 +27,7 @@ def build_pretrained_unet(input_shape: tuple[int, int, int], settings: Settings)
     return keras.Model([image, mask], layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(x))
 
 
-def apply_unet(small: Any, small_mask: Any, settings: Settings) -> Any:
+def apply_unet(small: Any, small_mask: Any, settings: NetworkSettings) -> Any:
     """Decode from the encoder's coarsest features; at each size append its features there and the mask, at last the image."""
     rgb = layers.Concatenate()([small] * 3) if small.shape[-1] == 1 else small
     encoder = build_encoder(small.shape[1:3], settings)
@@ -42,7 +42,7 @@ def apply_unet(small: Any, small_mask: Any, settings: Settings) -> Any:
     return x
 
 
-def build_encoder(size: tuple[int, int], settings: Settings) -> keras.Model:
+def build_encoder(size: tuple[int, int], settings: NetworkSettings) -> keras.Model:
     """Return the encoder: from an image in 0..255 to the output of its last layer at each size, fine to coarse."""
     if min(size) < MIN_SIZE:
         raise FlagError(f"--encoder {settings.encoder} needs {MIN_SIZE} pixels a side, not {min(size)}; "
@@ -58,7 +58,7 @@ def build_encoder(size: tuple[int, int], settings: Settings) -> keras.Model:
     return keras.Model(network.input, features[1:], name="encoder")
 
 
-def load_encoder(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def load_encoder(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network of keras.applications with its weights."""
     weights = None if settings.encoder_weights == "none" else settings.encoder_weights
     try:

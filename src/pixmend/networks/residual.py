@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.errors import FlagError, UserError
 from pixmend.networks.layers.blocks import build_hole_mask
 from pixmend.networks.registry import NetworkSpec, Output, Predicts, get_network
@@ -18,7 +18,7 @@ from pixmend.networks.registry import NetworkSpec, Output, Predicts, get_network
 TOLERANCE = 1e-2   # of outputs in bfloat16
 
 
-def build_with_start(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_with_start(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Build the network of --model, from [image, mask] to an image in 0..1, or to a mask if the network finds masks.
 
     The image is float32 in 0..1, batch x height x width x channels; missing pixels are filled as --start says. The mask is 1
@@ -69,7 +69,7 @@ def set_last_layer_to_zero(network: keras.Model) -> None:
         weight.assign(ops.zeros_like(weight))
 
 
-def find_output(network: keras.Model, settings: Settings) -> tuple[Output, bool]:
+def find_output(network: keras.Model, settings: NetworkSettings) -> tuple[Output, bool]:
     """Find out what a network predicts, and whether it copies known pixels, by running it once with its last layer at zero."""
     rng = np.random.default_rng(0)
     image = rng.random((1, *network.inputs[0].shape[1:]), np.float32)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers.contrast import compute_contrast
 from pixmend.networks.layers.sizes import count_exact_halvings, find_shrink_factor
 
@@ -18,7 +18,7 @@ MAX_CHANNELS = 6     # times the width
 HEAD_CHANNELS = 32   # channels of an attention head
 
 
-def build_residual_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_residual_unet(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network; its output is the residual."""
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     shrink = find_shrink_factor(input_shape, settings)
@@ -31,7 +31,7 @@ def build_residual_unet(input_shape: tuple[int, int, int], settings: Settings) -
     return keras.Model([image, mask], residual)
 
 
-def apply_unet(x: Any, settings: Settings) -> Any:
+def apply_unet(x: Any, settings: NetworkSettings) -> Any:
     """Encode, attend from everywhere to everywhere on the coarsest level, and decode with skip connections."""
     levels = min(settings.levels, x.shape[1].bit_length() - 3, count_exact_halvings(x.shape[1:]) + 1)
     channels = [settings.width * min(2**level, MAX_CHANNELS) for level in range(levels)]

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers.sizes import plan_channels
 
 
-def build_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_unet(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network; its output is in -1..1."""
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     x = layers.Concatenate()([*[mask] * input_shape[-1], image * 2.0 - 1.0])

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings, Settings
 from pixmend.networks.layers.batch_norm import BatchNormalization
 from pixmend.training.losses import scale_to_symmetric_range
 
 
-def build_patchgan(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+def build_patchgan(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return a model that scores patches of an image as real or fake, as logits, given the damaged image beside it.
 
     With width 64 it is the published one: 2,770,433 parameters, 30x30 patches of an image of 256x256.

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import losses, ops
 
-from pixmend.config import Settings
+from pixmend.config import TrainingSettings
 
 DISTANCES = {"l1": losses.mean_absolute_error, "l2": losses.mean_squared_error, "huber": losses.huber,
              "poisson": losses.poisson, "kl": losses.kl_divergence, "cross_entropy": losses.binary_crossentropy}
@@ -13,7 +13,7 @@ POSITIVE_ONLY = {"poisson", "kl", "cross_entropy"}  # these need predictions abo
 EPSILON = 1e-3
 
 
-def build_reconstruction_loss(settings: Settings) -> keras.losses.Loss:
+def build_reconstruction_loss(settings: TrainingSettings) -> keras.losses.Loss:
     """Return the loss of --loss; sample weights, where there are any, say how much each pixel counts."""
     return ReconstructionLoss(name=settings.loss, reduction="mean_with_sample_weight")
 

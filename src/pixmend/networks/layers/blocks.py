@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.networks.layers.sizes import count_blocks
 
 BLOCK_SIZE, HOLE_START, HOLE_SIZE = 8, 3, 2   # pixels: side of a block; where its hole begins, down and across; side of the hole
@@ -23,7 +23,7 @@ def list_known_pixels() -> list[int]:
             if not (row in hole and column in hole)]
 
 
-def build_from_blocks(input_shape: tuple[int, int, int], settings: Settings, network: keras.Model, sigmoid: bool = True) -> keras.Model:
+def build_from_blocks(input_shape: tuple[int, int, int], settings: NetworkSettings, network: keras.Model, sigmoid: bool = True) -> keras.Model:
     """Apply a network of blocks to whole images.
 
     The network maps blocks (8, 8, 1) to the four values of the hole, row by row; `sigmoid` brings them into 0..1. Outside the

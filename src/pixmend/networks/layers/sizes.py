@@ -1,6 +1,6 @@
 """Which image sizes a network accepts: how often the sides halve, how far an image shrinks, how many blocks it has."""
 
-from pixmend.config import Settings
+from pixmend.config import NetworkSettings
 from pixmend.errors import FlagError
 
 MAX_CHANNELS = 8  # times --width: the widest level of a U-Net
@@ -12,7 +12,7 @@ def count_exact_halvings(shape: tuple[int, ...]) -> int:
     return next(times for times in range(99) if height >> times & 1 or width >> times & 1)
 
 
-def plan_channels(input_shape: tuple[int, int, int], settings: Settings) -> list[int]:
+def plan_channels(input_shape: tuple[int, int, int], settings: NetworkSettings) -> list[int]:
     """Return the channels of each level of a U-Net: --levels of them, or as many as the sides halve."""
     halvings = count_exact_halvings(input_shape)
     if not halvings:
@@ -21,13 +21,13 @@ def plan_channels(input_shape: tuple[int, int, int], settings: Settings) -> list
     return [settings.width * min(2**level, MAX_CHANNELS) for level in range(min(settings.levels, halvings))]
 
 
-def find_shrink_factor(input_shape: tuple[int, int, int], settings: Settings) -> int:
+def find_shrink_factor(input_shape: tuple[int, int, int], settings: NetworkSettings) -> int:
     """Return the largest integer that divides both sides and leaves at least --work-size pixels."""
     largest = max(1, input_shape[0] // settings.work_size)
     return max(factor for factor in range(1, largest + 1) if input_shape[0] % factor == input_shape[1] % factor == 0)
 
 
-def count_blocks(input_shape: tuple[int, int, int], side: int, settings: Settings) -> tuple[int, int]:
+def count_blocks(input_shape: tuple[int, int, int], side: int, settings: NetworkSettings) -> tuple[int, int]:
     """Return the rows and columns of square blocks in an image."""
     height, width = input_shape[:2]
     if height % side or width % side:
