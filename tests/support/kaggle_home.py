@@ -15,7 +15,7 @@ from unittest import mock
 import cv2
 import numpy as np
 
-from pixmend.kaggle import attempts, client, submit
+from pixmend.kaggle import attempts, client, kernel_runner, submit
 from support import stages
 from support.kaggle_server import KEY, TOKEN, USER
 
@@ -32,6 +32,7 @@ def shorten_delays(monkeypatch):
     monkeypatch.setattr(attempts, "POLL_DELAYS", (0.05,))
     monkeypatch.setattr(attempts, "SECOND_POLL", 0.05)
     monkeypatch.setattr(submit, "SCORE_DELAYS", (0.05,))
+    monkeypatch.setattr(kernel_runner, "STATUS_DELAYS", (0.05,))
 
 
 @dataclass

@@ -29,8 +29,8 @@ DATE = "2026-11-20T12:00:00.000Z"
 @dataclass
 class Trouble:
     """One way to fail at one call: `status`, `hang`, `drop` (nothing done), `lose` and `hang after` (done, the answer lost or
-    late), `late` (the connection is lost, and it is done after so many `polls`), for the archive `cut` (half of it, then
-    dropped), `change` (other bytes, same length); or `none`."""
+    late), `late` and `hang late` (the connection is lost, at once or late, and it is done after so many `polls`), for the
+    archive `cut` (half of it, then dropped), `change` (other bytes, same length); or `none`."""
 
     kind: str
     status: int = 500
@@ -253,13 +253,11 @@ def handler_for(server):
                 return self.answer(302, b"", {"Location": place})
             with server.lock:
                 server.do_delayed(call)
-                if self.trouble and self.trouble.kind == "late":
-                    server.delayed.append([self.trouble.polls, call, asked])
-                    raise Gone
-                answer = getattr(server, call)(asked)
-            if self.trouble and self.trouble.kind == "hang after":
+                is_late = self.trouble and self.trouble.kind in ("late", "hang late")
+                answer = server.delayed.append([self.trouble.polls, call, asked]) if is_late else getattr(server, call)(asked)
+            if self.trouble and self.trouble.kind in ("hang after", "hang late"):
                 server.closing.wait()
-            if self.trouble and self.trouble.kind in ("lose", "hang after"):
+            if self.trouble and self.trouble.kind in ("lose", "late", "hang after", "hang late"):
                 raise Gone
             return self.answer(200, json.dumps(answer).encode())
 

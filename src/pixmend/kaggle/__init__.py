@@ -1,1 +1,1 @@
-"""Sessions on Kaggle's own machines: the script that is sent, what runs inside it, its state and the way home."""
+"""Downloads from Kaggle, submissions, and training on Kaggle's GPUs, all through the `kaggle` command."""

@@ -1,7 +1,7 @@
-"""What runs inside Kaggle's session: files, packages and a former state in place, the stages, and an account of it all.
+"""What runs inside Kaggle's session: put files, packages and an earlier state in place, run the stages, and write a report.
 
-/kaggle/working, which Kaggle keeps, gets checkpoints/, submissions/ and session.json; all else lies in /kaggle/temp.
-(KAGGLE_WORKING_DIR puts another folder, and its neighbours input/ and temp/, in the place of /kaggle/working.)
+/kaggle/working, which Kaggle keeps, gets checkpoints/, submissions/ and session.json; everything else is in /kaggle/temp.
+(KAGGLE_WORKING_DIR replaces /kaggle/working by another folder, and input/ and temp/ by its neighbours.)
 Only the standard library is imported here; the stages are processes.
 """
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from pixmend import files
 from pixmend.data import archive_manifest
@@ -19,139 +20,134 @@ from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import kernel_packages
 
-AFTER_TRAINING = ("predict", "serialize", "score")
-ACCOUNT = "session.json"
-KEPT = ("checkpoints", "submissions")
-OF_A_STATE = ("state-*.npz", "best.npz", "history.csv", "run.toml")
-PATIENCE = 30  # seconds before a training that was asked to stop is asked again
+STAGES_AFTER_TRAINING = ("predict", "serialize", "score")
+REPORT = "session.json"
+OUTPUT_FOLDERS = ("checkpoints", "submissions")
+STATE_FILES = ("state-*.npz", "best.npz", "history.csv", "settings.json", "run.toml")
+STOP_INTERVAL = 30  # seconds before a training that was asked to stop is asked again
 
 
-def run(order, working):
-    """The whole session; it ends well wherever a state was reached, so that Kaggle keeps it."""
+def run_session(order: dict[str, Any], working: Path) -> None:
+    """Run the whole session. It ends well wherever training reached a state, so that Kaggle keeps the output."""
     deadline = time.monotonic() + 3600 * order["hours"]
-    session = Session(order, working)
-    session.link_outputs()
-    kernel_packages.provide(order, session.inputs)
-    session.bring_files()
-    session.bring_state()
-    session.must("augment")
+    session = SessionRunner(order, working)
+    session.link_output_folders()
+    kernel_packages.install_missing(order, session.inputs)
+    session.link_competition_files()
+    session.copy_previous_state()
+    session.run_required_stage("augment")
     finished, failed = session.train(deadline)
-    if not session.states():
-        raise SystemExit(f"Training reached no state in {order['hours']:g} hours; see the lines above, or give more "
-                         "with --kernel-hours.")
-    for stage in AFTER_TRAINING:
-        failed = failed or ("" if session.stage(stage) == 0 else stage)
-    session.leave(finished, failed)
+    if not session.list_states():
+        raise SystemExit(f"Training saved no state in {order['hours']:g} hours. See the lines above, or allow more time with --kernel-hours.")
+    for stage in STAGES_AFTER_TRAINING:
+        if not failed and session.run_stage(stage):
+            failed = stage
+    session.write_report(finished, failed)
 
 
-class Session:
-    """The folders of a session and what was ordered."""
+class SessionRunner:
+    """The folders of a session and what it was ordered to do."""
 
-    def __init__(self, order, working):
+    def __init__(self, order: dict[str, Any], working: Path) -> None:
         self.order, self.working = order, working
         self.inputs, self.home = working.parent / "input", working.parent / "temp" / "home"
-        self.competition = self.home / "competition" / order["contest"]
-        self.run_folder = self.working / "checkpoints" / order["place"] / order["run"]
-        self.submissions = self.working / "submissions" / order["place"]
+        self.run_folder = self.working / "checkpoints" / order["dataset"] / order["run"]
+        self.submissions = self.working / "submissions" / order["dataset"]
 
-    def link_outputs(self):
-        """The home of this session is scratch, but for what Kaggle is to keep."""
+    def link_output_folders(self) -> None:
+        """Make a home in a temporary folder, with links to the folders that Kaggle keeps."""
         self.home.mkdir(parents=True, exist_ok=True)
-        for name in KEPT:
+        for name in OUTPUT_FOLDERS:
             (self.working / name).mkdir(parents=True, exist_ok=True)
             if not (self.home / name).is_symlink():
                 (self.home / name).symlink_to(self.working / name)
 
-    def command(self, stage):
-        flags = ["--home", str(self.home), "--competition", self.order["contest"], "--run", self.order["run"]]
-        return [sys.executable, "-m", "pixmend", stage, *flags, *self.order["flags"]]
+    def start_stage(self, stage: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "pixmend", stage, "--home", str(self.home), "--competition", self.order["competition"],
+                   "--run", self.order["run"], *self.order["flags"]]
+        source = str(Path(__file__).resolve().parents[2])
+        return subprocess.Popen(command, env={**os.environ, "KERAS_BACKEND": self.order["backend"], "PYTHONPATH": source})
 
-    def start(self, stage):
-        package = Path(__file__).resolve().parents[2]
-        return subprocess.Popen(self.command(stage), env={**os.environ, "KERAS_BACKEND": self.order["backend"], "PYTHONPATH": str(package)})
-
-    def stage(self, stage):
+    def run_stage(self, stage: str) -> int:
         print(f"{stage} ...", flush=True)
-        return self.start(stage).wait()
+        return self.start_stage(stage).wait()
 
-    def must(self, stage):
-        if self.stage(stage):
+    def run_required_stage(self, stage: str) -> None:
+        if self.run_stage(stage):
             raise SystemExit(f"The stage {stage} failed; see the lines above.")
 
-    def bring_files(self):
-        """The contest's files as Kaggle mounts them, or made here where the contest is made."""
+    def link_competition_files(self) -> None:
+        """Use the competition's files as Kaggle mounts them, or make those of a synthetic competition."""
         slug = self.order["slug"]
-        if self.order["made_here"]:
-            return self.must("download")
+        if self.order["is_synthetic"]:
+            return self.run_required_stage("download")
         found = [path for pattern in (slug, f"*/{slug}") for path in self.inputs.glob(pattern) if path.is_dir()]
         if not found:
-            raise SystemExit(f"{self.inputs} holds no files of {slug}; accept the competition's rules on its page "
-                             "and send it again.")
-        archive_manifest.adopt(self.competition, found[0], slug, self.order["receipt"])
+            raise SystemExit(f"{self.inputs} has no files of {slug}. Accept the competition's rules on its page, and send the kernel again.")
+        return archive_manifest.adopt(self.home / "competition" / self.order["competition"], found[0], slug, self.order["archive"])
 
-    def bring_state(self):
-        """The checkpoint of the session before, every file as its account says."""
-        if not self.order["former"]:
+    def copy_previous_state(self) -> None:
+        """Copy the checkpoint of the previous session, every file verified."""
+        if not self.order["previous"]:
             return
-        folder, account = self.former()
+        folder, report = self._find_previous()
         self.run_folder.mkdir(parents=True, exist_ok=True)
-        for name, was in account["files"].items():
-            if any(Path(name).match(f"checkpoints/*/*/{kind}") for kind in OF_A_STATE):
+        for name, expected in report["files"].items():
+            if any(Path(name).match(f"checkpoints/*/*/{pattern}") for pattern in STATE_FILES):
                 shutil.copyfile(folder / name, self.working / name)
-                if files.sha256(self.working / name) != was["sha256"]:
-                    raise SystemExit(f"{folder / name} is not the file that the session before left; send it again.")
-                os.utime(self.working / name, ns=(was["mtime_ns"], was["mtime_ns"]))   # what was made from it is still so
-        print(f"Going on from step {account['step']} of the session before.", flush=True)
+                if files.sha256(self.working / name) != expected["sha256"]:
+                    raise SystemExit(f"{folder / name} is not the file that the previous session wrote. Send the kernel again.")
+                modified = expected["mtime_ns"]  # manifests of what was made from the file contain it
+                os.utime(self.working / name, ns=(modified, modified))
+        print(f"Continuing from step {report['step']} of the previous session.", flush=True)
 
-    def former(self):
-        """Where the session before is mounted, and its account."""
+    def _find_previous(self) -> tuple[Path, dict[str, Any]]:
+        """Return where the previous session's output is mounted, and its report."""
         for pattern in ("*", "*/*", "*/*/*"):
-            for path in self.inputs.glob(f"{pattern}/{ACCOUNT}"):
-                account = files.read_json(path)
-                if account.get("tag") == self.order["former"]:
-                    return path.parent, account
-        raise SystemExit(f"{self.inputs} holds no output of the session before; send it again.")
+            for path in self.inputs.glob(f"{pattern}/{REPORT}"):
+                report = files.read_json(path)
+                if report.get("tag") == self.order["previous"]:
+                    return path.parent, report
+        raise SystemExit(f"{self.inputs} has no output of the previous session. Send the kernel again.")
 
-    def train(self, deadline):
-        """Train until all is done or the time is up; (whether it is finished, the stage's name where it failed)."""
-        process = self.start("train")
+    def train(self, deadline: float) -> tuple[bool, str]:
+        """Train to the last step or until the time is up; return whether it is finished, and "train" where it failed."""
+        process = self.start_stage("train")
         try:
             code = process.wait(max(0, deadline - time.monotonic()))
             return code == 0, "train" if code else ""
         except subprocess.TimeoutExpired:
-            print("The session's time is up; training stops here.", flush=True)
+            print("The session's time is up. Training stops here.", flush=True)
         while process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(PATIENCE)
+                process.wait(STOP_INTERVAL)
             except subprocess.TimeoutExpired:
                 continue
         return process.returncode == 0, ""
 
-    def states(self):
+    def list_states(self) -> list[Path]:
         return sorted(self.run_folder.glob("state-*.npz"), reverse=True)
 
-    def leave(self, finished, failed):
-        """The account of this session: how far it came, its score, and the hash of every file that goes home."""
-        newest, *older = self.states()
+    def write_report(self, finished: bool, failed: str) -> None:
+        """Write how far this session came, its score, and the hash of every file that is to be brought home."""
+        newest, *older = self.list_states()
         for state in older:
             state.unlink()
-        kept = [path for folder in (self.run_folder, self.submissions) for path in sorted(folder.glob("[!.]*"))
-                if path.is_file() and path.name != "leaderboard.csv"]
-        files.write_json(self.working / ACCOUNT, {
+        outputs = [path for folder in (self.run_folder, self.submissions) for path in sorted(folder.glob("[!.]*"))
+                   if path.is_file() and path.name != "leaderboard.csv"]
+        files.write_json(self.working / REPORT, {
             "tag": self.order["tag"], "step": int(newest.name.split("-")[1]), "finished": finished, "failed": failed,
-            "score": self.score(), "files": {str(path.relative_to(self.working)): told(path) for path in kept}})
+            "score": self._read_score(),
+            "files": {str(path.relative_to(self.working)): {"sha256": files.sha256(path), "bytes": path.stat().st_size,
+                                                            "mtime_ns": path.stat().st_mtime_ns} for path in outputs}})
         if failed:
             print(f"The stage {failed} failed; see the lines above. What was reached is kept.", flush=True)
 
-    def score(self):
-        """This run's row of the session's leaderboard."""
+    def _read_score(self) -> dict[str, str]:
+        """Return this run's row of the session's leaderboard."""
         try:
             rows = leaderboard.read(self.submissions / "leaderboard.csv")
         except UserError:
             return {}
         return {name: value for row in rows for name, value in row.items() if name != "run" and value}
-
-
-def told(path):
-    return {"sha256": files.sha256(path), "bytes": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns}

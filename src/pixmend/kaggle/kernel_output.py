@@ -1,106 +1,111 @@
-"""A session's output on its way home: fetched beside, every file held to the session's own account, then moved in place."""
+"""Bring a session's output home: download it into a folder of its own, verify every file, then move all into place."""
 
 import os
 import re
 import time
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
-from pixmend import files, run_file
+from pixmend import files
+from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.kaggle import client, kernel_client
-from pixmend.kaggle.kernel_main import ACCOUNT
+from pixmend.kaggle.kernel_main import REPORT
+from pixmend.kaggle.kernel_sessions import Session
 from pixmend.progress import Bar
 
-FIELDS = {"tag": str, "step": int, "finished": bool, "failed": str, "score": dict, "files": dict}
+REPORT_FIELDS = {"tag": str, "step": int, "finished": bool, "failed": str, "score": dict, "files": dict}
+FILE_FIELDS = {"sha256": str, "bytes": int, "mtime_ns": int}
+
+Report = dict[str, Any]  # session.json: see kernel_main.SessionRunner.write_report
 
 
-def fetch(pushed, beside, home, settings, slug):
-    """Bring what isn't here yet; the session's account once every file is as it says."""
-    beside.mkdir(parents=True, exist_ok=True)
-    account = _account(pushed, beside, settings, slug)
-    for pause in (*client.RETRY_DELAYS, None):
-        if not (lacking := _lacking(account, beside, home)):
-            return account
+def download_files(session: Session, arriving: Path, home: Path, settings: Settings, slug: str) -> Report:
+    """Download what is not here yet, and return the session's report once every file is as it says."""
+    arriving.mkdir(parents=True, exist_ok=True)
+    report, url = _download_report(session, arriving, settings, slug), kernel_client.get_kernel_url(session.ref)
+    for delay in (*client.RETRY_DELAYS, None):
+        if not (missing := _list_missing(report, arriving, home)):
+            return report
+        size = sum(report["files"][name]["bytes"] for name in missing)
         try:
-            _bring(pushed["ref"], slug, beside, lacking, sum(account["files"][name]["bytes"] for name in lacking), settings)
+            with Bar(f"download {size >> 20} MB", len(missing)) as bar:
+                kernel_client.download_output(session.ref, slug, arriving, missing, timeout=settings.kaggle_timeout, size=size,
+                                              on_output=_follow_files(bar), retry_on=())
         except client.KaggleError as error:
-            if pause is None or error.kind not in client.TEMPORARY:
+            if delay is None or error.kind not in client.TEMPORARY:
                 raise
-            time.sleep(pause)
-    if lacking := _lacking(account, beside, home):
-        for name in lacking:
-            (beside / name).unlink(missing_ok=True)
-        raise UserError(f"{lacking[0]} of {kernel_client.get_kernel_url(pushed['ref'])} came damaged again and again and was removed; nothing "
-                        "here was touched, run the same command again.")
-    return account
+            time.sleep(delay)
+    if missing := _list_missing(report, arriving, home):
+        for name in missing:
+            (arriving / name).unlink(missing_ok=True)
+        raise UserError(f"{missing[0]} of {url} was damaged in every download and was removed. Nothing was changed here: run the same command again.")
+    return report
 
 
-def _bring(ref, slug, beside, names, size, settings):
-    with Bar(f"bring {size >> 20} MB", len(names)) as bar:
-        kernel_client.download_output(ref, slug, beside, names, timeout=settings.kaggle_timeout, size=size, on_output=_counting(bar), retry_on=())
-
-
-def _account(pushed, beside, settings, slug):
-    """session.json of this very push, or the reason against it."""
-    (beside / ACCOUNT).unlink(missing_ok=True)
-    kernel_client.download_output(pushed["ref"], slug, beside, [ACCOUNT], timeout=settings.kaggle_timeout)
+def _download_report(session: Session, arriving: Path, settings: Settings, slug: str) -> Report:
+    """Return session.json of this very push, or raise the reason against it."""
+    url = kernel_client.get_kernel_url(session.ref)
+    (arriving / REPORT).unlink(missing_ok=True)
+    kernel_client.download_output(session.ref, slug, arriving, [REPORT], timeout=settings.kaggle_timeout)
     try:
-        account = files.read_json(beside / ACCOUNT) or {}
+        report = files.read_json(arriving / REPORT)
     except UserError:
-        account = {}
-    if not all(isinstance(account.get(name), kind) for name, kind in FIELDS.items()) or account["tag"] != pushed["tag"]:
-        raise UserError(f"{kernel_client.get_kernel_url(pushed['ref'])} holds no whole output of this run's session; look there, "
-                        "and run the same command again.")
-    inside = {f"checkpoints/{settings.place}/{settings.run}", f"submissions/{settings.place}"}
-    if any(str(PurePosixPath(name).parent) not in inside for name in account["files"]):
-        raise UserError(f"{kernel_client.get_kernel_url(pushed['ref'])} holds files of other folders than this run's; nothing was taken.")
-    return account
+        report = None
+    if not _has_fields(report, REPORT_FIELDS) or report["tag"] != session.tag \
+            or not all(_has_fields(one, FILE_FIELDS) for one in report["files"].values()):
+        raise UserError(f"{url} has no complete output of this run's session. Look there, and run the same command again.")
+    folders = {f"checkpoints/{settings.place}/{settings.run}", f"submissions/{settings.place}"}
+    if any(str(PurePosixPath(name).parent) not in folders for name in report["files"]):
+        raise UserError(f"{url} contains files of other folders than this run's. Nothing was taken.")
+    return report
 
 
-def _lacking(account, beside, home):
-    return [name for name, told in account["files"].items() if not any(_proven(folder / name, told) for folder in (beside, home))]
+def _has_fields(value: Any, types: dict[str, type]) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in types.items())
 
 
-def _proven(path, told):
-    return path.is_file() and path.stat().st_size == told["bytes"] and files.sha256(path) == told["sha256"]
+def _list_missing(report: Report, arriving: Path, home: Path) -> list[str]:
+    """Return the files that are in neither folder as the report describes them."""
+    def is_valid(path: Path, expected: dict[str, Any]) -> bool:
+        return path.is_file() and path.stat().st_size == expected["bytes"] and files.sha256(path) == expected["sha256"]
+
+    return [name for name, expected in report["files"].items() if not any(is_valid(folder / name, expected) for folder in (arriving, home))]
 
 
-def _counting(bar):
-    def heard(text):
+def _follow_files(bar: Bar) -> client.OnOutput:
+    def update(text: str) -> None:
         if count := len(re.findall(r"Output file downloaded", text)):
             bar.advance(min(count, bar.total - bar.done), f"{bar.done + count} of {bar.total} files")
-    return heard
+    return update
 
 
-def check(account, beside, settings, wanted):
-    """Refuse what was made under other settings or cannot be read."""
-    inside = f"checkpoints/{settings.place}/{settings.run}"
-    stored = run_file.read_trained(_where(beside, settings, f"{inside}/run.toml").parent) or {}
-    if other := sorted(name for name in wanted if stored.get(name) != wanted[name]):
-        raise UserError(f"The kernel's run.toml differs from this command in {', '.join(other)}; nothing was taken: "
-                        "choose another --run, or --force to begin anew at Kaggle.")
-    for name in account["files"]:
+def check_files(report: Report, arriving: Path, settings: Settings, expected: dict[str, Any]) -> None:
+    """Refuse files that were made under other settings or cannot be read."""
+    def find(name: str) -> Path:  # a file that was moved before this process was killed is in its place already
+        return arriving / name if (arriving / name).exists() else Path(settings.home) / name
+
+    stored = files.read_json(find(f"checkpoints/{settings.place}/{settings.run}/settings.json")) or {}
+    if different := sorted(name for name in expected if stored.get(name) != expected[name]):
+        raise UserError(f"The kernel's settings.json differs from this command in {', '.join(different)}. Nothing was taken: "
+                        "choose another --run, or --force to start anew at Kaggle.")
+    for name in report["files"]:
         if name.endswith(".npz"):
             try:
-                np.load(_where(beside, settings, name), allow_pickle=False).close()
+                np.load(find(name), allow_pickle=False).close()
             except Exception as error:
-                raise UserError(f"{name} of the kernel cannot be read ({type(error).__name__}); nothing was taken: the same "
-                                "command sends a new session.") from None
+                raise UserError(f"{name} of the kernel cannot be read ({type(error).__name__}). Nothing was taken: the same command "
+                                "sends a new session.") from None
 
 
-def _where(beside, settings, name):
-    """A file that was moved in place before this process was killed is there already."""
-    return beside / name if (beside / name).exists() else Path(settings.home) / name
-
-
-def move(account, beside, home):
-    """Each file to its place with its own time of change, so that receipts hold; the state that all rests on comes last."""
-    for name in sorted(account["files"], key=lambda name: ("/state-" in name, name)):
-        moment = account["files"][name]["mtime_ns"]
-        os.utime(beside / name if (beside / name).exists() else home / name, ns=(moment, moment))
-        if (beside / name).exists():
-            files.sync(beside / name)
+def move_files(report: Report, arriving: Path, home: Path) -> None:
+    """Move each file into place with its own modification time, so that manifests match; the training state comes last."""
+    for name in sorted(report["files"], key=lambda name: ("/state-" in name, name)):
+        modified = report["files"][name]["mtime_ns"]
+        os.utime(arriving / name if (arriving / name).exists() else home / name, ns=(modified, modified))
+        if (arriving / name).exists():
+            files.sync(arriving / name)
             (home / name).parent.mkdir(parents=True, exist_ok=True)
-            files.move_into_place(beside / name, home / name)
+            files.move_into_place(arriving / name, home / name)

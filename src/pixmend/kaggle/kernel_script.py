@@ -1,20 +1,23 @@
-"""The one file that Kaggle runs: this checkout's source packed into a script, the same bytes each time, with its metadata."""
+"""Write the one file that Kaggle runs: the package's source packed into a script, always the same bytes, with its metadata."""
 
 import base64
 import hashlib
 import io
 import json
 import zipfile
+from pathlib import Path
+from typing import Any
 
-from pixmend.config import ROOT
+from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.files import write_json, write_text
 
-MOST_BYTES = 1_000_000  # Kaggle takes no larger source of a kernel
-MOMENT = (1980, 1, 1, 0, 0, 0)
-LINE = 120
+PACKAGE = Path(__file__).resolve().parents[1]
+MAX_BYTES = 1_000_000  # Kaggle accepts no larger source of a kernel
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+LINE_LENGTH = 120
 TEMPLATE = '''\
-# {title}, made by `python -m pixmend kernel`. The project's source is the archive below; unpacked it is src/, as on your machine.
+# {title}, written by `pixmend kernel`. The archive below contains the package pixmend as it was on your machine.
 # push {tag}
 import base64, io, json, os, sys, zipfile
 from pathlib import Path
@@ -28,46 +31,45 @@ working = Path(os.environ.get("KAGGLE_WORKING_DIR", "/kaggle/working"))
 code = working.parent / "temp" / "code"
 zipfile.ZipFile(io.BytesIO(base64.b64decode(ARCHIVE))).extractall(code)
 os.chdir(code)
-sys.path.insert(0, str(code / "src"))
+sys.path.insert(0, str(code))
 from pixmend.kaggle import kernel_main
 
-kernel_main.run(ORDER, working)
+kernel_main.run_session(ORDER, working)
 '''
 
 
-def write(folder, order, metadata):
-    """Write kernel.py and kernel-metadata.json into a folder; return the push's tag, the same for the same session."""
-    archive = packed()
+def write_script(folder: Path, order: dict[str, Any], metadata: dict[str, Any]) -> str:
+    """Write kernel.py and kernel-metadata.json; return the push's tag, which is the same for the same session."""
+    archive = _pack_source()
     tag = hashlib.sha256(json.dumps(order, sort_keys=True).encode() + archive).hexdigest()[:16]
-    order = json.dumps(order | {"tag": tag}, sort_keys=True)
     encoded = base64.b64encode(archive).decode()
-    lines = "\n".join(encoded[start:start + LINE] for start in range(0, len(encoded), LINE))
-    text = TEMPLATE.format(title=metadata["title"], tag=tag, order=order, archive=lines)
-    if len(text) > MOST_BYTES:
-        raise UserError(f"The kernel would have {len(text) / 1e6:.1f} MB and Kaggle takes {MOST_BYTES / 1e6:g} MB of source; "
-                        f"move what does not belong there out of {ROOT / 'src'}.")
+    lines = "\n".join(encoded[start:start + LINE_LENGTH] for start in range(0, len(encoded), LINE_LENGTH))
+    text = TEMPLATE.format(title=metadata["title"], tag=tag, order=json.dumps(order | {"tag": tag}, sort_keys=True), archive=lines)
+    if len(text) > MAX_BYTES:
+        raise UserError(f"The kernel's script has {len(text) / 1e6:.1f} MB, and Kaggle accepts {MAX_BYTES / 1e6:g} MB. "
+                        f"Move files that are not part of the package out of {PACKAGE}.")
     write_text(folder / "kernel.py", text)
     write_json(folder / "kernel-metadata.json", metadata | {"code_file": "kernel.py"})
     return tag
 
 
-def packed():
-    """src/ and requirements.txt as a zip archive."""
+def _pack_source() -> bytes:
+    """Return the package's files as a zip archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for path in sorted([*(ROOT / "src").rglob("*"), ROOT / "requirements.txt"]):
-            name = path.relative_to(ROOT)
+        for path in sorted(PACKAGE.rglob("*")):
+            name = path.relative_to(PACKAGE.parent)
             if path.is_file() and "__pycache__" not in name.parts and not path.name.startswith("."):
-                member = zipfile.ZipInfo(name.as_posix(), MOMENT)
+                member = zipfile.ZipInfo(name.as_posix(), ZIP_EPOCH)
                 member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
                 archive.writestr(member, path.read_bytes())
     return out.getvalue()
 
 
-def metadata(ref, settings, *, competition, former):
-    """What Kaggle wants to know of a kernel; a title equal to the name in `ref` keeps Kaggle from renaming it."""
-    told = {"id": ref, "title": ref.split("/")[1], "language": "python", "kernel_type": "script", "is_private": True,
-            "enable_gpu": True, "enable_tpu": False, "enable_internet": settings.internet, "model_sources": [],
-            "dataset_sources": [settings.wheels] if settings.wheels else [],
-            "competition_sources": [competition] if competition else [], "kernel_sources": [former] if former else []}
-    return told | ({"machine_shape": settings.accelerator} if settings.accelerator else {})
+def make_metadata(ref: str, settings: Settings, *, competition: str, previous: str) -> dict[str, Any]:
+    """Return kernel-metadata.json; a title equal to the name in `ref` keeps Kaggle from renaming the kernel."""
+    metadata = {"id": ref, "title": ref.split("/")[1], "language": "python", "kernel_type": "script", "is_private": True,
+                "enable_gpu": True, "enable_tpu": False, "enable_internet": settings.internet, "model_sources": [],
+                "dataset_sources": [settings.wheels] if settings.wheels else [],
+                "competition_sources": [competition] if competition else [], "kernel_sources": [previous] if previous else []}
+    return metadata | ({"machine_shape": settings.accelerator} if settings.accelerator else {})

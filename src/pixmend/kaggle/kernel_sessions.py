@@ -1,46 +1,83 @@
-"""What was sent to Kaggle for a run, kernels.json: one entry a session, written before it is sent, so that none is sent twice."""
+"""What was sent to Kaggle for a run, kernels.json: one record a session, written before it is sent, so that none is sent twice."""
 
 import re
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
 
 from pixmend import files
+from pixmend.errors import UserError
 
-UNDER_WAY = ("ready", "sent")
-LONGEST = 30
+MAX_NAME_LENGTH = 30
+READY, SENDING, SENT, TAKEN, FAILED = "ready", "sending", "sent", "taken", "failed"
+ACTIVE = (READY, SENDING, SENT)
+OLD_NAMES = {"here": "local_step"}  # as version 1 wrote them
 
 
-class Sessions:
-    """The sessions of a run, oldest first: number, ref, tag, flags, `here` (the step that this machine had when it was
-    built), state (ready, sent, taken or failed), step, finished, failed."""
+@dataclass(frozen=True)
+class Session:
+    """One session on Kaggle's machines, from its kernel to the files that came back."""
 
-    def __init__(self, folder):
+    number: int
+    ref: str  # owner/name of its kernel
+    tag: str  # identifies the pushed script
+    flags: dict[str, Any] = field(default_factory=dict)
+    local_step: int = -1  # the newest step on this machine when the kernel was built; -1 where there was none
+    state: str = READY
+    settled_at: float = 0.0  # while it is being sent: when it has certainly arrived or failed (time.time())
+    step: int = 0  # how far it came
+    finished: bool = False
+    failed: str = ""  # the stage that failed
+
+
+class SessionLog:
+    """The sessions of a run, oldest first; every change is written at once."""
+
+    def __init__(self, folder: Path) -> None:
         self.path = folder / "kernels.json"
-        self.all = files.read_json(self.path) or []
+        self.sessions = read_sessions(self.path)
 
-    def under_way(self):
-        """The session that was sent and isn't home yet, or None."""
-        return self.all[-1] if self.all and self.all[-1]["state"] in UNDER_WAY else None
+    def get_active(self) -> Session | None:
+        """Return the session whose output has not been taken yet, or None."""
+        return self.sessions[-1] if self.sessions and self.sessions[-1].state in ACTIVE else None
 
-    def newest_taken(self):
-        """The session whose checkpoint the run stands on, or None."""
-        return next((one for one in reversed(self.all) if one["state"] == "taken"), None)
+    def get_newest_taken(self) -> Session | None:
+        """Return the session that wrote the run's newest checkpoint, or None."""
+        return next((one for one in reversed(self.sessions) if one.state == TAKEN), None)
 
-    def next_number(self):
-        return self.all[-1]["number"] + 1 if self.all else 1
+    def get_next_number(self) -> int:
+        return self.sessions[-1].number + 1 if self.sessions else 1
 
-    def add(self, **facts):
-        self.all.append(facts | {"state": "ready", "step": 0, "finished": False, "failed": ""})
-        self.save()
-        return self.all[-1]
+    def append(self, session: Session) -> Session:
+        self.sessions.append(session)
+        self._write()
+        return session
 
-    def note(self, session, **facts):
-        session.update(facts)
-        self.save()
+    def update(self, session: Session, **changes: Any) -> Session:
+        """Replace the session of this number by one with some fields changed, and return it."""
+        changed = replace(session, **changes)
+        self.sessions = [changed if one.number == session.number else one for one in self.sessions]
+        self._write()
+        return changed
 
-    def save(self):
-        files.write_json(self.path, self.all)
+    def _write(self) -> None:
+        files.write_json(self.path, [asdict(one) for one in self.sessions])
 
 
-def ref(user, contest, run, number):
-    """The kernel's name at Kaggle, of letters that Kaggle leaves as they are; runs that look alike there differ in the hash."""
-    plain = re.sub(r"[^a-z0-9]+", "-", run.lower()).strip("-")[:LONGEST].strip("-")
-    return f"{user}/{plain or 'run'}-{files.fingerprint([contest, run])[:6]}-{number}"
+def read_sessions(path: Path) -> list[Session]:
+    """Return the sessions that a file lists, none without a file."""
+    names = {one.name for one in fields(Session)}
+    try:
+        rows = [{OLD_NAMES.get(name, name): value for name, value in row.items()} for row in files.read_json(path) or []]
+        sessions = [Session(**{name: value for name, value in row.items() if name in names}) for row in rows]
+        if all(isinstance(one.number, int) and isinstance(one.ref, str) and isinstance(one.flags, dict) for one in sessions):
+            return sessions
+    except (AttributeError, TypeError):
+        pass
+    raise UserError(f"{path} is not a list of sessions. Move it away: the next `pixmend kernel` finds a session that is at work by its name.")
+
+
+def make_ref(user: str, dataset_name: str, run: str, number: int) -> str:
+    """Return a kernel's owner/name in letters that Kaggle does not change; a hash tells similar names apart."""
+    plain = re.sub(r"[^a-z0-9]+", "-", run.lower()).strip("-")[:MAX_NAME_LENGTH].strip("-")
+    return f"{user}/{plain or 'run'}-{files.fingerprint([dataset_name, run])[:6]}-{number}"
