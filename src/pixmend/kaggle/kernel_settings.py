@@ -12,7 +12,6 @@ SENT_GROUPS = ("every stage", "download", "augment", "train", "predict", "serial
 NOT_SENT = {"competition", "run", "home", "force", "quiet"}
 
 
-
 def check_settings(settings: Settings) -> None:
     """Refuse what a session at Kaggle cannot do."""
     if not models.is_trainable(settings.model):
@@ -51,7 +50,7 @@ def select_stored(flags: dict[str, Any]) -> dict[str, Any]:
 
 def find_changes(settings: Settings, earlier: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return for each setting of training that differs from an earlier session's flags: its value then, and now."""
-    defaults = ({name: knob.default for name, knob in KNOBS.items()} | competitions.default_settings(settings)
+    defaults = ({name: knob.default for name, knob in KNOBS.items()} | competitions.get_default_settings(settings)
                 | models.default_settings(settings.model) | usual_rate(settings))
     then, now = defaults | earlier, defaults | select_flags(settings)
     return {name: (then[name], now[name]) for name in _select_training(now) if then[name] != now[name]}

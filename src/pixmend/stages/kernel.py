@@ -47,6 +47,6 @@ def print_score(settings: Settings) -> None:
         rows = leaderboard.read(settings.submissions_folder / "leaderboard.csv")
         row: dict[str, str] = next((row for row in rows if row["run"] == settings.run), {})
         print(f"Holdout RMSE {row.get('holdout_rmse', '?')}, scored in the kernel ({row.get('to_harmonic', '?')} times that of the harmonic "
-              f"fill). File to submit: {competitions.submission_path(settings)}")
+              f"fill). File to submit: {competitions.get_submission_path(settings)}")
     else:
         score.main(settings)
