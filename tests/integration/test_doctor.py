@@ -91,5 +91,5 @@ def test_files_that_went_missing(machine):
 
 def test_the_demo_needs_no_kaggle(tmp_path, server):
     machine = Machine(tmp_path, server, token=False, backend="none-such")
-    read = machine.run("doctor", contest="demo")[1]
+    read = machine.run("doctor", competition="demo")[1]
     assert "demo needs none" in lines(read, "\u2013 Kaggle token")[0] and server.calls == []

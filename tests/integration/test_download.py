@@ -245,9 +245,9 @@ def test_a_new_archive_replaces_what_was_unpacked(machine, server):
 def test_the_demo_is_made_anew_for_another_size(tmp_path):
     machine = Machine(tmp_path, token=False)
     zipped = machine.home / "competition" / "demo" / "photo-reconstruction-demo.zip"
-    assert machine.run("download", "--size", "32", contest="demo")[0] == 0
+    assert machine.run("download", "--size", "32", competition="demo")[0] == 0
     first = zipped.read_bytes(), zipped.stat().st_mtime_ns
-    assert machine.run("download", "--size", "32", contest="demo")[0] == 0
+    assert machine.run("download", "--size", "32", competition="demo")[0] == 0
     assert (zipped.read_bytes(), zipped.stat().st_mtime_ns) == first
-    assert machine.run("download", "--size", "64", contest="demo")[0] == 0
+    assert machine.run("download", "--size", "64", competition="demo")[0] == 0
     assert zipped.read_bytes() != first[0]

@@ -10,6 +10,7 @@ import pytest
 from support.kaggle_home import CONTEST, SLUG, Machine, shorten_delays, tiny_contest
 from support.kaggle_kernels import KernelServer, order_of
 
+from pixmend import run_file
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, kernel_script
@@ -47,7 +48,8 @@ def make_output(text, step=8, **different_settings):
     """The files that a session of this script writes into /kaggle/working, with its report of them."""
     settings = {"competition": CONTEST, "LAMBDA": 100.0, "steps": 8, "size": 32, "model": "pix2pix", **different_settings}
     digits = hashlib.sha256(npz(step)).hexdigest()[:12]
-    left = {f"{HOME}/settings.json": json.dumps(settings).encode(), f"{HOME}/state-{step:09}-{digits}.npz": npz(step),
+    run = run_file.format_toml({"run": "a", "common": {"competition": CONTEST}, "trained": settings})
+    left = {f"{HOME}/run.toml": run.encode(), f"{HOME}/state-{step:09}-{digits}.npz": npz(step),
             f"{HOME}/best.npz": npz(step), f"{HOME}/holdout.npz": npz(1), f"{HOME}/test.npz": npz(2),
             f"{HOME}/history.csv": b"step,holdout_rmse,minutes\n8,0.1,0.5\n",
             f"submissions/{CONTEST}/a.csv": b"id,value\nx,0.5\n"}
@@ -58,7 +60,7 @@ def make_output(text, step=8, **different_settings):
 
 def send(machine, server, *flags):
     """Send a session without waiting for its end; return its kernel at Kaggle."""
-    code, output = machine.run("kernel", *FLAGS, *flags, "--wait-minutes", "0")
+    code, output = machine.run("kernel", *FLAGS, *flags, "--follow-minutes", "0")
     assert code == 0, output
     return list(server.kernels.values())[-1]
 
@@ -129,34 +131,34 @@ def test_next_session_continues_the_previous_one(machine, server, running):
 @pytest.mark.parametrize("kind", ["lose", pytest.param("hang after", marks=pytest.mark.slow)])
 def test_kernel_whose_answer_was_lost_is_found_at_kaggle(machine, server, running, kind):
     server.trouble("SaveKernel", kind, times=1)
-    code = machine.run("kernel", *FLAGS, "--wait-minutes", "0", "--kaggle-timeout", "15")[0]
+    code = machine.run("kernel", *FLAGS, "--follow-minutes", "0", "--kaggle-timeout", "15")[0]
     assert code == 0 and len(server.pushes) == 1
 
 
 def test_killed_push_is_looked_for_before_the_next_one(machine, server, running):
     """SIGKILL while Kaggle works on the push, whose kernel then takes its time to appear."""
     server.trouble("SaveKernel", "hang late", times=1)
-    process = machine.start("kernel", *FLAGS, "--wait-minutes", "0")
+    process = machine.start("kernel", *FLAGS, "--follow-minutes", "0")
     server.wait_for("SaveKernel")
     process.kill()
     process.communicate(timeout=60)
-    assert machine.run("kernel", *FLAGS, "--wait-minutes", "0")[0] == 0
+    assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 0
     assert len(server.pushes) == 1 and server.calls.count("SaveKernel") == 1
 
 
 def test_late_kernel_is_awaited_by_the_next_run(machine, server, running):
     """Kaggle has the kernel only when the client has looked for it in vain."""
     server.trouble("SaveKernel", "late", times=1, polls=4)
-    code, output = machine.run("kernel", *FLAGS, "--wait-minutes", "0")
+    code, output = machine.run("kernel", *FLAGS, "--follow-minutes", "0")
     assert code == 1 and "not known" in output and server.pushes == []
-    assert machine.run("kernel", *FLAGS, "--wait-minutes", "0")[0] == 0
+    assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 0
     assert len(server.pushes) == 1 and server.calls.count("SaveKernel") == 1
 
 
 def test_push_that_never_arrives_is_sent_again_once_settled(machine, server, running, monkeypatch):
     monkeypatch.setattr(attempts, "SETTLING_SECONDS", 1)
     server.trouble("SaveKernel", "drop")
-    assert machine.run("kernel", *FLAGS, "--wait-minutes", "0")[0] == 1 and server.pushes == []
+    assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 1 and server.pushes == []
     server.heal()
     send(machine, server)
     assert len(server.pushes) == 1
@@ -164,7 +166,7 @@ def test_push_that_never_arrives_is_sent_again_once_settled(machine, server, run
 
 def test_refused_push_costs_no_session(machine, server, running):
     server.trouble("SaveKernel", "status", 429, message="Too Many Requests", times=1)
-    assert machine.run("kernel", *FLAGS, "--wait-minutes", "0")[0] == 1 and server.pushes == []
+    assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 1 and server.pushes == []
     send(machine, server)
     assert len(server.pushes) == 1
 

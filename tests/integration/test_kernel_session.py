@@ -22,11 +22,11 @@ TINY = tiny_contest()
 SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "2", "--evaluation-images", "4", "--run", "a")
 
 
-def script_of(machine, *flags, contest=CONTEST):
+def script_of(machine, *flags, competition=CONTEST):
     """The script as it would be sent."""
-    code, read = machine.run("kernel", *SMALL, *flags, "--dry-run", contest=contest)
+    code, read = machine.run("kernel", *SMALL, *flags, "--dry-run", competition=competition)
     assert code == 0, read
-    return (machine.home / f"checkpoints/{contest}/a/.kernel/1/kernel.py").read_text()
+    return (machine.home / f"checkpoints/{competition}/a/.kernel/1/kernel.py").read_text()
 
 
 def read_report(files):
@@ -40,13 +40,13 @@ def read_report(files):
 @pytest.mark.slow
 def test_session_of_the_demo_without_internet_writes_all_files_of_a_run(tmp_path):
     folders = Folders(tmp_path / "kaggle")
-    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "3", "--no-internet", contest="demo")
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "3", "--no-internet", competition="demo")
     ended = folders.run(text)
     assert ended.returncode == 0 and "installed already" in ended.stdout, ended.stdout
     left = folders.left()
     report = read_report(left)
     inside, submissions = "checkpoints/demo/a/", "submissions/demo/"
-    names = {inside + name for name in ("settings.json", "history.csv", "best.npz", "holdout.npz", "test.npz", "score.json")}
+    names = {inside + name for name in ("run.toml", "history.csv", "best.npz", "holdout.npz", "test.npz", "score.json")}
     assert names | {submissions + "a.csv", submissions + "a.holdout.csv"} <= set(report["files"])
     assert (report["step"], report["finished"], report["failed"], report["tag"]) == (3, True, "", order_of(text)["tag"])
     assert re.search(r"RMSE on the holdout .*\n +\w+", ended.stdout) and float(report["score"]["holdout_rmse"]) > 0
@@ -82,7 +82,7 @@ def test_two_sessions_equal_one_training_and_the_result_is_submitted(tmp_path, s
         assert machine.run(stage, *SMALL)[0] == 0
     for number, steps in ((1, "4"), (2, "8")):
         server.states = ["RUNNING"]
-        assert machine.run("kernel", *SMALL, "--steps", steps, "--wait-minutes", "0")[0] == 0
+        assert machine.run("kernel", *SMALL, "--steps", steps, "--follow-minutes", "0")[0] == 0
         ref = list(server.kernels)[-1]
         ended = run_session(server, ref, tmp_path / f"kaggle{number}", unpacked=unpacked)
         assert ended.returncode == 0 and read_report(server.kernels[ref].files)["step"] == int(steps), ended.stdout
@@ -111,7 +111,7 @@ def history(run):
 @pytest.mark.slow
 def test_training_stops_in_time_and_keeps_what_it_reached(tmp_path):
     folders = Folders(tmp_path / "kaggle")
-    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "1000000", "--kernel-hours", "0.03", contest="demo")
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "1000000", "--kernel-hours", "0.03", competition="demo")
     ended = folders.run(text)
     report = read_report(folders.left())
     assert ended.returncode == 0 and "time is up" in ended.stdout
@@ -128,24 +128,19 @@ def test_session_without_time_for_anything_fails(tmp_path, unpacked):
 
 
 @pytest.mark.slow
-def test_changed_state_is_not_continued(tmp_path, unpacked):
-    folders = Folders(tmp_path / "kaggle")
+def test_changed_state_is_not_continued(tmp_path):
     text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "4")
     text = text.replace('"previous": ""', '"previous": "0123456789abcdef"')
-    ended = folders.run(text)
-    assert ended.returncode == 1 and "no files of photo-reconstruction" in ended.stdout
-    again = Folders(tmp_path / "again")
-    unpacked.rename(again.input / SLUG)
-    ended = again.run(text)
+    ended = Folders(tmp_path / "without").run(text)
     assert ended.returncode == 1 and "no output of the previous session" in ended.stdout
-    left = {"tag": "0123456789abcdef", "step": 2, "files": {f"checkpoints/{CONTEST}/a/settings.json": {"sha256": "0"}}}
-    third = Folders(tmp_path / "third")
-    (again.input / SLUG).rename(third.input / SLUG)
-    (third.input / "before/checkpoints" / CONTEST / "a").mkdir(parents=True)
-    (third.input / "before/checkpoints" / CONTEST / "a/settings.json").write_text("{}")
-    (third.input / "before/session.json").write_text(json.dumps(left))
-    ended = third.run(text)
-    assert ended.returncode == 1 and "settings.json" in ended.stdout
+    name = f"checkpoints/{CONTEST}/a/run.toml"
+    folders = Folders(tmp_path / "with")
+    (folders.input / "before" / name).parent.mkdir(parents=True)
+    (folders.input / "before" / name).write_text("")
+    (folders.input / "before/session.json").write_text(json.dumps(
+        {"tag": "0123456789abcdef", "step": 2, "files": {name: {"sha256": "0", "mtime_ns": 0}}}))
+    ended = folders.run(text)
+    assert ended.returncode == 1 and "run.toml" in ended.stdout and "Traceback" not in ended.stdout
 
 
 def environment_without(package, folder):

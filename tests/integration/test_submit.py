@@ -7,7 +7,7 @@ import time
 import zipfile
 
 import pytest
-from support.kaggle_home import CONTEST, SLUG, Machine, shorten_delays, tiny_contest
+from support.kaggle_home import SLUG, Machine, shorten_delays, tiny_contest
 from support.kaggle_server import DATE, TOKEN, KaggleServer, score
 
 from pixmend.evaluation import leaderboard
@@ -98,8 +98,9 @@ def test_invalid_file_never_reaches_kaggle(machine, server):
 
 
 def test_run_without_file_is_refused(machine, server):
-    code, output = machine.run("submit", "--run", "missing")
-    assert code == 1 and "missing.csv" in output and "pixmend serialize" in output and server.calls == []
+    (machine.submissions / "a.csv").unlink()
+    code, output = machine.run("submit", "--run", "a")
+    assert code == 1 and "a.csv" in output and "pixmend serialize --run a" in output and server.calls == []
 
 
 def test_exposed_token_is_reported(machine):
@@ -326,9 +327,9 @@ def test_slow_score_is_waited_for(machine, server):
 def test_same_command_fetches_the_score_later(machine, server):
     code, output = machine.run("submit", "--run", "a", "--wait-minutes", "0")
     flags = output.split("`pixmend submit ")[1].split("`")[0].split()
-    assert flags == ["--competition", CONTEST, "--run", "a", "--home", str(machine.home)]
+    assert flags == ["--run", "a", "--home", str(machine.home)]
     assert code == 0 and read_row(machine)["kaggle"] == "pending"
-    assert machine.run("submit", *flags)[0] == 0 and read_row(machine)["kaggle"] == "complete"
+    assert machine.run("submit", *flags, competition=None)[0] == 0 and read_row(machine)["kaggle"] == "complete"
     assert len(server.submissions) == 1
 
 

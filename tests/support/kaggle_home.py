@@ -15,6 +15,8 @@ from unittest import mock
 import cv2
 import numpy as np
 
+from pixmend import run_file
+from pixmend.config import Settings
 from pixmend.kaggle import attempts, client, kernel_runner, submit
 from support import stages
 from support.kaggle_server import KEY, TOKEN, USER
@@ -88,22 +90,22 @@ class Machine:
                 "KERAS_BACKEND": self.backend}
         return {**kept, **(self.server.environment() if self.server else {}), **mine}
 
-    def command(self, stage, *flags, contest=CONTEST):
-        return [str(self.python), "-m", "pixmend", stage, "--home", str(self.home), "--competition", contest, *flags]
+    def command(self, stage, *flags, competition=CONTEST):
+        return [str(self.python), "-m", "pixmend", stage, "--home", str(self.home), *(["--competition", competition] if competition else []), *flags]
 
-    def start(self, stage, *flags, contest=CONTEST):
-        return subprocess.Popen(self.command(stage, *flags, contest=contest), cwd=ROOT, env=self.environment(),
+    def start(self, stage, *flags, competition=CONTEST):
+        return subprocess.Popen(self.command(stage, *flags, competition=competition), cwd=ROOT, env=self.environment(),
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def run(self, stage, *flags, contest=CONTEST):
+    def run(self, stage, *flags, competition=CONTEST):
         """Run a stage in this process; return its exit code and all that the user reads. Only `kaggle` is a process."""
         with mock.patch.object(sys, "executable", str(self.python)):
-            ended = stages.stage(stage, self.home, "--competition", contest, *flags, environment=self.environment())
+            ended = stages.stage(stage, self.home, *(["--competition", competition] if competition else []), *flags, environment=self.environment())
         return ended.returncode, check_output(ended.stdout + ended.stderr)
 
-    def run_process(self, stage, *flags, contest=CONTEST):
+    def run_process(self, stage, *flags, competition=CONTEST):
         """The same in a process of its own."""
-        process = self.start(stage, *flags, contest=contest)
+        process = self.start(stage, *flags, competition=competition)
         out, err = process.communicate(timeout=600)
         return process.returncode, check_output(out + err)
 
@@ -126,6 +128,8 @@ class Machine:
         (self.competition / f"{SLUG}.zip").write_bytes(data)
 
     def put_submission(self, run, text):
+        """Write a run's file to submit, and the run itself."""
+        run_file.save_run(Settings(home=str(self.home), competition=CONTEST, run=run, size=SIZE))
         self.submissions.mkdir(parents=True, exist_ok=True)
         (self.submissions / f"{run}.csv").write_text(text)
 

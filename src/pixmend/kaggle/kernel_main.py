@@ -23,7 +23,7 @@ from pixmend.kaggle import kernel_packages
 STAGES_AFTER_TRAINING = ("predict", "serialize", "score")
 REPORT = "session.json"
 OUTPUT_FOLDERS = ("checkpoints", "submissions")
-STATE_FILES = ("state-*.npz", "best.npz", "history.csv", "settings.json", "run.toml")
+STATE_FILES = ("state-*.npz", "best.npz", "history.csv", "run.toml")
 STOP_INTERVAL = 30  # seconds before a training that was asked to stop is asked again
 
 
@@ -33,8 +33,9 @@ def run_session(order: dict[str, Any], working: Path) -> None:
     session = SessionRunner(order, working)
     session.link_output_folders()
     kernel_packages.install_missing(order, session.inputs)
-    session.link_competition_files()
     session.copy_previous_state()
+    session.configure_run()
+    session.link_competition_files()
     session.run_required_stage("augment")
     finished, failed = session.train(deadline)
     if not session.list_states():
@@ -62,18 +63,23 @@ class SessionRunner:
             if not (self.home / name).is_symlink():
                 (self.home / name).symlink_to(self.working / name)
 
-    def start_stage(self, stage: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "pixmend", stage, "--home", str(self.home), "--competition", self.order["competition"],
-                   "--run", self.order["run"], *self.order["flags"]]
+    def configure_run(self) -> None:
+        """Write run.toml, from which the stages take their settings; that of a previous session is changed."""
+        self.run_required_stage("configure", ["--competition", self.order["competition"], "--run", self.order["run"], *self.order["flags"]])
+
+    def start_stage(self, stage: str, flags: list[str] | None = None) -> subprocess.Popen:
+        """Start a stage with the settings of run.toml, or with these flags."""
+        command = [sys.executable, "-m", "pixmend", stage, "--home", str(self.home),
+                   *(["--config", str(self.run_folder / "run.toml")] if flags is None else flags)]
         source = str(Path(__file__).resolve().parents[2])
         return subprocess.Popen(command, env={**os.environ, "KERAS_BACKEND": self.order["backend"], "PYTHONPATH": source})
 
-    def run_stage(self, stage: str) -> int:
+    def run_stage(self, stage: str, flags: list[str] | None = None) -> int:
         print(f"{stage} ...", flush=True)
-        return self.start_stage(stage).wait()
+        return self.start_stage(stage, flags).wait()
 
-    def run_required_stage(self, stage: str) -> None:
-        if self.run_stage(stage):
+    def run_required_stage(self, stage: str, flags: list[str] | None = None) -> None:
+        if self.run_stage(stage, flags):
             raise SystemExit(f"The stage {stage} failed; see the lines above.")
 
     def link_competition_files(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pixmend import files
+from pixmend import files, run_file
 from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.kaggle import client, kernel_client
@@ -87,9 +87,9 @@ def check_files(report: Report, arriving: Path, settings: Settings, expected: di
     def find(name: str) -> Path:  # a file that was moved before this process was killed is in its place already
         return arriving / name if (arriving / name).exists() else Path(settings.home) / name
 
-    stored = files.read_json(find(f"checkpoints/{settings.place}/{settings.run}/settings.json")) or {}
+    stored = run_file.read_trained(find(f"checkpoints/{settings.place}/{settings.run}/{run_file.RUN_FILE}").parent) or {}
     if different := sorted(name for name in expected if stored.get(name) != expected[name]):
-        raise UserError(f"The kernel's settings.json differs from this command in {', '.join(different)}. Nothing was taken: "
+        raise UserError(f"The kernel's run.toml differs from this command in {', '.join(different)}. Nothing was taken: "
                         "choose another --run, or --force to start anew at Kaggle.")
     for name in report["files"]:
         if name.endswith(".npz"):

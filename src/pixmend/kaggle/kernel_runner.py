@@ -160,9 +160,8 @@ class KernelRunner:
 
     def _await_end(self, session: Session) -> bool:
         start = time.monotonic()
-        seconds = 60 * self.settings.wait_minutes if "wait_minutes" in self.settings.given else float("inf")
         with Bar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
-            for delay in client.iterate_delays(STATUS_DELAYS, start + seconds):
+            for delay in client.iterate_delays(STATUS_DELAYS, start + 60 * self.settings.follow_minutes):
                 time.sleep(delay)
                 status, message = self._get_status(session)
                 if status not in RUNNING:

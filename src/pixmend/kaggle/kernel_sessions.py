@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pixmend import files
+from pixmend import files, run_file
 from pixmend.errors import UserError
 
 MAX_NAME_LENGTH = 30
@@ -69,10 +69,12 @@ def read_sessions(path: Path) -> list[Session]:
     names = {one.name for one in fields(Session)}
     try:
         rows = [{OLD_NAMES.get(name, name): value for name, value in row.items()} for row in files.read_json(path) or []]
+        for row in rows:
+            row["flags"] = {run_file.RENAMED.get(name, name): value for name, value in row["flags"].items()}
         sessions = [Session(**{name: value for name, value in row.items() if name in names}) for row in rows]
         if all(isinstance(one.number, int) and isinstance(one.ref, str) and isinstance(one.flags, dict) for one in sessions):
             return sessions
-    except (AttributeError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         pass
     raise UserError(f"{path} is not a list of sessions. Move it away: the next `pixmend kernel` finds a session that is at work by its name.")
 

@@ -4,11 +4,11 @@ import re
 from typing import Any
 
 from pixmend import competitions, models
-from pixmend.config import AUTO, KNOBS, OF_A_RUN, WITHOUT_EFFECT_ON_WEIGHTS, Settings, flag, usual_rate
+from pixmend.config import AUTO, SETTINGS, WEIGHT_SETTINGS, Settings, flag, usual_learning_rate
 from pixmend.errors import FlagError
 from pixmend.training.run import BUDGET
 
-SENT_GROUPS = ("every stage", "download", "augment", "train", "predict", "serialize")
+SENT_GROUPS = ("common", "download", "augment", "network", "training", "diffusion", "prediction", "submission")
 NOT_SENT = {"competition", "run", "home", "force", "quiet"}
 
 
@@ -32,7 +32,7 @@ def check_settings(settings: Settings) -> None:
 
 def select_flags(settings: Settings) -> dict[str, Any]:
     """Return the settings that were typed and that the stages of a session read; its code has the same defaults."""
-    names = [name for name in settings.given - NOT_SENT if KNOBS[name].metadata["of"] in SENT_GROUPS]
+    names = [name for name in settings.given - NOT_SENT if SETTINGS[name].group in SENT_GROUPS]
     return {name: getattr(settings, name) for name in sorted(names)}
 
 
@@ -44,14 +44,14 @@ def format_flag(name: str, value: Any) -> list[str]:
 
 def select_stored(flags: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that training stores as they were typed, not as a value that it measured (`auto`)."""
-    measured = {name for name, value in flags.items() if value == AUTO or (KNOBS[name].metadata["auto"] and value == 0)}
+    measured = {name for name, value in flags.items() if value == AUTO or (SETTINGS[name].auto and value == 0)}
     return {name: value for name, value in _select_training(flags).items() if name not in measured}
 
 
 def find_changes(settings: Settings, earlier: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return for each setting of training that differs from an earlier session's flags: its value then, and now."""
-    defaults = ({name: knob.default for name, knob in KNOBS.items()} | competitions.get_default_settings(settings)
-                | models.default_settings(settings.model) | usual_rate(settings))
+    defaults = ({name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
+                | models.default_settings(settings.model) | usual_learning_rate(settings))
     then, now = defaults | earlier, defaults | select_flags(settings)
     return {name: (then[name], now[name]) for name in _select_training(now) if then[name] != now[name]}
 
@@ -63,4 +63,4 @@ def forbid_changes(settings: Settings, changes: dict[str, tuple[Any, Any]]) -> s
 
 
 def _select_training(flags: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in flags.items() if name in OF_A_RUN and name not in WITHOUT_EFFECT_ON_WEIGHTS}
+    return {name: value for name, value in flags.items() if name in WEIGHT_SETTINGS}

@@ -233,7 +233,6 @@ class SubmissionSender:
         leaderboard.put(self.table, self.settings.run, **columns)
 
     def _say_how_to_continue(self) -> str:
-        chosen = self.settings
-        more = "".join(f" --{name} {getattr(chosen, name)}" for name in ("damage", "home") if name in chosen.given)
-        return (f"`pixmend submit --competition {chosen.competition} --run {chosen.run}{more}` looks for it before it sends anything, "
+        home = f" --home {self.settings.home}" if "home" in self.settings.given else ""
+        return (f"`pixmend submit --run {self.settings.run}{home}` looks for it before it sends anything, "
                 f"and fetches its score. All submissions: {client.get_competition_url(self.slug)}/submissions")
