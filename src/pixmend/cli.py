@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import importlib
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,8 +150,8 @@ def suggest(word: str, known: object) -> str:
 
 def format_help() -> str:
     lines = [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join([USAGE, "", *lines, "", f"competitions  {', '.join(competitions.COMPETITIONS)}",
-                      textwrap.fill(f"models        {', '.join(models.list_models())}", 130, subsequent_indent=" " * 14), "", HELP_END])
+    return "\n".join([USAGE, "", *lines, "", f"competitions: {', '.join(competitions.COMPETITIONS)}",
+                      "", *models.describe_models(), "", HELP_END])
 
 
 def format_command_help(name: str) -> str:

@@ -37,6 +37,15 @@ def list_fills() -> list[str]:
     return sorted(FILLS)
 
 
+def describe_models() -> list[str]:
+    """Return a line for each model, under a title for each kind."""
+    kinds = {"networks": NETWORKS, "fills, which need no training": FILLS, "pretrained pipelines": PIPELINES}
+    lines = []
+    for title, specs in kinds.items():
+        lines += [f"{title}:", *(f"  {name:17} {specs[name].summary}" for name in sorted(specs))]
+    return lines
+
+
 def is_model(name: str) -> bool:
     """Tell whether --model accepts this name."""
     return find_model(name) is not None

@@ -139,7 +139,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         defaults=DEEPIX_DEFAULTS, reads=("width",), output=Output.UNIT, copies_known_pixels=True),
     "edsr": NetworkSpec(
         build="pixmend.networks.edsr:build_edsr",
-        summary="EDSR residual blocks at half size, in a square around the missing pixels; the most exact on a GPU.",
+        summary="EDSR residual blocks at half size, in a square around the missing pixels.",
         defaults={"masks_per_image": 8, "start": "tile_smooth", "width": 96, "levels": 8, "work_size": 1024, "batch_size": 32,
                   "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.01, "clip_norm": 0.05, "schedule": "cosine",
                   "warmup_steps": 200, "ema_decay": 0.999, "loss": "l2", "loss_region": "hole", "evaluate_every": 1000,
@@ -196,7 +196,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         output=Output.RESIDUAL, copies_known_pixels=True),
     "residual_unet": NetworkSpec(
         build="pixmend.networks.residual_unet:build_residual_unet",
-        summary="U-Net with attention on the image scaled to --work-size; the most exact on a CPU for large holes.",
+        summary="U-Net with attention on the image scaled to --work-size.",
         defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "start": "smooth",
                   "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warmup_steps": 100, "ema_decay": 0.998, "clip_norm": 1.0},
         reads=("width", "levels", "work_size"), output=Output.RESIDUAL, copies_known_pixels=True),
