@@ -107,7 +107,7 @@ def load_stored(command: str, given: Settings, path: Path | None) -> Settings | 
         stored = run_file.load_run(path, with_command=True)
         home = run_file.find_home(path)
         return dataclasses.replace(stored, home=str(home)) if home and "home" not in given.given else stored
-    if "run" not in given.given or (command in ("configure", "train") and given.force):
+    if "run" not in given.given or (command == "configure" and given.force):
         return None
     place = given.place if given.given & {"competition", "damage"} else None
     found = run_file.find_run_file(Path(given.home), given.run, place)

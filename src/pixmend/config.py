@@ -355,7 +355,7 @@ def check_value(name: str, value: Any, where: str = "") -> None:
     if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high and not (spec.auto and value == 0):
         raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; got {format_number(value)}.")
     if name in RUN_NAMES:
-        check_run_names(label, value.split(",") if name == "members" else [value])
+        check_run_names(label, [part.strip() for part in value.split(",")] if name == "members" else [value])
     if name == "mask_run" and not value:
         raise FlagError(f"{label} is empty; name the run of a model that finds masks, such as locate.")
     if name == "sweep_name" and value and not FILE_NAME.fullmatch(value):
@@ -364,7 +364,7 @@ def check_value(name: str, value: Any, where: str = "") -> None:
 
 def check_run_names(label: str, names: list[str]) -> None:
     """Raise a FlagError for a name that cannot be a run's."""
-    for name in filter(None, (name.strip() for name in names)):
+    for name in filter(None, names):
         if not RUN_NAME.fullmatch(name):
             raise FlagError(f"{label} {name!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = + at the "
                             f"beginning, and @NUMBER at the end for a snapshot.")

@@ -155,7 +155,13 @@ def format_value(value: Any) -> str:
         return f"[{', '.join(map(format_value, value))}]"
     if isinstance(value, float):
         return repr(value) if "." in repr(value) or "e" in repr(value) or "n" in repr(value) else f"{value}.0"
-    return str(value) if isinstance(value, int) else json.dumps(value, ensure_ascii=True)
+    return str(value) if isinstance(value, int) else format_text(value)
+
+
+def format_text(text: str) -> str:
+    """Return a TOML string; JSON's escapes are TOML's, except for characters outside the first plane and for DEL."""
+    escaped = (f"\\U{ord(letter):08X}" if ord(letter) > 0xFFFF or letter == "\x7f" else json.dumps(letter)[1:-1] for letter in text)
+    return f'"{"".join(escaped)}"'
 
 
 def list_versions() -> dict[str, str]:

@@ -10,16 +10,16 @@ import pytest
 from support.stages import ROOT, stage
 
 from pixmend import config, models
-from pixmend.cli import names
+from pixmend.cli import COMMANDS, PIPELINE
 from pixmend.experiments import study_plans
 
 # What a shell does on Tab: words and place are set, the function that is registered for the command is called.
-ASK = """
+ASK = r"""
 source "$1"; shift
-case $(complete -p "${1##*/}") in *_python*) function=_photo_reconstruction_python ;; *) function=_photo_reconstruction ;; esac
+function=$(complete -p "${1##*/}" | sed -n 's/.* -F \([^ ]*\) .*/\1/p')
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
 $function "$1" "${!#}" "${COMP_WORDS[COMP_CWORD-1]}"
-printf '%s\\n' "${COMPREPLY[@]}"
+printf '%s\n' "${COMPREPLY[@]}"
 """
 
 
@@ -37,21 +37,22 @@ def completed(script, *words, cwd=ROOT):
     return asked.stdout.split()
 
 
-def test_stages(script):
-    assert completed(script, "python", "-m", "pixmend", "") == names("stages")
-    assert completed(script, ".venv/bin/python", "-m", "pixmend", "se") == ["serialize"]
+def test_commands(script):
+    assert completed(script, "pixmend", "") == list(COMMANDS)
+    assert completed(script, "pixmend", "se") == ["serialize"]
 
 
-def test_the_names_of_studies(script):
-    assert completed(script, "python", "-m", "pixmend", "study", "") == list(study_plans.PLANS)
-    assert completed(script, "python", "-m", "pixmend", "study", "lo") == ["losses"]
-    assert completed(script, "python", "-m", "pixmend", "study", "losses", "--opt") == ["--optimizer"]
+def test_names_of_studies(script):
+    assert completed(script, "pixmend", "study", "") == list(study_plans.PLANS)
+    assert completed(script, "pixmend", "study", "lo") == ["losses"]
+    assert completed(script, "pixmend", "study", "losses", "--opt") == ["--optimizer"]
 
 
-@pytest.mark.parametrize("command", [("python3", "-m", "pixmend", "train"), ("./run_pipeline.sh",)])
+@pytest.mark.parametrize("command", [("pixmend", "train"), ("./run_pipeline.sh",)])
 def test_flags_and_their_values(script, command):
     flags = completed(script, *command, "--")
-    assert {config.flag(name) for name in config.SETTINGS} | {"--no-internet"} <= set(flags)
+    assert {config.flag(name) for name, spec in config.SETTINGS.items() if spec.group in PIPELINE} <= set(flags)
+    assert "--trials" not in flags and "--contest" not in flags
     assert completed(script, *command, "--lam") == ["--lambda"]
     assert set(completed(script, *command, "--quiet", "")) == set(flags)
     assert completed(script, *command, "--model", "") == models.list_models()
@@ -59,13 +60,13 @@ def test_flags_and_their_values(script, command):
     for typed in (("--augment", ""), ("--augment", "="), ("--augment", "=", "")):
         assert completed(script, *command, *typed) == ["none", "5x", "8x"]
     assert completed(script, *command, "--tta", "") == ["1", "8"]
-    assert completed(script, *command, "--steps", "") == completed(script, *command, "--solution", "") == []
+    assert completed(script, *command, "--steps", "") == completed(script, *command, "--message", "") == []
 
 
 def test_runs_are_those_on_the_disk(script, tmp_path):
     for run in ("demo/pix2pix", "demo/smooth", "demo/ring", "photo_reconstruction/big"):
         (tmp_path / "checkpoints" / run).mkdir(parents=True)
-    ask = ("python", "-m", "pixmend", "score", "--home", str(tmp_path))
+    ask = ("pixmend", "score", "--home", str(tmp_path))
     for naming_one in ("--run", "--init-from", "--mask-run"):
         assert completed(script, *ask, naming_one, "") == ["pix2pix", "ring", "smooth"]
     assert completed(script, *ask, "--competition", "photo_reconstruction", "--run", "") == ["big"]
@@ -73,19 +74,10 @@ def test_runs_are_those_on_the_disk(script, tmp_path):
     assert completed(script, *ask, "--members", "smooth,r") == ["smooth,ring"]
 
 
-def test_other_python_commands_are_left_alone(script, tmp_path):
-    assert completed(script, "python", "-m", "http") == completed(script, "python", "") == []
-    assert completed(script, "python", "-m", "pixmend", "", cwd=tmp_path) == []
-    before = tmp_path / "before.sh"
-    before.write_text(f"_theirs() {{ COMPREPLY=(theirs); }}\ncomplete -F _theirs python\n{script.read_text()}")
-    assert completed(before, "python", "-m", "http") == ["theirs"]
-    assert completed(before, "python", "-m", "pixmend", "dow") == ["download"]
-
-
-def test_sourced_twice_it_is_the_same(script, tmp_path):
+def test_script_can_be_sourced_twice(script, tmp_path):
     twice = tmp_path / "twice.sh"
     twice.write_text(2 * script.read_text())
-    assert completed(twice, "python", "-m", "http") == [] and completed(twice, "python", "-m", "pixmend", "dow") == ["download"]
+    assert completed(twice, "pixmend", "dow") == ["download"]
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed here")
@@ -97,10 +89,10 @@ def test_zsh_takes_the_script_and_completes_at_its_prompt(script, tmp_path):
     if pid == 0:
         os.chdir(ROOT)
         os.execve(shutil.which("zsh"), ["zsh", "-f"], {**os.environ, "HOME": str(tmp_path), "TERM": "dumb", "PS1": "% "})
-    os.write(terminal, f"source {script}; python() {{ print -r said $*; }}; print re''ady\n".encode())
+    os.write(terminal, f"source {script}; pixmend() {{ print -r said $*; }}; print re''ady\n".encode())
     read = _until(terminal, b"ready\r\n")
-    os.write(terminal, b"python -m pixmend downl\t--mod\tpix2p\t\n")
-    read += _until(terminal, b"\r\nsaid -m pixmend download --model pix2pix")
+    os.write(terminal, b"pixmend downl\t--mod\tpix2p\t\n")
+    read += _until(terminal, b"\r\nsaid download --model pix2pix")
     os.write(terminal, b"exit\n")
     os.waitpid(pid, 0)
 

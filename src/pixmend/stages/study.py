@@ -82,8 +82,8 @@ def carry_out(settings, plan, rows, planned, ready):
 
 def fingerprint(settings, ready):
     """What decides a run's figures."""
-    return files.fingerprint([ready.made_from, weight_settings(settings), group_values(settings, "predict"),
-                              group_values(settings, "serialize")])
+    return files.fingerprint([ready.made_from, weight_settings(settings), group_values(settings, "prediction"),
+                              group_values(settings, "submission")])
 
 
 def stamps(settings):

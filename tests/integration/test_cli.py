@@ -1,0 +1,132 @@
+"""The command line: wrong flags and names are refused before anything is written, help fits a screen, runs are named."""
+
+import subprocess
+
+import pytest
+from support.stages import ROOT, done, stage, stage_process
+
+from pixmend import config
+from pixmend.cli import COMMANDS
+from pixmend.config import complete_settings
+from pixmend.errors import FlagError
+from pixmend.flags import OLD_FLAGS, parse_flags
+
+
+@pytest.mark.parametrize(("flags", "named"), [
+    (["--lamda", "400"], "--lambda"),
+    (["--lambda", "-1"], "--lambda"),
+    (["--lambda", "nan"], "--lambda"),
+    (["--steps", "many"], "--steps"),
+    (["--augment", "6x"], "5x"),
+    (["--model", "windowmlp"], "window_mlp"),
+    (["--competition", "nowhere"], "demo"),
+    (["--run", "../mine"], "--run"),
+    (["--run", "=cmd"], "--run"),
+    (["--run", " "], "--run"),
+    (["--init-from", "checkpoints/demo/a"], "--init-from"),
+    (["--mask-run", "a b"], "--mask-run"),
+    (["--mask-run", ""], "--mask-run"),
+    (["--epochs", "10"], "--steps"),
+    (["LAMBDA=100"], "--lambda 100"),
+    (["--lambda", "50,100"], "pixmend sweep"),
+    (["--batch-size", "0"], "--batch-size"),
+    (["--trials", "3"], "--trials"),
+    (["--lam", "400"], "--lambda"),
+    (["--holdout", "0.2", "--folds", "3"], "--folds"),
+])
+def test_wrong_flag_is_refused_and_nothing_is_written(tmp_path, flags, named):
+    result = stage("download", tmp_path, *flags)
+    assert result.returncode == 2
+    assert named in result.stderr and "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_command_is_refused_with_the_nearest_one(tmp_path):
+    result = stage("trian", tmp_path)
+    assert result.returncode == 2 and "train" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["download", "train", "report", "doctor"])
+def test_home_that_is_a_file_is_refused(tmp_path, name):
+    (tmp_path / "file").write_text("mine")
+    result = stage(name, tmp_path / "file")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert str(tmp_path / "file") in result.stderr
+
+
+def test_too_long_run_name_is_refused(tmp_path):
+    result = stage("configure", tmp_path, "--model", "stable_diffusion", "--prompt", "a {class} " + "asleep " * 40)
+    assert result.returncode == 1 and "--run" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_ctrl_c_during_imports_ends_with_130(tmp_path):
+    result = stage_process("download", tmp_path, env={"PYTHONPATH": str(ROOT / "tests" / "support" / "impatient")})
+    assert result.returncode == 130 and "Traceback" not in result.stderr
+
+
+def test_missing_packages_are_one_message(tmp_path):
+    result = subprocess.run(["python3", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); sys.argv = ['pixmend', '--help'];"
+                             "from pixmend.__main__ import main; sys.exit(main())"], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1 and "set_up.sh" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_help_lists_all_commands(tmp_path):
+    shown = done(stage("--help", tmp_path))
+    assert all(f" {name} " in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_fits_two_screens_and_has_no_other_flags(tmp_path, command):
+    shown = done(stage(command, tmp_path, "--help"))
+    groups = {"common", *COMMANDS[command].shows}
+    assert len(shown.splitlines()) <= 100 or command == "configure"
+    for spec in config.SETTINGS.values():
+        assert (f"  {spec.flag}" in shown) == (spec.group in groups), spec.name
+
+
+def test_help_of_the_pipeline_is_that_of_configure(tmp_path):
+    shown = subprocess.run(["./run_pipeline.sh", "--competition", "demo", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0 and shown.stdout == done(stage("configure", tmp_path, "--help"))
+
+
+@pytest.mark.parametrize("old", OLD_FLAGS)
+def test_old_flag_means_the_new_one(old, capsys):
+    name = OLD_FLAGS[old].removeprefix("--").removeprefix("no-").replace("-", "_")
+    kind = type(config.SETTINGS[name].default)
+    value = [] if kind is bool else [{"competition": "demo", "broken_images": "skip", "hole_colour": "white", "ema_decay": "0.5",
+                                      "weight_decay": "0.5"}.get(name, "2")]
+    assert name in parse_flags([old, *value], environment={}).given
+
+
+def test_lambda_comes_from_the_environment_unless_a_flag_gives_it():
+    assert parse_flags([], environment={"LAMBDA": "400"}).LAMBDA == 400
+    assert parse_flags(["--lambda", "200"], environment={"LAMBDA": "400"}).LAMBDA == 200
+    assert parse_flags(["--lambda=200"], environment={"LAMBDA": "400"}).LAMBDA == 200
+    with pytest.raises(FlagError, match="lambda"):
+        parse_flags([], environment={"LAMBDA": "plenty"})
+
+
+def name_run(*flags, defaults=None, model_defaults=None):
+    settings = parse_flags(list(flags), environment={})
+    return complete_settings(settings, defaults or {}, lambda model: model_defaults or {}).run
+
+
+def test_run_is_named_after_what_differs_from_the_defaults():
+    assert name_run() == name_run("--quiet") == name_run("--width", "16", defaults={"width": 16}) == "pix2pix"
+    assert name_run("--lambda", "400", "--steps", "150000") == "pix2pix-lambda400-steps150000"
+    assert name_run("--width", "64", "--start", "none", defaults={"width": 16}) == "pix2pix-width64-start-none"
+    assert name_run("--lambda", "400", "--run", "mine") == "mine"
+    assert name_run("--batch-size", "auto") == "pix2pix-batch-size-auto"
+    assert name_run("--model", "stable_diffusion", "--prompt", "a {class}, ../asleep") == "stable_diffusion-prompt-a-class-..-asleep"
+
+
+def test_flag_against_the_models_own_default_is_in_the_name():
+    own = {"start": "none", "loss": "l2"}
+    assert name_run("--model", "unet", model_defaults=own) == "unet"
+    assert name_run("--model", "unet", "--start", "harmonic", model_defaults=own) == "unet-start-harmonic"
+    assert name_run("--optimizer", "sgd", "--learning-rate", "2e-4") == "pix2pix-optimizer-sgd-learning-rate0.0002"
+
+
+def test_flags_override_the_defaults_of_a_competition():
+    settings = complete_settings(parse_flags(["--steps", "7"], environment={}), {"steps": 100, "width": 16})
+    assert (settings.steps, settings.width) == (7, 16)

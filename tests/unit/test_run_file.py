@@ -1,0 +1,98 @@
+"""run.toml: every setting comes back as it was, later stages need only the run, damaged and older files are refused or read."""
+
+import dataclasses
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies
+from support.stages import SMALL, done, stage
+
+from pixmend import run_file
+from pixmend.config import SETTINGS, Settings
+from pixmend.errors import UserError
+
+
+def configure(home, *flags):
+    return done(stage("configure", home, *flags)).strip()
+
+
+def test_every_setting_comes_back(tmp_path):
+    path = configure(tmp_path, *SMALL, "--lambda", "400", "--run", "a", "--prompt", 'a "quoted" {class}\n', "--tta", "8")
+    loaded = run_file.load_run(Path(path))
+    assert (loaded.LAMBDA, loaded.width, loaded.tta, loaded.prompt, loaded.run) == (400, 4, 8, 'a "quoted" {class}\n', "a")
+    assert {"LAMBDA", "width", "tta", "prompt"} <= loaded.given and "beta_1" not in loaded.given
+    assert loaded.stored
+
+
+TEXT = strategies.text(strategies.characters(exclude_categories=["Cs"]))
+
+
+@given(text=TEXT, number=strategies.floats(allow_nan=False, allow_infinity=False), whole=strategies.integers(-2**62, 2**62))
+def test_toml_holds_any_value(text, number, whole):
+    values = {"text": text, "number": number, "whole": whole, "flag": True, "list": [text, "b"]}
+    assert tomllib.loads(run_file.format_toml({"table": values}))["table"] == values
+
+
+def test_record_names_versions_hardware_and_state_of_the_checkout(tmp_path):
+    tables = tomllib.loads(Path(configure(tmp_path, "--run", "a")).read_text())
+    assert {"python", "keras", "numpy"} <= tables["versions"].keys()
+    assert tables["hardware"]["cores"] > 0 and tables["git"].keys() >= {"date"}
+
+
+def test_later_stages_need_only_the_run(prepared_home, tmp_path):
+    done(stage("train", prepared_home, *SMALL, "--model", "smooth", "--run", "only-the-run"))
+    for name in ("predict", "serialize", "score"):
+        done(stage(name, prepared_home, "--run", "only-the-run"))
+    assert (prepared_home / "submissions/demo/only-the-run.csv").exists()
+
+
+def test_config_of_another_home_is_taken(prepared_home, tmp_path):
+    path = configure(tmp_path / "colleague", *SMALL, "--model", "ring", "--run", "theirs")
+    shutil.copy(path, tmp_path / "run.toml")
+    done(stage("train", prepared_home, "--config", str(tmp_path / "run.toml")))
+    assert run_file.read_trained(prepared_home / "checkpoints/demo/theirs")["model"] == "ring"
+
+
+def test_flag_that_contradicts_the_training_is_refused(prepared_home):
+    done(stage("train", prepared_home, *SMALL, "--model", "mean", "--run", "trained"))
+    result = stage("predict", prepared_home, "--run", "trained", "--split-seed", "2")
+    assert result.returncode == 1 and "--split-seed" in result.stderr and "trained" in result.stderr
+
+
+def test_unknown_run_is_refused_with_the_nearest_name(prepared_home):
+    configure(prepared_home, *SMALL, "--run", "lambda400")
+    result = stage("predict", prepared_home, "--run", "lamda400")
+    assert result.returncode == 1 and "lambda400" in result.stderr
+
+
+@pytest.mark.parametrize(("old", "new"), [("width = 4", "width = 1000000000"), ("width = 4", "width = nan"), ("width = 4", 'width = "4"'),
+                                          ("width = 4", "widht = 4"), ("width = 4", "width = ["), ("augment = ", "augment = 7 #")])
+def test_damaged_run_file_is_refused_by_name(tmp_path, old, new):
+    path = configure(tmp_path, *SMALL, "--run", "a")
+    text = Path(path).read_text()
+    assert old in text
+    Path(path).write_text(text.replace(old, new))
+    result = stage("train", tmp_path, "--run", "a")
+    assert result.returncode in (1, 2) and "run.toml" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_settings_of_the_first_edition_are_read(tmp_path):
+    (tmp_path / "settings.json").write_text(json.dumps({"contest": "demo", "model": "pix2pix", "even": False, "damages": 2, "seed": 3}))
+    trained = run_file.add_missing_settings(run_file.read_trained(tmp_path))
+    assert (trained["competition"], trained["masks_per_image"], trained["split_seed"], trained["LAMBDA"]) == ("demo", 2, 3, 1000)
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '"text"', "{", "[" * 100_000])
+def test_damaged_settings_of_the_first_edition_are_refused(tmp_path, content):
+    (tmp_path / "settings.json").write_text(content)
+    with pytest.raises(UserError, match=r"settings\.json"):
+        run_file.read_trained(tmp_path)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_has_a_help_line_and_a_default(name):
+    assert len(SETTINGS[name].help) > 10
+    assert dataclasses.replace(Settings(), **{name: SETTINGS[name].default}) == Settings()
