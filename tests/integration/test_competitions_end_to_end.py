@@ -19,6 +19,7 @@ from support.stages import SMALL, done, stage
 from pixmend import files
 from pixmend.config import complete_settings
 from pixmend.fills.tiles import find_tiles
+from pixmend.run_file import load_run
 from pixmend.flags import parse_flags
 
 FILL_STAGES = ("download", "augment", "train", "predict", "serialize", "score", "submit")
@@ -157,8 +158,7 @@ def test_the_report_has_a_column_for_each_metric(finished, name):
 
 @pytest.mark.parametrize("name", STARTS)
 def test_a_network_starts_from_the_competitions_best_fill(finished, name):
-    stored = files.read_json(finished[name].home / f"checkpoints/{name}/network/settings.json")
-    assert stored["start"] == STARTS[name]
+    assert load_run(finished[name].home / f"checkpoints/{name}/network/run.toml").start == STARTS[name]
     score = finished[name].score("network")
     assert sum(score["sums"]) == pytest.approx(sum(score["fills"][STARTS[name]]), rel=0.1)
 
@@ -238,7 +238,7 @@ def test_wrong_flags_exit_with_2(tmp_path, flags, words):
 
 
 def test_a_dataset_with_another_hole_colour_is_refused(finished):
-    result = stage("predict", finished["demo+landscapes"].home, *SMALL, "--damage", "landscapes", "--run", "fill", "--model", "harmonic")
+    result = stage("predict", finished["demo+landscapes"].home, *SMALL, "--damage", "landscapes", "--run", "new", "--model", "harmonic")
     assert result.returncode == 1 and "--hole-colour" in result.stderr and "white" in result.stderr
 
 
