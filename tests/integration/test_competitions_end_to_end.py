@@ -19,8 +19,8 @@ from support.stages import SMALL, done, stage
 from pixmend import files
 from pixmend.config import complete_settings
 from pixmend.fills.tiles import find_tiles
-from pixmend.run_file import load_run
 from pixmend.flags import parse_flags
+from pixmend.run_file import load_run
 
 FILL_STAGES = ("download", "augment", "train", "predict", "serialize", "score", "submit")
 NETWORK_STAGES = ("train", "predict", "serialize", "score", "report")
