@@ -10,7 +10,7 @@ from support.kaggle_server import KEY, TOKEN, KaggleServer
 from support.stages import ROOT
 
 from pixmend import config
-from pixmend.cli import names
+from pixmend.cli import COMMANDS
 
 README = (ROOT / "README.md").read_text()
 SMALLER = "--size 32 --width 4 --steps 2 --batch-size 2 --evaluation-images 4"
@@ -66,7 +66,7 @@ def test_every_stage_contest_and_model_is_in_the_tree_or_on_disk():
     for path in re.findall(r"`(src/[\w/.]+|competition/README.md)`", README):
         assert (ROOT / path).exists(), path
     stages = re.search(r"src/stages/ +one verb a file: (.*)", README)[1].split()
-    assert sorted(stages) == names("stages")
+    assert sorted(stages) == sorted(COMMANDS)
 
 
 def test_pictures_that_the_readme_shows_exist():
