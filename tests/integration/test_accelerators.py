@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from support.crashes import killed_at, newest_state, writes
+from support.crashes import count_process_writes, killed_at, newest_state
 from support.stages import JAX, ROOT, SMALL, clean_environment, done, stage, stage_process
 
 from pixmend import config, flags
@@ -64,7 +64,7 @@ def test_killed_on_jax_it_goes_on_to_the_same_bits(single_steps, home, tmp_path,
     """At two thirds of its writes, when some states are there and more are to come."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     in_pairs = (*TRAIN, "--run", "a", "--steps-per-call", "2")
-    all_writes = writes("train", shutil.copytree(home, tmp_path / "undisturbed"), *in_pairs)
+    all_writes = count_process_writes("train", shutil.copytree(home, tmp_path / "undisturbed"), *in_pairs)
     assert killed_at(all_writes * 2 // 3, "train", home, *in_pairs)
     assert 0 < newest_state(home / "checkpoints/demo/a")[1] < 6
     on_jax("train", home, "--run", "a")

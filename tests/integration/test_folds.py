@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.crashes import killed_at, newest_state, outcome, writes
+from support.crashes import count_writes, newest_state, outcome, stopped_at
 from support.stages import SMALL, done, stage
 
 from pixmend import competitions
@@ -74,7 +74,7 @@ def folded(prepared_home, tmp_path_factory):
     home = tmp_path_factory.mktemp("folded") / "home"
     shutil.copytree(prepared_home, home)
     done(stage("augment", home, *FLAGS))
-    number = writes("train", home, *FLAGS)
+    number = count_writes("train", home, *FLAGS)
     printed = {name: done(stage(name, home, *FLAGS)) for name in ("predict", "serialize", "score", "report")}
     for name in ("train", "predict", "serialize", "score"):
         done(stage(name, home, *FOLDS, "--model", "harmonic", "--run", "harmonic"))
@@ -233,7 +233,7 @@ def test_killed_in_the_middle_of_fold_2_it_goes_on_there_and_ends_with_the_same_
     for folder in ("competition", "augment"):
         shutil.copytree(folded[0] / folder, home / folder)
     run = home / "checkpoints/demo/f"
-    assert killed_at(folded[2] // 2, "train", home, *FLAGS)
+    assert stopped_at(folded[2] // 2, "train", home, *FLAGS)
     assert newest_state(run / "fold-1")[1] == 6 and 0 < newest_state(run / "fold-2")[1] < 6 and not (run / "fold-3").exists()
     first = {path: path.stat().st_mtime_ns for path in (run / "fold-1").iterdir() if path.suffix == ".npz"}
     told = done(stage("train", home, *FLAGS))

@@ -1,26 +1,90 @@
-"""Kill a stage at a chosen write, and compare what two runs have left on the disk."""
+"""Kill a stage at a chosen write, and compare what two runs have left on the disk.
 
+A write is a sync or a rename. `killed_at` kills a real process. `stopped_at` does the same to the disk inside the test's process:
+before the chosen write an exception is raised, and from then on nothing can be renamed, deleted or synced.
+"""
+
+import contextlib
 import hashlib
 import json
+import os
 import signal
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
-from support.stages import done, stage_process
+from support.stages import done, stage, stage_process
 
 KILLER = Path(__file__).parent / "killer"
-# What may differ between two runs: clocks, and stamps of other files' times.
+# What may differ between two runs: clocks, and signatures of other files' times.
 CLOCKED = {".lock", "index.json", "pictures.json", "predict.json", "serialize.json", "archive.json", ".state.part"}
 
 
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@contextlib.contextmanager
+def frozen_disk(at=0):
+    """Yield a list that grows with each write of this process; before write `at`, and ever after, the disk cannot be changed."""
+    writes, process = [], os.getpid()
+
+    def watch(function, counts):
+        def call(*arguments, **options):
+            if os.getpid() == process:   # workers write only what their parent renames
+                writes.extend([function.__name__] * counts)
+                if at and len(writes) >= at:
+                    raise Killed
+            return function(*arguments, **options)
+        return call
+
+    with contextlib.ExitStack() as stack:
+        for name in ("fsync", "replace", "unlink", "mkdir", "rmdir"):
+            stack.enter_context(mock.patch.object(os, name, watch(getattr(os, name), int(name in ("fsync", "replace")))))
+        yield writes
+
+
+def count_writes(name, home, *flags):
+    """Run a stage to its end and return how many writes it makes."""
+    with frozen_disk() as writes:
+        done(stage(name, home, *flags))
+    return len(writes)
+
+
+def stopped_at(number, name, home, *flags):
+    """Run a stage that ends before its Nth write; return False if it has fewer."""
+    with frozen_disk(number), contextlib.suppress(Killed):
+        done(stage(name, home, *flags))
+        return False
+    return True
+
+
+def killed_at(number, name, home, *flags):
+    """Run a stage in a process that is killed before its Nth write; return False if it has fewer."""
+    env = {"PYTHONPATH": str(KILLER), "KILL_AT": str(number), "KILL_COUNT": str(home / "count")}
+    result = stage_process(name, home, *flags, env=env)
+    (home / "count").unlink(missing_ok=True)
+    assert result.returncode in (0, -signal.SIGKILL), result.stderr
+    return result.returncode != 0
+
+
+def count_process_writes(name, home, *flags):
+    """Run a stage in a process and return how many writes it makes."""
+    done(stage_process(name, home, *flags, env={"PYTHONPATH": str(KILLER), "KILL_COUNT": str(home / "count")}))
+    number = len((home / "count").read_bytes())
+    (home / "count").unlink()
+    return number
+
+
 def outcome(home):
-    """A hash of every file that a run leaves, the clock's columns and stamps left out."""
+    """Return a hash of every file that a run leaves, without clocks and signatures."""
     return {str(path.relative_to(home)): digest(path) for path in sorted(Path(home).rglob("*"))
             if path.is_file() and path.name not in CLOCKED and not path.name.startswith("state-")}
 
 
 def digest(path):
+    """Return a hash of a file's content, without clocks."""
     if path.name == "history.csv":
         lines = [line.split(",") for line in path.read_text().splitlines()]
         clock = lines[0].index("minutes")
@@ -32,26 +96,9 @@ def digest(path):
 
 
 def newest_state(run):
-    """All arrays of the newest state, and where it stands."""
+    """Return all arrays of a run's newest state, its step and its best RMSE."""
     path = max(run.glob("state-*.npz"))
     with np.load(path, allow_pickle=False) as archive:
-        facts = json.loads(archive["facts"].tobytes())
+        metadata = json.loads(archive["facts"].tobytes())
         arrays = {name: archive[name].tobytes() for name in archive.files if name != "facts"}
-    return arrays, facts["step"], facts["best"]
-
-
-def killed_at(number, name, home, *flags):
-    """Run a stage that dies before its Nth sync or rename; False where it has fewer."""
-    env = {"PYTHONPATH": str(KILLER), "KILL_AT": str(number), "KILL_COUNT": str(home / "count")}
-    result = stage_process(name, home, *flags, env=env)
-    (home / "count").unlink(missing_ok=True)
-    assert result.returncode in (0, -signal.SIGKILL), result.stderr
-    return result.returncode != 0
-
-
-def writes(name, home, *flags):
-    """How many syncs and renames the undisturbed stage makes."""
-    done(stage_process(name, home, *flags, env={"PYTHONPATH": str(KILLER), "KILL_COUNT": str(home / "count")}))
-    number = len((home / "count").read_bytes())
-    (home / "count").unlink()
-    return number
+    return arrays, metadata["step"], metadata["best"]

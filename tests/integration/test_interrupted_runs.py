@@ -1,0 +1,197 @@
+"""Runs that are killed, stopped or damaged: the same command ends with the same bytes as an undisturbed run."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from support.crashes import count_process_writes, count_writes, killed_at, newest_state, outcome, stopped_at
+from support.stages import SMALL, done, stage, start_stage
+
+from pixmend import files
+from pixmend.cli import main
+from pixmend.errors import UserError
+from pixmend.training import checkpoints
+
+TRAIN = (*SMALL, "--steps", "12", "--ema-decay", "0.9", "--save-minutes", "0", "--run", "a")
+CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--run", "a")
+STAGES = {"download": ["competition", "augment", "checkpoints", "submissions"], "augment": ["augment", "checkpoints", "submissions"],
+          "train": ["checkpoints", "submissions"], "predict": ["submissions"], "serialize": ["submissions"]}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared_home, tmp_path_factory):
+    """A home with one run from training to its submission, without a crash."""
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    shutil.copytree(prepared_home, home)
+    for name in ("train", "predict", "serialize"):
+        done(stage(name, home, *TRAIN))
+    return home
+
+
+def copy_before(name, undisturbed, tmp_path):
+    """Copy the undisturbed home without what this stage and later ones have written."""
+    home = tmp_path / f"before-{name}"
+    shutil.copytree(undisturbed, home)
+    for folder in STAGES[name]:
+        shutil.rmtree(home / folder, ignore_errors=True)
+    for path in home.glob("checkpoints/*/*/serialize.json"):
+        path.unlink()
+    if name == "predict":
+        for path in [*home.glob("checkpoints/*/*/predict.json"), *home.glob("checkpoints/*/*/[ht]*.npz")]:
+            path.unlink()
+    return home
+
+
+def check_kills(kill, name, before, undisturbed, tmp_path, numbers):
+    """Kill the stage before each of these writes, run it again, and compare all that it leaves."""
+    for number in numbers:
+        home = tmp_path / f"{name}{number}"
+        shutil.copytree(before, home)
+        assert kill(number, name, home, *TRAIN), number
+        done(stage(name, home, *TRAIN))
+        left, wanted = outcome(home), outcome(undisturbed)
+        assert left == {path: wanted[path] for path in left}, f"{name} killed before write {number}"
+        assert not [path for path in left if path.endswith(".part")]
+        shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("name", ["download", "augment", "predict", "serialize"])
+def test_a_stage_stopped_at_some_writes_ends_as_undisturbed(name, undisturbed, tmp_path):
+    before = copy_before(name, undisturbed, tmp_path)
+    number = count_writes(name, shutil.copytree(before, tmp_path / "count"), *TRAIN)
+    check_kills(stopped_at, name, before, undisturbed, tmp_path, [2, number] if name == "predict" else [2, number // 2, number])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_killed_at_every_write_ends_as_undisturbed(name, undisturbed, tmp_path):
+    before = copy_before(name, undisturbed, tmp_path)
+    number = count_process_writes(name, shutil.copytree(before, tmp_path / "count"), *TRAIN)
+    assert number >= 4
+    check_kills(killed_at, name, before, undisturbed, tmp_path, range(1, number + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_training_killed_a_hundred_times_ends_as_undisturbed(undisturbed, tmp_path, seed):
+    home, rng, kills = copy_before("train", undisturbed, tmp_path), random.Random(seed), 0
+    while kills < 9 and killed_at(rng.randint(3, 22), "train", home, *TRAIN):
+        kills += 1
+    done(stage("train", home, *TRAIN))
+    assert kills >= 4
+    assert newest_state(home / "checkpoints/demo/a") == newest_state(undisturbed / "checkpoints/demo/a")
+    left, wanted = outcome(home), outcome(undisturbed)
+    assert left == {path: wanted[path] for path in left}
+
+
+def send_signal_after_evaluation(number, run):
+    """Send a signal to this process once a run has been evaluated."""
+    def send():
+        while not (run / "history.csv").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_saves_its_state(home, number):
+    run = home / "checkpoints/demo/a"
+    thread = send_signal_after_evaluation(number, run)
+    result = stage("train", home, *CNN, "--steps", "100000")
+    thread.join()
+    assert result.returncode == 130 and "Traceback" not in result.stderr
+    arrays, step, best = newest_state(run)
+    assert arrays and step < 100000 and np.isfinite(best)
+
+
+@pytest.mark.slow
+def test_a_training_process_stopped_by_ctrl_c_saves_its_state(home):
+    process, run = start_stage("train", home, *CNN, "--steps", "100000"), home / "checkpoints/demo/a"
+    while not (run / "history.csv").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in message
+    assert newest_state(run)[1] < 100000
+
+
+def test_two_runs_in_one_folder_are_refused(home):
+    with files.only_one(home / "checkpoints/demo/a"):
+        result = stage("train", home, *CNN, "--steps", "1")
+    assert result.returncode == 1 and "checkpoints/demo/a" in result.stderr
+    assert not (home / "checkpoints/demo/a/history.csv").exists()
+
+
+def test_a_damaged_state_is_deleted_and_the_one_before_it_is_used(tmp_path, capsys):
+    for step in (1, 2, 3):
+        checkpoints.save_state(tmp_path, step, {"model": [np.full((2, 3), step)]}, {"step": step})
+    newest, older = checkpoints.list_states(tmp_path)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    arrays, metadata = checkpoints.load_newest_state(tmp_path, {"model": [(2, 3)]})
+    assert metadata == {"step": 2} and (arrays["model"][0] == 2).all()
+    assert checkpoints.list_states(tmp_path) == [older] and newest.name in capsys.readouterr().out
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(home):
+    done(stage("train", home, *CNN, "--steps", "2"))
+    run = home / "checkpoints/demo/a"
+    put_nan_into(max(run.glob("state-*.npz")))
+    result = stage("train", home, *CNN, "--steps", "9")
+    assert result.returncode == 1 and "step 3" in result.stderr and str(run) in result.stderr
+    assert len(list(run.glob("state-*.npz"))) == 1 and (run / "best.npz").exists()
+
+
+def put_nan_into(path):
+    """Put NaN into a state's first weights, under a name that says that the file is undamaged."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    arrays["model/00000"][:] = np.nan
+    path.unlink()
+    np.savez(path, **arrays)
+    path.rename(path.with_name(f"{path.stem[:-12]}{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.npz"))
+
+
+def test_a_diverging_run_is_stopped_and_keeps_its_best_weights(home):
+    result = stage("train", home, *CNN, "--start", "harmonic", "--learning-rate", "1", "--steps", "40")
+    assert result.returncode == 1 and "diverged at step" in result.stderr and "--learning-rate" in result.stderr
+    with np.load(home / "checkpoints/demo/a/best.npz") as best:
+        assert json.loads(best["facts"].tobytes())["holdout_rmse"] < 0.4
+
+
+def test_the_result_says_what_was_gained_on_the_starting_point(home):
+    flags = (*CNN, "--start", "harmonic", "--steps", "4", "--evaluate-every", "2")
+    nothing = done(stage("train", home, *flags, "--learning-rate", "1e-8"))
+    assert "equals the starting point (harmonic fill)" in nothing
+    learned = done(stage("train", home, *flags, "--start", "none", "--force"))
+    assert "the starting point (untrained network" in learned
+
+
+@pytest.mark.parametrize("change", [{"model": "../../x"}, {"steps": "many"}, {"colour": 1}], ids=str)
+def test_unknown_stored_settings_are_refused(undisturbed, tmp_path, change):
+    home = tmp_path / "home"
+    shutil.copytree(undisturbed, home)
+    path = home / "checkpoints/demo/a/settings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=rf"settings\.json .*{next(iter(change))}"):
+        main(["predict", "--home", str(home), *TRAIN, "--force"])
+
+
+@pytest.mark.parametrize("arrays", [{"facts": np.frombuffer(b"{}", np.uint8), "model/00000": np.zeros(3)},
+                                    {"facts": np.array([{"run": print}], dtype=object)}], ids=["other shapes", "code"])
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, arrays):
+    path = tmp_path / "best.npz"
+    np.savez(path, allow_pickle=True, **arrays)
+    with pytest.raises(UserError, match=str(path)):
+        checkpoints.read_checkpoint(path, {"model": [(3,), (4, 4)]})
