@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.crashes import count_writes, newest_state, outcome, stopped_at
 from support.stages import SMALL, done, stage
 
-from pixmend import competitions
+from pixmend import competitions, run_file
 from pixmend.data import dataset, near_duplicates
 from pixmend.data import splits as holdout
 from pixmend.data.augmentation import turn
@@ -239,7 +239,7 @@ def test_killed_in_the_middle_of_fold_2_it_goes_on_there_and_ends_with_the_same_
     told = done(stage("train", home, *FLAGS))
     assert "fold-1 has all its 6 steps" in told and {path: path.stat().st_mtime_ns for path in first} == first
     left, whole = outcome(run), outcome(wanted)
-    assert {"settings.json", *(f"{fold}/best.npz" for fold in NAMES)} <= set(left)
+    assert {"run.toml", *(f"{fold}/best.npz" for fold in NAMES)} <= set(left)
     assert left == {path: whole[path] for path in left}
     assert all(newest_state(run / fold) == newest_state(wanted / fold) for fold in NAMES)
 
@@ -266,12 +266,12 @@ def test_a_run_is_never_judged_on_a_holdout_that_it_has_seen(folded, tmp_path):
 def test_a_run_of_before_the_split_seed_was_split_by_its_seed(folded, tmp_path):
     home, mix = tmp_path / "home", (*FOLDS, "--members", "f,harmonic", "--run", "new")
     shutil.copytree(folded[0], home)
-    path = home / "checkpoints/demo/harmonic/settings.json"
-    stored = json.loads(path.read_text())
+    folder = home / "checkpoints/demo/harmonic"
+    stored = run_file.read_trained(folder)
     del stored["split_seed"]
-    path.write_text(json.dumps(stored | {"seed": 2}))
+    run_file.save_trained(folder, stored | {"seed": 2})
     assert "harmonic was trained with --split-seed 2" in refused("ensemble", home, *mix)
-    path.write_text(json.dumps(stored | {"seed": 1}))
+    run_file.save_trained(folder, stored | {"seed": 1})
     done(stage("ensemble", home, *mix))
 
 

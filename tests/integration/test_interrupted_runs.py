@@ -14,10 +14,10 @@ import pytest
 from support.crashes import count_process_writes, count_writes, killed_at, newest_state, outcome, stopped_at
 from support.stages import SMALL, done, stage, start_stage
 
-from pixmend import files
-from pixmend.cli import main
+from pixmend import files, run_file
+from pixmend.config import Settings, weight_settings
 from pixmend.errors import UserError
-from pixmend.training import checkpoints
+from pixmend.training import checkpoints, run_settings
 
 TRAIN = (*SMALL, "--steps", "12", "--ema-decay", "0.9", "--save-minutes", "0", "--run", "a")
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--run", "a")
@@ -179,13 +179,11 @@ def test_the_result_says_what_was_gained_on_the_starting_point(home):
 
 
 @pytest.mark.parametrize("change", [{"model": "../../x"}, {"steps": "many"}, {"colour": 1}], ids=str)
-def test_unknown_stored_settings_are_refused(undisturbed, tmp_path, change):
-    home = tmp_path / "home"
-    shutil.copytree(undisturbed, home)
-    path = home / "checkpoints/demo/a/settings.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(UserError, match=rf"settings\.json .*{next(iter(change))}"):
-        main(["predict", "--home", str(home), *TRAIN, "--force"])
+def test_unknown_stored_settings_are_refused(tmp_path, change):
+    settings = Settings(home=str(tmp_path), run="a", model="cnn")
+    run_file.save_trained(settings.run_folder, weight_settings(settings) | change)
+    with pytest.raises(UserError, match=rf"run\.toml.*{next(iter(change))}"):
+        run_settings.load_run_settings(settings)
 
 
 @pytest.mark.parametrize("arrays", [{"facts": np.frombuffer(b"{}", np.uint8), "model/00000": np.zeros(3)},

@@ -17,7 +17,7 @@ from support.journeys import journeys, row
 from support.networks import build_small
 from support.stages import SMALL, stage
 
-from pixmend import competitions, files
+from pixmend import competitions, run_file
 from pixmend.config import Settings
 from pixmend.data.dataset import Prepared
 from pixmend.errors import FlagError, UserError
@@ -182,7 +182,7 @@ def test_the_sharper_run_begins_where_the_painter_ended_and_is_judged(found):
     painter, sharper = (pd.read_csv(home / f"checkpoints/{PLACE}/{run}/history.csv") for run in ("painter", "sharper"))
     assert sharper.holdout_rmse[0] == pytest.approx(painter.holdout_rmse.min(), rel=1e-3)
     assert "discriminator" in sharper and "discriminator" not in painter
-    assert files.read_json(home / f"checkpoints/{PLACE}/sharper/settings.json")["init_from"] == "painter"
+    assert run_file.read_trained(home / f"checkpoints/{PLACE}/sharper")["init_from"] == "painter"
     weights = [np.load(home / f"checkpoints/{PLACE}/{run}/best.npz") for run in ("painter", "sharper")]
     assert json.loads(weights[1]["facts"].tobytes())["step"] > 0
     assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0].files if name != "facts")

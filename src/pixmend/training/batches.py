@@ -20,7 +20,7 @@ import numpy as np
 
 from pixmend import backend, models
 from pixmend.competitions.base import Competition
-from pixmend.config import Settings
+from pixmend.config import Settings, TrainingSettings
 from pixmend.data.augmentation import turn_back, turned
 from pixmend.data.dataset import AS_GIVEN, Prepared, Row
 
@@ -155,7 +155,7 @@ def draw_order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, ORDER, epoch)).permutation(count)
 
 
-def compute_weights(settings: Settings, inputs: np.ndarray, counts: np.ndarray) -> np.ndarray | None:
+def compute_weights(settings: TrainingSettings, inputs: np.ndarray, counts: np.ndarray) -> np.ndarray | None:
     """Return how much each pixel of a batch counts in the loss; None if all count the same."""
     weight: np.ndarray | None = counts.astype(np.float32) if settings.loss_region == "hole" else None
     if settings.contrast_weighting:

@@ -6,13 +6,13 @@ import keras
 from keras import ops
 
 from pixmend import backend
-from pixmend.config import Settings
+from pixmend.config import TrainingSettings
 
 # Squared errors of values in 0..1 have gradients so small that Keras's own 1e-7 would damp them.
 EPSILON = 1e-8
 
 
-def build_optimizer(settings: Settings) -> keras.optimizers.Optimizer:
+def build_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
     """Return the optimizer of the settings; all but SGD, which has none, get the same small epsilon."""
     common: dict[str, Any] = {"learning_rate": settings.learning_rate, "weight_decay": settings.weight_decay or None,
                               "global_clipnorm": settings.clip_norm or None}
