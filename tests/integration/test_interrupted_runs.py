@@ -17,7 +17,7 @@ from support.stages import SMALL, done, stage, start_stage
 from pixmend import files, run_file
 from pixmend.config import Settings, weight_settings
 from pixmend.errors import UserError
-from pixmend.training import checkpoints, run_settings
+from pixmend.training import checkpoints, run_settings, trainer
 
 TRAIN = (*SMALL, "--steps", "12", "--ema-decay", "0.9", "--save-minutes", "0", "--run", "a")
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--run", "a")
@@ -66,7 +66,7 @@ def check_kills(kill, name, before, undisturbed, tmp_path, numbers):
 def test_a_stage_stopped_at_some_writes_ends_as_undisturbed(name, undisturbed, tmp_path):
     before = copy_before(name, undisturbed, tmp_path)
     number = count_writes(name, shutil.copytree(before, tmp_path / "count"), *TRAIN)
-    check_kills(stopped_at, name, before, undisturbed, tmp_path, [2, number] if name == "predict" else [2, number // 2, number])
+    check_kills(stopped_at, name, before, undisturbed, tmp_path, [number // 2, number])
 
 
 @pytest.mark.slow
@@ -154,20 +154,24 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(ho
 
 
 def put_nan_into(path):
-    """Put NaN into a state's first weights, under a name that says that the file is undamaged."""
+    """Put NaN into a state's weights, under a name that says that the file is undamaged."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    arrays["model/00000"][:] = np.nan
+    for name in arrays:
+        if name.startswith("model/") and arrays[name].dtype == np.float32:
+            arrays[name][:] = np.nan
     path.unlink()
     np.savez(path, **arrays)
     path.rename(path.with_name(f"{path.stem[:-12]}{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.npz"))
 
 
-def test_a_diverging_run_is_stopped_and_keeps_its_best_weights(home):
-    result = stage("train", home, *CNN, "--start", "harmonic", "--learning-rate", "1", "--steps", "40")
-    assert result.returncode == 1 and "diverged at step" in result.stderr and "--learning-rate" in result.stderr
+def test_a_diverging_run_is_stopped_and_keeps_its_best_weights(home, monkeypatch):
+    scores = iter([0.1, 0.05, 0.14, 0.16])
+    monkeypatch.setattr(trainer, "evaluate_holdout", lambda *_: {"holdout_rmse": next(scores)})
+    result = stage("train", home, *CNN, "--steps", "40")
+    assert result.returncode == 1 and "step 12" in result.stderr and "--learning-rate" in result.stderr
     with np.load(home / "checkpoints/demo/a/best.npz") as best:
-        assert json.loads(best["facts"].tobytes())["holdout_rmse"] < 0.4
+        assert json.loads(best["facts"].tobytes()) == {"step": 4, "holdout_rmse": 0.05}
 
 
 def test_the_result_says_what_was_gained_on_the_starting_point(home):

@@ -229,13 +229,13 @@ def refused(name, home, *flags, code=1):
 
 
 @pytest.mark.parametrize(("name", "flags", "told"), [
-    ("train", (*TINY, "--mask-run", "nobody"), "nobody holds no masks"),
-    ("predict", (*TINY, "--run", "painter", "--mask-run", "painter"), "--mask-run painter is a run that paints pictures"),
-    ("score", (*TINY, "--run", "painter", "--no-unknown-masks"), "painter was trained with --unknown-masks"),
+    ("train", (*TINY, "--mask-run", "nobody"), "'nobody'"),
+    ("predict", (*TINY, "--run", "painter", "--mask-run", "painter"), "--mask-run painter"),
+    ("score", (*TINY, "--run", "painter", "--no-unknown-masks"), "Give --unknown-masks"),
     ("kernel", (*TINY, "--unknown-masks"), "--unknown-masks is for this machine"),
-    ("submit", ("--run", "locate"), "locate finds masks and paints nothing"),
+    ("submit", ("--run", "locate"), "--mask-run locate"),
     ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "locate finds masks and paints no pictures"),
-    ("train", (*TINY, "--init-from", "nobody"), "--init-from nobody wants a finished run"),
+    ("train", (*TINY, "--init-from", "nobody"), "pixmend train --run nobody"),
 ])
 def test_mistakes_are_told_in_a_sentence(found, name, flags, told):
     assert told in refused(name, found[0], *flags, code=2 if name == "kernel" else 1)
