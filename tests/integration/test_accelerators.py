@@ -43,13 +43,13 @@ def compilations(log, function):
 
 def test_the_step_and_the_prediction_are_compiled_once(single_steps):
     _, log = single_steps
-    assert compilations(log, "_one") == compilations(log, "predict_step") == 1
+    assert compilations(log, "_train_step") == compilations(log, "predict_step") == 1
 
 
 def test_a_group_of_steps_has_the_bits_of_its_steps_one_by_one(single_steps, home):
     log = on_jax("train", home, "--run", "a", "--steps-per-call", "5", JAX_LOG_COMPILES="1")
     assert run_of(home) == run_of(single_steps[0])
-    assert compilations(log, "_one") == 1
+    assert compilations(log, "_train_step") == 1
 
 
 def test_a_run_on_jax_is_predicted_serialized_and_scored_without_tensorflow(single_steps):
@@ -74,7 +74,7 @@ def test_killed_on_jax_it_goes_on_to_the_same_bits(single_steps, home, tmp_path,
 def test_batches_that_fit_are_found_and_leave_no_trace(home):
     on_tensorflow = (*TRAIN, "--model", "unet")
     told = done(stage("train", home, *on_tensorflow, "--run", "found", "--batch-size", "auto"))
-    size = re.search(r"auto takes (\d+)\.", told)[1]
+    size = re.search(r"auto uses (\d+)\.", told)[1]
     assert int(size) in (2, 4, 8, 16, 32, 64, 128, 256, 512)
     done(stage("train", home, *on_tensorflow, "--run", "given", "--batch-size", size))
     assert run_of(home, "found") == run_of(home, "given")

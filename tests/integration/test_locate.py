@@ -222,7 +222,7 @@ def test_masks_of_test_pictures_reach_neither_the_finder_nor_the_painter(found, 
 # Mistakes
 
 def refused(name, home, *flags, code=1):
-    result = stage(name, home, *SMALL, *HERE, *flags)
+    result = stage(name, home, *(() if "locate" in flags else (*SMALL, *HERE)), *flags)
     assert result.returncode == code, result.stdout + result.stderr
     assert "Traceback" not in result.stderr and result.stderr.strip().count("\n") == 0
     return result.stderr
@@ -231,9 +231,9 @@ def refused(name, home, *flags, code=1):
 @pytest.mark.parametrize(("name", "flags", "told"), [
     ("train", (*TINY, "--mask-run", "nobody"), "'nobody'"),
     ("predict", (*TINY, "--run", "painter", "--mask-run", "painter"), "--mask-run painter"),
-    ("score", (*TINY, "--run", "painter", "--no-unknown-masks"), "Give --unknown-masks"),
-    ("kernel", (*TINY, "--unknown-masks"), "--unknown-masks is for this machine"),
-    ("submit", ("--run", "locate"), "--mask-run locate"),
+    ("score", (*TINY, "--run", "painter", "--no-unknown-masks"), "--unknown-masks"),
+    ("kernel", (*TINY, "--unknown-masks"), "--unknown-masks"),
+    ("submit", ("--competition", PLACE, "--run", "locate"), "--mask-run locate"),
     ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "locate finds masks and paints no pictures"),
     ("train", (*TINY, "--init-from", "nobody"), "pixmend train --run nobody"),
 ])
@@ -253,5 +253,5 @@ def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
     setup.load_first_weights(narrow, tmp_path / "best.npz", settings)
     np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
-    with pytest.raises(UserError, match="--init-from other wants a run of the same network"):
+    with pytest.raises(UserError, match="--init-from other"):
         setup.load_first_weights(build_small("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)

@@ -98,14 +98,14 @@ def test_other_flags_are_named(home):
     odd = start_stage("train", home, *TRAIN, "--steps", "4", "--processes", listed, "--process", "1", "--clip-norm", "1", env=JAX)
     zero = start_stage("train", home, *TRAIN, "--steps", "4", "--processes", listed, "--process", "0", env=JAX)
     (code, _, told), (other, _, also) = ended([odd, zero])
-    assert code == 1 and "--clip-norm 1.0 (there 0.0)" in told and other == 1 and "Traceback" not in told + also
+    assert code == 1 and "--clip-norm 1.0 (process 0: 0.0)" in told and other == 1 and "Traceback" not in told + also
 
 
 @pytest.mark.parametrize(("flags", "environment", "told"), [
     (["--process", "1"], {}, "--processes"),
-    (["--processes", "a:1,b:2"], {}, "--process says which"),
+    (["--processes", "a:1,b:2"], {}, "--process must be"),
     (["--processes", "a:1,b", "--process", "0"], {}, "'b' is not host:port"),
-    (["--processes", "a:1,b:2", "--process", "2"], {}, "0 to 1"),
+    (["--processes", "a:1,b:2", "--process", "2"], {}, "between 0 and 1"),
     (["--processes", "a:1,b:2", "--process", "1", "--batch-size", "3"], {"KERAS_BACKEND": "jax"}, "multiple of 2"),
     (["--processes", "a:1,b:2", "--process", "1", "--batch-size", "auto"], {"KERAS_BACKEND": "jax"}, "one process"),
     (["--processes", "a:1,b:2", "--process", "1"], {"KERAS_BACKEND": "tensorflow"}, "KERAS_BACKEND=jax"),
