@@ -1,154 +1,152 @@
-"""Check what a first run trips over, and print for each a tick or the exact next step."""
+"""Check this machine and the way to Kaggle, and print a tick or the next step for each thing."""
 
 import importlib.metadata
 import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pixmend import competitions, config, subprocesses, workers
+from pixmend.competitions.base import Competition
+from pixmend.config import Settings
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
 from pixmend.kaggle import client
 
-GOOD, BAD, BESIDE = "\u2713", "\u2717", "\u2013"  # BESIDE: told, but nothing that this contest needs
-OLDEST_PYTHON = (3, 11)
-DISK_GB = {True: 1, False: 6}  # a contest made here; one from Kaggle
+GOOD, BAD, NOTE = "\u2713", "\u2717", "\u2013"  # NOTE: nothing that this competition needs
+PYTHON_VERSIONS = ((3, 11), (3, 12), (3, 13))
+DISK_GB = {"synthetic": 1, "Kaggle": 6}
 MEMORY_GB = 3
-PATIENCE = 60  # seconds for the network's and the backend's answers
-ASK_BACKEND = """
+INSTALLERS = {"pip", "setuptools", "wheel"}  # any version of these will do
+TIMEOUT = 60  # seconds for the answers of the network and of the backend
+BACKEND_PROGRAM = """
 from pixmend import backend
 backend.start()
 print("backend:", backend.name(), "|", ", ".join(backend.accelerators()))
 """
 
-
-def main(chosen):
-    contest = competitions.get_competition(chosen.competition)
-    bad = False
-    for check in (python, packages, disk, memory, cores, backend, competition_files, kaggle):
-        for mark, text in check(contest, chosen):
-            print(f"{mark} {text}", flush=True)
-            bad = bad or mark == BAD
-    print("Something needs mending first." if bad else f"All that {chosen.competition} needs is there.")
-    return int(bad)
+Result = tuple[str, str]  # a mark and a message
 
 
-def python(contest, chosen):
-    found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < OLDEST_PYTHON:
-        yield BAD, f"Python {found} is too old: install Python 3.11 or newer."
+def main(settings: Settings) -> int:
+    """Print the results of all checks; return 1 where something is missing."""
+    competition = competitions.get_competition(settings.competition)
+    is_bad = False
+    for check in (check_python, check_packages, check_disk, check_memory, check_cores, check_backend, check_competition_files, check_kaggle):
+        for mark, message in check(competition, settings):
+            print(f"{mark} {message}", flush=True)
+            is_bad = is_bad or mark == BAD
+    print("Something is missing: see the lines with a cross." if is_bad else f"Everything that {settings.competition} needs is there.")
+    return int(is_bad)
+
+
+def check_python(competition: Competition, settings: Settings) -> Iterator[Result]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] in PYTHON_VERSIONS:
+        yield GOOD, f"Python {version}"
     else:
-        yield GOOD, f"Python {found}"
+        yield BAD, f"Python {version}: TensorFlow has packages for Python 3.11, 3.12 and 3.13 only. Install one of them, then run ./set_up.sh."
 
 
-def packages(contest, chosen):
-    """Every package of requirements.txt at the version that was tested."""
-    listed = Path(config.ROOT / "requirements.txt").read_text(encoding="utf-8")
-    wanted = re.findall(r"^([\w.-]+)==([\w.]+)", listed, re.MULTILINE)
-    wanted = [pair for pair in wanted if pair[0] != "tensorflow" or os.environ.get("KERAS_BACKEND", pair[0]) == pair[0]]
-    wrong = [problem for name, version in wanted if (problem := _differs(name, version))]
-    if wrong:
-        yield BAD, f"Packages: {'; '.join(wrong)}. {client.INSTALL[0].upper()}{client.INSTALL[1:]}."
-    else:
-        yield GOOD, f"Packages: {len(wanted)} at the versions of requirements.txt"
+def check_packages(competition: Competition, settings: Settings) -> Iterator[Result]:
+    """Compare the installed packages with the lock file, or outside a checkout with what the package requires."""
+    requirements = [text for text in importlib.metadata.requires("pixmend") or [] if "extra ==" not in text]
+    required = {re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements}
+    lock = config.CHECKOUT / "requirements.txt"
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)) if lock.exists() else {}
+    differences: dict[str, list[str]] = {BAD: [], NOTE: []}
+    for name in sorted({*required, *locked} - INSTALLERS):
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name in required and name != "tensorflow":
+                differences[BAD].append(f"{name} is missing")
+            elif name == "tensorflow" and os.environ.get("KERAS_BACKEND", name) == name:
+                differences[BAD].append("tensorflow is missing")
+            continue
+        if version != locked.get(name, version):
+            differences[BAD if name in required else NOTE].append(f"{name} is {version}, not {locked[name]}")
+    for mark, found in differences.items():
+        if found:
+            yield mark, f"Packages: {'; '.join(found)}. To install the tested versions, {client.INSTALL}."
+    if not differences[BAD]:
+        yield GOOD, f"Packages: {len(required)} required ones, " + ("at the versions of requirements.txt" if locked else "all installed")
 
 
-def _differs(name, version):
-    try:
-        found = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return f"{name} is missing"
-    return "" if found == version else f"{name} is {found}, not {version}"
-
-
-def disk(contest, chosen):
-    folder = next(path for path in (Path(chosen.home), *Path(chosen.home).absolute().parents) if path.exists())
-    free, needed = shutil.disk_usage(folder).free / 1e9, DISK_GB[contest.is_synthetic]
+def check_disk(competition: Competition, settings: Settings) -> Iterator[Result]:
+    folder = next(path for path in (Path(settings.home), *Path(settings.home).absolute().parents) if path.exists())
+    free, needed = shutil.disk_usage(folder).free / 1e9, DISK_GB["synthetic" if competition.is_synthetic else "Kaggle"]
     if not os.access(folder, os.W_OK):
-        yield BAD, f"Disk: {folder} may not be written: choose another --home."
+        yield BAD, f"Disk: {folder} is not writable. Choose another --home."
     elif free < needed:
-        yield BAD, f"Disk: {free:.1f} GB free, {needed} GB needed: free some space or choose another --home."
+        yield BAD, f"Disk: {free:.1f} GB free, {needed} GB needed. Free some space or choose another --home."
     else:
         yield GOOD, f"Disk: {free:.0f} GB free"
 
 
-def memory(contest, chosen):
-    amount = min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_memory_allowed()]) / 1e9
-    if amount < MEMORY_GB:
-        yield BAD, f"Memory: {amount:.1f} GB, {MEMORY_GB} GB needed: use a smaller --width, or another machine."
+def check_memory(competition: Competition, settings: Settings) -> Iterator[Result]:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    container_limit = Path("/sys/fs/cgroup/memory.max")
+    text = container_limit.read_text().strip() if container_limit.exists() else ""
+    gigabytes = min([total, *([int(text)] if text.isdigit() else [])]) / 1e9
+    if gigabytes < MEMORY_GB:
+        yield BAD, f"Memory: {gigabytes:.1f} GB, {MEMORY_GB} GB needed. Use a smaller --width, or another machine."
     else:
-        yield GOOD, f"Memory: {amount:.0f} GB"
+        yield GOOD, f"Memory: {gigabytes:.0f} GB"
 
 
-def _memory_allowed():
-    """The limit of a container, where there is one."""
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.exists() else ""
-    return [int(text)] if text.isdigit() else []
-
-
-def cores(contest, chosen):
+def check_cores(competition: Competition, settings: Settings) -> Iterator[Result]:
     yield GOOD, f"Cores: {workers.cores()}"
 
 
-def backend(contest, chosen):
-    """Asked in a process of its own: the backends take seconds to start, and some crash."""
-    ended = subprocesses.run([sys.executable, "-c", ASK_BACKEND], patience=PATIENCE, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
-    answer = re.search(r"backend: (\w+) \| (.*)", ended.out)
-    if not answer:
-        last = (ended.err.strip().splitlines() or ["no answer"])[-1]
-        yield BAD, f"Backend: Keras does not start ({last}). {client.INSTALL[0].upper()}{client.INSTALL[1:]}."
-    elif answer[2]:
-        yield GOOD, f"Backend: {answer[1]}, which sees {answer[2]}"
+def check_backend(competition: Competition, settings: Settings) -> Iterator[Result]:
+    """Start Keras in a process of its own: that takes seconds, and some backends crash."""
+    ended = subprocesses.run([sys.executable, "-c", BACKEND_PROGRAM], patience=TIMEOUT, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
+    found = re.search(r"backend: (\w+) \| (.*)", ended.out)
+    if not found:
+        last_line = (ended.err.strip().splitlines() or ["no answer"])[-1]
+        yield BAD, f"Backend: Keras does not start ({last_line}). To repair it, {client.INSTALL}."
+    elif found[2]:
+        yield GOOD, f"Backend: {found[1]}, on {found[2]}"
     elif shutil.which("nvidia-smi"):
-        yield BESIDE, (f"Backend: {answer[1]} sees no accelerator though this machine has NVIDIA's driver: "
-                       "run `python -m pip install 'jax[cuda12]'` and set KERAS_BACKEND=jax.")
+        yield NOTE, (f"Backend: {found[1]}, on the CPU. A GPU is here, but this environment cannot use it: run `./set_up.sh cuda` "
+                     "(without a checkout: `pip install 'pixmend[cuda]'`).")
     else:
-        yield GOOD, f"Backend: {answer[1]}, on the CPU (no accelerator here)"
+        yield GOOD, f"Backend: {found[1]}, on the CPU (this machine has no accelerator)"
 
 
-def competition_files(contest, chosen):
-    folder = chosen.competition_folder
-    if archive_manifest.complete(contest, chosen):
+def check_competition_files(competition: Competition, settings: Settings) -> Iterator[Result]:
+    folder = settings.competition_folder
+    if archive_manifest.complete(competition, settings):
         yield GOOD, f"Competition files: {archive_manifest.receipt(folder)['count']} in {folder / 'files'}, complete"
     else:
-        yield BAD, f"Competition files: not complete in {folder}: run `python -m pixmend download` with the same flags."
+        yield BAD, f"Competition files: not complete in {folder}. Download them: pixmend download --competition {settings.competition}"
 
 
-def kaggle(contest, chosen):
-    """The way to Kaggle step by step, up to the first that bars it."""
-    needed = not contest.is_synthetic
-    bad = BAD if needed else BESIDE
-    patience = min(chosen.kaggle_timeout, PATIENCE)
+def check_kaggle(competition: Competition, settings: Settings) -> Iterator[Result]:
+    """Check the way to Kaggle step by step, up to the first obstacle."""
+    is_needed = not competition.is_synthetic
+    bad, timeout = BAD if is_needed else NOTE, min(settings.kaggle_timeout, TIMEOUT)
     try:
-        yield GOOD, f"kaggle command: {client.get_version(timeout=patience)}"
-        found = client.find_token()
-        if found is None:
-            why = "" if needed else f" ({chosen.competition} needs none)"
-            yield bad, f"Kaggle token: none{why}; {client.NEW_TOKEN}."
+        yield GOOD, f"kaggle command: {client.get_version(timeout=timeout)}"
+        token = client.find_token()
+        if token is None:
+            yield bad, f"Kaggle token: none. {f'To submit, {client.NEW_TOKEN}' if is_needed else f'{settings.competition} needs none'}."
             return
-        yield token_mark(found, bad)
-        if needed:
-            yield from at_kaggle(contest.slug, patience)
+        yield (bad, f"Kaggle token: {token.warning}") if token.is_exposed else (GOOD, f"Kaggle token: in {token.location}, private")
+        if is_needed:
+            client.check_download_access(competition.slug, timeout=timeout)
+            yield GOOD, f"Kaggle: {competition.slug} is reachable and its rules are accepted"
+            yield describe_limits(client.get_limits(competition.slug, timeout=timeout))
     except UserError as error:
         yield bad, f"Kaggle: {error}"
 
 
-def token_mark(found, bad):
-    if found.is_exposed:
-        return bad, f"Kaggle token: others on this machine can read it: run `chmod 600 {found.location}`."
-    return GOOD, f"Kaggle token: from {found.location}, for nobody else to read"
-
-
-def at_kaggle(slug, patience):
-    client.check_download_access(slug, timeout=patience)
-    yield GOOD, f"Kaggle: {slug} is reachable and its rules are accepted"
-    left = client.get_limits(slug, timeout=patience)
-    if left is None:
-        yield BESIDE, "Submissions left today: this version of kaggle does not tell"
-    elif left.is_reached:
-        yield BESIDE, "Submissions left today: none; there are new ones after midnight UTC."
-    else:
-        yield GOOD, f"Submissions left today: {left.remaining or 'not known before the first one'}"
+def describe_limits(limits: client.Limits | None) -> Result:
+    if limits is None:
+        return NOTE, "Submissions left today: this version of the kaggle command does not say"
+    if limits.is_reached:
+        return NOTE, "Submissions left today: none. There are new ones after midnight UTC."
+    return GOOD, f"Submissions left today: {limits.remaining or 'not known before the first one'}"

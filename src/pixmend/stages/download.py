@@ -1,82 +1,84 @@
-"""Bring the contest's archive from Kaggle (or make the demo's), check it and unpack it into competition/."""
+"""Download the competition's archive from Kaggle (or make that of a synthetic one), check it and unpack it into competition/."""
 
 import shutil
+import zipfile
+from pathlib import Path
 
 from pixmend import competitions, files
+from pixmend.competitions.base import Competition
+from pixmend.competitions.synthetic import SyntheticCompetition
+from pixmend.config import Settings
 from pixmend.data import archive, archive_manifest
 from pixmend.errors import UserError
 from pixmend.kaggle import client
 from pixmend.progress import Bar, say
 
 
-def main(settings):
-    contest, folder = competitions.get_competition(settings.competition), settings.competition_folder
+def main(settings: Settings) -> None:
+    """Write competition/<competition>/files and archive.json, which says which archive they are from."""
+    competition, folder = competitions.get_competition(settings.competition), settings.competition_folder
     with files.only_one(folder):
-        if not settings.force and archive_manifest.complete(contest, settings):
-            say(f"{folder / 'files'} holds all of {contest.slug} already.")
+        if not settings.force and archive_manifest.complete(competition, settings):
+            say(f"{folder / 'files'} contains all files of {competition.slug} already.")
             return
-        zipped, members, origin = _bring(contest, settings)
-        archive_manifest.write_receipt(folder, zipped, archive_manifest.made_from(contest, settings), origin)
-    say(f"{folder / 'files'}: {len(members)} files of {contest.slug}, every checksum tested.")
+        zipped = folder / f"{competition.slug}.zip"
+        members, origin = bring_files(competition, settings, zipped)
+        archive_manifest.write_receipt(folder, zipped, archive_manifest.made_from(competition, settings), origin)
+    say(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
 
 
-def _bring(contest, settings):
-    """The archive at its place and its files unpacked: made here, found here, or from Kaggle."""
+def bring_files(competition: Competition, settings: Settings, zipped: Path) -> tuple[list[zipfile.ZipInfo], str]:
+    """Make the archive, take the one that is here, or download it, and unpack it; return its members and where it is from."""
     folder = settings.competition_folder
-    zipped = folder / f"{contest.slug}.zip"
-    if contest.is_synthetic:
-        contest.make_archive(folder, settings)
-        return zipped, _unpack(contest, zipped, folder / "files", made_here=True), "made here"
+    if isinstance(competition, SyntheticCompetition):
+        competition.make_archive(folder, settings)
+        return unpack(competition, zipped, folder / "files", made_here=True), "made here"
     if not zipped.exists() or (settings.force and archive_manifest.origin(folder, zipped) == "Kaggle"):
-        return zipped, _from_the_net(contest, settings, zipped), "Kaggle"
-    return zipped, _unpack(contest, zipped, folder / "files"), archive_manifest.origin(folder, zipped)
+        return download(competition, settings, zipped), "Kaggle"
+    return unpack(competition, zipped, folder / "files"), archive_manifest.origin(folder, zipped)
 
 
-def _unpack(contest, zipped, folder, *, made_here=False):
-    if contest.submission.sample_name not in {member.filename for member in archive.contents(zipped, made_here=made_here)}:
-        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this contest: it holds no {contest.submission.sample_name}; "
-                                 "put the contest's own archive there, or delete it and run `python -m pixmend download`.")
+def unpack(competition: Competition, zipped: Path, folder: Path, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
+    sample = competition.submission.sample_name
+    if sample not in {member.filename for member in archive.contents(zipped, made_here=made_here)}:
+        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this competition: it has no {sample}. Put the competition's own archive "
+                                 f"there, or delete it and run `pixmend download --competition {competition.slug}`.")
     return archive.unpack(zipped, folder, made_here=made_here)
 
 
-def _from_the_net(contest, settings, zipped):
-    """Download beside, unpack, and only then give the archive its name; a damaged one is fetched once more."""
-    _need_a_token(contest.slug, zipped)
-    beside = settings.competition_folder / ".download"
-    beside.mkdir(exist_ok=True)
-    arrived = beside / zipped.name
+def download(competition: Competition, settings: Settings, zipped: Path) -> list[zipfile.ZipInfo]:
+    """Download into a folder of its own, unpack, and only then give the archive its name; a damaged one is downloaded once more."""
+    check_token(competition.slug, zipped)
+    arriving = settings.competition_folder / ".download" / zipped.name
+    arriving.parent.mkdir(exist_ok=True)
     try:
-        members = _fetch(contest, settings, arrived)
+        members = download_once(competition, settings, arriving)
     except (archive.BadArchive, client.KaggleError) as error:
         if getattr(error, "kind", "garbled") != "garbled":
             raise
-        say("The download came damaged; fetching it once more from its beginning.")
-        members = _fetch_again(contest, settings, arrived)
-    files.move_into_place(arrived, zipped)
-    shutil.rmtree(beside)
+        say("The download is damaged. Downloading it once more from its beginning.")
+        shutil.rmtree(arriving.parent)
+        arriving.parent.mkdir()
+        try:
+            members = download_once(competition, settings, arriving, force=True)
+        except archive.BadArchive:
+            shutil.rmtree(arriving.parent)
+            raise UserError(f"{zipped.name} was damaged twice and was removed. Run the same command again, or download it at "
+                            f"{client.get_competition_url(competition.slug)}/data and put it into {zipped.parent}.") from None
+    files.move_into_place(arriving, zipped)
+    shutil.rmtree(arriving.parent)
     return members
 
 
-def _fetch(contest, settings, arrived, force=False):
+def download_once(competition: Competition, settings: Settings, arriving: Path, *, force: bool = False) -> list[zipfile.ZipInfo]:
     with Bar("download", 100) as bar:
-        client.download_archive(contest.slug, arrived.parent, timeout=settings.kaggle_timeout, force=force, on_output=client.follow_percentage(bar))
-    return _unpack(contest, arrived, settings.competition_folder / "files")
+        client.download_archive(competition.slug, arriving.parent, timeout=settings.kaggle_timeout, force=force,
+                                on_output=client.follow_percentage(bar))
+    return unpack(competition, arriving, settings.competition_folder / "files")
 
 
-def _fetch_again(contest, settings, arrived):
-    shutil.rmtree(arrived.parent)
-    arrived.parent.mkdir()
-    try:
-        return _fetch(contest, settings, arrived, force=True)
-    except archive.BadArchive:
-        shutil.rmtree(arrived.parent)
-        raise UserError(f"{arrived.name} came damaged twice and was removed; run the same command again, or download "
-                        f"it at {client.get_competition_url(contest.slug)}/data and put it into {arrived.parent.parent}.") from None
-
-
-def _need_a_token(slug, zipped):
-    page = client.get_competition_url(slug)
+def check_token(slug: str, zipped: Path) -> None:
+    url = client.get_competition_url(slug)
     if client.find_token() is None:
-        raise UserError(f"{zipped} is not there and there is no Kaggle token: either {client.NEW_TOKEN} (and "
-                        f"accept the rules at {page}/rules), or download the archive at {page}/data and put it there; "
-                        "then run the same command again.")
+        raise UserError(f"{zipped} is missing and there is no Kaggle token. Either {client.NEW_TOKEN} (and accept the rules at {url}/rules), "
+                        f"or download the archive at {url}/data and put it there. Then run the same command again.")
