@@ -1,6 +1,6 @@
 """All that --model can name: networks, which are trained, fills, which are computed, and pretrained pipelines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pixmend import run_file
@@ -39,7 +39,8 @@ def list_fills() -> list[str]:
 
 def describe_models() -> list[str]:
     """Return a line for each model, under a title for each kind."""
-    kinds = {"networks": NETWORKS, "fills, which need no training": FILLS, "pretrained pipelines": PIPELINES}
+    kinds: dict[str, Mapping[str, NetworkSpec | FillSpec | PipelineSpec]] = {
+        "networks": NETWORKS, "fills, which need no training": FILLS, "pretrained pipelines": PIPELINES}
     lines = []
     for title, specs in kinds.items():
         lines += [f"{title}:", *(f"  {name:17} {specs[name].summary}" for name in sorted(specs))]

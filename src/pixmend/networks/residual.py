@@ -29,20 +29,34 @@ def build_with_start(input_shape: tuple[int, int, int], settings: NetworkSetting
     check_network(network, input_shape, spec)
     if spec.predicts is Predicts.MASK:
         return network
-    image, mask = network.inputs
-    prediction = network.output if network.output.dtype == "float32" else ops.cast(network.output, "float32")
     if settings.start == "none" and spec.output is not Output.RESIDUAL:
-        prediction = (prediction + 1.0) / 2.0 if spec.output is Output.SYMMETRIC else prediction
-        result = image + (prediction - image) * find_region(mask, spec) if spec.copies_known_pixels else prediction
-        return keras.Model([image, mask], result)
+        return keras.Model(network.inputs, compute_image(network, spec))
     set_last_layer_to_zero(network)
-    output, copies_known_pixels = spec.output, spec.copies_known_pixels
-    if output is None:
-        output, copies_known_pixels = find_output(network, settings)
-    if output is Output.IMAGE_PLUS_RESIDUAL:
-        return network
-    residual = 2.0 * prediction - 1.0 if output is Output.UNIT else prediction
-    return keras.Model([image, mask], image + (residual * find_region(mask, spec) if copies_known_pixels else residual))
+    return keras.Model(network.inputs, add_residual(network, spec, settings))
+
+
+def compute_image(network: keras.Model, spec: NetworkSpec) -> Any:
+    """Return the image that a network's output stands for."""
+    (image, mask), output = network.inputs, cast_output(network)
+    predicted = (output + 1.0) / 2.0 if spec.output is Output.SYMMETRIC else output
+    return image + (predicted - image) * find_region(mask, spec) if spec.copies_known_pixels else predicted
+
+
+def add_residual(network: keras.Model, spec: NetworkSpec, settings: NetworkSettings) -> Any:
+    """Return the input image plus the residual that a network's output stands for."""
+    (image, mask), output = network.inputs, cast_output(network)
+    form, copies_known_pixels = spec.output, spec.copies_known_pixels
+    if form is None:
+        form, copies_known_pixels = find_output(network, settings)
+    if form is Output.IMAGE_PLUS_RESIDUAL:
+        return output
+    residual = 2.0 * output - 1.0 if form is Output.UNIT else output
+    return image + (residual * find_region(mask, spec) if copies_known_pixels else residual)
+
+
+def cast_output(network: keras.Model) -> Any:
+    """Return the output in float32, also where the network computes in bfloat16."""
+    return network.output if network.output.dtype == "float32" else ops.cast(network.output, "float32")
 
 
 def check_network(network: Any, input_shape: tuple[int, int, int], spec: NetworkSpec) -> None:
@@ -66,7 +80,7 @@ def set_last_layer_to_zero(network: keras.Model) -> None:
         set_last_layer_to_zero(last)
         return
     for weight in last.trainable_weights:
-        weight.assign(ops.zeros_like(weight))
+        weight.assign(np.zeros(weight.shape))
 
 
 def find_output(network: keras.Model, settings: NetworkSettings) -> tuple[Output, bool]:
