@@ -9,9 +9,9 @@ import numpy as np
 
 from pixmend.competitions import photo_reconstruction
 from pixmend.data import photos
-from pixmend.data.damage import box_counts, covered
+from pixmend.data.damage import count_boxes, cover_pixels
 from pixmend.data.encode import encode_jpeg
-from pixmend.data.image_record import Entry
+from pixmend.data.image_record import ImageRecord
 from pixmend.submissions.box_csv import encode_rows
 from pixmend.submissions.csv_format import encode_table as lines
 
@@ -37,17 +37,17 @@ TOYS = Sizes(side=32, width=4, training=12, test=8, jpegs=64, rounds=2)
 
 def pictures(count, side):
     """Squares of several scales from all photos in turn, each shrunk to a side."""
-    rng, found = np.random.default_rng(SEED), photos.embedded()
+    rng, found = np.random.default_rng(SEED), photos.list_embedded_photos()
     shares = [count // len(found) + (place < count % len(found)) for place in range(len(found))]
-    cut = [photos.resized(square, (side, side, 3)) for photo, share in zip(found, shares, strict=True)
-           for square in photos.squares(rng, photo.picture(), share, side)]
+    cut = [photos.resize_image(square, (side, side, 3)) for photo, share in zip(found, shares, strict=True)
+           for square in photos.cut_squares(rng, photo.picture(), share, side)]
     return [cut[place] for place in rng.permutation(count)]
 
 
 def damaged(rng, picture):
     """A picture with two boxes, black; and their places."""
     boxes = photo_reconstruction.draw_boxes(rng, picture.shape)
-    return covered(picture, box_counts(boxes, picture.shape)), boxes
+    return cover_pixels(picture, count_boxes(boxes, picture.shape)), boxes
 
 
 def batch(path, count, side):
@@ -55,7 +55,7 @@ def batch(path, count, side):
     rng = np.random.default_rng(SEED)
     whole = pictures(count, side)
     seen, boxes = zip(*(damaged(rng, picture) for picture in whole), strict=True)
-    mask = np.stack([box_counts(both, (side, side)) > 0 for both in boxes])[..., None]
+    mask = np.stack([count_boxes(both, (side, side)) > 0 for both in boxes])[..., None]
     np.savez(path, seen=np.stack(seen) / np.float32(255), mask=np.float32(mask), whole=np.stack(whole) / np.float32(255))
     return path
 
@@ -96,7 +96,7 @@ def table(folder, boxes):
 
 
 def entries(boxes):
-    return [Entry(name, "", name, "test", name, None, both) for name, both in boxes.items()]
+    return [ImageRecord(name, "", name, "test", name, None, both) for name, both in boxes.items()]
 
 
 def sample(path, boxes):

@@ -13,7 +13,7 @@ import numpy as np
 
 from pixmend.experiments.run_costs import processor
 from pixmend.stages.score import commit
-from pixmend.workers import cores
+from pixmend.workers import count_cores
 
 ROOT = Path(__file__).parent.parent
 DRAWS = 2000
@@ -69,7 +69,7 @@ def told_minutes(minutes):
 
 
 def hardware():
-    return f"{cores()} core{'s' * (cores() > 1)} ({processor()})"
+    return f"{count_cores()} core{'s' * (count_cores() > 1)} ({processor()})"
 
 
 def circumstances():

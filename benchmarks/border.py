@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--home", type=Path, required=True, help="the folder of `python -m benchmarks rmse`")
     parser.add_argument("--runs", nargs="+", default=["base", "mix"], metavar="NAME", help="of its runs; base and mix")
     asked = parser.parse_args()
-    ready, figures = dataset.open_for(parse_flags(["--home", str(asked.home), *CONTEST], environment={})), read(FIGURES)
+    ready, figures = dataset.open_dataset(parse_flags(["--home", str(asked.home), *CONTEST], environment={})), read(FIGURES)
     for run in asked.runs:
         path = asked.home / "checkpoints" / "photo_reconstruction" / run / "holdout.npz"
         figures[run] = sums(ready, predictions.read_images(path, ready, ready.split("holdout"))).figures() | circumstances()

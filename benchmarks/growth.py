@@ -142,9 +142,9 @@ def simulate(home, pictures, test):
         file.write(",".join(dataset.COLUMNS) + "\n")
         file.writelines(line(n, pictures, test) for n in range(pictures))
     made_from = {"arrays": dataset.ARRAYS, "archive": "simulated", "size": SIDE, "broken": settings.broken_images,
-                 **{name: getattr(settings, name) for name in (*dataset.SPLIT, "augment")}}
+                 **{name: getattr(settings, name) for name in (*dataset.SPLIT_SETTINGS, "augment")}}
     made = ["index.csv", *(f"{name}.npy" for name in dataset.ARRAYS)]
-    files.write_receipt(folder / "index.json", made_from, [folder / name for name in made])
+    files.write_manifest(folder / "index.json", made_from, [folder / name for name in made])
 
 
 def line(number, pictures, test):

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks._measure import circumstances, read, save
 from pixmend.config import Settings
 from pixmend.data import photos
-from pixmend.data.dataset import Prepared
+from pixmend.data.dataset import Dataset
 from pixmend.training.history import History
 from pixmend.training.unknown_masks import LocatedMaskDataset
 
@@ -56,12 +56,12 @@ def measured(asked, contest):
     settings = Settings(home=str(asked.home), competition=contest, run="benchmark")
     history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
     return {"areas": areas, "needless": needless, "minutes": history.get_last("minutes"), "steps": history.get_last("step"),
-            "photos": len(photos.listed(asked.data)), "command": " ".join(flags), **circumstances()}
+            "photos": len(photos.list_image_files(asked.data)), "command": " ".join(flags), **circumstances()}
 
 
 def compared(settings):
     """(kind, shorter side, intersection, union) of each area of the test pictures, and the share of pixels found for nothing."""
-    ready = Prepared(settings.augment_folder, json.loads((settings.augment_folder / "index.json").read_text())["made_from"])
+    ready = Dataset(settings.augment_folder, json.loads((settings.augment_folder / "index.json").read_text())["made_from"])
     told, areas, needless, pixels = LocatedMaskDataset(ready, settings.run_folder), [], 0, 0
     for row in ready.split("test"):
         true, found = ready.hole(row) > 0, told.mask(row)

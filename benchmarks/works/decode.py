@@ -25,7 +25,7 @@ def read(paths):
 
 
 def store(folder, settings, by_row):
-    with array_files.rows_of(folder / "pictures.npy") as pictures, array_files.rows_of(folder / "counts.npy") as counts:
+    with array_files.open_row_writer(folder / "pictures.npy") as pictures, array_files.open_row_writer(folder / "counts.npy") as counts:
         for row, whole_row, entry in by_row:
             stored(row, whole_row, entry, settings, {"pictures": pictures, "counts": counts})
 
@@ -38,8 +38,8 @@ def main():
     paths = [path for entry in entries for path in (entry.damaged, entry.whole) if path]
 
     def bare():
-        with ProcessPoolExecutor(workers.cores()) as pool:
-            return sum(pool.map(read, workers.chunks(paths, READ_AT_ONCE)))
+        with ProcessPoolExecutor(workers.count_cores()) as pool:
+            return sum(pool.map(read, workers.split_into_chunks(paths, READ_AT_ONCE)))
 
     def forget():
         """What the round before has stored; taking it away is no part of the work."""
@@ -48,9 +48,9 @@ def main():
     def ours():
         folder.mkdir(parents=True)
         for name, shape in (("pictures", (len(paths), *settings.shape)), ("counts", (len(entries), *settings.shape[:2]))):
-            array_files.make(folder / f"{name}.npy", shape)
+            array_files.make_array_file(folder / f"{name}.npy", shape)
         by_row = ((row, len(entries) + row, entry) for row, entry in enumerate(entries))
-        for _ in workers.over_chunks(partial(store, folder, settings), by_row, size=CHUNK, label="decode"):
+        for _ in workers.run_in_chunks(partial(store, folder, settings), by_row, size=CHUNK, label="decode"):
             pass
         return len(paths)
 

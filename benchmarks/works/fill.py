@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import _data
 from benchmarks._process import serve
-from pixmend.data.damage import box_counts
+from pixmend.data.damage import count_boxes
 from pixmend.fills.harmonic import fill_harmonic
 
 
@@ -42,7 +42,7 @@ def main():
     rng, damaged = np.random.default_rng(_data.SEED), []
     for picture in _data.pictures(count, side):
         seen, boxes = _data.damaged(rng, picture)
-        damaged.append((seen / np.float32(255), box_counts(boxes, seen.shape) > 0))
+        damaged.append((seen / np.float32(255), count_boxes(boxes, seen.shape) > 0))
 
     def ours():
         return len([fill_harmonic(*one) for one in damaged])

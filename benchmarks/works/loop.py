@@ -18,7 +18,7 @@ FED = 512   # pictures
 
 def main():
     home, (side, width, steps) = sys.argv[1], map(int, sys.argv[2:])
-    backend.start()
+    backend.start_keras()
     import keras
 
     from pixmend.training import setup, trainer
@@ -30,7 +30,7 @@ def main():
     settings = replace(usual, home=home, competition="photo_reconstruction", size=side, width=width, model="pix2pix",
                        adversarial=True, run=f"loop{width}", evaluate_every=steps, evaluation_images=looked_at)
     settings = setup.resolve_precision(settings)
-    ready = dataset.open_for(settings)
+    ready = dataset.open_dataset(settings)
     settings.run_folder.mkdir(parents=True, exist_ok=True)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)

@@ -17,14 +17,14 @@ TURNS = 8
 
 def main():
     home, (side, width, count) = sys.argv[1], map(int, sys.argv[2:])
-    backend.start()
+    backend.start_keras()
     import keras
 
     from pixmend.training import setup
     from pixmend.training.inference import BATCH_SIZE, make_inputs, predict_images
 
     settings = setup.resolve_precision(replace(Settings(), home=home, competition="photo_reconstruction", size=side, width=width))
-    ready = dataset.open_for(settings)
+    ready = dataset.open_dataset(settings)
     rows = list(ready.split("test")[:count])
     model = setup.build_network(settings)
     first = make_inputs(ready, [(row, None, 0) for row in rows[:1] * BATCH_SIZE], settings)

@@ -15,12 +15,12 @@ def main():
     settings = Settings(home=sys.argv[1], competition="photo_reconstruction", size=int(sys.argv[2]), augment="none", width=4,
                         model="pix2pix", adversarial=True)
     progress.quiet = True
-    backend.start()
+    backend.start_keras()
     from pixmend.training import setup, trainer
     from pixmend.training.batches import ImageBatches
 
     settings = setup.resolve_precision(settings)
-    batches = ImageBatches(settings, dataset.open_for(settings), competition=None)
+    batches = ImageBatches(settings, dataset.open_dataset(settings), competition=None)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     begun = iter(range(10**9))

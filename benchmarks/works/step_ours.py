@@ -12,7 +12,7 @@ LAMBDA = 100   # as in the tutorial
 
 def main():
     file, (width, steps, every) = sys.argv[1], map(int, sys.argv[2:])
-    backend.start()
+    backend.start_keras()
     import numpy as np
 
     from pixmend.training import setup, trainer

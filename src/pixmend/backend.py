@@ -18,7 +18,7 @@ BFLOAT16_SINCE = 8.0   # NVIDIA's compute capability
 ALIGNED = 64     # bytes; memory that begins at a multiple of them TensorFlow takes as it is
 
 
-def start(join=None):
+def start_keras(join=None):
     """Import Keras on the backend of KERAS_BACKEND (TensorFlow without it); call it before importing a network.
 
     `join` is called before a device is looked for, which is when processes find each other.
@@ -34,28 +34,28 @@ def start(join=None):
                 join()
             keras.distribution.list_devices()
     except ModuleNotFoundError as error:
-        raise UserError(f"The backend {name()} is not installed ({error}); `pip install {name()}` in .venv, or choose "
+        raise UserError(f"The backend {get_name()} is not installed ({error}); `pip install {get_name()}` in .venv, or choose "
                         f"another one with KERAS_BACKEND.") from None
 
 
-def name():
+def get_name():
     return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
-def accelerators():
+def list_accelerators():
     """What the backend sees besides the CPU, in words."""
-    if name() == "jax":
+    if get_name() == "jax":
         import jax
         return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
-    if name() != "tensorflow":
+    if get_name() != "tensorflow":
         return []
     import tensorflow
     return [d.name for kind in ("GPU", "TPU") for d in tensorflow.config.list_physical_devices(kind)]
 
 
-def computes_in_bfloat16():
+def supports_bfloat16():
     """Whether the accelerator does; NVIDIA's before Ampere only converts."""
-    if name() != "jax":
+    if get_name() != "jax":
         return True
     import jax
     return float(getattr(jax.local_devices()[0], "compute_capability", BFLOAT16_SINCE)) >= BFLOAT16_SINCE
@@ -63,10 +63,10 @@ def computes_in_bfloat16():
 
 def is_tensorflow():
     """Its batch norm and its Adam are one operation each, of which Keras makes a dozen; elsewhere XLA makes one of the dozen."""
-    return name() == "tensorflow"
+    return get_name() == "tensorflow"
 
 
-def normed(x, scale, offset, given, epsilon):
+def normalize_batch(x, scale, offset, given, epsilon):
     """Pictures normed by their own mean and variance, or by given ones; and the two."""
     import tensorflow as tf
 
@@ -77,7 +77,7 @@ def normed(x, scale, offset, given, epsilon):
     return told.y, told.batch_mean, told.batch_variance * tf.maximum(number - 1, 1) / number
 
 
-def adam(variable, momentum, velocity, gradient, step, rate, beta_1, beta_2, epsilon):
+def apply_adam(variable, momentum, velocity, gradient, step, rate, beta_1, beta_2, epsilon):
     """A step of Adam on a variable and its two moments."""
     import tensorflow as tf
 
@@ -86,7 +86,7 @@ def adam(variable, momentum, velocity, gradient, step, rate, beta_1, beta_2, eps
         beta2_power=beta_2**step, lr=rate, beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient)
 
 
-def halved(bigger, kernel):
+def convolve_down(bigger, kernel):
     """A strided convolution, whose kernel's gradient is a matrix product."""
     import tensorflow as tf
 
@@ -100,7 +100,7 @@ def halved(bigger, kernel):
     return convolved(bigger, tf.convert_to_tensor(kernel))
 
 
-def doubled(smaller, kernel):
+def convolve_up(smaller, kernel):
     """Its transpose."""
     import tensorflow as tf
 
@@ -124,7 +124,7 @@ def _kernel_gradient(bigger, smaller, shape):
     return tf.reshape(product, shape)
 
 
-def as_graph(function, xla):
+def compile_graph(function, xla):
     """The function as TensorFlow's graph, traced once for all batches of a shape."""
     import tensorflow as tf
 
@@ -134,7 +134,7 @@ def as_graph(function, xla):
     return tf.function(function, jit_compile=xla or None, reduce_retracing=True)
 
 
-def room(shape):
+def allocate_aligned(shape):
     """Floats yet to be written, in memory that `tensor` can hand on."""
     size = 4 * math.prod(shape)
     memory = np.empty(size + ALIGNED, np.uint8)
@@ -142,7 +142,7 @@ def room(shape):
     return memory[first:first + size].view(np.float32).reshape(shape)
 
 
-def tensor(array):
+def to_tensor(array):
     """An array for TensorFlow: not copied where it can be used as it lies, so nobody may write to it from here on."""
     import tensorflow as tf
 
@@ -150,7 +150,7 @@ def tensor(array):
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if as_it_lies else tf.convert_to_tensor(array)
 
 
-def compiled(function):
+def compile_step(function):
     """A function of (state, ...) to (told, state) for the device; what it returns is whole on every device."""
     import jax
     import keras
@@ -160,7 +160,7 @@ def compiled(function):
     return jax.jit(function, donate_argnums=0, out_shardings=whole)
 
 
-def to_device():
+def get_device_copier():
     """What copies an array to the device, or this process's share of it to the devices: those of now, from any thread."""
     import jax
     import keras
@@ -171,17 +171,17 @@ def to_device():
     return lambda array: jax.make_array_from_process_local_data(spread.get_data_layout(array.shape).backend_layout, array)
 
 
-def on_host(values):
+def copy_to_host(values):
     import jax
     return jax.device_get(values)
 
 
-def out_of_memory(error):
+def is_out_of_memory(error):
     kind = type(error).__name__
     return kind in ("MemoryError", "ResourceExhaustedError") or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def join(address, count, number):
+def join_processes(address, count, number):
     """Find the other processes of a run; from here on the backend counts all their devices."""
     import jax
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -190,34 +190,34 @@ def join(address, count, number):
                                    shutdown_timeout_seconds=FAREWELL)
     except RuntimeError as error:
         raise UserError(f"--processes: process {number} of {count} did not find the others at {address} within {WAIT} seconds "
-                        f"({first_line(error)}); start all of them with the same list, of an address and a port that are "
+                        f"({get_first_line(error)}); start all of them with the same list, of an address and a port that are "
                         f"free and can be reached.") from None
 
 
-def leave():
+def leave_processes():
     import jax
     jax.distributed.shutdown()
 
 
-def of_all_processes(numbers):
+def gather_from_processes(numbers):
     """The same few numbers of each process, by process."""
     from jax.experimental import multihost_utils
     told = multihost_utils.process_allgather(np.array(numbers, np.float64).view(np.uint8))
     return np.ascontiguousarray(told).view(np.float64)
 
 
-def of_the_first_process(arrays):
+def broadcast_from_first_process(arrays):
     """Process 0's arrays; the others give arrays of the same shapes."""
     from jax.experimental import multihost_utils
     return multihost_utils.broadcast_one_to_all(arrays)
 
 
-def comes_from_the_device(error):
+def is_device_error(error):
     import jax
     return isinstance(error, jax.errors.JaxRuntimeError)
 
 
-def first_line(error):
+def get_first_line(error):
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -241,7 +241,7 @@ def _held_back_stderr():
             os.close(kept)
 
 
-def silence_the_libraries():
+def silence_libraries():
     """From here on what C++ libraries write to the screen is dropped; what Python writes is not."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -13,7 +13,7 @@ CHUNK = 1 << 22
 
 
 @contextlib.contextmanager
-def whole_file(path, mode="wb"):
+def atomic_write(path, mode="wb"):
     """Open a file beside `path`; it takes that name only once all of it is on disk."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,16 +27,16 @@ def whole_file(path, mode="wb"):
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    move_into_place(part, path)
+    replace_durably(part, path)
 
 
-def move_into_place(part, path):
+def replace_durably(part, path):
     """Rename a finished file or folder and make the new name itself durable."""
     os.replace(part, path)
-    sync(Path(path).parent)
+    fsync_path(Path(path).parent)
 
 
-def sync(path):
+def fsync_path(path):
     """Make a file or folder durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -45,7 +45,7 @@ def sync(path):
         os.close(descriptor)
 
 
-def reserve(path):
+def reserve_space(path):
     """Take the room on the disk that a file of holes claims."""
     with open(path, "r+b") as file:
         if hasattr(os, "posix_fallocate"):
@@ -56,13 +56,13 @@ def reserve(path):
 
 
 def write_text(path, text):
-    with whole_file(path, "w") as file:
+    with atomic_write(path, "w") as file:
         file.write(text)
 
 
 def write_json(path, value):
     """Piece by piece, since a long list as one text takes several times its room."""
-    with whole_file(path, "w") as file:
+    with atomic_write(path, "w") as file:
         json.dump(value, file, indent=1, sort_keys=True)
         file.write("\n")
 
@@ -76,7 +76,7 @@ def read_json(path):
         raise UserError(f"{path} is not valid JSON; delete it and run the stage that writes it again.") from None
 
 
-def sha256(path):
+def hash_file(path):
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK):
@@ -84,34 +84,34 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def fingerprint(value):
+def hash_value(value):
     """A short hash of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def stamp(path):
+def file_signature(path):
     """What tells quickly whether a file is still the one that was written: its size and time of change."""
     status = os.stat(path)
     return [status.st_size, status.st_mtime_ns]
 
 
-def write_receipt(path, made_from, files):
+def write_manifest(path, made_from, files):
     """Say, after the files are in place, what they were made from."""
-    stamps = {str(Path(os.path.relpath(file, Path(path).parent))): stamp(file) for file in files}
+    stamps = {str(Path(os.path.relpath(file, Path(path).parent))): file_signature(file) for file in files}
     write_json(path, {"made_from": made_from, "files": stamps})
 
 
-def receipt_holds(path, made_from):
+def manifest_matches(path, made_from):
     """Whether the files named by a receipt were made from this and are untouched since."""
     receipt = read_json(path)
     if receipt is None or receipt.get("made_from") != json.loads(json.dumps(made_from)):
         return False
     folder = Path(path).parent
-    return all((folder / name).exists() and stamp(folder / name) == was for name, was in receipt["files"].items())
+    return all((folder / name).exists() and file_signature(folder / name) == was for name, was in receipt["files"].items())
 
 
 @contextlib.contextmanager
-def only_one(folder):
+def try_lock(folder):
     """Hold a folder for this process; a second one is told so at once."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,12 +124,12 @@ def only_one(folder):
 
 
 @contextlib.contextmanager
-def in_turn(path):
+def wait_for_lock(path):
     """One process after another, each waiting for the one that holds this lock file."""
     with open(path, "a+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def stamp_or_none(path):
-    return stamp(path) if Path(path).exists() else None
+def optional_signature(path):
+    return file_signature(path) if Path(path).exists() else None

@@ -9,18 +9,18 @@ WIDE = 120  # columns of a terminal
 quiet = False
 
 
-def say(text):
+def print_message(text):
     if not quiet:
         print(text, flush=True)
 
 
-def clock(seconds):
+def format_duration(seconds):
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-class Bar:
+class ProgressBar:
     """`with Bar("decode", 200) as bar: bar.advance(10, "120 pictures/s")`; the text is the figure that matters.
 
     The time left follows from the share that is done, which is that of the total where no other one is told.
@@ -59,12 +59,12 @@ class Bar:
         if self.share <= self.first_share:
             return ""
         spent = time.monotonic() - self.started
-        return clock(spent * (1 - self.share) / (self.share - self.first_share)) + " left"
+        return format_duration(spent * (1 - self.share) / (self.share - self.first_share)) + " left"
 
     def _line(self):
         self.last_line = time.monotonic()
         parts = [f"{self.label} {self.done}/{self.total}", self.text, self.left()]
-        say("  ".join(part for part in parts if part))
+        print_message("  ".join(part for part in parts if part))
 
     def __exit__(self, kind, *_):
         if self.rich:

@@ -19,7 +19,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 @dataclass(frozen=True)
-class Ended:
+class FinishedProcess:
     """How a child ended; `code` is None where it was stopped for its silence."""
 
     code: int | None
@@ -27,7 +27,7 @@ class Ended:
     err: str
 
 
-def run(command, *, patience, heard=None, environment=None):
+def run_command(command, *, patience, heard=None, environment=None):
     """Run to the end, or until nothing is heard for `patience` seconds; `heard` is given each piece of output."""
     process = subprocess.Popen([sys.executable, "-I", "-S", "-c", DIES_WITH_US, *command], start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -40,7 +40,7 @@ def run(command, *, patience, heard=None, environment=None):
             code = None
         finally:
             _end(process)
-    return Ended(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    return FinishedProcess(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
 def _listen(process, patience, heard):

@@ -11,27 +11,27 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
 from pixmend.errors import UserError
-from pixmend.progress import Bar
+from pixmend.progress import ProgressBar
 
 PIECES = 4   # for each core at least
 
 
-def cores():
+def count_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def chunks(items, size):
+def split_into_chunks(items, size):
     items = iter(items)
     while chunk := list(islice(items, size)):
         yield chunk
 
 
-def over_chunks(function, items, *, size, label, unit="pictures"):
+def run_in_chunks(function, items, *, size, label, unit="pictures"):
     """Yield `function(chunk)` for chunks of the items, of this size or smaller, in order, at most a few chunks ahead.
 
     Forked workers begin before the items are asked for, so that those of a generator take no room in them.
     """
-    with ProcessPoolExecutor(cores(), _context(), _one_core) as pool:
+    with ProcessPoolExecutor(count_cores(), _context(), _one_core) as pool:
         try:
             with _beginning_workers():
                 pool.submit(int)   # nothing to do, but all are begun
@@ -46,10 +46,10 @@ def over_chunks(function, items, *, size, label, unit="pictures"):
 
 def _in_order(pool, function, items, size, label, unit):
     size = _even_size(len(items), size)
-    pieces = chunks(items, size)
-    with Bar(label, len(items)) as bar:
+    pieces = split_into_chunks(items, size)
+    with ProgressBar(label, len(items)) as bar:
         with _beginning_workers():   # those that are not forked
-            waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * cores())]
+            waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * count_cores())]
         while waiting:
             result = waiting.pop(0).result()
             waiting.extend(pool.submit(function, piece) for piece in islice(pieces, 1))
@@ -59,8 +59,8 @@ def _in_order(pool, function, items, size, label, unit):
 
 def _even_size(items, size):
     """So many items a chunk, of this size or smaller, that each core has as many chunks as the others and all end together."""
-    for_each_core = max(PIECES, math.ceil(items / (size * cores())))
-    return max(1, math.ceil(items / (for_each_core * cores())))
+    for_each_core = max(PIECES, math.ceil(items / (size * count_cores())))
+    return max(1, math.ceil(items / (for_each_core * count_cores())))
 
 
 @contextlib.contextmanager

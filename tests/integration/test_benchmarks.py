@@ -12,7 +12,7 @@ from support.stages import ROOT
 
 from benchmarks import border, contests, growth, rmse, speed
 from pixmend.config import Settings
-from pixmend.data.image_record import Entry
+from pixmend.data.image_record import ImageRecord
 from pixmend.submissions.pixel_bytes import PixelBytes
 from pixmend.submissions.pixel_csv import PixelCsv
 
@@ -85,7 +85,7 @@ def test_the_best_factor_at_each_distance_is_the_one_that_least_squares_finds():
 def files_of_both_forms(folder, values):
     """The same values of pictures as a table and as bytes; ids with numbers and underscores in them."""
     masks = [np.pad(np.ones((1, len(of_picture)), bool), 2) for of_picture in values]
-    images = [Entry(f"0000{number}-cat_1_2", "", "", "test", "", None, drawn=mask) for number, mask in enumerate(masks)]
+    images = [ImageRecord(f"0000{number}-cat_1_2", "", "", "test", "", None, drawn=mask) for number, mask in enumerate(masks)]
     settings = Settings(size=32, channels=1)
     for name, form in (("table.csv", PixelCsv()), ("bytes.bin", PixelBytes())):
         (folder / name).write_bytes(b"".join(form.encode(images, [np.array(of_picture)[:, None] for of_picture in values], settings)))

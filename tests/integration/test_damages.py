@@ -10,7 +10,7 @@ from support.stages import SMALL, done, stage
 
 from pixmend import competitions
 from pixmend.config import Settings
-from pixmend.data.dataset import open_for
+from pixmend.data.dataset import open_dataset
 from pixmend.fills.harmonic import fill_harmonic
 from pixmend.training.batches import ImageBatches, bytes_to_floats
 from pixmend.training.drawn_masks import draw_training_masks
@@ -30,7 +30,7 @@ def trained(prepared_home, tmp_path_factory):
 def batches(trained):
     def of(**changes):
         settings = dataclasses.replace(Settings(home=str(trained), size=32, masks_per_image=2, loss_region="hole"), **changes)
-        ready = open_for(settings)
+        ready = open_dataset(settings)
         return ImageBatches(settings, ready, competitions.get_competition("demo"), draw_training_masks(settings, ready))
     return of
 

@@ -16,8 +16,8 @@ from pixmend.competitions.demo import DEMO
 from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION
 from pixmend.config import Settings
 from pixmend.data import photos, splits
-from pixmend.data.damage import box_counts
-from pixmend.data.decode import decode
+from pixmend.data.damage import count_boxes
+from pixmend.data.decode import decode_image
 from pixmend.submissions import csv_scoring
 
 # RMSE of a flat 0.5 against the hidden solution at 32 pixels: it changes only if the photos or what is scored change.
@@ -45,14 +45,14 @@ def test_no_photo_is_in_two_splits(settings):
     assert {e.source for e in test} == {"chelsea", "coffee"}
     for kind in {e.kind for e in train}:
         assert len({e.source for e in train if e.kind == kind}) >= 3
-    kept = splits.choose([e.source for e in train], [e.kind for e in train], 0.1, 1)
+    kept = splits.choose_holdout([e.source for e in train], [e.kind for e in train], 0.1, 1)
     assert {e.kind for e in train if e.source in kept} == {e.kind for e in train}
 
 
 def test_boxes_are_black(settings):
     for image in list_images(settings, "train"):
-        damaged, original = decode(image.damaged, settings.shape), decode(image.whole, settings.shape)
-        hole = box_counts(image.boxes, settings.shape) > 0
+        damaged, original = decode_image(image.damaged, settings.shape), decode_image(image.whole, settings.shape)
+        hole = count_boxes(image.boxes, settings.shape) > 0
         assert original.std() > 5 and damaged[hole].mean() < 20
         if image.whole.endswith(".png"):
             np.testing.assert_array_equal(damaged, np.where(hole[..., None], 0, original))
@@ -60,7 +60,7 @@ def test_boxes_are_black(settings):
 
 
 def test_images_differ_from_each_other(settings):
-    original = [decode(e.whole, settings.shape).tobytes() for e in list_images(settings, "train")]
+    original = [decode_image(e.whole, settings.shape).tobytes() for e in list_images(settings, "train")]
     assert len(set(original)) == len(original)
 
 
@@ -112,7 +112,7 @@ def test_the_same_bytes_each_time(settings, tmp_path):
 def test_boxes_are_in_proportion_at_other_sizes(tmp_path):
     for size in (48, 512):
         settings = Settings(home=str(tmp_path / str(size)), size=size)
-        *_, picture, boxes = next(DEMO.make_images(np.random.default_rng(0), photos.embedded()[-2], settings.shape))
+        *_, picture, boxes = next(DEMO.make_images(np.random.default_rng(0), photos.list_embedded_photos()[-2], settings.shape))
         assert picture.shape == settings.shape and boxes[0][2] == round(75 * size / 256)
 
 
@@ -120,7 +120,7 @@ def test_photos_are_those_in_the_packages():
     from skimage import data
     from sklearn.datasets import load_sample_image
 
-    shown = {photo.name: photo.picture() for photo in photos.embedded() if photo.name in ("chelsea", "flower")}
+    shown = {photo.name: photo.picture() for photo in photos.list_embedded_photos() if photo.name in ("chelsea", "flower")}
     np.testing.assert_array_equal(shown["chelsea"], data.chelsea())
     shipped = shown["flower"]
     assert np.abs(shipped.astype(int) - load_sample_image("flower.jpg")).max() <= 3

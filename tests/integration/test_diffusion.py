@@ -11,8 +11,8 @@ from support.stages import ROOT, done, stage
 
 from pixmend.config import Settings
 from pixmend.data import dataset
-from pixmend.data.dataset import Prepared
-from pixmend.data.decode import decode
+from pixmend.data.dataset import Dataset
+from pixmend.data.decode import decode_image
 from pixmend.networks import stable_diffusion
 
 SD = ("--size", "32", "--model", "stable_diffusion", "--run", "sd")
@@ -26,14 +26,14 @@ def test_prompt_names_the_class_if_it_is_known():
 
 
 def test_job_has_images_masks_and_a_seed_for_each(home, tmp_path):
-    dataset = Prepared(home / "augment/demo")
+    dataset = Dataset(home / "augment/demo")
     row, other_row = dataset.split("holdout")[:2]
     settings = Settings(size=32, diffusion_size=256, diffusion_steps=20)
     job = json.loads(stable_diffusion.write_job(tmp_path, dataset, [(row, tmp_path / "out.png")], settings).read_text())
     item, = job["images"]
-    mask = decode(item["mask"], (32, 32, 1))
+    mask = decode_image(item["mask"], (32, 32, 1))
     assert (job["size"], job["steps"], item["prompt"]) == (256, 20, f"picture of a {row.kind}")
-    np.testing.assert_array_equal(decode(item["image"], (32, 32, 3)), dataset.damaged(row))
+    np.testing.assert_array_equal(decode_image(item["image"], (32, 32, 3)), dataset.damaged(row))
     np.testing.assert_array_equal(mask[..., 0], np.where(dataset.hole(row) > 0, 255, 0))
     other_job = json.loads(stable_diffusion.write_job(tmp_path, dataset, [(other_row, tmp_path / "out.png")], settings).read_text())
     assert other_job["images"][0]["seed"] != item["seed"]

@@ -135,7 +135,7 @@ def test_the_mix_scores_on_disk_as_it_was_reported(mixed_home):
     home, printed = mixed_home
     made = json.loads((home / "checkpoints/demo/mixed/settings.json").read_text())
     score = json.loads((home / "checkpoints/demo/mixed/score.json").read_text())
-    row, = leaderboard.read(home / "submissions/demo/leaderboard.csv")
+    row, = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")
     assert (made["model"], made["members"]) == ("ensemble", list(FILLS))
     assert float(row["holdout_rmse"]) == pytest.approx(made["cross_validated_rmse"], abs=2e-5)
     assert made["rmse"] <= min(made["member_rmse"]) and made["rmse"] <= made["cross_validated_rmse"]

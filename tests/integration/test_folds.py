@@ -16,7 +16,7 @@ from support.stages import SMALL, done, stage
 from pixmend import competitions, run_file
 from pixmend.data import dataset, near_duplicates
 from pixmend.data import splits as holdout
-from pixmend.data.augmentation import turn
+from pixmend.data.augmentation import apply_transform
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.flags import parse_flags
@@ -51,19 +51,19 @@ def test_every_source_is_in_one_fold_and_every_class_evenly_in_all(pictures, cou
     sizes = Counter(sources)
     if len(sizes) < count:
         return
-    fold_of = holdout.folds(sources, kinds, count, seed)
+    fold_of = holdout.assign_folds(sources, kinds, count, seed)
     assert set(fold_of) == set(sources) and set(fold_of.values()) == set(range(1, count + 1))
     for kind in set(kinds):
         share = Counter(fold_of[source] for source, of in zip(sources, kinds, strict=True) if of == kind)
         assert max(share.values()) - min(share[fold] for fold in range(1, count + 1)) <= max(
             sizes[source] for source in sizes if source.startswith(kind))
     order = np.random.default_rng(0).permutation(len(sources))
-    assert fold_of == holdout.folds([sources[i] for i in order], [kinds[i] for i in order], count, seed)
+    assert fold_of == holdout.assign_folds([sources[i] for i in order], [kinds[i] for i in order], count, seed)
 
 
 def test_another_split_seed_is_another_split():
     sources, kinds = [f"s{n}" for n in range(90)], ["cat", "dog", "tiger"] * 30
-    splits = [holdout.folds(sources, kinds, 5, seed) for seed in range(5)]
+    splits = [holdout.assign_folds(sources, kinds, 5, seed) for seed in range(5)]
     assert all(Counter(split.values()) == dict.fromkeys(range(1, 6), 18) for split in splits)
     assert len({tuple(sorted(split.items())) for split in splits}) == 5
 
@@ -106,13 +106,13 @@ def test_the_seed_of_the_weights_moves_no_picture_and_the_split_seed_does(folded
 
 def whatever_way_up(picture):
     """The same bytes for a picture and all its flips and turns."""
-    return min(np.ascontiguousarray(turn(picture, variant)).tobytes() for variant in range(8))
+    return min(np.ascontiguousarray(apply_transform(picture, variant)).tobytes() for variant in range(8))
 
 
 def test_no_run_of_a_fold_learns_from_its_holdout_or_a_turn_of_it(folded):
     """Told by the pixels of a whole epoch of batches, not by the index."""
     settings = settings_for(folded[0], *FLAGS)
-    ready, kept_apart = dataset.open_for(settings), []
+    ready, kept_apart = dataset.open_dataset(settings), []
     everything = {whatever_way_up(ready.whole(row)) for row in ready.split("holdout")}
     for _, view in ready.views():
         batches = ImageBatches(settings, view, competitions.get_competition("demo"))
@@ -134,7 +134,7 @@ def test_a_mirrored_twin_under_another_name_stays_in_its_fold(folded, tmp_path):
     whole = np.load(folder / "pictures.npy", mmap_mode="r")
     one = next(line for line in listed if fold_of[line["source"]] == "fold-1")
     other = next(line for line in listed if fold_of[line["source"]] == "fold-2")
-    other["hashes"] = [int(h) for h in near_duplicates.hashes(np.ascontiguousarray(whole[one["whole"]][:, ::-1]))]
+    other["hashes"] = [int(h) for h in near_duplicates.hash_image(np.ascontiguousarray(whole[one["whole"]][:, ::-1]))]
     (folder / "listed.json").write_text(json.dumps(listed))
     augment.prepare_index(settings, folder, {})
     split = {row["id"]: (row["source"], row["split"]) for row in index(home)}
@@ -165,7 +165,7 @@ def test_a_folds_predictions_are_of_that_folds_weights(folded):
     from pixmend.training.inference import predict_images
 
     settings = run_settings.load_run_settings(settings_for(folded[0], *FLAGS))
-    model, ready = setup.build_network(settings), dataset.open_for(settings)
+    model, ready = setup.build_network(settings), dataset.open_dataset(settings)
     for fold in NAMES:
         row = next(row for row in ready.rows if row.split == fold and row.variant == 0)
         weights, _ = checkpoints.read_checkpoint(settings.run_folder / fold / "best.npz", {"model": [v.shape for v in model.variables]})
@@ -200,7 +200,7 @@ def test_the_score_is_that_of_all_training_pictures_beside_the_fill_on_the_same(
             name, _, pixel = place.rpartition("_box")
             _, row, column, channel = map(int, pixel.split("_"))
             errors.append(float(value) - pictures[name][row, column, channel])
-    ours, fill = (next(row for row in leaderboard.read(home / "submissions/demo/leaderboard.csv") if row["run"] == run)
+    ours, fill = (next(row for row in leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv") if row["run"] == run)
                   for run in ("f", "harmonic"))
     assert len(pictures) == 60 == int(ours["pictures"]) and len(errors) == 60 * 2 * 9 * 9 * 3
     assert float(ours["holdout_rmse"]) == pytest.approx(np.sqrt(np.mean(np.square(errors))), abs=1e-5)
@@ -329,7 +329,7 @@ def test_a_snapshot_is_predicted_scored_and_mixed_as_a_run_of_its_own(folded, tm
     assert len(set(made["member_rmse"])) == 3 and made["rmse"] <= min(made["member_rmse"])
     for name in ("serialize", "score"):
         done(stage(name, home, *FOLDS, "--run", "f@3"))
-    row = next(row for row in leaderboard.read(home / "submissions/demo/leaderboard.csv") if row["run"] == "f@3")
+    row = next(row for row in leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv") if row["run"] == "f@3")
     assert float(row["holdout_rmse"]) == pytest.approx(made["member_rmse"][2], abs=2e-5) and row["steps"] == "18"
 
 

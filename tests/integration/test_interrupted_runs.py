@@ -126,7 +126,7 @@ def test_a_training_process_stopped_by_ctrl_c_saves_its_state(home):
 
 
 def test_two_runs_in_one_folder_are_refused(home):
-    with files.only_one(home / "checkpoints/demo/a"):
+    with files.try_lock(home / "checkpoints/demo/a"):
         result = stage("train", home, *CNN, "--steps", "1")
     assert result.returncode == 1 and "checkpoints/demo/a" in result.stderr
     assert not (home / "checkpoints/demo/a/history.csv").exists()

@@ -39,7 +39,7 @@ def test_the_submission_is_the_samples_rows_with_values_in_0_to_1(journey):
 def test_public_and_private_rmse_are_scikit_learns(journey):
     home, printed = journey
     merged = table(home / "submissions/demo/a.csv").merge(table(home / "competition/demo/solution.csv"), on="filename_box_pixel")
-    row = leaderboard.read(home / "submissions/demo/leaderboard.csv")[0]
+    row = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")[0]
     for usage in ("Public", "Private"):
         rows = merged[merged.Usage == usage]
         expected = root_mean_squared_error(rows.value_x, rows.value_y)
@@ -59,7 +59,7 @@ def test_the_holdout_score_is_what_its_file_says_against_the_whole_pictures(jour
     for name, rows in names.groupby("name"):
         picture = cv2.imread(str(next(home.glob(f"competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/{name}")))) / 255
         truth[rows.index] = picture[rows.row.astype(int), rows.column.astype(int), rows.channel.astype(int)]
-    row = leaderboard.read(home / "submissions/demo/leaderboard.csv")[0]
+    row = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")[0]
     assert float(row["holdout_rmse"]) == pytest.approx(root_mean_squared_error(truth, ours.value), abs=1e-5)
 
 

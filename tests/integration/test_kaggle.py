@@ -121,19 +121,19 @@ def test_an_empty_file_is_no_token(home, text):
 def test_our_process_never_imports_kaggle():
     for stage in ("download", "submit", "doctor"):
         runpy.run_module(f"pixmend.stages.{stage}")
-    seen = subprocesses.run([sys.executable, "-c", "import sys, pixmend.stages.submit, pixmend.stages.doctor, pixmend.stages.download\n"
+    seen = subprocesses.run_command([sys.executable, "-c", "import sys, pixmend.stages.submit, pixmend.stages.doctor, pixmend.stages.download\n"
                       "print([m for m in ('kaggle', 'pandas', 'keras', 'requests') if m in sys.modules])"], patience=60)
     assert seen.out.strip() == "[]"
 
 
 def test_a_child_and_its_children_end_together(tmp_path):
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])"
-    assert subprocesses.run([sys.executable, "-c", script, str(tmp_path)], patience=1).code is None
+    assert subprocesses.run_command([sys.executable, "-c", script, str(tmp_path)], patience=1).code is None
     assert not Machine(tmp_path).left_running()
 
 
 def test_a_child_is_patiently_heard_while_it_speaks():
     script = "import sys, time\nfor i in range(4): print(i, flush=True); time.sleep(0.5)"
     heard = []
-    ended = subprocesses.run([sys.executable, "-c", script], patience=1.9, heard=heard.append)
+    ended = subprocesses.run_command([sys.executable, "-c", script], patience=1.9, heard=heard.append)
     assert ended.code == 0 and "".join(heard) == ended.out == "0\n1\n2\n3\n"

@@ -101,7 +101,7 @@ def test_kernel_is_sent_followed_and_brought_home(machine, server, running):
     assert code == 0 and "0.12345" in output and has_output_of(machine, kernel)
     state = next((machine.home / HOME).glob("state-*.npz"))
     assert state.stat().st_mtime_ns == MOMENT
-    assert leaderboard.read(machine.submissions / "leaderboard.csv")[0]["holdout_rmse"] == "0.12345"
+    assert leaderboard.read_leaderboard(machine.submissions / "leaderboard.csv")[0]["holdout_rmse"] == "0.12345"
     calls = len(server.calls)
     code, output = machine.run("kernel", *FLAGS)
     assert code == 0 and len(server.calls) == calls and len(server.pushes) == 1

@@ -19,7 +19,7 @@ from support.stages import SMALL, stage
 
 from pixmend import competitions, run_file
 from pixmend.config import Settings
-from pixmend.data.dataset import Prepared
+from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
 from pixmend.evaluation import metrics
 from pixmend.submissions.predictions import PredictionFile
@@ -76,11 +76,11 @@ def painted(home, run):
 def test_intersection_over_union_is_what_scikit_learn_says():
     rng = np.random.default_rng(1)
     true, found = rng.random((2, 5, 12, 9)) < rng.random((2, 5, 1, 1))
-    shared = [metrics.overlap(*pair) for pair in zip(true, found, strict=True)]
-    assert metrics.pooled_iou(shared) == pytest.approx(jaccard_score(true.ravel(), found.ravel()))
+    shared = [metrics.count_overlap(*pair) for pair in zip(true, found, strict=True)]
+    assert metrics.compute_pooled_iou(shared) == pytest.approx(jaccard_score(true.ravel(), found.ravel()))
     each = [jaccard_score(one.ravel(), other.ravel()) for one, other in zip(true, found, strict=True)]
-    assert metrics.mean_iou(shared) == pytest.approx(np.mean(each))
-    assert metrics.pooled_iou([(0, 0)]) == 1
+    assert metrics.compute_mean_iou(shared) == pytest.approx(np.mean(each))
+    assert metrics.compute_pooled_iou([(0, 0)]) == 1
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (64, 64, 1), (38, 38, 3)], ids=str)
@@ -137,7 +137,7 @@ def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
 def test_a_batch_teaches_the_mask(found):
     home, *_ = found
     settings = Settings(home=str(home), competition=PLACE, size=64, model="locate", start="none", batch_size=3)
-    (seen, mask), target, weight = ImageBatches(settings, Prepared(settings.augment_folder), None).get_batch(0)
+    (seen, mask), target, weight = ImageBatches(settings, Dataset(settings.augment_folder), None).get_batch(0)
     assert seen.shape == (3, 64, 64, 3) and target.shape == (3, 64, 64, 1) and set(np.unique(target)) == {0, 1} and weight is None
     np.testing.assert_array_equal(mask, target)
 

@@ -38,9 +38,9 @@ def reported(prepared_home, tmp_path_factory):
     shutil.copytree(home / "checkpoints/demo/tiny", twin)
     files.write_json(twin / "settings.json", files.read_json(twin / "settings.json") | {"LAMBDA": 70.0})
     rename_losses(twin / "history.csv")
-    row = next(row for row in leaderboard.read(board) if row["run"] == "tiny")
-    leaderboard.put(board, **row | {"run": "twin", "holdout_rmse": "0.5", "low": "0.4", "high": "10.25"})
-    leaderboard.put(board, "sent-only", public="0.2", date="2024-01-02")
+    row = next(row for row in leaderboard.read_leaderboard(board) if row["run"] == "tiny")
+    leaderboard.update_run(board, **row | {"run": "twin", "holdout_rmse": "0.5", "low": "0.4", "high": "10.25"})
+    leaderboard.update_run(board, "sent-only", public="0.2", date="2024-01-02")
     done(stage("report", home, *TINY))
     return home
 
@@ -204,7 +204,7 @@ def luminance(colour):
 
 
 def test_the_table_says_what_the_files_say(page, reported):
-    rows = {row["run"]: row for row in leaderboard.read(reported / "submissions/demo/leaderboard.csv")}
+    rows = {row["run"]: row for row in leaderboard.read_leaderboard(reported / "submissions/demo/leaderboard.csv")}
     shown = dict(zip(column(page, "run"), column(page, "holdout RMSE"), strict=True))
     assert shown.pop("sent-only") == "–"
     assert {name: float(value) for name, value in shown.items()} == \
@@ -246,7 +246,7 @@ def test_the_histories_are_of_this_run_first_and_of_eight_at_most(settings, tmp_
 
 
 def test_all_distances_together_are_the_score(settings):
-    score, ready = files.read_json(settings.run_folder / "score.json"), dataset.open_for(settings)
+    score, ready = files.read_json(settings.run_folder / "score.json"), dataset.open_dataset(settings)
     pictures = predictions.read_images(settings.run_folder / "holdout.npz", ready, ready.split("holdout"))
     found, mended = status_section.study(ready, pictures, {score["ids"][0]})
     for name, sums in (("run", score["sums"]), ("harmonic", score["fills"]["harmonic"])):

@@ -27,7 +27,7 @@ def serialized(serialized_home, tmp_path):
 
 
 def row_of(home):
-    row, = leaderboard.read(home / "submissions/demo/leaderboard.csv")
+    row, = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")
     return row
 
 
@@ -47,11 +47,11 @@ def test_a_file_in_another_channel_order_or_scale_is_refused_with_the_flag_to_gi
 def test_kaggles_scores_stay_with_the_file_that_was_sent_and_go_with_it(serialized):
     board, file = serialized / "submissions/demo/leaderboard.csv", serialized / "submissions/demo/harmonic.csv"
     (serialized / "competition/demo/solution.csv").unlink()
-    sent = f"2024-01-02 {leaderboard.digits(file)}"
-    leaderboard.put(board, "harmonic", sent=sent, public="0.1", private="0.2", kaggle="complete")
+    sent = f"2024-01-02 {leaderboard.make_file_tag(file)}"
+    leaderboard.update_run(board, "harmonic", sent=sent, public="0.1", private="0.2", kaggle="complete")
     done(stage("score", serialized, *FILL))
     assert (row_of(serialized)["public"], row_of(serialized)["kaggle"]) == ("0.1", "complete")
-    leaderboard.put(board, "harmonic", sent="2024-01-02 abcdefabcdef")
+    leaderboard.update_run(board, "harmonic", sent="2024-01-02 abcdefabcdef")
     done(stage("score", serialized, *FILL))
     row = row_of(serialized)
     assert (row["public"], row["private"], row["kaggle"]) == ("", "", "") and row["sent"] and row["holdout_rmse"]

@@ -8,7 +8,7 @@ from support.stages import SMALL, done, stage
 
 from pixmend import models
 from pixmend.config import SETTINGS, Settings, apply_defaults, complete_settings
-from pixmend.data.dataset import open_for
+from pixmend.data.dataset import open_dataset
 from pixmend.training.filled_images import fill_training_images
 
 TINY = (*SMALL, "--model", "cnn", "--steps", "1")
@@ -20,7 +20,7 @@ def test_a_start_may_be_any_fill():
 
 def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
     done(stage("train", home, *TINY, "--start", "biharmonic", "--run", "a"))
-    ready = open_for(Settings(home=str(home), size=32))
+    ready = open_dataset(Settings(home=str(home), size=32))
     assert (home / "augment/demo/starts/biharmonic.npy").stat().st_size == math.prod(ready.filled["harmonic"].shape) + 128
     for row in (ready.split("train")[0], ready.split("train")[-1], ready.split("holdout")[3], ready.split("test")[0]):
         mask = ready.hole(row) > 0
@@ -32,7 +32,7 @@ def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
 
 def test_a_start_is_filled_once_and_again_when_it_is_gone(home):
     settings = Settings(home=str(home), size=32, start="mean")
-    ready, path = open_for(settings), home / "augment/demo/starts/mean.npy"
+    ready, path = open_dataset(settings), home / "augment/demo/starts/mean.npy"
     fill_training_images(settings, ready)
     first, before = path.read_bytes(), path.stat().st_mtime_ns
     fill_training_images(settings, ready)
@@ -47,7 +47,7 @@ def test_what_is_predicted_is_the_start_where_nothing_was_learnt(home):
     done(stage("train", home, *TINY, "--start", "telea", "--learning-rate", "1e-8", "--run", "a"))
     (home / "augment/demo/starts/telea.npy").unlink()
     done(stage("predict", home, *SMALL, "--run", "a"))
-    ready = open_for(Settings(home=str(home), size=32))
+    ready = open_dataset(Settings(home=str(home), size=32))
     values = np.load(home / "checkpoints/demo/a/holdout.npz")["values"]
     wanted = np.concatenate([ready.seen(row, "telea")[ready.hole(row) > 0] for row in ready.split("holdout")]) / 255
     np.testing.assert_allclose(values, wanted, atol=1e-5)

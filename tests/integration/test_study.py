@@ -225,7 +225,7 @@ def test_augmentation_varies_the_prepared_set_and_leaves_it_as_it_was(home, caps
 def rows(home, name, *flags):
     chosen = config.complete_settings(flags.parse_flags(["--home", str(home), *TINY, *flags], {}), environment={})
     plan = study_plans.PLANS[name]
-    return study_plans.rows(study_plans.with_usual(chosen, plan), plan, dataset.Prepared(home / "augment/demo"))
+    return study_plans.rows(study_plans.with_usual(chosen, plan), plan, dataset.Dataset(home / "augment/demo"))
 
 
 def test_every_study_has_the_rows_that_it_promises(prepared_home):

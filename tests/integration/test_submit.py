@@ -41,7 +41,7 @@ def settled_soon(monkeypatch):
 
 
 def read_row(machine, run="a"):
-    rows = leaderboard.read(machine.submissions / "leaderboard.csv")
+    rows = leaderboard.read_leaderboard(machine.submissions / "leaderboard.csv")
     return next((row for row in rows if row["run"] == run), {})
 
 
@@ -80,7 +80,7 @@ def test_same_file_is_refused_unless_asked_for(machine, server):
 
 
 def test_leaderboard_remembers_what_kaggle_no_longer_lists(machine, server):
-    leaderboard.put(machine.submissions / "leaderboard.csv", "b", sent=f"2026-11-19 10:00 {TAG}")
+    leaderboard.update_run(machine.submissions / "leaderboard.csv", "b", sent=f"2026-11-19 10:00 {TAG}")
     assert machine.run("submit", "--run", "a")[0] == 1 and server.submissions == []
 
 
@@ -298,7 +298,7 @@ def test_lost_answer_and_lost_list(machine, server):
 
 def test_submission_found_by_its_tag_is_recorded_as_sent(machine, server):
     """The score of another file never stands beside this one, and the guard needs Kaggle's list no more."""
-    leaderboard.put(machine.submissions / "leaderboard.csv", "a", sent="2026-11-19 10:00 0123456789ab", public="0.1", kaggle="complete")
+    leaderboard.update_run(machine.submissions / "leaderboard.csv", "a", sent="2026-11-19 10:00 0123456789ab", public="0.1", kaggle="complete")
     add_earlier_submission(server, f"a {TAG}")
     assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0
     row = read_row(machine)

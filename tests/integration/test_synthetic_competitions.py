@@ -18,7 +18,7 @@ from support.stages import SMALL, done, stage
 from pixmend import competitions
 from pixmend.config import Settings, complete_settings
 from pixmend.data import archive, archive_manifest, photos
-from pixmend.data.decode import decode, decode_photo
+from pixmend.data.decode import decode_image, decode_photo
 from pixmend.errors import FlagError, UserError
 from pixmend.stages import download
 
@@ -87,11 +87,11 @@ def test_photos_of_packages_make_a_competition(name, tmp_path):
     assert {e.kind for e in train} == {"Made", "Grown"} and len(train) >= 60 and len(test) >= 12
     assert {e.source for e in test[:len(test) // 2]} == {"chelsea", "coffee"}
     for entry in entries[::7]:
-        damaged, counts = decode(entry.damaged, settings.shape), entry.counts(settings.shape)
+        damaged, counts = decode_image(entry.damaged, settings.shape), entry.counts(settings.shape)
         if entry.whole is None:
             assert not (Path(entry.damaged).parent.parent / "whole").exists()
             continue
-        whole = decode(entry.whole, settings.shape)
+        whole = decode_image(entry.whole, settings.shape)
         assert whole.std() > 2 or name == "depixelation"
         np.testing.assert_array_equal(damaged[counts == 0], whole[counts == 0])
     sample = settings.competition_folder / "files" / competition.submission.sample_name
@@ -102,7 +102,7 @@ def test_photos_of_packages_make_a_competition(name, tmp_path):
 def test_pixelated_images_score_near_the_solution(tmp_path, folder):
     settings, competition, entries = make_competition("depixelation", tmp_path, photos=str(folder))
     test = [e for e in entries if e.split == "test"]
-    competition.submission.write(tmp_path / "mine", test, [decode(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
+    competition.submission.write(tmp_path / "mine", test, [decode_image(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
     competition.submission.check(tmp_path / "mine", settings.competition_folder / "files")
     assert 0 < competition.submission.score(tmp_path / "mine", competitions.get_solution_path(settings))["total"] < 0.2
 
@@ -118,7 +118,7 @@ def test_the_limit_of_files_is_for_downloaded_archives_only(tmp_path, monkeypatc
     monkeypatch.setattr(archive, "MOST_FILES", 5)
     settings = make_settings("depixelation", tmp_path)
     download.main(settings)
-    assert archive_manifest.complete(competitions.get_competition("depixelation"), settings)
+    assert archive_manifest.is_complete(competitions.get_competition("depixelation"), settings)
 
 
 # A user's photos
@@ -152,7 +152,7 @@ def test_depixelation_uses_the_middle_square_in_linear_light(tmp_path, folder):
     small = cv2.resize(np.ascontiguousarray(shown), (48, 48), interpolation=cv2.INTER_AREA) / 255
     light = np.where(small <= 0.04045, small / 12.92, ((small + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
     coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    assert np.abs(decode(by_name[name].whole, settings.shape)[..., 0] - 255 * coded).max() < 0.51
+    assert np.abs(decode_image(by_name[name].whole, settings.shape)[..., 0] - 255 * coded).max() < 0.51
 
 
 def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_has_their_values(tmp_path):
@@ -166,7 +166,7 @@ def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_has_the
     for entry in [*entries[:20:5], *entries[-3:]]:
         mask = entry.counts(settings.shape) > 0
         windows = sliding_window_view(photo(int(entry.source[0]), 70, 110), settings.shape)[:, :, 0]
-        known = decode(entry.damaged, settings.shape)[~mask]
+        known = decode_image(entry.damaged, settings.shape)[~mask]
         place, = np.argwhere((windows[:, :, ~mask] == known).all((2, 3)))
         if entry.split == "test":
             values = solution[solution.index.str.startswith(entry.id + "_")]
@@ -205,31 +205,31 @@ def test_a_broken_photo_is_an_error_or_is_left_out(tmp_path, folder, capfd, name
 
 
 def test_too_few_photos_or_no_folder_are_errors(tmp_path):
-    assert "nowhere" in refusal(photos.listed, tmp_path / "nowhere", kind=FlagError)
+    assert "nowhere" in refusal(photos.list_image_files, tmp_path / "nowhere", kind=FlagError)
     few = tmp_path / "few"
     few.mkdir()
-    assert str(few) in refusal(photos.in_folder, few, "stop")
+    assert str(few) in refusal(photos.list_folder_photos, few, "stop")
     for number, name in enumerate(("a.jpg", "b.png", "c.png")):
         Image.fromarray(photo(min(number, 1))).save(few / name)
-    assert str(few) in refusal(photos.in_folder, few, "stop")   # of three files two are near duplicates
+    assert str(few) in refusal(photos.list_folder_photos, few, "stop")   # of three files two are near duplicates
     Image.fromarray(photo(2)).save(few / "d.png")
-    splits = [photo.split for photo in photos.in_folder(few, "stop")]
+    splits = [photo.split for photo in photos.list_folder_photos(few, "stop")]
     assert 1 <= splits.count("test") <= 2
 
 
 def test_archive_is_up_to_date_until_photos_or_settings_change(tmp_path, folder):
     settings, competition, _ = make_competition("landscapes", tmp_path, photos=str(folder))
     zipped = settings.competition_folder / f"{competition.slug}.zip"
-    archive_manifest.write_receipt(settings.competition_folder, zipped, archive_manifest.made_from(competition, settings), "made here")
-    assert archive_manifest.complete(competition, settings)
+    archive_manifest.write_archive_manifest(settings.competition_folder, zipped, archive_manifest.get_cache_key(competition, settings), "made here")
+    assert archive_manifest.is_complete(competition, settings)
     for changes in ({"photos": ""}, {"size": 64}, {"hole_colour": "white"}):
-        assert not archive_manifest.complete(competition, dataclasses.replace(settings, **changes))
+        assert not archive_manifest.is_complete(competition, dataclasses.replace(settings, **changes))
     shutil.copy(folder / "wide.png", folder / "new.png")
-    assert not archive_manifest.complete(competition, settings)
+    assert not archive_manifest.is_complete(competition, settings)
     (folder / "new.png").unlink()
-    assert archive_manifest.complete(competition, settings)
+    assert archive_manifest.is_complete(competition, settings)
     competitions.get_solution_path(settings).unlink()
-    assert not archive_manifest.complete(competition, settings)
+    assert not archive_manifest.is_complete(competition, settings)
 
 
 @pytest.mark.parametrize(("change", "reason"), [
@@ -248,7 +248,7 @@ def test_faults_of_the_table_are_errors_with_their_line(tmp_path, change, reason
 
 def test_a_photo_smaller_than_a_square_is_enlarged(tmp_path):
     assert [piece.shape for piece in competitions.get_competition("landscapes").cut_images(
-        np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.place("chelsea.png", *photos.SCIKIT_IMAGE)),
+        np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.find_embedded_photo("chelsea.png", *photos.SCIKIT_IMAGE)),
         (512, 512, 3))] == [(512, 512, 3)]
     assert shipped.chelsea().shape[0] < 512
 

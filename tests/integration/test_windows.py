@@ -13,11 +13,11 @@ from support.stages import SMALL, done, stage
 
 from pixmend.config import Settings
 from pixmend.data import windows
-from pixmend.data.augmentation import turn
-from pixmend.data.damage import box_counts
-from pixmend.data.dataset import open_for
-from pixmend.data.paste import paste
-from pixmend.data.windows import boxes_of, cut, enlarge, look, own
+from pixmend.data.augmentation import apply_transform
+from pixmend.data.damage import count_boxes
+from pixmend.data.dataset import open_dataset
+from pixmend.data.paste import paste_predictions
+from pixmend.data.windows import compute_box_coverage, cut_network_input, cut_window, enlarge_box, find_boxes
 from pixmend.errors import UserError
 from pixmend.training.batches import bytes_to_floats
 from pixmend.training.inference import predict_images
@@ -31,22 +31,22 @@ PLACES = st.tuples(st.integers(0, 45), st.integers(0, 45))
 def test_two_squares_are_found_again_however_they_overlap(first, second):
     squares = sorted((*place, 19, 19) for place in (first, second))
     assume(sorted(abs(a - b) for a, b in zip(first, second, strict=True)) not in ([0, 0], [0, 19]))   # one box, in truth
-    assert sorted(boxes_of(box_counts(squares, (64, 64)))) == squares
+    assert sorted(find_boxes(count_boxes(squares, (64, 64)))) == squares
 
 
 def test_boxes_of_other_shapes_are_found_and_round_holes_are_held_by_boxes():
     apart = [(3, 4, 10, 20), (30, 30, 25, 7)]
-    assert boxes_of(box_counts(apart, (64, 64))) == apart
+    assert find_boxes(count_boxes(apart, (64, 64))) == apart
     disc = cv2.circle(np.zeros((64, 64), np.uint8), (20, 30), 9, 1, -1)
-    assert boxes_of(disc) == [(21, 11, 19, 19)]
-    assert boxes_of(np.zeros((64, 64), np.uint8)) == []
+    assert find_boxes(disc) == [(21, 11, 19, 19)]
+    assert find_boxes(np.zeros((64, 64), np.uint8)) == []
 
 
 def test_a_picture_of_too_many_holes_is_refused_in_a_sentence():
     holes = np.zeros((256, 256), np.uint8)
     holes[3::8, 3::8] = 1
     with pytest.raises(UserError, match=f"1024 holes.*{windows.MANY} at most"):
-        boxes_of(holes)
+        find_boxes(holes)
 
 
 def padded_by_hand(array, box, side, mode, **value):
@@ -61,27 +61,27 @@ def padded_by_hand(array, box, side, mode, **value):
 def test_a_window_is_the_mean_of_each_cell_and_goes_on_beyond_the_edge(place):
     rng, box = np.random.default_rng(1), (*place, 16, 16)
     picture = rng.random((64, 64, 3)).astype(np.float32)
-    mask = box_counts([box], picture.shape) > 0
-    colours, missing = look(picture, mask, box, 2.0, 16)
+    mask = count_boxes([box], picture.shape) > 0
+    colours, missing = cut_network_input(picture, mask, box, 2.0, 16)
     around = padded_by_hand(picture, box, 32, "edge")
     unknown = padded_by_hand(mask.astype(float), box, 32, "constant", constant_values=1)
     np.testing.assert_allclose(colours, around.reshape(16, 2, 16, 2, 3).mean((1, 3)), atol=1e-6)
     np.testing.assert_allclose(missing, unknown.reshape(16, 2, 16, 2).mean((1, 3)), atol=1e-6)
-    assert own(picture.shape, box, 2.0, 16).sum() == 64
-    assert (own(picture.shape, box, 2.0, 16)[4:12, 4:12] == 1).all()
+    assert compute_box_coverage(picture.shape, box, 2.0, 16).sum() == 64
+    assert (compute_box_coverage(picture.shape, box, 2.0, 16)[4:12, 4:12] == 1).all()
 
 
 def test_what_was_painted_on_cells_comes_back_to_its_place():
     box, picture = (5, 40, 18, 18), np.zeros((64, 64), np.float32)
     picture[:] = np.linspace(0, 1, 64) + np.linspace(0, 1, 64)[:, None] * 0.5
-    np.testing.assert_allclose(enlarge(cut(picture, box, 2.0, 36), box, 2.0)[..., 0], picture[5:23, 40:58], atol=1e-6)
-    coarse = enlarge(cut(picture, box, 2.0, 12), box, 2.0)[..., 0]
+    np.testing.assert_allclose(enlarge_box(cut_window(picture, box, 2.0, 36), box, 2.0)[..., 0], picture[5:23, 40:58], atol=1e-6)
+    coarse = enlarge_box(cut_window(picture, box, 2.0, 12), box, 2.0)[..., 0]
     np.testing.assert_allclose(coarse, picture[5:23, 40:58], atol=0.01)
 
 
 @pytest.fixture
 def ready(prepared_home):
-    return open_for(of(prepared_home))
+    return open_dataset(of(prepared_home))
 
 
 def of(home, **changes):
@@ -116,7 +116,7 @@ def test_a_batch_of_windows_is_a_function_of_seed_and_step(prepared_home, ready)
 def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout(prepared_home, ready):
     source = batches(prepared_home, ready)
     train = {row.damaged for row in ready.split("train")}
-    boxes = {row.damaged: len(boxes_of(ready.hole(row))) for row in ready.split("train")}
+    boxes = {row.damaged: len(find_boxes(ready.hole(row))) for row in ready.split("train")}
     rows = len(ready.split("train"))
     assert len(source.items) == rows * 2 * 2 == sum(boxes[row.damaged] for row in ready.split("train")) * 2
     kept, pictures = cut_training_windows(source.settings, ready)
@@ -127,12 +127,12 @@ def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout
 def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, ready):
     source = batches(prepared_home, ready, masks_per_image=0, start="harmonic")
     row = ready.split("train")[0]
-    box = boxes_of(ready.hole(row))[0]
+    box = find_boxes(ready.hole(row))[0]
     window, variant = source.items[0]
     kept = bytes_to_floats(source.windows[window])
     assert variant == row.variant == 0
     for place, picture in ((np.s_[:3], ready.seen(row, "harmonic")), (np.s_[5:], ready.whole(row))):
-        np.testing.assert_allclose(kept[..., place], cut(bytes_to_floats(picture), box, 2.0, 16), atol=0.51 / 255)
+        np.testing.assert_allclose(kept[..., place], cut_window(bytes_to_floats(picture), box, 2.0, 16), atol=0.51 / 255)
     (seen, mask), whole, weight = source.get_batch(0)
     assert seen.shape == whole.shape == (5, 16, 16, 3)
     assert ((mask[..., 0] > 0) | (weight == 0)).all()
@@ -141,7 +141,7 @@ def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, rea
 def test_the_turns_of_a_row_turn_its_windows(prepared_home, ready):
     source = batches(prepared_home, ready, masks_per_image=0, batch_size=len(batches(prepared_home, ready, masks_per_image=0).items))
     (seen, _), _, _ = source.get_batch(0)
-    upright = {turn(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
+    upright = {apply_transform(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
     assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in seen} <= upright
 
 
@@ -161,7 +161,7 @@ def test_what_is_added_on_windows_lands_in_the_boxes_alone(prepared_home, ready,
         rows = ready.split(split)
         for row, mended in zip(rows, predict_images(Brighter(), ready, rows, settings, turns), strict=True):
             before, mask = bytes_to_floats(ready.seen(row, settings.start)), ready.hole(row) > 0
-            np.testing.assert_allclose(mended, paste(bytes_to_floats(ready.damaged(row)), mask, before + 0.125), atol=1e-5)
+            np.testing.assert_allclose(mended, paste_predictions(bytes_to_floats(ready.damaged(row)), mask, before + 0.125), atol=1e-5)
 
 
 @pytest.mark.parametrize(("flags", "told"), [

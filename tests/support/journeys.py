@@ -10,4 +10,4 @@ def journeys(*each):
 
 
 def row(home, place, run):
-    return next(row for row in leaderboard.read(home / f"submissions/{place}/leaderboard.csv") if row["run"] == run)
+    return next(row for row in leaderboard.read_leaderboard(home / f"submissions/{place}/leaderboard.csv") if row["run"] == run)

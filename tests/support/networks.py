@@ -5,7 +5,7 @@ import numpy as np
 
 from pixmend import models
 from pixmend.config import Settings, apply_defaults
-from pixmend.data.damage import box_counts
+from pixmend.data.damage import count_boxes
 from pixmend.networks.residual import build_with_start
 from pixmend.training import trainer
 from pixmend.training.adversarial import AdversarialModel
@@ -15,7 +15,7 @@ def example_batch(shape, images=2):
     """Return damaged images with two black boxes, their masks (batch x height x width) and the original images."""
     rng = np.random.default_rng(1)
     originals = rng.random((images, *shape)).astype(np.float32)
-    masks = np.stack([box_counts([(5, 9, 19, 19), (20, 25, 19, 19)], shape) > 0] * images)
+    masks = np.stack([count_boxes([(5, 9, 19, 19), (20, 25, 19, 19)], shape) > 0] * images)
     return np.where(masks[..., None], 0, originals).astype(np.float32), masks, originals
 
 

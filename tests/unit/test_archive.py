@@ -34,7 +34,7 @@ def unpacked(folder, data):
     path = folder / "contest.zip"
     path.write_bytes(data)
     try:
-        archive.unpack(path, folder / "files")
+        archive.unpack_archive(path, folder / "files")
     except archive.BadArchive as error:
         assert str(path) in str(error) and os.listdir(folder) == ["contest.zip"]
         return None
@@ -46,7 +46,7 @@ def refusal(folder, data):
     path = folder / "contest.zip"
     path.write_bytes(data)
     with pytest.raises(archive.BadArchive) as caught:
-        archive.unpack(path, folder / "files")
+        archive.unpack_archive(path, folder / "files")
     assert str(path) in str(caught.value) and os.listdir(folder) == ["contest.zip"]
     return str(caught.value)
 
@@ -64,7 +64,7 @@ def test_a_bad_archive_leaves_the_old_files(tmp_path):
     unpacked(tmp_path, packed([("old", b"1")]))
     (tmp_path / "contest.zip").write_bytes(packed(GOOD.items())[:-30])
     with pytest.raises(archive.BadArchive):
-        archive.unpack(tmp_path / "contest.zip", tmp_path / "files")
+        archive.unpack_archive(tmp_path / "contest.zip", tmp_path / "files")
     assert tree(tmp_path / "files") == {"old": b"1"} and len(os.listdir(tmp_path)) == 2
 
 
@@ -152,7 +152,7 @@ def test_an_archive_cut_anywhere_is_refused(tmp_path):
 
 def test_no_archive_at_all(tmp_path):
     with pytest.raises(archive.BadArchive, match="is not there"):
-        archive.unpack(tmp_path / "contest.zip", tmp_path / "files")
+        archive.unpack_archive(tmp_path / "contest.zip", tmp_path / "files")
 
 
 parts = st.text(st.characters(codec="utf-8", exclude_categories=["C"], exclude_characters="/\\:"), min_size=1, max_size=9)

@@ -17,8 +17,8 @@ ROWS = np.random.default_rng(1).integers(0, 256, SHAPE, np.uint8)
 @pytest.fixture
 def stored(tmp_path):
     path = tmp_path / "rows.npy"
-    array_files.make(path, SHAPE)
-    with array_files.rows_of(path) as write:
+    array_files.make_array_file(path, SHAPE)
+    with array_files.open_row_writer(path) as write:
         for number in (3, 0, 5, 1, 4, 2):
             write(number, ROWS[number])
     return path
@@ -26,7 +26,7 @@ def stored(tmp_path):
 
 def test_rows_written_in_any_order_are_the_arrays(stored):
     np.testing.assert_array_equal(np.load(stored), ROWS)
-    found = array_files.OnDisk(stored)
+    found = array_files.ArrayFile(stored)
     assert found.shape == SHAPE and len(found) == 6
     np.testing.assert_array_equal(np.stack(list(found)), ROWS)
     np.testing.assert_array_equal(found[np.int64(4)], ROWS[4])
@@ -36,11 +36,11 @@ def test_rows_written_in_any_order_are_the_arrays(stored):
 
 
 def test_rows_can_be_numbered_along_two_axes(stored):
-    np.testing.assert_array_equal(np.stack(list(array_files.OnDisk(stored, axes=2))), ROWS.reshape(30, 4, 3))
+    np.testing.assert_array_equal(np.stack(list(array_files.ArrayFile(stored, axes=2))), ROWS.reshape(30, 4, 3))
 
 
 def test_a_file_cut_off_after_it_was_opened_is_told(stored):
-    found = array_files.OnDisk(stored)
+    found = array_files.ArrayFile(stored)
     stored.write_bytes(stored.read_bytes()[:-1])
     np.testing.assert_array_equal(found[4], ROWS[4])
     with pytest.raises(UserError, match=r"rows\.npy was cut off"):

@@ -8,8 +8,8 @@ import pytest
 from pixmend import competitions
 from pixmend.competitions.photo_reconstruction import get_box_side
 from pixmend.config import Settings
-from pixmend.data.augmentation import turn
-from pixmend.data.dataset import open_for
+from pixmend.data.augmentation import apply_transform
+from pixmend.data.dataset import open_dataset
 from pixmend.training.batches import ImageBatches, bytes_to_floats, draw_order
 
 
@@ -17,7 +17,7 @@ from pixmend.training.batches import ImageBatches, bytes_to_floats, draw_order
 def batches(prepared_home):
     def of(**changes):
         settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=3), **changes)
-        return ImageBatches(settings, open_for(settings), competitions.get_competition("demo"))
+        return ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo"))
     return of
 
 
@@ -41,9 +41,9 @@ def test_every_row_comes_once_before_any_comes_again(batches):
     assert sorted(twice[:len(source.rows)]) == sorted(twice[len(source.rows):]) == list(range(len(source.rows)))
     (seen, _), whole, _ = source.get_batch(0)
     rows = [source.rows[i] for i in twice[:3]]
-    np.testing.assert_array_equal(whole, [bytes_to_floats(turn(source.dataset.pictures[row.whole], row.variant)) for row in rows])
+    np.testing.assert_array_equal(whole, [bytes_to_floats(apply_transform(source.dataset.pictures[row.whole], row.variant)) for row in rows])
     filled = source.dataset.filled["harmonic"]
-    np.testing.assert_array_equal(seen, [bytes_to_floats(turn(filled[row.damaged], row.variant)) for row in rows])
+    np.testing.assert_array_equal(seen, [bytes_to_floats(apply_transform(filled[row.damaged], row.variant)) for row in rows])
 
 
 def test_what_is_seen_outside_the_hole_is_the_damaged_picture(batches):
@@ -74,7 +74,7 @@ def test_fresh_damage_differs_each_time_a_picture_is_seen(batches):
 def test_another_contests_damage_is_drawn_and_seen_as_it_is(prepared_home, changes):
     """Tiles are seen in the hole, each a flat area, also where they were enlarged."""
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="given", **changes)
-    (seen, mask), whole, _ = ImageBatches(settings, open_for(settings), competitions.get_competition("depixelation")).get_batch(1)
+    (seen, mask), whole, _ = ImageBatches(settings, open_dataset(settings), competitions.get_competition("depixelation")).get_batch(1)
     known = mask[..., 0] == 0
     np.testing.assert_array_equal(seen[known], whole[known])
     if "fresh_masks" in changes:

@@ -12,7 +12,7 @@ from skimage.metrics import mean_squared_error
 from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, root_mean_squared_error
 
 from pixmend.competitions import get_competition
-from pixmend.data.grey import grey, grey_by_light
+from pixmend.data.grey import convert_to_grey, convert_to_grey_by_light
 
 METRICS = {name: metric for competition in ("missing_pixels", "depixelation", "landscapes")
           for name, metric in get_competition(competition).metrics.items()}
@@ -82,17 +82,17 @@ def test_grey_by_light_equals_scikit_images_luminance():
     every[:4] = np.arange(256, dtype=np.uint8).reshape(4, 64, 1)
     luminance = color.rgb2xyz(every)[..., 1]
     coded = np.where(luminance <= 0.0031308, 12.92 * luminance, 1.055 * luminance ** (1 / 2.4) - 0.055)
-    assert np.abs(grey_by_light(every)[..., 0] - 255 * coded).max() < 0.53   # its weights have more digits
-    assert grey_by_light(every).shape == (64, 64, 1) and grey_by_light(every).dtype == np.uint8
+    assert np.abs(convert_to_grey_by_light(every)[..., 0] - 255 * coded).max() < 0.53   # its weights have more digits
+    assert convert_to_grey_by_light(every).shape == (64, 64, 1) and convert_to_grey_by_light(every).dtype == np.uint8
 
 
 @given(st.integers(0, 255))
 def test_grey_of_grey_is_itself(value):
     flat = np.full((2, 2, 3), value, np.uint8)
-    assert (grey(flat) == value).all() and (grey_by_light(flat) == value).all()
-    assert (grey_by_light(flat[..., :1]) == value).all()
+    assert (convert_to_grey(flat) == value).all() and (convert_to_grey_by_light(flat) == value).all()
+    assert (convert_to_grey_by_light(flat[..., :1]) == value).all()
 
 
 def test_the_two_greys_differ_on_colours():
     blue = np.full((1, 1, 3), (0, 0, 255), np.uint8)
-    assert int(grey(blue)[0, 0, 0]) == 29 and int(grey_by_light(blue)[0, 0, 0]) == 76
+    assert int(convert_to_grey(blue)[0, 0, 0]) == 29 and int(convert_to_grey_by_light(blue)[0, 0, 0]) == 76

@@ -13,7 +13,7 @@ from PIL import Image
 from support.tiny_competition import SIDE, SIZE, build, read_rows, write_solution
 
 from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as competition
-from pixmend.data.decode import decode
+from pixmend.data.decode import decode_image
 from pixmend.errors import UserError
 from pixmend.submissions import csv_scoring
 
@@ -91,7 +91,7 @@ def test_corrupted_jpeg(tmp_path, options):
     for _ in range(200):
         data = corrupt(rng, whole)
         path.write_bytes(data)
-        image = outcome(decode, path, SHAPE)
+        image = outcome(decode_image, path, SHAPE)
         if image is not None:
             right += 1
             np.testing.assert_array_equal(image, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
@@ -107,7 +107,7 @@ def test_corrupted_png(tmp_path, options, repaired):
         data = corrupt(rng, whole)
         data = repair_checksums(data) if repaired else data
         path.write_bytes(data)
-        image = outcome(decode, path, SHAPE)
+        image = outcome(decode_image, path, SHAPE)
         if image is not None:
             right += 1
             np.testing.assert_array_equal(image, decode_with_pillow(data))

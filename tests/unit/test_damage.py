@@ -81,16 +81,16 @@ def tiled(area, tile):
 def test_tiles_can_be_told_from_the_damaged_picture_and_its_mask_alone(seed):
     """Where a row or column of the box differs from the one before, a tile begins: a model needs to be given no more."""
     rng = np.random.default_rng(seed)
-    box, tile = damage.one_box(rng, (64, 64), 4, 32), int(rng.integers(4, 17))
+    box, tile = damage.draw_box(rng, (64, 64), 4, 32), int(rng.integers(4, 17))
     top, left, height, width = box
-    inside = damage.pixelated(picture(seed, 64), box, tile)[top:top + height, left:left + width, 0].astype(int)
+    inside = damage.pixelate_box(picture(seed, 64), box, tile)[top:top + height, left:left + width, 0].astype(int)
     for axis, length in ((0, height), (1, width)):
         begins = np.flatnonzero(np.diff(inside, axis=axis).any(1 - axis)) + 1
         assert set(begins) <= set(range(tile, length, tile))
 
 
 def test_boxes_and_tiles_come_in_every_size():
-    drawn = [damage.one_box(np.random.default_rng(seed), (64, 64), 4, 32) for seed in range(800)]
+    drawn = [damage.draw_box(np.random.default_rng(seed), (64, 64), 4, 32) for seed in range(800)]
     assert {box[2] for box in drawn} == {box[3] for box in drawn} == set(range(4, 33))
     assert min(box[0] for box in drawn) == 0 and max(box[0] + box[2] for box in drawn) == 64
 
@@ -108,7 +108,7 @@ def test_shapes_are_black_or_white_and_as_many_as_nine(seed, hole_colour):
 
 def test_single_shapes_are_the_squares_and_circles_of_both_sizes():
     singles = {np.count_nonzero(counts) for seed in range(400)
-               for counts in [damage.pasted_shapes(np.random.default_rng(seed), (256, 256), 1, (32, 64))]}
+               for counts in [damage.draw_shapes(np.random.default_rng(seed), (256, 256), 1, (32, 64))]}
     circles = {len(disk(((side - 1) / 2,) * 2, side / 2 + 1e-9)[0]) for side in (32, 64)}
     assert singles == {32 * 32, 64 * 64} | circles
 
@@ -117,8 +117,8 @@ def test_single_shapes_are_the_squares_and_circles_of_both_sizes():
 @given(seed=SEEDS, tile=st.integers(1, 40), channels=CHANNELS)
 def test_a_tile_is_the_mean_that_opencv_finds(seed, tile, channels):
     whole = picture(seed, 48, channels)
-    box = damage.one_box(np.random.default_rng(seed), whole.shape, 1, 48)
-    coarse = damage.pixelated(whole, box, tile)
+    box = damage.draw_box(np.random.default_rng(seed), whole.shape, 1, 48)
+    coarse = damage.pixelate_box(whole, box, tile)
     top, left, height, width = box
     corner = whole[top:top + min(tile, height), left:left + min(tile, width)]
     np.testing.assert_allclose(coarse[top, left], cv2.mean(np.ascontiguousarray(corner))[:channels], atol=0.501)

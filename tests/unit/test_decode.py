@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixmend.data.decode import decode
+from pixmend.data.decode import decode_image
 from pixmend.data.encode import encode_jpeg, encode_png
 from pixmend.errors import UserError
 
@@ -30,7 +30,7 @@ def saved(path, image, **options):
 
 def refusal(path, shape=SHAPE):
     with pytest.raises(UserError) as caught:
-        decode(path, shape)
+        decode_image(path, shape)
     text = str(caught.value)
     assert str(path) in text and "\n" not in text and text.endswith((".", f"'{path}'.", f"{path}."))
     return text
@@ -39,7 +39,7 @@ def refusal(path, shape=SHAPE):
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 100, "subsampling": 0}, {"optimize": True}])
 def test_jpeg_equals_opencv_and_pillow(tmp_path, picture, options):
     path = saved(tmp_path / "a.jpeg", Image.fromarray(picture), format="JPEG", **options)
-    got = decode(path, SHAPE)
+    got = decode_image(path, SHAPE)
     assert got.dtype == np.uint8 and got.shape == SHAPE
     np.testing.assert_array_equal(got, cv2.imread(str(path))[..., ::-1])
     np.testing.assert_array_equal(got, np.asarray(Image.open(path)))
@@ -48,28 +48,28 @@ def test_jpeg_equals_opencv_and_pillow(tmp_path, picture, options):
 @pytest.mark.parametrize("mode", ["RGB", "P"])
 def test_png_equals_pillow(tmp_path, picture, mode):
     image = Image.fromarray(picture).convert(mode)
-    np.testing.assert_array_equal(decode(saved(tmp_path / "a.png", image), SHAPE), np.asarray(image.convert("RGB")))
+    np.testing.assert_array_equal(decode_image(saved(tmp_path / "a.png", image), SHAPE), np.asarray(image.convert("RGB")))
 
 
 def test_grey_where_grey_is_wanted(tmp_path, picture):
     image = Image.fromarray(picture).convert("L")
     for name in ("a.png", "a.jpg"):
         path = saved(tmp_path / name, image)
-        np.testing.assert_array_equal(decode(path, GREY)[..., 0], np.asarray(Image.open(path)))
+        np.testing.assert_array_equal(decode_image(path, GREY)[..., 0], np.asarray(Image.open(path)))
 
 
 def test_bytes_decide_and_not_the_name(tmp_path, picture):
     path = saved(tmp_path / "a.jpeg", Image.fromarray(picture), format="PNG")
-    np.testing.assert_array_equal(decode(path, SHAPE), picture)
+    np.testing.assert_array_equal(decode_image(path, SHAPE), picture)
 
 
 def test_encode_round_trip(tmp_path, picture):
     (tmp_path / "a").write_bytes(encode_png(picture))
-    np.testing.assert_array_equal(decode(tmp_path / "a", SHAPE), picture)
+    np.testing.assert_array_equal(decode_image(tmp_path / "a", SHAPE), picture)
     (tmp_path / "a").write_bytes(encode_jpeg(picture))
-    assert np.abs(decode(tmp_path / "a", SHAPE).astype(int) - picture).mean() < 4
+    assert np.abs(decode_image(tmp_path / "a", SHAPE).astype(int) - picture).mean() < 4
     (tmp_path / "a").write_bytes(encode_png(picture[..., :1].copy()))
-    np.testing.assert_array_equal(decode(tmp_path / "a", GREY), picture[..., :1])
+    np.testing.assert_array_equal(decode_image(tmp_path / "a", GREY), picture[..., :1])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -128,11 +128,11 @@ def test_kinds_that_are_refused_and_the_advice_mends_them(tmp_path, picture, mod
 
 def mended_by_its_advice(path, reason):
     with pytest.raises(UserError, match=reason) as caught:
-        decode(path, SHAPE)
+        decode_image(path, SHAPE)
     assert "go on with `python -m pixmend augment`" in str(caught.value)
     command = str(caught.value).split("colour: ")[1].removesuffix(".")
     subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
-    assert decode(path, SHAPE).shape == SHAPE
+    assert decode_image(path, SHAPE).shape == SHAPE
 
 
 def test_transparent_colour_in_a_palette(tmp_path, picture):
@@ -155,7 +155,7 @@ def test_orientation(tmp_path, picture, kind, order):
         exif[0x0112] = orientation
         path = saved(tmp_path / f"a.{kind}", Image.fromarray(picture), exif=exif)
         if orientation == 1:
-            assert decode(path, SHAPE).shape == SHAPE
+            assert decode_image(path, SHAPE).shape == SHAPE
     mended_by_its_advice(path, r"stored turned \(EXIF orientation 3\)")
 
 

@@ -9,8 +9,8 @@ from support.batches import same_bits
 
 from pixmend import competitions
 from pixmend.config import Settings
-from pixmend.data.augmentation import turn
-from pixmend.data.dataset import open_for
+from pixmend.data.augmentation import apply_transform
+from pixmend.data.dataset import open_dataset
 from pixmend.training.batches import ImageBatches
 from pixmend.training.device_batches import transform_images
 from pixmend.training.window_batches import WindowBatches
@@ -20,7 +20,7 @@ from pixmend.training.window_batches import WindowBatches
                                      {"fresh_masks": True, "start": "harmonic"}, {"noise": 0.1}], ids=str)
 def test_of_pictures(prepared_home, changes):
     settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=24, start="none"), **changes)
-    stored = same_bits(ImageBatches(settings, open_for(settings), competitions.get_competition("demo")), 3)
+    stored = same_bits(ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo")), 3)
     drawn_here = {"jitter", "noise"} & set(changes) or "harmonic" in changes.values()
     assert len(set(stored["transforms"].tolist())) == (1 if drawn_here else 5)
     assert ("inputs" in stored) == ("fresh_masks" not in changes or bool(drawn_here))
@@ -29,25 +29,25 @@ def test_of_pictures(prepared_home, changes):
 def test_damage_that_only_covers_is_done_on_the_device_in_every_colour(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_masks=True, damage="landscapes",
                         hole_colour="white")
-    prepared = open_for(dataclasses.replace(settings, damage=""))
+    prepared = open_dataset(dataclasses.replace(settings, damage=""))
     assert set(same_bits(ImageBatches(settings, prepared, competitions.get_competition("landscapes")), 3)) == {"target", "counts", "transforms"}
 
 
 def test_every_turn():
     pictures = np.random.default_rng(1).integers(0, 256, (8, 6, 6, 3), np.uint8)
     turned = transform_images(keras.ops.convert_to_tensor(pictures), np.arange(8, dtype=np.uint8))
-    np.testing.assert_array_equal(turned, [turn(picture, variant) for variant, picture in enumerate(pictures)])
+    np.testing.assert_array_equal(turned, [apply_transform(picture, variant) for variant, picture in enumerate(pictures)])
 
 
 def test_of_windows(home):
     settings = Settings(home=str(home), size=32, window=2.0, work_size=16, batch_size=24, loss_region="hole", masks_per_image=1,
                         start="smooth")
-    same_bits(WindowBatches(settings, open_for(settings)), 3)
+    same_bits(WindowBatches(settings, open_dataset(settings)), 3)
 
 
 def test_of_several_processes_each_takes_its_share(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="none")
-    one = ImageBatches(settings, open_for(settings), competitions.get_competition("demo")).get_batch(5)[1]
-    shares = [ImageBatches(dataclasses.replace(settings, process=number, of_processes=3), open_for(settings), None).get_batch(5)[1]
+    one = ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo")).get_batch(5)[1]
+    shares = [ImageBatches(dataclasses.replace(settings, process=number, of_processes=3), open_dataset(settings), None).get_batch(5)[1]
               for number in range(3)]
     np.testing.assert_array_equal(one, np.concatenate(shares))

@@ -11,7 +11,7 @@ from support.networks import as_inputs, build_small, count_parameters, example_b
 
 from pixmend import models
 from pixmend.config import Settings, apply_defaults
-from pixmend.data.paste import paste
+from pixmend.data.paste import paste_predictions
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import registry
 from pixmend.networks.registry import NETWORKS, NetworkSpec, Output, Predicts, register_network
@@ -53,7 +53,7 @@ def test_network_predicts_an_image_and_learns_one_step(name, shape, start):
     weights = [np.asarray(v).copy() for v in model.trainable_variables]
     results = model.train_on_batch(inputs, targets, return_dict=True)
     assert predictions.shape == originals.shape and predictions.dtype == np.float32
-    restored = paste(damaged[0], masks[0], predictions[0])
+    restored = paste_predictions(damaged[0], masks[0], predictions[0])
     assert restored[~masks[0]].tobytes() == damaged[0][~masks[0]].tobytes()
     assert np.isfinite(results["loss"])
     assert any(not np.array_equal(old, np.asarray(new)) for old, new in zip(weights, model.trainable_variables, strict=True))

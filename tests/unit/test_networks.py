@@ -10,7 +10,7 @@ from support.stages import done, stage, stage_process
 
 from pixmend import models
 from pixmend.config import Settings, apply_defaults
-from pixmend.data.dataset import Prepared
+from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import mlp, pconv_unet
 from pixmend.networks.layers import blocks
@@ -230,7 +230,7 @@ def test_network_of_blocks_runs_through_all_stages(home):
     flags = ("--size", "32", "--model", "mlp", "--start", "harmonic", "--steps", "3", "--evaluation-images", "4")
     assert "step 3" in done(stage("train", home, *flags))
     done(stage("predict", home, *flags))
-    ready, mended = Prepared(home / "augment/demo"), PredictionFile(next(home.glob("checkpoints/demo/*/holdout.npz")))
+    ready, mended = Dataset(home / "augment/demo"), PredictionFile(next(home.glob("checkpoints/demo/*/holdout.npz")))
     row = ready.split("holdout")[0]
     known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
     changed = np.abs(mended.read_image(row.id, known, mask) - ready.seen(row, "harmonic") / 255).max(-1) > 1e-6

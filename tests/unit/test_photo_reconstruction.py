@@ -14,8 +14,8 @@ from support.tiny_competition import HEADER, SIDE, TEST, blackened, build, grade
 
 from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as competition
 from pixmend.competitions.photo_reconstruction import draw_boxes, get_box_side
-from pixmend.data.damage import box_counts
-from pixmend.data.decode import decode
+from pixmend.data.damage import count_boxes
+from pixmend.data.decode import decode_image
 from pixmend.errors import UserError
 from pixmend.submissions import box_csv, csv_reader, csv_scoring
 
@@ -55,12 +55,12 @@ def test_images_are_listed_in_the_order_of_the_tables(tiny):
         ("Tiger", "Tiger (1).png", "train"), ("Tiger", "Tiger (2).jpeg", "train"), ("Tiger", "Tiger/same.png", "train"),
         *(("", name, "test") for name in TEST)]
     for record in records:
-        damaged = decode(record.damaged, settings.shape)
+        damaged = decode_image(record.damaged, settings.shape)
         assert (record.whole is None) == (record.split == "test") and record.source == record.id
         if record.damaged.endswith(".png"):
-            assert not damaged[box_counts(record.boxes, settings.shape) > 0].any()
+            assert not damaged[count_boxes(record.boxes, settings.shape) > 0].any()
         if record.whole and record.whole.endswith(".png"):
-            np.testing.assert_array_equal(damaged, blackened(decode(record.whole, settings.shape), [b[:2] for b in record.boxes]))
+            np.testing.assert_array_equal(damaged, blackened(decode_image(record.whole, settings.shape), [b[:2] for b in record.boxes]))
     assert {e.id: [list(b) for b in e.boxes] for e in records if not e.kind} == \
         {name: [[*corner, SIDE, SIDE] for corner in two] for name, two in boxes.items()}
 
@@ -146,7 +146,7 @@ def test_a_uniform_sample_is_recognised_by_its_bytes(tmp_path, names, change, pl
 def test_a_holdout_submission_needs_no_sample(tiny, tmp_path):
     settings, *_ = tiny
     records = [e for e in competition.read_images(get_files_folder(settings), settings.shape) if e.split == "train"][::-2]
-    images = [decode(e.whole, settings.shape) / np.float32(255) for e in records]
+    images = [decode_image(e.whole, settings.shape) / np.float32(255) for e in records]
     competition.submission.write(tmp_path / "holdout.csv", records, images, settings)
     rows = read_rows(tmp_path / "holdout.csv")
     assert len(rows) == 1 + len(records) * 2 * SIDE * SIDE * 3
@@ -160,7 +160,7 @@ def test_a_holdout_submission_needs_no_sample(tiny, tmp_path):
 def test_values_read_back_are_the_submitted_ones(tiny, tmp_path, scale):
     settings = dataclasses.replace(tiny[0], value_scale=scale)
     records = [e for e in competition.read_images(get_files_folder(settings), settings.shape) if e.split == "train"]
-    images = [decode(e.whole, settings.shape) / np.float32(255) for e in records]
+    images = [decode_image(e.whole, settings.shape) / np.float32(255) for e in records]
     competition.submission.write(tmp_path / "holdout.csv", records, images, settings)
     for record, image, values in zip(records, images, competition.submission.read(tmp_path / "holdout.csv", records, settings), strict=True):
         np.testing.assert_allclose(values, competition.submission.to_submission_values(image, settings)[record.counts(settings.shape) > 0], atol=1e-6)
@@ -196,7 +196,7 @@ def test_box_side_is_in_proportion_to_the_image():
 def test_two_boxes_lie_inside_the_image(seed, side):
     shape = (side, side, 3)
     boxes = draw_boxes(np.random.default_rng(seed), shape)
-    counts = box_counts(boxes, shape)
+    counts = count_boxes(boxes, shape)
     assert len(boxes) == 2 and counts.sum() == 2 * get_box_side(shape) ** 2 and counts.max() <= 2
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 
 from pixmend.config import Settings
-from pixmend.data.image_record import Entry
+from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.submissions.pixel_bytes import PixelBytes, pack, unpack
 from pixmend.submissions.pixel_csv import PixelCsv
@@ -23,7 +23,7 @@ COLOUR = dataclasses.replace(GREY, channels=3)
 
 
 def make_records(masks):
-    return [Entry(f'a, "{n}"', "", "", "test", None, None, drawn=np.uint8(mask)) for n, mask in enumerate(masks)]
+    return [ImageRecord(f'a, "{n}"', "", "", "test", None, None, drawn=np.uint8(mask)) for n, mask in enumerate(masks)]
 
 
 def example(settings, seed=1, shares=(0.02, 0.3, 1)):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pixmend.data import augmentation
-from pixmend.data.dataset import Row, read_index, write_index
+from pixmend.data.dataset import DatasetRow, read_index, write_index
 from pixmend.errors import UserError
 from pixmend.submissions import predictions
 
@@ -16,7 +16,7 @@ NAMES = ("a (1).jpeg", 'b,"c" ü', "two\nlines", "")
 @pytest.fixture
 def index(tmp_path):
     splits = ("train", "holdout", "test", "fold-2", "fold-10")
-    rows = [Row(NAMES[n % 4], NAMES[n % 3], ("", "Cat")[n % 2], n % 8, splits[n % 5], n, n * 10**9 if n % 3 else -1)
+    rows = [DatasetRow(NAMES[n % 4], NAMES[n % 3], ("", "Cat")[n % 2], n % 8, splits[n % 5], n, n * 10**9 if n % 3 else -1)
             for n in range(50)]
     write_index(tmp_path / "index.csv", rows)
     return tmp_path / "index.csv", rows
@@ -25,7 +25,7 @@ def index(tmp_path):
 def test_rows_are_those_that_a_plain_reader_finds(index):
     path, rows = index
     with open(path, newline="", encoding="utf-8") as file:
-        plain = [Row(r["id"], r["source"], r["class"], augmentation.NAMES.index(r["variant"]), r["split"], int(r["damaged"]),
+        plain = [DatasetRow(r["id"], r["source"], r["class"], augmentation.TRANSFORM_NAMES.index(r["variant"]), r["split"], int(r["damaged"]),
                      int(r["whole"])) for r in csv.DictReader(file)]
     found = read_index(path)
     assert list(found) == plain == rows

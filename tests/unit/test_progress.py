@@ -15,7 +15,7 @@ def slow_clock(monkeypatch):
 
 
 def test_without_a_terminal_a_line_now_and_then_tells_the_time_left(slow_clock, capsys):
-    with progress.Bar("decode", 200) as bar:
+    with progress.ProgressBar("decode", 200) as bar:
         for _ in range(4):
             bar.advance(25, "4 pictures/s")
     lines = capsys.readouterr().out.splitlines()
@@ -25,6 +25,6 @@ def test_without_a_terminal_a_line_now_and_then_tells_the_time_left(slow_clock, 
 @pytest.mark.parametrize(("done", "share", "left"), [(50, None, "0:12"), (50, 0.25, "0:36"), (1, 0.75, "0:04"), (0, None, "")])
 def test_the_time_left_is_by_the_share_that_is_spent_of_whatever_ends_first(slow_clock, done, share, left):
     """Twelve seconds after its beginning, of a hundred steps."""
-    bar = progress.Bar("train", 100)
+    bar = progress.ProgressBar("train", 100)
     bar.advance(done, share=share)
     assert bar.left().removesuffix(" left") == left

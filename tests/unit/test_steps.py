@@ -10,7 +10,7 @@ from tensorflow.python.eager import context
 
 from pixmend import backend, competitions
 from pixmend.config import Settings
-from pixmend.data.dataset import open_for
+from pixmend.data.dataset import open_dataset
 from pixmend.training import trainer
 from pixmend.training.adversarial import AdversarialModel
 from pixmend.training.batches import ImageBatches
@@ -82,7 +82,7 @@ def test_nor_where_each_opinion_reads_the_weights_anew():
 @pytest.mark.parametrize("changes", [{}, {"fresh_masks": True}, {"loss_region": "hole"}], ids=str)
 def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
-    batches = ImageBatches(settings, open_for(settings), competitions.get_competition("demo"))
+    batches = ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo"))
     kept = batches.get_batch(5)
     (seen, mask), whole, weight = TensorFlowSteps(SimpleNamespace(jit_compile=None), SimpleNamespace(get_batch=lambda step: kept)).load(5)
     for tensor, array in ((seen, kept[0][0]), (mask, kept[0][1]), (whole, kept[1])):
@@ -92,7 +92,7 @@ def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home
 
 
 def test_what_tensorflow_cannot_use_as_it_lies_is_copied():
-    room = backend.room((4, 3))
+    room = backend.allocate_aligned((4, 3))
     room[:] = np.arange(12).reshape(4, 3)
     for array in (room[:, 1:], room[1:], np.asfortranarray(room)):
-        np.testing.assert_array_equal(backend.tensor(array), array)
+        np.testing.assert_array_equal(backend.to_tensor(array), array)

@@ -8,9 +8,9 @@ import pytest
 
 from pixmend import models
 from pixmend.config import Settings, apply_defaults
-from pixmend.data.augmentation import turn, turn_back
-from pixmend.data.dataset import Prepared
-from pixmend.data.paste import paste
+from pixmend.data.augmentation import apply_transform, invert_transform
+from pixmend.data.dataset import Dataset
+from pixmend.data.paste import paste_predictions
 from pixmend.networks.residual import build_with_start
 from pixmend.stages import predict
 from pixmend.submissions.predictions import PredictionFile
@@ -23,7 +23,7 @@ MODES = ["inference", "training"]
 
 @pytest.fixture
 def ready(prepared_home):
-    return Prepared(prepared_home / "augment/demo")
+    return Dataset(prepared_home / "augment/demo")
 
 
 def with_ramp(both):
@@ -49,7 +49,7 @@ def network(**changes):
 
 
 def by_hand(seen, hole, turns):
-    return np.mean([turn_back(with_ramp((turn(seen, v), turn(hole, v)[..., None])), v) for v in range(turns)], axis=0)
+    return np.mean([invert_transform(with_ramp((apply_transform(seen, v), apply_transform(hole, v)[..., None])), v) for v in range(turns)], axis=0)
 
 
 @pytest.mark.parametrize("start", ["none", "harmonic"])
@@ -59,7 +59,7 @@ def test_the_result_is_the_mean_over_the_turns(ready, turns, mode, start):
     rows, settings = ready.split("holdout")[:3], Settings(size=32, predict_mode=mode, start=start)
     for row, mended in zip(rows, predict_images(ramp_model(), ready, rows, settings, turns), strict=True):
         hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
-        expected = paste(known, hole, by_hand(ready.seen(row, start) / 255, hole, turns))
+        expected = paste_predictions(known, hole, by_hand(ready.seen(row, start) / 255, hole, turns))
         np.testing.assert_allclose(mended, expected, atol=1e-6)
         np.testing.assert_array_equal(mended[~hole], known[~hole])
 
@@ -71,9 +71,9 @@ def test_a_turned_picture_is_mended_to_the_turned_result(ready, mode):
     turned = [dataclasses.replace(row, variant=variant) for variant in range(8)]
     upright, *others = predict_images(model, ready, turned, settings, transforms=8)
     for variant, mended in enumerate(others, 1):
-        np.testing.assert_allclose(mended, turn(upright, variant), atol=1e-5)
+        np.testing.assert_allclose(mended, apply_transform(upright, variant), atol=1e-5)
     once = list(predict_images(model, ready, turned[:2], settings))
-    assert np.abs(once[1] - turn(once[0], 1)).max() > 1e-3
+    assert np.abs(once[1] - apply_transform(once[0], 1)).max() > 1e-3
 
 
 @pytest.mark.parametrize("mode", MODES)

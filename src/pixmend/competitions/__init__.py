@@ -10,7 +10,7 @@ from typing import Any
 from pixmend.competitions.base import Competition
 from pixmend.config import Settings
 from pixmend.errors import FlagError, UserError
-from pixmend.evaluation.metrics import Score, all_squared_errors
+from pixmend.evaluation.metrics import Metric, sum_all_squared_errors
 from pixmend.submissions.pixel_csv import PixelCsv
 from pixmend.submissions.submission_format import SubmissionFormat
 
@@ -23,7 +23,7 @@ COMPETITIONS = {
     "photo_reconstruction": "pixmend.competitions.photo_reconstruction:PHOTO_RECONSTRUCTION",
 }
 DAMAGE_DEFAULTS = ("model", "start")   # defaults that depend on the damage
-WHOLE_RMSE = Score(all_squared_errors, "RMSE over the whole image", root=True)
+WHOLE_RMSE = Metric(sum_all_squared_errors, "RMSE over the whole image", root=True)
 
 
 def get_competition_name(text: str) -> str:
@@ -59,7 +59,7 @@ def get_default_settings(settings: Settings) -> dict[str, Any]:
             | {name: value for name, value in damage.items() if name in DAMAGE_DEFAULTS})
 
 
-def get_extra_metrics(settings: Settings) -> Mapping[str, Score]:
+def get_extra_metrics(settings: Settings) -> Mapping[str, Metric]:
     """Return the metrics besides the RMSE; where masks are unknown, the RMSE of whole images is one of them."""
     return dict(get_damage_competition(settings).metrics) | ({"whole_rmse": WHOLE_RMSE} if settings.unknown_masks else {})
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from pixmend.config import DownloadSettings
 from pixmend.data import windows
-from pixmend.data.damage import BLACK, covered
-from pixmend.data.image_record import Entry
-from pixmend.evaluation.metrics import Score
+from pixmend.data.damage import BLACK, cover_pixels
+from pixmend.data.image_record import ImageRecord
+from pixmend.evaluation.metrics import Metric
 from pixmend.submissions.csv_format import Box
 from pixmend.submissions.submission_format import SubmissionFormat
 
@@ -36,7 +36,7 @@ class Competition(ABC):
     slug: str
     submission: SubmissionFormat
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Score] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     is_synthetic: ClassVar[bool] = False    # whether its archive is made here, from photos; else it comes from Kaggle
     accepts_photos: ClassVar[bool] = False  # whether it can be made from a user's own photos
@@ -49,7 +49,7 @@ class Competition(ABC):
                 raise TypeError(f"{cls.__name__}.{name} is not a method of a competition; did you mean {near[0]}?")
 
     @abstractmethod
-    def read_images(self, folder: Path, shape: Shape) -> list[Entry]:
+    def read_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
         """List the training images, then the test images, of the unpacked archive; nothing is decoded."""
 
     @abstractmethod
@@ -63,7 +63,7 @@ class Competition(ABC):
         """
         counts, value = self.draw_mask(rng, image.shape, settings), self.hole_value(settings)
         assert value is not None, f"{type(self).__name__} has no hole_value, so it must define damage_image"
-        return covered(image, counts, value), counts
+        return cover_pixels(image, counts, value), counts
 
     def hole_value(self, settings: DownloadSettings) -> int | None:
         """Return the grey level of all missing pixels; None where the damage is not one value."""
@@ -71,7 +71,7 @@ class Competition(ABC):
 
     def find_boxes(self, damaged: np.ndarray, counts: np.ndarray) -> list[Box]:
         """Return the boxes around which a network on windows looks, of a damaged image, float32 in 0..1."""
-        return windows.boxes_of(counts)
+        return windows.find_boxes(counts)
 
     def apply_constraint(self, prediction: np.ndarray, damaged: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return the prediction, changed to agree with what the damaged image shows of its missing pixels.

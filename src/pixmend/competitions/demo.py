@@ -29,9 +29,9 @@ from pixmend.competitions.photo_reconstruction import (
 from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
-from pixmend.data.damage import box_counts, covered
+from pixmend.data.damage import count_boxes, cover_pixels
 from pixmend.data.encode import encode_jpeg, encode_png
-from pixmend.data.image_record import Entry
+from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import Photo
 from pixmend.submissions import csv_format
 from pixmend.submissions.csv_format import Box
@@ -53,7 +53,7 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
 
     accepts_photos: ClassVar[bool] = False
 
-    def read_images(self, folder: Path, shape: Shape) -> list[Entry]:
+    def read_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
         """List the images; their source is the photo: `chelsea (3).jpeg` comes from `chelsea`."""
         return [replace(image, source=Path(image.id).name.rpartition(" (")[0]) for image in super().read_images(folder, shape)]
 
@@ -64,14 +64,14 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive, laid out as Kaggle's, and the solution."""
         rng = np.random.default_rng(SEED)
-        train, test = ([image for photo in photos.embedded() if photo.split == split
+        train, test = ([image for photo in photos.list_embedded_photos() if photo.split == split
                         for image in self.make_images(rng, photo, settings.shape)] for split in ("train", "test"))
         test = [test[number] for number in rng.permutation(len(test))]
-        with files.whole_file(folder / f"{self.slug}.zip") as file:
+        with files.atomic_write(folder / f"{self.slug}.zip") as file:
             file.write(pack_archive(train, test, settings))
         public = set(rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))].tolist())
         is_public = [number in public for number in range(len(test))]
-        with files.whole_file(folder / "solution.csv") as file:
+        with files.atomic_write(folder / "solution.csv") as file:
             file.writelines(encode_submission(test, [image.original for image in test], settings, is_public))
 
     def make_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[DemoImage]:
@@ -106,7 +106,7 @@ def encode_image(name: str, image: np.ndarray) -> bytes:
 
 def encode_damaged(image: DemoImage) -> bytes:
     """Return the bytes of the damaged image's file."""
-    return encode_image(image.name, covered(image.original, box_counts(image.boxes, image.original.shape)))
+    return encode_image(image.name, cover_pixels(image.original, count_boxes(image.boxes, image.original.shape)))
 
 
 def encode_table(images: Sequence[DemoImage]) -> bytes:
@@ -119,7 +119,7 @@ def encode_submission(images: Sequence[DemoImage], pixels: Sequence[np.ndarray],
                       is_public: Sequence[bool] | None = None) -> Iterable[bytes]:
     """Return a submission with the pixels, uint8, of each image: blue first and values in 0..1, as they are scored."""
     as_scored = replace(settings, channel_order="bgr", value_scale="unit")
-    records = [Entry(image.name, image.label, image.name, "test", image.name, None, image.boxes) for image in images]
+    records = [ImageRecord(image.name, image.label, image.name, "test", image.name, None, image.boxes) for image in images]
     values = SUBMISSION.missing_values(records, (image / np.float32(255) for image in pixels), as_scored)
     return SUBMISSION.encode(records, values, as_scored, is_public)
 

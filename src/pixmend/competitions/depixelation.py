@@ -12,10 +12,10 @@ from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
-from pixmend.data.damage import box_counts, one_box, pixelated, scaled
-from pixmend.data.grey import grey_by_light
+from pixmend.data.damage import count_boxes, draw_box, pixelate_box, scale_length
+from pixmend.data.grey import convert_to_grey_by_light
 from pixmend.data.photos import Photo
-from pixmend.evaluation.metrics import Score, squared_errors_255
+from pixmend.evaluation.metrics import Metric, sum_squared_errors_255
 from pixmend.fills import tiles
 from pixmend.submissions.csv_format import Box
 from pixmend.submissions.pixel_bytes import PixelBytes
@@ -30,13 +30,13 @@ class Depixelation(SyntheticCompetition):
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw one box."""
-        return box_counts([draw_box(rng, shape)], shape)
+        return count_boxes([draw_pixelated_box(rng, shape)], shape)
 
     def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Pixelate one box, in tiles of one size."""
-        box = draw_box(rng, image.shape)
-        smallest, largest = (scaled(side, image.shape, at=SIDE) for side in TILE_SIDES)
-        return pixelated(image, box, int(rng.integers(smallest, largest + 1))), box_counts([box], image.shape)
+        box = draw_pixelated_box(rng, image.shape)
+        smallest, largest = (scale_length(side, image.shape, at=SIDE) for side in TILE_SIDES)
+        return pixelate_box(image, box, int(rng.integers(smallest, largest + 1))), count_boxes([box], image.shape)
 
     def hole_value(self, settings: DownloadSettings) -> None:
         """Tiles are not one value."""
@@ -53,20 +53,20 @@ class Depixelation(SyntheticCompetition):
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Cut squares, or the middle square, and resize them."""
         image = photo.picture()
-        squares = (photos.squares(rng, image, PIECES_PER_SQUARE * photo.count, shape[0]) if photo.count
-                   else [photos.square_in_the_middle(image)])
-        return [grey_by_light(photos.resized(square, shape)) for square in squares]
+        squares = (photos.cut_squares(rng, image, PIECES_PER_SQUARE * photo.count, shape[0]) if photo.count
+                   else [photos.cut_middle_square(image)])
+        return [convert_to_grey_by_light(photos.resize_image(square, shape)) for square in squares]
 
 
-def draw_box(rng: np.random.Generator, shape: Shape) -> Box:
+def draw_pixelated_box(rng: np.random.Generator, shape: Shape) -> Box:
     """Draw the box that is pixelated."""
-    shortest, longest = (scaled(side, shape, at=SIDE) for side in BOX_SIDES)
-    return one_box(rng, shape, shortest, longest)
+    shortest, longest = (scale_length(side, shape, at=SIDE) for side in BOX_SIDES)
+    return draw_box(rng, shape, shortest, longest)
 
 
 DEPIXELATION = Depixelation(
     slug="depixelation",
     submission=PixelBytes(),
     defaults=QUICK_TRAINING | {"size": SIDE, "channels": 1, "model": "tile_mlp", "start": "tile_smooth"},
-    metrics={"rmse_255": Score(squared_errors_255, "RMSE of the pixelated area, values 0 to 255", root=True)},
+    metrics={"rmse_255": Metric(sum_squared_errors_255, "RMSE of the pixelated area, values 0 to 255", root=True)},
 )

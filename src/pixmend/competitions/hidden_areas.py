@@ -9,7 +9,7 @@ import numpy as np
 from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
-from pixmend.data.damage import BLACK, WHITE, blurred, disc, one_box, pixelated, scaled
+from pixmend.data.damage import BLACK, WHITE, blur_image, draw_box, make_disc, pixelate_box, scale_length
 from pixmend.submissions.csv_format import Box
 from pixmend.submissions.pixel_csv import PixelCsv
 
@@ -43,9 +43,9 @@ class HiddenAreas(SyntheticCompetition):
 
 def draw_free_box(rng: np.random.Generator, counts: np.ndarray) -> Box | None:
     """Draw a box that touches no area so far, or return None where all tries touched one."""
-    shortest, longest = (scaled(side, counts.shape, at=SIDE) for side in AREA_SIDES)
+    shortest, longest = (scale_length(side, counts.shape, at=SIDE) for side in AREA_SIDES)
     for _ in range(TRIES):
-        row, column, height, width = one_box(rng, counts.shape, shortest, longest)
+        row, column, height, width = draw_box(rng, counts.shape, shortest, longest)
         if not counts[max(row - 1, 0):row + height + 1, max(column - 1, 0):column + width + 1].any():
             return row, column, height, width
     return None
@@ -58,19 +58,19 @@ def draw_area(rng: np.random.Generator, box: Box, shape: tuple[int, ...]) -> np.
     if rng.random() < 0.5:
         inside[row:row + height, column:column + width] = True
     else:
-        inside[row:row + side, column:column + side] = disc((side, side))
+        inside[row:row + side, column:column + side] = make_disc((side, side))
     return inside
 
 
 def damage_box(rng: np.random.Generator, image: np.ndarray, box: Box) -> np.ndarray:
     """Return the image damaged in one of four ways at least inside the box."""
-    tile = scaled(int(rng.integers(TILE_SIDES[0], TILE_SIDES[1] + 1)), image.shape, at=SIDE)
+    tile = scale_length(int(rng.integers(TILE_SIDES[0], TILE_SIDES[1] + 1)), image.shape, at=SIDE)
     deviation = rng.uniform(*BLURS) * min(image.shape[:2]) / SIDE
     way = rng.integers(4)
     if way == 0:
-        return pixelated(image, box, tile)
+        return pixelate_box(image, box, tile)
     if way == 1:
-        return blurred(image, deviation)
+        return blur_image(image, deviation)
     return np.full_like(image, BLACK if way == 2 else WHITE)
 
 

@@ -11,11 +11,11 @@ from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
-from pixmend.data.damage import BLACK, WHITE, pasted_shapes, scaled
-from pixmend.data.grey import in_colour
+from pixmend.data.damage import BLACK, WHITE, draw_shapes, scale_length
+from pixmend.data.grey import convert_to_colour
 from pixmend.data.photos import Photo
 from pixmend.evaluation import metrics
-from pixmend.evaluation.metrics import Score
+from pixmend.evaluation.metrics import Metric
 from pixmend.submissions.pixel_csv import PixelCsv
 
 SIDE = 256   # of an image; lengths below are in pixels of an image with this side
@@ -29,7 +29,7 @@ class Landscapes(SyntheticCompetition):
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw some circles and squares, which may overlap."""
-        return pasted_shapes(rng, shape, MAX_SHAPES, [scaled(side, shape, at=SIDE) for side in SHAPE_SIDES])
+        return draw_shapes(rng, shape, MAX_SHAPES, [scale_length(side, shape, at=SIDE) for side in SHAPE_SIDES])
 
     def hole_value(self, settings: DownloadSettings) -> int:
         """Return black or white, as the setting says."""
@@ -37,11 +37,11 @@ class Landscapes(SyntheticCompetition):
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Cut squares at random places, as many as fit beside each other; a photo smaller than a square is enlarged."""
-        image, side = in_colour(photo.picture()), shape[0]
+        image, side = convert_to_colour(photo.picture()), shape[0]
         if min(image.shape[:2]) < side:
-            return [photos.resized(photos.square_in_the_middle(image), shape)]
+            return [photos.resize_image(photos.cut_middle_square(image), shape)]
         fitting = (image.shape[0] // side) * (image.shape[1] // side)
-        return [photos.square_at_random(rng, image, side) for _ in range(photo.count or min(MAX_SQUARES, fitting))]
+        return [photos.cut_random_square(rng, image, side) for _ in range(photo.count or min(MAX_SQUARES, fitting))]
 
 
 LANDSCAPES = Landscapes(
@@ -49,9 +49,9 @@ LANDSCAPES = Landscapes(
     submission=PixelCsv(),
     defaults=QUICK_TRAINING | {"size": SIDE},
     metrics={
-        "l1": Score(metrics.all_absolute_errors, "mean absolute error over the whole image"),
-        "l2": Score(metrics.all_squared_errors, "mean squared error over the whole image"),
-        "cosine": Score(metrics.cosine_similarity, "cosine similarity of the predicted and the original image; higher is better"),
-        "poisson": Score(metrics.poisson, "Poisson negative log likelihood of the whole image"),
+        "l1": Metric(metrics.sum_all_absolute_errors, "mean absolute error over the whole image"),
+        "l2": Metric(metrics.sum_all_squared_errors, "mean squared error over the whole image"),
+        "cosine": Metric(metrics.compute_cosine_similarity, "cosine similarity of the predicted and the original image; higher is better"),
+        "poisson": Metric(metrics.sum_poisson, "Poisson negative log likelihood of the whole image"),
     },
 )

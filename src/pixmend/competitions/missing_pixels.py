@@ -11,10 +11,10 @@ from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
-from pixmend.data.damage import holes_in_blocks
-from pixmend.data.grey import grey
+from pixmend.data.damage import count_block_holes
+from pixmend.data.grey import convert_to_grey
 from pixmend.data.photos import Photo
-from pixmend.evaluation.metrics import Score, all_squared_errors_255
+from pixmend.evaluation.metrics import Metric, sum_all_squared_errors_255
 from pixmend.submissions.pixel_csv import PixelCsv
 
 BLOCK, MISSING = 8, (3, 4)   # pixels a side; rows and columns of a block that are missing
@@ -25,18 +25,18 @@ class MissingPixels(SyntheticCompetition):
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Return the lattice."""
-        return holes_in_blocks(shape, BLOCK, MISSING)
+        return count_block_holes(shape, BLOCK, MISSING)
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Cut squares, or the whole photo, and resize them."""
         image = photo.picture()
-        pieces = photos.squares(rng, image, photo.count, shape[0]) if photo.count else [image]
-        return [photos.resized(grey(piece), shape) for piece in pieces]
+        pieces = photos.cut_squares(rng, image, photo.count, shape[0]) if photo.count else [image]
+        return [photos.resize_image(convert_to_grey(piece), shape) for piece in pieces]
 
 
 MISSING_PIXELS = MissingPixels(
     slug="missing-pixels",
     submission=PixelCsv(),
     defaults=QUICK_TRAINING | {"size": 256, "channels": 1, "model": "lattice_mlp", "start": "biharmonic"},
-    metrics={"mse_255": Score(all_squared_errors_255, "mean squared error over the whole image, values 0 to 255")},
+    metrics={"mse_255": Metric(sum_all_squared_errors_255, "mean squared error over the whole image, values 0 to 255")},
 )

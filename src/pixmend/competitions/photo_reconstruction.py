@@ -18,8 +18,8 @@ import numpy as np
 
 from pixmend.competitions.base import Competition, Shape
 from pixmend.config import DownloadSettings
-from pixmend.data.damage import box_counts, two_boxes
-from pixmend.data.image_record import Entry
+from pixmend.data.damage import count_boxes, draw_two_boxes
+from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.submissions import csv_reader
 from pixmend.submissions.box_csv import BoxCsv
@@ -37,7 +37,7 @@ SUBMISSION = BoxCsv()
 class PhotoReconstruction(Competition):
     """Two black squares, which may overlap; a pixel in both is submitted and scored twice."""
 
-    def read_images(self, folder: Path, shape: Shape) -> list[Entry]:
+    def read_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
         """List the training images, class by class in the order of their tables, then the test images."""
         classes = list_class_folders(folder / TRAIN)
         train = {label.name: read_class(label, shape) for label in classes}
@@ -49,12 +49,12 @@ class PhotoReconstruction(Competition):
         for label in classes:
             for name, boxes in train[label.name].items():
                 id = name if uses[name] == 1 else f"{label.name}/{name}"
-                images.append(Entry(id, label.name, id, "train", str(label / DAMAGED / name), str(label / ORIGINAL / name), boxes))
-        return images + [Entry(name, "", name, "test", str(folder / TEST / name), None, boxes) for name, boxes in test.items()]
+                images.append(ImageRecord(id, label.name, id, "train", str(label / DAMAGED / name), str(label / ORIGINAL / name), boxes))
+        return images + [ImageRecord(name, "", name, "test", str(folder / TEST / name), None, boxes) for name, boxes in test.items()]
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw two squares."""
-        return box_counts(draw_boxes(rng, shape), shape)
+        return count_boxes(draw_boxes(rng, shape), shape)
 
 
 def get_box_side(shape: Shape) -> int:
@@ -64,7 +64,7 @@ def get_box_side(shape: Shape) -> int:
 
 def draw_boxes(rng: np.random.Generator, shape: Shape) -> tuple[Box, Box]:
     """Draw the two squares of an image."""
-    return two_boxes(rng, shape, get_box_side(shape))
+    return draw_two_boxes(rng, shape, get_box_side(shape))
 
 
 def list_class_folders(folder: Path) -> list[Path]:

@@ -24,8 +24,8 @@ from pixmend.competitions.base import Competition, Shape
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.encode import encode_png
-from pixmend.data.grey import grey, in_colour
-from pixmend.data.image_record import Entry
+from pixmend.data.grey import convert_to_colour, convert_to_grey
+from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import Photo
 from pixmend.errors import UserError
 from pixmend.submissions import csv_format, csv_reader
@@ -63,22 +63,22 @@ class SyntheticCompetition(Competition):
         By default `photo.count` squares of several scales, or the middle square where that is None, resized.
         """
         image = photo.picture()
-        squares = photos.squares(rng, image, photo.count, shape[0]) if photo.count else [photos.square_in_the_middle(image)]
+        squares = photos.cut_squares(rng, image, photo.count, shape[0]) if photo.count else [photos.cut_middle_square(image)]
         for square in squares:
-            yield photos.resized(in_colour(square) if shape[2] == 3 else grey(square), shape)
+            yield photos.resize_image(convert_to_colour(square) if shape[2] == 3 else convert_to_grey(square), shape)
 
     def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
         """Return the settings, and what tells a user's photos from others."""
-        own_photos = {"pictures": photos.stamps(settings.photos), "broken": settings.broken_images} if settings.photos else {}
+        own_photos = {"pictures": photos.hash_folder(settings.photos), "broken": settings.broken_images} if settings.photos else {}
         return {"size": settings.size, "filling": settings.hole_colour, **own_photos}
 
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive and the solution into a folder; the same photos and settings give the same bytes."""
-        found = photos.in_folder(settings.photos, settings.broken_images) if settings.photos else photos.embedded()
+        found = photos.list_folder_photos(settings.photos, settings.broken_images) if settings.photos else photos.list_embedded_photos()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as storage:
             test = ShuffledImages(storage, self._make_images(found, "test", settings))
-            with files.whole_file(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
+            with files.atomic_write(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
                 rows = [add_image(archive, number, image)
                         for number, image in enumerate(self._make_images(found, "train", settings), 1)]
                 rows += [add_image(archive, number, image) for number, image in enumerate(test, len(rows) + 1)]
@@ -87,7 +87,7 @@ class SyntheticCompetition(Competition):
                 zeros = (np.zeros_like(image.values) for image in test)
                 lines = self.submission.encode(list_records(ids, test), zeros, settings)
                 add_large_file(archive, self.submission.sample_name, lines, folder)
-            with files.whole_file(folder / f"solution{self.submission.suffix}") as file:
+            with files.atomic_write(folder / f"solution{self.submission.suffix}") as file:
                 values = (image.values for image in test)
                 public = round(PUBLIC_SHARE * len(test))
                 is_public = (number < public for number in range(len(test)))
@@ -97,10 +97,10 @@ class SyntheticCompetition(Competition):
         """Yield the images of a split."""
         numbered = [(number, photo) for number, photo in enumerate(found) if photo.split == split]
         job = partial(make_chunk, self, settings)
-        for chunk in workers.over_chunks(job, numbered, size=CHUNK, label=f"make the {split} images", unit="photos"):
+        for chunk in workers.run_in_chunks(job, numbered, size=CHUNK, label=f"make the {split} images", unit="photos"):
             yield from chunk
 
-    def read_images(self, folder: Path, shape: Shape) -> list[Entry]:
+    def read_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
         """List the images in the order of their table."""
         with csv_reader.read_lines(folder / TABLE, DOWNLOAD_AGAIN) as table:
             _, names = next(table, (1, []))
@@ -148,10 +148,10 @@ def make_image(photo: Photo, original: np.ndarray, damaged: np.ndarray, counts: 
     return SyntheticImage(photo, encoded, mask, original[mask] / np.float32(255))
 
 
-def list_records(ids: Iterable[str], images: Iterable[SyntheticImage]) -> Iterator[Entry]:
+def list_records(ids: Iterable[str], images: Iterable[SyntheticImage]) -> Iterator[ImageRecord]:
     """Yield what a submission's writer must know of each test image."""
     for id, image in zip(ids, images, strict=True):
-        yield Entry(id, "", "", "test", "", None, drawn=image.mask.astype(np.uint8))
+        yield ImageRecord(id, "", "", "test", "", None, drawn=image.mask.astype(np.uint8))
 
 
 def add_image(archive: zipfile.ZipFile, number: int, image: SyntheticImage) -> tuple[str, str, str, str]:
@@ -181,10 +181,10 @@ def add_large_file(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes],
             shutil.copyfileobj(storage, inside, files.CHUNK)
 
 
-def read_record(folder: Path, line: int, fields: list[str]) -> Entry:
+def read_record(folder: Path, line: int, fields: list[str]) -> ImageRecord:
     """Return the record of an image from its row of the table."""
     if len(fields) != len(COLUMNS) or fields[3] not in ("train", "test"):
         raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no image of train or test; {DOWNLOAD_AGAIN}.")
     id, label, source, split = fields
     damaged, missing, original = (str(folder / split / name / f"{id}.png") for name in ("damaged", "missing", "whole"))
-    return Entry(id, label, source, split, damaged, original if split == "train" else None, missing=missing)
+    return ImageRecord(id, label, source, split, damaged, original if split == "train" else None, missing=missing)

@@ -10,8 +10,8 @@ import zlib
 from pathlib import Path
 
 from pixmend.errors import UserError
-from pixmend.files import CHUNK, move_into_place
-from pixmend.progress import Bar
+from pixmend.files import CHUNK, replace_durably
+from pixmend.progress import ProgressBar
 
 MOST_FILES = 500_000
 MOST_BYTES = 200 << 30
@@ -27,13 +27,13 @@ class BadArchive(UserError):
     """An archive that is not taken, with the file's name and the reason."""
 
 
-def contents(path, *, made_here=False):
+def list_archive(path, *, made_here=False):
     """The files of an archive from its table of contents alone: names and sizes are tested, data isn't."""
     with _opened(path) as opened:
         return _tested(path, opened, made_here)
 
 
-def unpack(path, folder, *, made_here=False):
+def unpack_archive(path, folder, *, made_here=False):
     """Unpack into a folder that appears whole or not at all, testing each checksum on the way; return the files."""
     folder = Path(folder)
     part = folder.with_name(f".{folder.name}.part")
@@ -56,7 +56,7 @@ def _extract(path, opened, members, part):
     for parent in sorted({part / Path(member.filename).parent for member in members}):
         parent.mkdir(parents=True, exist_ok=True)
     written = 0
-    with Bar("unpack", len(members)) as bar:
+    with ProgressBar("unpack", len(members)) as bar:
         for member in members:
             with open(part / member.filename, "xb") as file:
                 _read(path, opened, member, file.write)
@@ -70,7 +70,7 @@ def _swap(part, folder):
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         os.replace(folder, old)
-    move_into_place(part, folder)
+    replace_durably(part, folder)
     shutil.rmtree(old, ignore_errors=True)
 
 

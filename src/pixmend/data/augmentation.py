@@ -3,24 +3,24 @@
 import cv2
 import numpy as np
 
-NAMES = ("as-is", "90", "180", "270", "left-right", "left-right-90", "left-right-180", "left-right-270")
+TRANSFORM_NAMES = ("as-is", "90", "180", "270", "left-right", "left-right-90", "left-right-180", "left-right-270")
 QUARTERS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
-COUNT = {"none": 1, "5x": 5, "8x": 8}
+TRANSFORMS_PER_MODE = {"none": 1, "5x": 5, "8x": 8}
 
 
-def turn(picture, variant):
+def apply_transform(picture, variant):
     """A view of height x width (x channels): flipped left-right for variants 4..7, then turned anticlockwise."""
     flipped = picture[:, ::-1] if variant >= 4 else picture
     return np.rot90(flipped, variant % 4)
 
 
-def turned(picture, variant):
+def transform_bytes(picture, variant):
     """As `turn`, of bytes and as an array of its own, several times as fast as NumPy can copy such a view."""
     flipped = cv2.flip(picture, 1) if variant >= 4 else picture
-    return (cv2.rotate(flipped, QUARTERS[variant % 4]) if variant % 4 else flipped).reshape(turn(picture, variant).shape)
+    return (cv2.rotate(flipped, QUARTERS[variant % 4]) if variant % 4 else flipped).reshape(apply_transform(picture, variant).shape)
 
 
-def turn_back(picture, variant):
+def invert_transform(picture, variant):
     """The inverse of `turn`."""
     straight = np.rot90(picture, -(variant % 4))
     return straight[:, ::-1] if variant >= 4 else straight

@@ -11,7 +11,7 @@ import numpy as np
 BLACK, WHITE = 0, 255
 
 
-def box_counts(boxes, shape):
+def count_boxes(boxes, shape):
     """Counts, uint8 height x width, for boxes of (row, column, height, width)."""
     counts = np.zeros(shape[:2], np.uint8)
     for row, column, height, width in boxes:
@@ -20,51 +20,51 @@ def box_counts(boxes, shape):
     return counts
 
 
-def covered(picture, counts, value=BLACK):
+def cover_pixels(picture, counts, value=BLACK):
     """A copy of a picture with one value wherever pixels are missing."""
     return np.where(counts[..., None] > 0, np.uint8(value), picture)
 
 
-def scaled(pixels, shape, *, at):
+def scale_length(pixels, shape, *, at):
     """A length that is so many pixels in a picture of side `at`."""
     return max(1, round(pixels * min(shape[:2]) / at))
 
 
-def two_boxes(rng, shape, side):
+def draw_two_boxes(rng, shape, side):
     """Two squares, each uniform over the places where it fits; they may overlap."""
     corners = rng.integers(0, (shape[0] - side + 1, shape[1] - side + 1), (2, 2))
     return tuple((int(row), int(column), side, side) for row, column in corners)
 
 
-def one_box(rng, shape, shortest, longest):
+def draw_box(rng, shape, shortest, longest):
     """A box whose sides are drawn apart, uniform over the places where it fits."""
     height, width = (int(side) for side in rng.integers(shortest, longest + 1, 2))
     return (int(rng.integers(shape[0] - height + 1)), int(rng.integers(shape[1] - width + 1)), height, width)
 
 
-def holes_in_blocks(shape, block, hole):
+def count_block_holes(shape, block, hole):
     """Counts of a lattice of blocks, from the upper left corner on, each with the same rows and columns missing."""
     rows, columns = (np.isin(np.arange(length) % block, hole) for length in shape[:2])
     return np.outer(rows, columns).astype(np.uint8)
 
 
-def pasted_shapes(rng, shape, most, sides):
+def draw_shapes(rng, shape, most, sides):
     """Counts of 1 to `most` circles and squares, each in one of the sides and uniform over the places where it fits."""
     counts = np.zeros(shape[:2], np.uint8)
     for _ in range(rng.integers(1, most + 1)):
-        side, form = rng.choice(sides), rng.choice((np.ones, disc))
+        side, form = rng.choice(sides), rng.choice((np.ones, make_disc))
         row, column = rng.integers(0, (shape[0] - side + 1, shape[1] - side + 1))
         counts[row:row + side, column:column + side] |= form((side, side)).astype(np.uint8)
     return counts
 
 
-def disc(shape):
+def make_disc(shape):
     """True where a pixel's middle lies in the circle that fills a square."""
     place = np.arange(shape[0]) - (shape[0] - 1) / 2
     return np.hypot(place[:, None], place) <= shape[0] / 2
 
 
-def pixelated(picture, box, tile):
+def pixelate_box(picture, box, tile):
     """A copy of a picture in which each tile of a box, from its upper left corner on, is its own mean."""
     row, column, height, width = box
     area = picture[row:row + height, column:column + width]
@@ -77,6 +77,6 @@ def pixelated(picture, box, tile):
     return coarse
 
 
-def blurred(picture, deviation):
+def blur_image(picture, deviation):
     """A copy of a picture under a Gaussian blur of so many pixels."""
     return cv2.GaussianBlur(picture, (0, 0), deviation).reshape(picture.shape)

@@ -21,23 +21,23 @@ import numpy as np
 
 from pixmend.config import flag
 from pixmend.data import augmentation
-from pixmend.data.array_files import OnDisk
+from pixmend.data.array_files import ArrayFile
 from pixmend.errors import UserError
-from pixmend.files import fingerprint, read_json, receipt_holds, whole_file, write_json
+from pixmend.files import atomic_write, hash_value, manifest_matches, read_json, write_json
 from pixmend.run_file import add_missing_settings, read_trained
 
 FILLED = "harmonic"
 ARRAYS = ("pictures", "counts", FILLED)
-AS_GIVEN = ("none", "given")   # of --start: no fill
-SPLIT = ("holdout", "folds", "split_seed")   # the knobs that decide what is kept apart
+UNFILLED = ("none", "given")   # of --start: no fill
+SPLIT_SETTINGS = ("holdout", "folds", "split_seed")   # the knobs that decide what is kept apart
 WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
-OF_DAMAGE = ("hole_colour",)   # settings that shape the damage drawn for --damage
+DAMAGE_SETTINGS = ("hole_colour",)   # settings that shape the damage drawn for --damage
 PICTURES = "pictures.json"   # of a run: which pictures it has seen
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
 @dataclass(frozen=True)
-class Row:
+class DatasetRow:
     """One line of index.csv: `damaged` and `whole` are row numbers; a test picture has no whole one (-1)."""
 
     id: str
@@ -49,7 +49,7 @@ class Row:
     whole: int
 
 
-class Rows(Sequence):
+class DatasetRows(Sequence):
     """Lines of index.csv, each made a Row when it is asked for, so that a million of them take little room."""
 
     def __init__(self, columns, places=None):
@@ -61,13 +61,13 @@ class Rows(Sequence):
 
     def __getitem__(self, at):
         if isinstance(at, slice):
-            return Rows(self.columns, self.places[at])
+            return DatasetRows(self.columns, self.places[at])
         id, source, kind, variant, split, *places = (column[int(self.places[at])].as_py() for column in self.columns)
-        return Row(id, source, kind, augmentation.NAMES.index(variant), split, *places)
+        return DatasetRow(id, source, kind, augmentation.TRANSFORM_NAMES.index(variant), split, *places)
 
     def only(self, these):
         """Those of the rows for which an array of truths says so."""
-        return Rows(self.columns, self.places[these])
+        return DatasetRows(self.columns, self.places[these])
 
     def texts(self, name):
         """A column of texts as a list."""
@@ -79,7 +79,7 @@ class Rows(Sequence):
         return np.array(column.dictionary.to_pylist(), str)[np.from_dlpack(column.indices)][self.places]
 
 
-class Prepared:
+class Dataset:
     """The arrays, opened read-only, and the rows by split.
 
     A set in folds is seen by the run of each fold in its own way: see `views`. As opened it is that of all these runs
@@ -88,10 +88,10 @@ class Prepared:
 
     def __init__(self, folder, made_from=None):
         folder = self.folder = Path(folder)
-        self.made_from, self.fold = of_held(made_from or {}), None
-        self.pictures = OnDisk(folder / "pictures.npy")
-        self.counts = OnDisk(folder / "counts.npy")
-        self.filled = {FILLED: OnDisk(self.start_file(FILLED))}
+        self.made_from, self.fold = holdout_cache_key(made_from or {}), None
+        self.pictures = ArrayFile(folder / "pictures.npy")
+        self.counts = ArrayFile(folder / "counts.npy")
+        self.filled = {FILLED: ArrayFile(self.start_file(FILLED))}
         self.rows = read_index(folder / "index.csv")
         folds = set(np.unique(self.rows.words("split")).tolist()) - set(WHOLE_SPLITS)
         self.folds = sorted(folds, key=lambda fold: int(fold.removeprefix(FOLD)))
@@ -106,46 +106,46 @@ class Prepared:
             yield fold, view
 
     def split(self, name):
-        return self.rows.only(are_in(self.rows, name, self.fold))
+        return self.rows.only(find_split(self.rows, name, self.fold))
 
     def damaged(self, row):
-        return augmentation.turn(self.pictures[row.damaged], row.variant)
+        return augmentation.apply_transform(self.pictures[row.damaged], row.variant)
 
     def whole(self, row):
-        return augmentation.turn(self.pictures[row.whole], row.variant)
+        return augmentation.apply_transform(self.pictures[row.whole], row.variant)
 
     def hole(self, row):
-        return augmentation.turn(self.counts[row.damaged], row.variant)
+        return augmentation.apply_transform(self.counts[row.damaged], row.variant)
 
     def seen(self, row, start):
         """What a network is shown: the picture with its hole filled, or as given."""
-        if start in AS_GIVEN:
+        if start in UNFILLED:
             return self.damaged(row)
         if start not in self.filled:
-            self.filled[start] = OnDisk(self.start_file(start))
-        return augmentation.turn(self.filled[start][row.damaged], row.variant)
+            self.filled[start] = ArrayFile(self.start_file(start))
+        return augmentation.apply_transform(self.filled[start][row.damaged], row.variant)
 
     def start_file(self, start):
         return self.folder / f"{start}.npy" if start == FILLED else self.folder / "starts" / f"{start}.npy"
 
 
-def are_in(rows, split, fold):
+def find_split(rows, split, fold):
     """Which rows are in a split of the run of this fold: a fold's pictures are its holdout as they are, and never variants."""
-    splits, as_is = rows.words("split"), rows.words("variant") == augmentation.NAMES[0]
+    splits, as_is = rows.words("split"), rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
     held = splits == fold if fold else np.ones(len(rows), bool)
     of_folds = {"train": splits != (fold or ""), "holdout": held & as_is, "test": np.zeros(len(rows), bool)}[split]
     return np.where(np.isin(splits, WHOLE_SPLITS), splits == split, of_folds)
 
 
-def of_held(made_from):
+def holdout_cache_key(made_from):
     """What decides a set's holdout and test pictures: all but the variants of its training pictures."""
     return {name: value for name, value in made_from.items() if name != "augment"}
 
 
 @lru_cache(1)
-def kept_open(folder):
+def open_dataset_cached(folder):
     """The prepared set for a worker process, whose many chunks share it."""
-    return Prepared(folder)
+    return Dataset(folder)
 
 
 def read_index(path):
@@ -159,61 +159,61 @@ def read_index(path):
     with pa.OSFile(str(path)) as file:
         table = arrow.read_csv(file, memory_pool=memory, parse_options=arrow.ParseOptions(newlines_in_values=True),
                                convert_options=arrow.ConvertOptions(column_types=types, include_columns=COLUMNS, null_values=[]))
-    return Rows([column.combine_chunks(memory) for column in table.columns])
+    return DatasetRows([column.combine_chunks(memory) for column in table.columns])
 
 
 def write_index(path, rows):
-    with whole_file(path, "w") as file:
+    with atomic_write(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows((r.id, r.source, r.kind, augmentation.NAMES[r.variant], r.split, r.damaged, r.whole) for r in rows)
+        writer.writerows((r.id, r.source, r.kind, augmentation.TRANSFORM_NAMES[r.variant], r.split, r.damaged, r.whole) for r in rows)
 
 
-def open_for(settings):
+def open_dataset(settings):
     """The prepared set of these settings; one made under other flags is refused by name."""
     folder = settings.augment_folder
     made = (read_json(folder / "index.json") or {}).get("made_from", {})
-    if made.get("arrays") != list(ARRAYS) or not receipt_holds(folder / "index.json", made):
+    if made.get("arrays") != list(ARRAYS) or not manifest_matches(folder / "index.json", made):
         raise UserError(f"{folder} holds no finished prepared set; run `python -m pixmend augment` with the same flags.")
-    for name in ("size", *SPLIT, "augment", *(OF_DAMAGE if settings.damage else ())):
+    for name in ("size", *SPLIT_SETTINGS, "augment", *(DAMAGE_SETTINGS if settings.damage else ())):
         if made.get(name) != getattr(settings, name):
             raise UserError(f"{folder} was made with {flag(name)} {made.get(name)}, not {getattr(settings, name)}; "
                             f"run `python -m pixmend augment` with the same flags.")
-    return Prepared(folder, made)
+    return Dataset(folder, made)
 
 
-def widest_hole(ready):
+def measure_widest_mask(ready):
     """Pixels, across or down, from the first missing one of a picture to its last; an even number, as squares are halved."""
     lines = ((counts > 0).any(axis) for counts in ready.counts for axis in (0, 1))
     spans = (len(there) - there[::-1].argmax() - there.argmax() for there in lines if there.any())
     return -(-int(max(spans, default=0)) // 2) * 2
 
 
-def split_of(ready):
+def hash_split(ready):
     """A hash of which pictures are trained on and which are kept apart."""
-    rows = ready.rows.only((ready.rows.words("variant") == augmentation.NAMES[0]) & (ready.rows.words("split") != "test"))
-    return fingerprint(sorted(zip(*map(rows.texts, ("id", "source", "split")), strict=True)))
+    rows = ready.rows.only((ready.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]) & (ready.rows.words("split") != "test"))
+    return hash_value(sorted(zip(*map(rows.texts, ("id", "source", "split")), strict=True)))
 
 
 def write_split(folder, ready):
     """Put down beside a run what `refuse_other_pictures` looks at."""
-    write_json(folder / PICTURES, {"split": split_of(ready)})
+    write_json(folder / PICTURES, {"split": hash_split(ready)})
 
 
-def refuse_other_pictures(ready, folder):
+def check_same_images(ready, folder):
     """A run that learnt from other pictures than the prepared set's may have seen what is now held out."""
     stored = read_json(folder / PICTURES)
-    if stored and stored["split"] != split_of(ready):
+    if stored and stored["split"] != hash_split(ready):
         raise UserError(f"{folder} was trained on other pictures than {ready.folder} now holds, or with others kept apart, and "
                         f"may have seen its holdout; choose another --run, or train it anew with --force.")
 
 
-def refuse_other_split(settings, ready, run):
+def check_same_split(settings, ready, run):
     """A run that was trained on another split than these settings' may have seen what is now held out."""
     folder = settings.run_folder.with_name(run)
     stored = read_trained(folder)
-    for name in SPLIT if stored else ():
+    for name in SPLIT_SETTINGS if stored else ():
         if (was := add_missing_settings(stored)[name]) != (now := getattr(settings, name)):
             raise UserError(f"{run} was trained with {flag(name)} {was}, so it has seen pictures that are kept apart now; run "
                             f"`python -m pixmend augment` and what follows with {flag(name)} {was}, or train anew with {now}.")
-    refuse_other_pictures(ready, folder)
+    check_same_images(ready, folder)

@@ -42,7 +42,7 @@ class Packed(NamedTuple):
     unpack: Callable
 
 
-def decode(path, shape):
+def decode_image(path, shape):
     """The picture in a file, of exactly this shape; a UserError says what else the file is."""
     packed = _packed(path, AGAIN)
     _check_kind(path, packed.kind, (WANTED[shape[2]],), MENDED)

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pixmend.data.damage import box_counts
-from pixmend.data.decode import decode
+from pixmend.data.damage import count_boxes
+from pixmend.data.decode import decode_image
 
 
 @dataclass(frozen=True)
-class Entry:
+class ImageRecord:
     """Missing are `boxes` (row, column, height, width), in the order in which the submission asks for them; or, for a hole
     of any form, the white of the picture `missing`; or what another contest's damage has `drawn` instead, as counts.
     Files are named by plain text, which takes less room than a Path and goes to a worker process in a quarter of the time.
@@ -30,5 +30,5 @@ class Entry:
         if self.drawn is not None:
             return self.drawn
         if self.missing is not None:
-            return np.uint8(decode(self.missing, (*shape[:2], 1))[..., 0] > 127)
-        return box_counts(self.boxes, shape)
+            return np.uint8(decode_image(self.missing, (*shape[:2], 1))[..., 0] > 127)
+        return count_boxes(self.boxes, shape)

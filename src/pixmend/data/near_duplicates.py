@@ -14,7 +14,7 @@ BANDS = 4   # of 16 bits: where 11 bits or fewer differ, some band differs in at
 CHANGES = sorted({a ^ b for a, b in combinations([0, 0, *(1 << bit for bit in range(16))], 2)})
 
 
-def hashes(picture):
+def hash_image(picture):
     """The hashes of a picture and of its mirror image."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.shape[-1] == 3 else picture[..., 0]
     small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -26,7 +26,7 @@ def _hash(small):
     return np.packbits(low > np.median(low[1:])).view(np.uint64)[0]
 
 
-def twins(straight, mirrored):
+def find_near_duplicates(straight, mirrored):
     """Yield pairs (i, j) of pictures whose hashes are near, straight or mirrored, some at a time; a pair may come again.
 
     Of pictures whose hashes are the same all are paired with the first, and the others with nothing else.

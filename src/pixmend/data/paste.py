@@ -6,7 +6,7 @@ A mask that was found is predicted at every pixel, in one channel; then one chan
 import numpy as np
 
 
-def paste(known, mask, painted):
+def paste_predictions(known, mask, painted):
     """`known` and `painted` are floats in 0..1; the result is `painted` inside the mask, clipped, and `known` outside."""
     return np.where(mask[..., None], np.clip(painted, 0.0, 1.0), known[..., :painted.shape[-1]]).astype(np.float32)
 

@@ -5,14 +5,14 @@ from collections import Counter, defaultdict
 import numpy as np
 
 
-def choose(sources, kinds, share, seed):
+def choose_holdout(sources, kinds, share, seed):
     """The set of sources of the holdout. A class of one source alone stays in training."""
     sizes = Counter(sources)
     chosen = [_of_one_class(group, sizes, share) for group in _drawn(sources, kinds, seed)]
     return set().union(*chosen) or {min(sizes, key=lambda s: (sizes[s], s))}
 
 
-def folds(sources, kinds, count, seed):
+def assign_folds(sources, kinds, count, seed):
     """Each source's fold, 1 to `count`. There must be as many sources as folds; then no fold is empty.
 
     The largest sources of a class come first, each to the fold that has the fewest pictures of that class, and of these to

@@ -5,27 +5,27 @@ import fcntl
 from pathlib import Path
 
 from pixmend.errors import UserError
-from pixmend.files import sha256, whole_file
+from pixmend.files import atomic_write, hash_file
 
 DIGITS = 12   # of a file's hash, by which Kaggle's list and this table know what was sent
 
 
-def read(path):
+def read_leaderboard(path):
     """The rows as dicts of text, in the file's order; none where there is no file yet."""
     return _load(path)[1]
 
 
-def digits(path):
-    return sha256(path)[:DIGITS]
+def make_file_tag(path):
+    return hash_file(path)[:DIGITS]
 
 
-def scores_of_another_file(path, run, file):
+def has_scores_of_another_file(path, run, file):
     """Whether Kaggle's scores in the row of a run are those of a file that was sent before this one took its place."""
-    sent = next((row.get("sent", "") for row in read(path) if row["run"] == run), "")
-    return bool(sent) and not sent.endswith(digits(file))
+    sent = next((row.get("sent", "") for row in read_leaderboard(path) if row["run"] == run), "")
+    return bool(sent) and not sent.endswith(make_file_tag(file))
 
 
-def put(path, run, **columns):
+def update_run(path, run, **columns):
     """Add or update the row of a run; what other stages wrote into it stays."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def _load(path):
 
 
 def _save(path, names, rows):
-    with whole_file(path, "w") as file:
+    with atomic_write(path, "w") as file:
         writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -151,7 +151,7 @@ class Study:
     def _unlocked(self, trial, lock):
         """Whether the trial's folder, in this home, is held by no living process; then it is held by this one."""
         try:
-            lock.enter_context(files.only_one(self.folder / trial.user_attrs["run"]))
+            lock.enter_context(files.try_lock(self.folder / trial.user_attrs["run"]))
         except UserError:
             return False
         return True

@@ -36,7 +36,7 @@ def hardware():
     keras = sys.modules.get("keras")
     devices = Counter(device.split(":")[0] for device in keras.distribution.list_devices()) if keras else {}
     others = [f"{count} {kind.upper()}" for kind, count in devices.items() if kind != "cpu"]
-    return ", ".join([f"{workers.cores()} cores ({processor()})", *others])
+    return ", ".join([f"{workers.count_cores()} cores ({processor()})", *others])
 
 
 def processor():

@@ -81,7 +81,7 @@ def shapes(settings):
     """Of all weights of the network: what tells it from others."""
     from pixmend import backend
 
-    backend.start()
+    backend.start_keras()
     from pixmend.training import setup
 
     settings = apply_defaults(settings, models.default_settings(settings.model) | usual_learning_rate(settings))
@@ -110,9 +110,9 @@ def unfit(name, settings, ready):
 def in_blocks(ready):
     """Whether holes lie where such models paint, and nowhere else."""
     from pixmend.competitions import missing_pixels
-    from pixmend.data.damage import holes_in_blocks
+    from pixmend.data.damage import count_block_holes
 
-    middle = holes_in_blocks(ready.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
+    middle = count_block_holes(ready.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
     return all((middle | (ready.hole(row) == 0)).all() for row in ready.split("holdout"))
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pixmend import files
 from pixmend.errors import UserError
 from pixmend.kaggle.client import KaggleError, iterate_delays
-from pixmend.progress import say
+from pixmend.progress import print_message
 
 SETTLING_SECONDS = 300  # so long after the last contact a request may still have an effect at Kaggle
 POLL_DELAYS: tuple[float, ...] = (2, 5, 10, 20, 30)  # seconds, the last one repeated
@@ -53,7 +53,7 @@ def poll_until_settled(find: Callable[[], Found | None], settled_at: float) -> F
     seconds = settled_at - time.time()
     if seconds > 0:
         clock = time.strftime("%H:%M", time.localtime(settled_at))
-        say(f"An earlier attempt to send this may still arrive at Kaggle. Nothing is sent before {clock}, unless it is found there.")
+        print_message(f"An earlier attempt to send this may still arrive at Kaggle. Nothing is sent before {clock}, unless it is found there.")
     for delay in iterate_delays(POLL_DELAYS, time.monotonic() + seconds):
         time.sleep(delay)
         if (found := find()) is not None:
@@ -63,7 +63,7 @@ def poll_until_settled(find: Callable[[], Found | None], settled_at: float) -> F
 
 def find_after_failure(find: Callable[[], Found | None], failure: KaggleError) -> Found | None:
     """Look for what was just sent without a confirmation; twice where Kaggle may still be at work on it."""
-    say("Kaggle did not confirm it. Looking for it there.")
+    print_message("Kaggle did not confirm it. Looking for it there.")
     try:
         found = find()
         if found is None and not failure.nothing_sent:

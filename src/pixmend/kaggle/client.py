@@ -18,8 +18,8 @@ from pathlib import Path
 
 from pixmend import subprocesses
 from pixmend.errors import UserError
-from pixmend.progress import Bar
-from pixmend.subprocesses import Ended
+from pixmend.progress import ProgressBar
+from pixmend.subprocesses import FinishedProcess
 
 OnOutput = Callable[[str], None]
 
@@ -291,7 +291,7 @@ def _get_api_program() -> list[str]:
 
 
 def run_query(arguments: list[str], slug: str, *, timeout: float, on_output: OnOutput | None = None, program: list[str] | None = None,
-              retry_on: tuple[str, ...] = TEMPORARY) -> Ended:
+              retry_on: tuple[str, ...] = TEMPORARY) -> FinishedProcess:
     """Run a command that may be repeated. Return how it ended well, or raise a KaggleError after the last attempt."""
     for delay in (*RETRY_DELAYS, None):
         ended = _run([*(program or _get_kaggle_command()), *arguments], timeout, on_output)
@@ -315,16 +315,16 @@ def run_once(arguments: list[str], slug: str, success: str, *, timeout: float,
     return ended.out, None if succeeded else _classify_failure(ended, slug, timeout)
 
 
-def _run(command: list[str], timeout: float, on_output: OnOutput | None) -> Ended:
+def _run(command: list[str], timeout: float, on_output: OnOutput | None) -> FinishedProcess:
     """Run a command; a version that does not know -W refuses before it does anything, and is run again without it."""
-    ended = subprocesses.run(command, patience=timeout, heard=on_output, environment=UNBUFFERED)
+    ended = subprocesses.run_command(command, patience=timeout, heard=on_output, environment=UNBUFFERED)
     if ended.code == 2 and "-W" in command and re.search(r"(unrecognized|no such).*-W", ended.err, re.IGNORECASE):
         command = [word for word in command if word != "-W"]
-        ended = subprocesses.run(command, patience=timeout, heard=on_output, environment=UNBUFFERED)
+        ended = subprocesses.run_command(command, patience=timeout, heard=on_output, environment=UNBUFFERED)
     return ended
 
 
-def _classify_failure(ended: Ended, slug: str, timeout: float) -> KaggleError:
+def _classify_failure(ended: FinishedProcess, slug: str, timeout: float) -> KaggleError:
     if ended.code is None:
         return KaggleError("timeout", f"Kaggle did not answer for {timeout:g} seconds. Check the network and "
                            "run the same command again (--kaggle-timeout SECONDS waits longer).")
@@ -341,7 +341,7 @@ def _classify_failure(ended: Ended, slug: str, timeout: float) -> KaggleError:
                                             location=token.location if token else "this machine"))
 
 
-def follow_percentage(bar: Bar) -> OnOutput:
+def follow_percentage(bar: ProgressBar) -> OnOutput:
     """Return an `on_output` that moves a bar as kaggle's own bar moves."""
     def update(text: str) -> None:
         for percent, rest in re.findall(r"(\d+)%\|[^|]*\|([^\r\n\[]*)", text)[-1:]:

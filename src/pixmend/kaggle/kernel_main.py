@@ -90,7 +90,7 @@ class SessionRunner:
         found = [path for pattern in (slug, f"*/{slug}") for path in self.inputs.glob(pattern) if path.is_dir()]
         if not found:
             raise SystemExit(f"{self.inputs} has no files of {slug}. Accept the competition's rules on its page, and send the kernel again.")
-        return archive_manifest.adopt(self.home / "competition" / self.order["competition"], found[0], slug, self.order["archive"])
+        return archive_manifest.adopt_folder(self.home / "competition" / self.order["competition"], found[0], slug, self.order["archive"])
 
     def copy_previous_state(self) -> None:
         """Copy the checkpoint of the previous session, every file verified."""
@@ -101,7 +101,7 @@ class SessionRunner:
         for name, expected in report["files"].items():
             if any(Path(name).match(f"checkpoints/*/*/{pattern}") for pattern in STATE_FILES):
                 shutil.copyfile(folder / name, self.working / name)
-                if files.sha256(self.working / name) != expected["sha256"]:
+                if files.hash_file(self.working / name) != expected["sha256"]:
                     raise SystemExit(f"{folder / name} is not the file that the previous session wrote. Send the kernel again.")
                 modified = expected["mtime_ns"]  # manifests of what was made from the file contain it
                 os.utime(self.working / name, ns=(modified, modified))
@@ -145,7 +145,7 @@ class SessionRunner:
         files.write_json(self.working / REPORT, {
             "tag": self.order["tag"], "step": int(newest.name.split("-")[1]), "finished": finished, "failed": failed,
             "score": self._read_score(),
-            "files": {str(path.relative_to(self.working)): {"sha256": files.sha256(path), "bytes": path.stat().st_size,
+            "files": {str(path.relative_to(self.working)): {"sha256": files.hash_file(path), "bytes": path.stat().st_size,
                                                             "mtime_ns": path.stat().st_mtime_ns} for path in outputs}})
         if failed:
             print(f"The stage {failed} failed; see the lines above. What was reached is kept.", flush=True)
@@ -153,7 +153,7 @@ class SessionRunner:
     def _read_score(self) -> dict[str, str]:
         """Return this run's row of the session's leaderboard."""
         try:
-            rows = leaderboard.read(self.submissions / "leaderboard.csv")
+            rows = leaderboard.read_leaderboard(self.submissions / "leaderboard.csv")
         except UserError:
             return {}
         return {name: value for row in rows for name, value in row.items() if name != "run" and value}

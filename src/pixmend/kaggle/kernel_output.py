@@ -14,7 +14,7 @@ from pixmend.errors import UserError
 from pixmend.kaggle import client, kernel_client
 from pixmend.kaggle.kernel_main import REPORT
 from pixmend.kaggle.kernel_sessions import Session
-from pixmend.progress import Bar
+from pixmend.progress import ProgressBar
 
 REPORT_FIELDS = {"tag": str, "step": int, "finished": bool, "failed": str, "score": dict, "files": dict}
 FILE_FIELDS = {"sha256": str, "bytes": int, "mtime_ns": int}
@@ -31,7 +31,7 @@ def download_files(session: Session, arriving: Path, home: Path, settings: Setti
             return report
         size = sum(report["files"][name]["bytes"] for name in missing)
         try:
-            with Bar(f"download {size >> 20} MB", len(missing)) as bar:
+            with ProgressBar(f"download {size >> 20} MB", len(missing)) as bar:
                 kernel_client.download_output(session.ref, slug, arriving, missing, timeout=settings.kaggle_timeout, size=size,
                                               on_output=_follow_files(bar), retry_on=())
         except client.KaggleError as error:
@@ -70,12 +70,12 @@ def _has_fields(value: Any, types: dict[str, type]) -> bool:
 def _list_missing(report: Report, arriving: Path, home: Path) -> list[str]:
     """Return the files that are in neither folder as the report describes them."""
     def is_valid(path: Path, expected: dict[str, Any]) -> bool:
-        return path.is_file() and path.stat().st_size == expected["bytes"] and files.sha256(path) == expected["sha256"]
+        return path.is_file() and path.stat().st_size == expected["bytes"] and files.hash_file(path) == expected["sha256"]
 
     return [name for name, expected in report["files"].items() if not any(is_valid(folder / name, expected) for folder in (arriving, home))]
 
 
-def _follow_files(bar: Bar) -> client.OnOutput:
+def _follow_files(bar: ProgressBar) -> client.OnOutput:
     def update(text: str) -> None:
         if count := len(re.findall(r"Output file downloaded", text)):
             bar.advance(min(count, bar.total - bar.done), f"{bar.done + count} of {bar.total} files")
@@ -106,6 +106,6 @@ def move_files(report: Report, arriving: Path, home: Path) -> None:
         modified = report["files"][name]["mtime_ns"]
         os.utime(arriving / name if (arriving / name).exists() else home / name, ns=(modified, modified))
         if (arriving / name).exists():
-            files.sync(arriving / name)
+            files.fsync_path(arriving / name)
             (home / name).parent.mkdir(parents=True, exist_ok=True)
-            files.move_into_place(arriving / name, home / name)
+            files.replace_durably(arriving / name, home / name)

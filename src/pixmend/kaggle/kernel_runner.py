@@ -19,7 +19,7 @@ from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, client, kernel_client, kernel_output, kernel_packages, kernel_script, kernel_settings
 from pixmend.kaggle.client import KaggleError
 from pixmend.kaggle.kernel_sessions import FAILED, READY, SENDING, SENT, TAKEN, Session, SessionLog, make_ref
-from pixmend.progress import Bar, clock, say
+from pixmend.progress import ProgressBar, format_duration, print_message
 from pixmend.training import checkpoints
 
 STATUS_DELAYS = (2, 5, 10, 20, 30, 60)  # seconds between polls for a session's status, the last one repeated
@@ -46,12 +46,12 @@ class KernelRunner:
             before = None if self.settings.force else self.log.get_newest_taken()
             changes = kernel_settings.find_changes(self.settings, before.flags) if before else {}
             if before and before.finished and not changes:
-                say(f"{self.folder} has all its {before.step} steps from Kaggle.")
+                print_message(f"{self.folder} has all its {before.step} steps from Kaggle.")
                 return before
             self._check_resumable(changes)
             session = self._build_session(before)
         elif session.flags != self.flags:
-            say("The session that is at work was sent with other flags. It is brought home first.")
+            print_message("The session that is at work was sent with other flags. It is brought home first.")
         if self.settings.dry_run:
             print(f"Dry run: {self._get_script_folder(session)} contains kernel.py and kernel-metadata.json. Nothing was sent.")
             return None
@@ -97,7 +97,7 @@ class KernelRunner:
         is_synthetic = self.competition.is_synthetic
         metadata = kernel_script.make_metadata(ref, self.settings, competition="" if is_synthetic else self.slug,
                                                previous=before.ref if before else "")
-        manifest = archive_manifest.receipt(self.settings.competition_folder)
+        manifest = archive_manifest.read_archive_manifest(self.settings.competition_folder)
         known = {name: manifest[name] for name in ("sha256", "count", "bytes")} if manifest and not is_synthetic else None
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         return kernel_script.write_script(folder, {
@@ -115,7 +115,7 @@ class KernelRunner:
         elif not self.is_new:
             arrived = self._has_arrived(session)
         if arrived:
-            say("Kaggle has this kernel already: nothing is sent.")
+            print_message("Kaggle has this kernel already: nothing is sent.")
             return self.log.update(session, state=SENT)
         session = self.log.update(session, state=SENDING, settled_at=attempts.get_settling_time(self.timeout))
         try:
@@ -160,7 +160,7 @@ class KernelRunner:
 
     def _await_end(self, session: Session) -> bool:
         start = time.monotonic()
-        with Bar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
+        with ProgressBar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
             for delay in client.iterate_delays(STATUS_DELAYS, start + 60 * self.settings.follow_minutes):
                 time.sleep(delay)
                 status, message = self._get_status(session)
@@ -168,7 +168,7 @@ class KernelRunner:
                     self._check_end(session, status, message)
                     return True
                 waited = time.monotonic() - start
-                bar.advance(min(int(waited) // 60, bar.total) - bar.done, f"{status}, waiting for {clock(waited)}")
+                bar.advance(min(int(waited) // 60, bar.total) - bar.done, f"{status}, waiting for {format_duration(waited)}")
         return False
 
     def _get_status(self, session: Session) -> tuple[str, str]:
@@ -208,7 +208,7 @@ class KernelRunner:
         except UserError:
             self.log.update(session, state=FAILED)
             raise
-        with files.only_one(self.folder):
+        with files.try_lock(self.folder):
             local_step = self._get_local_step()
             if local_step > max(report["step"], session.local_step) and not self.settings.force:
                 raise UserError(f"{self.folder} has reached step {local_step} on this machine, and the kernel step {report['step']}. Nothing was "
@@ -217,8 +217,8 @@ class KernelRunner:
             for state in checkpoints.list_states(self.folder):
                 if state.name not in {Path(name).name for name in report["files"]}:
                     state.unlink()
-        leaderboard.put(self.settings.submissions_folder / "leaderboard.csv", self.settings.run, **report["score"])
+        leaderboard.update_run(self.settings.submissions_folder / "leaderboard.csv", self.settings.run, **report["score"])
         session = self.log.update(session, state=TAKEN, step=report["step"], finished=report["finished"], failed=report["failed"])
         shutil.rmtree(arriving)
-        say(f"{len(report['files'])} files of the kernel are here, verified: {self.folder}")
+        print_message(f"{len(report['files'])} files of the kernel are here, verified: {self.folder}")
         return session

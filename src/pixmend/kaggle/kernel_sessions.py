@@ -82,4 +82,4 @@ def read_sessions(path: Path) -> list[Session]:
 def make_ref(user: str, dataset_name: str, run: str, number: int) -> str:
     """Return a kernel's owner/name in letters that Kaggle does not change; a hash tells similar names apart."""
     plain = re.sub(r"[^a-z0-9]+", "-", run.lower()).strip("-")[:MAX_NAME_LENGTH].strip("-")
-    return f"{user}/{plain or 'run'}-{files.fingerprint([dataset_name, run])[:6]}-{number}"
+    return f"{user}/{plain or 'run'}-{files.hash_value([dataset_name, run])[:6]}-{number}"

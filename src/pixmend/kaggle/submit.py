@@ -17,7 +17,7 @@ from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, client
 from pixmend.kaggle.attempts import Attempt
 from pixmend.kaggle.client import KaggleError, Submission
-from pixmend.progress import Bar, say
+from pixmend.progress import ProgressBar, print_message
 
 SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same file gives the same zip
@@ -40,7 +40,7 @@ def submit_run(settings: Settings) -> None:
     elif competition.is_synthetic:
         raise UserError(f"{solution} is missing. Make the competition anew: pixmend download --competition {settings.competition} --force")
     else:
-        with files.only_one(settings.submissions_folder / ".submit"):
+        with files.try_lock(settings.submissions_folder / ".submit"):
             SubmissionSender(settings, competition.slug, path).run()
 
 
@@ -48,7 +48,7 @@ def score_locally(settings: Settings, path: Path, solution: Path) -> None:
     """Score a file against a solution on this machine and record both scores."""
     scores = competitions.get_competition(settings.competition).submission.score(path, solution)
     public, private = ("none" if scores[name] is None else f"{scores[name]:.5f}" for name in ("public", "private"))
-    leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, public=public, private=private)
+    leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, public=public, private=private)
     print(f"Scored on this machine with {solution}; nothing was sent to Kaggle. Public score {public}, private score {private}.")
 
 
@@ -57,7 +57,7 @@ class SubmissionSender:
 
     def __init__(self, settings: Settings, slug: str, path: Path) -> None:
         self.settings, self.slug, self.path = settings, slug, path
-        self.tag = leaderboard.digits(path)
+        self.tag = leaderboard.make_file_tag(path)
         self.table = settings.submissions_folder / "leaderboard.csv"
         self.attempt_path = settings.submissions_folder / ".submit" / f"{self.tag}.json"
         self.timeout = settings.kaggle_timeout
@@ -65,7 +65,7 @@ class SubmissionSender:
     def run(self) -> None:
         """Send the file unless it was sent before, and wait for its score."""
         if (token := client.find_token()) and token.is_exposed:
-            say(token.warning)
+            print_message(token.warning)
         earlier = self._find()
         if attempt := attempts.read_attempt(self.attempt_path):
             if self.settings.dry_run:
@@ -92,14 +92,14 @@ class SubmissionSender:
         found = latest if latest and latest.ref != attempt.earlier else \
             attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
         if found:
-            say(f"Kaggle has received this file ({found.date[:16]}): nothing is sent, only its score is fetched.")
+            print_message(f"Kaggle has received this file ({found.date[:16]}): nothing is sent, only its score is fetched.")
             self._record_sent(found)
         self.attempt_path.unlink(missing_ok=True)
         return found is not None
 
     def _was_sent(self, earlier: Submission | None) -> bool:
         """Return False for a new file and True for one whose score is still to be fetched; refuse any other one."""
-        rows = [row for row in leaderboard.read(self.table) if row.get("sent", "").endswith(self.tag)]
+        rows = [row for row in leaderboard.read_leaderboard(self.table) if row.get("sent", "").endswith(self.tag)]
         row: dict[str, str] = next((row for row in rows if row["run"] == self.settings.run), {})
         if earlier is None and not rows:
             return False
@@ -107,7 +107,7 @@ class SubmissionSender:
             self._record_sent(earlier)
         is_pending = not row.get("public") if earlier else row.get("kaggle") == "pending"
         if is_pending and not self.settings.dry_run:
-            say(f"Kaggle has this file already (sent {earlier.date[:16] if earlier else row['sent']}): nothing is sent, "
+            print_message(f"Kaggle has this file already (sent {earlier.date[:16] if earlier else row['sent']}): nothing is sent, "
                 "only its score is fetched.")
             return True
         sent = f"{earlier.date[:16]}, public score {earlier.public or 'none'}" if earlier else rows[0]["sent"]
@@ -117,12 +117,12 @@ class SubmissionSender:
     def _check_limits(self) -> None:
         limits = client.get_limits(self.slug, timeout=self.timeout)
         if limits is None:
-            say("This version of the kaggle command does not say how many submissions are left today.")
+            print_message("This version of the kaggle command does not say how many submissions are left today.")
         elif limits.is_reached:
             raise UserError(f"No submissions are left today for {self.slug} ({limits.today} used). Nothing was sent. "
                             "Run the same command again after midnight UTC.")
         else:
-            say(f"Submissions left today: {limits.remaining or 'not known before the first one'}.")
+            print_message(f"Submissions left today: {limits.remaining or 'not known before the first one'}.")
 
     def _write_zip(self) -> Path:
         """Write the CSV alone into a zip archive, which is about 10 times smaller; the same CSV gives the same bytes."""
@@ -130,8 +130,8 @@ class SubmissionSender:
         member = zipfile.ZipInfo(self.path.name, ZIP_EPOCH)
         member.compress_type, member.external_attr, member.file_size = zipfile.ZIP_DEFLATED, 0o644 << 16, 0
         digest = hashlib.sha256()
-        with (files.whole_file(zipped) as file, zipfile.ZipFile(file, "w") as archive, open(self.path, "rb") as plain,
-              archive.open(member, "w", force_zip64=True) as compressed, Bar("zip", self.path.stat().st_size >> 20) as bar):
+        with (files.atomic_write(zipped) as file, zipfile.ZipFile(file, "w") as archive, open(self.path, "rb") as plain,
+              archive.open(member, "w", force_zip64=True) as compressed, ProgressBar("zip", self.path.stat().st_size >> 20) as bar):
             while data := plain.read(files.CHUNK):
                 digest.update(data)
                 compressed.write(data)
@@ -145,7 +145,7 @@ class SubmissionSender:
         message = f"{self.settings.run} {self.tag} {self.settings.message}".strip()
         self._write_attempt(earlier, self.timeout)
         try:
-            with Bar("upload", 100) as bar:
+            with ProgressBar("upload", 100) as bar:
                 failure = client.submit_file(self.slug, zipped, message, timeout=self.timeout,
                                              on_output=self._follow_upload(client.follow_percentage(bar), earlier))
         except KeyboardInterrupt:
@@ -224,13 +224,13 @@ class SubmissionSender:
 
     def _record_sent(self, found: Submission | None, is_new: bool = False) -> None:
         """Write when this file was sent; a score of another file leaves the row."""
-        row: dict[str, str] = next((row for row in leaderboard.read(self.table) if row["run"] == self.settings.run), {})
+        row: dict[str, str] = next((row for row in leaderboard.read_leaderboard(self.table) if row["run"] == self.settings.run), {})
         if is_new or not row.get("sent", "").endswith(self.tag):
             date = found.date[:16].replace("T", " ") if found else f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
             self._update_row(sent=f"{date} {self.tag}", public="", private="", kaggle="pending")
 
     def _update_row(self, **columns: str) -> None:
-        leaderboard.put(self.table, self.settings.run, **columns)
+        leaderboard.update_run(self.table, self.settings.run, **columns)
 
     def _say_how_to_continue(self) -> str:
         home = f" --home {self.settings.home}" if "home" in self.settings.given else ""

@@ -15,10 +15,10 @@ import numpy as np
 
 from pixmend import files, subprocesses
 from pixmend.config import ROOT, Settings, group_values
-from pixmend.data.decode import decode
+from pixmend.data.decode import decode_image
 from pixmend.data.encode import encode_png
 from pixmend.errors import FlagError, UserError
-from pixmend.progress import Bar
+from pixmend.progress import ProgressBar
 
 PROGRAM = Path(__file__).parent / "diffusion_program.py"
 RESULTS = "painted"   # folder in the folder of a run
@@ -29,20 +29,20 @@ TIMEOUT = 3600        # seconds without output; an image of 512x512 takes some m
 def predict_images(dataset: Any, rows: Sequence[Any], split: str, settings: Settings) -> Iterator[np.ndarray]:
     """Yield the image of each row, known pixels and all: float32 in 0..1."""
     cache_key = [group_values(settings, "diffusion"), settings.seed, dataset.made_from]
-    folder = settings.run_folder / RESULTS / f"{split}-{files.fingerprint(cache_key)}"
+    folder = settings.run_folder / RESULTS / f"{split}-{files.hash_value(cache_key)}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:05}.png" for number in range(len(rows))]
     for path in paths if settings.force else []:
         path.unlink(missing_ok=True)
     missing = [(row, path) for row, path in zip(rows, paths, strict=True) if not path.exists()]
     if missing:
-        bar = Bar(f"predict the {split} images", len(rows), len(rows) - len(missing))
+        bar = ProgressBar(f"predict the {split} images", len(rows), len(rows) - len(missing))
         inpaint_in_child_process(dataset, missing, settings, bar)
     for row, path in zip(rows, paths, strict=True):
-        yield decode(path, dataset.damaged(row).shape) / np.float32(255)
+        yield decode_image(path, dataset.damaged(row).shape) / np.float32(255)
 
 
-def inpaint_in_child_process(dataset: Any, missing: list[tuple[Any, Path]], settings: Settings, bar: Bar) -> None:
+def inpaint_in_child_process(dataset: Any, missing: list[tuple[Any, Path]], settings: Settings, bar: ProgressBar) -> None:
     """Write the results of some rows; progress is the number of files that have appeared."""
     python = find_python(settings)
 
@@ -53,7 +53,7 @@ def inpaint_in_child_process(dataset: Any, missing: list[tuple[Any, Path]], sett
 
     with tempfile.TemporaryDirectory() as folder, bar:
         job = write_job(Path(folder), dataset, missing, settings)
-        ended = subprocesses.run([python, str(PROGRAM), str(job)], patience=TIMEOUT, heard=show_progress)
+        ended = subprocesses.run_command([python, str(PROGRAM), str(job)], patience=TIMEOUT, heard=show_progress)
     if ended.code is None:
         raise UserError(f"{settings.diffusion_model} gave no output for {TIMEOUT} seconds. Choose a smaller --diffusion-size or fewer "
                         f"--diffusion-steps; finished images are not computed again.")

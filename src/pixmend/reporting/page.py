@@ -64,7 +64,7 @@ def span(listed):
 
 def floor(score):
     """The fills on the same pictures, the best first."""
-    rows = [(name, metrics.rmse(sums, score["numbers"])) for name, sums in score["fills"].items()]
+    rows = [(name, metrics.compute_rmse(sums, score["numbers"])) for name, sums in score["fills"].items()]
     return sorted(rows, key=lambda row: row[1])
 
 

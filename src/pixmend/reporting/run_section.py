@@ -41,7 +41,7 @@ def number(text):
 def listed(settings):
     """All runs of the leaderboard, the best first, those without a holdout score last."""
     folder = settings.run_folder.parent
-    rows = leaderboard.read(settings.submissions_folder / "leaderboard.csv")
+    rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
     runs = [Run(row["run"], row, run_file.read_trained(folder / row["run"]) or {}) for row in rows]
     return sorted(runs, key=lambda run: (run.figure(RMSE) is None, run.figure(RMSE) or 0))
 
@@ -111,7 +111,7 @@ def over_lambda(runs):
     groups = {}
     for run in scored:
         if len(tried[run.stored["model"]]) > 1:
-            groups.setdefault(files.fingerprint(run.stored | {"LAMBDA": None}), []).append(run)
+            groups.setdefault(files.hash_value(run.stored | {"LAMBDA": None}), []).append(run)
     return [sorted(group, key=lambda run: run.stored["LAMBDA"]) for group in groups.values()]
 
 

@@ -98,12 +98,12 @@ def check_memory(competition: Competition, settings: Settings) -> Iterator[Resul
 
 
 def check_cores(competition: Competition, settings: Settings) -> Iterator[Result]:
-    yield GOOD, f"Cores: {workers.cores()}"
+    yield GOOD, f"Cores: {workers.count_cores()}"
 
 
 def check_backend(competition: Competition, settings: Settings) -> Iterator[Result]:
     """Start Keras in a process of its own: that takes seconds, and some backends crash."""
-    ended = subprocesses.run([sys.executable, "-c", BACKEND_PROGRAM], patience=TIMEOUT, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
+    ended = subprocesses.run_command([sys.executable, "-c", BACKEND_PROGRAM], patience=TIMEOUT, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
     found = re.search(r"backend: (\w+) \| (.*)", ended.out)
     if not found:
         last_line = (ended.err.strip().splitlines() or ["no answer"])[-1]
@@ -119,8 +119,8 @@ def check_backend(competition: Competition, settings: Settings) -> Iterator[Resu
 
 def check_competition_files(competition: Competition, settings: Settings) -> Iterator[Result]:
     folder = settings.competition_folder
-    if archive_manifest.complete(competition, settings):
-        yield GOOD, f"Competition files: {archive_manifest.receipt(folder)['count']} in {folder / 'files'}, complete"
+    if archive_manifest.is_complete(competition, settings):
+        yield GOOD, f"Competition files: {archive_manifest.read_archive_manifest(folder)['count']} in {folder / 'files'}, complete"
     else:
         yield BAD, f"Competition files: not complete in {folder}. Download them: pixmend download --competition {settings.competition}"
 

@@ -11,20 +11,20 @@ from pixmend.config import Settings
 from pixmend.data import archive, archive_manifest
 from pixmend.errors import UserError
 from pixmend.kaggle import client
-from pixmend.progress import Bar, say
+from pixmend.progress import ProgressBar, print_message
 
 
 def main(settings: Settings) -> None:
     """Write competition/<competition>/files and archive.json, which says which archive they are from."""
     competition, folder = competitions.get_competition(settings.competition), settings.competition_folder
-    with files.only_one(folder):
-        if not settings.force and archive_manifest.complete(competition, settings):
-            say(f"{folder / 'files'} contains all files of {competition.slug} already.")
+    with files.try_lock(folder):
+        if not settings.force and archive_manifest.is_complete(competition, settings):
+            print_message(f"{folder / 'files'} contains all files of {competition.slug} already.")
             return
         zipped = folder / f"{competition.slug}.zip"
         members, origin = bring_files(competition, settings, zipped)
-        archive_manifest.write_receipt(folder, zipped, archive_manifest.made_from(competition, settings), origin)
-    say(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
+        archive_manifest.write_archive_manifest(folder, zipped, archive_manifest.get_cache_key(competition, settings), origin)
+    print_message(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
 
 
 def bring_files(competition: Competition, settings: Settings, zipped: Path) -> tuple[list[zipfile.ZipInfo], str]:
@@ -33,17 +33,17 @@ def bring_files(competition: Competition, settings: Settings, zipped: Path) -> t
     if isinstance(competition, SyntheticCompetition):
         competition.make_archive(folder, settings)
         return unpack(competition, zipped, folder / "files", made_here=True), "made here"
-    if not zipped.exists() or (settings.force and archive_manifest.origin(folder, zipped) == "Kaggle"):
+    if not zipped.exists() or (settings.force and archive_manifest.get_origin(folder, zipped) == "Kaggle"):
         return download(competition, settings, zipped), "Kaggle"
-    return unpack(competition, zipped, folder / "files"), archive_manifest.origin(folder, zipped)
+    return unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
 
 
 def unpack(competition: Competition, zipped: Path, folder: Path, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
     sample = competition.submission.sample_name
-    if sample not in {member.filename for member in archive.contents(zipped, made_here=made_here)}:
+    if sample not in {member.filename for member in archive.list_archive(zipped, made_here=made_here)}:
         raise archive.BadArchive(f"{zipped} is a zip archive, but not of this competition: it has no {sample}. Put the competition's own archive "
                                  f"there, or delete it and run `pixmend download --competition {competition.slug}`.")
-    return archive.unpack(zipped, folder, made_here=made_here)
+    return archive.unpack_archive(zipped, folder, made_here=made_here)
 
 
 def download(competition: Competition, settings: Settings, zipped: Path) -> list[zipfile.ZipInfo]:
@@ -56,7 +56,7 @@ def download(competition: Competition, settings: Settings, zipped: Path) -> list
     except (archive.BadArchive, client.KaggleError) as error:
         if getattr(error, "kind", "garbled") != "garbled":
             raise
-        say("The download is damaged. Downloading it once more from its beginning.")
+        print_message("The download is damaged. Downloading it once more from its beginning.")
         shutil.rmtree(arriving.parent)
         arriving.parent.mkdir()
         try:
@@ -65,13 +65,13 @@ def download(competition: Competition, settings: Settings, zipped: Path) -> list
             shutil.rmtree(arriving.parent)
             raise UserError(f"{zipped.name} was damaged twice and was removed. Run the same command again, or download it at "
                             f"{client.get_competition_url(competition.slug)}/data and put it into {zipped.parent}.") from None
-    files.move_into_place(arriving, zipped)
+    files.replace_durably(arriving, zipped)
     shutil.rmtree(arriving.parent)
     return members
 
 
 def download_once(competition: Competition, settings: Settings, arriving: Path, *, force: bool = False) -> list[zipfile.ZipInfo]:
-    with Bar("download", 100) as bar:
+    with ProgressBar("download", 100) as bar:
         client.download_archive(competition.slug, arriving.parent, timeout=settings.kaggle_timeout, force=force,
                                 on_output=client.follow_percentage(bar))
     return unpack(competition, arriving, settings.competition_folder / "files")

@@ -24,9 +24,9 @@ def main(settings):
     ready, folder = unknown_masks.open_dataset_for_prediction(settings), settings.run_folder
     members = members_of(settings, ready)
     refuse_a_run_of_its_own(settings)
-    made_from = {"set": ready.made_from, "members": {run: [files.stamp(path) for path in npz(settings, run)] for run in members}}
-    with files.only_one(folder):
-        if settings.force or not files.receipt_holds(folder / "ensemble.json", made_from):
+    made_from = {"set": ready.made_from, "members": {run: [files.file_signature(path) for path in npz(settings, run)] for run in members}}
+    with files.try_lock(folder):
+        if settings.force or not files.manifest_matches(folder / "ensemble.json", made_from):
             mix(settings, ready, members, made_from)
         print(table(settings, run_file.read_trained(folder)))
 
@@ -63,7 +63,7 @@ def check_training(settings, ready, run):
     stored = run_file.read_trained(settings.run_folder.with_name(run)) or {}
     if stored.get("model") == "ensemble":
         raise UserError(f"{run} is a mix itself, weighed on this holdout; name its members: {','.join(stored['members'])}.")
-    dataset.refuse_other_split(settings, ready, run)
+    dataset.check_same_split(settings, ready, run)
 
 
 def refuse_a_run_of_its_own(settings):
@@ -90,7 +90,7 @@ def mix(settings, ready, members, made_from):
         "model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
         **figures(grams, numbers, weights, without)})
     made = [folder / name for name in ("holdout.npz", "test.npz", run_file.RUN_FILE)]
-    files.write_receipt(folder / "ensemble.json", made_from, made)
+    files.write_manifest(folder / "ensemble.json", made_from, made)
 
 
 def error_products(ready, rows, paths):

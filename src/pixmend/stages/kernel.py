@@ -16,10 +16,10 @@ def main(settings: Settings) -> None:
     """Send or follow a session. Once its files are here, score the run, and with --submit submit it."""
     check_settings(settings)
     competition = competitions.get_competition(settings.competition)
-    if settings.submit and not archive_manifest.complete(competition, settings):
+    if settings.submit and not archive_manifest.is_complete(competition, settings):
         raise UserError(f"--submit checks the file against the sample submission, and {settings.competition_folder} is not complete. Nothing was "
                         f"sent. Download it first: pixmend download --competition {settings.competition}")
-    with files.only_one(settings.run_folder / ".kernel"):
+    with files.try_lock(settings.run_folder / ".kernel"):
         runner = KernelRunner(settings, competition)
         if session := runner.run():
             finish_session(runner, session)
@@ -42,9 +42,9 @@ def finish_session(runner: KernelRunner, session: Session) -> None:
 def print_score(settings: Settings) -> None:
     """Score the run with the images of this machine where they are prepared, else print the score of the session."""
     try:
-        dataset.open_for(settings)
+        dataset.open_dataset(settings)
     except UserError:
-        rows = leaderboard.read(settings.submissions_folder / "leaderboard.csv")
+        rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
         row: dict[str, str] = next((row for row in rows if row["run"] == settings.run), {})
         print(f"Holdout RMSE {row.get('holdout_rmse', '?')}, scored in the kernel ({row.get('to_harmonic', '?')} times that of the harmonic "
               f"fill). File to submit: {competitions.get_submission_path(settings)}")

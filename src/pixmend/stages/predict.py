@@ -2,13 +2,13 @@
 
 from pixmend import files
 from pixmend.config import Settings
-from pixmend.progress import say
+from pixmend.progress import print_message
 from pixmend.training.run_predictions import predict_run
 
 
 def main(settings: Settings) -> None:
     """Write holdout.npz and test.npz into checkpoints/<competition>/<run>."""
     folder = settings.run_folder
-    with files.only_one(folder):
+    with files.try_lock(folder):
         up_to_date = predict_run(settings)
-    say(f"predict: {folder}/holdout.npz and test.npz{' are up to date' if up_to_date else ''}.")
+    print_message(f"predict: {folder}/holdout.npz and test.npz{' are up to date' if up_to_date else ''}.")

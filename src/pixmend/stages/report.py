@@ -29,7 +29,7 @@ def main(settings):
     found, mended = status_section.study(ready, mended_pictures(settings, ready), gallery.wanted(score))
     classes = {"ours": by_class(score), "harmonic": by_class(score | {"sums": score["fills"]["harmonic"]})}
     files.write_text(path, page.render(settings, listed, score, classes, found, mended, ready))
-    with files.whole_file(path.with_name("before-after.png")) as file:
+    with files.atomic_write(path.with_name("before-after.png")) as file:
         file.write(encode_png(gallery.before_after(ready, score, mended)))
     print(what_next(settings, listed, score, path))
 
@@ -44,7 +44,7 @@ def scored(settings):
 
 def opened(settings, score):
     """The prepared set, if score and predictions are of its holdout."""
-    ready = dataset.open_for(settings)
+    ready = dataset.open_dataset(settings)
     if score["ids"] != [row.id for row in ready.split("holdout")]:
         raise UserError(f"{settings.run_folder} has a score of another holdout; "
                         "run `python -m pixmend score` with the same flags again.")
@@ -68,7 +68,7 @@ def after_masks(settings, listed):
 
 def what_next(settings, listed, score, path):
     """The pipeline's last words: where the run stands, what was written, and the way to the real competition."""
-    ours = metrics.rmse(score["sums"], score["numbers"])
+    ours = metrics.compute_rmse(score["sums"], score["numbers"])
     fills = "  ".join(f"{name} {value:.5f}" for name, value in page.floor(score))
     place = [run.name for run in listed].index(settings.run) + 1
     lines = [f"{settings.run}: holdout RMSE {ours:.5f}, place {place} of {len(listed)}; the fills: {fills}",

@@ -10,10 +10,10 @@ import numpy as np
 from pixmend import competitions, files, models, workers
 from pixmend.config import flag
 from pixmend.data import dataset
-from pixmend.data.paste import paste, paste_values
+from pixmend.data.paste import paste_predictions, paste_values
 from pixmend.errors import FlagError, UserError
 from pixmend.evaluation import leaderboard, metrics
-from pixmend.progress import Bar
+from pixmend.progress import ProgressBar
 from pixmend.stages.serialize import entries_by_id, entries_of
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
@@ -30,13 +30,13 @@ def main(settings):
     if settings.submission or settings.solution:
         return score_files(settings)
     if models.run_finds_masks(settings):
-        return score_masks(settings, dataset.open_for(settings))
+        return score_masks(settings, dataset.open_dataset(settings))
     return print(table(settings, *scored(settings)))
 
 
 def scored(settings):
     """The run's score, kept beside it, the fills' on the same pictures, and its figures, kept in the leaderboard."""
-    ready, told = dataset.open_for(settings), unknown_masks.open_dataset_for_prediction(settings)
+    ready, told = dataset.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
     scores = competitions.get_extra_metrics(settings)
     ours = score_holdout(settings, scores, ready, told)
     floor = score_fills(settings, scores, ready)
@@ -46,8 +46,8 @@ def scored(settings):
     if settings.unknown_masks:
         figures |= figures_of_masks(overlaps(ready, told), ready)
     board, file = settings.submissions_folder / "leaderboard.csv", competitions.get_submission_path(settings)
-    outdated = NOT_SENT if file.exists() and leaderboard.scores_of_another_file(board, settings.run, file) else {}
-    leaderboard.put(board, settings.run, **outdated | figures, **circumstances(settings))
+    outdated = NOT_SENT if file.exists() and leaderboard.has_scores_of_another_file(board, settings.run, file) else {}
+    leaderboard.update_run(board, settings.run, **outdated | figures, **circumstances(settings))
     return ours, floor, figures
 
 
@@ -64,19 +64,19 @@ def score_masks(settings, ready):
     shared = overlaps(ready, unknown_masks.LocatedMaskDataset(ready, settings.run_folder))
     figures = figures_of_masks(shared, ready)
     files.write_json(settings.run_folder / "score.json", {"ids": [row.id for row in ready.split("holdout")], "overlaps": shared})
-    leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **circumstances(settings))
+    leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **circumstances(settings))
     print(f"Masks of {len(shared)} holdout pictures, found by {settings.run}:\n{told_of_masks(figures)}")
 
 
 def overlaps(ready, told):
     """Pixels of each holdout picture's masks, the true and the found, that lie in both and in either."""
-    return [metrics.overlap(ready.hole(row) > 0, told.mask(row)) for row in ready.split("holdout")]
+    return [metrics.count_overlap(ready.hole(row) > 0, told.mask(row)) for row in ready.split("holdout")]
 
 
 def figures_of_masks(shared, ready):
     """Intersection over union of all pictures together and as their mean, and the share of pixels that are told rightly."""
     wrong = sum(either - both for both, either in shared) / (len(shared) * ready.counts[0].size)
-    return {"iou": round(metrics.pooled_iou(shared), PLACES), "iou_mean": round(metrics.mean_iou(shared), PLACES),
+    return {"iou": round(metrics.compute_pooled_iou(shared), PLACES), "iou_mean": round(metrics.compute_mean_iou(shared), PLACES),
             "pixel_accuracy": round(1 - wrong, PLACES)}
 
 
@@ -97,7 +97,7 @@ def score_holdout(settings, scores, ready, told):
     refuse_other_form(settings, path)
     values_told = form.read(path, entries_of(settings, ready, "holdout", entries_by_id(settings)), settings)
     judged = []
-    with Bar("score the holdout", len(rows)) as bar:
+    with ProgressBar("score the holdout", len(rows)) as bar:
         for row, values, around in zip(rows, values_told, surroundings(settings, ready, told), strict=True):
             counts = ready.hole(row)
             known, whole = (form.to_submission_values(picture, settings) for picture in (around, ready.whole(row) / np.float32(255)))
@@ -130,7 +130,7 @@ def surroundings(settings, ready, told):
 def judge(whole, mended, counts, scores):
     """Squared errors, their number, and what the contest's scores make of a picture."""
     parts = {name: score.parts(whole, mended, counts) for name, score in scores.items()}
-    return *metrics.squared_errors(whole, mended, counts), parts
+    return *metrics.sum_squared_errors(whole, mended, counts), parts
 
 
 def score_fills(settings, scores, ready):
@@ -141,7 +141,7 @@ def score_fills(settings, scores, ready):
     if kept and kept["made_from"] == made_from and not settings.force:
         return kept
     job = partial(fill_chunk, settings, names)
-    chunks = workers.over_chunks(job, ready.split("holdout"), size=CHUNK, label="score the fills")
+    chunks = workers.run_in_chunks(job, ready.split("holdout"), size=CHUNK, label="score the fills")
     each = [judged for chunk in chunks for judged in chunk]
     floor = {"made_from": made_from, "sums": {name: [picture[name][0] for picture in each] for name in names},
              "scores": {name: {own: score.over([picture[name][2][own] for picture in each]) for own, score in scores.items()}
@@ -156,7 +156,7 @@ def floor_of(settings):
 
 
 def fill_chunk(settings, names, rows):
-    ready, scores = dataset.kept_open(settings.augment_folder), competitions.get_extra_metrics(settings)
+    ready, scores = dataset.open_dataset_cached(settings.augment_folder), competitions.get_extra_metrics(settings)
     fills = {name: as_given if name == GIVEN else models.get_fill(name) for name in names}
     return [one_picture(ready, row, fills, scores) for row in rows]
 
@@ -167,14 +167,14 @@ def as_given(picture, mask):
 
 def one_picture(ready, row, fills, scores):
     known, counts, whole = ready.damaged(row) / np.float32(255), ready.hole(row), ready.whole(row) / np.float32(255)
-    return {name: judge(whole, paste(known, counts > 0, fill(known, counts > 0)), counts, scores) for name, fill in fills.items()}
+    return {name: judge(whole, paste_predictions(known, counts > 0, fill(known, counts > 0)), counts, scores) for name, fill in fills.items()}
 
 
 def summary(ours, floor):
     """The figures of a row of leaderboard.csv."""
     sums, numbers = ours["sums"], ours["numbers"]
-    low, high = metrics.interval(sums, numbers)
-    value, harmonic = metrics.rmse(sums, numbers), metrics.rmse(floor["harmonic"], numbers)
+    low, high = metrics.bootstrap_interval(sums, numbers)
+    value, harmonic = metrics.compute_rmse(sums, numbers), metrics.compute_rmse(floor["harmonic"], numbers)
     return {"holdout_rmse": round(value, PLACES), "low": round(low, PLACES), "high": round(high, PLACES),
             "pictures": len(sums), "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(value / harmonic, 4),
             **{name: round(score, PLACES) for name, score in ours["scores"].items()}}
@@ -215,8 +215,8 @@ def table(settings, ours, floor, figures):
     runs = {settings.run: (ours["sums"], ours["scores"])} | {f"{name} ({fill})": scored for name, scored in others.items()}
     wide = max(28, *map(len, runs))
     for name, (sums, scores) in sorted(runs.items(), key=lambda item: sum(item[1][0])):
-        low, high = metrics.interval(sums, ours["numbers"])
-        value = metrics.rmse(sums, ours["numbers"])
+        low, high = metrics.bootstrap_interval(sums, ours["numbers"])
+        value = metrics.compute_rmse(sums, ours["numbers"])
         lines.append(f"  {name:{wide}} {value:.5f}  ({low:.4f} to {high:.4f})  {value / figures['harmonic_rmse']:.3f} of harmonic"
                      + "".join(f"  {own} {score:.5g}" for own, score in scores.items()))
     lines.append("  by class: " + "  ".join(f"{kind} {value:.4f}" for kind, value in by_class(ours).items()))
@@ -236,4 +236,4 @@ def table(settings, ours, floor, figures):
 
 def by_class(ours):
     kinds, sums, numbers = np.array(ours["classes"]), np.array(ours["sums"]), np.array(ours["numbers"])
-    return {kind: metrics.rmse(sums[kinds == kind], numbers[kinds == kind]) for kind in sorted(set(kinds))}
+    return {kind: metrics.compute_rmse(sums[kinds == kind], numbers[kinds == kind]) for kind in sorted(set(kinds))}

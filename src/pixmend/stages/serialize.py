@@ -7,24 +7,24 @@ import numpy as np
 from pixmend import competitions, files, models
 from pixmend.data import dataset
 from pixmend.data.encode import encode_png
-from pixmend.progress import Bar, say
+from pixmend.progress import ProgressBar, print_message
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
 
 def main(settings):
     contest, folder = competitions.get_competition(settings.competition), settings.run_folder
-    with files.only_one(folder):
-        ready = dataset.open_for(settings)
+    with files.try_lock(folder):
+        ready = dataset.open_dataset(settings)
         if models.run_finds_masks(settings):
             return write_masks(settings, ready)
         told = unknown_masks.open_dataset_for_prediction(settings)
         sources = {split: folder / f"{split}.npz" for split in ("test", "holdout")}
         targets = {split: competitions.get_submission_path(settings, split) for split in sources}
         made_from = {"order": settings.channel_order, "scale": settings.value_scale,
-                     **{split: files.stamp_or_none(path) for split, path in sources.items()}}
-        if not settings.force and files.receipt_holds(folder / "serialize.json", made_from):
-            say(f"serialize: {targets['test']} is up to date.")
+                     **{split: files.optional_signature(path) for split, path in sources.items()}}
+        if not settings.force and files.manifest_matches(folder / "serialize.json", made_from):
+            print_message(f"serialize: {targets['test']} is up to date.")
             return
         listed = entries_by_id(settings)
         for split, path in targets.items():
@@ -33,8 +33,8 @@ def main(settings):
             pictures = mended(told, rows, sources[split])
             competitions.get_submission_format(settings, split).write(path, entries_of(settings, ready, split, listed), pictures, settings)
         contest.submission.check(targets["test"], settings.competition_folder / "files")
-        files.write_receipt(folder / "serialize.json", made_from, targets.values())
-    say(f"serialize: {targets['test']} agrees with {contest.submission.sample_name}; {targets['holdout']}")
+        files.write_manifest(folder / "serialize.json", made_from, targets.values())
+    print_message(f"serialize: {targets['test']} agrees with {contest.submission.sample_name}; {targets['holdout']}")
 
 
 def entries_by_id(settings):
@@ -54,18 +54,18 @@ def write_masks(settings, ready):
     folder, found = settings.submissions_folder / f"{settings.run}-masks", unknown_masks.LocatedMaskDataset(ready, settings.run_folder)
     for split in ("test", "holdout"):
         rows = ready.split(split)
-        with Bar(f"write the masks of {split}", len(rows)) as bar:
+        with ProgressBar(f"write the masks of {split}", len(rows)) as bar:
             for row in rows:
-                with files.whole_file(folder / split / f"{row.id.replace('/', '-')}.png") as file:
+                with files.atomic_write(folder / split / f"{row.id.replace('/', '-')}.png") as file:
                     file.write(encode_png(np.uint8(255 * found.mask(row)[..., None])))
                 bar.advance(1, f"{bar.rate():.0f} pictures/s")
-    say(f"serialize: {folder}, white where pixels are missing; {settings.run} paints nothing, so there is no file to submit.")
+    print_message(f"serialize: {folder}, white where pixels are missing; {settings.run} paints nothing, so there is no file to submit.")
 
 
 def mended(ready, rows, path):
     """The run's mended pictures, floats in 0..1, one at a time."""
     predicted = predictions.PredictionFile(path)
-    with Bar(f"write the rows of {path.stem}", len(rows)) as bar:
+    with ProgressBar(f"write the rows of {path.stem}", len(rows)) as bar:
         for row in rows:
             yield predicted.read_image(row.id, ready.damaged(row) / 255, ready.hole(row) > 0)
             bar.advance(1, f"{bar.rate():.0f} pictures/s")

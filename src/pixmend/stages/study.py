@@ -16,11 +16,11 @@ import numpy as np
 from pixmend import competitions, files, models
 from pixmend.config import group_values, weight_settings
 from pixmend.data import dataset
-from pixmend.data.paste import paste
+from pixmend.data.paste import paste_predictions
 from pixmend.errors import Diverged, FlagError, UserError
 from pixmend.evaluation import leaderboard
 from pixmend.experiments import run_costs, study_plans, study_results, study_table
-from pixmend.progress import say
+from pixmend.progress import print_message
 from pixmend.reporting import study_section as drawn
 from pixmend.stages import augment, download, predict, report, score, serialize, train
 from pixmend.training import checkpoints, run_predictions
@@ -34,7 +34,7 @@ def main(settings):
     study_plans.refuse(settings, plan)
     settings, seeds = study_plans.with_usual(settings, plan), study_plans.seeds(settings)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)   # it takes a second network in one process for a mistake
-    with files.only_one(settings.run_folder.parent / f".study-{settings.about}"):
+    with files.try_lock(settings.run_folder.parent / f".study-{settings.about}"):
         ready = prepare(settings)
         rows = study_plans.rows(settings, plan, ready)
         try:
@@ -55,11 +55,11 @@ def written(settings):
 def prepare(settings):
     """The prepared set of these settings, made where it is not there."""
     try:
-        return dataset.open_for(settings)
+        return dataset.open_dataset(settings)
     except UserError:
         download.main(settings)
         augment.main(settings)
-        return dataset.open_for(settings)
+        return dataset.open_dataset(settings)
 
 
 def carry_out(settings, plan, rows, planned, ready):
@@ -68,7 +68,7 @@ def carry_out(settings, plan, rows, planned, ready):
     for number, (row, seed, chosen) in enumerate(planned, 1):
         made_from = fingerprint(chosen, ready)
         if not lasts(runs.get(chosen.run), chosen, made_from):
-            say(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
+            print_message(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
             runs[chosen.run] = ended(chosen, plan) | {"made_from": made_from, "files": stamps(chosen)}
             put_down(settings, plan, rows, planned, runs)
     study = put_down(settings, plan, rows, planned, runs)
@@ -82,14 +82,14 @@ def carry_out(settings, plan, rows, planned, ready):
 
 def fingerprint(settings, ready):
     """What decides a run's figures."""
-    return files.fingerprint([ready.made_from, weight_settings(settings), group_values(settings, "prediction"),
+    return files.hash_value([ready.made_from, weight_settings(settings), group_values(settings, "prediction"),
                               group_values(settings, "submission")])
 
 
 def stamps(settings):
     """Of the files that a run's figures come from."""
     folder = settings.run_folder
-    return [files.stamp_or_none(path) for path in (folder / "best.npz", folder / "score.json",
+    return [files.optional_signature(path) for path in (folder / "best.npz", folder / "score.json",
                                                    competitions.get_submission_path(settings, "holdout"))]
 
 
@@ -116,9 +116,9 @@ def ended(settings, plan):
     finally:
         forget_the_network()
     if state != study_results.DONE:
-        say(f"study: {settings.run} {state}: {reason}")
+        print_message(f"study: {settings.run} {state}: {reason}")
         if settings.run_folder.exists():
-            leaderboard.put(settings.submissions_folder / "leaderboard.csv", settings.run, **score.circumstances(settings))
+            leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **score.circumstances(settings))
     reason = reason.replace(f"{settings.home}/", "")
     return told | {"state": state, "reason": reason, "hardware": run_costs.hardware()} | run_costs.by(settings.run_folder)
 
@@ -129,7 +129,7 @@ def made(settings, plan):
     for stage in (train, predict, serialize):
         stage.main(settings)
     _, _, figures = score.scored(settings)
-    say(f"study: {settings.run}: RMSE {figures['holdout_rmse']:.5f}, {figures['to_harmonic']:.3f} of harmonic")
+    print_message(f"study: {settings.run}: RMSE {figures['holdout_rmse']:.5f}, {figures['to_harmonic']:.3f} of harmonic")
     return {"rmse": figures["holdout_rmse"], "seconds": seconds(settings) if plan.timed else None}
 
 
@@ -142,7 +142,7 @@ def forget_the_network():
 
 def seconds(settings):
     """Of the CPU, to paint a picture of the holdout, once it is under way; unknown of what paints elsewhere."""
-    ready = dataset.open_for(settings)
+    ready = dataset.open_dataset(settings)
     held = ready.split("holdout")
     rows = [held[number % len(held)] for number in range(UNTIMED + TIMED)]
     if models.is_trainable(settings.model):
@@ -171,7 +171,7 @@ def painted_by_fill(settings, ready, rows):
     fill = models.get_fill(settings.model)
     for row in rows:
         known, mask = ready.damaged(row) / np.float32(255), ready.hole(row) > 0
-        yield paste(known, mask, fill(known, mask))
+        yield paste_predictions(known, mask, fill(known, mask))
 
 
 def put_down(settings, plan, rows, planned, runs):
@@ -179,7 +179,7 @@ def put_down(settings, plan, rows, planned, runs):
     study = study_results.look(settings, plan, rows, planned, runs)
     files.write_json(study_results.path(settings, settings.about), study)
     page, picture = written(settings)
-    with files.whole_file(picture) as file:
+    with files.atomic_write(picture) as file:
         file.write(drawn.png(settings, study))
     files.write_text(page, study_table.markdown(study, picture.name))
     return study

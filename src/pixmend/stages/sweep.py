@@ -14,7 +14,7 @@ from pixmend.data import dataset
 from pixmend.errors import Diverged, FlagError, UserError
 from pixmend.evaluation import leaderboard
 from pixmend.experiments import search_space, sweep_results
-from pixmend.progress import say
+from pixmend.progress import print_message
 from pixmend.stages.score import circumstances
 from pixmend.training.run import apply_model_defaults, train_run
 
@@ -32,9 +32,9 @@ def main(settings):
     folder.mkdir(parents=True, exist_ok=True)
     url = studies.address(settings.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}")
     with studies.reached(url):
-        with files.in_turn(folder / LOCK):
+        with files.wait_for_lock(folder / LOCK):
             study = opened(settings, studies, url)
-        say(f"sweep: {study.name}, {study.wanted} trials; the study is in {studies.public(url)}")
+        print_message(f"sweep: {study.name}, {study.wanted} trials; the study is in {studies.public(url)}")
         work(settings, study)
         seen = note(settings, study)
     print(sweep_results.table(seen))
@@ -76,7 +76,7 @@ def opened(settings, studies, url):
     points = search_space.points(swept) if kind == "grid" else []
     facts = {flag(name): value for name, value in weight_settings(settings).items() if name not in swept}
     facts |= {flag(name): str(values) for name, values in swept.items()}
-    pictures = files.fingerprint(dataset.open_for(settings).made_from)
+    pictures = files.hash_value(dataset.open_dataset(settings).made_from)
     facts |= {"--competition": settings.competition, "--sampler": kind, "the prepared set": pictures}
     folder = settings.run_folder.parent
     return studies.Study(studies.open_storage(url), name_of(settings, kind), facts=facts, wanted=len(points) or settings.trials,
@@ -90,7 +90,7 @@ def name_of(settings, kind):
     parts = [f"{flag(name).removeprefix('--')}={values}" for name, values in settings.swept]
     name = "-".join([settings.run, *parts, *([kind] if kind != "grid" else [])])
     if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{files.fingerprint(name)}"
+        name = f"{name[:LONGEST_NAME]}-{files.hash_value(name)}"
     return settings.sweep_name or name
 
 
@@ -108,7 +108,7 @@ def work(settings, study):
         if not others:
             return
         if not waited:
-            say(f"sweep: waiting for {others} of the trials, which other processes train; each goes on here if its process dies.")
+            print_message(f"sweep: waiting for {others} of the trials, which other processes train; each goes on here if its process dies.")
         waited = True
         time.sleep(PAUSE)
 
@@ -125,9 +125,9 @@ def carry_out(settings, study, trial, lock):
     try:
         trial.set_user_attr("run", chosen.run)
         trial.set_user_attr("place", study.place)   # from here on others see by the run's lock whether this process lives
-        say(f"sweep: trial {trial.number + 1} of {study.wanted}: {search_space.typed(values)}")
+        print_message(f"sweep: trial {trial.number + 1} of {study.wanted}: {search_space.typed(values)}")
         training, reason = trained(chosen, partial(looked, study, trial))
-        leaderboard.put(chosen.submissions_folder / "leaderboard.csv", chosen.run, **circumstances(chosen))
+        leaderboard.update_run(chosen.submissions_folder / "leaderboard.csv", chosen.run, **circumstances(chosen))
         if reason:
             return study.tell(trial, TrialState.FAIL, reason=reason)
         study.report(trial, ((int(row["step"]), float(row["holdout_rmse"])) for row in training.history.rows))
@@ -135,7 +135,7 @@ def carry_out(settings, study, trial, lock):
         study.tell(trial, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else training.best_rmse,
                    rmse=training.best_rmse, step=training.step)
     except UpdateFinishedTrialError:
-        say(f"sweep: trial {trial.number + 1} was ended by another process, which had taken this one for dead.")
+        print_message(f"sweep: trial {trial.number + 1} was ended by another process, which had taken this one for dead.")
 
 
 def looked(study, trial, step, rmse):
@@ -149,10 +149,10 @@ def wait_for(lock, folder):
     told = False
     while True:
         try:
-            return lock.enter_context(files.only_one(folder))
+            return lock.enter_context(files.try_lock(folder))
         except UserError:
             if not told:
-                say(f"sweep: {folder} is being trained by another command; waiting for its end.")
+                print_message(f"sweep: {folder} is being trained by another command; waiting for its end.")
             told = True
             time.sleep(PAUSE)
 
@@ -172,7 +172,7 @@ def trained(settings, looked):
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no more is known'}"
     finally:
         forget_the_network()
-    say(f"sweep: this trial failed. {reason}")
+    print_message(f"sweep: this trial failed. {reason}")
     return None, reason
 
 
@@ -184,7 +184,7 @@ def forget_the_network():
 
 def note(settings, study):
     """Keep for the report what the study holds; one process after another, so that the latest look stays."""
-    with files.in_turn(settings.run_folder.parent / LOCK):
+    with files.wait_for_lock(settings.run_folder.parent / LOCK):
         seen = sweep_results.look(settings, study, dict(settings.swept), competitions.get_default_settings(settings))
         files.write_json(sweep_results.path(settings, study.name), seen)
     return seen

@@ -16,7 +16,7 @@ import numpy as np
 
 from pixmend import files
 from pixmend.config import Settings, SubmissionSettings
-from pixmend.data.image_record import Entry
+from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.submissions import csv_format, csv_reader, csv_scoring
 from pixmend.submissions.csv_format import Box
@@ -37,7 +37,7 @@ class BoxCsv(SubmissionFormat):
     suffix: str = ".csv"
     sample_name: str = "sample_submission.csv"
 
-    def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
+    def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
                is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
         """Yield the header, then the rows of one image at a time."""
         yield csv_format.encode_table([HEADER if is_public is None else (*HEADER, "Usage")])
@@ -52,13 +52,13 @@ class BoxCsv(SubmissionFormat):
         values = image[..., ::-1] if settings.channel_order == "bgr" else image
         return stretch(values) if settings.value_scale == "minmax" else values
 
-    def write(self, path: Path, images: Sequence[Entry], predictions: Iterable[np.ndarray], settings: Settings) -> None:
+    def write(self, path: Path, images: Sequence[ImageRecord], predictions: Iterable[np.ndarray], settings: Settings) -> None:
         """Write a submission one image at a time; one of test images follows the order of the sample."""
         folder = settings.competition_folder / "files"
         header = csv_format.encode_table([self.read_header(folder)])
         order = self.sample_order(folder, images) if all(image.split == "test" for image in images) else None
         boxes = (self._checked_boxes(*pair, settings) for pair in zip(images, predictions, strict=True))
-        with files.whole_file(path) as file:
+        with files.atomic_write(path) as file:
             file.write(header)
             if order is None:
                 for image, values in zip(images, boxes, strict=True):
@@ -67,13 +67,13 @@ class BoxCsv(SubmissionFormat):
                 flat = (np.concatenate([box.ravel() for box in values]) for values in boxes)
                 file.writelines(csv_format.encode_reordered_rows(self._sample_rows(folder), order, flat))
 
-    def _checked_boxes(self, image: Entry, prediction: np.ndarray, settings: Settings) -> list[np.ndarray]:
+    def _checked_boxes(self, image: ImageRecord, prediction: np.ndarray, settings: Settings) -> list[np.ndarray]:
         boxes = cut_boxes(self.to_submission_values(prediction, settings), image.boxes)
         if not all(((box >= 0) & (box <= 1)).all() for box in boxes):
             raise UserError(f"The prediction for {image.id} leaves 0..1; run `python -m pixmend predict --force`.")
         return boxes
 
-    def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
+    def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image; a file with other rows is refused."""
         ids = ((number, box_ids) for number, image in enumerate(images) for box_ids in list_ids([image]))
         for image, values in zip(images, csv_reader.read_values_by_image(path, ids), strict=True):
@@ -115,7 +115,7 @@ class BoxCsv(SubmissionFormat):
         if found != expected:
             raise UserError(f"{path} has {found} rows, and the test images' boxes {expected}; {DOWNLOAD_AGAIN}.")
 
-    def sample_order(self, folder: Path, images: Sequence[Entry]) -> np.ndarray | None:
+    def sample_order(self, folder: Path, images: Sequence[ImageRecord]) -> np.ndarray | None:
         """Return for each row of the sample the images' row with the same id; None where both have one order.
 
         A UserError names the first id that only one of them has.
@@ -146,18 +146,18 @@ def cut_boxes(image: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
     return [image[row:row + height, column:column + width].astype(np.float32) for row, column, height, width in boxes]
 
 
-def encode_rows(image: Entry, values: Sequence[np.ndarray], ending: bytes = b"\n") -> Iterator[bytes]:
+def encode_rows(image: ImageRecord, values: Sequence[np.ndarray], ending: bytes = b"\n") -> Iterator[bytes]:
     """Yield the rows of each box of an image."""
     for number, (box, box_values) in enumerate(zip(image.boxes, values, strict=True), 1):
         yield csv_format.encode_box_rows(image.id, number, box, box_values, ending)
 
 
-def list_ids(images: Iterable[Entry]) -> Iterator[pa.RecordBatch]:
+def list_ids(images: Iterable[ImageRecord]) -> Iterator[pa.RecordBatch]:
     """Yield the ids of each box."""
     return (csv_format.list_box_ids(image.id, number, box, CHANNELS) for image in images for number, box in enumerate(image.boxes, 1))
 
 
-def is_uniform(sample: Path, images: Sequence[Entry]) -> bool:
+def is_uniform(sample: Path, images: Sequence[ImageRecord]) -> bool:
     """Whether a sample has these ids in this order and one value for all, as Kaggle's has: then its bytes are known."""
     with open(sample, "rb") as file:
         first_row = len(file.readline())
@@ -168,7 +168,7 @@ def is_uniform(sample: Path, images: Sequence[Entry]) -> bool:
         return all(file.read(len(text)) == text for text in expected) and not file.read(1)
 
 
-def describe_mismatch(sample: Path, images: Sequence[Entry], which: str, what: str, row: int) -> str:
+def describe_mismatch(sample: Path, images: Sequence[ImageRecord], which: str, what: str, row: int) -> str:
     """Return the message for the first id that only the sample or only the images have."""
     if which == "given":
         missing = next(islice((id for ids in list_ids(images) for id in ids.column(0)), row, None)).as_py().decode()

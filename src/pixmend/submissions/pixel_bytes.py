@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pixmend.config import Settings
-from pixmend.data.image_record import Entry
+from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.submissions.csv_reader import CORRECT_FILE, DOWNLOAD_AGAIN, WRITE_AGAIN
 from pixmend.submissions.submission_format import Scores, SubmissionFormat
@@ -24,12 +24,12 @@ class PixelBytes(SubmissionFormat):
     suffix: str = ".bin"
     sample_name: str = "sample_submission.bin"
 
-    def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
+    def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
                is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
         """Yield the bytes of each image, its values rounded to whole grey levels; a solution has the same form."""
         return pack([np.rint(np.clip(image_values, 0, 1) * 255).astype(np.uint8).ravel() for image_values in values])
 
-    def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
+    def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image, (missing pixels, 1), in 0..1."""
         sizes = [int(np.count_nonzero(image.counts(settings.shape))) for image in images]
         for levels in unpack_sizes(path, WRITE_AGAIN, sizes, "the dataset"):

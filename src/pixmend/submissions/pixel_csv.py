@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pixmend.config import Settings
-from pixmend.data.image_record import Entry
+from pixmend.data.image_record import ImageRecord
 from pixmend.submissions import csv_format, csv_reader, csv_scoring
 from pixmend.submissions.submission_format import Scores, SubmissionFormat
 
@@ -25,7 +25,7 @@ class PixelCsv(SubmissionFormat):
     suffix: str = ".csv"
     sample_name: str = "sample_submission.csv"
 
-    def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
+    def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
                is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
         """Yield the header, then the rows of one image at a time."""
         yield csv_format.encode_table([HEADER if is_public is None else (*HEADER, "Usage")])
@@ -33,7 +33,7 @@ class PixelCsv(SubmissionFormat):
         for (image, image_values), ending in zip(zip(images, values, strict=True), endings, strict=False):
             yield csv_format.encode_pixel_rows(image.id, image.counts(settings.shape) > 0, image_values, ending)
 
-    def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
+    def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image; a file with other rows is refused."""
         channels = settings.shape[2]
         ids = ((number, csv_format.list_pixel_ids(image.id, image.counts(settings.shape) > 0, channels))

@@ -21,10 +21,10 @@ from typing import IO, Any
 import numpy as np
 
 from pixmend.data import dataset
-from pixmend.data.dataset import Prepared, Row
+from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
-from pixmend.files import CHUNK, whole_file
+from pixmend.files import CHUNK, atomic_write
 
 LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
 
@@ -36,7 +36,7 @@ def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[
     A temporary file collects the values, since those of a whole training set may not fit into memory.
     """
     ids, sizes = [], []
-    with whole_file(path, "w+b") as file, tempfile.TemporaryFile(dir=Path(path).parent) as storage:
+    with atomic_write(path, "w+b") as file, tempfile.TemporaryFile(dir=Path(path).parent) as storage:
         for image, (id, mask) in zip(images, masks, strict=True):
             values = image[mask]
             storage.write(values.tobytes())
@@ -68,7 +68,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Return what the predictions were made from; files of the first edition also name the augmentation, which is left out."""
     with open_predictions(path) as archive:
         metadata = json.loads(archive["facts"].tobytes())
-    return metadata | {"set": dataset.of_held(metadata["set"])}
+    return metadata | {"set": dataset.holdout_cache_key(metadata["set"])}
 
 
 def read_values(path: Path) -> Iterator[np.ndarray]:
@@ -79,13 +79,13 @@ def read_values(path: Path) -> Iterator[np.ndarray]:
             yield np.frombuffer(file.read(size * channels * dtype.itemsize), dtype).reshape(size, channels)
 
 
-def read_images(path: Path, ready: Prepared, rows: Sequence[Row]) -> Iterator[np.ndarray]:
+def read_images(path: Path, ready: Dataset, rows: Sequence[DatasetRow]) -> Iterator[np.ndarray]:
     """Yield the predicted image of each row of the dataset, known pixels unchanged, one in memory at a time."""
     for row, values in zip(rows, read_values(path), strict=True):
         yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, values)
 
 
-def check_same_dataset(path: Path, ready: Prepared) -> None:
+def check_same_dataset(path: Path, ready: Dataset) -> None:
     """Refuse predictions of another dataset, or in other masks."""
     if read_metadata(path)["set"] != ready.made_from:
         raise UserError(f"{path} holds predictions of another dataset, or in other masks. Predict again: "

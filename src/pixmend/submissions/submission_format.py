@@ -13,7 +13,7 @@ import numpy as np
 
 from pixmend import files
 from pixmend.config import Settings, SubmissionSettings
-from pixmend.data.image_record import Entry
+from pixmend.data.image_record import ImageRecord
 
 Scores = dict[str, float | None]   # "public", "private" and "total"; None where a solution has no such values
 
@@ -26,7 +26,7 @@ class SubmissionFormat(ABC):
     sample_name: str
 
     @abstractmethod
-    def encode(self, images: Iterable[Entry], values: Iterable[np.ndarray], settings: Settings,
+    def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
                is_public: Iterable[bool] | None = None) -> Iterable[bytes]:
         """Return the bytes of a submission in pieces; with `is_public` for each image, those of a solution.
 
@@ -34,7 +34,7 @@ class SubmissionFormat(ABC):
         """
 
     @abstractmethod
-    def read(self, path: Path, images: Sequence[Entry], settings: Settings) -> Iterator[np.ndarray]:
+    def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image from a submission with these images in this order."""
 
     @abstractmethod
@@ -49,12 +49,12 @@ class SubmissionFormat(ABC):
         """Return a whole image with its values and channels as a submission holds them; by default unchanged."""
         return image
 
-    def write(self, path: Path, images: Sequence[Entry], predictions: Iterable[np.ndarray], settings: Settings) -> None:
+    def write(self, path: Path, images: Sequence[ImageRecord], predictions: Iterable[np.ndarray], settings: Settings) -> None:
         """Write a submission with the missing pixels of each predicted image, one image in memory at a time."""
-        with files.whole_file(path) as file:
+        with files.atomic_write(path) as file:
             file.writelines(self.encode(images, self.missing_values(images, predictions, settings), settings))
 
-    def missing_values(self, images: Sequence[Entry], predictions: Iterable[np.ndarray],
+    def missing_values(self, images: Sequence[ImageRecord], predictions: Iterable[np.ndarray],
                        settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image's missing pixels as they are submitted."""
         for image, prediction in zip(images, predictions, strict=True):

@@ -15,7 +15,7 @@ from keras import distribution
 
 from pixmend import backend
 from pixmend.config import Settings
-from pixmend.progress import say
+from pixmend.progress import print_message
 from pixmend.training import setup
 from pixmend.training.batches import BatchSource
 from pixmend.training.schedule import get_learning_rate
@@ -32,12 +32,12 @@ def find_largest_batch_size(model: keras.Model, settings: Settings, make_batches
     spread = distribution.distribution()
     size = spread.num_model_replicas if spread else 1
     while 2 * size <= min(LARGEST, images) and memory.allows_double():
-        say(f"train: --batch-size auto tries {2 * size} ...")
+        print_message(f"train: --batch-size auto tries {2 * size} ...")
         if not fits(model, make_batches(replace(settings, batch_size=2 * size))):
             break
         size *= 2
     setup.assign_variables(model, untrained)
-    say(f"train: --batch-size auto uses {size}.")
+    print_message(f"train: --batch-size auto uses {size}.")
     return size
 
 
@@ -47,7 +47,7 @@ def fits(model: keras.Model, batches: BatchSource) -> bool:
     try:
         steps.run([steps.load(0)], [get_learning_rate(batches.settings, 0, 0.0)])
     except Exception as error:
-        if not backend.out_of_memory(error):
+        if not backend.is_out_of_memory(error):
             raise
         return False
     return True
@@ -61,7 +61,7 @@ class MemoryLimit:
 
     def allows_double(self) -> bool:
         """Tell whether twice the memory that the last size used is still allowed."""
-        return bool(backend.accelerators()) or 2 * (get_peak_memory() - self.used_at_first) <= MEMORY_SHARE * self.free_at_first
+        return bool(backend.list_accelerators()) or 2 * (get_peak_memory() - self.used_at_first) <= MEMORY_SHARE * self.free_at_first
 
 
 def get_peak_memory() -> int:

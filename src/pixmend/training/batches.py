@@ -21,12 +21,12 @@ import numpy as np
 from pixmend import backend, models
 from pixmend.competitions.base import Competition
 from pixmend.config import Settings, TrainingSettings
-from pixmend.data.augmentation import turn_back, turned
-from pixmend.data.dataset import AS_GIVEN, Prepared, Row
+from pixmend.data.augmentation import invert_transform, transform_bytes
+from pixmend.data.dataset import UNFILLED, Dataset, DatasetRow
 
 Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray | None]
 CompactBatch = dict[str, np.ndarray]
-Item = tuple[Row, int]   # a row of the dataset and the number of its drawn mask; 0 is the image's own mask
+Item = tuple[DatasetRow, int]   # a row of the dataset and the number of its drawn mask; 0 is the image's own mask
 
 CONTRAST_WINDOW, LEAST_CONTRAST = (13, 13), 0.02   # pixels; below the least contrast, less of it does not add weight
 ORDER, DRAWS, DAMAGE = 0, 1, 2   # keys of independent streams of random numbers
@@ -47,13 +47,13 @@ class BatchSource(Protocol):
 class ImageBatches:
     """Batches of whole training images, with their own masks and with those drawn before training, if there are any."""
 
-    def __init__(self, settings: Settings, dataset: Prepared, competition: Competition,
+    def __init__(self, settings: Settings, dataset: Dataset, competition: Competition,
                  drawn_masks: Sequence[np.ndarray] | None = None) -> None:
         self.settings, self.dataset, self.competition, self.drawn_masks = settings, dataset, competition, drawn_masks
         self.rows, self.masks_per_row = dataset.split("train"), 1 if drawn_masks is None else 1 + settings.masks_per_image
         self.targets_are_masks = models.finds_masks(settings.model)
         self.is_random = bool(settings.jitter or settings.noise or settings.fresh_masks)
-        self.covers_on_device = settings.fresh_masks and settings.start in AS_GIVEN \
+        self.covers_on_device = settings.fresh_masks and settings.start in UNFILLED \
             and competition.hole_value(settings) is not None and not (settings.jitter or settings.noise or settings.contrast_weighting)
 
     def get_batch(self, step: int) -> Batch:
@@ -61,7 +61,7 @@ class ImageBatches:
         inputs, counts, targets = self._load_images(self.choose_items(step), step)
         floats, stacked_counts = stack_floats([*inputs, *targets]), np.stack(counts)
         stacked_inputs, stacked_targets = np.split(floats, 2)
-        mask = np.greater(stacked_counts[..., None], 0, out=backend.room((*stacked_counts.shape, 1)))
+        mask = np.greater(stacked_counts[..., None], 0, out=backend.allocate_aligned((*stacked_counts.shape, 1)))
         weight = compute_weights(self.settings, stacked_inputs, stacked_counts)
         return (stacked_inputs, mask), mask if self.targets_are_masks else stacked_targets, weight
 
@@ -84,9 +84,9 @@ class ImageBatches:
             batch["weight"] = weight
         return batch
 
-    def _draw_uncovered(self, rows: list[Row], step: int) -> CompactBatch:
+    def _draw_uncovered(self, rows: list[DatasetRow], step: int) -> CompactBatch:
         """Return original images and new masks, which the device is to cover."""
-        counts = [turn_back(self.competition.draw_mask(self._rng(number), self.settings.shape, self.settings), row.variant)
+        counts = [invert_transform(self.competition.draw_mask(self._rng(number), self.settings.shape, self.settings), row.variant)
                   for row, number in zip(rows, list_positions(self.settings, step), strict=True)]
         return {"target": np.stack([self.dataset.whole(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
                 "transforms": np.array([row.variant for row in rows], np.uint8)}
@@ -121,7 +121,7 @@ class ImageBatches:
             inputs = np.clip(inputs + rng.normal(0, settings.noise, inputs.shape), 0, 1).astype(np.float32)
         return inputs, counts, target
 
-    def _read_image(self, row: Row, mask_number: int) -> tuple[np.ndarray, ...]:
+    def _read_image(self, row: DatasetRow, mask_number: int) -> tuple[np.ndarray, ...]:
         """Read an image with its own mask, or with one that was drawn before training."""
         upright = replace(row, variant=0)
         if mask_number and self.drawn_masks is not None:
@@ -129,9 +129,9 @@ class ImageBatches:
             inputs, counts = np.ascontiguousarray(drawn[..., :-1]), np.ascontiguousarray(drawn[..., -1])
         else:
             inputs, counts = self.dataset.seen(upright, self.settings.start), self.dataset.hole(upright)
-        return tuple(turned(array, row.variant) for array in (inputs, counts, self.dataset.whole(upright)))
+        return tuple(transform_bytes(array, row.variant) for array in (inputs, counts, self.dataset.whole(upright)))
 
-    def _draw_image(self, rng: np.random.Generator, row: Row) -> tuple[np.ndarray, ...]:
+    def _draw_image(self, rng: np.random.Generator, row: DatasetRow) -> tuple[np.ndarray, ...]:
         """Crop an image at a random place, or damage it anew, or both."""
         settings = self.settings
         target, damaged, counts = self.dataset.whole(row), self.dataset.damaged(row), self.dataset.hole(row)
@@ -180,7 +180,7 @@ def stack_floats(images: Sequence[np.ndarray]) -> np.ndarray:
     They are written into one array for the whole batch: large arrays are returned to the system each time, and getting the
     memory again took longer than the conversion.
     """
-    batch = backend.room((len(images), *images[0].shape))
+    batch = backend.allocate_aligned((len(images), *images[0].shape))
     for place, image in zip(batch, images, strict=True):
         np.divide(image, np.float32(255 if image.dtype == np.uint8 else 1), out=place, dtype=np.float32)
     return batch
@@ -202,4 +202,4 @@ def crop_randomly(rng: np.random.Generator, target: np.ndarray, damaged: np.ndar
 def fill_inputs(original: np.ndarray, damaged: np.ndarray, mask: np.ndarray, start: str) -> np.ndarray:
     """Return the input of a newly damaged image, float32 in 0..1: known pixels are the original's, missing ones are filled."""
     inputs = bytes_to_floats(np.where(mask[..., None], damaged, original))
-    return inputs if start in AS_GIVEN else models.get_fill(start)(inputs, mask)
+    return inputs if start in UNFILLED else models.get_fill(start)(inputs, mask)

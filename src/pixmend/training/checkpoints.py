@@ -15,7 +15,7 @@ import numpy as np
 
 from pixmend import files
 from pixmend.errors import UserError
-from pixmend.progress import say
+from pixmend.progress import print_message
 
 STATES = 2   # how many of a run stay on the disk
 
@@ -35,7 +35,7 @@ def save_state(folder: Path, step: int, groups: Groups, metadata: Mapping[str, A
         _write(file, groups, metadata)
         file.flush()
         os.fsync(file.fileno())
-    files.move_into_place(part, folder / f"state-{step:09}-{files.sha256(part)[:12]}.npz")
+    files.replace_durably(part, folder / f"state-{step:09}-{files.hash_file(part)[:12]}.npz")
     for old in list_states(folder)[STATES:]:
         old.unlink()
 
@@ -48,9 +48,9 @@ def list_states(folder: Path) -> list[Path]:
 def load_newest_state(folder: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]] | None:
     """Return arrays and metadata of the newest undamaged state, or None; damaged ones are reported and deleted."""
     for path in list_states(folder):
-        if files.sha256(path)[:12] == path.stem.rsplit("-", 1)[1]:
+        if files.hash_file(path)[:12] == path.stem.rsplit("-", 1)[1]:
             return read_checkpoint(path, shapes)
-        say(f"{path} is damaged and was deleted; training continues from the state before it.")
+        print_message(f"{path} is damaged and was deleted; training continues from the state before it.")
         path.unlink()
     return None
 
@@ -79,7 +79,7 @@ def list_snapshots(folder: Path) -> list[str]:
 
 def save_weights(path: Path, weights: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Write the weights of a network."""
-    with files.whole_file(path) as file:
+    with files.atomic_write(path) as file:
         _write(file, {"model": weights}, metadata)
 
 

@@ -56,7 +56,7 @@ def check_processes(settings: Settings) -> None:
     count, size = settings.of_processes, settings.batch_size
     if not 0 <= settings.process < count:
         raise FlagError(f"--processes lists {count} processes, so --process must be between 0 and {count - 1}.")
-    if count > 1 and backend.name() != "jax":
+    if count > 1 and backend.get_name() != "jax":
         raise UserError("--processes needs JAX: with TensorFlow, Keras 3 cannot train one run in several processes. "
                         "Install JAX (with NVIDIA GPUs 'jax[cuda12]') and set KERAS_BACKEND=jax.")
     if size == 0:
@@ -92,15 +92,15 @@ def run_in_child(settings: Settings) -> int:
 def start_backend(settings: Settings) -> None:
     """Start the backend, together with the other processes if there are any, and share batches among the devices."""
     if settings.of_processes == 1:
-        backend.start()
+        backend.start_keras()
     else:
         number, count, address = settings.process, settings.of_processes, settings.processes
-        progress.say(f"train: process {number} of {count} connects to the others at {address} ...")
+        progress.print_message(f"train: process {number} of {count} connects to the others at {address} ...")
         with _default_signal_handlers():
-            backend.start(partial(backend.join, address, count, number))
-        backend.silence_the_libraries()
+            backend.start_keras(partial(backend.join_processes, address, count, number))
+        backend.silence_libraries()
         atexit.register(_leave)
-        progress.say(f"train: all {count} processes are connected.")
+        progress.print_message(f"train: all {count} processes are connected.")
         progress.quiet |= number > 0
     share_batches(settings)
 
@@ -119,12 +119,12 @@ def _default_signal_handlers() -> Iterator[None]:
 def _leave() -> None:
     """Disconnect; errors of the libraries at the end say nothing that was not reported."""
     with contextlib.suppress(Exception):
-        backend.leave()
+        backend.leave_processes()
 
 
 def share_batches(settings: Settings) -> None:
     """Share each batch among the devices; a single process uses as many of them as divide the batch evenly."""
-    if backend.name() != "jax":
+    if backend.get_name() != "jax":
         return
     from keras import distribution
 
@@ -133,7 +133,7 @@ def share_batches(settings: Settings) -> None:
     if used < len(devices):
         if settings.of_processes > 1:
             raise FlagError(f"--batch-size {size} cannot be divided among {len(devices)} devices; use a multiple.")
-        progress.say(f"train: {used} of {len(devices)} devices are used, because --batch-size {size} is not a multiple of "
+        progress.print_message(f"train: {used} of {len(devices)} devices are used, because --batch-size {size} is not a multiple of "
                      f"{len(devices)}.")
     distribution.set_distribution(distribution.DataParallel(devices=devices[:used]) if used > 1 else None)
 
@@ -144,7 +144,7 @@ def exit_if_process_lost(settings: Settings) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if settings.of_processes > 1 and backend.comes_from_the_device(error) and not backend.out_of_memory(error):
+        if settings.of_processes > 1 and backend.is_device_error(error) and not backend.is_out_of_memory(error):
             os._exit(EXIT_PROCESS_LOST)
         raise
 
@@ -153,7 +153,7 @@ def synchronize_stop(settings: Settings, stop: bool, minutes: float) -> tuple[bo
     """Return whether any process was asked to stop, and the minutes of process 0."""
     if settings.of_processes == 1:
         return stop, minutes
-    values = backend.of_all_processes([stop, minutes])
+    values = backend.gather_from_processes([stop, minutes])
     return bool(values[:, 0].any()), float(values[0, 1])
 
 
@@ -162,13 +162,13 @@ def broadcast_value(settings: Settings, value: Any) -> Any:
     if settings.of_processes == 1:
         return value
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
-    length = int(backend.of_all_processes([len(text)])[0, 0])
-    return json.loads(backend.of_the_first_process(np.resize(text, length)).tobytes())
+    length = int(backend.gather_from_processes([len(text)])[0, 0])
+    return json.loads(backend.broadcast_from_first_process(np.resize(text, length)).tobytes())
 
 
 def broadcast_arrays(settings: Settings, arrays: Groups) -> Groups:
     """Return process 0's arrays."""
-    return arrays if settings.of_processes == 1 else backend.of_the_first_process(arrays)
+    return arrays if settings.of_processes == 1 else backend.broadcast_from_first_process(arrays)
 
 
 def check_same_settings(settings: Settings, own: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ from pixmend import competitions, files, workers
 from pixmend.competitions.base import Competition
 from pixmend.config import Settings, flag, format_off
 from pixmend.data import dataset as datasets
-from pixmend.data.array_files import OnDisk
-from pixmend.data.dataset import Prepared
+from pixmend.data.array_files import ArrayFile
+from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError
 from pixmend.training import cached_arrays
 from pixmend.training.batches import DAMAGE, fill_inputs
@@ -31,24 +31,24 @@ def check_settings(settings: Settings) -> None:
                             f"or {format_off('masks_per_image')}.")
 
 
-def draw_training_masks(settings: Settings, dataset: Prepared) -> OnDisk:
+def draw_training_masks(settings: Settings, dataset: Dataset) -> ArrayFile:
     """Return every image under each of its masks, one after the other; they are drawn if they do not exist."""
     cache_key = cached_arrays.build_cache_key(settings, dataset, ["start", "masks_per_image", "split_seed"])
-    path = settings.augment_folder / "damages" / f"{files.fingerprint(cache_key)}.npy"
+    path = settings.augment_folder / "damages" / f"{files.hash_value(cache_key)}.npy"
     count = len(dataset.pictures) - len(dataset.counts)
     height, width, channels = settings.shape
 
     def write() -> None:
-        chunks = workers.over_chunks(partial(draw_chunk, settings), range(count), size=CHUNK, label="damage and fill")
+        chunks = workers.run_in_chunks(partial(draw_chunk, settings), range(count), size=CHUNK, label="damage and fill")
         cached_arrays.write_array(path, (count, settings.masks_per_image, height, width, channels + 1), chunks)
 
     cached_arrays.write_once([path], cache_key, write)
-    return OnDisk(path, axes=2)
+    return ArrayFile(path, axes=2)
 
 
 def draw_chunk(settings: Settings, numbers: Sequence[int]) -> np.ndarray:
     """Damage some images with all their masks, in a worker process."""
-    dataset, competition = datasets.kept_open(settings.augment_folder), competitions.get_damage_competition(settings)
+    dataset, competition = datasets.open_dataset_cached(settings.augment_folder), competitions.get_damage_competition(settings)
     originals = [dataset.pictures[len(dataset.counts) + number] for number in numbers]
     return np.stack([[damage_and_fill(settings, competition, original, (number, mask)) for mask in range(1, settings.masks_per_image + 1)]
                      for number, original in zip(numbers, originals, strict=True)])

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from pixmend.files import whole_file
+from pixmend.files import atomic_write
 
 
 class History:
@@ -36,7 +36,7 @@ class History:
         if not self.writes:
             return
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with whole_file(self.path, "w") as file:
+        with atomic_write(self.path, "w") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)

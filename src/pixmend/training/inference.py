@@ -14,19 +14,19 @@ import numpy as np
 from pixmend import competitions
 from pixmend.competitions.base import Box
 from pixmend.config import Settings
-from pixmend.data.augmentation import turn, turn_back
-from pixmend.data.dataset import Prepared, Row
-from pixmend.data.paste import paste
-from pixmend.data.windows import enlarge, look
+from pixmend.data.augmentation import apply_transform, invert_transform
+from pixmend.data.dataset import Dataset, DatasetRow
+from pixmend.data.paste import paste_predictions
+from pixmend.data.windows import cut_network_input, enlarge_box
 from pixmend.training.batches import bytes_to_floats
-from pixmend.workers import chunks
+from pixmend.workers import split_into_chunks
 
 BATCH_SIZE = 8
 
-View = tuple[Row, Box | None, int]
+View = tuple[DatasetRow, Box | None, int]
 
 
-def predict_images(model: keras.Model, dataset: Prepared, rows: Sequence[Row], settings: Settings,
+def predict_images(model: keras.Model, dataset: Dataset, rows: Sequence[DatasetRow], settings: Settings,
                    transforms: int = 1) -> Iterator[np.ndarray]:
     """Yield the restored image of each row: known pixels unchanged, missing ones the mean over so many transforms."""
     competition = competitions.get_damage_competition(settings)
@@ -34,52 +34,52 @@ def predict_images(model: keras.Model, dataset: Prepared, rows: Sequence[Row], s
     views = [(row, box, transform) for row in rows for box in boxes.get(row, [None]) for transform in range(transforms)]
     predict = predict_in_training_mode if settings.predict_mode == "training" else predict_in_inference_mode
     predictions = predict(model, dataset, views, settings)
-    upright = (turn_back(prediction, transform) for (_, _, transform), prediction in zip(views, predictions, strict=True))
-    means = (np.asarray(np.mean(same_view, axis=0, dtype=np.float64)) for same_view in chunks(upright, transforms))
+    upright = (invert_transform(prediction, transform) for (_, _, transform), prediction in zip(views, predictions, strict=True))
+    means = (np.asarray(np.mean(same_view, axis=0, dtype=np.float64)) for same_view in split_into_chunks(upright, transforms))
     for row in rows:
         image = merge_windows(dataset, row, boxes[row], islice(means, len(boxes[row])), settings) if row in boxes else next(means)
         damaged, mask = bytes_to_floats(dataset.damaged(row)), dataset.hole(row) > 0
-        yield paste(damaged, mask, competition.apply_constraint(image, damaged, mask))
+        yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
-def find_boxes(dataset: Prepared, row: Row, settings: Settings) -> list[Box]:
+def find_boxes(dataset: Dataset, row: DatasetRow, settings: Settings) -> list[Box]:
     """Return the boxes around which windows are cut."""
     return competitions.get_damage_competition(settings).find_boxes(bytes_to_floats(dataset.damaged(row)), dataset.hole(row))
 
 
-def make_inputs(dataset: Prepared, views: Iterable[View], settings: Settings) -> list[np.ndarray]:
+def make_inputs(dataset: Dataset, views: Iterable[View], settings: Settings) -> list[np.ndarray]:
     """Return the inputs and the masks of some views, as a network takes them."""
-    transformed = [[turn(array, transform) for array in read_view(dataset, row, box, settings)] for row, box, transform in views]
+    transformed = [[apply_transform(array, transform) for array in read_view(dataset, row, box, settings)] for row, box, transform in views]
     inputs, mask = map(np.stack, zip(*transformed, strict=True))
     return [inputs, mask[..., None].astype(np.float32)]
 
 
-def read_view(dataset: Prepared, row: Row, box: Box | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+def read_view(dataset: Dataset, row: DatasetRow, box: Box | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Return input and mask of an image, or of the window around one of its boxes."""
     inputs, mask = bytes_to_floats(dataset.seen(row, settings.start)), dataset.hole(row) > 0
-    return look(inputs, mask, box, settings.window, settings.work_size) if box else (inputs, mask)
+    return cut_network_input(inputs, mask, box, settings.window, settings.work_size) if box else (inputs, mask)
 
 
-def merge_windows(dataset: Prepared, row: Row, boxes: list[Box], predictions: Iterable[np.ndarray], settings: Settings) -> np.ndarray:
+def merge_windows(dataset: Dataset, row: DatasetRow, boxes: list[Box], predictions: Iterable[np.ndarray], settings: Settings) -> np.ndarray:
     """Return the filled image plus what the network changed in each box; where boxes overlap, the mean of the changes."""
     image = bytes_to_floats(dataset.seen(row, settings.start))
     changes, times = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
     for box, prediction in zip(boxes, predictions, strict=True):
         inputs, _ = read_view(dataset, row, box, settings)
         inside = np.s_[box[0]:box[0] + box[2], box[1]:box[1] + box[3]]
-        changes[inside] += enlarge(prediction - inputs, box, settings.window)
+        changes[inside] += enlarge_box(prediction - inputs, box, settings.window)
         times[inside] += 1
     return image + changes / np.maximum(times, 1)
 
 
-def predict_in_inference_mode(model: keras.Model, dataset: Prepared, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
+def predict_in_inference_mode(model: keras.Model, dataset: Dataset, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
     """Yield the prediction of each view; batches always have the same size, so that an image's bits never vary."""
-    for batch in chunks(views, BATCH_SIZE):
+    for batch in split_into_chunks(views, BATCH_SIZE):
         padded = batch + batch[:1] * (BATCH_SIZE - len(batch))
         yield from np.asarray(model.predict_on_batch(make_inputs(dataset, padded, settings)))[:len(batch)]
 
 
-def predict_in_training_mode(model: keras.Model, dataset: Prepared, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
+def predict_in_training_mode(model: keras.Model, dataset: Dataset, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
     """Yield the prediction of each view with batch norm and dropout as in training, one view at a time.
 
     Dropout is seeded by the image's id. What the network remembers of a prediction, its averages and seeds, is put back:

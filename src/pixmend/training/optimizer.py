@@ -50,5 +50,5 @@ class Adam(keras.optimizers.Adam):
             return super().update_step(gradient, variable, learning_rate)
         number = self._get_variable_index(variable)
         moments = self._momentums[number], self._velocities[number]
-        backend.adam(variable, *moments, gradient, ops.cast(self.iterations + 1, "float32"), learning_rate,
+        backend.apply_adam(variable, *moments, gradient, ops.cast(self.iterations + 1, "float32"), learning_rate,
                      self.beta_1, self.beta_2, self.epsilon)

@@ -14,9 +14,9 @@ import numpy as np
 from pixmend import competitions, files, models, run_file
 from pixmend.config import Settings, apply_defaults, flag, usual_learning_rate, weight_settings
 from pixmend.data import dataset as datasets
-from pixmend.data.dataset import Prepared
+from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
-from pixmend.progress import say
+from pixmend.progress import print_message
 from pixmend.run_file import add_missing_settings
 from pixmend.training import checkpoints, distributed, drawn_masks, filled_images, unknown_masks, window_batches
 from pixmend.training.batches import BatchSource, ImageBatches
@@ -35,7 +35,7 @@ def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, fl
     `on_evaluation(step, holdout_rmse)` may end the training by returning True.
     """
     settings = apply_model_defaults(settings)
-    dataset = datasets.open_for(settings)
+    dataset = datasets.open_dataset(settings)
     check_settings(settings, dataset)
     first_weights = find_first_weights(settings, dataset)
     masks = prepare_data(settings, dataset)
@@ -43,7 +43,7 @@ def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, fl
     from pixmend.training import batch_size, setup, trainer
 
     settings = setup.resolve_precision(settings)
-    distributed.check_same_settings(settings, weight_settings(settings) | {"pictures": files.fingerprint(dataset.made_from)})
+    distributed.check_same_settings(settings, weight_settings(settings) | {"pictures": files.hash_value(dataset.made_from)})
     if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
         settings = replace(settings, batch_size=read_run_settings(folder).get("batch_size", 0))
     if settings.process == 0:
@@ -63,16 +63,16 @@ def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, fl
     untrained = setup.copy_variables(model)
     for fold, view in dataset.views():
         if fold:
-            say(f"train: {fold} of {settings.folds}, with a holdout of {len(view.split('holdout'))} images")
+            print_message(f"train: {fold} of {settings.folds}, with a holdout of {len(view.split('holdout'))} images")
         setup.assign_variables(model, untrained)
         if settings.init_from:
             setup.load_first_weights(model, first_weights[fold], settings)
         run = trainer.Trainer(model, settings, view, make_batches(settings, view, masks), folder / fold, on_evaluation)
         if run.is_finished():
-            say(f"train: {run.folder} has all its {run.step} steps; --force trains it anew.")
+            print_message(f"train: {run.folder} has all its {run.step} steps; --force trains it anew.")
         else:
             run.fit()
-            say(f"train: step {run.step}. {run.describe_result()} {run.folder}")
+            print_message(f"train: step {run.step}. {run.describe_result()} {run.folder}")
     return run
 
 
@@ -88,10 +88,10 @@ def check_run(settings: Settings) -> None:
         raise UserError(f"{settings.run} is a snapshot of run {run!r}, which is trained as a whole: "
                         f"pixmend train --run {run} --snapshots {settings.snapshot}")
     if settings.unknown_masks and not models.finds_masks(settings.model):   # masks must be found before training, not after it
-        unknown_masks.open_located_masks(settings, datasets.open_for(settings))
+        unknown_masks.open_located_masks(settings, datasets.open_dataset(settings))
 
 
-def check_settings(settings: Settings, dataset: Prepared) -> None:
+def check_settings(settings: Settings, dataset: Dataset) -> None:
     """Refuse settings that exclude each other, before data is prepared, which may take hours."""
     if 0 < settings.jitter < settings.size:
         raise FlagError(f"--jitter {settings.jitter} is the side to which images are enlarged before they are cut to "
@@ -100,12 +100,12 @@ def check_settings(settings: Settings, dataset: Prepared) -> None:
         window_batches.check_settings(settings)
     elif settings.masks_per_image:
         drawn_masks.check_settings(settings)
-    if models.reads_square(settings.model) and (side := datasets.widest_hole(dataset)) > settings.work_size // 2 * 2:
+    if models.reads_square(settings.model) and (side := datasets.measure_widest_mask(dataset)) > settings.work_size // 2 * 2:
         raise FlagError(f"--model {settings.model} reads a square of --work-size {settings.work_size} pixels around the missing "
                         f"ones, which are up to {side} pixels wide here. Give --work-size {side} or more.")
 
 
-def prepare_data(settings: Settings, dataset: Prepared) -> Sequence[np.ndarray] | None:
+def prepare_data(settings: Settings, dataset: Dataset) -> Sequence[np.ndarray] | None:
     """Compute what training reads besides the dataset; return the images with newly drawn masks, if there are any."""
     filled_images.fill_training_images(settings, dataset)
     if settings.window:
@@ -115,20 +115,20 @@ def prepare_data(settings: Settings, dataset: Prepared) -> Sequence[np.ndarray] 
     return None
 
 
-def make_batches(settings: Settings, dataset: Prepared, masks: Sequence[np.ndarray] | None) -> BatchSource:
+def make_batches(settings: Settings, dataset: Dataset, masks: Sequence[np.ndarray] | None) -> BatchSource:
     """Return the batches of a run: windows or whole images."""
     if settings.window:
         return WindowBatches(settings, dataset)
     return ImageBatches(settings, dataset, competitions.get_damage_competition(settings), masks)
 
 
-def find_first_weights(settings: Settings, dataset: Prepared) -> dict[str, Path]:
+def find_first_weights(settings: Settings, dataset: Dataset) -> dict[str, Path]:
     """Return for each fold the weights with which to begin, of a run that was not trained on this holdout."""
     if not settings.init_from:
         return {}
     other = replace(settings, run=settings.init_from)
     paths = {fold: checkpoints.find_weights(other.trained_folder, fold, other.snapshot) for fold, _ in dataset.views()}
-    datasets.refuse_other_split(settings, dataset, other.trained_folder.name)
+    datasets.check_same_split(settings, dataset, other.trained_folder.name)
     return paths
 
 
@@ -139,7 +139,7 @@ def delete_results(folder: Path) -> None:
     run_file.forget_trained(folder)
 
 
-def check_continuation(settings: Settings, dataset: Prepared, folder: Path) -> None:
+def check_continuation(settings: Settings, dataset: Dataset, folder: Path) -> None:
     """Refuse to continue a run with other settings or other images; with a constant learning rate the budget may change."""
     stored = read_run_settings(folder)
     if not stored:
@@ -152,4 +152,4 @@ def check_continuation(settings: Settings, dataset: Prepared, folder: Path) -> N
         listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name]})" for name in changed)
         raise UserError(f"Run {settings.run!r} ({folder}) was trained with {listed}. Choose another --run, or train it anew with "
                         f"--force.")
-    datasets.refuse_other_pictures(dataset, folder)
+    datasets.check_same_images(dataset, folder)

@@ -15,9 +15,9 @@ import numpy as np
 from pixmend import backend, competitions, files, models, workers
 from pixmend.config import Settings, weight_settings
 from pixmend.data import dataset as datasets
-from pixmend.data.dataset import Prepared, Row
-from pixmend.data.paste import paste, paste_values
-from pixmend.progress import Bar
+from pixmend.data.dataset import Dataset, DatasetRow
+from pixmend.data.paste import paste_predictions, paste_values
+from pixmend.progress import ProgressBar
 from pixmend.submissions import averaging, predictions
 from pixmend.training import checkpoints, filled_images, unknown_masks
 from pixmend.training.run_settings import copy_run_settings, load_run_settings
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 CHUNK = 16   # images
 
-Predict = Callable[[Prepared, Sequence[Row], str], Iterator[np.ndarray]]   # dataset, rows, split
+Predict = Callable[[Dataset, Sequence[DatasetRow], str], Iterator[np.ndarray]]   # dataset, rows, split
 
 
 def predict_run(settings: Settings) -> bool:
     """Write the predictions of a run; return whether they were up to date."""
     folder = settings.run_folder
     if models.run_finds_masks(settings):
-        dataset: Prepared = unknown_masks.UnknownMaskDataset(datasets.open_for(settings))
+        dataset: Dataset = unknown_masks.UnknownMaskDataset(datasets.open_dataset(settings))
     else:
         dataset = unknown_masks.open_dataset_for_prediction(settings)
     if models.is_trainable(settings.model) or settings.snapshot:
@@ -44,11 +44,11 @@ def predict_run(settings: Settings) -> bool:
     return write_predictions(settings, dataset, folder, weight_settings(settings), partial(predict_with_pipeline, settings))
 
 
-def write_predictions(settings: Settings, dataset: Prepared, folder: Path, weights: Any, predict: Predict) -> bool:
+def write_predictions(settings: Settings, dataset: Dataset, folder: Path, weights: Any, predict: Predict) -> bool:
     """Write both files, unless they were written with these weights; return whether they were."""
     cache_key = {"set": dataset.made_from, "mode": settings.predict_mode, "tta": settings.tta, "weights": weights}
     paths = {split: folder / f"{split}.npz" for split in ("holdout", "test")}
-    if not settings.force and files.receipt_holds(folder / "predict.json", cache_key):
+    if not settings.force and files.manifest_matches(folder / "predict.json", cache_key):
         return True
     for split, path in paths.items():
         rows = dataset.split(split)
@@ -56,40 +56,40 @@ def write_predictions(settings: Settings, dataset: Prepared, folder: Path, weigh
         if models.run_finds_masks(settings):
             images = (np.rint(mask).astype(np.uint8) for mask in images)
         predictions.write_predictions(path, images, ((row.id, dataset.hole(row) > 0) for row in rows), cache_key)
-    files.write_receipt(folder / "predict.json", cache_key, list(paths.values()))
+    files.write_manifest(folder / "predict.json", cache_key, list(paths.values()))
     return False
 
 
-def predict_with_fill(settings: Settings, dataset: Prepared, rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
+def predict_with_fill(settings: Settings, dataset: Dataset, rows: Sequence[DatasetRow], split: str) -> Iterator[np.ndarray]:
     """Yield the filled image of each row, from worker processes."""
-    for chunk in workers.over_chunks(partial(fill_chunk, settings), rows, size=CHUNK, label=f"fill the {split} images"):
+    for chunk in workers.run_in_chunks(partial(fill_chunk, settings), rows, size=CHUNK, label=f"fill the {split} images"):
         yield from chunk
 
 
-def fill_chunk(settings: Settings, rows: Sequence[Row]) -> list[np.ndarray]:
+def fill_chunk(settings: Settings, rows: Sequence[DatasetRow]) -> list[np.ndarray]:
     """Fill some images, in a worker process."""
     dataset, fill = unknown_masks.open_prediction_dataset_cached(settings), models.get_fill(settings.model)
     images = []
     for row in rows:
         damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
-        images.append(paste(damaged, mask, fill(damaged, mask)))
+        images.append(paste_predictions(damaged, mask, fill(damaged, mask)))
     return images
 
 
-def predict_with_pipeline(settings: Settings, dataset: Prepared, rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
+def predict_with_pipeline(settings: Settings, dataset: Dataset, rows: Sequence[DatasetRow], split: str) -> Iterator[np.ndarray]:
     """Yield the image that a pretrained pipeline makes of each row."""
     competition = competitions.get_damage_competition(settings)
     images = models.get_pipeline(settings.model).predict(dataset, rows, split, settings)
     for row, image in zip(rows, images, strict=True):
         damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
-        yield paste(damaged, mask, competition.apply_constraint(image, damaged, mask))
+        yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
-def predict_with_networks(settings: Settings, dataset: Prepared, folder: Path) -> bool:
+def predict_with_networks(settings: Settings, dataset: Dataset, folder: Path) -> bool:
     """Write the predictions of the run's network, or of each fold's and of all together; return whether all were up to date."""
-    datasets.refuse_other_split(settings, dataset, settings.trained_folder.name)
+    datasets.check_same_split(settings, dataset, settings.trained_folder.name)
     weights = {fold: checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot) for fold, _ in dataset.views()}
-    signatures = {fold: files.stamp(path) for fold, path in weights.items()}
+    signatures = {fold: files.file_signature(path) for fold, path in weights.items()}
     if settings.snapshot:
         copy_run_settings(settings.trained_folder, folder)
     get_network = cache(partial(build_run_network, settings))   # built only if predictions are not up to date
@@ -102,15 +102,15 @@ def predict_with_networks(settings: Settings, dataset: Prepared, folder: Path) -
 
 def build_run_network(settings: Settings) -> "tuple[keras.Model, Settings]":
     """Return the network of a run and the settings with which it was trained."""
-    backend.start()
+    backend.start_keras()
     from pixmend.training import setup
 
     settings = load_run_settings(settings)
     return setup.build_network(settings), settings
 
 
-def predict_with_network(get_network: "Callable[[], tuple[keras.Model, Settings]]", weights: Path, dataset: Prepared,
-                         rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
+def predict_with_network(get_network: "Callable[[], tuple[keras.Model, Settings]]", weights: Path, dataset: Dataset,
+                         rows: Sequence[DatasetRow], split: str) -> Iterator[np.ndarray]:
     """Yield the image that a network with these weights makes of each row."""
     network, settings = get_network()
     from pixmend.training import setup
@@ -119,13 +119,13 @@ def predict_with_network(get_network: "Callable[[], tuple[keras.Model, Settings]
     step = setup.load_weights(network, weights)["step"]
     if not settings.unknown_masks:   # with found masks, images are filled one by one
         filled_images.fill_training_images(settings, dataset)
-    with Bar(f"predict the {split} images", len(rows)) as bar:
+    with ProgressBar(f"predict the {split} images", len(rows)) as bar:
         for image in predict_images(network, dataset, rows, settings, settings.tta):
             bar.advance(1, f"{bar.rate():.1f} images/s  step {step}")
             yield image
 
 
-def combine_folds(folder: Path, dataset: Prepared, rows: Sequence[Row], split: str) -> Iterator[np.ndarray]:
+def combine_folds(folder: Path, dataset: Dataset, rows: Sequence[DatasetRow], split: str) -> Iterator[np.ndarray]:
     """Yield each holdout image as its own fold's run predicted it, and each test image as the mean of all runs."""
     paths = {fold: folder / fold / f"{split}.npz" for fold in dataset.folds}
     if split == "test":

@@ -12,7 +12,7 @@ from pixmend.config import Settings, flag
 from pixmend.errors import UserError
 from pixmend.networks.registry import get_network
 from pixmend.networks.residual import build_with_start
-from pixmend.progress import say
+from pixmend.progress import print_message
 from pixmend.training import checkpoints
 from pixmend.training.adversarial import AdversarialModel
 
@@ -39,9 +39,9 @@ def report_unused_flags(settings: Settings) -> None:
     """Say which of the given flags change nothing for this model."""
     reads = set(get_network(settings.model).reads) | ({"width"} if settings.adversarial else set())
     for name in sorted(settings.given & NETWORK_SETTINGS - reads):
-        say(f"train: {flag(name)} has no effect: --model {settings.model} does not use it.")
+        print_message(f"train: {flag(name)} has no effect: --model {settings.model} does not use it.")
     for name in sorted(settings.given & ADVERSARIAL_SETTINGS if not settings.adversarial else ()):
-        say(f"train: {flag(name)} has no effect: --model {settings.model} is trained without an adversarial loss (--adversarial).")
+        print_message(f"train: {flag(name)} has no effect: --model {settings.model} is trained without an adversarial loss (--adversarial).")
 
 
 def get_generator(model: keras.Model) -> keras.Model:
@@ -54,7 +54,7 @@ def resolve_precision(settings: Settings) -> Settings:
     if settings.precision != "auto":
         return settings
     if any(not device.startswith("cpu") for device in keras.distribution.list_devices()):
-        has_bfloat16 = backend.computes_in_bfloat16()
+        has_bfloat16 = backend.supports_bfloat16()
     else:   # XLA does not use a CPU's bfloat16 arithmetic
         has_bfloat16 = backend.is_tensorflow() and _cpu_has_bfloat16()
     return dataclasses.replace(settings, precision="bfloat16" if has_bfloat16 else "float32")

@@ -33,7 +33,7 @@ class Steps(Protocol):
 
 def build_steps(model: keras.Model, batches: BatchSource) -> Steps:
     """Return the training steps for the backend in use."""
-    return JaxSteps(model, batches) if backend.name() == "jax" else TensorFlowSteps(model, batches)
+    return JaxSteps(model, batches) if backend.get_name() == "jax" else TensorFlowSteps(model, batches)
 
 
 class TensorFlowSteps:
@@ -43,12 +43,12 @@ class TensorFlowSteps:
 
     def __init__(self, model: keras.Model, batches: BatchSource) -> None:
         self.model, self.batches = model, batches
-        self.train_step = backend.as_graph(self._train_step, model.jit_compile)
+        self.train_step = backend.compile_graph(self._train_step, model.jit_compile)
 
     def load(self, step: int) -> Any:
         """Return the batch of a step as tensors, without copying it."""
         inputs, target, weight = self.batches.get_batch(step)
-        return tuple(map(backend.tensor, inputs)), backend.tensor(target), None if weight is None else backend.tensor(weight)
+        return tuple(map(backend.to_tensor, inputs)), backend.to_tensor(target), None if weight is None else backend.to_tensor(weight)
 
     def run(self, batches: Iterable[Any], learning_rates: list[float]) -> list[dict[str, float]]:
         """Train one step on each batch; return the losses of each step by name."""
@@ -68,9 +68,9 @@ class JaxSteps:
 
     def __init__(self, model: keras.Model, batches: BatchSource) -> None:
         self.model, self.batches = model, batches
-        self.steps_per_call = STEPS_PER_CALL if backend.accelerators() else 1
+        self.steps_per_call = STEPS_PER_CALL if backend.list_accelerators() else 1
         self.rate_index = next(i for i, v in enumerate(model.optimizer.variables) if v is model.optimizer.learning_rate)
-        self.train_step, self.to_device = backend.compiled(self._train_step), backend.to_device()
+        self.train_step, self.to_device = backend.compile_step(self._train_step), backend.get_device_copier()
 
     def load(self, step: int) -> Any:
         """Copy the batch of a step to the device in its compact form."""
@@ -86,7 +86,7 @@ class JaxSteps:
         for variables, values in zip(self._variables(), state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-        return [{name: float(losses[name]) for name in sorted(losses)} for losses in backend.on_host(results)]
+        return [{name: float(losses[name]) for name in sorted(losses)} for losses in backend.copy_to_host(results)]
 
     def _variables(self) -> tuple[list[keras.Variable], ...]:
         model = self.model

@@ -20,10 +20,10 @@ import numpy as np
 
 from pixmend import backend, models
 from pixmend.config import Settings, flag
-from pixmend.data.dataset import Prepared, Row
+from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
-from pixmend.progress import Bar
+from pixmend.progress import ProgressBar
 from pixmend.training import checkpoints, distributed, losses, setup
 from pixmend.training.batches import BatchSource
 from pixmend.training.history import History
@@ -72,7 +72,7 @@ class Trainer:
     `on_evaluation(step, holdout_rmse)` is called after each evaluation; if it returns True, training ends there.
     """
 
-    def __init__(self, model: keras.Model, settings: Settings, dataset: Prepared, batches: BatchSource, folder: Path,
+    def __init__(self, model: keras.Model, settings: Settings, dataset: Dataset, batches: BatchSource, folder: Path,
                  on_evaluation: Callable[[int, float], bool] | None = None) -> None:
         self.model, self.settings, self.dataset, self.folder = model, settings, dataset, folder
         self.steps, self.writes_files = build_steps(model, batches), settings.process == 0
@@ -86,7 +86,7 @@ class Trainer:
     def fit(self) -> None:
         """Train until the budget is used or a signal asks to stop; save a state now and then, and at the end."""
         last_saved, stop = time.monotonic(), False
-        bar = Bar("train", self.settings.steps, self.step, self._budget_share())
+        bar = ProgressBar("train", self.settings.steps, self.step, self._budget_share())
         with catch_stop_signals() as signals, ThreadPoolExecutor(1) as loader, bar:
             if self.step == 0:
                 self.evaluate(losses={})
@@ -135,7 +135,7 @@ class Trainer:
         try:
             losses_by_step = self.steps.run(batches, rates)
         except Exception as error:
-            if not backend.out_of_memory(error):
+            if not backend.is_out_of_memory(error):
                 raise
             raise UserError(f"The device has not enough memory for --batch-size {self.settings.batch_size}. Use a smaller one, or "
                             f"--batch-size auto for the largest that fits. What was saved is in {self.folder}.") from None
@@ -218,7 +218,7 @@ class Trainer:
         model = self.model
         return {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": model.metrics_variables}
 
-    def _format_progress(self, losses: dict[str, float], bar: Bar) -> str:
+    def _format_progress(self, losses: dict[str, float], bar: ProgressBar) -> str:
         named = "  ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "loss" or len(losses) == 1)
         return f"{bar.rate():.3g} steps/s  {named}  holdout {self.history.get_last('holdout_rmse'):.5f}"
 
@@ -250,26 +250,26 @@ def load_ahead(loader: ThreadPoolExecutor, load: Callable[[int], Any], step: int
         yield batch
 
 
-def choose_evaluation_rows(dataset: Prepared, settings: Settings) -> list[Row]:
+def choose_evaluation_rows(dataset: Dataset, settings: Settings) -> list[DatasetRow]:
     """Draw the holdout images on which a run is evaluated as it trains: the same ones each time."""
     rows = dataset.split("holdout")
     picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.evaluation_images]
     return [rows[i] for i in sorted(picks)]
 
 
-def evaluate_holdout(model: keras.Model, dataset: Prepared, rows: list[Row], settings: Settings) -> dict[str, float]:
+def evaluate_holdout(model: keras.Model, dataset: Dataset, rows: list[DatasetRow], settings: Settings) -> dict[str, float]:
     """Return the RMSE over the missing pixels; for a network that finds masks, RMSE and IoU of its masks."""
     if models.finds_masks(settings.model):
         masks = [dataset.hole(row) > 0 for row in rows]
         return score_masks(predict_images(model, UnknownMaskDataset(dataset), rows, settings), masks)
     pairs = zip(rows, predict_images(model, dataset, rows, settings), strict=True)
-    sums, numbers = zip(*(metrics.squared_errors(dataset.whole(row) / 255, image, dataset.hole(row)) for row, image in pairs), strict=True)
-    return {"holdout_rmse": metrics.rmse(sums, numbers)}
+    sums, numbers = zip(*(metrics.sum_squared_errors(dataset.whole(row) / 255, image, dataset.hole(row)) for row, image in pairs), strict=True)
+    return {"holdout_rmse": metrics.compute_rmse(sums, numbers)}
 
 
 def score_masks(predictions: Iterable[np.ndarray], masks: list[np.ndarray]) -> dict[str, float]:
     """Return the RMSE over all pixels and the intersection over union of predicted masks, (height, width, 1) in 0..1."""
     pairs = [(prediction[..., 0], mask) for prediction, mask in zip(predictions, masks, strict=True)]
     squares = [np.square(prediction - mask).sum(dtype=np.float64) for prediction, mask in pairs]
-    overlaps = [metrics.overlap(mask, prediction > 0.5) for prediction, mask in pairs]
-    return {"holdout_rmse": metrics.rmse(squares, [mask.size for mask in masks]), "holdout_iou": metrics.pooled_iou(overlaps)}
+    overlaps = [metrics.count_overlap(mask, prediction > 0.5) for prediction, mask in pairs]
+    return {"holdout_rmse": metrics.compute_rmse(squares, [mask.size for mask in masks]), "holdout_iou": metrics.compute_pooled_iou(overlaps)}

@@ -14,7 +14,7 @@ import numpy as np
 from pixmend import files, models
 from pixmend.config import Settings, flag, format_off
 from pixmend.data import dataset as datasets
-from pixmend.data.dataset import AS_GIVEN, Prepared, Row
+from pixmend.data.dataset import UNFILLED, Dataset, DatasetRow
 from pixmend.errors import UserError
 from pixmend.submissions import predictions
 from pixmend.training.run_settings import read_run_settings
@@ -24,18 +24,18 @@ from pixmend.training.run_settings import read_run_settings
 GROWN_PIXELS = 1
 
 
-class UnknownMaskDataset(Prepared):
+class UnknownMaskDataset(Dataset):
     """A dataset whose masks are unknown: any pixel may be missing. It opens the files of another dataset once more."""
 
-    def __init__(self, dataset: Prepared) -> None:
+    def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset.folder, dataset.made_from | {"masks": "to be found"})
         self.fold = dataset.fold
 
-    def hole(self, row: Row) -> np.ndarray:
+    def hole(self, row: DatasetRow) -> np.ndarray:
         """Return counts of 1 for all pixels."""
         return np.ones(self.counts.shape[1:], np.uint8)
 
-    def seen(self, row: Row, start: str) -> np.ndarray:
+    def seen(self, row: DatasetRow, start: str) -> np.ndarray:
         """Return the damaged image, in which nothing is filled."""
         return self.damaged(row)
 
@@ -43,27 +43,27 @@ class UnknownMaskDataset(Prepared):
 class LocatedMaskDataset(UnknownMaskDataset):
     """A dataset with the masks that a run has found in holdout and test images."""
 
-    def __init__(self, dataset: Prepared, run_folder: Path) -> None:
+    def __init__(self, dataset: Dataset, run_folder: Path) -> None:
         super().__init__(dataset)
         paths = {split: run_folder / f"{split}.npz" for split in ("holdout", "test")}
         for path in paths.values():
             check_located_masks(path, self.made_from)
         self.predictions = {split: predictions.PredictionFile(path) for split, path in paths.items()}
-        self.last_filled: tuple[Row, str, np.ndarray] | None = None
-        self.made_from = dataset.made_from | {"masks": [GROWN_PIXELS, *(files.stamp(path) for path in paths.values())]}
+        self.last_filled: tuple[DatasetRow, str, np.ndarray] | None = None
+        self.made_from = dataset.made_from | {"masks": [GROWN_PIXELS, *(files.file_signature(path) for path in paths.values())]}
 
-    def mask(self, row: Row) -> np.ndarray:
+    def mask(self, row: DatasetRow) -> np.ndarray:
         """Return the mask that the run found: bool, (height, width)."""
         all_pixels, found = super().hole(row), self.predictions["test" if row.split == "test" else "holdout"]
         return found.read_image(row.id, all_pixels[..., None], all_pixels > 0)[..., 0] > 0.5
 
-    def hole(self, row: Row) -> np.ndarray:
+    def hole(self, row: DatasetRow) -> np.ndarray:
         """Return the same mask, enlarged, as counts: a damaged pixel left beside a hole costs more than a known one replaced."""
         return np.asarray(cv2.dilate(self.mask(row).astype(np.uint8), np.ones((2 * GROWN_PIXELS + 1, 2 * GROWN_PIXELS + 1), np.uint8)))
 
-    def seen(self, row: Row, start: str) -> np.ndarray:
+    def seen(self, row: DatasetRow, start: str) -> np.ndarray:
         """Return the damaged image with what was found filled; the last one is remembered for further views of it."""
-        if start in AS_GIVEN:
+        if start in UNFILLED:
             return self.damaged(row)
         if self.last_filled is None or self.last_filled[:2] != (row, start):
             filled = models.get_fill(start)(self.damaged(row) / np.float32(255), self.hole(row) > 0)
@@ -81,16 +81,16 @@ def check_located_masks(path: Path, cache_key: dict[str, Any]) -> None:
         raise UserError(f"{path} holds masks of another dataset than there is now. Predict them again: pixmend predict --run {run}")
 
 
-def open_dataset_for_prediction(settings: Settings) -> Prepared:
+def open_dataset_for_prediction(settings: Settings) -> Dataset:
     """Open the dataset with the masks that a run is given: the true ones, or with --unknown-masks those that were found."""
-    dataset, stored = datasets.open_for(settings), read_run_settings(settings.trained_folder)
+    dataset, stored = datasets.open_dataset(settings), read_run_settings(settings.trained_folder)
     if stored.get("unknown_masks", settings.unknown_masks) != settings.unknown_masks:
         given = flag("unknown_masks") if stored["unknown_masks"] else format_off("unknown_masks")
         raise UserError(f"Run {settings.run!r} was trained with {given} ({settings.trained_folder}). Give {given}, or another --run.")
     return open_located_masks(settings, dataset) if settings.unknown_masks else dataset
 
 
-def open_located_masks(settings: Settings, dataset: Prepared) -> LocatedMaskDataset:
+def open_located_masks(settings: Settings, dataset: Dataset) -> LocatedMaskDataset:
     """Open the dataset with the masks of the run --mask-run."""
     folder = settings.run_folder.with_name(settings.mask_run)
     if not (folder / "test.npz").exists():
@@ -100,6 +100,6 @@ def open_located_masks(settings: Settings, dataset: Prepared) -> LocatedMaskData
 
 
 @lru_cache(1)
-def open_prediction_dataset_cached(settings: Settings) -> Prepared:
+def open_prediction_dataset_cached(settings: Settings) -> Dataset:
     """Open it once for all chunks of a worker process."""
     return open_dataset_for_prediction(settings)

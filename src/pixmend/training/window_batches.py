@@ -16,10 +16,10 @@ from pixmend import competitions, files, workers
 from pixmend.competitions.base import Competition
 from pixmend.config import Settings, flag, format_off
 from pixmend.data import dataset as datasets
-from pixmend.data.array_files import OnDisk
-from pixmend.data.augmentation import turn
-from pixmend.data.dataset import Prepared, Row
-from pixmend.data.windows import cut, look, own
+from pixmend.data.array_files import ArrayFile
+from pixmend.data.augmentation import apply_transform
+from pixmend.data.dataset import Dataset, DatasetRow
+from pixmend.data.windows import compute_box_coverage, cut_network_input, cut_window
 from pixmend.errors import FlagError
 from pixmend.training import cached_arrays, filled_images
 from pixmend.training.batches import (
@@ -40,7 +40,7 @@ WHOLE_IMAGES_ONLY = ("fresh_masks", "jitter", "noise", "contrast_weighting")
 class WindowBatches:
     """As ImageBatches, of windows instead of images: a batch is a function of seed and step."""
 
-    def __init__(self, settings: Settings, dataset: Prepared) -> None:
+    def __init__(self, settings: Settings, dataset: Dataset) -> None:
         self.settings = settings
         self.windows, images = cut_training_windows(settings, dataset)
         windows_by_image = group_by_image(images)
@@ -48,7 +48,7 @@ class WindowBatches:
 
     def get_batch(self, step: int) -> Batch:
         """Return the batch of a step; every window comes once in each of its image's transforms before any comes again."""
-        windows = np.stack([turn(self.windows[window], transform) for window, transform in self.choose_items(step)])
+        windows = np.stack([apply_transform(self.windows[window], transform) for window, transform in self.choose_items(step)])
         channels = windows.shape[-1] // 2 - 1
         parts = np.split(windows, [channels, channels + 1, channels + 2], axis=-1)
         inputs, mask, weight, target = (stack_floats([part])[0] for part in parts)
@@ -83,29 +83,29 @@ def check_settings(settings: Settings) -> None:
                             f"Give {format_off(name)}, or --window 0.")
 
 
-def cut_training_windows(settings: Settings, dataset: Prepared) -> tuple[OnDisk, np.ndarray]:
+def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFile, np.ndarray]:
     """Return all windows and the number of each one's image; they are cut if they do not exist."""
     cache_key = cached_arrays.build_cache_key(settings, dataset, ["window", "work_size", "start", "masks_per_image", "split_seed"])
-    path = settings.augment_folder / "windows" / f"{files.fingerprint(cache_key)}.npy"
+    path = settings.augment_folder / "windows" / f"{files.hash_value(cache_key)}.npy"
     paths = path, path.with_stem(f"{path.stem}-pictures")
     cached_arrays.write_once(paths, cache_key, partial(write_windows, *paths, settings, dataset))
-    return OnDisk(path), np.load(paths[1])
+    return ArrayFile(path), np.load(paths[1])
 
 
-def write_windows(windows_path: Path, images_path: Path, settings: Settings, dataset: Prepared) -> None:
+def write_windows(windows_path: Path, images_path: Path, settings: Settings, dataset: Dataset) -> None:
     """Write one window after the other; their number is known at the end, and written into the header then."""
     filled_images.fill_training_images(settings, dataset)
     rows = [row for row in dataset.rows if row.variant == 0 and row.split != "test"]
     jobs, images = [(row, mask) for row in rows for mask in range(1 + settings.masks_per_image)], []
-    with files.whole_file(windows_path) as file:
+    with files.atomic_write(windows_path) as file:
         write_header(file, 0, settings)
-        for chunk in workers.over_chunks(partial(cut_chunk, settings), jobs, size=CHUNK, label="cut windows", unit="masks"):
+        for chunk in workers.run_in_chunks(partial(cut_chunk, settings), jobs, size=CHUNK, label="cut windows", unit="masks"):
             for window, image in chunk:
                 file.write(window.tobytes())
                 images.append(image)
         file.seek(0)
         write_header(file, len(images), settings)
-    with files.whole_file(images_path) as file:
+    with files.atomic_write(images_path) as file:
         np.save(file, np.array(images))
 
 
@@ -116,13 +116,13 @@ def write_header(file: IO[bytes], count: int, settings: Settings) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def cut_chunk(settings: Settings, jobs: Sequence[tuple[Row, int]]) -> list[tuple[np.ndarray, int]]:
+def cut_chunk(settings: Settings, jobs: Sequence[tuple[DatasetRow, int]]) -> list[tuple[np.ndarray, int]]:
     """Cut the windows of some images with some of their masks, in a worker process."""
-    dataset, competition = datasets.kept_open(settings.augment_folder), competitions.get_damage_competition(settings)
+    dataset, competition = datasets.open_dataset_cached(settings.augment_folder), competitions.get_damage_competition(settings)
     return [(window, row.damaged) for row, mask in jobs for window in cut_windows(settings, dataset, competition, row, mask)]
 
 
-def cut_windows(settings: Settings, dataset: Prepared, competition: Competition, row: Row, mask_number: int) -> Iterator[np.ndarray]:
+def cut_windows(settings: Settings, dataset: Dataset, competition: Competition, row: DatasetRow, mask_number: int) -> Iterator[np.ndarray]:
     """Yield a window for each box of an image; mask 0 is the image's own, the others are drawn."""
     original, counts, damaged = dataset.whole(row), dataset.hole(row), dataset.damaged(row)
     inputs = bytes_to_floats(dataset.seen(row, settings.start))
@@ -132,6 +132,6 @@ def cut_windows(settings: Settings, dataset: Prepared, competition: Competition,
         inputs = fill_inputs(original, damaged, counts > 0, settings.start)
     sides, size = settings.window, settings.work_size
     for box in competition.find_boxes(bytes_to_floats(damaged), counts):
-        colours, missing = look(inputs, counts > 0, box, sides, size)
-        layers = colours, missing, own(counts.shape, box, sides, size), cut(bytes_to_floats(original), box, sides, size)
+        colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
+        layers = colours, missing, compute_box_coverage(counts.shape, box, sides, size), cut_window(bytes_to_floats(original), box, sides, size)
         yield np.rint(np.dstack(layers) * 255).astype(np.uint8)

@@ -22,7 +22,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         averages = self.moving_mean, self.moving_variance
         scale, offset, *given = (ops.convert_to_tensor(v) for v in (self.gamma, self.beta, *averages))
         uses_batch = training and self.trainable
-        normalized, *moments = backend.normed(x, scale, offset, None if uses_batch else given, self.epsilon)
+        normalized, *moments = backend.normalize_batch(x, scale, offset, None if uses_batch else given, self.epsilon)
         if uses_batch:
             for average, value in zip(averages, moments, strict=True):
                 average.assign(self.momentum * average + (1 - self.momentum) * value)

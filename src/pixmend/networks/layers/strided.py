@@ -29,7 +29,7 @@ class DownsampleConv(layers.Conv2D):
     def convolution_op(self, x: Any, kernel: Any) -> Any:
         """Convolve, on TensorFlow with the faster gradient where that pays."""
         smaller_shape = self.compute_output_shape(x.shape)[1:]
-        return backend.halved(x, kernel) if uses_matrix_product(smaller_shape) else super().convolution_op(x, kernel)
+        return backend.convolve_down(x, kernel) if uses_matrix_product(smaller_shape) else super().convolution_op(x, kernel)
 
 
 class UpsampleConv(layers.Conv2DTranspose):
@@ -42,4 +42,4 @@ class UpsampleConv(layers.Conv2DTranspose):
         """Convolve, on TensorFlow with the faster gradient where that pays."""
         if self.use_bias or not uses_matrix_product(x.shape[1:]):
             return super().call(x)
-        return backend.doubled(x, self.kernel)
+        return backend.convolve_up(x, self.kernel)
