@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pixmend.experiments.run_costs import processor
-from pixmend.stages.score import commit
+from pixmend.run_file import describe_checkout
 from pixmend.workers import count_cores
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +74,7 @@ def hardware():
 
 def circumstances():
     """When, where and on which code a row was measured."""
-    return {"date": datetime.date.today().isoformat(), "commit": commit(), "hardware": hardware()}
+    return {"date": datetime.date.today().isoformat(), "commit": describe_checkout().get("commit", ""), "hardware": hardware()}
 
 
 def read(path):

@@ -1,11 +1,16 @@
 """The score of what earlier stages left, on a machine that lacks something."""
 
 import shutil
+from unittest import mock
 
+import numpy as np
 import pytest
 from support.stages import SMALL, done, stage, stage_process
 
+from pixmend.config import Settings
 from pixmend.evaluation import leaderboard
+from pixmend.evaluation.bootstrap import compare_rmse
+from pixmend.scoring.verdict import describe_run
 
 FILL = (*SMALL, "--model", "harmonic", "--run", "harmonic")
 
@@ -40,7 +45,7 @@ def test_where_git_is_not_installed_the_score_stands_without_a_commit(serialized
 def test_a_file_in_another_channel_order_or_scale_is_refused_with_the_flag_to_give(serialized):
     for flags, told in ((("--channel-order", "rgb"), "--channel-order bgr"), (("--value-scale", "minmax"), "--value-scale unit")):
         result = stage("score", serialized, *FILL, *flags)
-        assert result.returncode == 1 and f"give {told}" in result.stderr and "harmonic.holdout.csv" in result.stderr
+        assert result.returncode == 1 and told in result.stderr and "harmonic.holdout.csv" in result.stderr
         assert "Traceback" not in result.stderr and not (serialized / "submissions/demo/leaderboard.csv").exists()
 
 
@@ -57,10 +62,32 @@ def test_kaggles_scores_stay_with_the_file_that_was_sent_and_go_with_it(serializ
     assert (row["public"], row["private"], row["kaggle"]) == ("", "", "") and row["sent"] and row["holdout_rmse"]
 
 
-def test_a_run_above_the_harmonic_fill_is_told_so_with_what_to_change(serialized):
-    above, mean = "This run is above the harmonic fill", (*SMALL, "--model", "mean", "--run", "mean")
+def test_score_without_improvement_names_the_best_baseline(serialized):
+    mean = (*SMALL, "--model", "mean", "--run", "mean")
     for name in ("train", "predict", "serialize"):
         done(stage(name, serialized, *mean))
-    told = done(stage("score", serialized, *mean))
-    assert above in told and all(flag in told for flag in ("--steps", "--lambda", "--start harmonic"))
-    assert above not in done(stage("score", serialized, *FILL))
+    printed = done(stage("score", serialized, "--run", "mean"))
+    best = min(("harmonic", "ring", "smooth", "telea", "navier_stokes"), key=lambda name: float(
+        next(line for line in printed.splitlines() if line.strip().startswith(f"{name} (")).split(")")[1].split()[0]))
+    assert f"Best baseline: {best}" in printed and "better" not in printed
+    assert "tile_smooth" not in printed and "biharmonic" not in printed
+
+
+def test_change_of_rmse_agrees_with_a_direct_bootstrap():
+    rng = np.random.default_rng(3)
+    counts, others = np.full(40, 100), rng.uniform(1, 2, 40)
+    sums = others * rng.uniform(0.85, 0.95, 40)
+    change = compare_rmse(sums, others, counts)
+    drawn = [np.sqrt(sums[i].sum() / others[i].sum()) - 1 for i in rng.integers(0, 40, (4000, 40))]
+    assert change.value == pytest.approx(np.sqrt(sums.sum() / others.sum()) - 1)
+    assert (change.low, change.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.002)
+    assert change.is_clear and change.high < 0
+    assert not compare_rmse(others * rng.permutation([0.8, 1.2] * 20), others, counts).is_clear
+
+
+def test_run_that_kept_its_first_weights_has_learned_nothing():
+    settings = Settings(model="window_mlp", start="harmonic", home="nowhere", run="a")
+    scores = {"sums": [1.0, 2.0], "numbers": [100, 100]}
+    with mock.patch("pixmend.scoring.verdict.find_kept_step", return_value=0):
+        sentences = describe_run(settings, scores, {"harmonic": [1.0, 2.0], "smooth": [0.9, 1.8]})
+    assert "not learned anything" in sentences[1] and "--start smooth" in sentences[1]

@@ -14,8 +14,9 @@ from pixmend.cli import COMMANDS
 PACKAGE = ROOT / "src" / "pixmend"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each package may import from itself and from those after it.
-FLOORS = ["__main__", "cli", "stages", "reporting", "experiments", "kaggle", "training", "models", "networks", "competitions", "submissions",
-          "evaluation", "data", "backend", "workers", "subprocesses", "progress", "run_file", "flags", "config", "fills", "files", "errors"]
+FLOORS = ["__main__", "cli", "stages", "reporting", "experiments", "kaggle", "scoring", "training", "models", "networks", "competitions",
+          "submissions", "evaluation", "data", "backend", "workers", "subprocesses", "progress", "run_file", "flags", "config", "fills",
+          "files", "errors"]
 STRANGERS = [{"networks", "competitions"}]  # packages that must not know each other, whatever their order
 
 

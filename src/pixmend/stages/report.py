@@ -11,7 +11,7 @@ from pixmend.errors import UserError
 from pixmend.evaluation import metrics
 from pixmend.experiments import search_space as spaces
 from pixmend.reporting import gallery, page, run_section, status_section
-from pixmend.stages.score import by_class
+from pixmend.scoring.run_score import rmse_by_label
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
@@ -27,7 +27,7 @@ def main(settings):
         return print(after_masks(settings, listed))
     ready = opened(settings, score)
     found, mended = status_section.study(ready, mended_pictures(settings, ready), gallery.wanted(score))
-    classes = {"ours": by_class(score), "harmonic": by_class(score | {"sums": score["fills"]["harmonic"]})}
+    classes = {"ours": rmse_by_label(score), "harmonic": rmse_by_label(score | {"sums": score["fills"]["harmonic"]})}
     files.write_text(path, page.render(settings, listed, score, classes, found, mended, ready))
     with files.atomic_write(path.with_name("before-after.png")) as file:
         file.write(encode_png(gallery.before_after(ready, score, mended)))

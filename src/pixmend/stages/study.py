@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixmend import competitions, files, models
+from pixmend import competitions, files, models, run_file
 from pixmend.config import group_values, weight_settings
 from pixmend.data import dataset
 from pixmend.data.paste import paste_predictions
@@ -22,7 +22,8 @@ from pixmend.evaluation import leaderboard
 from pixmend.experiments import run_costs, study_plans, study_results, study_table
 from pixmend.progress import print_message
 from pixmend.reporting import study_section as drawn
-from pixmend.stages import augment, download, predict, report, score, serialize, train
+from pixmend.scoring import run_score
+from pixmend.stages import augment, download, predict, report, serialize, train
 from pixmend.training import checkpoints, run_predictions
 
 LASTING = {study_results.DONE, study_results.DIVERGED}   # a run that ended so is not made again
@@ -99,7 +100,7 @@ def lasts(run, settings, made_from):
 
 def ended(settings, plan):
     """Make one run as a user would; how it ended, with its figures."""
-    told = {"commit": score.commit(), "date": datetime.date.today().isoformat(), "rmse": None, "seconds": None}
+    told = {"commit": run_file.describe_checkout().get("commit", ""), "date": datetime.date.today().isoformat(), "rmse": None, "seconds": None}
     state, reason = study_results.DONE, ""
     try:
         told |= made(settings, plan)
@@ -118,7 +119,7 @@ def ended(settings, plan):
     if state != study_results.DONE:
         print_message(f"study: {settings.run} {state}: {reason}")
         if settings.run_folder.exists():
-            leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **score.circumstances(settings))
+            leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **run_score.describe_circumstances(settings))
     reason = reason.replace(f"{settings.home}/", "")
     return told | {"state": state, "reason": reason, "hardware": run_costs.hardware()} | run_costs.by(settings.run_folder)
 
@@ -128,7 +129,7 @@ def made(settings, plan):
     prepare(settings)
     for stage in (train, predict, serialize):
         stage.main(settings)
-    _, _, figures = score.scored(settings)
+    _, _, figures = run_score.score_run(settings)
     print_message(f"study: {settings.run}: RMSE {figures['holdout_rmse']:.5f}, {figures['to_harmonic']:.3f} of harmonic")
     return {"rmse": figures["holdout_rmse"], "seconds": seconds(settings) if plan.timed else None}
 

@@ -15,7 +15,7 @@ from pixmend.errors import Diverged, FlagError, UserError
 from pixmend.evaluation import leaderboard
 from pixmend.experiments import search_space, sweep_results
 from pixmend.progress import print_message
-from pixmend.stages.score import circumstances
+from pixmend.scoring.run_score import describe_circumstances
 from pixmend.training.run import apply_model_defaults, train_run
 
 LONGEST_NAME = 120
@@ -127,7 +127,7 @@ def carry_out(settings, study, trial, lock):
         trial.set_user_attr("place", study.place)   # from here on others see by the run's lock whether this process lives
         print_message(f"sweep: trial {trial.number + 1} of {study.wanted}: {search_space.typed(values)}")
         training, reason = trained(chosen, partial(looked, study, trial))
-        leaderboard.update_run(chosen.submissions_folder / "leaderboard.csv", chosen.run, **circumstances(chosen))
+        leaderboard.update_run(chosen.submissions_folder / "leaderboard.csv", chosen.run, **describe_circumstances(chosen))
         if reason:
             return study.tell(trial, TrialState.FAIL, reason=reason)
         study.report(trial, ((int(row["step"]), float(row["holdout_rmse"])) for row in training.history.rows))

@@ -1,0 +1,152 @@
+"""Score a run from its holdout file as the grader would, and write the result beside the run and into the leaderboard."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixmend import competitions, files, run_file
+from pixmend.competitions.records import order_records, read_records
+from pixmend.config import Settings, flag
+from pixmend.data import dataset as datasets
+from pixmend.data.paste import paste_values
+from pixmend.errors import FlagError, UserError
+from pixmend.evaluation import leaderboard, metrics
+from pixmend.evaluation.bootstrap import compute_rmse
+from pixmend.progress import ProgressBar
+from pixmend.scoring.baselines import score_baselines, score_image
+from pixmend.submissions import predictions
+from pixmend.training import unknown_masks
+from pixmend.training.history import History
+
+PLACES = 5
+NOT_SENT = {"public": "", "private": "", "kaggle": ""}
+WRITTEN_AS = {"order": "channel_order", "scale": "value_scale"}   # keys in the manifest of serialize, and settings
+
+
+def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the scores of a run, those of the baselines, and the figures of the leaderboard; all are written to disk."""
+    dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
+    scores, baselines = score_holdout(settings, dataset, predicted), score_baselines(settings, dataset)
+    stored = scores | {"fills": baselines["sums"], "fills_scores": baselines["scores"]}
+    files.write_json(settings.run_folder / "score.json", stored)
+    figures = summarize(scores, baselines["sums"]) | score_solution(settings)
+    if settings.unknown_masks:
+        figures |= summarize_masks(count_overlaps(dataset, predicted), dataset)
+    update_leaderboard(settings, figures)
+    return scores, baselines, figures
+
+
+def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str, Any]:
+    """Return squared errors and counts of each holdout image, read from the file on disk, and the competition's metrics.
+
+    The file holds missing pixels only. With unknown masks, all other pixels are as the run predicted them.
+    """
+    path = competitions.get_submission_path(settings, "holdout")
+    if not path.exists():
+        raise UserError(f"Run {settings.run!r} has no holdout file ({path}). Write it first: pixmend serialize --run {settings.run}")
+    check_written_form(settings, path)
+    format_, extra = competitions.get_submission_format(settings, "holdout"), competitions.get_extra_metrics(settings)
+    rows, records = dataset.split("holdout"), order_records(settings, dataset, "holdout", read_records(settings))
+    scored = []
+    with ProgressBar("score the holdout", len(rows)) as bar:
+        for row, values, known in zip(rows, format_.read(path, records, settings), read_known_pixels(settings, dataset, predicted), strict=True):
+            counts = dataset.hole(row)
+            known, original = (format_.to_submission_values(image, settings) for image in (known, dataset.whole(row) / np.float32(255)))
+            scored.append(score_image(original, paste_values(known, counts > 0, values), counts, extra))
+            bar.advance(1, f"{bar.rate():.0f} images/s")
+    sums, counts, parts = zip(*scored, strict=True)
+    return {"ids": [row.id for row in rows], "classes": [row.kind for row in rows], "sums": sums, "numbers": counts,
+            "scores": {name: metric.over([image[name] for image in parts]) for name, metric in extra.items()}}
+
+
+def check_written_form(settings: Settings, path: Path) -> None:
+    """Raise an error if the file was written with another channel order or value scale than these settings."""
+    written = (files.read_json(settings.run_folder / "serialize.json") or {}).get("made_from", {})
+    for key, name in WRITTEN_AS.items():
+        wanted = getattr(settings, name)
+        if written.get(key, wanted) != wanted:
+            raise UserError(f"{path} was written with {flag(name)} {written[key]}, not {wanted}. Give {flag(name)} {written[key]}, or "
+                            f"write it again: pixmend serialize --run {settings.run} {flag(name)} {wanted}")
+
+
+def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Iterator[np.ndarray]:
+    """Yield the images around the missing pixels: as given, or with unknown masks as the run predicted them."""
+    rows, path = dataset.split("holdout"), settings.run_folder / "holdout.npz"
+    if not settings.unknown_masks:
+        yield from (dataset.damaged(row) / np.float32(255) for row in rows)
+    else:
+        predictions.check_same_dataset(path, predicted)
+        yield from predictions.read_images(path, predicted, rows)
+
+
+def summarize(scores: dict[str, Any], baselines: dict[str, list[float]]) -> dict[str, Any]:
+    """Return the figures of a row of the leaderboard."""
+    sums, counts = scores["sums"], scores["numbers"]
+    low, high = metrics.bootstrap_interval(sums, counts)
+    rmse, harmonic = compute_rmse(sums, counts), compute_rmse(baselines["harmonic"], counts)
+    return {"holdout_rmse": round(rmse, PLACES), "low": round(low, PLACES), "high": round(high, PLACES),
+            "pictures": len(sums), "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(rmse / harmonic, 4),
+            **{name: round(value, PLACES) for name, value in scores["scores"].items()}}
+
+
+def score_solution(settings: Settings) -> dict[str, float]:
+    """Return public and private RMSE if the competition's solution is on this machine."""
+    solution = competitions.get_solution_path(settings)
+    if settings.damage or not solution.exists():
+        return {}
+    found = competitions.get_competition(settings.competition).submission.score(competitions.get_submission_path(settings), solution)
+    return {name: round(rmse, PLACES) for name in ("public", "private") if (rmse := found[name]) is not None}
+
+
+def update_leaderboard(settings: Settings, figures: dict[str, Any]) -> None:
+    """Write figures and circumstances of a run into the leaderboard; scores of another file of the run are removed."""
+    board, file = settings.submissions_folder / "leaderboard.csv", competitions.get_submission_path(settings)
+    outdated = NOT_SENT if file.exists() and leaderboard.has_scores_of_another_file(board, settings.run, file) else {}
+    leaderboard.update_run(board, settings.run, **outdated | figures, **describe_circumstances(settings))
+
+
+def describe_circumstances(settings: Settings) -> dict[str, Any]:
+    """Return image size, steps and minutes of training (of all folds together), date and commit."""
+    folder = settings.trained_folder
+    histories = [History(path) for path in [*folder.glob("history.csv"), *folder.glob(f"{datasets.FOLD}*/history.csv")]]
+    steps, minutes = (sum(history.get_last(name) for history in histories) for name in ("step", "minutes"))
+    checkout = run_file.describe_checkout()
+    commit = f"{checkout.get('commit', '')}{'+changes' if checkout.get('dirty') else ''}"
+    return {"size": settings.size, "steps": f"{steps:.0f}", "minutes": f"{minutes:.1f}", "date": checkout["date"], "commit": commit}
+
+
+def score_masks(settings: Settings) -> dict[str, float]:
+    """Return how well the masks of a run agree with the true masks of the holdout; the result is written to disk."""
+    dataset = datasets.open_dataset(settings)
+    overlaps = count_overlaps(dataset, unknown_masks.LocatedMaskDataset(dataset, settings.run_folder))
+    figures = summarize_masks(overlaps, dataset)
+    files.write_json(settings.run_folder / "score.json", {"ids": [row.id for row in dataset.split("holdout")], "overlaps": overlaps})
+    leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **describe_circumstances(settings))
+    return figures
+
+
+def count_overlaps(dataset: Any, found: Any) -> list[tuple[int, int]]:
+    """Return intersection and union of the true and the found mask of each holdout image, in pixels."""
+    return [metrics.count_overlap(dataset.hole(row) > 0, found.mask(row)) for row in dataset.split("holdout")]
+
+
+def summarize_masks(overlaps: list[tuple[int, int]], dataset: Any) -> dict[str, float]:
+    """Return the intersection over union, of all images together and as their mean, and the share of correct pixels."""
+    wrong = sum(union - intersection for intersection, union in overlaps) / (len(overlaps) * dataset.counts[0].size)
+    return {"iou": round(metrics.compute_pooled_iou(overlaps), PLACES), "iou_mean": round(metrics.compute_mean_iou(overlaps), PLACES),
+            "pixel_accuracy": round(1 - wrong, PLACES)}
+
+
+def score_files(settings: Settings) -> dict[str, float | None]:
+    """Return the scores of any submission against any solution in the competition's format."""
+    if not (settings.submission and settings.solution):
+        raise FlagError("--submission and --solution go together: a file of id,value and one of id,value,Usage.")
+    return competitions.get_competition(settings.competition).submission.score(Path(settings.submission), Path(settings.solution))
+
+
+def rmse_by_label(scores: dict[str, Any]) -> dict[str, float]:
+    """Return the RMSE of the images of each label."""
+    labels, sums, counts = np.array(scores["classes"]), np.array(scores["sums"]), np.array(scores["numbers"])
+    return {label: compute_rmse(sums[labels == label], counts[labels == label]) for label in sorted(set(labels.tolist()))}
