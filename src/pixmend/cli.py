@@ -4,50 +4,15 @@ import dataclasses
 import difflib
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pixmend import competitions, config, models, progress, run_file
+from pixmend.commands import COMMANDS, PIPELINE
 from pixmend.config import GROUPS, Settings
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import search_space, study_plans
-from pixmend.flags import OLD_FLAGS, build_parser, parse_flags
+from pixmend.flags import build_parser, parse_flags
 
-PIPELINE = ("common", "download", "augment", "network", "training", "diffusion", "distributed", "prediction", "diffusion environment",
-            "submission", "scoring", "submit", "kaggle")
-
-
-@dataclass(frozen=True)
-class Command:
-    """A subcommand: its groups of flags, those that its help shows, and whether it works on a run that exists."""
-
-    summary: str
-    shows: tuple[str, ...]
-    accepts: tuple[str, ...] = PIPELINE
-    needs_run: bool = False
-
-
-# Stages accept the flags of the whole pipeline, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a flag
-# that contradicts what its run was trained with.
-COMMANDS = {
-    "configure": Command("Write every setting of a run into its run.toml and print its path.", PIPELINE),
-    "download": Command("Download the competition (or make it from photos), check it and unpack it.", ("download", "kaggle")),
-    "augment": Command("Decode all images, hold out a part by source, list the augmented training images.", ("augment",)),
-    "train": Command("Train the network; a stopped training continues.", ("network", "training", "distributed")),
-    "predict": Command("Predict the missing pixels of holdout and test images.",
-                       ("prediction", "diffusion", "diffusion environment"), needs_run=True),
-    "serialize": Command("Write the submission and check it against the sample submission.", ("submission",), needs_run=True),
-    "score": Command("Score the holdout's file beside the baselines; or any file against a solution.", ("scoring",), needs_run=True),
-    "submit": Command("Submit to Kaggle, never the same file twice, and read the score.", ("submit", "kaggle"), needs_run=True),
-    "report": Command("Write the report page of all runs of a competition.", (), needs_run=True),
-    "sweep": Command("Train a run for each of several values of any training flag.", ("sweep", "network", "training"), (*PIPELINE, "sweep")),
-    "study": Command("Compare optimizers, losses, models, LAMBDA, augmentation or levels with several seeds.", ("study",),
-                     (*PIPELINE, "study")),
-    "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",), (*PIPELINE, "ensemble")),
-    "kernel": Command("Train on Kaggle's GPU and download the results.", ("kernel", "submit", "kaggle"), (*PIPELINE, "kernel")),
-    "doctor": Command("Check this machine and the way to Kaggle, and print the next step for what is missing.", ("kaggle",)),
-    "completion": Command("Print a completion script for bash and zsh.", ()),
-}
 USAGE = "pixmend COMMAND [flags]"
 HELP_END = """\
 A run is named by --run; its settings are in checkpoints/COMPETITION/RUN/run.toml and are given back with --run NAME or
@@ -165,11 +130,3 @@ def format_command_help(name: str) -> str:
         lines += ["", "Flags of later stages of the same run are accepted, too, and written into its run.toml."]
     lines += ["", "--config RUN.TOML   take all settings from the file of a run"]
     return "\n".join([*lines, "", build_parser(groups).format_help().strip()])
-
-
-def known_flags(name: str) -> list[str]:
-    """Return the flags that a command accepts, without old names, for completion."""
-    parser = build_parser(COMMANDS[name].accepts)
-    return sorted(word for word in parser._option_string_actions if word not in OLD_FLAGS)
-
-

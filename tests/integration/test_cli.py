@@ -6,7 +6,7 @@ import pytest
 from support.stages import ROOT, done, stage, stage_process
 
 from pixmend import config
-from pixmend.cli import COMMANDS
+from pixmend.commands import COMMANDS
 from pixmend.config import complete_settings
 from pixmend.errors import FlagError
 from pixmend.flags import OLD_FLAGS, parse_flags

@@ -10,7 +10,7 @@ import pytest
 from support.stages import ROOT, stage
 
 from pixmend import config, models
-from pixmend.cli import COMMANDS, PIPELINE
+from pixmend.commands import COMMANDS, PIPELINE
 from pixmend.experiments import study_plans
 
 # What a shell does on Tab: words and place are set, the function that is registered for the command is called.

@@ -10,7 +10,7 @@ from support.kaggle_server import KEY, TOKEN, KaggleServer
 from support.stages import ROOT
 
 from pixmend import config
-from pixmend.cli import COMMANDS
+from pixmend.commands import COMMANDS
 
 README = (ROOT / "README.md").read_text()
 SMALLER = "--size 32 --width 4 --steps 2 --batch-size 2 --evaluation-images 4"

@@ -9,13 +9,13 @@ import pytest
 from support.stages import ROOT
 
 from pixmend import config
-from pixmend.cli import COMMANDS
+from pixmend.commands import COMMANDS
 
 PACKAGE = ROOT / "src" / "pixmend"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each package may import from itself and from those after it.
 FLOORS = ["__main__", "cli", "stages", "reporting", "experiments", "kaggle", "scoring", "training", "models", "networks", "competitions",
-          "submissions", "evaluation", "data", "backend", "workers", "subprocesses", "progress", "run_file", "flags", "config", "fills",
+          "submissions", "evaluation", "data", "backend", "workers", "subprocesses", "progress", "run_file", "commands", "flags", "config", "fills",
           "files", "errors"]
 STRANGERS = [{"networks", "competitions"}]  # packages that must not know each other, whatever their order
 

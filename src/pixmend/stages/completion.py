@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pixmend import models
-from pixmend.cli import COMMANDS, known_flags
+from pixmend.commands import COMMANDS, list_flags
 from pixmend.competitions import COMPETITIONS
 from pixmend.config import SETTINGS, Settings, flag
 from pixmend.experiments.study_plans import PLANS
@@ -25,11 +25,11 @@ def main(settings: Settings) -> None:
 
 def format_flags() -> str:
     """Return a line of a shell's `case` for each command: the flags that it accepts."""
-    return "\n".join(f"    {name}) flags='--config --help {' '.join(known_flags(name))}' ;;" for name in COMMANDS)
+    return "\n".join(f"    {name}) flags='--config --help {' '.join(list_flags(name))}' ;;" for name in COMMANDS)
 
 
 def format_values() -> str:
     """Return a line of a shell's `case` for each flag whose values are known."""
     known = {name: spec.choices for name, spec in SETTINGS.items() if spec.choices}
-    known |= {"competition": tuple(COMPETITIONS), "damage": tuple(COMPETITIONS), "model": tuple(models.model_names())}
+    known |= {"competition": tuple(COMPETITIONS), "damage": tuple(COMPETITIONS), "model": tuple(models.list_models())}
     return "\n".join(f"    {flag(name)}) found='{' '.join(map(str, choices))}' ;;" for name, choices in known.items())
