@@ -1,12 +1,12 @@
 """All that --model can name: networks, which are trained, fills, which are computed, and pretrained pipelines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pixmend import run_file
 from pixmend.config import Settings, apply_defaults, usual_learning_rate
 from pixmend.errors import FlagError
-from pixmend.fills import FILLS, FillSpec
+from pixmend.fills import FILLS, Fill, FillSpec
 from pixmend.networks.registry import NETWORKS, PIPELINES, Input, NetworkSpec, PipelineSpec, Predicts
 
 
@@ -15,7 +15,7 @@ def find_model(name: str) -> NetworkSpec | FillSpec | PipelineSpec | None:
     return NETWORKS.get(name) or FILLS.get(name) or PIPELINES.get(name)
 
 
-def get_fill(name: str) -> Callable:
+def get_fill(name: str) -> Fill:
     """Import a fill: a function of (image, mask) that returns the filled image."""
     if name not in FILLS:
         raise FlagError(f"There is no fill {name!r}; there are: {', '.join(FILLS)}.")

@@ -2,13 +2,19 @@
 
 A fill is a function of an image (float32, height x width x channels, 0..1; 3 channels or 1) and a mask (bool, height x width,
 True where pixels are missing). It returns a new image, in which known pixels are bit for bit those of the input. The image that
-is passed in is never changed. Fills read known pixels only, but for the tile fills. Where no pixel is known, missing pixels
-become 0.5.
+is passed in is never changed. Fills read known pixels only; the tile fills also read the damaged ones. Where no pixel is known,
+missing pixels become 0.5.
 """
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Fill: TypeAlias = "Callable[[np.ndarray, np.ndarray], np.ndarray]"
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class FillSpec:
     function: str
     summary: str
 
-    def load(self) -> Callable:
+    def load(self) -> Fill:
         """Import the function."""
         module, _, name = self.function.partition(":")
         return getattr(importlib.import_module(module), name)

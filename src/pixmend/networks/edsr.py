@@ -18,7 +18,7 @@ NEIGHBOURHOOD = 17   # pixels across: contrast is measured this far around missi
 
 def build_edsr(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return the network; its output is the residual."""
-    plan_channels(input_shape, settings)   # refuses odd sides
+    plan_channels(input_shape, settings)   # raises an error for odd sides
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
     neighbourhood = layers.MaxPooling2D(NEIGHBOURHOOD, 1, "same", dtype="float32")(mask)
     mean, contrast = compute_contrast(image, neighbourhood)

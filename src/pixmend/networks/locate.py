@@ -40,7 +40,7 @@ def build_locate(input_shape: tuple[int, int, int], settings: Settings) -> keras
 
 
 def check_settings(settings: Settings) -> None:
-    """Refuse settings that would show the network the mask, or that make sense for images only."""
+    """Raise an error for settings that would give the network the mask, or that make sense for images only."""
     is_wrong = {"start": settings.start not in ("none", "given"), "window": settings.window > 0,
                 "loss_region": settings.loss_region != "all", "adversarial": settings.adversarial}
     for name in (name for name, wrong in is_wrong.items() if wrong):

@@ -15,6 +15,7 @@ from pixmend.config import Settings
 from pixmend.errors import FlagError
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
 BLOCK_DEFAULTS = {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}
@@ -74,7 +75,7 @@ class NetworkSpec:
         if unknown:
             raise ValueError(f"{self.build}: there is no setting {', '.join(sorted(unknown))}.")
 
-    def load(self) -> Callable:
+    def load(self) -> "Callable[[tuple[int, int, int], Any], keras.Model]":
         """Import the build function."""
         return load_function(self.build)
 

@@ -60,7 +60,7 @@ def cast_output(network: keras.Model) -> Any:
 
 
 def check_network(network: Any, input_shape: tuple[int, int, int], spec: NetworkSpec) -> None:
-    """Refuse what is no functional model of an image and a mask."""
+    """Raise an error unless the network is a functional model of an image and a mask."""
     channels = 1 if spec.predicts is Predicts.MASK else input_shape[-1]
     shapes = [input_shape, (*input_shape[:2], 1), (*input_shape[:2], channels)]
     if not isinstance(network, keras.Model) or [tuple(x.shape[1:]) for x in (*network.inputs, network.output)] != shapes:

@@ -15,7 +15,7 @@ from pixmend.training.losses import scale_to_symmetric_range
 
 
 def build_patchgan(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
-    """Return a model that scores patches of an image as real or fake, as logits, given the damaged image beside it.
+    """Return a model of [damaged image, image] that scores patches of the second as real or fake: logits.
 
     With width 64 it is the published one: 2,770,433 parameters, 30x30 patches of an image of 256x256.
     """
