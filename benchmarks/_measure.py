@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixmend.experiments.run_costs import processor
+from pixmend.experiments.run_costs import describe_processor
 from pixmend.run_file import describe_checkout
 from pixmend.workers import count_cores
 
@@ -69,7 +69,7 @@ def told_minutes(minutes):
 
 
 def hardware():
-    return f"{count_cores()} core{'s' * (count_cores() > 1)} ({processor()})"
+    return f"{count_cores()} core{'s' * (count_cores() > 1)} ({describe_processor()})"
 
 
 def circumstances():

@@ -41,9 +41,9 @@ def main(arguments: Sequence[str]) -> int | None:
 
 def read_settings(command: str, arguments: list[str]) -> Settings:
     """Return the settings of a command: those of its run, if it has one, and the flags."""
-    about, arguments = study_plans.named(arguments) if command == "study" else ("", arguments)
+    about, arguments = study_plans.take_study_name(arguments) if command == "study" else ("", arguments)
     path, arguments = take_config(arguments)
-    arguments, swept = search_space.split(arguments) if command in ("sweep", "study") else (arguments, ())
+    arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
     given = parse_flags(arguments, COMMANDS[command].accepts)
     stored = None if command in ("sweep", "study", "ensemble", "completion") else load_stored(command, given, path)
     if COMMANDS[command].needs_run and not stored and "run" in given.given and "model" not in given.given:

@@ -225,7 +225,7 @@ def test_augmentation_varies_the_prepared_set_and_leaves_it_as_it_was(home, caps
 def rows(home, name, *flags):
     chosen = config.complete_settings(flags.parse_flags(["--home", str(home), *TINY, *flags], {}), environment={})
     plan = study_plans.PLANS[name]
-    return study_plans.rows(study_plans.with_usual(chosen, plan), plan, dataset.Dataset(home / "augment/demo"))
+    return study_plans.select_rows(study_plans.apply_study_defaults(chosen, plan), plan, dataset.Dataset(home / "augment/demo"))
 
 
 def test_every_study_has_the_rows_that_it_promises(prepared_home):
@@ -302,28 +302,28 @@ def test_the_best_row_wins_by_its_paired_difference_though_its_pictures_differ_f
     ours = {"slow": squares(0.20, 0.20, spread=0.9), "quick": squares(0.19, 0.19, spread=0.9)}
     low, high = study_conclusion.Draws(NUMBERS).interval(ours["quick"])
     assert low < 0.19 < high and high > 0.20
-    told = study_conclusion.conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
+    told = study_conclusion.write_conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
     assert told.startswith("The best row is quick, RMSE 0.19") and "; the next, slow, is 0.0" in told
     assert "It beats the best fill, mean" in told
 
 
 def test_rows_whose_order_changes_with_the_seed_cannot_be_told_apart():
     ours = {"one": squares(0.30, 0.26), "other": squares(0.26, 0.31), "far": squares(0.6, 0.61)}
-    told = study_conclusion.conclusion(ours, FILLS, NUMBERS)
+    told = study_conclusion.write_conclusion(ours, FILLS, NUMBERS)
     assert told.startswith("The lowest figure is that of one, RMSE 0.28") and "no difference can be seen to other:" in told
     assert "Worse: far." in told and "It does not beat the best fill, smooth, which is 0.08" in told
 
 
 def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
     seeds = squares(0.19, 0.21)
-    assert "To the best fill, smooth, no difference can be seen" in study_conclusion.conclusion({"one": seeds}, FILLS, NUMBERS)
+    assert "To the best fill, smooth, no difference can be seen" in study_conclusion.write_conclusion({"one": seeds}, FILLS, NUMBERS)
 
 
 def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
-    told = study_conclusion.conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
+    told = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
     assert told.startswith("sgd stands alone, with RMSE 0.1") and told.endswith("adam takes no part: 2 of 3 runs diverged.")
-    assert study_conclusion.conclusion({}, FILLS, NUMBERS).startswith("No row came to its end")
-    assert study_conclusion.conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1]) == "One picture is too few to say anything."
+    assert study_conclusion.write_conclusion({}, FILLS, NUMBERS).startswith("No row came to its end")
+    assert study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1]) == "One picture is too few to say anything."
 
 
 def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():

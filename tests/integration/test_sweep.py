@@ -225,10 +225,10 @@ def opened(url, home, wanted, sampler="random", flags=("--lambda", "1..9"), mach
     """A study without training, as a process on this machine would open it."""
     from pixmend.experiments import optuna_study
 
-    swept = dict(search_space.split(flags)[1])
-    points = search_space.points(swept) if sampler == "grid" else []
-    return swept, optuna_study.Study(optuna_study.open_storage(optuna_study.address(url)), "s", facts={}, wanted=wanted, folder=home, place=machine,
-                              sampler=optuna_study.samplers(sampler, points, 1), pruner=None)
+    swept = dict(search_space.split_swept_flags(flags)[1])
+    points = search_space.list_grid_points(swept) if sampler == "grid" else []
+    return swept, optuna_study.SharedStudy(optuna_study.open_storage(optuna_study.parse_storage_url(url)), "s", facts={}, wanted=wanted, folder=home, place=machine,
+                              sampler=optuna_study.make_sampler(sampler, points, 1), pruner=None)
 
 
 def draw(swept, study, rmse=lambda values: 0.5):
@@ -309,7 +309,7 @@ def two_knobs(home):
     flags = ("--lambda", "1..100", "--start", "none,harmonic,smooth")
     swept, study = opened("sqlite:///:memory:", home, 16, flags=flags)
     draw(swept, study, lambda values: values["LAMBDA"] / 100 + 0.01 * len(values["start"]))
-    return sweep_results.look(flags.parse_flags([], environment={}), study, swept, {})
+    return sweep_results.collect_results(flags.parse_flags([], environment={}), study, swept, {})
 
 
 def test_what_mattered_is_told_and_the_lowest_rmse_is_the_best(tmp_path):
@@ -362,12 +362,12 @@ def test_no_sweep_is_wider_than_the_window(page, width, dark):
 
 
 def test_a_flag_with_several_values_leaves_the_others_as_they_are():
-    rest, swept = search_space.split(["--lambda=1,2", "--home", "../a,b", "--mask-channel", "--steps", "5", "--width", "2..4"])
+    rest, swept = search_space.split_swept_flags(["--lambda=1,2", "--home", "../a,b", "--mask-channel", "--steps", "5", "--width", "2..4"])
     assert rest == ["--home", "../a,b", "--mask-channel", "--steps", "5"]
     assert {name: str(values) for name, values in swept} == {"LAMBDA": "1,2", "width": "2..4"}
 
 
 def test_a_word_of_the_environment_is_in_the_winners_command(monkeypatch):
     base = flags.parse_flags(["--steps", "7"], environment={"LAMBDA": "400"} | os.environ)
-    trial = search_space.of_trial(base, {"width": 8}, {"width": 16})
-    assert sweep_results.pipeline(trial) == "./run_pipeline.sh --lambda 400 --steps 7 --width 8"
+    trial = search_space.make_trial_settings(base, {"width": 8}, {"width": 16})
+    assert sweep_results.format_pipeline_command(trial) == "./run_pipeline.sh --lambda 400 --steps 7 --width 8"

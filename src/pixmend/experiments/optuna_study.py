@@ -35,7 +35,7 @@ AS_WRITTEN = sqlalchemy.cast(TrialHeartbeatModel.heartbeat, sqlalchemy.String(40
 DATABASE_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
-def address(text):
+def parse_storage_url(text):
     """The database's URL, or a sentence that repeats none of it: it may hold a password."""
     try:
         url = make_url(text)
@@ -48,13 +48,13 @@ def address(text):
     return url.set(drivername=f"{url.drivername}+{driver}") if driver else url
 
 
-def public(url):
+def format_public_url(url):
     """The URL as it may be shown: no password, and no options, which may hold one."""
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
 @contextlib.contextmanager
-def reached(url):
+def report_database_errors(url):
     """What a database answers instead of serving is told in a sentence without its password."""
     try:
         yield
@@ -63,7 +63,7 @@ def reached(url):
         reason = str(origin).strip().split("\n")[0]
         for secret in filter(None, [url.password, *map(str, url.query.values())]):
             reason = reason.replace(secret, "***")
-        raise UserError(f"The study's database {public(url)} does not serve ({reason}); mend it or choose another --storage, "
+        raise UserError(f"The study's database {format_public_url(url)} does not serve ({reason}); mend it or choose another --storage, "
                         f"then the same command goes on.") from None
 
 
@@ -83,7 +83,7 @@ def open_storage(url):
             raise FlagError(f"--storage: {url.drivername} is no database that SQLAlchemy knows; take postgresql:// or "
                             f"sqlite:///.") from None
         except RuntimeError as error:
-            raise UserError(f"The study's database {public(url)} was made by another version of Optuna "
+            raise UserError(f"The study's database {format_public_url(url)} was made by another version of Optuna "
                             f"({str(error).split('.')[0]}); choose another --storage.") from None
         except DBAPIError:
             if not left:
@@ -91,14 +91,14 @@ def open_storage(url):
             time.sleep(1)
 
 
-def place(path):
+def read_home_id(path):
     """What tells the home of a process from every other machine's: a word in a file of its own."""
     if not path.exists():
         files.write_text(path, uuid.uuid4().hex)
     return path.read_text(encoding="utf-8")
 
 
-class Study:
+class SharedStudy:
     """The study of one sweep, as one of its processes works on it."""
 
     def __init__(self, storage, name, *, facts, wanted, sampler, pruner, place, folder):
@@ -221,7 +221,7 @@ class Study:
         self.study.tell(trial, value, state, skip_if_finished=True)
 
 
-def samplers(name, points, seed):
+def make_sampler(name, points, seed):
     """For each trial's number its sampler: the draws are a function of seed and number, whoever makes them."""
     def sampler(number):
         drawn = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
@@ -231,7 +231,7 @@ def samplers(name, points, seed):
     return sampler
 
 
-def pruner(settings):
+def make_pruner(settings):
     """Stop what is among the worst at a look, once its first steps are past and enough trials are done to compare with."""
     if not settings.prune:
         return optuna.pruners.NopPruner()

@@ -28,7 +28,7 @@ class Choice:
         return value
 
     def __str__(self):
-        return ",".join(shown(value) for value in self.values)
+        return ",".join(format_value(value) for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -51,31 +51,31 @@ class Range:
         return min(max(type(self.low)(float(f"{value:.{DIGITS}g}")), self.low), self.high)
 
     def __str__(self):
-        return f"{shown(self.low)}..{shown(self.high)}"
+        return f"{format_value(self.low)}..{format_value(self.high)}"
 
 
-def shown(value):
+def format_value(value):
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def split(arguments):
+def split_swept_flags(arguments):
     """The arguments that say one value, and pairs of a knob and what a sweep tries of it."""
     names, words, rest, swept = {flag(name): name for name in SETTINGS}, list(arguments), [], {}
     while words:
         word = words.pop(0)
         start, equals, text = word.partition("=")
         text = text if equals else next(iter(words), "")
-        if start in names and several(names[start], text):
-            swept[names[start]] = tried(names[start], text)
+        if start in names and has_several_values(names[start], text):
+            swept[names[start]] = parse_values(names[start], text)
             words = words if equals else words[1:]
         else:
             rest.append(word)
     return rest, tuple(swept.items())
 
 
-def several(name, text):
+def has_several_values(name, text):
     """Whether a flag's text says more than one value; only knobs of training may."""
     knob = SETTINGS[name]
     of_training = knob.group in TRAIN_GROUPS
@@ -87,21 +87,21 @@ def several(name, text):
     return True
 
 
-def tried(name, text):
+def parse_values(name, text):
     if name in NOT_SWEPT:
         raise FlagError(f"{flag(name)} cannot be swept: it {NOT_SWEPT[name]}; give it one value.")
     if ".." not in text:
-        return Choice(tuple(dict.fromkeys(one(name, item.strip()) for item in text.split(","))))
+        return Choice(tuple(dict.fromkeys(parse_value(name, item.strip()) for item in text.split(","))))
     low, _, high = text.partition("..")
     if type(SETTINGS[name].default) not in (int, float):
         raise FlagError(f"{flag(name)} {text}: a range is of numbers; name the values, with commas between.")
-    span = Range(one(name, low), one(name, high))
+    span = Range(parse_value(name, low), parse_value(name, high))
     if span.low >= span.high:
         raise FlagError(f"{flag(name)} {text}: a range goes from a lower to a higher number, as in {span.high:g}..{span.low:g}.")
     return span
 
 
-def one(name, text):
+def parse_value(name, text):
     """A value, refused by the same sentence as where it stands alone."""
     if isinstance(SETTINGS[name].default, bool):
         if text not in BOOLEANS:
@@ -113,7 +113,7 @@ def one(name, text):
     return value
 
 
-def points(space):
+def list_grid_points(space):
     """Every combination of the listed values, in the order of the lists."""
     for name, values in space.items():
         if isinstance(values, Range):
@@ -122,18 +122,18 @@ def points(space):
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*(each.values for each in space.values()))]
 
 
-def of_trial(base, values, contest_defaults):
+def make_trial_settings(base, values, contest_defaults):
     """The settings of a trial, named and valued as its own command would be."""
     given = dataclasses.replace(base, **values, given=base.given | set(values), run="")
     return config.complete_settings(given, contest_defaults, models.default_settings)
 
 
-def words(name, value):
+def format_flag(name, value):
     """A knob as it is typed."""
     if isinstance(value, bool):
         return [flag(name) if value else flag(name).replace("--", "--no-", 1)]
-    return [flag(name), shown(value)]
+    return [flag(name), format_value(value)]
 
 
-def typed(values):
-    return " ".join(word for name, value in values.items() for word in words(name, value))
+def format_flags(values):
+    return " ".join(word for name, value in values.items() for word in format_flag(name, value))

@@ -42,42 +42,42 @@ class Plan:
     timed: bool = False    # seconds a picture
 
 
-def optimizers(settings, ready):
-    return named_rows("optimizer", {"adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"})
+def make_optimizer_rows(settings, ready):
+    return make_rows("optimizer", {"adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"})
 
 
-def losses(settings, ready):
-    return named_rows("loss", {"l2": "l2 (MSE)", "l1": "l1", "poisson": "Poisson", "kl": "KL", "cross_entropy": "cross entropy"})
+def make_loss_rows(settings, ready):
+    return make_rows("loss", {"l2": "l2 (MSE)", "l1": "l1", "poisson": "Poisson", "kl": "KL", "cross_entropy": "cross entropy"})
 
 
-def named_rows(knob, titles):
+def make_rows(knob, titles):
     return [Row(name, title, {knob: name}) for name, title in titles.items()]
 
 
-def augmentation(settings, ready):
+def make_augmentation_rows(settings, ready):
     unturned = {"augment": "none", "fresh_masks": False}
     return [Row("none", "no variants", unturned), Row("5x", "5x", unturned | {"augment": "5x"}),
             Row("8x", "8x", unturned | {"augment": "8x"}), Row("fresh", "fresh damage", unturned | {"fresh_masks": True})]
 
 
-def lambdas(settings, ready):
+def make_lambda_rows(settings, ready):
     if not apply_defaults(settings, models.default_settings(settings.model)).adversarial:
         raise FlagError(f"LAMBDA weighs nothing in --model {settings.model} alone: add --adversarial, or study --model pix2pix.")
-    return [Row(f"{value:g}", f"LAMBDA {value:g}", {"LAMBDA": value}) for value in numbers(settings, "LAMBDA", LAMBDAS)]
+    return [Row(f"{value:g}", f"LAMBDA {value:g}", {"LAMBDA": value}) for value in parse_numbers(settings, "LAMBDA", LAMBDAS)]
 
 
-def levels(settings, ready):
+def make_level_rows(settings, ready):
     """A number of levels for which the pictures are too small gives the network of fewer: such a row is left out."""
     rows, first = [], {}
-    for value in numbers(settings, "levels", LEVELS):
-        like = first.setdefault(shapes(dataclasses.replace(settings, levels=value, given=settings.given | {"levels"})), value)
+    for value in parse_numbers(settings, "levels", LEVELS):
+        like = first.setdefault(list_weight_shapes(dataclasses.replace(settings, levels=value, given=settings.given | {"levels"})), value)
         height, width = settings.input_shape[:2]
         why = f"at {width}x{height} this is the network of {like} levels again; it takes a larger --size" if like != value else ""
         rows.append(Row(str(value), f"{value} levels", {"levels": value}, why))
     return rows
 
 
-def shapes(settings):
+def list_weight_shapes(settings):
     """Of all weights of the network: what tells it from others."""
     from pixmend import backend
 
@@ -88,15 +88,15 @@ def shapes(settings):
     return tuple(tuple(variable.shape) for variable in setup.build_network(setup.resolve_precision(settings)).variables)
 
 
-def every_model(settings, ready):
+def make_model_rows(settings, ready):
     """All that fit the contest, with as many steps each; a model that cannot take these pictures says so when it is built."""
-    return [Row(name, name, {"model": name, "steps": settings.steps}, unfit(name, settings, ready),
+    return [Row(name, name, {"model": name, "steps": settings.steps}, explain_unfit(name, settings, ready),
                 once=not models.is_trainable(name), fill=models.is_fill(name))
             for name in models.list_models() if not models.finds_masks(name)]
 
 
-def unfit(name, settings, ready):
-    if models.predicts_blocks_only(name) and not in_blocks(ready):
+def explain_unfit(name, settings, ready):
+    if models.predicts_blocks_only(name) and not has_block_holes_only(ready):
         return "it paints the middle 2x2 pixels of each 8x8 block alone, and the holes here reach beyond"
     if models.is_fill(name) or models.is_trainable(name):
         return ""
@@ -107,7 +107,7 @@ def unfit(name, settings, ready):
     return ""
 
 
-def in_blocks(ready):
+def has_block_holes_only(ready):
     """Whether holes lie where such models paint, and nowhere else."""
     from pixmend.competitions import missing_pixels
     from pixmend.data.damage import count_block_holes
@@ -117,17 +117,17 @@ def in_blocks(ready):
 
 
 PLANS = {
-    "optimizers": Plan("Optimizers, each with its usual learning rate where none is given", ("optimizer",), optimizers,
+    "optimizers": Plan("Optimizers, each with its usual learning rate where none is given", ("optimizer",), make_optimizer_rows,
                        {"model": "unet"}, curves=True),
-    "losses": Plan("Losses", ("loss",), losses, {"model": "unet"}, curves=True),
-    "models": Plan("All models that fit the contest", ("model",), every_model, sized=True, timed=True),
-    "lambda": Plan("LAMBDA, the weight of the reconstruction", ("LAMBDA",), lambdas, over="LAMBDA"),
-    "augmentation": Plan("Variants of the training pictures, or new damage each time", ("augment", "fresh_masks"), augmentation),
-    "levels": Plan("Steps down and up", ("levels",), levels, over="levels", sized=True),
+    "losses": Plan("Losses", ("loss",), make_loss_rows, {"model": "unet"}, curves=True),
+    "models": Plan("All models that fit the contest", ("model",), make_model_rows, sized=True, timed=True),
+    "lambda": Plan("LAMBDA, the weight of the reconstruction", ("LAMBDA",), make_lambda_rows, over="LAMBDA"),
+    "augmentation": Plan("Variants of the training pictures, or new damage each time", ("augment", "fresh_masks"), make_augmentation_rows),
+    "levels": Plan("Steps down and up", ("levels",), make_level_rows, over="levels", sized=True),
 }
 
 
-def named(words):
+def take_study_name(words):
     """The name that comes first, and the flags after it."""
     if not words or words[0].startswith("-"):
         raise FlagError(f"Say what to study: `python -m pixmend study NAME [flags]` with one of {', '.join(PLANS)}.")
@@ -136,7 +136,7 @@ def named(words):
     return words[0], words[1:]
 
 
-def refuse(settings, plan):
+def check_study(settings, plan):
     """What a study cannot be asked for, before anything starts."""
     for name, values in settings.swept:
         raise FlagError(f"{flag(name)} {values}: a study takes one value of each flag"
@@ -153,35 +153,35 @@ def refuse(settings, plan):
         raise FlagError("--snapshots is not for a study, which compares the best weights of each run.")
 
 
-def with_usual(settings, plan):
+def apply_study_defaults(settings, plan):
     """The settings that all rows share."""
     usual = {name: value for name, value in plan.usual.items() if name not in settings.given}
-    return search_space.of_trial(settings, usual, competitions.get_default_settings(settings))
+    return search_space.make_trial_settings(settings, usual, competitions.get_default_settings(settings))
 
 
-def seeds(settings):
+def parse_seeds(settings):
     found = []
     for text in settings.seeds.split(","):
         try:
-            found.append(search_space.one("seed", text.strip()))
+            found.append(search_space.parse_value("seed", text.strip()))
         except FlagError as error:
             raise FlagError(f"--seeds {settings.seeds}: each is a seed, with commas between. {error}") from None
     return list(dict.fromkeys(found))
 
 
-def numbers(settings, knob, usual):
+def parse_numbers(settings, knob, usual):
     """The values of a row each, from the lowest on."""
-    return sorted({search_space.one(knob, text) for text in names(settings)}) or usual
+    return sorted({search_space.parse_value(knob, text) for text in split_names(settings)}) or usual
 
 
-def names(settings):
+def split_names(settings):
     return [text.strip() for text in settings.rows.split(",")] if settings.rows else []
 
 
-def rows(settings, plan, ready):
+def select_rows(settings, plan, ready):
     """The rows of the plan that are asked for."""
     found = plan.rows(settings, ready)
-    wanted = names(settings) if settings.rows and not plan.over else [row.name for row in found]
+    wanted = split_names(settings) if settings.rows and not plan.over else [row.name for row in found]
     for name in wanted:
         if name not in [row.name for row in found]:
             raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {name!r}; "
@@ -189,12 +189,12 @@ def rows(settings, plan, ready):
     return [row for row in found if row.name in wanted]
 
 
-def settings_of(settings, row, seed):
+def make_run_settings(settings, row, seed):
     """The settings of a run, named and valued as its own command would be."""
-    return search_space.of_trial(settings, row.values | {"seed": seed}, competitions.get_default_settings(settings))
+    return search_space.make_trial_settings(settings, row.values | {"seed": seed}, competitions.get_default_settings(settings))
 
 
-def of_rows(settings, rows, seeds):
+def plan_runs(settings, rows, seeds):
     """(row, seed, settings) of each run: all rows with the first seed, then with the next."""
-    return [(row, seed, settings_of(settings, row, seed)) for seed in seeds for row in rows
+    return [(row, seed, make_run_settings(settings, row, seed)) for seed in seeds for row in rows
             if not row.left_out and (seed == seeds[0] or not row.once)]

@@ -14,14 +14,14 @@ GREY = charts.COLOURS[-1]
 
 def shown(settings):
     """All that the page says of each study of the contest."""
-    return [one(settings, number, study) for number, study in enumerate(study_results.kept(settings))]
+    return [one(settings, number, study) for number, study in enumerate(study_results.read_studies(settings))]
 
 
 def one(settings, number, study):
-    titles, numeric, rows = study_table.cells(study)
-    best = [row["title"] == study.get("best") for row in study_table.ordered(study)]
+    titles, numeric, rows = study_table.format_cells(study)
+    best = [row["title"] == study.get("best") for row in study_table.sort_rows(study)]
     return study | {"titles": list(zip(titles, numeric, strict=True)), "cells": list(zip(best, rows, strict=True)),
-                    "notes": study_table.notes(study), "hardware": study_table.made(study),
+                    "notes": study_table.list_notes(study), "hardware": study_table.format_origin(study),
                     "drawings": {title: charts.svg(f"study{number}-{place}", paint, size)
                                  for place, (title, paint, size) in enumerate(panels(settings, study))}}
 
@@ -34,7 +34,7 @@ def png(settings, study):
 def panels(settings, study):
     """(title, paint, size) of each drawing that there are figures for."""
     drawn = [*curves(settings, study)] if study["curves"] else []
-    rows = [row for row in study_table.ordered(study) if row["rmse"] is not None]
+    rows = [row for row in study_table.sort_rows(study) if row["rmse"] is not None]
     if study["over"] and any(not row["fill"] for row in rows):
         drawn.append((f"RMSE over {study['over']}", partial(over_number, name=study["over"], rows=rows), charts.WIDE))
     elif rows:
@@ -44,7 +44,7 @@ def panels(settings, study):
 
 def curves(settings, study):
     """Training loss and RMSE of the looks, over steps and over minutes; a colour a row, a line a seed."""
-    of_row = {row["title"]: [run_section.columns(study_results.history(settings, run)) for run in row["runs"]]
+    of_row = {row["title"]: [run_section.columns(study_results.read_history(settings, run)) for run in row["runs"]]
               for row in study["rows"] if row["runs"] and not row["fill"]}
     of_row = {title: [kept for kept in each if "step" in kept] for title, each in of_row.items()}
     for title, name in {"Training loss": "loss", "RMSE of the looks at the holdout": run_section.RMSE}.items():

@@ -16,12 +16,12 @@ ASLANT = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 
 def shown(settings):
     """All that the page says of each sweep of the contest."""
-    return [one(number, sweep) for number, sweep in enumerate(sweep_results.kept(settings))]
+    return [one(number, sweep) for number, sweep in enumerate(sweep_results.read_sweeps(settings))]
 
 
 def one(number, sweep):
     return sweep | {
-        "trials": sweep_results.in_order(sweep["trials"]), "flags": {name: flag(name) for name in sweep["space"]},
+        "trials": sweep_results.sort_trials(sweep["trials"]), "flags": {name: flag(name) for name in sweep["space"]},
         "counts": Counter(trial["state"] for trial in sweep["trials"]),
         "drawings": {flag(name): over_knob(f"sweep{number}-{name}", sweep, name)
                      for name in sweep["space"] if known(sweep, name)},

@@ -89,5 +89,5 @@ def commands(settings):
 def command(settings, start, *flags):
     """A next command in this home and contest, under the flags given for what was downloaded and prepared."""
     spelled = [name for name in SETTINGS if name in settings.given and SETTINGS[name].group in OF_THE_SET]
-    words = [word for name in spelled for word in spaces.words(name, getattr(settings, name)) if name not in NOT_REPEATED]
+    words = [word for name in spelled for word in spaces.format_flag(name, getattr(settings, name)) if name not in NOT_REPEATED]
     return shlex.join([*start, "--competition", settings.competition, *words, *flags])

@@ -32,17 +32,17 @@ UNTIMED, TIMED = 8, 16   # pictures painted before the clock runs, and on it
 
 def main(settings):
     plan = study_plans.PLANS[settings.about]
-    study_plans.refuse(settings, plan)
-    settings, seeds = study_plans.with_usual(settings, plan), study_plans.seeds(settings)
+    study_plans.check_study(settings, plan)
+    settings, seeds = study_plans.apply_study_defaults(settings, plan), study_plans.parse_seeds(settings)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)   # it takes a second network in one process for a mistake
     with files.try_lock(settings.run_folder.parent / f".study-{settings.about}"):
         ready = prepare(settings)
-        rows = study_plans.rows(settings, plan, ready)
+        rows = study_plans.select_rows(settings, plan, ready)
         try:
-            study = carry_out(settings, plan, rows, study_plans.of_rows(settings, rows, seeds), ready)
+            study = carry_out(settings, plan, rows, study_plans.plan_runs(settings, rows, seeds), ready)
         finally:
             prepare(settings)   # where rows have augmented in their own ways
-    print("\n".join([study_table.text(study), study["conclusion"], f"study: {written(settings)[0]}"]))
+    print("\n".join([study_table.format_text(study), study["conclusion"], f"study: {written(settings)[0]}"]))
     if study["best"] is None:
         raise UserError(f"No row of the study {settings.about} came to its end; the reasons stand above.")
 
@@ -65,7 +65,7 @@ def prepare(settings):
 
 def carry_out(settings, plan, rows, planned, ready):
     """Make each run that is not there yet, and put down after each what is known by then; then the report of the best."""
-    runs = study_results.runs_of(settings)
+    runs = study_results.read_runs(settings)
     for number, (row, seed, chosen) in enumerate(planned, 1):
         made_from = fingerprint(chosen, ready)
         if not lasts(runs.get(chosen.run), chosen, made_from):
@@ -121,7 +121,7 @@ def ended(settings, plan):
         if settings.run_folder.exists():
             leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **run_score.describe_circumstances(settings))
     reason = reason.replace(f"{settings.home}/", "")
-    return told | {"state": state, "reason": reason, "hardware": run_costs.hardware()} | run_costs.by(settings.run_folder)
+    return told | {"state": state, "reason": reason, "hardware": run_costs.describe_hardware()} | run_costs.measure_run_costs(settings.run_folder)
 
 
 def made(settings, plan):
@@ -177,10 +177,10 @@ def painted_by_fill(settings, ready, rows):
 
 def put_down(settings, plan, rows, planned, runs):
     """What is known by now: for the report as JSON, and as a page with its drawing in benchmarks/."""
-    study = study_results.look(settings, plan, rows, planned, runs)
-    files.write_json(study_results.path(settings, settings.about), study)
+    study = study_results.collect_results(settings, plan, rows, planned, runs)
+    files.write_json(study_results.get_results_path(settings, settings.about), study)
     page, picture = written(settings)
     with files.atomic_write(picture) as file:
         file.write(drawn.png(settings, study))
-    files.write_text(page, study_table.markdown(study, picture.name))
+    files.write_text(page, study_table.format_markdown(study, picture.name))
     return study

@@ -30,14 +30,14 @@ def main(settings):
     logging.getLogger("tensorflow").setLevel(logging.ERROR)   # it takes a second network in one process for a mistake
     folder = settings.run_folder.parent
     folder.mkdir(parents=True, exist_ok=True)
-    url = studies.address(settings.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}")
-    with studies.reached(url):
+    url = studies.parse_storage_url(settings.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}")
+    with studies.report_database_errors(url):
         with files.wait_for_lock(folder / LOCK):
             study = opened(settings, studies, url)
-        print_message(f"sweep: {study.name}, {study.wanted} trials; the study is in {studies.public(url)}")
+        print_message(f"sweep: {study.name}, {study.wanted} trials; the study is in {studies.format_public_url(url)}")
         work(settings, study)
         seen = note(settings, study)
-    print(sweep_results.table(seen))
+    print(sweep_results.format_table(seen))
     if seen["best"] is None:
         raise UserError(f"No trial of {study.name} came to its end; the reasons stand above. Try other values.")
 
@@ -73,7 +73,7 @@ def sampler(settings):
 def opened(settings, studies, url):
     """The study of these settings, made or joined."""
     kind, swept = sampler(settings), dict(settings.swept)
-    points = search_space.points(swept) if kind == "grid" else []
+    points = search_space.list_grid_points(swept) if kind == "grid" else []
     facts = {flag(name): value for name, value in weight_settings(settings).items() if name not in swept}
     facts |= {flag(name): str(values) for name, values in swept.items()}
     pictures = files.hash_value(dataset.open_dataset(settings).made_from)
@@ -119,13 +119,13 @@ def carry_out(settings, study, trial, lock):
     from optuna.trial import TrialState
 
     values = {name: each.used(each.suggest(trial, name)) for name, each in settings.swept}
-    chosen = search_space.of_trial(settings, values, competitions.get_default_settings(settings))
+    chosen = search_space.make_trial_settings(settings, values, competitions.get_default_settings(settings))
     if "place" not in trial.user_attrs or trial.user_attrs["place"] != study.place:
         wait_for(lock, chosen.run_folder)
     try:
         trial.set_user_attr("run", chosen.run)
         trial.set_user_attr("place", study.place)   # from here on others see by the run's lock whether this process lives
-        print_message(f"sweep: trial {trial.number + 1} of {study.wanted}: {search_space.typed(values)}")
+        print_message(f"sweep: trial {trial.number + 1} of {study.wanted}: {search_space.format_flags(values)}")
         training, reason = trained(chosen, partial(looked, study, trial))
         leaderboard.update_run(chosen.submissions_folder / "leaderboard.csv", chosen.run, **describe_circumstances(chosen))
         if reason:
@@ -185,6 +185,6 @@ def forget_the_network():
 def note(settings, study):
     """Keep for the report what the study holds; one process after another, so that the latest look stays."""
     with files.wait_for_lock(settings.run_folder.parent / LOCK):
-        seen = sweep_results.look(settings, study, dict(settings.swept), competitions.get_default_settings(settings))
-        files.write_json(sweep_results.path(settings, study.name), seen)
+        seen = sweep_results.collect_results(settings, study, dict(settings.swept), competitions.get_default_settings(settings))
+        files.write_json(sweep_results.get_results_path(settings, study.name), seen)
     return seen
