@@ -17,7 +17,7 @@ from benchmarks._measure import circumstances, read, save
 from benchmarks.rmse import CONTEST
 from pixmend.data import dataset
 from pixmend.flags import parse_flags
-from pixmend.reporting.status_section import distances
+from pixmend.reporting.error_section import measure_distances
 from pixmend.submissions import predictions
 
 HERE = Path(__file__).parent
@@ -65,7 +65,7 @@ def sums(ready, pictures):
         mask = counts > 0
         fill = ready.seen(row, START)[mask] / 255
         missing, added = ready.whole(row)[mask] / 255 - fill, picture[mask] - fill
-        distance, weight = np.minimum(distances(mask)[mask], FARTHEST - 1), counts[mask][:, None].astype(float)
+        distance, weight = np.minimum(measure_distances(mask)[mask], FARTHEST - 1), counts[mask][:, None].astype(float)
         for total, values in ((found.missing, missing**2), (found.added, added**2), (found.both, missing * added),
                               (found.values, np.ones_like(added))):
             total += np.bincount(distance, (weight * values).sum(-1), FARTHEST)

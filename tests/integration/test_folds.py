@@ -210,7 +210,7 @@ def test_the_score_is_that_of_all_training_pictures_beside_the_fill_on_the_same(
 
 
 def test_the_report_draws_the_curves_of_all_folds(folded):
-    assert set(run_section.histories(settings_for(folded[0], *FLAGS))) == {f"f/{fold}" for fold in NAMES}
+    assert set(run_section.read_histories(settings_for(folded[0], *FLAGS))) == {f"f/{fold}" for fold in NAMES}
 
 
 def test_a_second_call_redoes_nothing(folded):

@@ -1,4 +1,4 @@
-"""The report as its reader meets it: the page in a real browser, its figures against the files, and odd tables of runs."""
+"""The report: the page in a real browser, its numbers compared with the files, and unusual tables of runs."""
 
 import json
 import re
@@ -11,12 +11,12 @@ import pytest
 from support import chromium
 from support.stages import ROOT, SMALL, done, stage
 
-from pixmend import files
-from pixmend.competitions.demo import DEFAULTS
+from pixmend import files, run_file
+from pixmend.competitions import get_competition
 from pixmend.data import dataset
 from pixmend.evaluation import leaderboard
 from pixmend.flags import parse_flags
-from pixmend.reporting import charts, run_section, status_section
+from pixmend.reporting import charts, error_section, run_section
 from pixmend.stages import report
 from pixmend.submissions import predictions
 
@@ -27,7 +27,7 @@ CSS = (ROOT / "src/pixmend/reporting/report.css").read_text()
 
 @pytest.fixture(scope="module")
 def reported(prepared_home, tmp_path_factory):
-    """A home with three fills, a small network, its like under another LAMBDA, a row without a holdout score; reported."""
+    """A home with three fills, a small network, a copy of it with another LAMBDA, a row without a holdout score; and the report."""
     home = tmp_path_factory.mktemp("report") / "home"
     shutil.copytree(prepared_home, home)
     for flags in (*((*SMALL, "--model", fill, "--run", fill) for fill in ("mean", "harmonic", "smooth")), TINY):
@@ -36,7 +36,7 @@ def reported(prepared_home, tmp_path_factory):
     board = home / "submissions/demo/leaderboard.csv"
     twin = home / "checkpoints/demo/twin"
     shutil.copytree(home / "checkpoints/demo/tiny", twin)
-    files.write_json(twin / "settings.json", files.read_json(twin / "settings.json") | {"LAMBDA": 70.0})
+    run_file.save_trained(twin, run_file.read_trained(twin) | {"LAMBDA": 70.0})
     rename_losses(twin / "history.csv")
     row = next(row for row in leaderboard.read_leaderboard(board) if row["run"] == "tiny")
     leaderboard.update_run(board, **row | {"run": "twin", "holdout_rmse": "0.5", "low": "0.4", "high": "10.25"})
@@ -69,7 +69,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, reported):
-    browser.look(width=1200)
+    browser.set_view(width=1200)
     browser.open((reported / "submissions/demo/report.html").as_uri())
     return browser
 
@@ -93,7 +93,7 @@ def button(page, title):
 
 
 def uncovered(page):
-    """The share of the picture that the left view covers, from what the browser draws."""
+    """Return the share of the image that the left view covers, as the browser draws it."""
     clip = page.ask("getComputedStyle(document.querySelector('.stage .left')).clipPath")
     return 1 - float(re.fullmatch(r"inset\(0px ([\d.]+)% 0px 0px\)", clip)[1]) / 100
 
@@ -102,19 +102,26 @@ def numbers(cells):
     return [float(cell.split()[0]) for cell in cells if cell != "–"]
 
 
-def test_the_page_opens_from_disk_without_an_error_or_a_request(page):
+def test_page_opens_without_errors_or_requests(page):
     assert page.ask("document.querySelector('h1').textContent") == "tiny"
-    assert not page.told("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
-    asked = [event["request"]["url"] for event in page.told("Network.requestWillBeSent")]
+    assert not page.get_events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+    asked = [event["request"]["url"] for event in page.get_events("Network.requestWillBeSent")]
     assert [url for url in asked if not url.startswith("data:")] == [page.ask("location.href")]
 
 
-def test_a_click_sorts_numbers_as_numbers_both_ways_and_rows_without_one_stay_last(page):
+def test_first_screen_says_what_the_run_gained(page):
+    height = page.ask("document.querySelector('main').getBoundingClientRect().top")
+    texts = page.ask("[...document.querySelectorAll('header dt')].map(title => title.textContent)")
+    assert height < 600 and any("best baseline" in text for text in texts)
+    assert page.ask("document.querySelector('.verdict').textContent").startswith("Holdout RMSE")
+
+
+def test_click_sorts_numbers_both_ways_and_empty_cells_last(page):
     for title in ("holdout RMSE", "95% interval", "steps", "public"):
         for direction in ("ascending", "descending"):
             page.click(button(page, title))
             if title == "holdout RMSE" and direction == "ascending":
-                page.click(button(page, title))   # the page comes sorted by it
+                page.click(button(page, title))   # the page is sorted by it at first
             cells = column(page, title)
             assert sorted_by(page, title) == direction
             assert numbers(cells) == sorted(numbers(cells), reverse=direction == "descending")
@@ -122,7 +129,7 @@ def test_a_click_sorts_numbers_as_numbers_both_ways_and_rows_without_one_stay_la
     assert page.ask("document.querySelectorAll('[aria-sort]').length") == 1
 
 
-def test_the_keyboard_sorts_words_and_the_page_comes_sorted_by_holdout_rmse(page):
+def test_keyboard_sorts_words(page):
     assert sorted_by(page, "holdout RMSE") == "ascending"
     assert column(page, "run")[-1] == "sent-only" and column(page, "run")[-2] == "twin"
     page.ask(f"document.querySelector({button(page, 'run')!r}).focus()")
@@ -130,7 +137,7 @@ def test_the_keyboard_sorts_words_and_the_page_comes_sorted_by_holdout_rmse(page
     assert column(page, "run") == sorted(column(page, "run")) and sorted_by(page, "run") == "ascending"
 
 
-def test_the_slider_uncovers_by_key_and_by_drag(page):
+def test_slider_moves_by_key_and_by_click(page):
     assert uncovered(page) == pytest.approx(0.5)
     page.ask("document.querySelector('.slide input').focus()")
     page.press("ArrowRight", 39)
@@ -141,19 +148,19 @@ def test_the_slider_uncovers_by_key_and_by_drag(page):
     assert uncovered(page) == pytest.approx(0.5, abs=0.01)
 
 
-def test_any_two_views_of_any_picture_are_compared(page):
+def test_any_two_views_of_an_image_can_be_compared(page):
     page.click("article:nth-of-type(2) .choose")
-    page.ask("""{const left = document.querySelector("[name=left]"); left.value = "whole";
+    page.ask("""{const left = document.querySelector("[name=left]"); left.value = "original";
                 left.dispatchEvent(new Event("change", {bubbles: true}))}""")
     shown = page.ask("['.left', '.right'].map(side => document.querySelector('.stage ' + side).src)")
-    expected = page.ask("""['whole', 'predicted'].map(view =>
+    expected = page.ask("""['original', 'predicted'].map(view =>
                            document.querySelectorAll('article')[1].querySelector(`[data-view=${view}]`).src)""")
     assert shown == expected and shown[0] != shown[1]
-    assert page.ask("[...document.querySelectorAll('.tag')].map(tag => tag.textContent)") == ["predicted", "whole"]
+    assert page.ask("[...document.querySelectorAll('.tag')].map(tag => tag.textContent)") == ["predicted", "original"]
 
 
-def test_curves_are_shown_over_steps_or_minutes_and_a_run_can_be_hidden(page):
-    shown = "[...document.querySelectorAll('.drawings')].map(group => group.getClientRects().length > 0)"
+def test_curves_over_steps_or_minutes_and_hidden_runs(page):
+    shown = "[...document.querySelectorAll('.charts')].map(group => group.getClientRects().length > 0)"
     assert page.ask(shown)[:2] == [True, False]
     page.click("label[for=over-minutes]")
     assert page.ask(shown)[:2] == [False, True]
@@ -166,22 +173,22 @@ def test_curves_are_shown_over_steps_or_minutes_and_a_run_can_be_hidden(page):
 @pytest.mark.parametrize("width", [360, 390, 768, 1200])
 @pytest.mark.parametrize("dark", [False, True])
 def test_nothing_is_wider_than_the_window(page, width, dark):
-    page.look(width=width, dark=dark)
+    page.set_view(width=width, dark=dark)
     assert page.ask("document.documentElement.scrollWidth") <= width
     light = page.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert light != dark
     assert page.ask("document.querySelector('.wide').getBoundingClientRect().right") <= width
 
 
-def test_paper_is_white_without_controls_and_holds_the_whole_table(page):
-    page.look(width=700, dark=True, media="print")
+def test_printed_page_is_white_and_has_the_whole_table(page):
+    page.set_view(width=700, dark=True, media="print")
     assert page.ask("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
     assert page.ask("document.querySelector('.compare').getClientRects().length") == 0
     assert page.ask("document.querySelector('table').getBoundingClientRect().right") <= 700
     assert page.pdf().startswith(b"%PDF")
 
 
-def test_the_drawings_have_no_id_twice_and_no_colour_that_fades_on_either_paper(text):
+def test_charts_have_unique_ids_and_colours_with_contrast(text):
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids)) > 20
     papers = re.findall(r"--paper: (#\w+)", CSS)
@@ -203,75 +210,75 @@ def luminance(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_table_says_what_the_files_say(page, reported):
+def test_table_equals_the_files(page, reported):
     rows = {row["run"]: row for row in leaderboard.read_leaderboard(reported / "submissions/demo/leaderboard.csv")}
     shown = dict(zip(column(page, "run"), column(page, "holdout RMSE"), strict=True))
     assert shown.pop("sent-only") == "–"
     assert {name: float(value) for name, value in shown.items()} == \
         {name: float(rows[name]["holdout_rmse"]) for name in shown}
     settings = dict(zip(column(page, "run"), column(page, "settings"), strict=True))
-    assert settings["tiny"] == "pix2pix --size 32 --lambda 7 --steps 4 --batch-size 2 --width 4"
-    assert settings["twin"] == settings["tiny"].replace("7", "70")
+    assert settings["tiny"] == "pix2pix --size 32 --width 4 --lambda 7 --steps 4 --batch-size 2"
+    assert settings["twin"] == settings["tiny"].replace("lambda 7", "lambda 70")
     assert settings["mean"] == "mean --size 32" and settings["sent-only"] == "–"
 
 
-def test_a_models_own_defaults_and_those_of_the_contest_are_no_difference():
+def test_defaults_of_model_and_competition_are_not_listed():
     stored = {"model": "residual_unet", "learning_rate": 1e-3, "width": 48, "steps": 400, "mask_channel": True, "loss": "l2"}
-    assert run_section.differs(run_section.Run("a", {}, stored), DEFAULTS) == ["residual_unet", "--mask-channel"]
+    assert run_section.describe_settings(run_section.Run("a", {}, stored), get_competition("demo").defaults) == ["residual_unet", "--mask-channel"]
     mix = {"model": "ensemble", "members": ["a", "b", "c"], "weights": [0.25, 0.75, 0.0]}
-    assert run_section.differs(run_section.Run("mix", {}, mix), DEFAULTS) == ["0.75 b", "0.25 a"]
+    assert run_section.describe_settings(run_section.Run("mix", {}, mix), get_competition("demo").defaults) == ["0.75 b", "0.25 a"]
 
 
-def test_the_rank_correlation_is_pandas(text, reported):
+def test_rank_correlation_equals_pandas(text, reported):
     table = pandas.read_csv(reported / "submissions/demo/leaderboard.csv")
     for score in ("public", "private"):
         both = table[["holdout_rmse", score]].dropna()
         expected = both.corr("spearman").iloc[0, 1]
-        assert f"{score} score over {len(both)} runs: <b>{expected:.2f}</b>" in text
+        assert f"{score} score, over {len(both)} runs: <b>{expected:.2f}</b>" in text
 
 
-def test_lambda_is_drawn_for_runs_that_differ_in_it_alone_and_never_for_fills(settings):
-    listed = run_section.listed(settings)
-    assert [[run.name for run in group] for group in run_section.over_lambda(listed)] == [["tiny", "twin"]]
-    assert run_section.over_lambda([run for run in listed if run.name != "twin"]) == []
+def test_lambda_groups_differ_in_lambda_alone(settings):
+    listed = run_section.list_runs(settings)
+    assert [[run.name for run in group] for group in run_section.group_by_lambda(listed)] == [["tiny", "twin"]]
+    assert run_section.group_by_lambda([run for run in listed if run.name != "twin"]) == []
 
 
-def test_the_histories_are_of_this_run_first_and_of_eight_at_most(settings, tmp_path):
+def test_histories_begin_with_this_run_and_are_eight_at_most(settings, tmp_path):
     for number in range(10):
         folder = tmp_path / "checkpoints/demo" / f"r{number}"
         folder.mkdir(parents=True)
         (folder / "history.csv").write_text(f"step,holdout_rmse,minutes\n0,0.9,0\n2,0.{number + 10},1\n")
     chosen = parse_flags(["--home", str(tmp_path), "--run", "r8"], environment={})
-    assert list(run_section.histories(chosen)) == ["r8", "r0", "r1", "r2", "r3", "r4", "r5", "r6"]
+    assert list(run_section.read_histories(chosen)) == ["r8", "r0", "r1", "r2", "r3", "r4", "r5", "r6"]
 
 
-def test_all_distances_together_are_the_score(settings):
+def test_errors_of_all_distances_together_are_the_score(settings):
     score, ready = files.read_json(settings.run_folder / "score.json"), dataset.open_dataset(settings)
-    pictures = predictions.read_images(settings.run_folder / "holdout.npz", ready, ready.split("holdout"))
-    found, mended = status_section.study(ready, pictures, {score["ids"][0]})
+    images = predictions.read_images(settings.run_folder / "holdout.npz", ready, ready.split("holdout"))
+    found, predicted = error_section.measure_errors(ready, images, {score["ids"][0]})
     for name, sums in (("run", score["sums"]), ("harmonic", score["fills"]["harmonic"])):
-        met, values = found.by_distance()
+        met, values = found.get_rmse_by_distance()
         total = np.sqrt(np.average(np.square(values[name]), weights=found.numbers[met]))
         assert total == pytest.approx(np.sqrt(sum(sums) / sum(score["numbers"])), rel=1e-3)
-    assert list(mended) == [score["ids"][0]]
+    assert list(predicted) == [score["ids"][0]]
 
 
-def test_errors_are_mapped_at_their_place_in_lone_boxes():
+def test_errors_are_mapped_at_their_position_in_separate_boxes():
     mask = np.zeros((40, 40), bool)
     for top, left in ((2, 3), (20, 8), (26, 14)):
         mask[top:top + 9, left:left + 9] = True
-    assert list(status_section.lone_boxes(mask)) == [(2, 3, 9, 9)]
+    assert list(error_section.find_separate_boxes(mask)) == [(2, 3, 9, 9)]
     inside = np.argwhere(mask)
     slow = [min(np.abs(inside_pixel - known).max() for known in np.argwhere(~mask)) for inside_pixel in inside]
-    assert status_section.distances(mask)[mask].tolist() == slow
+    assert error_section.measure_distances(mask)[mask].tolist() == slow
     squares = np.where((inside == (6, 7)).all(1), 0.25, 0.0)
-    found = status_section.Where(mask.shape)
+    found = error_section.ErrorMaps(mask.shape)
     found.add(np.stack([squares, squares * 4]), mask.astype(np.uint8))
-    maps, boxes = found.over_box()
+    maps, boxes = found.get_box_maps()
     assert boxes == 1 and maps["run"][4, 4] == 0.5 and maps["harmonic"][4, 4] == 1 and np.count_nonzero(maps["run"]) == 1
 
 
-def test_before_and_after_is_three_rows_of_four_for_a_readme(reported):
+def test_before_after_has_three_rows_of_four_images(reported):
     picture = cv2.imread(str(reported / "submissions/demo/before-after.png"))
     height, width = picture.shape[:2]
     side = (width - 3 * 6) // 4
@@ -282,13 +289,13 @@ def test_before_and_after_is_three_rows_of_four_for_a_readme(reported):
     assert np.abs(damaged - whole)[known].mean() < 8 < 25 < np.abs(damaged - whole)[~known].mean()
 
 
-def test_only_shown_pictures_are_embedded(text):
+def test_only_shown_images_are_embedded(text):
     pictures = len(re.findall("<article ", text))
     assert pictures <= 9 and text.count("data:image/jpeg") == 5 * pictures
     assert len(text) < 3_000_000
 
 
-def test_a_score_of_another_holdout_is_refused_and_the_page_stays(reported, tmp_path):
+def test_score_of_another_holdout_is_refused_and_the_page_stays(reported, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(reported, home)
     path = home / "checkpoints/demo/mean/score.json"
@@ -299,7 +306,7 @@ def test_a_score_of_another_holdout_is_refused_and_the_page_stays(reported, tmp_
     assert (home / "submissions/demo/report.html").read_bytes() == before
 
 
-def test_a_run_that_left_the_leaderboard_is_told_to_score_again(reported, tmp_path):
+def test_run_that_is_not_in_the_leaderboard_is_refused(reported, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(reported, home)
     (home / "submissions/demo/leaderboard.csv").unlink()
@@ -307,14 +314,15 @@ def test_a_run_that_left_the_leaderboard_is_told_to_score_again(reported, tmp_pa
     assert result.returncode == 1 and "pixmend score" in result.stderr
 
 
-def test_the_next_commands_keep_the_flags_that_made_the_contest():
-    told = lambda *flags: "\n".join(report.commands(parse_flags(list(flags), environment={})))  # noqa: E731
-    own = ("--competition", "landscapes", "--size", "64", "--hole-colour", "white", "--damage", "depixelation", "--home", "my home")
-    assert told(*own, "--steps", "9", "--force") == (
-        "of your own photos: ./run_pipeline.sh --competition landscapes --home 'my home' --size 64 --hole-colour white "
-        "--damage depixelation --photos FOLDER")
-    assert told(*own, "--photos", "mine") == ""
-    assert told("--competition", "photo_reconstruction", "--run", "a", "--home", "h", "--damage", "landscapes").endswith(
-        "python -m pixmend submit --competition photo_reconstruction --home h --damage landscapes --run a")
-    assert told("--home", "h", "--size", "64").splitlines()[-1].strip() == (
+def test_next_commands_keep_the_flags_that_decided_the_data():
+    def suggest(*flags):
+        return "\n".join(report.suggest_commands(parse_flags(list(flags), environment={})))
+
+    flags = ("--competition", "landscapes", "--size", "64", "--hole-colour", "white", "--damage", "depixelation", "--home", "my home")
+    assert suggest(*flags, "--steps", "9", "--force").endswith(
+        "./run_pipeline.sh --competition landscapes --home 'my home' --size 64 --hole-colour white --damage depixelation --photos FOLDER")
+    assert suggest(*flags, "--photos", "mine") == ""
+    assert suggest("--competition", "photo_reconstruction", "--run", "a", "--home", "h").endswith("pixmend submit --run a --home h")
+    assert suggest("--home", "h", "--size", "64").splitlines()[-1].strip() == (
         "./run_pipeline.sh --competition photo_reconstruction --home h --lambda 1000 --steps 170000 --submit")
+

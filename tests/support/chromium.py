@@ -1,4 +1,4 @@
-"""One page in a headless Chromium, spoken to in the DevTools protocol over a pipe; nothing but the standard library."""
+"""One page in a headless Chromium, controlled with the DevTools protocol over a pipe; standard library only."""
 
 import base64
 import json
@@ -11,11 +11,11 @@ import time
 BINARY = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars")
-PATIENCE = 60  # seconds for an answer
+TIMEOUT = 60  # seconds for an answer
 
 
 class Browser:
-    """`with Browser(profile) as page: page.open(url); page.ask("document.title")`; what the page did is kept in `events`."""
+    """`with Browser(profile) as page: page.open(url); page.ask("document.title")`; `events` lists what the page did."""
 
     def __init__(self, profile):
         self.events, self.buffer, self.number, self.session = [], b"", 0, None
@@ -39,23 +39,23 @@ class Browser:
     def __exit__(self, *_):
         self.session = None
         self.send("Browser.close")
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         os.close(self.to)
         os.close(self.back)
 
     def send(self, method, **params):
-        """One command, and its answer."""
+        """Send a command and return its answer."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": params} | ({"sessionId": self.session} if self.session else {})
         os.write(self.to, json.dumps(message).encode() + b"\0")
-        while (heard := self.hear()).get("id") != self.number:
-            self.events.append(heard)
-        if "error" in heard:
-            raise RuntimeError(f"{method}: {heard['error']}")
-        return heard["result"]
+        while (message := self.receive()).get("id") != self.number:
+            self.events.append(message)
+        if "error" in message:
+            raise RuntimeError(f"{method}: {message['error']}")
+        return message["result"]
 
-    def hear(self):
-        ends = time.monotonic() + PATIENCE
+    def receive(self):
+        ends = time.monotonic() + TIMEOUT
         while b"\0" not in self.buffer:
             if not select.select([self.back], [], [], max(0, ends - time.monotonic()))[0]:
                 raise TimeoutError("Chromium does not answer.")
@@ -66,21 +66,21 @@ class Browser:
     def open(self, url):
         self.events = []
         self.send("Page.navigate", url=url)
-        while not self.told("Page.loadEventFired"):
-            self.events.append(self.hear())
+        while not self.get_events("Page.loadEventFired"):
+            self.events.append(self.receive())
 
-    def told(self, *methods):
+    def get_events(self, *methods):
         return [event["params"] for event in self.events if event.get("method") in methods]
 
     def ask(self, expression):
-        """The value of an expression in the page."""
+        """Return the value of an expression in the page."""
         answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"]["exception"]["description"])
         return answer["result"].get("value")
 
     def click(self, element):
-        """A real click into the middle of the element that a selector finds."""
+        """Click into the middle of the element that a selector finds."""
         self.ask(f"document.querySelector({element!r}).scrollIntoView({{block: 'center', inline: 'center'}})")
         box = self.ask(f"document.querySelector({element!r}).getBoundingClientRect().toJSON()")
         place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
@@ -92,7 +92,7 @@ class Browser:
             text = {"text": "\r"} if key == "Enter" else {}
             self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
-    def look(self, *, width, height=900, dark=False, media="screen"):
+    def set_view(self, *, width, height=900, dark=False, media="screen"):
         """Show the page in a window of this size, in a light or a dark scheme, on a screen or on paper."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -100,3 +100,6 @@ class Browser:
 
     def pdf(self):
         return base64.b64decode(self.send("Page.printToPDF", preferCSSPageSize=True)["data"])
+
+    def screenshot(self):
+        return base64.b64decode(self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"])

@@ -1,1 +1,1 @@
-"""The report's page: its tables, drawings and pictures, each made from the files of the runs."""
+"""The report: an HTML page of all runs of a competition, with charts and images made from the runs' files."""

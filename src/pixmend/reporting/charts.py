@@ -1,189 +1,203 @@
-"""Drawings of the report as inline SVG that suits light and dark: nothing behind it, text in the page's own colour."""
+"""Charts of the report as inline SVG for light and dark pages: transparent, with text in the page's own colour.
+
+A `Draw` draws into the axes that it is given; `render_svg` and `render_png` make the files.
+"""
 
 import io
 import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-INK = "#010203"   # stands in for the page's own colour of text
-# Each at least 3:1 against white and against the dark page; the second four are dashed as well.
+if TYPE_CHECKING:
+    from pixmend.reporting.error_section import ErrorMaps
+    from pixmend.reporting.run_section import Run
+
+Draw = Callable[[Any], None]
+Panel = tuple[str, Draw, tuple[float, float]]   # title, what is drawn, size in inches
+
+INK = "#010203"   # replaced by the page's own text colour
+# Each has a contrast of 3:1 or more with white and with the dark page; the second four are dashed, too.
 COLOURS = ("#2f7de1", "#d9660a", "#2b9348", "#d6336c", "#8b5cf6", "#0b939c", "#a87b00", "#7a7f87")
 DASHES = ("",) * 4 + ("5 2.5",) * 4
-RUN, HARMONIC = COLOURS[:2]
-STYLE = {
+RUN_COLOUR, HARMONIC_COLOUR = COLOURS[:2]
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "report", "text.parse_math": False, "font.size": 9,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": INK, "grid.alpha": 0.15,
     "axes.axisbelow": True, "legend.frameon": False, "lines.linewidth": 1.6, "axes.formatter.useoffset": False,
 }
 WIDE = (4.8, 3.2)   # inches
-MOST_POINTS = 400   # of a curve
-SHOWN_ABOVE = 1.3   # times the lowest RMSE, so that one failed run does not press all others into a line
-WITHOUT_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+MAX_POINTS = 400    # of a curve
+MAX_RATIO = 1.3     # to the lowest RMSE; higher values are cut off, so that one failed run does not flatten the others
+NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
-def svg(name, paint, size=(4.3, 2.8), **subplots):
-    """What `paint(axes)` draws; its ids begin with `name`, so that many drawings can stand in one page."""
+def render_svg(name: str, draw: Draw, size: tuple[float, float] = (4.3, 2.8), **subplots: Any) -> str:
+    """Return a chart as SVG; its ids begin with `name`, so that one page can have many charts."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
-        paint(figure.subplots(**subplots))
-        drawing = io.StringIO()
-        figure.savefig(drawing, format="svg", transparent=True, metadata=WITHOUT_METADATA)
-    text = drawing.getvalue()
+        draw(figure.subplots(**subplots))
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata=NO_METADATA)
+    text = out.getvalue()
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text[text.index("<svg"):])
     return text.replace(INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
-def png(panels):
-    """A picture of several drawings, (title, paint) each, two in a row."""
+def render_png(panels: Sequence[tuple[str, Draw]]) -> bytes:
+    """Return several charts, (title, what is drawn) each, as one PNG image with two charts in a row."""
     import matplotlib
     from matplotlib.figure import Figure
 
     columns = min(2, len(panels)) or 1
-    down = -(-len(panels) // columns)
+    rows = -(-len(panels) // columns)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6 * columns, 4.2 * down or 1), layout="constrained", dpi=110)
-        for place, (title, paint) in enumerate(panels, 1):
-            axes = figure.add_subplot(down, columns, place)
+        figure = Figure(figsize=(6 * columns, 4.2 * rows or 1), layout="constrained", dpi=110)
+        for number, (title, draw) in enumerate(panels, 1):
+            axes = figure.add_subplot(rows, columns, number)
             axes.set_title(title, fontsize=10)
-            paint(axes)
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+            draw(axes)
+        out = io.BytesIO()
+        figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
 
 
-def curves(name, lines, over, *, is_rmse):
-    """Lines of (x, y), one a run in the order of its colour, this run's first; the lowest point of an RMSE is ringed."""
-    def paint(axes):
-        for place, (x, y) in enumerate(lines):
+def plot_curves(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]], over: str, *, is_rmse: bool) -> str:
+    """Plot lines of (x, y), one a run in the order of COLOURS, this run's first; a circle marks the lowest RMSE of each."""
+    def draw(axes: Any) -> None:
+        for number, (x, y) in enumerate(lines):
             if len(x):
-                one_curve(axes, place, *thinned(x, y), ringed=is_rmse)
+                draw_curve(axes, number, *reduce_points(x, y), mark_lowest=is_rmse)
+        values = np.concatenate([y for _, y in lines])
         if is_rmse:
-            focus(axes, np.concatenate([y for _, y in lines]), this_run=lines[0][1].min())
+            limit_rmse(axes, values, this_run=lines[0][1].min())
         else:
-            by_powers_of_ten(axes, np.concatenate([y for _, y in lines]))
+            scale_losses(axes, values)
         axes.set_xlabel(over)
-    return svg(name, paint)
+    return render_svg(name, draw)
 
 
-def focus(axes, drawn, *, this_run):
-    """Leave out at the top what is far above the lowest RMSE and above this run."""
-    low, high = drawn.min(), drawn[drawn <= max(SHOWN_ABOVE * drawn.min(), this_run)].max()
+def draw_curve(axes: Any, number: int, x: np.ndarray, y: np.ndarray, *, mark_lowest: bool) -> None:
+    colour, dashes = COLOURS[number], [float(length) for length in DASHES[number].split()]
+    axes.plot(x, y, color=colour, dashes=dashes, marker="." if len(x) < 20 else None, gid=f"run{number}", zorder=20 - number)
+    if mark_lowest:
+        lowest = np.argmin(y)
+        axes.plot(x[lowest], y[lowest], "o", color=colour, fillstyle="none", markersize=7, gid=f"low-run{number}")
+
+
+def reduce_points(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return at most MAX_POINTS points and the lowest one."""
+    selected = np.unique([*np.linspace(0, len(x) - 1, MAX_POINTS).astype(int), np.argmin(y)])
+    return x[selected], y[selected]
+
+
+def limit_rmse(axes: Any, values: np.ndarray, *, this_run: float) -> None:
+    """Cut off at the top what is far above the lowest RMSE and above this run."""
+    low, high = values.min(), values[values <= max(MAX_RATIO * values.min(), this_run)].max()
     margin = 0.06 * (high - low) or 0.01 * low
     axes.set_ylim(low - margin, high + margin)
 
 
-def by_powers_of_ten(axes, drawn):
-    """Losses that differ by more than ten times are shown by powers of ten."""
-    if len(drawn) and 0 < 10 * drawn.min() < drawn.max():
+def scale_losses(axes: Any, values: np.ndarray) -> None:
+    """Use a logarithmic axis for losses that differ by more than ten times."""
+    if len(values) and 0 < 10 * values.min() < values.max():
         axes.set_yscale("log", subs=[2, 5])
-        axes.yaxis.set_major_formatter(plain)
-        axes.yaxis.set_minor_formatter(plain if drawn.max() < 100 * drawn.min() else "")
+        axes.yaxis.set_major_formatter(format_tick)
+        axes.yaxis.set_minor_formatter(format_tick if values.max() < 100 * values.min() else "")
 
 
-def plain(value, _):
+def format_tick(value: float, _: Any) -> str:
     return f"{value:g}"
 
 
-def one_curve(axes, place, x, y, *, ringed):
-    colour, dash = COLOURS[place], [float(d) for d in DASHES[place].split()]
-    axes.plot(x, y, color=colour, dashes=dash, marker="." if len(x) < 20 else None, gid=f"run{place}", zorder=20 - place)
-    if ringed:
-        low = np.argmin(y)
-        axes.plot(x[low], y[low], "o", color=colour, fillstyle="none", markersize=7, gid=f"low-run{place}")
-
-
-def thinned(x, y):
-    """At most so many points as a drawing shows, the first, last and lowest among them."""
-    kept = np.unique([*np.linspace(0, len(x) - 1, MOST_POINTS).astype(int), np.argmin(y)])
-    return x[kept], y[kept]
-
-
-def over_lambda(groups, this_run):
-    """Holdout RMSE over LAMBDA; runs that differ in nothing else are joined."""
-    def paint(axes):
-        found = {run.name: (run.stored["LAMBDA"], run.figure("holdout_rmse")) for group in groups for run in group}
-        for place, group in enumerate(groups):
-            x, y = zip(*(found[run.name] for run in group), strict=True)
-            axes.plot(x, y, color=COLOURS[place % len(COLOURS)], marker="o", markersize=5)
-        ring(axes, found.get(this_run))
-        values = np.array(list(found.values()))
-        focus(axes, values[:, 1], this_run=found[this_run][1] if this_run in found else 0)
-        spread(axes, np.unique(values[:, 0]).tolist())
+def plot_over_lambda(groups: Sequence[Sequence["Run"]], this_run: str) -> str:
+    """Plot holdout RMSE over LAMBDA; runs that differ in nothing else are joined by a line."""
+    def draw(axes: Any) -> None:
+        points = {run.name: (run.stored["LAMBDA"], run.get_number("holdout_rmse")) for group in groups for run in group}
+        for number, group in enumerate(groups):
+            x, y = zip(*(points[run.name] for run in group), strict=True)
+            axes.plot(x, y, color=COLOURS[number % len(COLOURS)], marker="o", markersize=5)
+        mark_point(axes, points.get(this_run))
+        values = np.array(list(points.values()), float)
+        limit_rmse(axes, values[:, 1], this_run=values[list(points).index(this_run), 1] if this_run in points else 0)
+        scale_lambda(axes, np.unique(values[:, 0]).tolist())
         axes.set(xlabel="LAMBDA", ylabel="holdout RMSE")
-    return svg("lambda", paint, WIDE)
+    return render_svg("lambda", draw, WIDE)
 
 
-def ring(axes, point):
-    """Mark this run, where it is drawn."""
+def mark_point(axes: Any, point: tuple | None) -> None:
+    """Draw a circle around a point, if it is in the chart."""
     if point:
         axes.plot(*point, "o", color=INK, fillstyle="none", markersize=11)
 
 
-def spread(axes, tried):
-    """LAMBDA by powers of ten, with the tried values as the marks; zero has its place at the left."""
+def scale_lambda(axes: Any, tried: Sequence[float]) -> None:
+    """Use a logarithmic axis for LAMBDA with a tick at each tried value; zero is at the left end."""
     if tried[0] > 0:
         axes.set_xscale("log")
     else:
         axes.set_xscale("symlog", linthresh=tried[1])
     axes.set_xticks(tried if len(tried) <= 10 else tried[::-(-len(tried) // 10)])
     axes.set_xticks([], minor=True)
-    axes.xaxis.set_major_formatter(plain)
+    axes.xaxis.set_major_formatter(format_tick)
 
 
-def by_distance(where):
-    met, values = where.by_distance()
+def plot_by_distance(errors: "ErrorMaps") -> str:
+    """Plot the RMSE of the run and of the harmonic fill over the distance to the nearest known pixel."""
+    distances, values = errors.get_rmse_by_distance()
 
-    def paint(axes):
-        axes.plot(met, values["harmonic"], color=HARMONIC, dashes=[5, 2.5], label="harmonic")
-        axes.plot(met, values["run"], color=RUN, label="this run")
-        axes.set(xlabel="pixels to the nearest known one", ylabel="RMSE", ylim=(0, None))
+    def draw(axes: Any) -> None:
+        axes.plot(distances, values["harmonic"], color=HARMONIC_COLOUR, dashes=[5, 2.5], label="harmonic fill")
+        axes.plot(distances, values["run"], color=RUN_COLOUR, label="this run")
+        axes.set(xlabel="pixels to the nearest known pixel", ylabel="RMSE", ylim=(0, None))
         axes.legend()
-    return svg("distance", paint)
+    return render_svg("distance", draw)
 
 
-def over_box(maps):
-    """The run's and the harmonic fill's mean error at each place of a box, in the same colours."""
+def plot_box_maps(maps: Mapping[str, np.ndarray]) -> str:
+    """Draw the RMSE at each position in a box, of the run and of the harmonic fill, in the same colours."""
     highest = max(values.max() for values in maps.values())
 
-    def paint(both):
-        for axes, (name, title) in zip(both, {"run": "this run", "harmonic": "harmonic"}.items(), strict=True):
+    def draw(both: Any) -> None:
+        for axes, (name, title) in zip(both, {"run": "this run", "harmonic": "harmonic fill"}.items(), strict=True):
             image = axes.imshow(maps[name], cmap="viridis", vmin=0, vmax=highest, interpolation="none")
             axes.set_title(title, fontsize=9)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
         both[0].figure.colorbar(image, ax=both, shrink=0.8, label="RMSE").outline.set_visible(False)
-    return svg("box", paint, (4.7, 2.3), ncols=2)
+    return render_svg("box", draw, (4.7, 2.3), ncols=2)
 
 
-def by_class(ours, harmonic):
-    """RMSE of each class, the run's bar above the harmonic fill's."""
-    kinds = sorted(ours, key=ours.get)
-    places = np.arange(len(kinds))
+def plot_classes(run: Mapping[str, float], harmonic: Mapping[str, float]) -> str:
+    """Plot the RMSE of each class, of the run and of the harmonic fill, as bars."""
+    labels = sorted(run, key=lambda label: run[label])
+    positions = np.arange(len(labels))
 
-    def paint(axes):
-        for side, values, colour, label in ((-0.2, ours, RUN, "this run"), (0.2, harmonic, HARMONIC, "harmonic")):
-            bars = axes.barh(places + side, [values[kind] for kind in kinds], 0.36, color=colour, label=label)
+    def draw(axes: Any) -> None:
+        for side, values, colour, label in ((-0.2, run, RUN_COLOUR, "this run"), (0.2, harmonic, HARMONIC_COLOUR, "harmonic fill")):
+            bars = axes.barh(positions + side, [values[name] for name in labels], 0.36, color=colour, label=label)
             axes.bar_label(bars, fmt="%.4f", padding=3, fontsize=8)
-        axes.set_yticks(places, kinds)
-        axes.set_xlim(0, 1.15 * max([*ours.values(), *harmonic.values()]))
+        axes.set_yticks(positions, labels)
+        axes.set_xlim(0, 1.15 * max([*run.values(), *harmonic.values()]))
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.figure.legend(loc="outside upper left", ncols=2)
-    return svg("class", paint, (4.7, 1 + 0.45 * len(kinds)))
+    return render_svg("class", draw, (4.7, 1 + 0.45 * len(labels)))
 
 
-def agreement(found, this_run):
-    """Scores of the leaderboard over the holdout's; along the dotted line both are equal."""
-    def paint(axes):
-        for (column, (runs, _)), colour, marker in zip(found.items(), (RUN, HARMONIC), "os", strict=False):
-            points = {run.name: (run.figure("holdout_rmse"), run.figure(column)) for run in runs}
+def plot_agreement(found: Mapping[str, tuple[Sequence["Run"], float]], this_run: str) -> str:
+    """Plot the scores at Kaggle over the holdout RMSE; on the dotted line both are equal."""
+    def draw(axes: Any) -> None:
+        for (column, (runs, _)), colour, marker in zip(found.items(), (RUN_COLOUR, HARMONIC_COLOUR), "os", strict=False):
+            points = {run.name: (run.get_number("holdout_rmse"), run.get_number(column)) for run in runs}
             axes.plot(*zip(*points.values(), strict=True), marker, color=colour, markersize=5, label=column)
-            ring(axes, points.get(this_run))
+            mark_point(axes, points.get(this_run))
         axes.axline((axes.get_xlim()[0],) * 2, slope=1, color=INK, alpha=0.5, linestyle=":", linewidth=1)
-        axes.set(xlabel="holdout RMSE", ylabel="score on the leaderboard")
+        axes.set(xlabel="holdout RMSE", ylabel="score on Kaggle's leaderboard")
         axes.legend()
-    return svg("agreement", paint, WIDE)
+    return render_svg("agreement", draw, WIDE)

@@ -1,100 +1,108 @@
-"""Holdout pictures that show a run: its best, middle and worst against the harmonic fill, and typical ones for a README."""
+"""Holdout images for the page: where the run gained most and least on the harmonic fill, and typical ones for a README.
+
+Images are float32 in 0..1, height x width x channels, unless a function says uint8.
+"""
 
 import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
+from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.encode import encode_jpeg
 
-MOST_SHOWN = 3     # of the best, of the middle and of the worst pictures
-TYPICAL = 3
-GAP, WIDEST = 6, 900
-VIEWS = ("damaged", "harmonic", "predicted", "whole", "error")
+IMAGES_PER_GROUP = 3
+TYPICAL_IMAGES = 3
+GAP, MAX_WIDTH = 6, 900   # pixels
+VIEWS = ("damaged", "harmonic", "predicted", "original", "error")
+Score = Mapping[str, Any]   # score.json of a run
 
 
-def ratios(score):
-    """Each picture's error as a share of the harmonic fill's: below 1 something was gained."""
+def compute_ratios(score: Score) -> np.ndarray:
+    """Return each image's RMSE divided by the harmonic fill's: below 1 the run is better."""
     return np.sqrt(np.array(score["sums"]) / np.maximum(score["fills"]["harmonic"], 1e-9))
 
 
-def groups(score):
-    """Places in the holdout under the titles they are shown with; none is shown twice while there are enough."""
-    order = np.argsort(ratios(score), kind="stable").tolist()
-    shown = min(MOST_SHOWN, -(-len(order) // 3))
-    middle = (len(order) - shown) // 2
-    return {"Most gained on the harmonic fill": order[:shown], "In the middle": order[middle:middle + shown],
-            "Least gained, or lost": order[::-1][:shown]}
+def group_images(score: Score) -> dict[str, list[int]]:
+    """Return positions in the holdout by the title of their group; no image is in two groups while there are enough."""
+    order = np.argsort(compute_ratios(score), kind="stable").tolist()
+    count = min(IMAGES_PER_GROUP, -(-len(order) // 3))
+    middle = (len(order) - count) // 2
+    return {"Largest improvement on the harmonic fill": order[:count], "Median": order[middle:middle + count],
+            "Smallest improvement, or worse than the harmonic fill": order[::-1][:count]}
 
 
-def typical(score):
-    """Places of the pictures nearest the middle of all, of different classes while there are some."""
-    gained = ratios(score)
-    nearest = np.argsort(np.abs(gained - np.median(gained)), kind="stable").tolist()
-    first = {}
-    for place in nearest:
-        first.setdefault(score["classes"][place], place)
-    others = [place for place in nearest if place not in first.values()]
-    return [*first.values(), *others][:TYPICAL]
+def select_typical(score: Score) -> list[int]:
+    """Return positions of the images nearest the median, of different classes while there are some."""
+    ratios = compute_ratios(score)
+    nearest = np.argsort(np.abs(ratios - np.median(ratios)), kind="stable").tolist()
+    first_of_class: dict[str, int] = {}
+    for position in nearest:
+        first_of_class.setdefault(score["classes"][position], position)
+    others = [position for position in nearest if position not in first_of_class.values()]
+    return [*first_of_class.values(), *others][:TYPICAL_IMAGES]
 
 
-def wanted(score):
-    """The ids of all pictures that are shown anywhere."""
-    places = {place for group in [*groups(score).values(), typical(score)] for place in group}
-    return {score["ids"][place] for place in places}
+def list_shown_ids(score: Score) -> set[str]:
+    """Return the ids of all images that are shown anywhere."""
+    positions = {position for group in [*group_images(score).values(), select_typical(score)] for position in group}
+    return {score["ids"][position] for position in positions}
 
 
-def views(ready, row, mended):
-    """The five views of a picture, in 0..1; in `error` grey is none."""
-    whole, mask = ready.whole(row) / 255, ready.hole(row) > 0
-    return dict(zip(VIEWS, (ready.damaged(row) / 255, ready.seen(row, "harmonic") / 255, mended, whole,
-                            0.5 + (mended - whole) * mask[..., None]), strict=True))
+def make_views(dataset: Dataset, row: DatasetRow, predicted: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the five VIEWS of an image; in `error` grey is no error."""
+    original, mask = dataset.whole(row) / 255, dataset.hole(row) > 0
+    return dict(zip(VIEWS, (dataset.damaged(row) / 255, dataset.seen(row, "harmonic") / 255, predicted, original,
+                            0.5 + (predicted - original) * mask[..., None]), strict=True))
 
 
-def to_bytes(picture):
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Return an image as uint8."""
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def embed(picture):
-    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(to_bytes(picture), 90)).decode()
+def embed_image(image: np.ndarray) -> str:
+    """Return an image as a data URL."""
+    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(to_bytes(image), 90)).decode()
 
 
-def shown(ready, score, mended):
-    """The groups with all that the page says of each picture."""
-    rows, gained = {row.id: row for row in ready.split("holdout")}, ratios(score)
+def describe_groups(dataset: Dataset, score: Score, predicted: Mapping[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
+    """Return the groups with everything that the page says about each image."""
+    rows, ratios = {row.id: row for row in dataset.split("holdout")}, compute_ratios(score)
 
-    def entry(place):
-        name = score["ids"][place]
-        pictures = {view: embed(picture) for view, picture in views(ready, rows[name], mended[name]).items()}
-        return {"id": name, "class": score["classes"][place], "ratio": gained[place], "pictures": pictures,
-                "rmse": np.sqrt(score["sums"][place] / score["numbers"][place])}
+    def describe(position: int) -> dict[str, Any]:
+        name = score["ids"][position]
+        images = {view: embed_image(image) for view, image in make_views(dataset, rows[name], predicted[name]).items()}
+        return {"id": name, "class": score["classes"][position], "ratio": ratios[position], "images": images,
+                "rmse": np.sqrt(score["sums"][position] / score["numbers"][position])}
 
-    return {title: [entry(place) for place in places] for title, places in groups(score).items()}
-
-
-def before_after(ready, score, mended):
-    """Typical pictures in rows of damaged, harmonic, predicted and whole, as one picture for a README."""
-    rows = {row.id: row for row in ready.split("holdout")}
-    names = [score["ids"][place] for place in typical(score)]
-    return stacked([beside([to_bytes(p) for p in list(views(ready, rows[name], mended[name]).values())[:4]]) for name in names])
+    return {title: [describe(position) for position in positions] for title, positions in group_images(score).items()}
 
 
-def beside(pictures):
-    """Pictures in a row with white gaps, enlarged by whole factors or shrunk to fit."""
-    room = (WIDEST - GAP * (len(pictures) - 1)) // len(pictures)
-    sized = [fit(picture, room) for picture in pictures]
-    gap = np.full((sized[0].shape[0], GAP, sized[0].shape[2]), 255, np.uint8)
-    return np.concatenate([part for picture in sized for part in (gap, picture)][1:], axis=1)
+def make_before_after(dataset: Dataset, score: Score, predicted: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return typical images as one uint8 image, a row each: damaged, harmonic fill, predicted, original."""
+    rows = {row.id: row for row in dataset.split("holdout")}
+    names = [score["ids"][position] for position in select_typical(score)]
+    strips = [join_images([to_bytes(image) for image in list(make_views(dataset, rows[name], predicted[name]).values())[:4]])
+              for name in names]
+    gap = np.full((GAP, *strips[0].shape[1:]), 255, np.uint8)
+    return np.concatenate([part for strip in strips for part in (gap, strip)][1:])
 
 
-def stacked(bands):
-    gap = np.full((GAP, *bands[0].shape[1:]), 255, np.uint8)
-    return np.concatenate([part for band in bands for part in (gap, band)][1:])
+def join_images(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return uint8 images side by side with white gaps, all resized to fit into MAX_WIDTH."""
+    width = (MAX_WIDTH - GAP * (len(images) - 1)) // len(images)
+    resized = [resize_image(image, width) for image in images]
+    gap = np.full((resized[0].shape[0], GAP, resized[0].shape[2]), 255, np.uint8)
+    return np.concatenate([part for image in resized for part in (gap, image)][1:], axis=1)
 
 
-def fit(picture, room):
-    height, width, channels = picture.shape
-    if width <= room:
-        return picture.repeat(room // width, 0).repeat(room // width, 1)
-    size = (room, max(1, round(height * room / width)))
-    return cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], channels)
+def resize_image(image: np.ndarray, max_width: int) -> np.ndarray:
+    """Enlarge an image by a whole factor, or shrink it, so that it is at most `max_width` wide."""
+    height, width, channels = image.shape
+    if width <= max_width:
+        return image.repeat(max_width // width, 0).repeat(max_width // width, 1)
+    size = (max_width, max(1, round(height * max_width / width)))
+    return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], channels)

@@ -1,6 +1,6 @@
 "use strict";
 
-// A click on a column's head sorts by it, the second click the other way round; empty cells stay last.
+// A click on a column's title sorts by it, a second click in reverse; empty cells stay last.
 function sortBy(head) {
   const table = head.closest("table"), place = head.cellIndex, body = table.tBodies[0];
   const direction = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
@@ -22,19 +22,19 @@ for (const button of document.querySelectorAll(".sortable thead button")) {
   button.addEventListener("click", () => sortBy(button.closest("th")));
 }
 
-// A run's box beside its name hides and shows its curves.
+// The checkbox of a run hides and shows its curves.
 for (const box of document.querySelectorAll(".legend input")) {
   box.addEventListener("change", () => {
     for (const curve of document.querySelectorAll(`[id$="-run${box.dataset.run}"]`)) curve.classList.toggle("hidden", !box.checked);
   });
 }
 
-// One view of a picture over another, as far as the slider says.
+// Show one view of an image over another, up to the slider's position.
 const compare = document.querySelector(".compare"), stage = compare.querySelector(".stage");
 const slider = compare.querySelector("input[type=range]");
 
 function choose() {
-  const chosen = document.querySelector(`[data-picture="${compare.elements.picture.value}"]`);
+  const chosen = document.querySelector(`[data-image="${compare.elements.image.value}"]`);
   const [right, left] = ["right", "left"].map((side) => compare.elements[side].value);
   const tags = stage.querySelectorAll(".tag");
   [right, left].forEach((view, place) => {
@@ -62,7 +62,7 @@ stage.addEventListener("pointerdown", follow);
 stage.addEventListener("pointermove", follow);
 for (const button of document.querySelectorAll(".choose")) {
   button.addEventListener("click", () => {
-    compare.elements.picture.value = button.closest("article").dataset.picture;
+    compare.elements.image.value = button.closest("article").dataset.image;
     choose();
     compare.scrollIntoView({ block: "nearest" });
   });

@@ -1,20 +1,25 @@
-"""All runs of a contest as the report lists them: their scores, how they differ from the defaults, and their histories."""
+"""All runs of a competition as the page lists them: their scores, how they differ from the defaults, and their histories."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pixmend import files, models, run_file
-from pixmend.config import NOT_IN_A_NAME, SETTINGS, TRAIN_GROUPS, flag
+from pixmend.config import NOT_IN_A_NAME, SETTINGS, TRAIN_GROUPS, Settings, flag
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
 from pixmend.training.history import History
 
 RMSE = "holdout_rmse"
-MOST_CURVES = 8
-FEWEST_TO_RANK = 3
-UNTOLD = NOT_IN_A_NAME | {"contest", "precision"}   # of precision, `auto` is stored as what it became on the machine
+MAX_CURVES = 8
+MIN_RUNS_TO_RANK = 3
+MIN_WEIGHT = 0.005   # of a run in a mix; smaller ones are not listed
+NOT_SHOWN = NOT_IN_A_NAME | {"competition", "precision"}   # `--precision auto` is stored as what it became on the machine
+
+Columns = dict[str, np.ndarray]   # of history.csv; NaN where a cell is empty
 
 
 @dataclass(frozen=True)
@@ -22,107 +27,106 @@ class Run:
     """A row of leaderboard.csv with the run's stored settings, empty where its folder is gone."""
 
     name: str
-    row: dict
-    stored: dict
+    row: Mapping[str, str]
+    stored: Mapping[str, Any]
 
-    def figure(self, column):
-        return number(self.row.get(column))
+    def get_number(self, column: str) -> float | None:
+        return parse_number(self.row.get(column))
 
 
-def number(text):
-    """The number in a cell of a table, or None where there is none."""
+def parse_number(text: str | None) -> float | None:
+    """Return the number in a cell of a table, or None where there is none."""
     try:
-        value = float(text)
-    except (TypeError, ValueError):
+        value = float(text or "")
+    except ValueError:
         return None
     return value if math.isfinite(value) else None
 
 
-def listed(settings):
-    """All runs of the leaderboard, the best first, those without a holdout score last."""
+def list_runs(settings: Settings) -> list[Run]:
+    """Return all runs of the leaderboard, the best first, those without a holdout score last."""
     folder = settings.run_folder.parent
     rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
     runs = [Run(row["run"], row, run_file.read_trained(folder / row["run"]) or {}) for row in rows]
-    return sorted(runs, key=lambda run: (run.figure(RMSE) is None, run.figure(RMSE) or 0))
+    return sorted(runs, key=lambda run: (run.get_number(RMSE) is None, run.get_number(RMSE) or 0))
 
 
-def differs(run, contest_defaults):
-    """The run as it would be typed, word by word: its model and the flags that are not the defaults; of a mix, its members."""
+def describe_settings(run: Run, competition_defaults: Mapping[str, Any]) -> list[str]:
+    """Return the run's model and the flags that differ from the defaults; of a mix, its members with their weights."""
     stored = run.stored
     if not stored:
         return []
     if "members" in stored:
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
-        return [f"{weight:.2f} {member}" for weight, member in parts if weight >= 0.005]
+        return [f"{weight:.2f} {member}" for weight, member in parts if weight >= MIN_WEIGHT]
     model = stored.get("model", "")
-    usual = {name: knob.default for name, knob in SETTINGS.items()} | contest_defaults | models.default_settings(model)
-    changed = [name for name in SETTINGS if name in stored and name not in UNTOLD and stored[name] != usual[name]]
-    return [model, *(typed(name, stored[name]) for name in changed if not (learns_nothing(model) and of_training(name)))]
+    defaults = {name: spec.default for name, spec in SETTINGS.items()} | dict(competition_defaults) | dict(models.default_settings(model))
+    changed = [name for name in SETTINGS if name in stored and name not in NOT_SHOWN and stored[name] != defaults[name]]
+    is_trained = not is_untrained(model)
+    return [model, *(format_flag(name, stored[name]) for name in changed if is_trained or SETTINGS[name].group not in TRAIN_GROUPS)]
 
 
-def learns_nothing(model):
+def is_untrained(model: str) -> bool:
     return models.is_model(model) and not models.is_trainable(model)
 
 
-def of_training(name):
-    return SETTINGS[name].group in TRAIN_GROUPS
-
-
-def typed(name, value):
+def format_flag(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return flag(name) if value else flag(name).replace("--", "--no-", 1)
     return f"{flag(name)} {value:g}" if isinstance(value, float) else f"{flag(name)} {value}"
 
 
-def histories(settings):
-    """Columns of history.csv of this run, or of its folds, and of the best others, by the lowest RMSE that each has seen."""
+def read_histories(settings: Settings) -> dict[str, Columns]:
+    """Return the history of this run (or of each of its folds) first, then those of the other runs with the lowest RMSE."""
     parent, this_run = settings.run_folder.parent, settings.trained_folder.name
     paths = sorted([*parent.glob("*/history.csv"), *parent.glob(f"*/{FOLD}*/history.csv")])
-    found = {path.parent.relative_to(parent).as_posix(): columns(History(path).rows) for path in paths}
-    found = {name: kept for name, kept in found.items() if {"step", "minutes"} < set(kept) and len(points(kept, "step", RMSE)[1])}
-    order = sorted(found, key=lambda name: (name.split("/")[0] != this_run, points(found[name], "step", RMSE)[1].min()))
-    return {name: found[name] for name in order[:MOST_CURVES]}
+    found = {path.parent.relative_to(parent).as_posix(): to_columns(History(path).rows) for path in paths}
+    found = {name: history for name, history in found.items()
+             if {"step", "minutes"} < set(history) and len(select_points(history, "step", RMSE)[1])}
+    order = sorted(found, key=lambda name: (name.split("/")[0] != this_run, select_points(found[name], "step", RMSE)[1].min()))
+    return {name: found[name] for name in order[:MAX_CURVES]}
 
 
-def columns(rows):
+def to_columns(rows: Iterable[Mapping[str, str]]) -> Columns:
+    rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: np.array([number(row[name]) for row in rows], float) for name in names}
+    return {name: np.array([parse_number(row[name]) for row in rows], float) for name in names}
 
 
-def points(history, over, name):
-    """Where both columns have a number; nothing where a run's losses have other names."""
+def select_points(history: Columns, over: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y where both columns have a number; none where the run has no such column."""
     x, y = (history.get(column, np.full(len(history["step"]), np.nan)) for column in (over, name))
-    told = np.isfinite(x) & np.isfinite(y)
-    return x[told], y[told]
+    known = np.isfinite(x) & np.isfinite(y)
+    return x[known], y[known]
 
 
-def quantities(kept):
-    """What the histories tell of besides steps and minutes, the holdout's RMSE first."""
-    names = dict.fromkeys(name for history in kept.values() for name in history)
+def list_quantities(histories: Mapping[str, Columns]) -> list[str]:
+    """Return the columns of the histories besides steps and minutes, the holdout RMSE first."""
+    names = dict.fromkeys(name for history in histories.values() for name in history)
     return [RMSE, *(name for name in names if name not in ("step", "minutes", RMSE))]
 
 
-def over_lambda(runs):
-    """Scored runs of each model that was trained with more than one LAMBDA, in groups that differ in LAMBDA alone."""
-    scored = [run for run in runs if run.figure(RMSE) and "LAMBDA" in run.stored and not learns_nothing(run.stored["model"])]
-    tried = {}
+def group_by_lambda(runs: Iterable[Run]) -> list[list[Run]]:
+    """Return the runs of each model that was trained with several LAMBDAs, in groups that differ in LAMBDA alone."""
+    scored = [run for run in runs if run.get_number(RMSE) and "LAMBDA" in run.stored and not is_untrained(run.stored["model"])]
+    tried: dict[str, set[float]] = {}
     for run in scored:
         tried.setdefault(run.stored["model"], set()).add(run.stored["LAMBDA"])
-    groups = {}
+    groups: dict[str, list[Run]] = {}
     for run in scored:
         if len(tried[run.stored["model"]]) > 1:
-            groups.setdefault(files.hash_value(run.stored | {"LAMBDA": None}), []).append(run)
+            groups.setdefault(files.hash_value({**run.stored, "LAMBDA": None}), []).append(run)
     return [sorted(group, key=lambda run: run.stored["LAMBDA"]) for group in groups.values()]
 
 
-def agreement(runs):
-    """For public and private score, where enough runs have it beside the holdout's: those runs, and the rank correlation."""
+def correlate_scores(runs: Sequence[Run]) -> dict[str, tuple[list[Run], float]]:
+    """Return for public and private score the runs that have it beside a holdout RMSE, and the rank correlation of both."""
     from scipy.stats import spearmanr
 
     found = {}
     for column in ("public", "private"):
-        both = [run for run in runs if run.figure(RMSE) and run.figure(column)]
-        pairs = np.array([(run.figure(RMSE), run.figure(column)) for run in both])
-        if len(both) >= FEWEST_TO_RANK and (np.ptp(pairs, 0) > 0).all():
+        both = [run for run in runs if run.get_number(RMSE) and run.get_number(column)]
+        pairs = np.array([(run.get_number(RMSE), run.get_number(column)) for run in both], float)
+        if len(both) >= MIN_RUNS_TO_RANK and (np.ptp(pairs, 0) > 0).all():
             found[column] = both, float(spearmanr(pairs).statistic)
     return found

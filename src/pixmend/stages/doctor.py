@@ -23,8 +23,8 @@ INSTALLERS = {"pip", "setuptools", "wheel"}  # any version of these will do
 TIMEOUT = 60  # seconds for the answers of the network and of the backend
 BACKEND_PROGRAM = """
 from pixmend import backend
-backend.start()
-print("backend:", backend.name(), "|", ", ".join(backend.accelerators()))
+backend.start_keras()
+print("backend:", backend.get_name(), "|", ", ".join(backend.list_accelerators()))
 """
 
 Result = tuple[str, str]  # a mark and a message

@@ -9,7 +9,8 @@ from pixmend.kaggle.kernel_runner import KernelRunner
 from pixmend.kaggle.kernel_sessions import Session
 from pixmend.kaggle.kernel_settings import check_settings
 from pixmend.kaggle.submit import submit_run
-from pixmend.stages import score
+from pixmend.scoring.run_score import score_run
+from pixmend.scoring.verdict import format_table
 
 
 def main(settings: Settings) -> None:
@@ -49,4 +50,4 @@ def print_score(settings: Settings) -> None:
         print(f"Holdout RMSE {row.get('holdout_rmse', '?')}, scored in the kernel ({row.get('to_harmonic', '?')} times that of the harmonic "
               f"fill). File to submit: {competitions.get_submission_path(settings)}")
     else:
-        score.main(settings)
+        print(format_table(settings, *score_run(settings)))

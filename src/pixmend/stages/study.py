@@ -21,7 +21,7 @@ from pixmend.errors import Diverged, FlagError, UserError
 from pixmend.evaluation import leaderboard
 from pixmend.experiments import run_costs, study_plans, study_results, study_table
 from pixmend.progress import print_message
-from pixmend.reporting import study_section as drawn
+from pixmend.reporting import study_section
 from pixmend.scoring import run_score
 from pixmend.stages import augment, download, predict, report, serialize, train
 from pixmend.training import checkpoints, run_predictions
@@ -181,6 +181,6 @@ def put_down(settings, plan, rows, planned, runs):
     files.write_json(study_results.get_results_path(settings, settings.about), study)
     page, picture = written(settings)
     with files.atomic_write(picture) as file:
-        file.write(drawn.png(settings, study))
+        file.write(study_section.render_png(settings, study))
     files.write_text(page, study_table.format_markdown(study, picture.name))
     return study
