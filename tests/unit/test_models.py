@@ -14,7 +14,7 @@ from pixmend.config import Settings, apply_defaults
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import registry
-from pixmend.networks.registry import NETWORKS, NetworkSpec, Output, Predicts, register_network
+from pixmend.networks.registry import NETWORKS, Input, NetworkSpec, Output, Predicts, register_network
 from pixmend.training import setup, trainer
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]
@@ -39,6 +39,7 @@ def test_entry_lists_the_settings_that_the_network_reads(name):
     recording = RecordingSettings(settings)
     NETWORKS[name].load()((64, 64, 3), recording)
     assert recording.names & OPTIONAL_SETTINGS == set(NETWORKS[name].reads)
+    assert (NETWORKS[name].input is Input.WINDOW) == (NETWORKS[name].defaults.get("window", 0) > 0)
 
 
 @pytest.mark.parametrize(("shape", "start"), list(zip(SHAPES, ["none", "harmonic"], strict=True)), ids=str)

@@ -9,12 +9,12 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pixmend import files, subprocesses
 from pixmend.config import ROOT, Settings, group_values
+from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.decode import decode_image
 from pixmend.data.encode import encode_png
 from pixmend.errors import FlagError, UserError
@@ -26,7 +26,7 @@ SIZE_MULTIPLE = 8     # pixels of an image for one of its latent representation
 TIMEOUT = 3600        # seconds without output; an image of 512x512 takes some minutes on a CPU
 
 
-def predict_images(dataset: Any, rows: Sequence[Any], split: str, settings: Settings) -> Iterator[np.ndarray]:
+def predict_images(dataset: Dataset, rows: Sequence[DatasetRow], split: str, settings: Settings) -> Iterator[np.ndarray]:
     """Yield the image of each row, known pixels and all: float32 in 0..1."""
     cache_key = [group_values(settings, "diffusion"), settings.seed, dataset.made_from]
     folder = settings.run_folder / RESULTS / f"{split}-{files.hash_value(cache_key)}"
@@ -42,7 +42,7 @@ def predict_images(dataset: Any, rows: Sequence[Any], split: str, settings: Sett
         yield decode_image(path, dataset.damaged(row).shape) / np.float32(255)
 
 
-def inpaint_in_child_process(dataset: Any, missing: list[tuple[Any, Path]], settings: Settings, bar: ProgressBar) -> None:
+def inpaint_in_child_process(dataset: Dataset, missing: list[tuple[DatasetRow, Path]], settings: Settings, bar: ProgressBar) -> None:
     """Write the results of some rows; progress is the number of files that have appeared."""
     python = find_python(settings)
 
@@ -79,7 +79,7 @@ def find_python(settings: Settings) -> str:
     return str(folder / "bin" / "python")
 
 
-def write_job(folder: Path, dataset: Any, missing: list[tuple[Any, Path]], settings: Settings) -> Path:
+def write_job(folder: Path, dataset: Dataset, missing: list[tuple[DatasetRow, Path]], settings: Settings) -> Path:
     """Write the images, their masks (white where pixels are missing) and job.json, which says what to do with them."""
     items = []
     for number, (row, path) in enumerate(missing):
