@@ -1,14 +1,13 @@
-"""The kaggle command itself: which one is started, where its token comes from, other versions, and what never shows."""
+"""The kaggle command itself: which one is started, where its token comes from, other versions, and what is never printed."""
 
 import io
 import os
-import runpy
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from support.kaggle_home import SLUG, Machine, tiny_contest
+from support.kaggle_home import SLUG, Machine, shorten_delays, tiny_contest
 from support.kaggle_server import KEY, TOKEN, USER, KaggleServer
 
 from pixmend import subprocesses
@@ -39,32 +38,32 @@ def server():
 
 
 @pytest.fixture
-def machine(tmp_path, server):
+def machine(tmp_path, server, monkeypatch):
+    shorten_delays(monkeypatch)
     machine = Machine(tmp_path, server)
     zipfile.ZipFile(io.BytesIO(TINY.archive)).extractall(machine.competition / "files")
     machine.put_submission("a", TINY.submission)
     return machine
 
 
-def test_a_newer_command(machine, server):
+def test_newer_command(machine, server):
     machine.use_command(NEWER)
-    code, read = machine.run("submit", "--run", "a")
-    assert code == 0 and "does not tell how many" in read and "Score of a" in read and len(server.submissions) == 1
+    assert machine.run("submit", "--run", "a")[0] == 0 and len(server.submissions) == 1
 
 
-COMMANDS = [(None, "is not installed"), (BROKEN, "No module named 'six'"), (OTHER_FLAGS, "takes other flags"),
-            ("import time; time.sleep(600)", "no sign of life"), (TALKS, "failed for *** and ***")]
+COMMANDS = [(None, "not installed"), (BROKEN, "No module named 'six'"), (OTHER_FLAGS, "other flags"),
+            ("import time; time.sleep(600)", "3 seconds"), (TALKS, "failed for *** and ***")]
 
 
 @pytest.mark.parametrize(("script", "words"), COMMANDS)
-def test_a_command_that_cannot_be_used(machine, server, script, words):
+def test_unusable_command_is_one_line(machine, server, script, words):
     machine.use_command(script)
-    code, read = machine.run("submit", "--run", "a", "--kaggle-timeout", "2")
-    assert code == 1 and words in read and len(read.splitlines()) == 1
+    code, output = machine.run("submit", "--run", "a", "--kaggle-timeout", "3")
+    assert code == 1 and words in output and len(output.splitlines()) == 1
     assert server.submissions == [] and not machine.left_running()
 
 
-def test_a_token_is_masked_wherever_it_lies(machine):
+def test_token_is_masked_wherever_it_is_stored(machine):
     machine.use_command(TALKS)
     machine.use_key()
     assert "failed for *** and ***" in machine.run("submit", "--run", "a")[1]
@@ -86,53 +85,51 @@ def write(path, text, mode=0o600):
     return str(path)
 
 
-def test_tokens_are_found_in_kaggles_own_order(home, monkeypatch):
-    assert client.token() is None
+def test_tokens_are_found_in_kaggles_order(home, monkeypatch):
+    assert client.find_token() is None
     login = write(home / ".kaggle" / "credentials.json", '{"refresh_token": "r"}')
-    assert client.token() == client.Token(login, False)
+    assert client.find_token() == client.Token(login, False)
     key = write(home / ".kaggle" / "kaggle.json", '{"username": "u", "key": "k"}', 0o644)
-    assert client.token() == client.Token(key, True)
+    assert client.find_token() == client.Token(key, True)
     monkeypatch.setenv("KAGGLE_USERNAME", USER)
     monkeypatch.setenv("KAGGLE_KEY", KEY)
-    assert client.token().where == "KAGGLE_USERNAME and KAGGLE_KEY"
+    assert client.find_token().location == "KAGGLE_USERNAME and KAGGLE_KEY"
     text = write(home / ".kaggle" / "access_token", TOKEN, 0o640)
-    assert client.token() == client.Token(text, True)
+    assert client.find_token() == client.Token(text, True)
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
-    assert client.token() == client.Token("KAGGLE_API_TOKEN", False)
+    assert client.find_token() == client.Token("KAGGLE_API_TOKEN", False)
     elsewhere = write(home / "token", TOKEN)
     monkeypatch.setenv("KAGGLE_API_TOKEN", elsewhere)
-    assert client.token() == client.Token(elsewhere, False)
+    assert client.find_token() == client.Token(elsewhere, False)
 
 
-def test_a_key_in_the_newer_place(home, monkeypatch):
+def test_key_in_the_newer_folder(home, monkeypatch):
     key = write(home / ".config" / "kaggle" / "kaggle.json", '{"username": "u", "key": "k"}')
-    assert client.token() == client.Token(key, False)
+    assert client.find_token() == client.Token(key, False)
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(home / "nothing"))
-    assert client.token() is None
+    assert client.find_token() is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
-def test_an_empty_file_is_no_token(home, text):
+def test_empty_file_is_no_token(home, text):
     write(home / ".kaggle" / "kaggle.json", text)
     write(home / ".kaggle" / "access_token", "\n")
-    assert client.token() is None
+    assert client.find_token() is None
 
 
-def test_our_process_never_imports_kaggle():
-    for stage in ("download", "submit", "doctor"):
-        runpy.run_module(f"pixmend.stages.{stage}")
+def test_stages_never_import_kaggle():
     seen = subprocesses.run_command([sys.executable, "-c", "import sys, pixmend.stages.submit, pixmend.stages.doctor, pixmend.stages.download\n"
                       "print([m for m in ('kaggle', 'pandas', 'keras', 'requests') if m in sys.modules])"], patience=60)
     assert seen.out.strip() == "[]"
 
 
-def test_a_child_and_its_children_end_together(tmp_path):
+def test_child_and_its_children_end_together(tmp_path):
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])"
     assert subprocesses.run_command([sys.executable, "-c", script, str(tmp_path)], patience=1).code is None
     assert not Machine(tmp_path).left_running()
 
 
-def test_a_child_is_patiently_heard_while_it_speaks():
+def test_child_that_prints_is_not_stopped():
     script = "import sys, time\nfor i in range(4): print(i, flush=True); time.sleep(0.5)"
     heard = []
     ended = subprocesses.run_command([sys.executable, "-c", script], patience=1.9, heard=heard.append)

@@ -113,7 +113,7 @@ def test_first_screen_says_what_the_run_gained(page):
     height = page.ask("document.querySelector('main').getBoundingClientRect().top")
     texts = page.ask("[...document.querySelectorAll('header dt')].map(title => title.textContent)")
     assert height < 600 and any("best baseline" in text for text in texts)
-    assert page.ask("document.querySelector('.verdict').textContent").startswith("Holdout RMSE")
+    assert page.ask("document.querySelectorAll('header dd').length") > 4
 
 
 def test_click_sorts_numbers_both_ways_and_empty_cells_last(page):
