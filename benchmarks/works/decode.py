@@ -12,9 +12,9 @@ import cv2
 
 from benchmarks._process import serve
 from pixmend import competitions, progress, workers
+from pixmend.competitions.prepare import CHUNK, store_image
 from pixmend.config import Settings
 from pixmend.data import array_files
-from pixmend.stages.augment import CHUNK, stored
 
 READ_AT_ONCE = 64
 
@@ -27,7 +27,7 @@ def read(paths):
 def store(folder, settings, by_row):
     with array_files.open_row_writer(folder / "pictures.npy") as pictures, array_files.open_row_writer(folder / "counts.npy") as counts:
         for row, whole_row, entry in by_row:
-            stored(row, whole_row, entry, settings, {"pictures": pictures, "counts": counts})
+            store_image(row, whole_row, entry, settings, {"pictures": pictures, "counts": counts})
 
 
 def main():

@@ -14,6 +14,7 @@ from support.crashes import count_writes, newest_state, outcome, stopped_at
 from support.stages import SMALL, done, stage
 
 from pixmend import competitions, run_file
+from pixmend.competitions import prepare
 from pixmend.data import dataset, near_duplicates
 from pixmend.data import splits as holdout
 from pixmend.data.augmentation import apply_transform
@@ -21,7 +22,7 @@ from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.flags import parse_flags
 from pixmend.reporting import run_section
-from pixmend.stages import augment, predict
+from pixmend.stages import predict
 from pixmend.training.batches import ImageBatches
 
 FOLDS = (*SMALL, "--folds", "3")
@@ -136,7 +137,7 @@ def test_a_mirrored_twin_under_another_name_stays_in_its_fold(folded, tmp_path):
     other = next(line for line in listed if fold_of[line["source"]] == "fold-2")
     other["hashes"] = [int(h) for h in near_duplicates.hash_image(np.ascontiguousarray(whole[one["whole"]][:, ::-1]))]
     (folder / "listed.json").write_text(json.dumps(listed))
-    augment.prepare_index(settings, folder, {})
+    prepare.write_index_and_preview(settings, folder, {})
     split = {row["id"]: (row["source"], row["split"]) for row in index(home)}
     assert split[one["id"]] == split[other["id"]]
 
@@ -148,7 +149,7 @@ def test_pictures_that_all_count_as_one_photo_are_refused(folded, tmp_path, flag
     listed = json.loads((folder / "listed.json").read_text())
     (folder / "listed.json").write_text(json.dumps([line | {"source": "one"} for line in listed]))
     with pytest.raises(UserError, match="add other photos"):
-        augment.prepare_index(settings_for(tmp_path, *flags), folder, {})
+        prepare.write_index_and_preview(settings_for(tmp_path, *flags), folder, {})
 
 
 def test_out_of_fold_every_picture_is_as_its_own_folds_run_predicted_it(folded):

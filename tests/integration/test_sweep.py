@@ -227,7 +227,8 @@ def opened(url, home, wanted, sampler="random", flags=("--lambda", "1..9"), mach
 
     swept = dict(search_space.split_swept_flags(flags)[1])
     points = search_space.list_grid_points(swept) if sampler == "grid" else []
-    return swept, optuna_study.SharedStudy(optuna_study.open_storage(optuna_study.parse_storage_url(url)), "s", facts={}, wanted=wanted, folder=home, place=machine,
+    return swept, optuna_study.SharedStudy(optuna_study.open_storage(optuna_study.parse_storage_url(url)), "s", facts={}, wanted=wanted,
+                              folder=home, place=machine,
                               sampler=optuna_study.make_sampler(sampler, points, 1), pruner=None)
 
 
@@ -235,9 +236,9 @@ def draw(swept, study, rmse=lambda values: 0.5):
     """Take all the trials that there are, and say at once how they ended."""
     from optuna.trial import TrialState
 
-    while trial := study.take(contextlib.ExitStack()):
+    while trial := study.claim_trial(contextlib.ExitStack()):
         value = rmse({name: values.suggest(trial, name) for name, values in swept.items()})
-        study.tell(trial, TrialState.COMPLETE, value, rmse=value, step=1)
+        study.finish_trial(trial, TrialState.COMPLETE, value, rmse=value, step=1)
 
 
 def draw_in_a_process(url, home, wanted):
@@ -260,8 +261,8 @@ def test_many_processes_at_once_take_just_as_many_trials_as_were_asked_for(url, 
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     _, study = opened(url, tmp_path, 6)
-    assert len(study.trials()) == 6 and not study.running()
-    assert len({trial.params["LAMBDA"] for trial in study.trials()}) == 6
+    assert len(study.list_trials()) == 6 and not study.list_running()
+    assert len({trial.params["LAMBDA"] for trial in study.list_trials()}) == 6
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -272,7 +273,7 @@ def test_draws_keep_to_their_ranges_and_are_a_function_of_seed_and_number(sample
     for _ in range(2):
         swept, study = opened("sqlite:///:memory:", tmp_path, 16, sampler, flags)
         draw(swept, study)
-        drawn.append([{name: swept[name].used(value) for name, value in trial.params.items()} for trial in study.trials()])
+        drawn.append([{name: swept[name].round_value(value) for name, value in trial.params.items()} for trial in study.list_trials()])
     assert drawn[0] == drawn[1]
     rates = np.array([values["learning_rate"] for values in drawn[0]])
     assert ((rates >= 1e-5) & (rates <= 1e-2)).all() and 3 < (rates < 10**-3.5).sum() < 13   # even over powers of ten
@@ -285,23 +286,23 @@ def test_draws_keep_to_their_ranges_and_are_a_function_of_seed_and_number(sample
 def test_of_a_dead_machine_the_trial_is_taken_over_by_one_other_under_its_number(tmp_path):
     url, path = f"sqlite:///{tmp_path}/study.db", tmp_path / "study.db"
     _, dead = opened(url, tmp_path, 1)
-    dead.take(contextlib.ExitStack()).set_user_attr("place", "one")
+    dead.claim_trial(contextlib.ExitStack()).set_user_attr("place", "one")
     others = [opened(url, tmp_path, 1, machine=name)[1] for name in ("two", "three")]
-    assert [other.take(contextlib.ExitStack()) for other in others] == [None, None]   # it was heard of just now
+    assert [other.claim_trial(contextlib.ExitStack()) for other in others] == [None, None]   # it was heard of just now
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
-    taken = [other.take(contextlib.ExitStack()) for other in others]
+    taken = [other.claim_trial(contextlib.ExitStack()) for other in others]
     assert [trial and trial.number for trial in taken] == [0, None]
 
 
 def test_a_trial_whose_process_died_before_its_first_sign_of_life_is_not_lost(tmp_path):
     _, study = opened(f"sqlite:///{tmp_path}/study.db", tmp_path, 1)
     study.study.ask()
-    assert study.take(contextlib.ExitStack()) is None
+    assert study.claim_trial(contextlib.ExitStack()) is None
     with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
         database.execute("UPDATE trials SET datetime_start = '2020-01-01 00:00:00'")
     _, other = opened(f"sqlite:///{tmp_path}/study.db", tmp_path, 1, machine="two")
-    assert other.take(contextlib.ExitStack()).number == 0
+    assert other.claim_trial(contextlib.ExitStack()).number == 0
 
 
 def two_knobs(home):

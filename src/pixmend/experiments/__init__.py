@@ -1,1 +1,1 @@
-"""Studies: which runs each compares, what its figures say, how sure that is, and the table that tells it."""
+"""Sweeps and studies: many runs under varied settings, their results, and what they say."""

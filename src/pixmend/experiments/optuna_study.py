@@ -1,8 +1,9 @@
-"""An Optuna study in a database that several processes and machines share: each trial is taken by one of them alone.
+"""An Optuna study in a database that several processes and machines share; each trial is trained by one of them.
 
-A running trial shows that its process lives by a heartbeat in the database and, in the same home, by the lock of its run's
-folder. A trial whose process died is taken up under its own number and goes on from its run's checkpoint. Who takes it is
-settled by the database: of all that change the same old heartbeat only one succeeds.
+A process shows that it is alive by a heartbeat in the database and, on the same file system, by the lock of its run's folder. A
+trial whose process died is taken over under its own number and continues from its checkpoint. The database decides who takes it
+over: of all processes that update the same old heartbeat, one succeeds. Optuna's public interface cannot do this (it can only
+fail a stale trial and repeat it as a new one), so two of its tables are read and written here.
 """
 
 import contextlib
@@ -11,36 +12,40 @@ import threading
 import time
 import uuid
 import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
 import sqlalchemy
 from optuna.storages._rdb.models import TrialHeartbeatModel
-from optuna.trial import TrialState
-from sqlalchemy.engine import make_url
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from pixmend import files
+from pixmend.config import Settings
 from pixmend.errors import FlagError, UserError
 
-BEAT = 15      # seconds between two signs of life
-GRACE = 120    # seconds without one after which a trial's process is taken for dead
-PATIENCE = 60  # seconds to wait for a lock of SQLite or an answer of a server
+HEARTBEAT_SECONDS = 15
+DEAD_AFTER_SECONDS = 120   # without a heartbeat
+TIMEOUT_SECONDS = 60       # for a lock of SQLite or an answer of a server
 DRIVERS = {"postgresql": "psycopg"}
 INSTALL = {"postgresql": '`pip install "psycopg[binary]"` in .venv'}
-PRUNED_SHARE = 25    # per cent of the trials, the worst ones, that are stopped at a look
-PRUNED_AFTER = 0.1   # of the steps
-FEWEST_TO_COMPARE = 3  # trials that are done
-AS_WRITTEN = sqlalchemy.cast(TrialHeartbeatModel.heartbeat, sqlalchemy.String(40))
+PRUNED_PERCENT = 25        # of the trials, the worst ones, are stopped at an evaluation
+PRUNED_AFTER = 0.1         # of the steps
+MIN_TRIALS = 3             # finished trials to compare with
+HEARTBEAT_TEXT = sqlalchemy.cast(TrialHeartbeatModel.heartbeat, sqlalchemy.String(40))
 DATABASE_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
-def parse_storage_url(text):
-    """The database's URL, or a sentence that repeats none of it: it may hold a password."""
+def parse_storage_url(text: str) -> URL:
+    """Return the URL of a database. Errors do not repeat it, because it may contain a password."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise FlagError("--storage is no database URL; write it as postgresql://USER@HOST/DATABASE or "
+        raise FlagError("--storage is not a database URL; write it as postgresql://USER@HOST/DATABASE or "
                         "sqlite:////FOLDER/FILE.") from None
     if any("@" in (part or "") for part in (url.host, url.database, url.username)) and url.get_backend_name() != "sqlite":
         raise FlagError("--storage: an @ in a user's name or password is written %40 in a database URL.")
@@ -48,14 +53,14 @@ def parse_storage_url(text):
     return url.set(drivername=f"{url.drivername}+{driver}") if driver else url
 
 
-def format_public_url(url):
-    """The URL as it may be shown: no password, and no options, which may hold one."""
+def format_public_url(url: URL) -> str:
+    """Return the URL without password and options, which may contain one."""
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
 @contextlib.contextmanager
-def report_database_errors(url):
-    """What a database answers instead of serving is told in a sentence without its password."""
+def report_database_errors(url: URL) -> Iterator[None]:
+    """Turn an error of the database into one message without its password."""
     try:
         yield
     except DATABASE_ERRORS as error:
@@ -63,14 +68,15 @@ def report_database_errors(url):
         reason = str(origin).strip().split("\n")[0]
         for secret in filter(None, [url.password, *map(str, url.query.values())]):
             reason = reason.replace(secret, "***")
-        raise UserError(f"The study's database {format_public_url(url)} does not serve ({reason}); mend it or choose another --storage, "
-                        f"then the same command goes on.") from None
+        raise UserError(f"The database {format_public_url(url)} reports an error ({reason}). Repair it or choose another --storage; then the "
+                        f"same command continues.") from None
 
 
-def open_storage(url):
-    options = {"sqlite": {"connect_args": {"timeout": PATIENCE}},
-               "postgresql": {"connect_args": {"connect_timeout": PATIENCE}, "pool_pre_ping": True}}
-    tries = 3   # two that come first at the same moment make the tables for each other
+def open_storage(url: URL) -> optuna.storages.RDBStorage:
+    """Connect to the database and make Optuna's tables if they are missing."""
+    options: dict[str, dict[str, Any]] = {"sqlite": {"connect_args": {"timeout": TIMEOUT_SECONDS}},
+               "postgresql": {"connect_args": {"connect_timeout": TIMEOUT_SECONDS}, "pool_pre_ping": True}}
+    tries = 3   # two processes that start at the same moment can collide when they make the tables
     for left in reversed(range(tries)):
         try:
             return optuna.storages.RDBStorage(url.render_as_string(hide_password=False),
@@ -80,97 +86,100 @@ def open_storage(url):
             raise UserError(f"--storage: the driver of {url.get_backend_name()} is not installed ({error.__cause__ or error}); "
                             f"{install}, then run the same command again.") from None
         except ArgumentError:
-            raise FlagError(f"--storage: {url.drivername} is no database that SQLAlchemy knows; take postgresql:// or "
+            raise FlagError(f"--storage: {url.drivername} is not a database that SQLAlchemy knows; use postgresql:// or "
                             f"sqlite:///.") from None
         except RuntimeError as error:
-            raise UserError(f"The study's database {format_public_url(url)} was made by another version of Optuna "
+            raise UserError(f"The database {format_public_url(url)} was made by another version of Optuna "
                             f"({str(error).split('.')[0]}); choose another --storage.") from None
         except DBAPIError:
             if not left:
                 raise
             time.sleep(1)
+    raise AssertionError("unreachable")
 
 
-def read_home_id(path):
-    """What tells the home of a process from every other machine's: a word in a file of its own."""
+def read_home_id(path: Path) -> str:
+    """Return a random id of this file system, from a file that the first process writes."""
     if not path.exists():
         files.write_text(path, uuid.uuid4().hex)
     return path.read_text(encoding="utf-8")
 
 
 class SharedStudy:
-    """The study of one sweep, as one of its processes works on it."""
+    """The study of one sweep, shared by all processes that work on it."""
 
-    def __init__(self, storage, name, *, facts, wanted, sampler, pruner, place, folder):
+    def __init__(self, storage: optuna.storages.RDBStorage, name: str, *, facts: dict[str, Any], wanted: int,
+                 sampler: Callable[[int], optuna.samplers.BaseSampler], pruner: optuna.pruners.BasePruner, place: str, folder: Path) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         self.storage, self.name, self.wanted, self.sampler = storage, name, wanted, sampler
         self.place, self.folder = place, folder
         self.study = optuna.create_study(study_name=name, storage=storage, load_if_exists=True, pruner=pruner,
                                          sampler=optuna.samplers.RandomSampler(), direction="minimize")
-        self._agree(facts)
+        self._check_settings(facts)
 
-    def _agree(self, facts):
-        """A study goes on under the same settings only, or its trials could not be compared."""
+    def _check_settings(self, facts: dict[str, Any]) -> None:
+        """Raise an error if the study was made with other settings, since its trials could not be compared."""
         if "facts" not in self.study.user_attrs:
-            with contextlib.suppress(IntegrityError):   # another machine began it at the same moment
+            with contextlib.suppress(IntegrityError):   # another process started it at the same moment
                 self.study.set_user_attr("facts", facts)
         found = self.study.user_attrs["facts"]
         changed = sorted(name for name in found.keys() | facts.keys() if found.get(name) != facts.get(name))
         if changed:
-            told = ", ".join(f"{name} {found.get(name)} (now {facts.get(name)})" for name in changed)
-            raise UserError(f"The study {self.name} was made with {told}; choose another --sweep-name.")
+            listed = ", ".join(f"{name} {found.get(name)} (now {facts.get(name)})" for name in changed)
+            raise UserError(f"The sweep {self.name} was made with {listed}. Choose another --sweep-name.")
 
-    def trials(self):
-        """All trials but those that were one too many."""
+    def list_trials(self) -> list[FrozenTrial]:
+        """Return all trials except those that were one too many."""
         return [trial for trial in self.study.get_trials(deepcopy=False) if "surplus" not in trial.user_attrs]
 
-    def running(self):
-        return [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
+    def list_running(self) -> list[FrozenTrial]:
+        return [trial for trial in self.list_trials() if trial.state == TrialState.RUNNING]
 
-    def take(self, lock):
-        """A trial that is this process's own from now on: one left by a dead process, or a new one; else None."""
-        trial = self._left_behind(lock) or self._fresh()
+    def claim_trial(self, lock: contextlib.ExitStack) -> optuna.trial.Trial | None:
+        """Return a trial for this process: one whose process died, or a new one; None if all are taken."""
+        trial = self._take_over_trial(lock) or self._start_trial()
         if trial is not None:
             self.study.sampler = self.sampler(trial.number)
         return trial
 
-    def _left_behind(self, lock):
-        for trial in self.running():
-            beat, age = self._heartbeat(trial)
+    def _take_over_trial(self, lock: contextlib.ExitStack) -> optuna.trial.Trial | None:
+        for trial in self.list_running():
+            beat, age = self._read_heartbeat(trial)
             here = trial.user_attrs.get("place") == self.place
-            dead = self._unlocked(trial, lock) if here else age > GRACE
-            if dead and self._claim(trial._trial_id, beat) and self._still_runs(trial):
+            dead = self._try_lock_run(trial, lock) if here else age > DEAD_AFTER_SECONDS
+            if dead and self._update_heartbeat(trial._trial_id, beat) and self._is_running(trial):
                 return optuna.trial.Trial(self.study, trial._trial_id)
             lock.close()
         return None
 
-    def _still_runs(self, trial):
+    def _is_running(self, trial: FrozenTrial) -> bool:
         return self.storage.get_trial(trial._trial_id).state == TrialState.RUNNING
 
-    def _unlocked(self, trial, lock):
-        """Whether the trial's folder, in this home, is held by no living process; then it is held by this one."""
+    def _try_lock_run(self, trial: FrozenTrial, lock: contextlib.ExitStack) -> bool:
+        """Lock the folder of the trial's run, unless a living process has locked it; return whether it succeeded."""
         try:
             lock.enter_context(files.try_lock(self.folder / trial.user_attrs["run"]))
         except UserError:
             return False
         return True
 
-    def _heartbeat(self, trial):
-        """The last sign of life, as the database writes it, and its age in seconds; without one, the trial's by this clock."""
+    def _read_heartbeat(self, trial: FrozenTrial) -> tuple[str | None, float]:
+        """Return the last heartbeat as the database writes it, and its age in seconds; without one, the age of the trial."""
         beat = TrialHeartbeatModel
-        query = sqlalchemy.select(AS_WRITTEN, beat.heartbeat, sqlalchemy.func.now()).where(beat.trial_id == trial._trial_id)
+        query = sqlalchemy.select(HEARTBEAT_TEXT, beat.heartbeat, sqlalchemy.func.now()).where(beat.trial_id == trial._trial_id)
         with self.storage.engine.connect() as connection:
             found = connection.execute(query).first()
         if found is None:
-            return None, abs((datetime.datetime.now() - trial.datetime_start).total_seconds())
+            started = trial.datetime_start or datetime.datetime.now()
+            return None, abs((datetime.datetime.now() - started).total_seconds())
         written, last, now = found
         return written, (now.replace(tzinfo=None) - last).total_seconds()
 
-    def _claim(self, trial_id, seen):
-        """Change the heartbeat that was seen into one of now; where another process was quicker, nothing matches."""
+    def _update_heartbeat(self, trial_id: int, seen: str | None) -> bool:
+        """Replace the heartbeat that was read by a new one; return False if another process was faster."""
         beat, now = TrialHeartbeatModel, sqlalchemy.func.now()
-        change = sqlalchemy.update(beat).where(beat.trial_id == trial_id, seen == AS_WRITTEN).values(heartbeat=now)
+        change: Any = sqlalchemy.update(beat).where(beat.trial_id == trial_id, seen == HEARTBEAT_TEXT).values(heartbeat=now)   # type: ignore[arg-type]
         if seen is None:
             change = sqlalchemy.insert(beat).values(trial_id=trial_id, heartbeat=now)
         try:
@@ -179,28 +188,28 @@ class SharedStudy:
         except IntegrityError:
             return False
 
-    def _fresh(self):
-        """The next trial until all are begun; of two that ask at the same moment for the last one, one gets it."""
-        while len(self.trials()) < self.wanted:
+    def _start_trial(self) -> optuna.trial.Trial | None:
+        """Return the next trial until all are started; if two processes ask for the last one, one gets it."""
+        while len(self.list_trials()) < self.wanted:
             trial = self.study.ask()
             self.storage.record_heartbeat(trial._trial_id)
-            if sum(other.number < trial.number for other in self.trials()) < self.wanted:
+            if sum(other.number < trial.number for other in self.list_trials()) < self.wanted:
                 return trial
             trial.set_user_attr("surplus", True)
             self.study.tell(trial, state=TrialState.FAIL)
         return None
 
     @contextlib.contextmanager
-    def alive(self, trial):
-        """Show a sign of life again and again; a database that is away for a moment is asked again."""
+    def send_heartbeats(self, trial: optuna.trial.Trial) -> Iterator[None]:
+        """Send heartbeats from a thread; a database that cannot be reached for a moment is asked again."""
         done = threading.Event()
 
-        def beat():
-            while not done.wait(BEAT):
+        def send() -> None:
+            while not done.wait(HEARTBEAT_SECONDS):
                 with contextlib.suppress(*DATABASE_ERRORS):
                     self.storage.record_heartbeat(trial._trial_id)
 
-        thread = threading.Thread(target=beat, daemon=True)
+        thread = threading.Thread(target=send, daemon=True)
         thread.start()
         try:
             yield
@@ -208,22 +217,23 @@ class SharedStudy:
             done.set()
             thread.join()
 
-    def report(self, trial, looks):
-        """Note looks at the holdout, (step, RMSE) each; what a resumed run sees again is known already."""
+    def report_evaluations(self, trial: optuna.trial.Trial, evaluations: Iterable[tuple[int, float]]) -> None:
+        """Store evaluations, (step, RMSE) each; a resumed run repeats some that are stored already."""
         known = self.storage.get_trial(trial._trial_id).intermediate_values
-        for step, rmse in looks:
-            if step > 0 and step not in known:   # before its first step a run says nothing of its knobs
+        for step, rmse in evaluations:
+            if step > 0 and step not in known:   # before its first step a run says nothing about its settings
                 trial.report(rmse, step)
 
-    def tell(self, trial, state, value=None, **facts):
+    def finish_trial(self, trial: optuna.trial.Trial, state: TrialState, value: float | None = None, **facts: Any) -> None:
+        """Store the state of a finished trial, its RMSE, and further values."""
         for name, fact in facts.items():
             trial.set_user_attr(name, fact)
         self.study.tell(trial, value, state, skip_if_finished=True)
 
 
-def make_sampler(name, points, seed):
-    """For each trial's number its sampler: the draws are a function of seed and number, whoever makes them."""
-    def sampler(number):
+def make_sampler(name: str, points: list[dict[str, Any]], seed: int) -> Callable[[int], optuna.samplers.BaseSampler]:
+    """Return a function from a trial's number to its sampler, so that draws depend only on seed and number."""
+    def sampler(number: int) -> optuna.samplers.BaseSampler:
         drawn = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
         if name == "grid":
             return optuna.samplers.PartialFixedSampler(points[number % len(points)], optuna.samplers.RandomSampler(drawn))
@@ -231,9 +241,9 @@ def make_sampler(name, points, seed):
     return sampler
 
 
-def make_pruner(settings):
-    """Stop what is among the worst at a look, once its first steps are past and enough trials are done to compare with."""
+def make_pruner(settings: Settings) -> optuna.pruners.BasePruner:
+    """Return a pruner of the worst trials at each evaluation, after the first steps and with enough finished trials."""
     if not settings.prune:
         return optuna.pruners.NopPruner()
-    return optuna.pruners.PercentilePruner(100 - PRUNED_SHARE, n_startup_trials=FEWEST_TO_COMPARE, n_min_trials=FEWEST_TO_COMPARE,
+    return optuna.pruners.PercentilePruner(100 - PRUNED_PERCENT, n_startup_trials=MIN_TRIALS, n_min_trials=MIN_TRIALS,
                                            n_warmup_steps=int(PRUNED_AFTER * settings.steps))

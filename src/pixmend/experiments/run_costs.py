@@ -1,10 +1,11 @@
-"""What a run has cost: minutes and steps of training, the size of its weights, and the machine that did it."""
+"""What a run cost: minutes and steps of training, the size of its weights, and the machine."""
 
 import json
 import platform
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,38 +13,40 @@ from pixmend import run_file, workers
 from pixmend.training import checkpoints
 from pixmend.training.history import History
 
-NOTHING = dict.fromkeys(("minutes", "steps", "best_step", "learning_rate", "parameters", "bytes"))
+UNKNOWN: dict[str, Any] = dict.fromkeys(("minutes", "steps", "best_step", "learning_rate", "parameters", "bytes"))
 
 
-def measure_run_costs(folder):
-    """As its files tell; unknown of what learns nothing."""
+def measure_run_costs(folder: Path) -> dict[str, Any]:
+    """Return what the files of a run tell of its costs; None for what a model that is not trained does not have."""
     rows, weights = History(folder / "history.csv").rows, checkpoints.get_weights_path(folder)
-    trained = {"minutes": float(rows[-1]["minutes"]), "steps": int(rows[-1]["step"])} if rows else {}
+    trained: dict[str, Any] = {}
     if rows:
-        trained["learning_rate"] = (run_file.read_trained(folder) or {})["learning_rate"]
-    return NOTHING | trained | (measure_weights(weights) if weights.exists() else {})
+        trained = {"minutes": float(rows[-1]["minutes"]), "steps": int(rows[-1]["step"]),
+                   "learning_rate": (run_file.read_trained(folder) or {}).get("learning_rate")}
+    return UNKNOWN | trained | (measure_weights(weights) if weights.exists() else {})
 
 
-def measure_weights(path):
-    with np.load(path, allow_pickle=False) as kept:
-        arrays = (kept[name] for name in kept.files if name != "facts")
+def measure_weights(path: Path) -> dict[str, Any]:
+    """Return the number of parameters, the bytes of the file, and the step of the weights."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = (archive[name] for name in archive.files if name != "facts")
         return {"parameters": sum(array.size for array in arrays if array.dtype.kind == "f"), "bytes": path.stat().st_size,
-                "best_step": json.loads(kept["facts"].tobytes())["step"]}
+                "best_step": json.loads(archive["facts"].tobytes())["step"]}
 
 
-def describe_hardware():
-    """The cores, and what the backend computes on besides."""
+def describe_hardware() -> str:
+    """Return the processor, its cores, and the accelerators that the backend uses."""
     keras = sys.modules.get("keras")
-    devices = Counter(device.split(":")[0] for device in keras.distribution.list_devices()) if keras else {}
+    devices = Counter(device.split(":")[0] for device in keras.distribution.list_devices()) if keras else Counter[str]()
     others = [f"{count} {kind.upper()}" for kind, count in devices.items() if kind != "cpu"]
     return ", ".join([f"{workers.count_cores()} cores ({describe_processor()})", *others])
 
 
-def describe_processor():
-    """Its name, and whether it multiplies matrices in bfloat16 by itself, on which the speed of training depends."""
+def describe_processor() -> str:
+    """Return the processor's name, and AMX if it multiplies matrices in bfloat16, on which the speed of training depends."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        told = []
-    name = next((line.split(":")[1].strip() for line in told if line.startswith("model name")), platform.machine())
-    return f"{name}, AMX" if any("amx_bf16" in line for line in told) else name
+        lines = []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name}, AMX" if any("amx_bf16" in line for line in lines) else name

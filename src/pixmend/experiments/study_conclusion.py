@@ -1,92 +1,99 @@
-"""How sure a study is: intervals of RMSE and of differences over draws of pictures and seeds, and the sentence that follows.
+"""Intervals of RMSE and of differences between rows of a study, over images and seeds, and the sentences that follow.
 
-Squared errors are seeds x pictures: a row's for each seed, a fill's one line. The RMSE of a row is the mean over its seeds.
-A draw takes pictures and seeds anew, the same for all rows, so that differences are of the same pictures and seeds.
+Squared errors are float arrays, seeds x images: one line for each seed of a row, one line for a baseline. The RMSE of a row is the
+mean over its seeds. A draw takes images and seeds with replacement, the same for all rows, so that differences are paired.
 """
 
-import numpy as np
+from collections.abc import Mapping
 
-DRAWS, AT_ONCE = 2000, 50
-SHARE = 0.95
-FEWEST = 2   # pictures; one tells nothing of others
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pixmend.evaluation.bootstrap import AT_ONCE, DRAWS, SHARE
+
+MIN_IMAGES = 2
+Difference = list[float]   # value, lower and upper end of its interval
 
 
 class Draws:
-    """The same draws for every row: how often each picture, and each seed, comes."""
+    """The same draws of images and seeds for every row."""
 
-    def __init__(self, numbers):
-        self.numbers = np.asarray(numbers, float)
-        count = len(self.numbers)
-        rng, shares = np.random.default_rng(0), np.full(count, 1 / count)
-        # In pieces and short numbers, since pictures may be many; none comes 65536 times.
-        self.pictures = [rng.multinomial(count, shares, AT_ONCE).astype(np.uint16) for _ in range(0, DRAWS, AT_ONCE)]
+    def __init__(self, counts: ArrayLike) -> None:
+        self.counts = np.asarray(counts, float)
+        images = len(self.counts)
+        rng, shares = np.random.default_rng(0), np.full(images, 1 / images)
+        self.images = [rng.multinomial(images, shares, AT_ONCE).astype(np.uint16) for _ in range(0, DRAWS, AT_ONCE)]
 
-    def rmse(self, squares):
-        of_seeds = np.concatenate([np.sqrt(some @ squares.T / (some @ self.numbers)[:, None]) for some in self.pictures])
-        count = len(squares)
-        return (of_seeds * np.random.default_rng(1).multinomial(count, np.full(count, 1 / count), DRAWS)).sum(1) / count
+    def draw_rmse(self, squares: np.ndarray) -> np.ndarray:
+        """Return the RMSE of a row in each draw."""
+        by_seed = np.concatenate([np.sqrt(some @ squares.T / (some @ self.counts)[:, None]) for some in self.images])
+        seeds = len(squares)
+        return (by_seed * np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS)).sum(1) / seeds
 
-    def interval(self, squares):
-        return compute_interval(self.rmse(squares))
+    def interval(self, squares: np.ndarray) -> list[float]:
+        return compute_interval(self.draw_rmse(squares))
 
-    def difference(self, squares, others):
-        """By how much others are above, and the interval of that."""
-        return [compute_seed_rmse(others, self.numbers) - compute_seed_rmse(squares, self.numbers), *compute_interval(self.rmse(others) - self.rmse(squares))]
+    def difference(self, squares: np.ndarray, others: np.ndarray) -> Difference:
+        """Return by how much the RMSE of others is above that of a row, and its interval."""
+        value = compute_seed_rmse(others, self.counts) - compute_seed_rmse(squares, self.counts)
+        return [value, *compute_interval(self.draw_rmse(others) - self.draw_rmse(squares))]
 
 
-def compute_interval(values):
+def compute_interval(values: np.ndarray) -> list[float]:
     return [float(value) for value in np.quantile(values, [(1 - SHARE) / 2, (1 + SHARE) / 2])]
 
 
-def compute_seed_rmse(squares, numbers):
-    """The mean over seeds of the root of the mean over all values of all pictures."""
-    return float(np.mean(np.sqrt(squares.sum(1) / np.sum(numbers))))
+def compute_seed_rmse(squares: np.ndarray, counts: ArrayLike) -> float:
+    """Return the mean over seeds of the RMSE over all values of all images."""
+    return float(np.mean(np.sqrt(squares.sum(1) / np.sum(counts))))
 
 
-def write_conclusion(rows, fills, numbers, absent=None):
-    """Which row is best, by how much, and whether it beats the best fill; `absent` says of other rows why they are."""
-    left = [f"{name} takes no part: {why}." for name, why in (absent or {}).items()]
+def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.ndarray], counts: ArrayLike,
+                     absent: Mapping[str, str] | None = None) -> str:
+    """Return which row is best, by how much, and whether it is better than the best baseline; `absent` names missing rows."""
+    missing = [f"{name} is not compared: {why}." for name, why in (absent or {}).items()]
     if not rows:
-        return " ".join(["No row came to its end, so nothing can be said.", *left])
-    if len(numbers) < FEWEST:
-        return " ".join(["One picture is too few to say anything.", *left])
-    draws = Draws(numbers)
-    best, *others = sorted(rows, key=lambda name: compute_seed_rmse(rows[name], numbers))
-    return " ".join([compare_rows(draws, rows, best, others), compare_with_baseline(draws, rows[best], fills, best), *left])
+        return " ".join(["No row was finished, so there is no conclusion.", *missing])
+    if np.size(counts) < MIN_IMAGES:
+        return " ".join(["One image is too few for a conclusion.", *missing])
+    draws = Draws(counts)
+    best, *others = sorted(rows, key=lambda name: compute_seed_rmse(rows[name], counts))
+    return " ".join([compare_rows(draws, rows, best, others), compare_with_baseline(draws, rows[best], baselines, best), *missing])
 
 
-def compare_rows(draws, rows, best, others):
-    """The best row and the others."""
-    value = f"RMSE {compute_seed_rmse(rows[best], draws.numbers):.5f}"
+def compare_rows(draws: Draws, rows: Mapping[str, np.ndarray], best: str, others: list[str]) -> str:
+    """Return a sentence on the best row and the others."""
+    value = f"RMSE {compute_seed_rmse(rows[best], draws.counts):.5f}"
     if not others:
-        return f"{best} stands alone, with {value}."
-    behind = {name: draws.difference(rows[best], rows[name]) for name in others}
-    level = [name for name, (_, low, _) in behind.items() if low <= 0]
-    if not level:
-        return f"The best row is {best}, {value}; the next, {others[0]}, is {format_difference(behind[others[0]])} above it."
-    worse = [name for name in others if name not in level]
-    return (f"The lowest figure is that of {best}, {value}, but no difference can be seen to {join_names(level)}: {level[0]} is "
-            f"{format_difference(behind[level[0]])} above it." + (f" Worse: {join_names(worse)}." if worse else ""))
+        return f"{best} is the only row, {value}."
+    differences = {name: draws.difference(rows[best], rows[name]) for name in others}
+    tied = [name for name, (_, low, _) in differences.items() if low <= 0]
+    if not tied:
+        return f"The best row is {best}, {value}. The next, {others[0]}, is {format_difference(differences[others[0]])} worse."
+    worse = [name for name in others if name not in tied]
+    return (f"{best} has the lowest RMSE, {value}, but no difference can be seen from {join_names(tied)}: {tied[0]} is "
+            f"{format_difference(differences[tied[0]])} worse." + (f" Clearly worse: {join_names(worse)}." if worse else ""))
 
 
-def compare_with_baseline(draws, squares, fills, best):
-    """The best row and the best fill."""
-    if not fills:
+def compare_with_baseline(draws: Draws, squares: np.ndarray, baselines: Mapping[str, np.ndarray], best: str) -> str:
+    """Return a sentence on the best row and the best baseline."""
+    if not baselines:
         return ""
-    fill = min(fills, key=lambda name: compute_seed_rmse(fills[name], draws.numbers))
-    more, low, high = draws.difference(squares, fills[fill])
+    name = min(baselines, key=lambda name: compute_seed_rmse(baselines[name], draws.counts))
+    value, low, high = draws.difference(squares, baselines[name])
     if low > 0:
-        return f"It beats the best fill, {fill}, which is {format_difference([more, low, high])} above it."
+        return f"It is better than the best baseline, {name}, by {format_difference([value, low, high])}."
     if high < 0:
-        return f"It does not beat the best fill, {fill}, which is {format_difference([-more, -high, -low])} below it."
-    return f"To the best fill, {fill}, no difference can be seen: its RMSE less that of {best} is {format_difference([more, low, high])}."
+        return f"It is worse than the best baseline, {name}, by {format_difference([-value, -high, -low])}."
+    return (f"No difference from the best baseline, {name}, can be seen: the baseline's RMSE minus that of {best} is "
+            f"{format_difference([value, low, high])}.")
 
 
-def format_difference(difference):
-    """A difference with its interval."""
-    value, low, high = (round(each, 5) + 0.0 for each in difference)   # without a sign before a zero
+def format_difference(difference: Difference) -> str:
+    """Return a difference with its interval."""
+    value, low, high = (round(part, 5) + 0.0 for part in difference)   # no minus sign before a zero
     return f"{value:.5f} ({low:.5f} to {high:.5f})"
 
 
-def join_names(names):
+def join_names(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,200 +1,207 @@
-"""What each study compares: its rows, the knobs that these set, and what it needs; `python -m pixmend study NAME`."""
+"""What each study compares: its rows, the settings that they change, and what the study needs."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from pixmend import competitions, models
-from pixmend.config import SETTINGS, apply_defaults, flag, usual_learning_rate
+from pixmend import backend, competitions, models
+from pixmend.config import SETTINGS, Settings, flag
+from pixmend.data.damage import count_block_holes
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import search_space
 
 LAMBDAS = (100.0, 200.0, 400.0, 800.0, 1000.0, 1200.0)
-LEVELS = (4, 5, 6, 7, 8, 9, 10)   # as the published tuning tried
-UNPAIRED = {"run": "each run is named after its flags", "seed": "each row has the seeds of --seeds",
-            "force": "runs that are done are used again; delete their folders to train them anew",
-            "folds": "rows are compared on one holdout; train the best one with it"}
+LEVELS = (4, 5, 6, 7, 8, 9, 10)
+NOT_FOR_STUDIES = {"run": "each run is named after its flags", "seed": "each row has the seeds of --seeds",
+                   "force": "finished runs are used again; delete their folders to train them anew",
+                   "folds": "rows are compared on one holdout; train the best one with --folds"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a study: a name to choose it by, its title, what it sets, and why it has no run where it has none."""
+    """A row of a study: the name for --rows, its title, the settings that it changes, and why it is left out, if it is."""
 
     name: str
     title: str
-    values: dict
+    values: Mapping[str, Any]
     left_out: str = ""
-    once: bool = False   # nothing is learnt, so that one seed tells all
+    once: bool = False   # nothing is trained, so one seed is enough
     fill: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study: `rows(settings, ready)`, the knobs that its rows set, and what is drawn and told of it besides the RMSE."""
+    """A study: a function to its rows, the settings that they change, and what is shown besides the RMSE."""
 
     what: str
-    varies: tuple
-    rows: Callable
-    usual: dict = field(default_factory=dict)   # taken where no flag is given
-    over: str = ""         # the number on the drawing's axis
+    varies: tuple[str, ...]
+    rows: Callable[[Settings, Any], list[Row]]
+    defaults: Mapping[str, Any] = field(default_factory=dict)   # where no flag is given
+    over: str = ""         # the number on the chart's axis
     curves: bool = False   # of training
-    sized: bool = False    # parameters and bytes
-    timed: bool = False    # seconds a picture
+    sized: bool = False    # with parameters and bytes
+    timed: bool = False    # with seconds an image
 
 
-def make_optimizer_rows(settings, ready):
+def make_rows(name: str, titles: Mapping[str, str]) -> list[Row]:
+    """Return a row for each value of a setting."""
+    return [Row(value, title, {name: value}) for value, title in titles.items()]
+
+
+def make_optimizer_rows(settings: Settings, dataset: Any) -> list[Row]:
     return make_rows("optimizer", {"adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"})
 
 
-def make_loss_rows(settings, ready):
+def make_loss_rows(settings: Settings, dataset: Any) -> list[Row]:
     return make_rows("loss", {"l2": "l2 (MSE)", "l1": "l1", "poisson": "Poisson", "kl": "KL", "cross_entropy": "cross entropy"})
 
 
-def make_rows(knob, titles):
-    return [Row(name, title, {knob: name}) for name, title in titles.items()]
+def make_augmentation_rows(settings: Settings, dataset: Any) -> list[Row]:
+    upright = {"augment": "none", "fresh_masks": False}
+    return [Row("none", "no transforms", upright), Row("5x", "5x", upright | {"augment": "5x"}),
+            Row("8x", "8x", upright | {"augment": "8x"}), Row("fresh", "new masks at each step", upright | {"fresh_masks": True})]
 
 
-def make_augmentation_rows(settings, ready):
-    unturned = {"augment": "none", "fresh_masks": False}
-    return [Row("none", "no variants", unturned), Row("5x", "5x", unturned | {"augment": "5x"}),
-            Row("8x", "8x", unturned | {"augment": "8x"}), Row("fresh", "fresh damage", unturned | {"fresh_masks": True})]
-
-
-def make_lambda_rows(settings, ready):
-    if not apply_defaults(settings, models.default_settings(settings.model)).adversarial:
-        raise FlagError(f"LAMBDA weighs nothing in --model {settings.model} alone: add --adversarial, or study --model pix2pix.")
+def make_lambda_rows(settings: Settings, dataset: Any) -> list[Row]:
+    if not models.apply_model_defaults(settings).adversarial:
+        raise FlagError(f"LAMBDA has no effect on --model {settings.model} alone: add --adversarial, or study --model pix2pix.")
     return [Row(f"{value:g}", f"LAMBDA {value:g}", {"LAMBDA": value}) for value in parse_numbers(settings, "LAMBDA", LAMBDAS)]
 
 
-def make_level_rows(settings, ready):
-    """A number of levels for which the pictures are too small gives the network of fewer: such a row is left out."""
-    rows, first = [], {}
+def make_level_rows(settings: Settings, dataset: Any) -> list[Row]:
+    """Return a row for each number of levels; if images are too small for more levels, the row is left out."""
+    rows: list[Row] = []
+    first: dict[Any, int] = {}
     for value in parse_numbers(settings, "levels", LEVELS):
-        like = first.setdefault(list_weight_shapes(dataclasses.replace(settings, levels=value, given=settings.given | {"levels"})), value)
+        same = first.setdefault(list_weight_shapes(dataclasses.replace(settings, levels=value, given=settings.given | {"levels"})), value)
         height, width = settings.input_shape[:2]
-        why = f"at {width}x{height} this is the network of {like} levels again; it takes a larger --size" if like != value else ""
+        why = f"at {width}x{height} this is the same network as with {same} levels; it needs a larger --size" if same != value else ""
         rows.append(Row(str(value), f"{value} levels", {"levels": value}, why))
     return rows
 
 
-def list_weight_shapes(settings):
-    """Of all weights of the network: what tells it from others."""
-    from pixmend import backend
-
+def list_weight_shapes(settings: Settings) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of all weights of a network, which tell it from others."""
     backend.start_keras()
     from pixmend.training import setup
 
-    settings = apply_defaults(settings, models.default_settings(settings.model) | usual_learning_rate(settings))
-    return tuple(tuple(variable.shape) for variable in setup.build_network(setup.resolve_precision(settings)).variables)
+    network = setup.build_network(setup.resolve_precision(models.apply_model_defaults(settings)))
+    return tuple(tuple(variable.shape) for variable in network.variables)
 
 
-def make_model_rows(settings, ready):
-    """All that fit the contest, with as many steps each; a model that cannot take these pictures says so when it is built."""
-    return [Row(name, name, {"model": name, "steps": settings.steps}, explain_unfit(name, settings, ready),
+def make_model_rows(settings: Settings, dataset: Any) -> list[Row]:
+    """Return a row for each model that fits the competition, all with the same number of steps."""
+    return [Row(name, name, {"model": name, "steps": settings.steps}, explain_unfit(name, settings, dataset),
                 once=not models.is_trainable(name), fill=models.is_fill(name))
             for name in models.list_models() if not models.finds_masks(name)]
 
 
-def explain_unfit(name, settings, ready):
-    if models.predicts_blocks_only(name) and not has_block_holes_only(ready):
-        return "it paints the middle 2x2 pixels of each 8x8 block alone, and the holes here reach beyond"
+def explain_unfit(name: str, settings: Settings, dataset: Any) -> str:
+    """Return why a model cannot be used here; empty if it can."""
+    if models.predicts_blocks_only(name) and not has_block_holes_only(dataset):
+        return "it predicts only the middle 2x2 pixels of each 8x8 block, and more is missing here"
     if models.is_fill(name) or models.is_trainable(name):
         return ""
     try:
         models.get_pipeline(name).check(settings)
     except UserError:
-        return "its environment is not here; see --diffusion-env"
+        return "its environment is not installed; see --diffusion-env"
     return ""
 
 
-def has_block_holes_only(ready):
-    """Whether holes lie where such models paint, and nowhere else."""
+def has_block_holes_only(dataset: Any) -> bool:
+    """Tell whether only the middle pixels of 8x8 blocks are missing."""
     from pixmend.competitions import missing_pixels
-    from pixmend.data.damage import count_block_holes
 
-    middle = count_block_holes(ready.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
-    return all((middle | (ready.hole(row) == 0)).all() for row in ready.split("holdout"))
+    middle = count_block_holes(dataset.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
+    return all((middle | (dataset.hole(row) == 0)).all() for row in dataset.split("holdout"))
 
 
 PLANS = {
     "optimizers": Plan("Optimizers, each with its usual learning rate where none is given", ("optimizer",), make_optimizer_rows,
                        {"model": "unet"}, curves=True),
     "losses": Plan("Losses", ("loss",), make_loss_rows, {"model": "unet"}, curves=True),
-    "models": Plan("All models that fit the contest", ("model",), make_model_rows, sized=True, timed=True),
-    "lambda": Plan("LAMBDA, the weight of the reconstruction", ("LAMBDA",), make_lambda_rows, over="LAMBDA"),
-    "augmentation": Plan("Variants of the training pictures, or new damage each time", ("augment", "fresh_masks"), make_augmentation_rows),
+    "models": Plan("All models that fit the competition", ("model",), make_model_rows, sized=True, timed=True),
+    "lambda": Plan("LAMBDA, the weight of the reconstruction loss", ("LAMBDA",), make_lambda_rows, over="LAMBDA"),
+    "augmentation": Plan("Transforms of the training images, or new masks at each step", ("augment", "fresh_masks"), make_augmentation_rows),
     "levels": Plan("Steps down and up", ("levels",), make_level_rows, over="levels", sized=True),
 }
 
 
-def take_study_name(words):
-    """The name that comes first, and the flags after it."""
+def take_study_name(words: list[str]) -> tuple[str, list[str]]:
+    """Return the name of the study, which comes first, and the flags after it."""
     if not words or words[0].startswith("-"):
-        raise FlagError(f"Say what to study: `python -m pixmend study NAME [flags]` with one of {', '.join(PLANS)}.")
+        if "--help" in words or "-h" in words:
+            return "", words
+        raise FlagError(f"Name the study: pixmend study NAME [flags], with one of {', '.join(PLANS)}.")
     if words[0] not in PLANS:
-        raise FlagError(f"There is no study {words[0]!r}; there are: {', '.join(PLANS)}.")
+        raise FlagError(f"There is no study {words[0]!r}. There are: {', '.join(PLANS)}.")
     return words[0], words[1:]
 
 
-def check_study(settings, plan):
-    """What a study cannot be asked for, before anything starts."""
+def check_study(settings: Settings, plan: Plan) -> None:
+    """Raise an error for settings that a study cannot have, before anything starts."""
     for name, values in settings.swept:
         raise FlagError(f"{flag(name)} {values}: a study takes one value of each flag"
-                        + (f"; its rows are chosen by --rows {values}." if name in plan.varies else "; `sweep` tries several."))
+                        + (f"; choose its rows with --rows {values}." if name in plan.varies else "; `pixmend sweep` tries several."))
     for name in plan.varies:
         if name in settings.given:
-            raise FlagError(f"{flag(name)} is what the study {settings.about} varies; choose among its rows with --rows.")
-    for name, why in UNPAIRED.items():
+            raise FlagError(f"{flag(name)} is what the study {settings.about} compares; choose its rows with --rows.")
+    for name, why in NOT_FOR_STUDIES.items():
         if name in settings.given and getattr(settings, name) != SETTINGS[name].default:
             raise FlagError(f"{flag(name)} is not for a study: {why}.")
     if "model" not in plan.varies and not models.is_trainable(settings.model):
-        raise FlagError(f"--model {settings.model} has nothing to learn, so there is no study of its {settings.about}.")
+        raise FlagError(f"--model {settings.model} is not trained, so there is no study of its {settings.about}.")
     if settings.snapshots:
-        raise FlagError("--snapshots is not for a study, which compares the best weights of each run.")
+        raise FlagError("--snapshots is not for a study: it compares the best weights of each run.")
 
 
-def apply_study_defaults(settings, plan):
-    """The settings that all rows share."""
-    usual = {name: value for name, value in plan.usual.items() if name not in settings.given}
-    return search_space.make_trial_settings(settings, usual, competitions.get_default_settings(settings))
+def apply_study_defaults(settings: Settings, plan: Plan) -> Settings:
+    """Return the settings that all rows share."""
+    defaults = {name: value for name, value in plan.defaults.items() if name not in settings.given}
+    return search_space.make_trial_settings(settings, defaults, competitions.get_default_settings(settings))
 
 
-def parse_seeds(settings):
+def parse_seeds(settings: Settings) -> list[int]:
     found = []
     for text in settings.seeds.split(","):
         try:
             found.append(search_space.parse_value("seed", text.strip()))
         except FlagError as error:
-            raise FlagError(f"--seeds {settings.seeds}: each is a seed, with commas between. {error}") from None
+            raise FlagError(f"--seeds {settings.seeds}: give seeds separated by commas. {error}") from None
     return list(dict.fromkeys(found))
 
 
-def parse_numbers(settings, knob, usual):
-    """The values of a row each, from the lowest on."""
-    return sorted({search_space.parse_value(knob, text) for text in split_names(settings)}) or usual
+def parse_numbers(settings: Settings, name: str, defaults: tuple) -> list[Any]:
+    """Return the values for one row each, in ascending order."""
+    return sorted({search_space.parse_value(name, text) for text in split_names(settings)}) or list(defaults)
 
 
-def split_names(settings):
+def split_names(settings: Settings) -> list[str]:
     return [text.strip() for text in settings.rows.split(",")] if settings.rows else []
 
 
-def select_rows(settings, plan, ready):
-    """The rows of the plan that are asked for."""
-    found = plan.rows(settings, ready)
+def select_rows(settings: Settings, plan: Plan, dataset: Any) -> list[Row]:
+    """Return the rows of the plan that --rows names, or all."""
+    found = plan.rows(settings, dataset)
     wanted = split_names(settings) if settings.rows and not plan.over else [row.name for row in found]
     for name in wanted:
         if name not in [row.name for row in found]:
-            raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {name!r}; "
-                            f"it has {', '.join(row.name for row in found)}.")
+            raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {name!r}. "
+                            f"It has {', '.join(row.name for row in found)}.")
     return [row for row in found if row.name in wanted]
 
 
-def make_run_settings(settings, row, seed):
-    """The settings of a run, named and valued as its own command would be."""
-    return search_space.make_trial_settings(settings, row.values | {"seed": seed}, competitions.get_default_settings(settings))
+PlannedRun = tuple[Row, int, Settings]   # row, seed, settings of the run
 
 
-def plan_runs(settings, rows, seeds):
-    """(row, seed, settings) of each run: all rows with the first seed, then with the next."""
+def plan_runs(settings: Settings, rows: list[Row], seeds: list[int]) -> list[PlannedRun]:
+    """Return the runs of a study: all rows with the first seed, then with the next."""
     return [(row, seed, make_run_settings(settings, row, seed)) for seed in seeds for row in rows
             if not row.left_out and (seed == seeds[0] or not row.once)]
+
+
+def make_run_settings(settings: Settings, row: Row, seed: int) -> Settings:
+    """Return the settings of a run, named as its own command would name it."""
+    return search_space.make_trial_settings(settings, {**row.values, "seed": seed}, competitions.get_default_settings(settings))

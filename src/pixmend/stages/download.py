@@ -1,84 +1,9 @@
 """Download the competition's archive from Kaggle (or make that of a synthetic one), check it and unpack it into competition/."""
 
-import shutil
-import zipfile
-from pathlib import Path
-
-from pixmend import competitions, files
-from pixmend.competitions.base import Competition
-from pixmend.competitions.synthetic import SyntheticCompetition
 from pixmend.config import Settings
-from pixmend.data import archive, archive_manifest
-from pixmend.errors import UserError
-from pixmend.kaggle import client
-from pixmend.progress import ProgressBar, print_message
+from pixmend.kaggle.download import download_competition
 
 
 def main(settings: Settings) -> None:
-    """Write competition/<competition>/files and archive.json, which says which archive they are from."""
-    competition, folder = competitions.get_competition(settings.competition), settings.competition_folder
-    with files.try_lock(folder):
-        if not settings.force and archive_manifest.is_complete(competition, settings):
-            print_message(f"{folder / 'files'} contains all files of {competition.slug} already.")
-            return
-        zipped = folder / f"{competition.slug}.zip"
-        members, origin = bring_files(competition, settings, zipped)
-        archive_manifest.write_archive_manifest(folder, zipped, archive_manifest.get_cache_key(competition, settings), origin)
-    print_message(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
-
-
-def bring_files(competition: Competition, settings: Settings, zipped: Path) -> tuple[list[zipfile.ZipInfo], str]:
-    """Make the archive, take the one that is here, or download it, and unpack it; return its members and where it is from."""
-    folder = settings.competition_folder
-    if isinstance(competition, SyntheticCompetition):
-        competition.make_archive(folder, settings)
-        return unpack(competition, zipped, folder / "files", made_here=True), "made here"
-    if not zipped.exists() or (settings.force and archive_manifest.get_origin(folder, zipped) == "Kaggle"):
-        return download(competition, settings, zipped), "Kaggle"
-    return unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
-
-
-def unpack(competition: Competition, zipped: Path, folder: Path, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
-    sample = competition.submission.sample_name
-    if sample not in {member.filename for member in archive.list_archive(zipped, made_here=made_here)}:
-        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this competition: it has no {sample}. Put the competition's own archive "
-                                 f"there, or delete it and run `pixmend download --competition {competition.slug}`.")
-    return archive.unpack_archive(zipped, folder, made_here=made_here)
-
-
-def download(competition: Competition, settings: Settings, zipped: Path) -> list[zipfile.ZipInfo]:
-    """Download into a folder of its own, unpack, and only then give the archive its name; a damaged one is downloaded once more."""
-    check_token(competition.slug, zipped)
-    arriving = settings.competition_folder / ".download" / zipped.name
-    arriving.parent.mkdir(exist_ok=True)
-    try:
-        members = download_once(competition, settings, arriving)
-    except (archive.BadArchive, client.KaggleError) as error:
-        if getattr(error, "kind", "garbled") != "garbled":
-            raise
-        print_message("The download is damaged. Downloading it once more from its beginning.")
-        shutil.rmtree(arriving.parent)
-        arriving.parent.mkdir()
-        try:
-            members = download_once(competition, settings, arriving, force=True)
-        except archive.BadArchive:
-            shutil.rmtree(arriving.parent)
-            raise UserError(f"{zipped.name} was damaged twice and was removed. Run the same command again, or download it at "
-                            f"{client.get_competition_url(competition.slug)}/data and put it into {zipped.parent}.") from None
-    files.replace_durably(arriving, zipped)
-    shutil.rmtree(arriving.parent)
-    return members
-
-
-def download_once(competition: Competition, settings: Settings, arriving: Path, *, force: bool = False) -> list[zipfile.ZipInfo]:
-    with ProgressBar("download", 100) as bar:
-        client.download_archive(competition.slug, arriving.parent, timeout=settings.kaggle_timeout, force=force,
-                                on_output=client.follow_percentage(bar))
-    return unpack(competition, arriving, settings.competition_folder / "files")
-
-
-def check_token(slug: str, zipped: Path) -> None:
-    url = client.get_competition_url(slug)
-    if client.find_token() is None:
-        raise UserError(f"{zipped} is missing and there is no Kaggle token. Either {client.NEW_TOKEN} (and accept the rules at {url}/rules), "
-                        f"or download the archive at {url}/data and put it there. Then run the same command again.")
+    """Write competition/<competition>/."""
+    download_competition(settings)

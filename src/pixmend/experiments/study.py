@@ -1,0 +1,170 @@
+"""Study: train the runs of a plan with the same seeds for each row, and write what their scores say."""
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixmend import competitions, files, models, run_file
+from pixmend.competitions.prepare import prepare_dataset
+from pixmend.config import Settings, group_values, weight_settings
+from pixmend.data import dataset as datasets
+from pixmend.data.paste import paste_predictions
+from pixmend.errors import UserError
+from pixmend.evaluation import leaderboard
+from pixmend.experiments import run_costs, study_plans, study_results, study_table
+from pixmend.experiments.runner import DIVERGED, DONE, run_guarded
+from pixmend.experiments.study_plans import Plan, PlannedRun, Row
+from pixmend.kaggle.download import download_competition
+from pixmend.progress import print_message
+from pixmend.scoring import run_score
+from pixmend.training import checkpoints, run, run_predictions, run_settings, run_submissions
+
+FINAL = {DONE, DIVERGED}   # a run that ended so is not made again
+WARM_UP, TIMED = 8, 16     # images that are predicted before and while the time is taken
+DrawChart = Callable[[Settings, dict[str, Any]], bytes]
+
+
+def run_study(settings: Settings, draw_chart: DrawChart) -> dict[str, Any]:
+    """Make every run of a study that is not finished; return the results. `draw_chart` makes the PNG file of the page."""
+    plan = study_plans.PLANS[settings.about]
+    study_plans.check_study(settings, plan)
+    settings, seeds = study_plans.apply_study_defaults(settings, plan), study_plans.parse_seeds(settings)
+    with files.try_lock(settings.run_folder.parent / f".study-{settings.about}"):
+        dataset = open_or_prepare(settings)
+        rows = study_plans.select_rows(settings, plan, dataset)
+        planned = study_plans.plan_runs(settings, rows, seeds)
+        try:
+            return make_runs(settings, plan, rows, planned, dataset, draw_chart)
+        finally:
+            open_or_prepare(settings)   # rows with another augmentation have prepared it differently
+
+
+def open_or_prepare(settings: Settings) -> Any:
+    """Open the dataset of these settings; download and prepare it first if needed."""
+    try:
+        return datasets.open_dataset(settings)
+    except UserError:
+        download_competition(settings)
+        prepare_dataset(settings)
+        return datasets.open_dataset(settings)
+
+
+def make_runs(settings: Settings, plan: Plan, rows: list[Row], planned: list[PlannedRun], dataset: Any, draw_chart: DrawChart) -> dict[str, Any]:
+    """Make each run that is not finished, and write the results after each."""
+    runs = study_results.read_runs(settings)
+    for number, (row, seed, chosen) in enumerate(planned, 1):
+        cache_key = hash_run(chosen, dataset)
+        if not is_final(runs.get(chosen.run), chosen, cache_key):
+            print_message(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
+            runs[chosen.run] = make_run(chosen, plan) | {"made_from": cache_key, "files": list_signatures(chosen)}
+            write_results(settings, plan, rows, planned, runs, draw_chart)
+    return write_results(settings, plan, rows, planned, runs, draw_chart)
+
+
+def hash_run(settings: Settings, dataset: Any) -> str:
+    """Return a hash of everything that decides the figures of a run."""
+    return files.hash_value([dataset.made_from, weight_settings(settings), group_values(settings, "prediction"),
+                             group_values(settings, "submission")])
+
+
+def list_signatures(settings: Settings) -> list[Any]:
+    """Return the signatures of the files that the figures of a run are from."""
+    folder = settings.run_folder
+    paths = (folder / "best.npz", folder / "score.json", competitions.get_submission_path(settings, "holdout"))
+    return [files.optional_signature(path) for path in paths]
+
+
+def is_final(stored: dict[str, Any] | None, settings: Settings, cache_key: str) -> bool:
+    """Tell whether a run ended for good and its files are unchanged."""
+    return (stored is not None and stored["state"] in FINAL and stored["made_from"] == cache_key
+            and stored["files"] == list_signatures(settings))
+
+
+def make_run(settings: Settings, plan: Plan) -> dict[str, Any]:
+    """Train, predict, write and score one run; return how it ended, with its figures and costs."""
+    outcome = run_guarded(lambda: run_stages(settings, plan))
+    if outcome.state != DONE:
+        print_message(f"study: {settings.run} {outcome.state}: {outcome.reason}")
+        if settings.run_folder.exists():
+            leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **run_score.describe_circumstances(settings))
+    figures = outcome.result or {"rmse": None, "seconds": None}
+    return figures | {"state": outcome.state, "reason": outcome.reason.replace(f"{settings.home}/", ""),
+                      "commit": run_file.describe_checkout().get("commit", ""), "date": datetime.date.today().isoformat(),
+                      "hardware": run_costs.describe_hardware()} | run_costs.measure_run_costs(settings.run_folder)
+
+
+def run_stages(settings: Settings, plan: Plan) -> dict[str, Any]:
+    """Do what the stages of the pipeline do, from train to score; return the RMSE and the seconds an image."""
+    open_or_prepare(settings)
+    settings = models.apply_model_defaults(settings)
+    with files.try_lock(settings.run_folder):
+        if models.is_trainable(settings.model):
+            run.check_run(settings)
+            run.train_run(settings, settings.run_folder)
+        else:
+            run_settings.save_run_settings(settings.run_folder, settings)
+        run_predictions.predict_run(settings)
+        run_submissions.write_submissions(settings)
+    _, _, figures = run_score.score_run(settings)
+    print_message(f"study: {settings.run}: RMSE {figures['holdout_rmse']:.5f}, {figures['to_harmonic']:.3f} of harmonic")
+    return {"rmse": figures["holdout_rmse"], "seconds": measure_seconds(settings) if plan.timed else None}
+
+
+def measure_seconds(settings: Settings) -> float | None:
+    """Return the seconds to predict one holdout image on the CPU; None for pretrained pipelines, which run elsewhere."""
+    dataset = datasets.open_dataset(settings)
+    holdout = dataset.split("holdout")
+    rows = [holdout[number % len(holdout)] for number in range(WARM_UP + TIMED)]
+    if models.is_trainable(settings.model):
+        images = predict_with_network(settings, dataset, rows)
+    elif models.is_fill(settings.model):
+        images = predict_with_fill(settings, dataset, rows)
+    else:
+        return None
+    for _ in islice(images, WARM_UP):
+        pass
+    start = time.perf_counter()
+    count = sum(1 for _ in images)
+    return (time.perf_counter() - start) / count
+
+
+def predict_with_network(settings: Settings, dataset: Any, rows: list[Any]) -> Iterator[np.ndarray]:
+    import keras
+
+    weights = checkpoints.get_weights_path(settings.run_folder)
+    with keras.device("cpu"):
+        network = run_predictions.build_run_network(settings)
+        yield from run_predictions.predict_with_network(lambda: network, weights, dataset, rows, "holdout")
+
+
+def predict_with_fill(settings: Settings, dataset: Any, rows: list[Any]) -> Iterator[np.ndarray]:
+    fill = models.get_fill(settings.model)
+    for row in rows:
+        damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
+        yield paste_predictions(damaged, mask, fill(damaged, mask))
+
+
+def write_results(settings: Settings, plan: Plan, rows: list[Row], planned: list[PlannedRun], runs: dict[str, Any],
+                  draw_chart: DrawChart) -> dict[str, Any]:
+    """Write the results so far as JSON for the report, and as a page with a chart beside the runs."""
+    results = study_results.collect_results(settings, plan, rows, planned, runs)
+    files.write_json(study_results.get_results_path(settings, settings.about), results)
+    page = get_page_path(settings)
+    page.parent.mkdir(exist_ok=True)
+    chart = page.with_suffix(".png")
+    with files.atomic_write(chart) as file:
+        file.write(draw_chart(settings, results))
+    files.write_text(page, study_table.format_markdown(results, chart.name))
+    return results
+
+
+def get_page_path(settings: Settings) -> Path:
+    """Return the path of a study's page, beside the runs."""
+    return settings.run_folder.parent / "studies" / f"{settings.about}.md"
+
+

@@ -1,0 +1,61 @@
+"""Write the predictions of a run as submission files, or its masks as images."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixmend import competitions, files
+from pixmend.competitions.records import order_records, read_records
+from pixmend.config import Settings
+from pixmend.data import dataset as datasets
+from pixmend.data.encode import encode_png
+from pixmend.progress import ProgressBar, print_message
+from pixmend.submissions import predictions
+from pixmend.training import unknown_masks
+
+
+def write_submissions(settings: Settings) -> None:
+    """Write the submissions of both splits, unless they are up to date."""
+    folder, competition = settings.run_folder, competitions.get_competition(settings.competition)
+    sources = {split: folder / f"{split}.npz" for split in ("test", "holdout")}
+    targets = {split: competitions.get_submission_path(settings, split) for split in sources}
+    cache_key = {"order": settings.channel_order, "scale": settings.value_scale,
+                 **{split: files.optional_signature(path) for split, path in sources.items()}}
+    if not settings.force and files.manifest_matches(folder / "serialize.json", cache_key):
+        print_message(f"serialize: {targets['test']} is up to date.")
+        return
+    dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
+    records = read_records(settings)
+    for split, path in targets.items():
+        predictions.check_same_dataset(sources[split], predicted)
+        images = read_predicted_images(predicted, split, sources[split])
+        format_ = competitions.get_submission_format(settings, split)
+        format_.write(path, order_records(settings, dataset, split, records), images, settings)
+    competition.submission.check(targets["test"], settings.competition_folder / "files")
+    files.write_manifest(folder / "serialize.json", cache_key, targets.values())
+    print_message(f"serialize: {targets['test']} agrees with {competition.submission.sample_name}; {targets['holdout']}")
+
+
+def read_predicted_images(dataset: Any, split: str, path: Path) -> Iterator[np.ndarray]:
+    """Yield each image with the predicted pixels in it: float32 in 0..1."""
+    rows, predicted = dataset.split(split), predictions.PredictionFile(path)
+    with ProgressBar(f"write the rows of {split}", len(rows)) as bar:
+        for row in rows:
+            yield predicted.read_image(row.id, dataset.damaged(row) / 255, dataset.hole(row) > 0)
+            bar.advance(1, f"{bar.rate():.0f} images/s")
+
+
+def write_masks(settings: Settings) -> None:
+    """Write the masks that a run found as PNG files, white where pixels are missing."""
+    folder = settings.submissions_folder / f"{settings.run}-masks"
+    found = unknown_masks.LocatedMaskDataset(datasets.open_dataset(settings), settings.run_folder)
+    for split in ("test", "holdout"):
+        rows = found.split(split)
+        with ProgressBar(f"write the masks of {split}", len(rows)) as bar:
+            for row in rows:
+                with files.atomic_write(folder / split / f"{row.id.replace('/', '-')}.png") as file:
+                    file.write(encode_png(np.uint8(255 * found.mask(row)[..., None])))
+                bar.advance(1, f"{bar.rate():.0f} images/s")
+    print_message(f"serialize: {folder}, white where pixels are missing. Run {settings.run!r} finds masks, so it has nothing to submit.")
