@@ -1,4 +1,4 @@
-"""--masks-per-image for whole pictures: each is damaged anew and filled before training, beside its own damage, and none is left out."""
+"""--masks-per-image: every training image is used with its own mask and with new ones."""
 
 import dataclasses
 import shutil
@@ -35,55 +35,55 @@ def batches(trained):
     return of
 
 
-def test_every_row_comes_once_under_each_damage_before_any_comes_again(batches):
+def test_every_row_comes_once_with_each_mask_before_any_comes_again(batches):
     rows = len(batches().rows)
     source = batches(batch_size=3 * rows)
     items = source.choose_items(0)
     assert len(set(items)) == 3 * rows
-    (seen, mask), whole, weight = source.get_batch(0)
+    (inputs, mask), target, weight = source.get_batch(0)
     for number in np.random.default_rng(1).permutation(3 * rows)[:20]:
         row, damage = items[number]
         hole = mask[number, ..., 0] > 0
-        np.testing.assert_array_equal(whole[number], bytes_to_floats(source.dataset.whole(row)))
+        np.testing.assert_array_equal(target[number], bytes_to_floats(source.dataset.whole(row)))
         assert (hole == (source.dataset.hole(row) > 0)).all() == (damage == 0)
         assert ((weight[number] > 0) == hole).all()
         if damage:
-            np.testing.assert_array_equal(seen[number][~hole], whole[number][~hole])
-            np.testing.assert_allclose(seen[number], fill_harmonic(whole[number], hole), atol=0.51 / 255 + 1e-4)
+            np.testing.assert_array_equal(inputs[number][~hole], target[number][~hole])
+            np.testing.assert_allclose(inputs[number], fill_harmonic(target[number], hole), atol=0.51 / 255 + 1e-4)
         else:
-            np.testing.assert_array_equal(seen[number], bytes_to_floats(source.dataset.seen(row, "harmonic")))
+            np.testing.assert_array_equal(inputs[number], bytes_to_floats(source.dataset.seen(row, "harmonic")))
 
 
-def test_pixels_in_two_boxes_weigh_twice(batches):
+def test_pixels_in_two_boxes_have_weight_two(batches):
     source = batches(batch_size=60)
     weight = np.concatenate([source.get_batch(step)[2] for step in range(6)])
     assert set(np.unique(weight)) == {0, 1, 2}
 
 
-def test_a_device_makes_the_same_bits_of_them(batches):
+def test_compact_batches_expand_to_the_same_bits(batches):
     assert len(set(same_bits(batches(batch_size=24), 1)["transforms"].tolist())) == 5
 
 
-def test_noise_may_come_on_top(batches):
-    (noisy, _), whole, _ = batches(noise=0.1).get_batch(0)
+def test_noise_is_added_to_the_inputs(batches):
+    (noisy, _), target, _ = batches(noise=0.1).get_batch(0)
     (clean, _), same, _ = batches().get_batch(0)
-    assert (whole == same).all() and 0.05 < np.std(noisy - clean) < 0.1
+    assert (target == same).all() and 0.05 < np.std(noisy - clean) < 0.1
 
 
-def test_the_next_run_draws_none_again(trained):
+def test_the_next_run_draws_no_masks_again(trained):
     path, = (trained / "augment/demo/damages").glob("*.npy")
     before = path.stat().st_mtime_ns
     done(stage("train", trained, *SMALL, *FLAGS[:-1], "again"))
     assert path.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("flags", "told"), [(["--fresh-masks"], "--no-fresh-masks, or --masks-per-image 0"),
+@pytest.mark.parametrize(("flags", "message"), [(["--fresh-masks"], "--no-fresh-masks, or --masks-per-image 0"),
                                              (["--jitter", "40"], "--jitter 0, or --masks-per-image 0"),
                                              (["--work-size", "16"], "--work-size 32 or more")])
-def test_what_goes_with_no_damages_is_refused_before_any_is_drawn(home, flags, told):
+def test_conflicting_settings_are_refused_before_masks_are_drawn(home, flags, message):
     before = sorted((home / "augment/demo").rglob("*"))
     flags = ["--model", "edsr", "--masks-per-image", "1", "--start", "telea", "--work-size", "32", *flags]
     refused = stage("train", home, "--size", "32", *flags)
-    assert refused.returncode == 2 and told in refused.stderr, refused.stderr
+    assert refused.returncode == 2 and message in refused.stderr, refused.stderr
     assert sorted((home / "augment/demo").rglob("*")) == before
 

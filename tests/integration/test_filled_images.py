@@ -1,4 +1,4 @@
-"""What a network starts from: any fill, made once by the training that first asks for it, and the same at every look."""
+"""--start: training begins with any fill, which is computed once."""
 
 import math
 
@@ -14,11 +14,11 @@ from pixmend.training.filled_images import fill_training_images
 TINY = (*SMALL, "--model", "cnn", "--steps", "1")
 
 
-def test_a_start_may_be_any_fill():
+def test_start_accepts_every_fill():
     assert set(SETTINGS["start"].choices) == {"none", "given", *models.list_fills()}
 
 
-def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
+def test_training_fills_all_images(home):
     done(stage("train", home, *TINY, "--start", "biharmonic", "--run", "a"))
     ready = open_dataset(Settings(home=str(home), size=32))
     assert (home / "augment/demo/starts/biharmonic.npy").stat().st_size == math.prod(ready.filled["harmonic"].shape) + 128
@@ -30,7 +30,7 @@ def test_a_training_fills_every_picture_by_the_fill_that_it_starts_from(home):
         np.testing.assert_array_equal(ready.seen(row, "biharmonic")[~mask], ready.damaged(row)[~mask])
 
 
-def test_a_start_is_filled_once_and_again_when_it_is_gone(home):
+def test_images_are_filled_once_and_again_after_deletion(home):
     settings = Settings(home=str(home), size=32, start="mean")
     ready, path = open_dataset(settings), home / "augment/demo/starts/mean.npy"
     fill_training_images(settings, ready)
@@ -42,7 +42,7 @@ def test_a_start_is_filled_once_and_again_when_it_is_gone(home):
     assert path.read_bytes() == first
 
 
-def test_what_is_predicted_is_the_start_where_nothing_was_learnt(home):
+def test_an_untrained_run_predicts_its_start(home):
     """Also where the start's file is gone since: it is made again."""
     done(stage("train", home, *TINY, "--start", "telea", "--learning-rate", "1e-8", "--run", "a"))
     (home / "augment/demo/starts/telea.npy").unlink()
@@ -55,7 +55,7 @@ def test_what_is_predicted_is_the_start_where_nothing_was_learnt(home):
 
 @pytest.mark.parametrize(("contest", "model", "start"), [("missing_pixels", "lattice_mlp", "biharmonic"),
                                                          ("depixelation", "tile_mlp", "tile_smooth")])
-def test_a_contest_begins_with_the_model_and_the_start_that_win_there(contest, model, start):
+def test_competitions_have_a_default_model_and_start(contest, model, start):
     from pixmend import competitions
 
     settings = complete_settings(Settings(competition=contest), competitions.get_default_settings(Settings(competition=contest)))

@@ -1,4 +1,4 @@
-"""Folds and snapshots: every source kept apart once, seen by no run that predicts it; one run that gives several members."""
+"""Folds and snapshots: every source is held out once, and no run predicts an image that it was trained on."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ def values_by_id(path):
 
 
 @given(PICTURES, st.integers(2, 12), st.integers(0, 9))
-def test_every_source_is_in_one_fold_and_every_class_evenly_in_all(pictures, count, seed):
+def test_every_source_is_in_one_fold_and_every_class_in_all(pictures, count, seed):
     sources, kinds = [f"{kind}{n}" for n, kind in pictures], [kind for _, kind in pictures]
     sizes = Counter(sources)
     if len(sizes) < count:
@@ -82,7 +82,7 @@ def folded(prepared_home, tmp_path_factory):
     return home, printed, number
 
 
-def test_the_index_says_for_every_picture_in_which_fold_it_is_kept_apart(folded):
+def test_the_index_names_the_fold_of_every_image(folded):
     rows = index(folded[0])
     folds, times = defaultdict(set), Counter()
     for row in rows:
@@ -93,7 +93,7 @@ def test_the_index_says_for_every_picture_in_which_fold_it_is_kept_apart(folded)
     assert set(times.values()) == {0, 5} and sum(count == 5 for count in times.values()) == 60
 
 
-def test_the_seed_of_the_weights_moves_no_picture_and_the_split_seed_does(folded, tmp_path):
+def test_only_the_split_seed_changes_the_folds(folded, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(folded[0] / "competition", home / "competition")
     shutil.copytree(folded[0] / "augment", home / "augment")
@@ -110,7 +110,7 @@ def whatever_way_up(picture):
     return min(np.ascontiguousarray(apply_transform(picture, variant)).tobytes() for variant in range(8))
 
 
-def test_no_run_of_a_fold_learns_from_its_holdout_or_a_turn_of_it(folded):
+def test_no_fold_is_trained_on_its_holdout(folded):
     """Told by the pixels of a whole epoch of batches, not by the index."""
     settings = settings_for(folded[0], *FLAGS)
     ready, kept_apart = dataset.open_dataset(settings), []
@@ -126,7 +126,7 @@ def test_no_run_of_a_fold_learns_from_its_holdout_or_a_turn_of_it(folded):
     assert sum(map(len, kept_apart)) == len(everything) == 60 and set.union(*kept_apart) == everything
 
 
-def test_a_mirrored_twin_under_another_name_stays_in_its_fold(folded, tmp_path):
+def test_near_duplicates_are_in_the_same_fold(folded, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(folded[0] / "augment", home / "augment")
     folder, settings = home / "augment/demo", settings_for(home, *FLAGS)
@@ -143,7 +143,7 @@ def test_a_mirrored_twin_under_another_name_stays_in_its_fold(folded, tmp_path):
 
 
 @pytest.mark.parametrize("flags", [(), ("--folds", "2")])
-def test_pictures_that_all_count_as_one_photo_are_refused(folded, tmp_path, flags):
+def test_images_of_one_source_are_refused(folded, tmp_path, flags):
     shutil.copytree(folded[0] / "augment", tmp_path / "augment")
     folder = tmp_path / "augment/demo"
     listed = json.loads((folder / "listed.json").read_text())
@@ -152,7 +152,7 @@ def test_pictures_that_all_count_as_one_photo_are_refused(folded, tmp_path, flag
         prepare.write_index_and_preview(settings_for(tmp_path, *flags), folder, {})
 
 
-def test_out_of_fold_every_picture_is_as_its_own_folds_run_predicted_it(folded):
+def test_holdout_predictions_are_those_of_the_images_fold(folded):
     run = folded[0] / "checkpoints/demo/f"
     whole, fold_of = values_by_id(run / "holdout.npz"), {row["id"]: row["split"] for row in index(folded[0])}
     parts = {fold: values_by_id(run / fold / "holdout.npz") for fold in NAMES}
@@ -161,7 +161,7 @@ def test_out_of_fold_every_picture_is_as_its_own_folds_run_predicted_it(folded):
         np.testing.assert_array_equal(values, parts[fold_of[name]][name])
 
 
-def test_a_folds_predictions_are_of_that_folds_weights(folded):
+def test_predictions_of_a_fold_come_from_its_weights(folded):
     from pixmend.training import checkpoints, run_settings, setup
     from pixmend.training.inference import predict_images
 
@@ -177,7 +177,7 @@ def test_a_folds_predictions_are_of_that_folds_weights(folded):
         np.testing.assert_allclose(found, mended[ready.hole(row) > 0], atol=1e-5)
 
 
-def test_the_test_predictions_are_the_mean_of_all_runs_in_float(folded):
+def test_test_predictions_are_the_mean_of_all_folds(folded):
     run = folded[0] / "checkpoints/demo/f"
     parts = []
     for fold in NAMES:
@@ -189,7 +189,7 @@ def test_the_test_predictions_are_the_mean_of_all_runs_in_float(folded):
     assert np.abs(parts[0] - parts[1]).max() > 1e-6
 
 
-def test_the_score_is_that_of_all_training_pictures_beside_the_fill_on_the_same(folded):
+def test_the_score_covers_all_training_images(folded):
     home, printed, _ = folded
     errors = []
     with open(home / "submissions/demo/f.holdout.csv", newline="", encoding="utf-8") as file:
@@ -210,26 +210,26 @@ def test_the_score_is_that_of_all_training_pictures_beside_the_fill_on_the_same(
     assert int(ours["steps"]) == 3 * 6 and "f: holdout RMSE" in printed["report"]
 
 
-def test_the_report_draws_the_curves_of_all_folds(folded):
+def test_the_report_shows_the_history_of_every_fold(folded):
     assert set(run_section.read_histories(settings_for(folded[0], *FLAGS))) == {f"f/{fold}" for fold in NAMES}
 
 
-def test_a_second_call_redoes_nothing(folded):
+def test_predicting_twice_writes_nothing(folded):
     home, *_ = folded
     made = {path: path.stat().st_mtime_ns for path in (home / "checkpoints/demo/f").rglob("*.npz")}
     assert "up to date" in done(stage("predict", home, *FLAGS))
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
-def test_runs_on_the_same_folds_can_be_mixed(folded):
+def test_runs_with_the_same_folds_can_be_averaged(folded):
     home, *_ = folded
-    told = done(stage("ensemble", home, *FOLDS, "--members", "f,harmonic", "--run", "mixed"))
+    message = done(stage("ensemble", home, *FOLDS, "--members", "f,harmonic", "--run", "mixed"))
     made = run_file.read_trained(home / "checkpoints/demo/mixed")
-    assert "cross-validated" in told and made["rmse"] <= min(made["member_rmse"])
+    assert "cross-validated" in message and made["rmse"] <= min(made["member_rmse"])
     assert len(values_by_id(home / "checkpoints/demo/mixed/holdout.npz")) == 60
 
 
-def test_killed_in_the_middle_of_fold_2_it_goes_on_there_and_ends_with_the_same_bytes(folded, tmp_path):
+def test_a_run_stopped_in_fold_2_continues_to_the_same_bytes(folded, tmp_path):
     home, wanted = tmp_path / "home", folded[0] / "checkpoints/demo/f"
     for folder in ("competition", "augment"):
         shutil.copytree(folded[0] / folder, home / folder)
@@ -237,25 +237,25 @@ def test_killed_in_the_middle_of_fold_2_it_goes_on_there_and_ends_with_the_same_
     assert stopped_at(folded[2] // 2, "train", home, *FLAGS)
     assert newest_state(run / "fold-1")[1] == 6 and 0 < newest_state(run / "fold-2")[1] < 6 and not (run / "fold-3").exists()
     first = {path: path.stat().st_mtime_ns for path in (run / "fold-1").iterdir() if path.suffix == ".npz"}
-    told = done(stage("train", home, *FLAGS))
-    assert "fold-1 has all its 6 steps" in told and {path: path.stat().st_mtime_ns for path in first} == first
+    message = done(stage("train", home, *FLAGS))
+    assert "fold-1 has all its 6 steps" in message and {path: path.stat().st_mtime_ns for path in first} == first
     left, whole = outcome(run), outcome(wanted)
     assert {"run.toml", *(f"{fold}/best.npz" for fold in NAMES)} <= set(left)
     assert left == {path: whole[path] for path in left}
     assert all(newest_state(run / fold) == newest_state(wanted / fold) for fold in NAMES)
 
 
-@pytest.mark.parametrize(("flags", "code", "told"), [
+@pytest.mark.parametrize(("flags", "code", "message"), [
     (("--folds", "3", "--holdout", "0.2"), 2, ["--holdout", "--folds"]),
     (("--folds", "0"), 2, ["--folds", "1 and 100"]),
     (("--folds", "50"), 1, ["--folds 50", "8 is the most"]),
 ])
-def test_folds_that_cannot_be_are_refused_in_a_sentence(home, flags, code, told):
+def test_impossible_folds_are_refused(home, flags, code, message):
     result = stage("augment", home, *SMALL, *flags)
-    assert result.returncode == code and all(words in result.stderr for words in told) and "Traceback" not in result.stderr
+    assert result.returncode == code and all(words in result.stderr for words in message) and "Traceback" not in result.stderr
 
 
-def test_a_run_is_never_judged_on_a_holdout_that_it_has_seen(folded, tmp_path):
+def test_a_run_is_not_scored_on_images_that_it_was_trained_on(folded, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(folded[0], home)
     assert "--folds 3" in refused("predict", home, *SMALL, "--folds", "1", "--run", "f")
@@ -263,7 +263,7 @@ def test_a_run_is_never_judged_on_a_holdout_that_it_has_seen(folded, tmp_path):
     assert "--folds 1" in refused("predict", home, "--run", "f")
 
 
-def test_a_run_of_before_the_split_seed_was_split_by_its_seed(folded, tmp_path):
+def test_a_run_without_a_split_seed_was_split_by_its_seed(folded, tmp_path):
     home, mix = tmp_path / "home", (*FOLDS, "--members", "f,harmonic", "--run", "new")
     shutil.copytree(folded[0], home)
     folder = home / "checkpoints/demo/harmonic"
@@ -292,7 +292,7 @@ def step_of(path):
 
 
 @pytest.mark.parametrize("fold", NAMES)
-def test_snapshots_are_the_averaged_weights_of_their_steps_and_training_goes_on_with_its_own(folded, fold):
+def test_snapshots_are_averaged_weights_and_training_continues_with_its_own(folded, fold):
     run = folded[0] / "checkpoints/demo/f" / fold
     assert [step_of(run / f"snapshot-{number}.npz") for number in (1, 2, 3)] == [4, 5, 6]
     for state, number in zip(sorted(run.glob("state-*.npz")), (2, 3), strict=True):
@@ -309,7 +309,7 @@ def test_snapshots_are_the_averaged_weights_of_their_steps_and_training_goes_on_
     (("--steps", "9", "--snapshots", "0"), {}),
     (("--steps", "4000", "--minutes", "10", "--snapshots", "2"), {750: 1, 1000: 2}),
 ])
-def test_snapshots_are_due_evenly_over_the_last_half_of_steps_or_minutes(flags, points):
+def test_snapshots_are_spread_over_the_last_half_of_the_budget(flags, points):
     """In a run of a hundred steps a minute."""
     from pixmend.training.schedule import count_due_snapshots
 
@@ -318,7 +318,7 @@ def test_snapshots_are_due_evenly_over_the_last_half_of_steps_or_minutes(flags, 
     assert {step: due[step] for step in range(1, len(due)) if due[step] > due[step - 1]} == points
 
 
-def test_a_snapshot_is_predicted_scored_and_mixed_as_a_run_of_its_own(folded, tmp_path):
+def test_a_snapshot_is_predicted_scored_and_averaged_as_a_run(folded, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(folded[0], home)
     for number in (1, 3):
@@ -334,7 +334,7 @@ def test_a_snapshot_is_predicted_scored_and_mixed_as_a_run_of_its_own(folded, tm
     assert float(row["holdout_rmse"]) == pytest.approx(made["member_rmse"][2], abs=2e-5) and row["steps"] == "18"
 
 
-@pytest.mark.parametrize(("name", "flags", "code", "told"), [
+@pytest.mark.parametrize(("name", "flags", "code", "message"), [
     ("predict", ("--run", "f@9"), 1, ["snapshot-9.npz", "1, 2, 3", "--snapshots 9"]),
     ("train", ("--run", "f@1"), 1, ["f@1", "pixmend train --run f --snapshots 1"]),
     ("ensemble", ("--members", "f,harmonic", "--run", "f@1"), 1, ["a snapshot of f", "name of its own"]),
@@ -342,7 +342,7 @@ def test_a_snapshot_is_predicted_scored_and_mixed_as_a_run_of_its_own(folded, tm
     ("predict", ("--run", "f@0"), 2, ["--run 'f@0'", "@NUMBER"]),
     ("predict", ("--run", "../@1"), 2, ["--run '../@1'"]),
 ])
-def test_a_snapshot_that_is_not_there_or_not_one_is_told_in_a_sentence(folded, name, flags, code, told):
+def test_missing_snapshots_are_refused(folded, name, flags, code, message):
     result = stage(name, folded[0], *FOLDS, *flags)
-    assert result.returncode == code and all(words in result.stderr for words in told), result.stderr
+    assert result.returncode == code and all(words in result.stderr for words in message), result.stderr
     assert "Traceback" not in result.stderr

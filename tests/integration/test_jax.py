@@ -97,9 +97,9 @@ def run_tests_on_jax(*arguments):
 
 
 def test_compact_batches_expand_to_the_same_bits_on_jax():
-    run_tests_on_jax("unit/test_device_batches.py", "-k", "image or transform")
+    run_tests_on_jax("unit/test_device_batches.py", "-k", "compact_images or transform")
 
 
 @pytest.mark.slow
 def test_networks_losses_and_optimizers_work_on_jax():
-    run_tests_on_jax("unit/test_models.py", "unit/test_networks.py", "unit/test_learning.py", "unit/test_device_batches.py")
+    run_tests_on_jax(*(f"unit/test_{name}.py" for name in ("models", "networks", "layers", "adversarial", "learning", "device_batches")))

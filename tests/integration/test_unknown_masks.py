@@ -1,5 +1,6 @@
-"""Masks that are hidden: a network finds them, painters paint in what it found, and scores count what was missed and what was
-needless; held against NumPy and scikit-learn, from the files that the stages leave.
+"""Unknown masks: a network finds them, others restore what it found, and scores count what was missed and what was not missing.
+
+Compared with NumPy and scikit-learn, from the files that the stages write.
 """
 
 import json
@@ -84,7 +85,7 @@ def test_intersection_over_union_is_what_scikit_learn_says():
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (64, 64, 1), (38, 38, 3)], ids=str)
-def test_the_network_answers_with_a_mask_and_does_not_look_at_the_one_it_is_given(shape):
+def test_the_network_predicts_a_mask_and_ignores_the_given_one(shape):
     model, _ = build_small("locate", shape, width=4, start="none")
     rng = np.random.default_rng(1)
     seen, mask = rng.random((2, *shape)).astype(np.float32), rng.random((2, *shape[:2], 1)).round().astype(np.float32)
@@ -109,12 +110,12 @@ def test_traces_are_differences_to_the_right_and_below():
 
 @pytest.mark.parametrize("changes", [{"start": "harmonic"}, {"loss_region": "hole"}, {"window": 2.0}, {"adversarial": True}],
                          ids=str)
-def test_what_would_tell_the_mask_or_asks_for_a_picture_is_refused_by_name(changes):
+def test_settings_that_reveal_the_mask_are_refused(changes):
     with pytest.raises(FlagError, match="--" + next(iter(changes)).replace("_", "-")):
         build_small("locate", (64, 64, 3), **{"start": "none"} | changes)
 
 
-def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
+def test_hidden_areas_are_boxes_and_circles_damaged_in_four_ways():
     picture = cv2.resize(np.random.default_rng(1).integers(0, 256, (70, 70, 3), np.uint8), (256, 256))
     contest, many, kinds, forms = competitions.get_competition(PLACE), set(), set(), set()
     for seed in range(60):
@@ -134,7 +135,7 @@ def test_hidden_areas_are_one_to_three_boxes_and_circles_worn_in_four_ways():
     assert many == {1, 2, 3} and kinds == {"pixelated", "blurred", "black", "white"} and forms == {"box", "circle"}
 
 
-def test_a_batch_teaches_the_mask(found):
+def test_the_target_of_a_batch_is_the_mask(found):
     home, *_ = found
     settings = Settings(home=str(home), competition=PLACE, size=64, model="locate", start="none", batch_size=3)
     (seen, mask), target, weight = ImageBatches(settings, Dataset(settings.augment_folder), None).get_batch(0)
@@ -144,7 +145,7 @@ def test_a_batch_teaches_the_mask(found):
 
 # Three runs in a row
 
-def test_a_tiny_training_finds_masks_far_better_than_calling_everything_missing(found):
+def test_a_short_training_finds_masks(found):
     home, told, *_ = found
     ids, _, true, _ = truth(home)
     board, mine = row(home, PLACE, "locate"), masks(home, ids)
@@ -161,7 +162,7 @@ def test_a_tiny_training_finds_masks_far_better_than_calling_everything_missing(
 
 
 @pytest.mark.parametrize("run", ["painter", "sharper"])
-def test_a_painter_is_scored_over_the_hole_and_over_the_whole_picture_beside_the_masks(found, run):
+def test_a_run_is_scored_over_the_mask_and_the_whole_image(found, run):
     home, told = found[0], found[2 + (run == "sharper")]
     _, damaged, true, whole = truth(home)
     (pictures, told_of), board = painted(home, run), row(home, PLACE, run)
@@ -177,7 +178,7 @@ def test_a_painter_is_scored_over_the_hole_and_over_the_whole_picture_beside_the
     assert "harmonic (fill, told the masks)" in told
 
 
-def test_the_sharper_run_begins_where_the_painter_ended_and_is_judged(found):
+def test_init_from_continues_with_the_weights_of_another_run(found):
     home, *_ = found
     painter, sharper = (pd.read_csv(home / f"checkpoints/{PLACE}/{run}/history.csv") for run in ("painter", "sharper"))
     assert sharper.holdout_rmse[0] == pytest.approx(painter.holdout_rmse.min(), rel=1e-3)
@@ -188,14 +189,14 @@ def test_the_sharper_run_begins_where_the_painter_ended_and_is_judged(found):
     assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0].files if name != "facts")
 
 
-def test_the_report_of_a_painter_shows_how_well_masks_were_found(found):
+def test_the_report_shows_the_iou_of_masks(found):
     home, *_ = found
     page = (home / f"submissions/{PLACE}/report.html").read_text()
     assert ">IoU of masks<" in page and "whole_rmse" in page and ">locate<" in page
     assert f"<td>{float(row(home, PLACE, 'locate')['iou']):.4f}</td>" in page
 
 
-def test_masks_of_test_pictures_reach_neither_the_finder_nor_the_painter(found, tmp_path):
+def test_true_masks_do_not_change_predictions(found, tmp_path):
     """With every true mask turned round and those of the archive gone, holdout and test are predicted to the same bits."""
     home = tmp_path / "home"
     shutil.copytree(found[0], home)
@@ -237,18 +238,18 @@ def refused(name, home, *flags, code=1):
     ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "locate finds masks and paints no pictures"),
     ("train", (*TINY, "--init-from", "nobody"), "pixmend train --run nobody"),
 ])
-def test_mistakes_are_told_in_a_sentence(found, name, flags, told):
+def test_wrong_runs_are_refused(found, name, flags, told):
     assert told in refused(name, found[0], *flags, code=2 if name == "kernel" else 1)
 
 
-def test_other_masks_than_those_that_were_painted_in_are_noticed(found, tmp_path):
+def test_predictions_in_other_masks_are_refused(found, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(found[0], home)
     (home / f"checkpoints/{PLACE}/locate/test.npz").touch()
     assert "in other masks. Predict again: pixmend predict" in refused("serialize", home, *TINY, "--run", "painter", "--force")
 
 
-def test_a_run_begins_only_with_the_weights_of_the_same_network(tmp_path):
+def test_init_from_needs_the_same_network(tmp_path):
     narrow, settings = build_small("unet", (64, 64, 3), levels=2, init_from="other")
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
     setup.load_first_weights(narrow, tmp_path / "best.npz", settings)

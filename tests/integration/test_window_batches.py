@@ -1,4 +1,4 @@
-"""Windows around boxes: the boxes found again, the cut and its way back, batches of windows, and what is painted with them."""
+"""Windows around boxes: finding boxes, cutting and merging windows, and batches of them."""
 
 import dataclasses
 
@@ -28,13 +28,13 @@ PLACES = st.tuples(st.integers(0, 45), st.integers(0, 45))
 
 @tries(max_examples=200, deadline=None)
 @given(PLACES, PLACES)
-def test_two_squares_are_found_again_however_they_overlap(first, second):
+def test_two_overlapping_squares_are_found(first, second):
     squares = sorted((*place, 19, 19) for place in (first, second))
     assume(sorted(abs(a - b) for a, b in zip(first, second, strict=True)) not in ([0, 0], [0, 19]))   # one box, in truth
     assert sorted(find_boxes(count_boxes(squares, (64, 64)))) == squares
 
 
-def test_boxes_of_other_shapes_are_found_and_round_holes_are_held_by_boxes():
+def test_boxes_around_other_shapes_are_found():
     apart = [(3, 4, 10, 20), (30, 30, 25, 7)]
     assert find_boxes(count_boxes(apart, (64, 64))) == apart
     disc = cv2.circle(np.zeros((64, 64), np.uint8), (20, 30), 9, 1, -1)
@@ -42,7 +42,7 @@ def test_boxes_of_other_shapes_are_found_and_round_holes_are_held_by_boxes():
     assert find_boxes(np.zeros((64, 64), np.uint8)) == []
 
 
-def test_a_picture_of_too_many_holes_is_refused_in_a_sentence():
+def test_an_image_with_too_many_holes_is_refused():
     holes = np.zeros((256, 256), np.uint8)
     holes[3::8, 3::8] = 1
     with pytest.raises(UserError, match=f"1024 holes.*{windows.MANY} at most"):
@@ -58,7 +58,7 @@ def padded_by_hand(array, box, side, mode, **value):
 
 @tries(max_examples=50, deadline=None)
 @given(PLACES)
-def test_a_window_is_the_mean_of_each_cell_and_goes_on_beyond_the_edge(place):
+def test_a_window_is_the_mean_of_each_cell_and_repeats_the_edge(place):
     rng, box = np.random.default_rng(1), (*place, 16, 16)
     picture = rng.random((64, 64, 3)).astype(np.float32)
     mask = count_boxes([box], picture.shape) > 0
@@ -71,7 +71,7 @@ def test_a_window_is_the_mean_of_each_cell_and_goes_on_beyond_the_edge(place):
     assert (compute_box_coverage(picture.shape, box, 2.0, 16)[4:12, 4:12] == 1).all()
 
 
-def test_what_was_painted_on_cells_comes_back_to_its_place():
+def test_predicted_cells_return_to_their_place():
     box, picture = (5, 40, 18, 18), np.zeros((64, 64), np.float32)
     picture[:] = np.linspace(0, 1, 64) + np.linspace(0, 1, 64)[:, None] * 0.5
     np.testing.assert_allclose(enlarge_box(cut_window(picture, box, 2.0, 36), box, 2.0)[..., 0], picture[5:23, 40:58], atol=1e-6)
@@ -97,7 +97,7 @@ def batches(home, ready, **changes):
     return WindowBatches(settings, ready)
 
 
-def test_windows_are_cut_where_a_backend_runs_already(prepared_home, ready):
+def test_windows_are_cut_while_a_backend_runs(prepared_home, ready):
     """As in the second trial of a sweep: a fork of the backend's threads would wait for ever."""
     keras.ops.matmul(np.ones((300, 300)), np.ones((300, 300)))
     source = WindowBatches(of(prepared_home, work_size=20), ready)
@@ -113,7 +113,7 @@ def test_a_batch_of_windows_is_a_function_of_seed_and_step(prepared_home, ready)
     assert other.get_batch(7)[1].tobytes() != first[1].tobytes() != straight.get_batch(8)[1].tobytes()
 
 
-def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout(prepared_home, ready):
+def test_windows_show_all_training_boxes_and_no_holdout_box(prepared_home, ready):
     source = batches(prepared_home, ready)
     train = {row.damaged for row in ready.split("train")}
     boxes = {row.damaged: len(find_boxes(ready.hole(row))) for row in ready.split("train")}
@@ -124,7 +124,7 @@ def test_windows_hold_every_box_of_the_training_pictures_and_none_of_the_holdout
     assert kept.shape[1:] == (16, 16, 8)
 
 
-def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, ready):
+def test_a_window_shows_fill_and_original_of_its_box(prepared_home, ready):
     source = batches(prepared_home, ready, masks_per_image=0, start="harmonic")
     row = ready.split("train")[0]
     box = find_boxes(ready.hole(row))[0]
@@ -133,16 +133,16 @@ def test_a_window_shows_the_fill_and_the_truth_of_its_own_box(prepared_home, rea
     assert variant == row.variant == 0
     for place, picture in ((np.s_[:3], ready.seen(row, "harmonic")), (np.s_[5:], ready.whole(row))):
         np.testing.assert_allclose(kept[..., place], cut_window(bytes_to_floats(picture), box, 2.0, 16), atol=0.51 / 255)
-    (seen, mask), whole, weight = source.get_batch(0)
-    assert seen.shape == whole.shape == (5, 16, 16, 3)
+    (inputs, mask), target, weight = source.get_batch(0)
+    assert inputs.shape == target.shape == (5, 16, 16, 3)
     assert ((mask[..., 0] > 0) | (weight == 0)).all()
 
 
-def test_the_turns_of_a_row_turn_its_windows(prepared_home, ready):
+def test_transforms_of_a_row_transform_its_windows(prepared_home, ready):
     source = batches(prepared_home, ready, masks_per_image=0, batch_size=len(batches(prepared_home, ready, masks_per_image=0).items))
-    (seen, _), _, _ = source.get_batch(0)
+    (inputs, _), _, _ = source.get_batch(0)
     upright = {apply_transform(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
-    assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in seen} <= upright
+    assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in inputs} <= upright
 
 
 class Brighter:
@@ -155,7 +155,7 @@ class Brighter:
 
 
 @pytest.mark.parametrize("turns", [1, 8])
-def test_what_is_added_on_windows_lands_in_the_boxes_alone(prepared_home, ready, turns):
+def test_changes_on_windows_stay_inside_their_boxes(prepared_home, ready, turns):
     settings = of(prepared_home)
     for split in ("holdout", "test"):
         rows = ready.split(split)
@@ -164,12 +164,12 @@ def test_what_is_added_on_windows_lands_in_the_boxes_alone(prepared_home, ready,
             np.testing.assert_allclose(mended, paste_predictions(bytes_to_floats(ready.damaged(row)), mask, before + 0.125), atol=1e-5)
 
 
-@pytest.mark.parametrize(("flags", "told"), [
+@pytest.mark.parametrize(("flags", "message"), [
     (["--fresh-masks"], "--no-fresh-masks, or --window 0"), (["--jitter", "40"], "--jitter 0, or --window 0"),
     (["--noise", "0.1"], "--noise 0, or"), (["--contrast-weighting"], "--no-contrast-weighting, or"),
     (["--window", "0.5"], "--window 0.5 would show less")])
-def test_what_is_for_whole_pictures_is_refused_for_windows_before_any_is_cut(home, flags, told):
+def test_settings_for_whole_images_are_refused_for_windows(home, flags, message):
     before = sorted((home / "augment/demo").rglob("*"))
     refused = stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "24", "--start", "telea", *flags)
-    assert refused.returncode == 2 and told in refused.stderr
+    assert refused.returncode == 2 and message in refused.stderr
     assert sorted((home / "augment/demo").rglob("*")) == before

@@ -1,4 +1,4 @@
-"""What a device makes of a batch in bytes: the same bits as the host's batch, for pictures and for windows."""
+"""Compact batches become, on the device, the same bits as the batches of the host."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ from pixmend.training.window_batches import WindowBatches
 
 @pytest.mark.parametrize("changes", [{}, {"loss_region": "hole", "start": "none"}, {"fresh_masks": True}, {"jitter": 36},
                                      {"fresh_masks": True, "start": "harmonic"}, {"noise": 0.1}], ids=str)
-def test_of_pictures(prepared_home, changes):
+def test_compact_images_expand_to_the_same_bits(prepared_home, changes):
     settings = dataclasses.replace(Settings(home=str(prepared_home), size=32, batch_size=24, start="none"), **changes)
     stored = same_bits(ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo")), 3)
     drawn_here = {"jitter", "noise"} & set(changes) or "harmonic" in changes.values()
@@ -26,26 +26,26 @@ def test_of_pictures(prepared_home, changes):
     assert ("inputs" in stored) == ("fresh_masks" not in changes or bool(drawn_here))
 
 
-def test_damage_that_only_covers_is_done_on_the_device_in_every_colour(prepared_home):
+def test_images_are_covered_on_the_device_in_every_colour(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_masks=True, damage="landscapes",
                         hole_colour="white")
     prepared = open_dataset(dataclasses.replace(settings, damage=""))
     assert set(same_bits(ImageBatches(settings, prepared, competitions.get_competition("landscapes")), 3)) == {"target", "counts", "transforms"}
 
 
-def test_every_turn():
+def test_every_transform_of_images():
     pictures = np.random.default_rng(1).integers(0, 256, (8, 6, 6, 3), np.uint8)
     turned = transform_images(keras.ops.convert_to_tensor(pictures), np.arange(8, dtype=np.uint8))
     np.testing.assert_array_equal(turned, [apply_transform(picture, variant) for variant, picture in enumerate(pictures)])
 
 
-def test_of_windows(home):
+def test_compact_windows_expand_to_the_same_bits(home):
     settings = Settings(home=str(home), size=32, window=2.0, work_size=16, batch_size=24, loss_region="hole", masks_per_image=1,
                         start="smooth")
     same_bits(WindowBatches(settings, open_dataset(settings)), 3)
 
 
-def test_of_several_processes_each_takes_its_share(prepared_home):
+def test_each_process_takes_its_share_of_the_images(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="none")
     one = ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo")).get_batch(5)[1]
     shares = [ImageBatches(dataclasses.replace(settings, process=number, of_processes=3), open_dataset(settings), None).get_batch(5)[1]

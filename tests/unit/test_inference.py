@@ -1,4 +1,4 @@
-"""Flips and turns at prediction: the mean by hand, the same for a turned picture, the same bits in any company."""
+"""Predictions: the mean over transforms, and the same bits whatever else is in the batch."""
 
 import dataclasses
 
@@ -55,7 +55,7 @@ def by_hand(seen, hole, turns):
 @pytest.mark.parametrize("start", ["none", "harmonic"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("turns", [1, 8])
-def test_the_result_is_the_mean_over_the_turns(ready, turns, mode, start):
+def test_a_prediction_is_the_mean_over_transforms(ready, turns, mode, start):
     rows, settings = ready.split("holdout")[:3], Settings(size=32, predict_mode=mode, start=start)
     for row, mended in zip(rows, predict_images(ramp_model(), ready, rows, settings, turns), strict=True):
         hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
@@ -65,7 +65,7 @@ def test_the_result_is_the_mean_over_the_turns(ready, turns, mode, start):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_turned_picture_is_mended_to_the_turned_result(ready, mode):
+def test_a_transformed_image_gives_the_transformed_prediction(ready, mode):
     model, settings = network(predict_mode=mode)
     row = ready.split("holdout")[0]
     turned = [dataclasses.replace(row, variant=variant) for variant in range(8)]
@@ -78,7 +78,7 @@ def test_a_turned_picture_is_mended_to_the_turned_result(ready, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("turns", [1, 8])
-def test_a_picture_has_the_same_bits_in_any_company(ready, turns, mode):
+def test_a_prediction_does_not_depend_on_the_other_images(ready, turns, mode):
     model, settings = network(predict_mode=mode)
     rows = ready.split("test")[:9]
     together = list(predict_images(model, ready, rows, settings, turns))
@@ -89,7 +89,7 @@ def test_a_picture_has_the_same_bits_in_any_company(ready, turns, mode):
     assert [a.tobytes() for a in backwards] == [b.tobytes() for b in together]
 
 
-def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
+def test_predict_runs_again_when_tta_changes(home, ready):
     model, settings = network(home=str(home), run="a")
     run_settings.save_run_settings(settings.run_folder, settings)
     checkpoints.save_weights(checkpoints.get_weights_path(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
@@ -101,7 +101,7 @@ def test_predict_averages_as_asked_and_again_when_asked_otherwise(home, ready):
         np.testing.assert_allclose(found, next(predict_images(model, ready, [row], settings, turns)), atol=1e-6)
 
 
-def test_pictures_painted_as_in_training_leave_nothing_in_the_network(ready):
+def test_prediction_in_training_mode_leaves_the_network_unchanged(ready):
     """A look at the holdout while training goes on: neither batch norm's averages nor dropout's seeds may tell of it."""
     model, settings = network(predict_mode="training")
     before = [np.asarray(variable).copy() for variable in model.variables]

@@ -1,4 +1,4 @@
-"""A step as TensorFlow runs it: a batch is not copied on its way in; in the optimized graph, a weight is read before it moves."""
+"""Training steps on TensorFlow: batches are not copied, and weights are read before they change."""
 
 from types import SimpleNamespace
 
@@ -68,11 +68,11 @@ def unordered(model):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_no_weight_moves_before_all_that_judge_by_it_have_read_it(optimizer):
+def test_no_weight_changes_before_all_readers_have_read_it(optimizer):
     assert unordered(compile_small("pix2pix", precision="bfloat16", optimizer=optimizer)) == []
 
 
-def test_nor_where_each_opinion_reads_the_weights_anew():
+def test_no_weight_changes_early_when_it_is_read_twice():
     usual = compile_small("pix2pix", precision="bfloat16")
     model = ReadApart(usual.generator, usual.settings)
     trainer.compile_model(model, usual.settings)
@@ -80,7 +80,7 @@ def test_nor_where_each_opinion_reads_the_weights_anew():
 
 
 @pytest.mark.parametrize("changes", [{}, {"fresh_masks": True}, {"loss_region": "hole"}], ids=str)
-def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home):
+def test_a_batch_reaches_tensorflow_uncopied(changes, prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
     batches = ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo"))
     kept = batches.get_batch(5)
@@ -91,7 +91,7 @@ def test_a_batch_reaches_tensorflow_as_it_is_and_uncopied(changes, prepared_home
     assert weight is None if kept[2] is None else np.array_equal(weight.numpy(), kept[2])
 
 
-def test_what_tensorflow_cannot_use_as_it_lies_is_copied():
+def test_unaligned_arrays_are_copied():
     room = backend.allocate_aligned((4, 3))
     room[:] = np.arange(12).reshape(4, 3)
     for array in (room[:, 1:], room[1:], np.asfortranarray(room)):
