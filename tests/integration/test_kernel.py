@@ -155,6 +155,7 @@ def test_late_kernel_is_awaited_by_the_next_run(machine, server, running):
     assert len(server.pushes) == 1 and server.calls.count("SaveKernel") == 1
 
 
+@pytest.mark.slow
 def test_push_that_never_arrives_is_sent_again_once_settled(machine, server, running, monkeypatch):
     monkeypatch.setattr(attempts, "SETTLING_SECONDS", 1)
     server.trouble("SaveKernel", "drop")
@@ -164,6 +165,7 @@ def test_push_that_never_arrives_is_sent_again_once_settled(machine, server, run
     assert len(server.pushes) == 1
 
 
+@pytest.mark.slow
 def test_refused_push_costs_no_session(machine, server, running):
     server.trouble("SaveKernel", "status", 429, message="Too Many Requests", times=1)
     assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 1 and server.pushes == []
@@ -275,6 +277,7 @@ def test_changed_training_settings_are_refused_before_a_session_is_used(machine,
     assert len(server.pushes) == 2 and server.pushes[1]["kernelDataSources"] == [server.pushes[0]["slug"]]
 
 
+@pytest.mark.slow
 def test_measured_settings_are_no_reason_against_an_output(machine, server, running):
     flags = ("--batch-size", "auto", "--precision", "auto", "--save-minutes", "2")
     kernel = send(machine, server, *flags)

@@ -113,12 +113,12 @@ def test_exposed_token_is_reported(machine):
 
 REFUSALS = [
     ("ListSubmissions", 401, None, "token"),
-    ("ListSubmissions", 403, None, f"{SLUG}/rules"),
-    ("StartSubmissionUpload", 400, "Submission not allowed: the competition has ended", "has ended"),
     ("PUT", 413, None, "upload"),
     ("CreateSubmission", 429, None, "429"),
 ]
 MORE_REFUSALS = [
+    ("ListSubmissions", 403, None, f"{SLUG}/rules"),
+    ("StartSubmissionUpload", 400, "Submission not allowed: the competition has ended", "has ended"),
     ("ListSubmissions", 500, None, "server"),
     ("ListSubmissions", 404, None, "404"),
     ("GetSubmissionLimits", 403, None, "rules"),
@@ -180,6 +180,7 @@ def test_no_submissions_left(machine, server):
     assert "StartSubmissionUpload" not in server.calls and len(server.submissions) == 1
 
 
+@pytest.mark.slow
 def test_limit_that_only_the_last_call_knows(machine, server):
     server.daily_limit = 0
     code, output = machine.run("submit", "--run", "a")
@@ -224,6 +225,7 @@ def test_unsettled_attempt_is_not_sent_again_where_the_list_is_out_of_reach(mach
     assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
 
 
+@pytest.mark.slow
 def test_damaged_attempt_counts_as_unsettled(machine, server):
     path = machine.submissions / ".submit" / f"{TAG}.json"
     path.parent.mkdir(parents=True)
@@ -254,6 +256,7 @@ def test_killed_run_is_looked_for_before_the_next_one_sends(machine, server):
     assert server.calls.count("CreateSubmission") == 1 and not machine.left_running()
 
 
+@pytest.mark.slow
 def test_killed_upload_leaves_no_process(machine, server, monkeypatch):
     server.trouble("PUT", "hang")
     process = machine.start("submit", "--run", "a")
@@ -286,6 +289,7 @@ def test_lost_answer_to_a_second_sending_is_told_from_the_first(machine, server,
     assert machine.run("submit", "--run", "a", "--resubmit", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 2
 
 
+@pytest.mark.slow
 def test_lost_answer_and_lost_list(machine, server):
     server.trouble("CreateSubmission", "lose")
     server.trouble("ListSubmissions", "none", times=1)
@@ -319,6 +323,7 @@ def test_two_at_once_send_once(machine, server):
 
 # ---- The score. ------------------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_slow_score_is_waited_for(machine, server):
     server.pending_looks = 1
     assert machine.run("submit", "--run", "a")[0] == 0 and read_row(machine)["kaggle"] == "complete"
@@ -339,6 +344,7 @@ def test_waiting_ends_at_its_deadline(machine, server):
     assert code == 0 and "no score yet" in output and len(server.submissions) == 1
 
 
+@pytest.mark.slow
 def test_interrupted_waiting_can_be_continued(machine, server):
     server.pending_looks = 10**6
     process = machine.start("submit", "--run", "a")
