@@ -1,42 +1,79 @@
-"""Files that appear whole or not at all: written beside, synced, renamed; with hashes, receipts and a lock a folder."""
+"""Files that appear complete or not at all: temporary names, fsync, rename; with hashes, manifests and locks."""
 
 import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import platform
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO, Any
 
 from pixmend.errors import UserError
 
 CHUNK = 1 << 22
+PathLike = str | os.PathLike[str]
+_umask = os.umask(0)
+os.umask(_umask)
+_locks: set[int] = set()   # descriptors of the locks of this process
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode="wb"):
-    """Open a file beside `path`; it takes that name only once all of it is on disk."""
+def atomic_write(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a file that takes the name `path` only when all of it is on the disk.
+
+    Its temporary name is unique and made exclusively, so two writers never share a file and no link is followed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    remove_abandoned(path)
+    descriptor, name = tempfile.mkstemp(prefix=f"{get_temporary_prefix(path)}{os.getpid()}.", suffix=".part", dir=path.parent)
+    os.fchmod(descriptor, 0o666 & ~_umask)
+    os.close(descriptor)
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
-        with open(part, mode, **text) as file:
+        with open(name, mode, **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        replace_durably(name, path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
         raise
-    replace_durably(part, path)
 
 
-def replace_durably(part, path):
-    """Rename a finished file or folder and make the new name itself durable."""
+def get_temporary_prefix(path: Path) -> str:
+    return f".{path.name[:150]}.{hash_value(platform.node())[:6]}."
+
+
+def remove_abandoned(path: Path) -> None:
+    """Delete temporary files of this path whose writers on this machine have died."""
+    prefix = get_temporary_prefix(path)
+    for part in (part for part in path.parent.iterdir() if part.name.startswith(prefix) and part.name.endswith(".part")):
+        writer = part.name[len(prefix):].partition(".")[0]
+        if writer.isdigit() and not is_alive(int(writer)):
+            part.unlink(missing_ok=True)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def replace_durably(part: PathLike, path: PathLike) -> None:
+    """Rename a finished file or folder, and make the new name itself durable."""
     os.replace(part, path)
     fsync_path(Path(path).parent)
 
 
-def fsync_path(path):
+def fsync_path(path: PathLike) -> None:
     """Make a file or folder durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -45,8 +82,8 @@ def fsync_path(path):
         os.close(descriptor)
 
 
-def reserve_space(path):
-    """Take the room on the disk that a file of holes claims."""
+def reserve_space(path: PathLike) -> None:
+    """Allocate the disk space of a sparse file, so that a full disk is noticed now."""
     with open(path, "r+b") as file:
         if hasattr(os, "posix_fallocate"):
             try:
@@ -55,28 +92,30 @@ def reserve_space(path):
                 raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def write_text(path, text):
+def write_text(path: PathLike, text: str) -> None:
     with atomic_write(path, "w") as file:
         file.write(text)
 
 
-def write_json(path, value):
-    """Piece by piece, since a long list as one text takes several times its room."""
+def write_json(path: PathLike, value: Any) -> None:
+    """Write JSON piece by piece, because the text of a long list needs several times its memory."""
     with atomic_write(path, "w") as file:
         json.dump(value, file, indent=1, sort_keys=True)
         file.write("\n")
 
 
-def read_json(path):
+def read_json(path: PathLike) -> Any:
+    """Return the value in a JSON file; None if there is no file."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValueError, UnicodeDecodeError, RecursionError):
-        raise UserError(f"{path} is not valid JSON; delete it and run the stage that writes it again.") from None
+        raise UserError(f"{path} is not valid JSON. Delete it and run the stage that writes it again.") from None
 
 
-def hash_file(path):
+def hash_file(path: PathLike) -> str:
+    """Return the SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK):
@@ -84,52 +123,75 @@ def hash_file(path):
     return digest.hexdigest()
 
 
-def hash_value(value):
-    """A short hash of a value that JSON can hold."""
+def hash_value(value: Any) -> str:
+    """Return a short hash of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def file_signature(path):
-    """What tells quickly whether a file is still the one that was written: its size and time of change."""
+def file_signature(path: PathLike) -> list[int]:
+    """Return size and time of change of a file, which tell quickly whether it is still the one that was written."""
     status = os.stat(path)
     return [status.st_size, status.st_mtime_ns]
 
 
-def write_manifest(path, made_from, files):
-    """Say, after the files are in place, what they were made from."""
-    stamps = {str(Path(os.path.relpath(file, Path(path).parent))): file_signature(file) for file in files}
-    write_json(path, {"made_from": made_from, "files": stamps})
+def optional_signature(path: PathLike) -> list[int] | None:
+    """Return the signature of a file; None if there is no file."""
+    return file_signature(path) if Path(path).exists() else None
 
 
-def manifest_matches(path, made_from):
-    """Whether the files named by a receipt were made from this and are untouched since."""
-    receipt = read_json(path)
-    if receipt is None or receipt.get("made_from") != json.loads(json.dumps(made_from)):
+def write_manifest(path: PathLike, cache_key: Mapping[str, Any], files: Iterable[PathLike]) -> None:
+    """Write, after the files themselves, from which inputs they were made."""
+    signatures = {str(Path(os.path.relpath(file, Path(path).parent))): file_signature(file) for file in files}
+    write_json(path, {"made_from": cache_key, "files": signatures})
+
+
+def manifest_matches(path: PathLike, cache_key: Mapping[str, Any]) -> bool:
+    """Tell whether the files of a manifest were made from these inputs and are unchanged."""
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("made_from") != json.loads(json.dumps(cache_key)):
         return False
-    folder = Path(path).parent
-    return all((folder / name).exists() and file_signature(folder / name) == was for name, was in receipt["files"].items())
+    folder, files = Path(path).parent, manifest.get("files")
+    return isinstance(files, dict) and all(optional_signature(folder / name) == signature for name, signature in files.items())
 
 
 @contextlib.contextmanager
-def try_lock(folder):
-    """Hold a folder for this process; a second one is told so at once."""
+def try_lock(folder: PathLike) -> Iterator[None]:
+    """Lock a folder for this process; raise an error at once if another process has locked it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a+b") as file:
+    with open_lock(folder / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder} is in use by another run; wait for it to end or choose another --run.") from None
+            raise UserError(f"{folder} is in use by another run. Wait for its end, or choose another --run.") from None
         yield
 
 
 @contextlib.contextmanager
-def wait_for_lock(path):
-    """One process after another, each waiting for the one that holds this lock file."""
-    with open(path, "a+b") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def wait_for_lock(path: PathLike) -> Iterator[None]:
+    """Lock a file, after waiting for the process that has locked it; a wait is reported."""
+    with open_lock(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting for another process that works in {Path(path).parent} ...", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def optional_signature(path):
-    return file_signature(path) if Path(path).exists() else None
+@contextlib.contextmanager
+def open_lock(path: PathLike) -> Iterator[IO[bytes]]:
+    with open(path, "a+b") as file:
+        _locks.add(file.fileno())
+        try:
+            yield file
+        finally:
+            _locks.discard(file.fileno())
+
+
+def close_inherited_locks() -> None:
+    """Close the locks that a forked worker process has inherited, so that they end with the parent process."""
+    for descriptor in _locks:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _locks.clear()

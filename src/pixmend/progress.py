@@ -1,80 +1,84 @@
-"""One progress bar for every long stage: rich on a terminal, a line now and then elsewhere, nothing with --quiet."""
+"""Messages and one progress bar for every long stage: rich on a terminal, a line now and then elsewhere, nothing with --quiet."""
 
 import sys
 import time
+from typing import Any, Self
 
 SECONDS_BETWEEN_LINES = 10
-WIDE = 120  # columns of a terminal
+WIDE = 120   # columns of a terminal
 
 quiet = False
 
 
-def print_message(text):
+def print_message(text: str) -> None:
     if not quiet:
         print(text, flush=True)
 
 
-def format_duration(seconds):
+def format_duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 class ProgressBar:
-    """`with Bar("decode", 200) as bar: bar.advance(10, "120 pictures/s")`; the text is the figure that matters.
+    """`with ProgressBar("decode", 200) as bar: bar.advance(10, "120 images/s")`.
 
-    The time left follows from the share that is done, which is that of the total where no other one is told.
+    The time left follows from the share that is done: `share`, or the done part of the total.
     """
 
-    def __init__(self, label, total, done=0, share=None):
+    def __init__(self, label: str, total: int, done: int = 0, share: float | None = None) -> None:
         self.label, self.total, self.done, self.first = label, total, done, done
-        self.share = self.first_share = self._share(share)
+        self.share = self.first_share = self._compute_share(share)
         self.started = self.last_line = time.monotonic()
-        self.text, self.rich = "", None
+        self.text = ""
+        self.rich: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if not quiet and sys.stdout.isatty():
-            self.rich = _rich_bar()
+            self.rich = make_rich_progress()
             self.task = self.rich.add_task(self.label, total=self.total, completed=self.done, text="", left="")
             self.rich.start()
         return self
 
-    def _share(self, told):
-        return told if told is not None else self.done / self.total if self.total else 0
+    def _compute_share(self, share: float | None) -> float:
+        return share if share is not None else self.done / self.total if self.total else 0
 
-    def advance(self, count=1, text=None, share=None):
+    def advance(self, count: int = 1, text: str | None = None, share: float | None = None) -> None:
+        """Add to what is done, and set the figure that is displayed beside it."""
         self.done += count
-        self.share = self._share(share)
+        self.share = self._compute_share(share)
         self.text = self.text if text is None else text
         if self.rich:
             self.rich.update(self.task, completed=self.done, text=self.text, left=self.left())
         elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
-            self._line()
+            self._print_line()
 
-    def rate(self):
+    def rate(self) -> float:
+        """Return what was done a second."""
         return (self.done - self.first) / max(time.monotonic() - self.started, 1e-9)
 
-    def left(self):
-        """The time left at the pace so far."""
+    def left(self) -> str:
+        """Return the time left at the speed so far."""
         if self.share <= self.first_share:
             return ""
-        spent = time.monotonic() - self.started
-        return format_duration(spent * (1 - self.share) / (self.share - self.first_share)) + " left"
+        elapsed = time.monotonic() - self.started
+        return format_duration(elapsed * (1 - self.share) / (self.share - self.first_share)) + " left"
 
-    def _line(self):
+    def _print_line(self) -> None:
         self.last_line = time.monotonic()
         parts = [f"{self.label} {self.done}/{self.total}", self.text, self.left()]
         print_message("  ".join(part for part in parts if part))
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self.rich:
             self.rich.stop()
-        elif kind is None and time.monotonic() - self.started >= SECONDS_BETWEEN_LINES:
-            self._line()
+        elif error is None and time.monotonic() - self.started >= SECONDS_BETWEEN_LINES:
+            self._print_line()
 
 
-def _rich_bar():
-    """The bar gives way on a narrow terminal; the figures take a second line there."""
+def make_rich_progress() -> Any:
+    """Return a bar for the terminal; on a narrow one it leaves out the bar itself and wraps the figures."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.table import Column

@@ -1,4 +1,4 @@
-"""A command run as a child process: its output is caught, and its whole group ended once it shows no sign of life."""
+"""Run a command as a child process: its output is collected, and its process group is ended if it is silent for too long."""
 
 import contextlib
 import os
@@ -6,10 +6,12 @@ import selectors
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO, Any
 
-# A killed parent must not leave an upload behind that arrives later: on Linux the child dies with it.
-DIES_WITH_US = """
+# On Linux a child ends with its parent: a killed parent must not leave an upload that arrives later.
+END_WITH_PARENT = """
 import ctypes, os, signal, sys
 libc = ctypes.CDLL(None)
 if hasattr(libc, "prctl"):
@@ -20,51 +22,56 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 @dataclass(frozen=True)
 class FinishedProcess:
-    """How a child ended; `code` is None where it was stopped for its silence."""
+    """How a child ended; `code` is None if it was ended because it was silent."""
 
     code: int | None
     out: str
     err: str
 
 
-def run_command(command, *, patience, heard=None, environment=None):
-    """Run to the end, or until nothing is heard for `patience` seconds; `heard` is given each piece of output."""
-    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", DIES_WITH_US, *command], start_new_session=True,
+def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[str], None] | None = None,
+                environment: Mapping[str, str] | None = None) -> FinishedProcess:
+    """Run a command to its end, or until it prints nothing for `timeout` seconds; `on_output` receives each piece of output."""
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", END_WITH_PARENT, *command], start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, **(environment or {})})
-    with process.stdout, process.stderr, _terminable():
+    assert process.stdout and process.stderr
+    code: int | None = None
+    with process.stdout, process.stderr, exit_on_sigterm():
         try:
-            out, err, silent = _listen(process, patience, heard)
-            code = None if silent else process.wait(patience)
+            out, err, silent = collect_output(process.stdout, process.stderr, timeout, on_output)
+            code = None if silent else process.wait(timeout)
         except subprocess.TimeoutExpired:
-            code = None
+            pass
         finally:
-            _end(process)
+            end_group(process)
     return FinishedProcess(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
-def _listen(process, patience, heard):
-    caught = {process.stdout: bytearray(), process.stderr: bytearray()}
+def collect_output(stdout: IO[bytes], stderr: IO[bytes], timeout: float,
+                   on_output: Callable[[str], None] | None) -> tuple[bytearray, bytearray, bool]:
+    """Return both outputs, and whether the process was silent for too long."""
+    collected: dict[Any, bytearray] = {stdout: bytearray(), stderr: bytearray()}
     with selectors.DefaultSelector() as selector:
-        for pipe in caught:
+        for pipe in collected:
             selector.register(pipe, selectors.EVENT_READ)
         while selector.get_map():
-            ready = selector.select(patience)
+            ready = selector.select(timeout)
             if not ready:
-                return *caught.values(), True
+                return collected[stdout], collected[stderr], True
             for key, _ in ready:
                 data = os.read(key.fd, 1 << 16)
-                caught[key.fileobj] += data
+                collected[key.fileobj] += data
                 if not data:
                     selector.unregister(key.fileobj)
-                elif heard:
-                    heard(data.decode("utf-8", "replace"))
-    return *caught.values(), False
+                elif on_output:
+                    on_output(data.decode("utf-8", "replace"))
+    return collected[stdout], collected[stderr], False
 
 
 @contextlib.contextmanager
-def _terminable():
-    """A machine that is taken away asks first: end the child as with Ctrl-C."""
+def exit_on_sigterm() -> Iterator[None]:
+    """Treat SIGTERM, which a machine sends before it is taken away, as an exit, so that the child is ended, too."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
@@ -72,8 +79,8 @@ def _terminable():
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(process):
-    """End the whole group where its first process has not ended by itself."""
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the whole process group unless its first process has ended."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,97 +1,105 @@
-"""Work spread over the machine's cores: chunks to processes, results in order, one bar; Ctrl-C and errors end all."""
+"""Work spread over the cores of the machine: chunks to worker processes, results in order, one progress bar."""
 
 import contextlib
+import ctypes
 import math
 import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing.context import BaseContext
+from typing import Any, TypeVar
 
+from pixmend import files
 from pixmend.errors import UserError
 from pixmend.progress import ProgressBar
 
-PIECES = 4   # for each core at least
+MIN_CHUNKS = 4   # for each core
+PR_SET_PDEATHSIG = 1
+T = TypeVar("T")
 
 
-def count_cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def count_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def split_into_chunks(items, size):
+def split_into_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     items = iter(items)
     while chunk := list(islice(items, size)):
         yield chunk
 
 
-def run_in_chunks(function, items, *, size, label, unit="pictures"):
-    """Yield `function(chunk)` for chunks of the items, of this size or smaller, in order, at most a few chunks ahead.
+def run_in_chunks(function: Callable[[list[Any]], Any], items: Iterable[Any], *, size: int, label: str, unit: str = "images") -> Iterator[Any]:
+    """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead.
 
-    Forked workers begin before the items are asked for, so that those of a generator take no room in them.
+    Forked workers start before the items are requested, so that the items of a generator need no memory in them.
     """
-    with ProcessPoolExecutor(count_cores(), _context(), _one_core) as pool:
+    with ProcessPoolExecutor(count_cores(), get_context(), start_worker, (os.getpid(),)) as pool:
         try:
-            with _beginning_workers():
-                pool.submit(int)   # nothing to do, but all are begun
-            yield from _in_order(pool, function, list(items), size, label, unit)
+            with prepare_fork():
+                pool.submit(int)   # starts the workers
+            yield from collect_in_order(pool, function, list(items), size, label, unit)
         except BrokenProcessPool:
-            raise UserError(f"{label}: a worker process was ended from outside, most likely for want of memory; "
-                            f"close other programs and run the same command again.") from None
+            raise UserError(f"{label}: a worker process was ended from outside, probably because the memory is full. "
+                            f"Close other programs and run the same command again.") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _in_order(pool, function, items, size, label, unit):
-    size = _even_size(len(items), size)
-    pieces = split_into_chunks(items, size)
+def collect_in_order(pool: ProcessPoolExecutor, function: Callable[[list[Any]], Any], items: list[Any], size: int, label: str,
+                     unit: str) -> Iterator[Any]:
+    size = choose_chunk_size(len(items), size)
+    chunks = split_into_chunks(items, size)
     with ProgressBar(label, len(items)) as bar:
-        with _beginning_workers():   # those that are not forked
-            waiting = [pool.submit(function, piece) for piece in islice(pieces, 2 * count_cores())]
+        with prepare_fork():   # for workers that are not forked
+            waiting = [pool.submit(function, chunk) for chunk in islice(chunks, 2 * count_cores())]
         while waiting:
             result = waiting.pop(0).result()
-            waiting.extend(pool.submit(function, piece) for piece in islice(pieces, 1))
+            waiting.extend(pool.submit(function, chunk) for chunk in islice(chunks, 1))
             bar.advance(min(size, bar.total - bar.done), f"{bar.rate():.0f} {unit}/s")
             yield result
 
 
-def _even_size(items, size):
-    """So many items a chunk, of this size or smaller, that each core has as many chunks as the others and all end together."""
-    for_each_core = max(PIECES, math.ceil(items / (size * count_cores())))
-    return max(1, math.ceil(items / (for_each_core * count_cores())))
+def choose_chunk_size(items: int, size: int) -> int:
+    """Return a chunk size, at most `size`, with which every core gets as many chunks as the others, so that all end together."""
+    chunks_a_core = max(MIN_CHUNKS, math.ceil(items / (size * count_cores())))
+    return max(1, math.ceil(items / (chunks_a_core * count_cores())))
 
 
 @contextlib.contextmanager
-def _beginning_workers():
-    with _ctrl_c_held_back(), _opencv_alone():
+def prepare_fork() -> Iterator[None]:
+    with hold_signals(), stop_opencv_threads():
         yield
 
 
 @contextlib.contextmanager
-def _ctrl_c_held_back():
-    """Ctrl-C waits for the end of this, and processes begun meanwhile never see it, so that the parent alone answers.
+def hold_signals() -> Iterator[None]:
+    """Delay Ctrl-C to the end of the block; processes that start meanwhile never receive it, so that only the parent answers.
 
-    They inherit that it is blocked, from their first instant on. Here that is not enough, since a library's thread may take
-    the signal instead.
+    They inherit that it is blocked. In the parent, handlers are needed as well, because a thread of a library may get the signal.
     """
-    asked, blocked = [], signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    handlers = {number: signal.signal(number, lambda *_: asked.append(True)) for number in (signal.SIGINT, signal.SIGTERM)}
+    received: list[bool] = []
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handlers = {number: signal.signal(number, lambda *_: received.append(True)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    if asked:
+    if received:
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def _opencv_alone():
-    """OpenCV's threads, where it has begun some, end: a process forked while one waits would wait for it without end."""
-    cv2 = sys.modules.get("cv2")
+def stop_opencv_threads() -> Iterator[None]:
+    """End OpenCV's threads during a fork: a process that is forked while one of them waits would wait for ever."""
+    cv2: Any = sys.modules.get("cv2")
     threads = cv2.getNumThreads() if cv2 else 1
     if threads > 1:
         cv2.setNumThreads(1)
@@ -102,16 +110,26 @@ def _opencv_alone():
             cv2.setNumThreads(threads)
 
 
-def _context():
-    """The platform's way to begin a process; a fresh interpreter where a backend runs, whose threads no fork survives."""
+def get_context() -> BaseContext:
+    """Return the platform's way to start a process; a new interpreter if a backend runs, whose threads no fork survives."""
     return multiprocessing.get_context("spawn" if "keras" in sys.modules else None)
 
 
-def _one_core():
-    """Every worker keeps to one core, and ends where it is told to."""
+def start_worker(parent: int) -> None:
+    """Keep a worker to one core, and end it with its parent process."""
     import cv2
     from threadpoolctl import threadpool_limits
 
+    end_with_parent(parent)
+    files.close_inherited_locks()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
     threadpool_limits(1)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let Linux kill this process when its parent process dies, by any signal; end now if it has died already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -11,7 +11,7 @@ from support.stages import SMALL, done, stage
 
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.stages import ensemble
+from pixmend.scoring import ensemble
 from pixmend.submissions import predictions
 
 FILLS = ("mean", "harmonic", "smooth")
@@ -41,7 +41,7 @@ def random_gram(seed, members):
 @pytest.mark.parametrize("seed", range(5))
 def test_weights_are_those_of_a_general_solver(seed, members):
     gram = random_gram(seed, members)
-    weights = ensemble.best_weights(gram)
+    weights = ensemble.find_weights(gram)
     assert weights.sum() == pytest.approx(1, abs=1e-12) and (weights >= 0).all()
     np.testing.assert_allclose(weights, by_slsqp(gram), atol=1e-5)
     assert squares(gram, weights) <= squares(gram, by_slsqp(gram)) * (1 + 1e-10)
@@ -51,24 +51,24 @@ def test_weights_are_those_of_a_general_solver(seed, members):
 def test_no_point_of_a_grid_is_better():
     gram = random_gram(7, 3)
     grid = [np.array([i, j, 50 - i - j]) / 50 for i in range(51) for j in range(51 - i)]
-    assert squares(gram, ensemble.best_weights(gram)) <= min(squares(gram, point) for point in grid)
+    assert squares(gram, ensemble.find_weights(gram)) <= min(squares(gram, point) for point in grid)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_member_named_twice_shares_its_weight(seed):
     gram = random_gram(seed, 3)
     doubled = gram[np.ix_([0, 1, 2, 1, 0], [0, 1, 2, 1, 0])]
-    weights = ensemble.best_weights(doubled)
+    weights = ensemble.find_weights(doubled)
     assert weights.sum() == pytest.approx(1, abs=1e-12) and (weights >= 0).all()
     together = weights[:3] + [weights[4], weights[3], 0]
-    np.testing.assert_allclose(together, ensemble.best_weights(gram), atol=1e-6)
+    np.testing.assert_allclose(together, ensemble.find_weights(gram), atol=1e-6)
 
 
 def test_a_perfect_member_gets_everything():
     gram = random_gram(1, 4)
     gram[2], gram[:, 2] = 0, 0
-    np.testing.assert_allclose(ensemble.best_weights(gram), [0, 0, 1, 0], atol=1e-6)
-    assert ensemble.best_weights(np.zeros((2, 2))).sum() == 1
+    np.testing.assert_allclose(ensemble.find_weights(gram), [0, 0, 1, 0], atol=1e-6)
+    assert ensemble.find_weights(np.zeros((2, 2))).sum() == 1
 
 
 def test_the_cross_validated_error_is_that_of_a_plain_loop():
@@ -79,14 +79,14 @@ def test_the_cross_validated_error_is_that_of_a_plain_loop():
         others = sum(gram for gram, k in zip(grams, fold, strict=True) if k != held)
         weights = by_slsqp(others)
         total += sum(squares(gram, weights) for gram, k in zip(grams, fold, strict=True) if k == held)
-    found = ensemble.weights_without(grams, 4)
+    found = ensemble.find_fold_weights(grams, 4)
     assert sum(squares(*pair) for pair in zip(grams, found, strict=True)) == pytest.approx(total, rel=1e-6)
-    assert total > squares(grams.sum(0), ensemble.best_weights(grams.sum(0)))
+    assert total > squares(grams.sum(0), ensemble.find_weights(grams.sum(0)))
 
 
 def test_one_source_alone_gives_no_honest_gain():
     with pytest.raises(UserError, match="--holdout"):
-        ensemble.weights_without(np.stack([random_gram(0, 2)]), 1)
+        ensemble.find_fold_weights(np.stack([random_gram(0, 2)]), 1)
 
 
 def written(path, sizes):
@@ -177,9 +177,9 @@ def test_every_holdout_picture_is_a_mix_of_its_own(mixed_home):
 
 def test_a_source_has_no_part_in_its_own_weights():
     grams = np.stack([random_gram(seed, 3) for seed in range(23)])
-    before = ensemble.weights_without(grams, 4)
+    before = ensemble.find_fold_weights(grams, 4)
     grams[5] = random_gram(99, 3) * 50
-    after = ensemble.weights_without(grams, 4)
+    after = ensemble.find_fold_weights(grams, 4)
     np.testing.assert_array_equal(after[5], before[5])
     assert not np.array_equal(after, before)
 

@@ -125,12 +125,12 @@ def test_stages_never_import_kaggle():
 
 def test_child_and_its_children_end_together(tmp_path):
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])"
-    assert subprocesses.run_command([sys.executable, "-c", script, str(tmp_path)], patience=1).code is None
+    assert subprocesses.run_command([sys.executable, "-c", script, str(tmp_path)], timeout=1).code is None
     assert not Machine(tmp_path).left_running()
 
 
 def test_child_that_prints_is_not_stopped():
     script = "import sys, time\nfor i in range(4): print(i, flush=True); time.sleep(0.5)"
     heard = []
-    ended = subprocesses.run_command([sys.executable, "-c", script], patience=1.9, heard=heard.append)
+    ended = subprocesses.run_command([sys.executable, "-c", script], timeout=1.9, on_output=heard.append)
     assert ended.code == 0 and "".join(heard) == ended.out == "0\n1\n2\n3\n"

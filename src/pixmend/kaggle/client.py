@@ -317,10 +317,10 @@ def run_once(arguments: list[str], slug: str, success: str, *, timeout: float,
 
 def _run(command: list[str], timeout: float, on_output: OnOutput | None) -> FinishedProcess:
     """Run a command; a version that does not know -W refuses before it does anything, and is run again without it."""
-    ended = subprocesses.run_command(command, patience=timeout, heard=on_output, environment=UNBUFFERED)
+    ended = subprocesses.run_command(command, timeout=timeout, on_output=on_output, environment=UNBUFFERED)
     if ended.code == 2 and "-W" in command and re.search(r"(unrecognized|no such).*-W", ended.err, re.IGNORECASE):
         command = [word for word in command if word != "-W"]
-        ended = subprocesses.run_command(command, patience=timeout, heard=on_output, environment=UNBUFFERED)
+        ended = subprocesses.run_command(command, timeout=timeout, on_output=on_output, environment=UNBUFFERED)
     return ended
 
 

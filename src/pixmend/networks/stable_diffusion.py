@@ -53,7 +53,7 @@ def inpaint_in_child_process(dataset: Dataset, missing: list[tuple[DatasetRow, P
 
     with tempfile.TemporaryDirectory() as folder, bar:
         job = write_job(Path(folder), dataset, missing, settings)
-        ended = subprocesses.run_command([python, str(PROGRAM), str(job)], patience=TIMEOUT, heard=show_progress)
+        ended = subprocesses.run_command([python, str(PROGRAM), str(job)], timeout=TIMEOUT, on_output=show_progress)
     if ended.code is None:
         raise UserError(f"{settings.diffusion_model} gave no output for {TIMEOUT} seconds. Choose a smaller --diffusion-size or fewer "
                         f"--diffusion-steps; finished images are not computed again.")

@@ -103,7 +103,7 @@ def check_cores(competition: Competition, settings: Settings) -> Iterator[Result
 
 def check_backend(competition: Competition, settings: Settings) -> Iterator[Result]:
     """Start Keras in a process of its own: that takes seconds, and some backends crash."""
-    ended = subprocesses.run_command([sys.executable, "-c", BACKEND_PROGRAM], patience=TIMEOUT, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
+    ended = subprocesses.run_command([sys.executable, "-c", BACKEND_PROGRAM], timeout=TIMEOUT, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
     found = re.search(r"backend: (\w+) \| (.*)", ended.out)
     if not found:
         last_line = (ended.err.strip().splitlines() or ["no answer"])[-1]

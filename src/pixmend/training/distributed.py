@@ -23,7 +23,7 @@ import numpy as np
 from pixmend import backend, progress
 from pixmend.config import Settings, flag
 from pixmend.errors import FlagError, UserError
-from pixmend.subprocesses import DIES_WITH_US
+from pixmend.subprocesses import END_WITH_PARENT
 from pixmend.training.checkpoints import Groups
 
 # Environment variables of Keras, read where no flag is given.
@@ -72,7 +72,7 @@ def is_launcher(settings: Settings) -> bool:
 
 def run_in_child(settings: Settings) -> int:
     """Run this process's command in a child; return its exit code, or report why it was ended."""
-    command = [sys.executable, "-I", "-S", "-c", DIES_WITH_US, sys.executable, *sys.orig_argv[1:]]
+    command = [sys.executable, "-I", "-S", "-c", END_WITH_PARENT, sys.executable, *sys.orig_argv[1:]]
     child = subprocess.Popen(command, env={**os.environ, IS_CHILD: "1"}, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: child.send_signal(number))

@@ -1,0 +1,157 @@
+"""Mix the predictions of several runs, with weights from the holdout and an honest estimate of the gain.
+
+The weights are not negative and sum to 1. Then the squared error of the mix follows from the products of the members' errors: one
+small matrix (members x members) for each source photo, which is all that is kept of the holdout. Test images are mixed with the
+weights of the whole holdout, and each holdout image with weights that were chosen without its source.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixmend import files, models, run_file
+from pixmend.config import Settings
+from pixmend.data import dataset as datasets
+from pixmend.errors import UserError
+from pixmend.submissions import averaging, predictions
+from pixmend.training import unknown_masks
+
+FOLDS = 10
+
+
+def mix_run(settings: Settings) -> dict[str, Any]:
+    """Write the mixed predictions of the members as a run of its own, unless they are up to date; return weights and scores."""
+    dataset, folder = unknown_masks.open_dataset_for_prediction(settings), settings.run_folder
+    members = list_members(settings, dataset)
+    check_mixed_run(settings)
+    cache_key = {"set": dataset.made_from,
+                 "members": {run: [files.file_signature(path) for path in list_files(settings, run)] for run in members}}
+    with files.try_lock(folder):
+        if settings.force or not files.manifest_matches(folder / "ensemble.json", cache_key):
+            write_mix(settings, dataset, members, cache_key)
+        return run_file.read_trained(folder) or {}
+
+
+def list_files(settings: Settings, run: str) -> list[Path]:
+    folder = settings.run_folder.with_name(run)
+    return [folder / "holdout.npz", folder / "test.npz"]
+
+
+def list_members(settings: Settings, dataset: Any) -> list[str]:
+    """Return the names of the members; raise an error for one that did not predict this dataset or has seen its holdout."""
+    members = list(dict.fromkeys(name.strip() for name in settings.members.split(",") if name.strip()))
+    if len(members) < 2:
+        raise UserError("An ensemble needs two runs or more: pixmend ensemble --members a,b --run mixed")
+    for run in members:
+        check_predictions(settings, dataset, run)
+        check_training(settings, dataset, run)
+    return members
+
+
+def check_predictions(settings: Settings, dataset: Any, run: str) -> None:
+    if models.run_finds_masks(replace(settings, run=run)):
+        raise UserError(f"Run {run!r} finds masks and predicts no images. Leave it out.")
+    for path in list_files(settings, run):
+        if not path.exists():
+            raise UserError(f"Run {run!r} has no predictions ({path}). Make them first: pixmend predict --run {run}")
+        if predictions.read_metadata(path)["set"] != dataset.made_from:
+            raise UserError(f"{path} is of another dataset or holdout than {settings.augment_folder} contains now. Predict again: "
+                            f"pixmend predict --run {run}. Or leave {run} out.")
+
+
+def check_training(settings: Settings, dataset: Any, run: str) -> None:
+    """Raise an error for a member that was trained on images of the holdout, since the weights would favour it."""
+    trained = run_file.read_trained(settings.run_folder.with_name(run)) or {}
+    if trained.get("model") == "ensemble":
+        raise UserError(f"Run {run!r} is an ensemble itself, with weights from this holdout. Name its members: {','.join(trained['members'])}")
+    datasets.check_same_split(settings, dataset, run)
+
+
+def check_mixed_run(settings: Settings) -> None:
+    """Raise an error if the folder of the mix belongs to another kind of run."""
+    trained = run_file.read_trained(settings.run_folder) or {"model": "ensemble"}
+    model = trained["model"] if "run" in settings.given else settings.model
+    if model != "ensemble" or settings.snapshot:
+        owner = f"a snapshot of {settings.trained_folder.name}" if settings.snapshot else f"a run of {model}"
+        raise UserError(f"{settings.run_folder} is for {owner}. Give the ensemble a name of its own with --run.")
+
+
+def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: dict[str, Any]) -> None:
+    """Choose the weights, then write the mixed predictions, what they are made of, and the manifest."""
+    holdout, test = zip(*(list_files(settings, run) for run in members), strict=True)
+    sources, products, counts = sum_error_products(dataset, dataset.split("holdout"), holdout)
+    weights, fold_weights, folder = find_weights(products.sum(0)), find_fold_weights(products, settings.seed), settings.run_folder
+    of_source = dict(zip(sources, fold_weights, strict=True))
+    by_split = {"holdout": (holdout, (of_source[row.source] for row in dataset.split("holdout"))), "test": (test, repeat(weights))}
+    for split, (paths, row_weights) in by_split.items():
+        rows = dataset.split(split)
+        images = averaging.average_predictions(dataset, rows, paths, row_weights)
+        predictions.write_predictions(folder / f"{split}.npz", images, ((row.id, dataset.hole(row) > 0) for row in rows), cache_key)
+    run_file.save_run(settings)
+    run_file.save_trained(folder, {"model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
+                                   **score_mix(products, counts, weights, fold_weights)})
+    files.write_manifest(folder / "ensemble.json", cache_key, [folder / name for name in ("holdout.npz", "test.npz", run_file.RUN_FILE)])
+
+
+def sum_error_products(dataset: Any, rows: Sequence[Any], paths: Sequence[Path]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return the sources and, for each, the products of the members' errors and the number of values, as the grader counts."""
+    products: dict[str, np.ndarray] = {}
+    counts: dict[str, int] = defaultdict(int)
+    for row, values in averaging.read_together(rows, paths, "weigh the members"):
+        pixel_counts = dataset.hole(row)
+        mask = pixel_counts > 0
+        errors = values.astype(np.float64) - dataset.whole(row)[mask] / np.float32(255)
+        products[row.source] = products.get(row.source, 0) + np.tensordot(errors * pixel_counts[mask][:, None], errors, ((1, 2), (1, 2)))
+        counts[row.source] += int(pixel_counts.sum(dtype=np.int64)) * errors.shape[-1]
+    return list(products), np.stack(list(products.values())), np.array(list(counts.values()))
+
+
+def find_weights(product: np.ndarray) -> np.ndarray:
+    """Return the weights with the least squared error of the mix: sum 1, none negative, exact.
+
+    Non-negative least squares with the distance of the sum from 1 as one more square has these weights up to a factor: a mix of
+    squared error q is best at the sum 1 / (1 + q), which costs q / (1 + q), the less the smaller q is.
+    """
+    from scipy.optimize import nnls
+
+    values, vectors = np.linalg.eigh(product / (product.trace() or 1))
+    roots = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    found, _ = nnls(np.vstack([roots, np.ones(len(product))]), np.append(np.zeros(len(product)), 1))
+    return found / found.sum()
+
+
+def find_fold_weights(products: np.ndarray, seed: int) -> np.ndarray:
+    """Return for each source the weights from the folds that it is not in."""
+    if len(products) < 2:
+        raise UserError("The holdout is of one source photo, so the gain of an ensemble cannot be checked. "
+                        "Prepare the dataset with a larger holdout: pixmend augment --holdout 0.2")
+    fold = np.random.default_rng(seed).permutation(len(products)) % min(FOLDS, len(products))
+    return np.stack([find_weights(products[fold != number].sum(0)) for number in range(fold.max() + 1)])[fold]
+
+
+def score_mix(products: np.ndarray, counts: np.ndarray, weights: np.ndarray, fold_weights: np.ndarray) -> dict[str, Any]:
+    """Return the holdout RMSE of each member, of the mix on the images of its weights, and of mixes with weights from others."""
+    total, count = products.sum(0), counts.sum()
+    return {"sources": len(products), "member_rmse": np.sqrt(total.diagonal() / count).tolist(),
+            "rmse": float(np.sqrt(weights @ total @ weights / count)),
+            "cross_validated_rmse": float(np.sqrt(np.einsum("si,sij,sj", fold_weights, products, fold_weights) / count))}
+
+
+def format_table(settings: Settings, mix: dict[str, Any]) -> str:
+    """Return what `ensemble` prints: weight and RMSE of each member, the RMSE of the mix, and whether it is worth it."""
+    lines = [f"RMSE on the holdout ({mix['sources']} sources)   weight"]
+    members = sorted(zip(mix["member_rmse"], mix["members"], mix["weights"], strict=True))
+    lines += [f"  {run:28} {rmse:.5f}  {weight:.4f}" for rmse, run, weight in members]
+    lines += [f"  {settings.run:28} {mix['rmse']:.5f}  on the images that its weights were chosen on",
+              f"  {settings.run:28} {mix['cross_validated_rmse']:.5f}  each image with weights from the others: its score"]
+    best, run, _ = members[0]
+    gain = 1 - mix["cross_validated_rmse"] / best
+    lines.append(f"  Best single member: {run}, {best:.5f}. Cross-validated gain of the ensemble: {gain:+.2%}.")
+    if gain <= 0:
+        lines.append(f"  The ensemble gains nothing on images that its weights were not chosen on. Submit {run} alone, or add other members.")
+    return "\n".join([*lines, f"ensemble: {settings.run_folder}/holdout.npz and test.npz"])

@@ -1,0 +1,68 @@
+"""Atomic writes: two writers never mix, links are not followed, abandoned temporary files go away; locks and manifests."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from support.stages import ROOT
+
+from pixmend import files
+from pixmend.errors import UserError
+
+WRITER = """
+import sys
+from pixmend import files
+for number in range(200):
+    files.write_text(sys.argv[1], sys.argv[2] * 20000)
+"""
+
+
+def test_two_writers_of_one_file_never_mix(tmp_path):
+    path = tmp_path / "file"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), letter], cwd=ROOT) for letter in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert path.read_text() in ("a" * 20000, "b" * 20000)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_planted_links_are_not_followed(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("mine")
+    for name in (".file.part", ".file"):
+        (tmp_path / name).symlink_to(target)
+    files.write_text(tmp_path / "file", "new")
+    assert target.read_text() == "mine" and (tmp_path / "file").read_text() == "new"
+
+
+def test_failed_write_leaves_the_old_file(tmp_path):
+    files.write_text(tmp_path / "file", "old")
+    with pytest.raises(ValueError), files.atomic_write(tmp_path / "file", "w") as file:
+        file.write("half")
+        raise ValueError
+    assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"
+
+
+def test_temporary_file_of_a_killed_writer_is_removed_by_the_next(tmp_path):
+    program = "import os, sys\nfrom pixmend import files\nwith files.atomic_write(sys.argv[1]) as file:\n    os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path / "file")], cwd=ROOT).returncode == -9
+    assert len(os.listdir(tmp_path)) == 1
+    files.write_text(tmp_path / "file", "new")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_file_has_the_usual_permissions(tmp_path):
+    files.write_text(tmp_path / "file", "a")
+    (tmp_path / "usual").write_text("a")
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_locked_folder_is_refused_at_once(tmp_path):
+    with files.try_lock(tmp_path), pytest.raises(UserError, match=str(tmp_path)), files.try_lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', '{"made_from": {"a": 1}, "files": 7}', '{"made_from": {"a": 2}, "files": {}}'])
+def test_manifest_of_another_form_does_not_match(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    assert not files.manifest_matches(tmp_path / "manifest.json", {"a": 1})
