@@ -176,6 +176,6 @@ def check_same_settings(settings: Settings, own: dict[str, Any]) -> None:
     first = broadcast_value(settings, own)
     different = [name for name in own if json.loads(json.dumps(own[name])) != first[name]]
     if different:
-        listed = ", ".join(f"{flag(name)} {own[name]} (process 0: {first[name]})" for name in different)
+        listed = ", ".join(f"{name if name == 'dataset' else flag(name)} {own[name]} (process 0: {first[name]})" for name in different)
         raise UserError(f"Process {settings.process} has other settings than process 0: {listed}. "
                         f"Start all processes with the same command; only --process differs.")

@@ -2,7 +2,7 @@
 
 windows/<cache key>.npy in the dataset's folder: uint8, (windows, size, size, 2 * channels + 2). The channels are, one after the
 other: the filled image, the share of each cell that is missing, the share that lies in the window's own box, and the original
-image. <cache key>-pictures.npy: the number of each window's image. Both are the same for every network.
+image. <cache key>-images.npy: the number of each window's image. Both are the same for every network.
 """
 
 from collections.abc import Iterator, Sequence
@@ -87,7 +87,7 @@ def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFil
     """Return all windows and the number of each one's image; they are cut if they do not exist."""
     cache_key = cached_arrays.build_cache_key(settings, dataset, ["window", "work_size", "start", "masks_per_image", "split_seed"])
     path = settings.augment_folder / "windows" / f"{files.hash_value(cache_key)}.npy"
-    paths = path, path.with_stem(f"{path.stem}-pictures")
+    paths = path, path.with_stem(f"{path.stem}-images")
     cached_arrays.write_once(paths, cache_key, partial(write_windows, *paths, settings, dataset))
     return ArrayFile(path), np.load(paths[1])
 
