@@ -16,7 +16,7 @@ BASE_HEIGHT, ROW_HEIGHT = 1.1, 0.26   # inches
 GREY = charts.COLOURS[-1]
 CURVES = {"Training loss": "loss", "Holdout RMSE during training": run_section.RMSE}
 
-Study = Mapping[str, Any]   # as study_results keeps it
+Study = dict[str, Any]   # as study_results keeps it
 Row = Mapping[str, Any]
 
 
