@@ -21,6 +21,9 @@ KILLER = Path(__file__).parent / "killer"
 CLOCKED = {".lock", "index.json", "pictures.json", "predict.json", "serialize.json", "archive.json", ".state.part"}
 
 
+LARGEST_PID = 2**22 - 1
+
+
 class Killed(BaseException):
     """Stands for the end of the process."""
 
@@ -57,6 +60,8 @@ def stopped_at(number, name, home, *flags):
     with frozen_disk(number), contextlib.suppress(Killed):
         done(stage(name, home, *flags))
         return False
+    for part in home.rglob(f".*.{os.getpid()}.*.part"):   # as if written by a process that has ended
+        part.rename(part.with_name(part.name.replace(f".{os.getpid()}.", f".{LARGEST_PID}.")))
     return True
 
 
