@@ -93,7 +93,7 @@ class SubmissionSender:
             attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
         if found:
             print_message(f"Kaggle has received this file ({found.date[:16]}): nothing is sent, only its score is fetched.")
-            self._record_sent(found)
+            self._record_sent(found, is_new=True)
         self.attempt_path.unlink(missing_ok=True)
         return found is not None
 
@@ -108,7 +108,7 @@ class SubmissionSender:
         is_pending = not row.get("public") if earlier else row.get("kaggle") == "pending"
         if is_pending and not self.settings.dry_run:
             print_message(f"Kaggle has this file already (sent {earlier.date[:16] if earlier else row['sent']}): nothing is sent, "
-                "only its score is fetched.")
+                          "only its score is fetched.")
             return True
         sent = f"{earlier.date[:16]}, public score {earlier.public or 'none'}" if earlier else rows[0]["sent"]
         raise UserError(f"{self.path} was submitted before ({sent}). Another time would use up one of today's submissions; "
