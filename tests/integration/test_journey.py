@@ -87,7 +87,7 @@ def test_the_summary_names_the_file_the_report_and_the_way_to_the_real_competiti
     last = printed["report"]
     assert str(home / "submissions/demo/a.csv") in last and str(home / "submissions/demo/report.html") in last
     assert f"./run_pipeline.sh --competition photo_reconstruction --home {home} --lambda 1000 --steps 170000" in last
-    assert re.search(r"holdout RMSE 0\.\d+", last) and "harmonic 0." in last
+    assert re.search(r"Holdout RMSE 0\.\d+", last) and "Best baseline" in last
 
 
 def test_the_report_is_one_file_that_needs_no_network(journey):

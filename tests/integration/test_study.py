@@ -165,15 +165,15 @@ def test_the_report_shows_the_study(studied, tmp_path):
     home = studied[0]
     with chromium.Browser(tmp_path) as page:
         for width in (360, 1200):
-            page.look(width=width)
+            page.set_view(width=width)
             page.open((home / "submissions/landscapes/report.html").as_uri())
-            assert not page.told("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+            assert not page.get_events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
             assert page.ask("document.documentElement.scrollWidth") <= width
         study = "[...document.querySelectorAll('#studies {}')].map(each => each.textContent.trim())"
         assert page.ask(study.format("b")) == [kept(home, "optimizers", "landscapes")["conclusion"]]
         assert page.ask(study.format("figcaption")) == [
-            "Training loss", "Training loss, over time", "RMSE of the looks at the holdout",
-            "RMSE of the looks at the holdout, over time", "RMSE of the holdout"]
+            "Training loss", "Training loss, over time", "Holdout RMSE during training", "Holdout RMSE during training, over time",
+            "Holdout RMSE"]
         assert page.ask(study.format("tbody th")) == list(cells(home, "optimizers", "landscapes").index)
         assert page.ask(study.format("tr.here th")) == [kept(home, "optimizers", "landscapes")["best"]]
 

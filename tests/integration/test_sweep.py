@@ -331,19 +331,19 @@ def page(swept, tmp_path_factory):
     files.write_json(folder(swept) / "two.sweep.json", two_knobs(tmp_path_factory.mktemp("two")))
     main(["report", *words])
     with chromium.Browser(tmp_path_factory.mktemp("profile")) as browser:
-        browser.look(width=1200)
+        browser.set_view(width=1200)
         browser.open((swept / "submissions/demo/report.html").as_uri())
         yield browser
 
 
 def test_the_report_shows_each_sweep_with_table_drawings_and_what_mattered(page, swept):
-    assert not page.told("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+    assert not page.get_events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
     sweeps = [json.loads(path.read_text()) for path in sorted(folder(swept).glob("*.sweep.json"))]
-    text = "[...document.querySelectorAll('.sweep')].map(s => [...s.querySelectorAll({})].map(each => each.textContent.trim()))"
+    text = "[...document.querySelectorAll('#sweeps .experiment')].map(s => [...s.querySelectorAll({})].map(each => each.textContent.trim()))"
     assert page.ask(text.format("'h3'")) == [[sweep["study"]] for sweep in sweeps]
     assert page.ask(text.format("'code'")) == [[sweep["command"]] for sweep in sweeps]
     assert page.ask(text.format("'figcaption'")) == [
-        [*(f"RMSE over {config.flag(name)}" for name in sweep["space"]), *(["What mattered"] if sweep["importance"] else [])]
+        [*(f"RMSE over {config.flag(name)}" for name in sweep["space"]), *(["Importance of the settings"] if sweep["importance"] else [])]
         for sweep in sweeps]
     shown = page.ask(text.format("'tbody td:nth-last-child(4)'"))
     for sweep, cells in zip(sweeps, shown, strict=True):
@@ -356,9 +356,9 @@ def test_the_report_shows_each_sweep_with_table_drawings_and_what_mattered(page,
 @pytest.mark.parametrize("width", [360, 1200])
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_sweep_is_wider_than_the_window(page, width, dark):
-    page.look(width=width, dark=dark)
+    page.set_view(width=width, dark=dark)
     assert page.ask("document.documentElement.scrollWidth") <= width
-    ends = page.ask("[...document.querySelectorAll('.sweep svg')].map(svg => svg.getBoundingClientRect().right)")
+    ends = page.ask("[...document.querySelectorAll('#sweeps .experiment svg')].map(svg => svg.getBoundingClientRect().right)")
     assert len(ends) >= 4 and max(ends) <= width
 
 

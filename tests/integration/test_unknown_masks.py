@@ -192,7 +192,7 @@ def test_init_from_continues_with_the_weights_of_another_run(found):
 def test_the_report_shows_the_iou_of_masks(found):
     home, *_ = found
     page = (home / f"submissions/{PLACE}/report.html").read_text()
-    assert ">IoU of masks<" in page and "whole_rmse" in page and ">locate<" in page
+    assert ">mask IoU<" in page and "whole_rmse" in page and ">locate<" in page
     assert f"<td>{float(row(home, PLACE, 'locate')['iou']):.4f}</td>" in page
 
 
