@@ -307,8 +307,8 @@ def test_a_trial_whose_process_died_before_its_first_sign_of_life_is_not_lost(tm
 
 def two_knobs(home):
     """What a sweep finds of which LAMBDA decides all but a little."""
-    flags = ("--lambda", "1..100", "--start", "none,harmonic,smooth")
-    swept, study = opened("sqlite:///:memory:", home, 16, flags=flags)
+    words = ("--lambda", "1..100", "--start", "none,harmonic,smooth")
+    swept, study = opened("sqlite:///:memory:", home, 16, flags=words)
     draw(swept, study, lambda values: values["LAMBDA"] / 100 + 0.01 * len(values["start"]))
     return sweep_results.collect_results(flags.parse_flags([], environment={}), study, swept, {})
 
