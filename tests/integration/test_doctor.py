@@ -4,12 +4,12 @@ import io
 import zipfile
 
 import pytest
-from support.kaggle_home import SLUG, Machine, tiny_contest
+from support.kaggle_home import SLUG, Machine, make_tiny_competition
 from support.kaggle_server import RULES, KaggleServer
 
 from pixmend.stages import doctor
 
-TINY = tiny_contest()
+TINY = make_tiny_competition()
 RULES_PAGE = f"https://www.kaggle.com/competitions/{SLUG}/rules"
 
 

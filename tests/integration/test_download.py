@@ -5,17 +5,17 @@ import signal
 import zipfile
 
 import pytest
-from support.kaggle_home import SLUG, Machine, shorten_delays, tiny_contest
+from support.kaggle_home import SLUG, Machine, make_tiny_competition, shorten_delays
 from support.kaggle_server import RULES, KaggleServer
 
-CONTEST = tiny_contest()
-NAMES = sorted(zipfile.ZipFile(io.BytesIO(CONTEST.archive)).namelist())
+TINY = make_tiny_competition()
+NAMES = sorted(zipfile.ZipFile(io.BytesIO(TINY.archive)).namelist())
 MORE_THAN_A_CHUNK = 3 << 20  # kaggle writes a megabyte at a time
 
 
 @pytest.fixture
 def server():
-    with KaggleServer(SLUG, CONTEST.archive, CONTEST.solution) as server:
+    with KaggleServer(SLUG, TINY.archive, TINY.solution) as server:
         yield server
         assert "CONNECT" not in server.calls
 
@@ -112,14 +112,14 @@ def test_unreachable_kaggle(machine, server):
 
 
 def test_connection_lost_once_is_resumed(machine, server):
-    server.archive = with_ballast(CONTEST.archive)
+    server.archive = with_ballast(TINY.archive)
     server.trouble("archive", "cut", times=1)
     assert machine.run("download")[0] == 0
     assert is_complete(machine) and server.starts[0] == 0 < server.starts[1]
 
 
 def test_connection_lost_for_good_is_resumed_by_the_next_run(machine, server):
-    server.archive = with_ballast(CONTEST.archive)
+    server.archive = with_ballast(TINY.archive)
     server.trouble("archive", "cut")
     code, output = machine.run("download", "--kaggle-timeout", "2")
     assert code == 1 and "2 seconds" in output and has_no_files(machine)
@@ -201,7 +201,7 @@ def test_the_older_key(machine, server):
 
 def test_archive_put_there_by_hand_is_used_without_kaggle(tmp_path, server):
     machine = Machine(tmp_path, server, token=False)
-    machine.put_archive(CONTEST.archive)
+    machine.put_archive(TINY.archive)
     assert machine.run("download")[0] == 0
     assert is_complete(machine) and server.calls == []
     assert machine.run("download", "--force")[0] == 0 and is_complete(machine) and server.calls == []
@@ -215,8 +215,8 @@ def foreign_zip():
 
 
 BY_HAND = [
-    (CONTEST.archive[:-100], "cut off or damaged"),
-    (CONTEST.archive[:60] + bytes(9) + CONTEST.archive[69:], "damaged at"),
+    (TINY.archive[:-100], "cut off or damaged"),
+    (TINY.archive[:60] + bytes(9) + TINY.archive[69:], "damaged at"),
     (b"<!DOCTYPE html><title>Log in</title>", "a web page"),
     (b"Rar!\x1a\x07\x01\x00", "not a zip archive"),
     (b"", "is empty"),
@@ -234,11 +234,11 @@ def test_bad_archive_put_there_by_hand_is_named_and_kept(machine, server, data, 
 
 
 def test_new_archive_replaces_the_unpacked_one(machine, server):
-    machine.put_archive(CONTEST.archive)
+    machine.put_archive(TINY.archive)
     machine.run("download")
-    machine.put_archive(tiny_contest(1).archive)
+    machine.put_archive(make_tiny_competition(1).archive)
     assert machine.run("download")[0] == 0
-    with zipfile.ZipFile(io.BytesIO(tiny_contest(1).archive)) as archive:
+    with zipfile.ZipFile(io.BytesIO(make_tiny_competition(1).archive)) as archive:
         folder = machine.competition / "files"
         assert all((folder / name).read_bytes() == archive.read(name) for name in archive.namelist())
 

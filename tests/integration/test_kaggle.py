@@ -7,13 +7,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.kaggle_home import SLUG, Machine, shorten_delays, tiny_contest
+from support.kaggle_home import SLUG, Machine, make_tiny_competition, shorten_delays
 from support.kaggle_server import KEY, TOKEN, USER, KaggleServer
 
 from pixmend import subprocesses
 from pixmend.kaggle import client
 
-TINY = tiny_contest()
+TINY = make_tiny_competition()
 REAL = Path(sys.executable).with_name("kaggle")
 
 # A newer kaggle that no longer knows -W, has no submission-limits, and warns before each answer.

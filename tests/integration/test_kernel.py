@@ -7,7 +7,7 @@ import signal
 
 import numpy as np
 import pytest
-from support.kaggle_home import CONTEST, SLUG, Machine, shorten_delays, tiny_contest
+from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition, shorten_delays
 from support.kaggle_kernels import KernelServer, order_of
 
 from pixmend import run_file
@@ -15,7 +15,7 @@ from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, kernel_script
 
-TINY = tiny_contest()
+TINY = make_tiny_competition()
 FLAGS = ("--size", "32", "--lambda", "100", "--steps", "8", "--run", "a")
 MOMENT = 1_700_000_000_123_456_000
 HOME = f"checkpoints/{CONTEST}/a"

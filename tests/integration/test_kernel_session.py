@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.kaggle_home import CONTEST, SLUG, Machine, tiny_contest
+from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition
 from support.kaggle_kernels import Folders, KernelServer, order_of, run_session
 
-TINY = tiny_contest()
+TINY = make_tiny_competition()
 SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "2", "--evaluation-images", "4", "--run", "a")
 
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from support.kaggle_home import SLUG, Machine, tiny_contest
+from support.kaggle_home import SLUG, Machine, make_tiny_competition
 from support.kaggle_server import KEY, TOKEN, KaggleServer
 from support.stages import ROOT
 
@@ -28,7 +28,7 @@ def commands():
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
     """A user with a token, accepted rules, and the project's own environment."""
-    tiny = tiny_contest()
+    tiny = make_tiny_competition()
     with KaggleServer(SLUG, tiny.archive, tiny.solution) as server:
         yield Machine(tmp_path_factory.mktemp("user"), server)
 

@@ -279,19 +279,19 @@ def test_errors_are_mapped_at_their_position_in_separate_boxes():
 
 
 def test_before_after_has_three_rows_of_four_images(reported):
-    picture = cv2.imread(str(reported / "submissions/demo/before-after.png"))
-    height, width = picture.shape[:2]
+    image = cv2.imread(str(reported / "submissions/demo/before-after.png"))
+    height, width = image.shape[:2]
     side = (width - 3 * 6) // 4
     assert 600 < width <= 900 and height == 3 * side + 2 * 6
-    assert (picture[:, side:side + 6] == 255).all() and (picture[side:side + 6] == 255).all()
-    damaged, whole = picture[:side, :side].astype(int), picture[:side, -side:]
+    assert (image[:, side:side + 6] == 255).all() and (image[side:side + 6] == 255).all()
+    damaged, whole = image[:side, :side].astype(int), image[:side, -side:]
     known = damaged.max(-1) > 40
     assert np.abs(damaged - whole)[known].mean() < 8 < 25 < np.abs(damaged - whole)[~known].mean()
 
 
 def test_only_shown_images_are_embedded(text):
-    pictures = len(re.findall("<article ", text))
-    assert pictures <= 9 and text.count("data:image/jpeg") == 5 * pictures
+    images = len(re.findall("<article ", text))
+    assert images <= 9 and text.count("data:image/jpeg") == 5 * images
     assert len(text) < 3_000_000
 
 

@@ -7,13 +7,13 @@ import time
 import zipfile
 
 import pytest
-from support.kaggle_home import SLUG, Machine, shorten_delays, tiny_contest
+from support.kaggle_home import SLUG, Machine, make_tiny_competition, shorten_delays
 from support.kaggle_server import DATE, TOKEN, KaggleServer, score
 
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, client
 
-TINY = tiny_contest()
+TINY = make_tiny_competition()
 TAG = hashlib.sha256(TINY.submission.encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""A user's machine for tests: a home of its own, a token or none, a tiny contest's files, and the stages as processes."""
+"""A user's machine for tests: a home, a token or none, the files of a tiny competition, and the stages in this process or as processes."""
 
 import contextlib
 import functools
@@ -39,7 +39,7 @@ def shorten_delays(monkeypatch):
 
 @dataclass
 class Machine:
-    """What one user has: `home` for the project's four folders, and the account's token in `private/.kaggle`."""
+    """What one user has: `home` with the data folders, and the token in `private/.kaggle`."""
 
     folder: Path
     server: object = None
@@ -146,8 +146,8 @@ def command_of(path):
 
 
 @dataclass(frozen=True)
-class Contest:
-    """A contest with the real layout and few small pictures: its archive, its solution, and a valid submission."""
+class TinyCompetition:
+    """A competition with the real layout and few small images: its archive, its solution, and a valid submission."""
 
     archive: bytes
     solution: str
@@ -155,26 +155,26 @@ class Contest:
 
 
 @functools.cache
-def tiny_contest(seed=0):
+def make_tiny_competition(seed=0):
     rng = np.random.default_rng(seed)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for kind in CLASSES:
             folder, rows = f"Dataset/Training_Data/{kind}", []
             for number in (1, 2):
-                name, whole, boxes = f"{kind}-Train ({number}).jpeg", picture(rng), draw_boxes(rng)
+                name, whole, boxes = f"{kind}-Train ({number}).jpeg", draw_image(rng), draw_boxes(rng)
                 archive.writestr(f"{folder}/Unmasked_Train/{name}", jpeg(whole))
                 archive.writestr(f"{folder}/Masked_Train/{name}", jpeg(damage(whole, boxes)))
                 rows.append((name, boxes))
             archive.writestr(f"{folder}/Masked_Train/masked_info.csv", table(rows))
-        tested = [(f"{kind} (1).jpeg", draw_boxes(rng), picture(rng)) for kind in CLASSES]
+        tested = [(f"{kind} (1).jpeg", draw_boxes(rng), draw_image(rng)) for kind in CLASSES]
         for name, boxes, whole in tested:
             archive.writestr(f"Dataset/Testing_Data/{name}", jpeg(damage(whole, boxes)))
         archive.writestr("Dataset/Testing_Data/masked_info.csv", table([row[:2] for row in tested]))
         ids = [one for name, boxes, _ in tested for one in row_ids(name, boxes)]
         archive.writestr("sample_submission.csv", submission(ids, np.zeros(len(ids))))
     truth = np.concatenate([whole[r:r + BOX, c:c + BOX].ravel() for _, boxes, whole in tested for r, c in boxes]) / 255
-    return Contest(out.getvalue(), solution(ids, truth), submission(ids, np.full(len(ids), 0.5)))
+    return TinyCompetition(out.getvalue(), solution(ids, truth), submission(ids, np.full(len(ids), 0.5)))
 
 
 def submission(ids, values):
@@ -187,7 +187,7 @@ def solution(ids, values):
     return "filename_box_pixel,value,Usage\n" + "".join(f"{one},{value:.6f},{part}\n" for one, value, part in rows)
 
 
-def picture(rng):
+def draw_image(rng):
     coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
 
