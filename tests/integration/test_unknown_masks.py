@@ -174,8 +174,8 @@ def test_a_run_is_scored_over_the_mask_and_the_whole_image(found, run):
     assert board["iou"] == row(home, PLACE, "locate")["iou"]
     line = next(line for line in told.splitlines() if line.startswith(f"  {run} "))
     assert float(line.partition("whole_rmse ")[2]) == pytest.approx(float(board["whole_rmse"]), rel=1e-3)
-    assert "masks found by locate" in told
-    assert "harmonic (fill, told the masks)" in told
+    assert "masks of run 'locate'" in told
+    assert "true masks" in told
 
 
 def test_init_from_continues_with_the_weights_of_another_run(found):
@@ -235,7 +235,7 @@ def refused(name, home, *flags, code=1):
     ("score", (*TINY, "--run", "painter", "--no-unknown-masks"), "--unknown-masks"),
     ("kernel", (*TINY, "--unknown-masks"), "--unknown-masks"),
     ("submit", ("--competition", PLACE, "--run", "locate"), "--mask-run locate"),
-    ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "locate finds masks and paints no pictures"),
+    ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "'locate'"),
     ("train", (*TINY, "--init-from", "nobody"), "pixmend train --run nobody"),
 ])
 def test_wrong_runs_are_refused(found, name, flags, told):
