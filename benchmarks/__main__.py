@@ -6,7 +6,8 @@ from pathlib import Path
 
 
 def main():
-    names = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+    folder = Path(__file__).parent
+    names = sorted(path.stem for path in (*folder.glob("[!_]*.py"), *(run.parent for run in folder.glob("*/run.py"))))
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         sys.exit(f"Name a benchmark, one of: {', '.join(names)}.")
     return importlib.import_module(f"benchmarks.{sys.argv.pop(1)}").main()

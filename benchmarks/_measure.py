@@ -16,6 +16,7 @@ from pixmend.run_file import describe_checkout
 from pixmend.workers import count_cores
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks/results"   # the tables and their figures
 DRAWS = 2000
 NOTHING_LEARNT = 0.5   # core minutes of a train stage that found its run done, or a fill
 

@@ -1,4 +1,4 @@
-"""What a correction by the distance to the border of a hole could gain at most, as benchmarks/BORDER.md.
+"""What a correction by the distance to the border of a hole could gain at most, as benchmarks/results/BORDER.md.
 
     python -m benchmarks border --home FOLDER [--runs NAME ...]
 
@@ -13,15 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._measure import circumstances, read, save
+from benchmarks._measure import RESULTS, circumstances, read, save
 from benchmarks.rmse import CONTEST
 from pixmend.data import dataset
 from pixmend.flags import parse_flags
 from pixmend.reporting.error_section import measure_distances
 from pixmend.submissions import predictions
 
-HERE = Path(__file__).parent
-FIGURES, TABLE = HERE / "BORDER.json", HERE / "BORDER.md"
+FIGURES, TABLE = RESULTS / "BORDER.json", RESULTS / "BORDER.md"
 START, FARTHEST = "smooth", 64
 SHOWN = (1, 2, 3, 5, 10, 20, 30)
 
@@ -81,7 +80,7 @@ def table(figures):
 
 HEAD = """# A correction at the border of a hole
 
-Made by `python -m benchmarks border --home FOLDER` of runs of benchmarks/RMSE.md: RMSE on the holdout of the smooth fill, of
+Made by `python -m benchmarks border --home FOLDER` of runs of benchmarks/results/RMSE.md: RMSE on the holdout of the smooth fill, of
 the run, which adds something to it, and of the run with what it adds multiplied by the best factor at each distance from the
 border, fitted on the same pictures, so that no correction by distance can gain more; and that factor at some distances in
 pixels. A network that did not meet the border would ask for factors near 0 there.

@@ -1,4 +1,4 @@
-"""Fills and networks in the contests that are made of photos, on test pictures whose truth is known, as benchmarks/CONTESTS.md.
+"""Fills and networks in the contests that are made of photos, on test pictures whose truth is known, as benchmarks/results/CONTESTS.md.
 
     python -m benchmarks contests --data FOLDER --home FOLDER [--rows CONTEST/NAME ...]
 
@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._measure import Row, circumstances, command_of, draws, interval, made, read, save, stage, told_minutes
+from benchmarks._measure import RESULTS, Row, circumstances, command_of, draws, interval, made, read, save, stage, told_minutes
 
-HERE = Path(__file__).parent
-FIGURES, TABLE = HERE / "CONTESTS.json", HERE / "CONTESTS.md"
+FIGURES, TABLE = RESULTS / "CONTESTS.json", RESULTS / "CONTESTS.md"
 GREYS = 255
 OF_A_BLOCK = 4 / 64   # pixels missing
 

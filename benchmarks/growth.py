@@ -1,4 +1,4 @@
-"""What each further picture costs, from a thousand to a million of them, in time and in memory, as benchmarks/GROWTH.md.
+"""What each further picture costs, from a thousand to a million of them, in time and in memory, as benchmarks/results/GROWTH.md.
 
     python -m benchmarks growth [--sizes N ...] [--home FOLDER]
 
@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import _data
-from benchmarks._measure import commit, hardware, save
+from benchmarks._measure import RESULTS, describe_checkout, hardware, save
 from benchmarks._process import Ended, Worker, stage
 from pixmend import files
 from pixmend.config import Settings
 from pixmend.data import dataset
 
-HERE = Path(__file__).parent
 SIDE = 32
 BASE = 100   # pictures of the set whose time is taken away from every other's: what a stage's start costs
 STEPS_ASKED = 7   # times; the pages of a large set that come first cost more than all later ones
@@ -41,7 +40,7 @@ WORKS = {
 
 def main():
     asked = parse()
-    where = asked.out or HERE
+    where = asked.out or RESULTS
     figures = {}
     with tempfile.TemporaryDirectory(prefix="growth-") as temporary:
         home = asked.home or Path(temporary)
@@ -163,7 +162,7 @@ def keep(where, figures):
 def table(figures):
     sizes = [size for size in figures if size != BASE]
     lines = [f"| {what} | {' | '.join(cell(name, size, figures) for size in sizes)} |" for name, what in WORKS.items()]
-    return HEAD.format(hardware=hardware(), commit=commit(), base=BASE, lines="\n".join(lines),
+    return HEAD.format(hardware=hardware(), commit=describe_checkout().get("commit", ""), base=BASE, lines="\n".join(lines),
                        sizes=" | ".join(f"{size:,}" for size in sizes), rule="---|" * (len(sizes) + 1))
 
 

@@ -1,4 +1,4 @@
-"""How well masks are found that nobody tells, by kind and size of the damaged area, as benchmarks/LOCATE.md.
+"""How well masks are found that nobody tells, by kind and size of the damaged area, as benchmarks/results/LOCATE.md.
 
     python -m benchmarks locate --data FOLDER --home FOLDER [--minutes M]
 
@@ -16,15 +16,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks._measure import circumstances, read, save
+from benchmarks._measure import RESULTS, ROOT, circumstances, read, save
 from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.dataset import Dataset
 from pixmend.training.history import History
 from pixmend.training.unknown_masks import LocatedMaskDataset
 
-HERE = Path(__file__).parent
-FIGURES, TABLE = HERE / "LOCATE.json", HERE / "LOCATE.md"
+FIGURES, TABLE = RESULTS / "LOCATE.json", RESULTS / "LOCATE.md"
 CONTESTS = {"depixelation": "--batch-size 32", "hidden_areas": ""}
 SIZES = (0, 16, 32, 64)   # pixels of an area's shorter side; each class ends where the next begins
 GOOD = 0.95
@@ -52,7 +51,7 @@ def measured(asked, contest):
     flags = f"--model locate --minutes {asked.minutes:g} --steps 100000 {CONTESTS[contest]}".split()
     run = [*shared, *flags, "--run", "benchmark"]
     for name, given in (("download", shared), ("augment", shared), ("train", run), ("predict", run)):
-        subprocess.run([sys.executable, "-m", "pixmend", name, *given], check=True, cwd=HERE.parent)
+        subprocess.run([sys.executable, "-m", "pixmend", name, *given], check=True, cwd=ROOT)
     settings = Settings(home=str(asked.home), competition=contest, run="benchmark")
     history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
     return {"areas": areas, "needless": needless, "minutes": history.get_last("minutes"), "steps": history.get_last("step"),

@@ -1,4 +1,4 @@
-"""The RMSE of fills, networks and mixes on the test pictures of a contest whose truth is known, as benchmarks/RMSE.md.
+"""The RMSE of fills, networks and mixes on the test pictures of a contest whose truth is known, as benchmarks/results/RMSE.md.
 
     python -m benchmarks rmse --data FOLDER --home FOLDER [--rows NAME ...]
 
@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._measure import Row, circumstances, command_of, draws, interval, made, read, save, stage, told_minutes
+from benchmarks._measure import RESULTS, Row, circumstances, command_of, draws, interval, made, read, save, stage, told_minutes
 
-HERE = Path(__file__).parent
-FIGURES, TABLE = HERE / "RMSE.json", HERE / "RMSE.md"
+FIGURES, TABLE = RESULTS / "RMSE.json", RESULTS / "RMSE.md"
 CONTEST = ("--competition", "photo_reconstruction", "--augment", "8x")
 FLOOR = "harmonic"
 

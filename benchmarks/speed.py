@@ -1,4 +1,4 @@
-"""How fast each piece of work is beside what a user would do instead, and beside the physical limit, as benchmarks/SPEED.md.
+"""How fast each piece of work is beside what a user would do instead, and beside the physical limit, as benchmarks/results/SPEED.md.
 
     python -m benchmarks speed [--rows NAME ...] [--home FOLDER] [--torch-python PATH] [--compare]
 
@@ -19,9 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import _data, _rows
-from benchmarks._measure import circumstances, commit, read, save
-
-HERE = Path(__file__).parent
+from benchmarks._measure import RESULTS, circumstances, describe_checkout, read, save
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ ROWS = {
 
 def main():
     asked = parse()
-    where = asked.out or (Path(tempfile.gettempdir()) if asked.quick else HERE)
+    where = asked.out or (Path(tempfile.gettempdir()) if asked.quick else RESULTS)
     before = read(where / "SPEED.json")
     figures = {} if asked.compare else before
     with tempfile.TemporaryDirectory(prefix="speed-") as temporary:
@@ -105,7 +103,7 @@ def chosen(asked, before):
     """The rows to measure: the named ones; else all that are not known from this commit, or with --compare all that are known."""
     if asked.rows:
         return asked.rows
-    now = commit()
+    now = describe_checkout().get("commit", "")
     return [name for name in ROWS if (name in before if asked.compare else before.get(name, {}).get("commit") != now)]
 
 

@@ -31,7 +31,8 @@ from pixmend.errors import FlagError, UserError
 
 RUN_FILE, FIRST_EDITION = "run.toml", "settings.json"
 COMMAND = ("force", "quiet", "dry_run", "resubmit", "submit")
-NOT_STORED = {"home", "run", "if_asked", "process", "processes", *COMMAND}
+SECRET = {"storage"}   # a database's URL may hold a password
+NOT_STORED = {"home", "run", "if_asked", "process", "processes", *SECRET, *COMMAND}
 PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
 # Names of settings in the first edition, by which its run folders are still read.
 RENAMED = {"contest": "competition", "begin": "init_from", "even": "contrast_weighting", "damages": "masks_per_image",
@@ -199,9 +200,12 @@ def run_git(*words: str) -> str:
 
 
 def check_same_as_trained(settings: Settings, names: set[str]) -> None:
-    """Raise an error if flags of this command contradict what the run was trained with."""
+    """Raise an error if flags of this command contradict what the run was trained with.
+
+    Its budget and the transforms of training images have no effect after training.
+    """
     trained = read_trained(settings.trained_folder)
-    for name in sorted(names & set(WEIGHT_SETTINGS) - {"steps", "minutes"}) if trained else ():
+    for name in sorted(names & set(WEIGHT_SETTINGS) - {"steps", "minutes", "augment"}) if trained else ():
         automatic = getattr(settings, name) == "auto" or (SETTINGS[name].auto and getattr(settings, name) == 0)
         if not automatic and trained.get(name, getattr(settings, name)) != getattr(settings, name):
             raise UserError(f"Run {settings.trained_folder.name!r} was trained with {flag(name)} {trained[name]}, not {getattr(settings, name)}. "

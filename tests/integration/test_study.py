@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from pixmend.cli import main
 from pixmend.data import dataset
 from pixmend.errors import FlagError
 from pixmend.experiments import study_conclusion, study_plans
+from pixmend.flags import parse_flags
 
 TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--evaluate-every", "4", "--evaluation-images", "4",
         "--precision", "bfloat16")
@@ -47,7 +49,7 @@ def row_of(home, name, title, place="demo"):
 
 
 def page_of(home, name, place="demo"):
-    return (home / "benchmarks" / f"study-{name}-{place}.md").read_text()
+    return (home / "checkpoints" / place / "studies" / f"{name}.md").read_text()
 
 
 def cells(home, name, place="demo"):
@@ -106,7 +108,7 @@ def test_a_run_of_a_study_is_the_run_that_its_own_command_makes_even_in_two_part
     main(["train", *flags, "--steps", "4", "--run", name])
     main(["train", *flags, "--steps", "8"])
     assert newest_state(tmp_path / "checkpoints/landscapes" / name) == newest_state(home / "checkpoints/landscapes" / name)
-    stored = json.loads((tmp_path / "checkpoints/landscapes" / name / "settings.json").read_text())
+    stored = tomllib.loads((tmp_path / "checkpoints/landscapes" / name / "run.toml").read_text())["training"]
     assert stored["learning_rate"] == 0.01 and stored["optimizer"] == "sgd"
 
 
@@ -147,12 +149,12 @@ def test_table_and_sentence_are_what_the_files_of_the_runs_say(studied):
     best = min(rmse, key=rmse.get)
     assert study["best"] == best and f"{rmse[best]:.4f}" in study["conclusion"] and study["conclusion"] in out
     assert study["conclusion"] in page
-    assert {"harmonic (fill)", "mean (fill)", "smooth (fill)", "biharmonic (fill)", "tile_harmonic (fill)"} <= set(shown.index)
+    assert {*(f"{fill} (baseline)" for fill in ("harmonic", "mean", "smooth", "biharmonic", "tile_harmonic"))} <= set(shown.index)
     assert " --rows adam,sgd" in page and str(home) not in page
 
 
 def test_the_picture_shows_curves_and_rows(studied):
-    picture = cv2.imread(str(studied[0] / "benchmarks/study-optimizers-landscapes.png"))
+    picture = cv2.imread(str(studied[0] / "checkpoints/landscapes/studies/optimizers.png"))
     height, width, _ = picture.shape
     places = [(row * height // 3, column * width // 2) for row in range(3) for column in range(2)]
     filled = [(picture[top:top + height // 3, left:left + width // 2] < 200).mean() > 0.005 for top, left in places]
@@ -183,10 +185,10 @@ def test_a_row_that_diverges_says_so_and_the_others_are_made(home, capsys):
              "--learning-rate", "0.9")
     study_here(home, *flags)
     adam, sgd = row_of(home, "optimizers", "Adam"), row_of(home, "optimizers", "SGD")
-    assert adam["rmse"] is None and adam["state"].startswith("diverged: Training has blown up") and str(home) not in adam["state"]
+    assert adam["rmse"] is None and adam["state"].startswith("diverged: Training diverged") and str(home) not in adam["state"]
     assert sgd["rmse"] and not sgd["state"]
     told = kept(home, "optimizers")["conclusion"]
-    assert told.startswith("SGD stands alone") and told.endswith("Adam takes no part: 1 of 1 runs diverged.")
+    assert told.startswith("SGD is the only row") and told.endswith("Adam is not compared: 1 of 1 runs diverged.")
     assert adam["state"] in cells(home, "optimizers").loc["Adam", "remarks"]
     board = (home / "submissions/demo/leaderboard.csv").read_text()
     assert all(run in board for run in adam["runs"])
@@ -208,22 +210,22 @@ def test_models_say_what_they_cost_and_which_cannot_take_the_pictures(home):
     assert shown.loc["unet", "steps"] == "4" and len(row_of(home, "models", "harmonic")["runs"]) == 1
     assert "2x2" in shown.loc["mlp", "remarks"] and "--diffusion-env" in shown.loc["stable_diffusion", "remarks"]
     assert "needs 32 pixels a side" in shown.loc["pretrained_unet", "remarks"]
-    assert "best fill" in kept(home, "models")["conclusion"]
+    assert "best baseline" in kept(home, "models")["conclusion"]
 
 
 def test_augmentation_varies_the_prepared_set_and_leaves_it_as_it_was(home, capsys):
     index = (home / "augment/demo/index.csv").read_bytes()
     study_here(home, "augmentation", *TINY, "--steps", "2", "--seeds", "1", "--rows", "none", "--no-adversarial")
     assert (home / "augment/demo/index.csv").read_bytes() == index
-    run = home / "checkpoints/demo" / row_of(home, "augmentation", "no variants")["runs"][0]
-    assert json.loads((run / "settings.json").read_text())["augment"] == "none"
+    run = home / "checkpoints/demo" / row_of(home, "augmentation", "no transforms")["runs"][0]
+    assert tomllib.loads((run / "run.toml").read_text())["augmentation"]["augment"] == "none"
     alone, *_, varied = map(int, re.findall(r"augment: (\d+) training rows", capsys.readouterr().out))
     assert varied == 5 * alone
-    assert "no variants" in cells(home, "augmentation").index
+    assert "no transforms" in cells(home, "augmentation").index
 
 
 def rows(home, name, *flags):
-    chosen = config.complete_settings(flags.parse_flags(["--home", str(home), *TINY, *flags], {}), environment={})
+    chosen = config.complete_settings(parse_flags(["--home", str(home), *TINY, *flags], {}), environment={})
     plan = study_plans.PLANS[name]
     return study_plans.select_rows(study_plans.apply_study_defaults(chosen, plan), plan, dataset.Dataset(home / "augment/demo"))
 
@@ -244,7 +246,7 @@ def test_every_study_has_the_rows_that_it_promises(prepared_home):
 def test_levels_that_a_picture_cannot_be_halved_to_are_left_out(prepared_home, size, most):
     found = rows(prepared_home, "levels", "--size", str(size), "--width", "1")
     assert [row.name for row in found if not row.left_out] == [str(number) for number in range(4, most + 1)]
-    assert all(f"network of {most} levels" in row.left_out for row in found[most - 3:])
+    assert all(f"network as with {most} levels" in row.left_out for row in found[most - 3:])
 
 
 @pytest.mark.slow
@@ -261,18 +263,18 @@ def test_an_optimizer_goes_on_exactly_where_it_stopped_averages_and_all(home, na
 
 
 @pytest.mark.parametrize(("words", "told"), [
-    ([], "Say what to study.*optimizers"),
+    ([], "Name the study.*optimizers"),
     (["optimisers"], "no study 'optimisers'.*optimizers"),
-    (["--steps", "3"], "Say what to study"),
-    (["optimizers", "--optimizer", "sgd"], "--optimizer is what the study optimizers varies.*--rows"),
+    (["--steps", "3"], "Name the study"),
+    (["optimizers", "--optimizer", "sgd"], "--optimizer is what the study optimizers compares.*--rows"),
     (["lambda", "--lambda", "3"], "--lambda is what"),
     (["lambda", "--lambda", "3,4"], "--rows 3,4"),
     (["lambda", "--rows", "3,many"], "many"),
     (["lambda", "--model", "unet"], "--adversarial"),
     (["models", "--model", "unet"], "--model is what"),
-    (["losses", "--steps", "3,4"], "`sweep` tries several"),
+    (["losses", "--steps", "3,4"], "`pixmend sweep` tries several"),
     (["losses", "--rows", "l3"], "no row 'l3'.*l2, l1"),
-    (["losses", "--model", "mean"], "nothing to learn"),
+    (["losses", "--model", "mean"], "--model mean is not trained"),
     (["losses", "--seeds", "1,x"], "--seeds 1,x"),
     (["losses", "--seed", "2"], "--seeds"),
     (["losses", "--run", "mine"], "--run is not for a study"),
@@ -303,27 +305,27 @@ def test_the_best_row_wins_by_its_paired_difference_though_its_pictures_differ_f
     low, high = study_conclusion.Draws(NUMBERS).interval(ours["quick"])
     assert low < 0.19 < high and high > 0.20
     told = study_conclusion.write_conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
-    assert told.startswith("The best row is quick, RMSE 0.19") and "; the next, slow, is 0.0" in told
-    assert "It beats the best fill, mean" in told
+    assert told.startswith("The best row is quick, RMSE 0.19") and "The next, slow, is 0.0" in told
+    assert "It is better than the best baseline, mean" in told
 
 
 def test_rows_whose_order_changes_with_the_seed_cannot_be_told_apart():
     ours = {"one": squares(0.30, 0.26), "other": squares(0.26, 0.31), "far": squares(0.6, 0.61)}
     told = study_conclusion.write_conclusion(ours, FILLS, NUMBERS)
-    assert told.startswith("The lowest figure is that of one, RMSE 0.28") and "no difference can be seen to other:" in told
-    assert "Worse: far." in told and "It does not beat the best fill, smooth, which is 0.08" in told
+    assert told.startswith("one has the lowest RMSE, RMSE 0.28") and "no difference can be seen from other:" in told
+    assert "Clearly worse: far." in told and "It is worse than the best baseline, smooth, by 0.08" in told
 
 
 def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
     seeds = squares(0.19, 0.21)
-    assert "To the best fill, smooth, no difference can be seen" in study_conclusion.write_conclusion({"one": seeds}, FILLS, NUMBERS)
+    assert "No difference from the best baseline, smooth, can be seen" in study_conclusion.write_conclusion({"one": seeds}, FILLS, NUMBERS)
 
 
 def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
     told = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
-    assert told.startswith("sgd stands alone, with RMSE 0.1") and told.endswith("adam takes no part: 2 of 3 runs diverged.")
-    assert study_conclusion.write_conclusion({}, FILLS, NUMBERS).startswith("No row came to its end")
-    assert study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1]) == "One picture is too few to say anything."
+    assert told.startswith("sgd is the only row, RMSE 0.1") and told.endswith("adam is not compared: 2 of 3 runs diverged.")
+    assert study_conclusion.write_conclusion({}, FILLS, NUMBERS).startswith("No row was finished")
+    assert study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1]) == "One image is too few for a conclusion."
 
 
 def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
