@@ -49,10 +49,10 @@ def test_a_file_cut_off_after_it_was_opened_is_told(stored):
 
 READS_ALL = """
 import resource, sys
-from pixmend.data.array_files import OnDisk
+from pixmend.data.array_files import ArrayFile
 def held():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-rows, before = OnDisk(sys.argv[1]), held()
+rows, before = ArrayFile(sys.argv[1]), held()
 print(len([None for _ in rows]), held() - before)
 """
 

@@ -1,4 +1,7 @@
-"""The eight flips and turns of a picture; the first five are the published 5x: as is, 90, 180, 270, left-right."""
+"""The eight flips and rotations of an image; the first five are the published 5x: as is, 90, 180, 270, left-right.
+
+An image is height x width (x channels), of any dtype; a transform is its index in TRANSFORM_NAMES.
+"""
 
 import cv2
 import numpy as np
@@ -8,19 +11,19 @@ QUARTERS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_
 TRANSFORMS_PER_MODE = {"none": 1, "5x": 5, "8x": 8}
 
 
-def apply_transform(picture, variant):
-    """A view of height x width (x channels): flipped left-right for variants 4..7, then turned anticlockwise."""
-    flipped = picture[:, ::-1] if variant >= 4 else picture
+def apply_transform(image: np.ndarray, variant: int) -> np.ndarray:
+    """Return a view of an image: flipped left-right for transforms 4..7, then rotated anticlockwise."""
+    flipped = image[:, ::-1] if variant >= 4 else image
     return np.rot90(flipped, variant % 4)
 
 
-def transform_bytes(picture, variant):
-    """As `turn`, of bytes and as an array of its own, several times as fast as NumPy can copy such a view."""
-    flipped = cv2.flip(picture, 1) if variant >= 4 else picture
-    return (cv2.rotate(flipped, QUARTERS[variant % 4]) if variant % 4 else flipped).reshape(apply_transform(picture, variant).shape)
+def transform_bytes(image: np.ndarray, variant: int) -> np.ndarray:
+    """Return a transformed uint8 image as a new array, several times faster than NumPy copies the view."""
+    flipped = cv2.flip(image, 1) if variant >= 4 else image
+    return (cv2.rotate(flipped, QUARTERS[variant % 4]) if variant % 4 else flipped).reshape(apply_transform(image, variant).shape)
 
 
-def invert_transform(picture, variant):
-    """The inverse of `turn`."""
-    straight = np.rot90(picture, -(variant % 4))
+def invert_transform(image: np.ndarray, variant: int) -> np.ndarray:
+    """Return the image whose transform is the given one."""
+    straight = np.rot90(image, -(variant % 4))
     return straight[:, ::-1] if variant >= 4 else straight

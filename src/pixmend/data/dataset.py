@@ -1,25 +1,26 @@
-"""The prepared set in augment/<contest>/: every picture decoded once, kept on the disk, and the index that names its rows.
+"""The dataset in augment/<competition>/: every image decoded once and stored on the disk, with the index that names its rows.
 
-pictures.npy  uint8, rows x height x width x channels: the damaged pictures, then the whole ones of the training set; with
-              --damage, training and holdout pictures are damaged anew as another contest does
-harmonic.npy  uint8: the damaged pictures with their holes filled, what a model with `--start harmonic` begins with
-starts/       the same of other fills, made when a training first asks for one (see training/starts.py)
-windows/, damages/   what a training cuts and damages beforehand (see training/windows.py and damages.py)
+pictures.npy  uint8, rows x height x width x channels: the damaged images, then the original training images; with --damage,
+              training and holdout images have the damage of another competition
+harmonic.npy  uint8: the damaged images with filled holes, the input of a model with `--start harmonic`
+starts/       the same for other fills, written when a training first needs one (see training/starts.py)
+windows/, damages/   windows and damage that a training prepares in advance (see training/windows.py and damages.py)
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
-index.csv     a line for each variant of each picture: id, source, class, variant, split, and its rows above; split is
-              train, holdout or test, or with `--folds` the fold in which the picture is kept apart: fold-1, fold-2, ...
+index.csv     a line for each transform of each image: id, source, class, variant, split, and its rows above; split is
+              train, holdout or test, or with `--folds` the fold whose run holds the image out: fold-1, fold-2, ...
 """
 
 import copy
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Self, overload
 
 import numpy as np
 
-from pixmend.config import flag
+from pixmend.config import Settings, flag
 from pixmend.data import augmentation
 from pixmend.data.array_files import ArrayFile
 from pixmend.errors import UserError
@@ -29,16 +30,16 @@ from pixmend.run_file import add_missing_settings, read_trained
 FILLED = "harmonic"
 ARRAYS = ("pictures", "counts", FILLED)
 UNFILLED = ("none", "given")   # of --start: no fill
-SPLIT_SETTINGS = ("holdout", "folds", "split_seed")   # the knobs that decide what is kept apart
+SPLIT_SETTINGS = ("holdout", "folds", "split_seed")   # the settings that decide which images are held out
 WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
-DAMAGE_SETTINGS = ("hole_colour",)   # settings that shape the damage drawn for --damage
-PICTURES = "pictures.json"   # of a run: which pictures it has seen
+DAMAGE_SETTINGS = ("hole_colour",)   # settings that shape the damage of --damage
+PICTURES = "pictures.json"   # in a run folder: which images it was trained on
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """One line of index.csv: `damaged` and `whole` are row numbers; a test picture has no whole one (-1)."""
+    """One line of index.csv: `damaged` and `whole` are row numbers; a test image has no original (-1)."""
 
     id: str
     source: str
@@ -49,46 +50,53 @@ class DatasetRow:
     whole: int
 
 
-class DatasetRows(Sequence):
-    """Lines of index.csv, each made a Row when it is asked for, so that a million of them take little room."""
+class DatasetRows(Sequence[DatasetRow]):
+    """Lines of index.csv; a DatasetRow is created on access, so that a million lines need little memory."""
 
-    def __init__(self, columns, places=None):
+    def __init__(self, columns: Sequence[Any], places: np.ndarray | None = None) -> None:
         self.columns = columns
-        self.places = np.arange(len(columns[0])) if places is None else places   # which of the columns' lines these are
+        self.places = np.arange(len(columns[0])) if places is None else places   # indices into the columns
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, at):
+    @overload
+    def __getitem__(self, at: int) -> DatasetRow: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "DatasetRows": ...
+
+    def __getitem__(self, at: int | slice) -> "DatasetRow | DatasetRows":
         if isinstance(at, slice):
             return DatasetRows(self.columns, self.places[at])
         id, source, kind, variant, split, *places = (column[int(self.places[at])].as_py() for column in self.columns)
         return DatasetRow(id, source, kind, augmentation.TRANSFORM_NAMES.index(variant), split, *places)
 
-    def only(self, these):
-        """Those of the rows for which an array of truths says so."""
+    def only(self, these: np.ndarray) -> "DatasetRows":
+        """Return the rows that a boolean array selects."""
         return DatasetRows(self.columns, self.places[these])
 
-    def texts(self, name):
-        """A column of texts as a list."""
+    def texts(self, name: str) -> list[str]:
+        """Return a column of texts as a list."""
         return self.columns[COLUMNS.index(name)].take(self.places).to_pylist()
 
-    def words(self, name):
-        """A column of few different words as an array."""
+    def words(self, name: str) -> np.ndarray:
+        """Return a column of few different words as an array of strings."""
         column = self.columns[COLUMNS.index(name)]
         return np.array(column.dictionary.to_pylist(), str)[np.from_dlpack(column.indices)][self.places]
 
 
 class Dataset:
-    """The arrays, opened read-only, and the rows by split.
+    """The arrays, opened read-only, and the rows of each split.
 
-    A set in folds is seen by the run of each fold in its own way: see `views`. As opened it is that of all these runs
-    together: its holdout is what any of them holds out, which is every training picture once, as is.
+    With folds, the run of each fold has its own view of the dataset (see `views`). Without a view, the holdout is what any
+    of these runs holds out: every training image once, without a transform. Images are uint8, height x width x channels.
     """
 
-    def __init__(self, folder, made_from=None):
+    def __init__(self, folder: str | Path, made_from: Mapping[str, Any] | None = None) -> None:
         folder = self.folder = Path(folder)
-        self.made_from, self.fold = holdout_cache_key(made_from or {}), None
+        self.made_from = holdout_cache_key(made_from or {})
+        self.fold: str | None = None
         self.pictures = ArrayFile(folder / "pictures.npy")
         self.counts = ArrayFile(folder / "counts.npy")
         self.filled = {FILLED: ArrayFile(self.start_file(FILLED))}
@@ -96,8 +104,8 @@ class Dataset:
         folds = set(np.unique(self.rows.words("split")).tolist()) - set(WHOLE_SPLITS)
         self.folds = sorted(folds, key=lambda fold: int(fold.removeprefix(FOLD)))
 
-    def views(self):
-        """(name, set) of each run that this set asks for: one without a name, or one a fold, named as in index.csv."""
+    def views(self) -> Iterator[tuple[str, Self]]:
+        """Yield (name, dataset) for each run: one with an empty name, or one for each fold, named as in index.csv."""
         if not self.folds:
             yield "", self
         for fold in self.folds:
@@ -105,55 +113,55 @@ class Dataset:
             view.fold = fold
             yield fold, view
 
-    def split(self, name):
+    def split(self, name: str) -> DatasetRows:
         return self.rows.only(find_split(self.rows, name, self.fold))
 
-    def damaged(self, row):
+    def damaged(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.pictures[row.damaged], row.variant)
 
-    def whole(self, row):
+    def whole(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.pictures[row.whole], row.variant)
 
-    def hole(self, row):
+    def hole(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.counts[row.damaged], row.variant)
 
-    def seen(self, row, start):
-        """What a network is shown: the picture with its hole filled, or as given."""
+    def seen(self, row: DatasetRow, start: str) -> np.ndarray:
+        """Return the input of a network: the damaged image, with its hole filled unless `start` is an unfilled one."""
         if start in UNFILLED:
             return self.damaged(row)
         if start not in self.filled:
             self.filled[start] = ArrayFile(self.start_file(start))
         return augmentation.apply_transform(self.filled[start][row.damaged], row.variant)
 
-    def start_file(self, start):
+    def start_file(self, start: str) -> Path:
         return self.folder / f"{start}.npy" if start == FILLED else self.folder / "starts" / f"{start}.npy"
 
 
-def find_split(rows, split, fold):
-    """Which rows are in a split of the run of this fold: a fold's pictures are its holdout as they are, and never variants."""
+def find_split(rows: DatasetRows, split: str, fold: str | None) -> np.ndarray:
+    """Return which rows (a boolean array) belong to a split of a fold's run; the holdout has no transformed images."""
     splits, as_is = rows.words("split"), rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
-    held = splits == fold if fold else np.ones(len(rows), bool)
-    of_folds = {"train": splits != (fold or ""), "holdout": held & as_is, "test": np.zeros(len(rows), bool)}[split]
+    in_fold = splits == fold if fold else np.ones(len(rows), bool)
+    of_folds = {"train": splits != (fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(rows), bool)}[split]
     return np.where(np.isin(splits, WHOLE_SPLITS), splits == split, of_folds)
 
 
-def holdout_cache_key(made_from):
-    """What decides a set's holdout and test pictures: all but the variants of its training pictures."""
+def holdout_cache_key(made_from: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what determines the holdout and test images: everything but the transforms of the training images."""
     return {name: value for name, value in made_from.items() if name != "augment"}
 
 
 @lru_cache(1)
-def open_dataset_cached(folder):
-    """The prepared set for a worker process, whose many chunks share it."""
+def open_dataset_cached(folder: str | Path) -> Dataset:
+    """Return the dataset that all chunks of a worker process share."""
     return Dataset(folder)
 
 
-def read_index(path):
-    """The rows; text and numbers stay in columns as Arrow has read them."""
+def read_index(path: Path) -> DatasetRows:
+    """Read index.csv; texts and numbers stay in the columns of Arrow."""
     import pyarrow as pa
     from pyarrow import csv as arrow
 
-    memory = pa.system_memory_pool()   # Arrow's own keeps tens of MB that it has used once
+    memory = pa.system_memory_pool()   # Arrow's own pool does not return tens of MB
     words, number = pa.dictionary(pa.int32(), pa.string()), pa.int64()
     types = dict(zip(COLUMNS, (pa.string(), pa.string(), words, words, words, number, number), strict=True))
     with pa.OSFile(str(path)) as file:
@@ -162,58 +170,59 @@ def read_index(path):
     return DatasetRows([column.combine_chunks(memory) for column in table.columns])
 
 
-def write_index(path, rows):
+def write_index(path: Path, rows: Iterable[DatasetRow]) -> None:
     with atomic_write(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows((r.id, r.source, r.kind, augmentation.TRANSFORM_NAMES[r.variant], r.split, r.damaged, r.whole) for r in rows)
 
 
-def open_dataset(settings):
-    """The prepared set of these settings; one made under other flags is refused by name."""
+def open_dataset(settings: Settings) -> Dataset:
+    """Open the dataset of these settings; raise an error if it is missing or was prepared with other settings."""
     folder = settings.augment_folder
-    made = (read_json(folder / "index.json") or {}).get("made_from", {})
-    if made.get("arrays") != list(ARRAYS) or not manifest_matches(folder / "index.json", made):
-        raise UserError(f"{folder} holds no finished prepared set; run `python -m pixmend augment` with the same flags.")
+    cache_key = (read_json(folder / "index.json") or {}).get("made_from", {})
+    if cache_key.get("arrays") != list(ARRAYS) or not manifest_matches(folder / "index.json", cache_key):
+        raise UserError(f"{folder} has no complete dataset. Prepare it first: pixmend augment --run {settings.run}")
     for name in ("size", *SPLIT_SETTINGS, "augment", *(DAMAGE_SETTINGS if settings.damage else ())):
-        if made.get(name) != getattr(settings, name):
-            raise UserError(f"{folder} was made with {flag(name)} {made.get(name)}, not {getattr(settings, name)}; "
-                            f"run `python -m pixmend augment` with the same flags.")
-    return Dataset(folder, made)
+        if cache_key.get(name) != getattr(settings, name):
+            raise UserError(f"{folder} was prepared with {flag(name)} {cache_key.get(name)}, not {getattr(settings, name)}. "
+                            f"Prepare it again: pixmend augment --run {settings.run}")
+    return Dataset(folder, cache_key)
 
 
-def measure_widest_mask(ready):
-    """Pixels, across or down, from the first missing one of a picture to its last; an even number, as squares are halved."""
-    lines = ((counts > 0).any(axis) for counts in ready.counts for axis in (0, 1))
+def measure_widest_mask(dataset: Dataset) -> int:
+    """Return the largest distance in pixels, across or down, between missing pixels of an image, rounded up to an even number."""
+    lines = ((counts > 0).any(axis) for counts in dataset.counts for axis in (0, 1))
     spans = (len(there) - there[::-1].argmax() - there.argmax() for there in lines if there.any())
     return -(-int(max(spans, default=0)) // 2) * 2
 
 
-def hash_split(ready):
-    """A hash of which pictures are trained on and which are kept apart."""
-    rows = ready.rows.only((ready.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]) & (ready.rows.words("split") != "test"))
+def hash_split(dataset: Dataset) -> str:
+    """Return a hash of which images are trained on and which are held out."""
+    rows = dataset.rows.only((dataset.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]) & (dataset.rows.words("split") != "test"))
     return hash_value(sorted(zip(*map(rows.texts, ("id", "source", "split")), strict=True)))
 
 
-def write_split(folder, ready):
-    """Put down beside a run what `refuse_other_pictures` looks at."""
-    write_json(folder / PICTURES, {"split": hash_split(ready)})
+def write_split(folder: Path, dataset: Dataset) -> None:
+    """Write into a run folder what `check_same_images` compares."""
+    write_json(folder / PICTURES, {"split": hash_split(dataset)})
 
 
-def check_same_images(ready, folder):
-    """A run that learnt from other pictures than the prepared set's may have seen what is now held out."""
+def check_same_images(dataset: Dataset, folder: Path) -> None:
+    """Raise an error if a run was trained on other images, because these may include the present holdout."""
     stored = read_json(folder / PICTURES)
-    if stored and stored["split"] != hash_split(ready):
-        raise UserError(f"{folder} was trained on other pictures than {ready.folder} now holds, or with others kept apart, and "
-                        f"may have seen its holdout; choose another --run, or train it anew with --force.")
+    if stored and stored["split"] != hash_split(dataset):
+        raise UserError(f"{folder} was trained on other images or another split than {dataset.folder} has now, so its training images "
+                        f"may include the holdout. Choose another --run, or train again with --force.")
 
 
-def check_same_split(settings, ready, run):
-    """A run that was trained on another split than these settings' may have seen what is now held out."""
+def check_same_split(settings: Settings, dataset: Dataset, run: str) -> None:
+    """Raise an error if a run was trained on another split, because its training images may include the present holdout."""
     folder = settings.run_folder.with_name(run)
     stored = read_trained(folder)
+    before = add_missing_settings(stored) if stored else {}
     for name in SPLIT_SETTINGS if stored else ():
-        if (was := add_missing_settings(stored)[name]) != (now := getattr(settings, name)):
-            raise UserError(f"{run} was trained with {flag(name)} {was}, so it has seen pictures that are kept apart now; run "
-                            f"`python -m pixmend augment` and what follows with {flag(name)} {was}, or train anew with {now}.")
-    check_same_images(ready, folder)
+        if (was := before[name]) != (now := getattr(settings, name)):
+            raise UserError(f"{run} was trained with {flag(name)} {was}, so its training images may include the holdout. "
+                            f"Use {flag(name)} {was} from `pixmend augment` on, or train again with {flag(name)} {now}.")
+    check_same_images(dataset, folder)

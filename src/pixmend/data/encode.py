@@ -1,16 +1,19 @@
-"""Pictures, RGB, to the bytes of a PNG or JPEG file."""
+"""Images (uint8, RGB or grey) encoded as the bytes of a PNG or JPEG file."""
+
+from collections.abc import Sequence
 
 import cv2
+import numpy as np
 
 
-def encode_png(picture):
-    return _encode(picture, ".png", [])
+def encode_png(image: np.ndarray) -> bytes:
+    return _encode(image, ".png", [])
 
 
-def encode_jpeg(picture, quality=95):
-    return _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+def encode_jpeg(image: np.ndarray, quality: int = 95) -> bytes:
+    return _encode(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
-def _encode(picture, ending, options):
-    blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.shape[2] == 3 else picture
+def _encode(image: np.ndarray, ending: str, options: Sequence[int]) -> bytes:
+    blue_first = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
     return cv2.imencode(ending, blue_first, options)[1].tobytes()

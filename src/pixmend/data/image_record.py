@@ -1,5 +1,6 @@
-"""One picture of a contest before it is decoded: its id, class and source, its files, and where pixels are missing."""
+"""One image of a competition before it is decoded: its id, class, source, files and missing pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +11,10 @@ from pixmend.data.decode import decode_image
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """Missing are `boxes` (row, column, height, width), in the order in which the submission asks for them; or, for a hole
-    of any form, the white of the picture `missing`; or what another contest's damage has `drawn` instead, as counts.
-    Files are named by plain text, which takes less room than a Path and goes to a worker process in a quarter of the time.
+    """Describes one image; its files are plain strings, which need less memory than a Path and reach a worker faster.
+
+    The missing pixels are `boxes` (row, column, height, width) in the order of the submission; or the white pixels of the
+    image file `missing`; or `drawn`, the counts of another competition's damage (uint8, height x width).
     """
 
     id: str
@@ -21,14 +23,14 @@ class ImageRecord:
     split: str
     damaged: str
     whole: str | None
-    boxes: tuple = ()
+    boxes: Sequence[tuple[int, int, int, int]] = ()
     missing: str | None = None
     drawn: np.ndarray | None = field(default=None, compare=False)
 
-    def counts(self, shape):
-        """How many rows of a submission ask for each pixel."""
+    def counts(self, shape: Sequence[int]) -> np.ndarray:
+        """Return how many rows of a submission ask for each pixel: uint8, height x width."""
         if self.drawn is not None:
             return self.drawn
         if self.missing is not None:
-            return np.uint8(decode_image(self.missing, (*shape[:2], 1))[..., 0] > 127)
+            return (decode_image(self.missing, (*shape[:2], 1))[..., 0] > 127).astype(np.uint8)
         return count_boxes(self.boxes, shape)

@@ -1,18 +1,19 @@
-"""The one place that puts predicted pixels into a mask; known pixels stay as they are, bit for bit.
+"""Predicted pixels pasted into the missing pixels of an image; known pixels stay unchanged, bit for bit.
 
-A mask that was found is predicted at every pixel, in one channel; then one channel comes back, and nothing of the picture.
+Images are height x width x channels, floats in 0..1; a mask is boolean, height x width. A prediction of one channel (a
+predicted mask) gives a result of one channel.
 """
 
 import numpy as np
 
 
-def paste_predictions(known, mask, painted):
-    """`known` and `painted` are floats in 0..1; the result is `painted` inside the mask, clipped, and `known` outside."""
-    return np.where(mask[..., None], np.clip(painted, 0.0, 1.0), known[..., :painted.shape[-1]]).astype(np.float32)
+def paste_predictions(known: np.ndarray, mask: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return `predicted`, clipped to 0..1, inside the mask and `known` outside."""
+    return np.where(mask[..., None], np.clip(predicted, 0.0, 1.0), known[..., :predicted.shape[-1]]).astype(np.float32)
 
 
-def paste_values(known, mask, values):
-    """The same from the mask's pixels alone, row by row: values of (pixels, channels)."""
-    picture = known[..., :values.shape[-1]].astype(np.float32)
-    picture[mask] = np.clip(values, 0.0, 1.0)
-    return picture
+def paste_values(known: np.ndarray, mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Do the same with the values of the missing pixels alone, row by row: pixels x channels."""
+    image = known[..., :values.shape[-1]].astype(np.float32)
+    image[mask] = np.clip(values, 0.0, 1.0)
+    return image

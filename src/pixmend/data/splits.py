@@ -1,25 +1,28 @@
-"""Which training pictures are kept apart: whole sources at a time, the same share of every class, drawn by seed."""
+"""The choice of holdout images: all images of a source together, the same share of each class, drawn by a seed."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 
-def choose_holdout(sources, kinds, share, seed):
-    """The set of sources of the holdout. A class of one source alone stays in training."""
+def choose_holdout(sources: Sequence[str], labels: Sequence[str], share: float, seed: int) -> set[str]:
+    """Return the sources of the holdout, given source and label of each image. A class with one source stays in training."""
     sizes = Counter(sources)
-    chosen = [_of_one_class(group, sizes, share) for group in _drawn(sources, kinds, seed)]
-    return set().union(*chosen) or {min(sizes, key=lambda s: (sizes[s], s))}
+    chosen = [_choose_of_class(group, sizes, share) for group in _shuffle_by_class(sources, labels, seed)]
+    holdout: set[str] = set().union(*chosen)
+    return holdout or {min(sizes, key=lambda s: (sizes[s], s))}
 
 
-def assign_folds(sources, kinds, count, seed):
-    """Each source's fold, 1 to `count`. There must be as many sources as folds; then no fold is empty.
+def assign_folds(sources: Sequence[str], labels: Sequence[str], count: int, seed: int) -> dict[str, int]:
+    """Return the fold of each source, 1 to `count`. With at least as many sources as folds, no fold is empty.
 
-    The largest sources of a class come first, each to the fold that has the fewest pictures of that class, and of these to
-    the one with the fewest pictures of all: a class's shares differ by its largest source at most.
+    Each source, the largest first, goes to the fold with the fewest images of its class; among equal folds, to the one with
+    the fewest images in total. So the folds' shares of a class differ by its largest source at most.
     """
-    sizes, fold_of, of_all = Counter(sources), {}, np.zeros(count, int)
-    for group in _drawn(sources, kinds, seed):
+    sizes, of_all = Counter(sources), np.zeros(count, int)
+    fold_of: dict[str, int] = {}
+    for group in _shuffle_by_class(sources, labels, seed):
         of_class = np.zeros(count, int)
         for source in sorted(group, key=lambda source: -sizes[source]):
             fold = np.lexsort((of_all, of_class))[0]
@@ -29,20 +32,22 @@ def assign_folds(sources, kinds, count, seed):
     return fold_of
 
 
-def _drawn(sources, kinds, seed):
-    """The sources of each class, in an order drawn by the seed."""
-    by_kind, kind_of = defaultdict(list), {}
-    for source, kind in zip(sources, kinds, strict=True):
-        kind_of.setdefault(source, kind)
-    for source in sorted(kind_of):
-        by_kind[kind_of[source]].append(source)
+def _shuffle_by_class(sources: Sequence[str], labels: Sequence[str], seed: int) -> list[list[str]]:
+    """Return the sources of each class, in an order drawn by the seed."""
+    by_label: dict[str, list[str]] = defaultdict(list)
+    label_of: dict[str, str] = {}
+    for source, label in zip(sources, labels, strict=True):
+        label_of.setdefault(source, label)
+    for source in sorted(label_of):
+        by_label[label_of[source]].append(source)
     rng = np.random.default_rng(seed)
-    return [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(by_kind.items())]
+    return [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(by_label.items())]
 
 
-def _of_one_class(group, sizes, share):
-    """Sources in their drawn order, each taken where it brings the class nearer to its share."""
-    wanted, taken, chosen = share * sum(sizes[s] for s in group), 0, set()
+def _choose_of_class(group: Sequence[str], sizes: Mapping[str, int], share: float) -> set[str]:
+    """Return the sources that, added in this order, each bring the class nearer to its share."""
+    wanted, taken = share * sum(sizes[s] for s in group), 0
+    chosen: set[str] = set()
     for source in group:
         if len(chosen) < len(group) - 1 and abs(taken + sizes[source] - wanted) <= abs(taken - wanted):
             chosen.add(source)
