@@ -1,1 +1,1 @@
-"""From a photo-reconstruction competition to a checked, scored and submitted file: the rooms and the front door."""
+"""Restore missing regions of photos, and enter Kaggle's photo-reconstruction competitions."""

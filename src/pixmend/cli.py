@@ -59,7 +59,9 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
 def take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:
     """Return the path that --config names, and the other arguments."""
     for place, word in enumerate(arguments):
-        if word == "--config" and place + 1 < len(arguments):
+        if word == "--config":
+            if place + 1 == len(arguments):
+                raise FlagError("--config needs the path of a run's file: --config checkpoints/demo/NAME/run.toml")
             return Path(arguments[place + 1]), arguments[:place] + arguments[place + 2:]
         if word.startswith("--config="):
             return Path(word.partition("=")[2]), arguments[:place] + arguments[place + 1:]
@@ -92,8 +94,9 @@ def check_run_exists(settings: Settings) -> None:
 def merge(stored: Settings, given: Settings) -> Settings:
     """Return the stored settings with the flags of this command."""
     changes = {name: getattr(given, name) for name in given.given}
-    home = {} if "home" in given.given or stored.home != Settings().home else {"home": given.home}
-    return dataclasses.replace(stored, **changes, **home, given=stored.given | given.given)
+    if "home" not in given.given and stored.home == Settings().home:
+        changes["home"] = given.home
+    return dataclasses.replace(stored, **changes, given=stored.given | given.given)
 
 
 def check_names(settings: Settings) -> Settings:

@@ -45,5 +45,3 @@ def list_flags(name: str) -> list[str]:
     """Return the flags that a command accepts, without old names, for completion."""
     parser = build_parser(COMMANDS[name].accepts)
     return sorted(word for word in parser._option_string_actions if word not in OLD_FLAGS)
-
-

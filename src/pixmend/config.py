@@ -4,6 +4,7 @@ A function that needs one group takes that group: every Settings object is an ob
 """
 
 import dataclasses
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -342,7 +343,22 @@ def name_part(name: str, value: Any) -> str:
         return word if value else f"no-{word}"
     if isinstance(value, str):
         return "-".join([word, *re.findall(r"[\w.+=]+", Path(value).name if name in PATHS else value)])
-    return f"{word}-{AUTO}" if SETTINGS[name].auto and value == 0 else f"{word}{value:g}"
+    return f"{word}-{AUTO}" if format_auto(name, value) == AUTO else f"{word}{value:g}"
+
+
+def parse_value(name: str, value: Any, where: str = "") -> Any:
+    """Return a given or stored value as Settings holds it: `auto` as 0, a whole number for a float setting as a float."""
+    if SETTINGS[name].auto and value == AUTO:
+        return 0
+    if SETTINGS[name].auto and value == 0 and not where:
+        raise FlagError(f"{flag(name)} 0 is written {flag(name)} {AUTO}.")
+    check_value(name, value, where)
+    return type(SETTINGS[name].default)(value)
+
+
+def format_auto(name: str, value: Any) -> Any:
+    """Return a value as a file and a message show it: 0 of an automatic setting as `auto`."""
+    return AUTO if SETTINGS[name].auto and value == 0 else value
 
 
 def check_value(name: str, value: Any, where: str = "") -> None:
@@ -351,7 +367,9 @@ def check_value(name: str, value: Any, where: str = "") -> None:
     if type(value) is not type(spec.default) and not (isinstance(spec.default, float) and type(value) is int):
         raise FlagError(f"{label} must be of type {type(spec.default).__name__}; got {value!r}.")
     if spec.choices and value not in spec.choices:
-        raise FlagError(f"{label} must be one of {', '.join(map(str, spec.choices))}; got {value!r}.")
+        near = difflib.get_close_matches(str(value), map(str, spec.choices), 1)
+        raise FlagError(f"{label} must be one of {', '.join(map(str, spec.choices))}; got {value!r}."
+                        f"{f' Did you mean {near[0]}?' if near else ''}")
     if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high and not (spec.auto and value == 0):
         raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; got {format_number(value)}.")
     if name in RUN_NAMES:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from pixmend.config import AUTO, GROUPS, ROOT, SETTINGS, Settings, SettingSpec, check_value, flag, format_number
+from pixmend.config import AUTO, GROUPS, ROOT, SETTINGS, Settings, SettingSpec, flag, format_number, parse_value
 from pixmend.errors import FlagError
 
 # Names of the first edition. They still work, with a warning.
@@ -35,7 +35,7 @@ def parse_flags(arguments: Sequence[str], groups: Iterable[str] = tuple(GROUPS),
         arguments = ["--lambda", environment["LAMBDA"], *arguments]
     values = vars(build_parser(groups).parse_args(arguments))
     for name, value in values.items():
-        check_value(name, value)
+        values[name] = parse_value(name, value)
     if values.get("folds", 1) > 1 and "holdout" in values:
         raise FlagError("--holdout and --folds exclude each other: with K folds each holds out one image in K.")
     return Settings(**values, given=frozenset(values))
@@ -83,12 +83,12 @@ def build_parser(groups: Iterable[str] = tuple(GROUPS)) -> argparse.ArgumentPars
 
 
 def make_type(spec: SettingSpec) -> Any:
-    """Return the function that reads a flag's value; `auto` is stored as 0."""
+    """Return the function that reads a flag's value: a value of the setting's type, or `auto` where that is allowed."""
     kind = type(spec.default)
 
     def read(text: str) -> Any:
         if spec.auto:
-            return 0 if text == AUTO else kind(text) or -1   # 0 itself is out of range
+            return AUTO if text == AUTO else kind(text)
         return kind(text)
 
     read.__name__ = f"{kind.__name__} or {AUTO}" if spec.auto else kind.__name__
@@ -103,7 +103,7 @@ def metavar(spec: SettingSpec) -> str:
 
 def describe(spec: SettingSpec) -> str:
     """Return the help of a flag, with its default and range."""
-    span = f", {format_number(spec.low)} to {format_number(spec.high)}" if spec.low is not None else ""
+    span = f", {format_number(spec.low)} to {format_number(spec.high)}" if spec.low is not None and spec.high is not None else ""
     default = AUTO if spec.auto and spec.default == 0 else spec.default
     hidden = default in ("", str(ROOT)) or spec.name == "home" or isinstance(default, bool)
     return spec.help.replace("%", "%%") + ("" if hidden else f" (default {default}{span})")

@@ -24,8 +24,9 @@ from pixmend.config import (
     SETTINGS,
     WEIGHT_SETTINGS,
     Settings,
-    check_value,
     flag,
+    format_auto,
+    parse_value,
 )
 from pixmend.errors import FlagError, UserError
 
@@ -48,7 +49,7 @@ def save_run(settings: Settings) -> Path:
                               "given": sorted(settings.given - NOT_STORED)}
     for name, spec in SETTINGS.items():
         if name not in NOT_STORED:
-            tables.setdefault(spec.group.replace(" ", "_"), {})[name] = getattr(settings, name)
+            tables.setdefault(spec.group.replace(" ", "_"), {})[name] = format_auto(name, getattr(settings, name))
     tables["command"] = {name: getattr(settings, name) for name in COMMAND}
     tables |= {"versions": list_versions(), "hardware": describe_hardware(), "git": describe_checkout()}
     if trained := read_trained(settings.trained_folder):
@@ -79,7 +80,7 @@ def read_trained(folder: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(stored, dict):
         raise UserError(f"{folder / FIRST_EDITION} is not a file of settings; train the run again: pixmend train --force.")
-    return {RENAMED.get(name, name): value for name, value in stored.items()}
+    return {RENAMED.get(str(name), str(name)): value for name, value in stored.items()}
 
 
 def add_missing_settings(trained: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,8 +99,7 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     for name, value in values.items():
         if name not in SETTINGS:
             raise UserError(f"{path} has a setting {name!r} that this version does not know; it is of {describe_writer(tables)}.")
-        check_value(name, value, str(path))
-        values[name] = type(SETTINGS[name].default)(value)
+        values[name] = parse_value(name, value, str(path))
     given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
     return Settings(**values, run=str(tables.get("run") or path.parent.name), channels=int(tables.get("channels", 3)), given=given, stored=True)
 
@@ -204,8 +204,8 @@ def check_same_as_trained(settings: Settings, names: set[str]) -> None:
 
     Its budget and the transforms of training images have no effect after training.
     """
-    trained = read_trained(settings.trained_folder)
-    for name in sorted(names & set(WEIGHT_SETTINGS) - {"steps", "minutes", "augment"}) if trained else ():
+    trained = read_trained(settings.trained_folder) or {}
+    for name in sorted(names & set(WEIGHT_SETTINGS) - {"steps", "minutes", "augment"}):
         automatic = getattr(settings, name) == "auto" or (SETTINGS[name].auto and getattr(settings, name) == 0)
         if not automatic and trained.get(name, getattr(settings, name)) != getattr(settings, name):
             raise UserError(f"Run {settings.trained_folder.name!r} was trained with {flag(name)} {trained[name]}, not {getattr(settings, name)}. "
