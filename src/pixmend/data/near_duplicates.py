@@ -1,58 +1,60 @@
-"""Near-duplicates by perceptual hash: pictures that are the same photo, mirrored ones too, share one source.
+"""Near-duplicates by perceptual hash: images of the same photo, also mirrored, get one source.
 
-A hash is 64 bits: which of the lowest frequencies of the grey 32x32 picture lie above their median. Two pictures are twins
-where their hashes, or one's and the other's mirrored, differ in at most `NEAR` bits.
+A hash is 64 bits: which of the lowest frequencies of the grey 32x32 image lie above their median. Two images are near
+duplicates if their hashes, or one's and the other's mirrored, differ in at most `NEAR` bits.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import cv2
 import numpy as np
 
-NEAR = 10   # unrelated photos differ in 12 bits or more, a re-encoded, brightened or slightly cropped twin in fewer
+NEAR = 10   # unrelated photos differ in 12 bits or more, a re-encoded, brightened or slightly cropped copy in fewer
 BANDS = 4   # of 16 bits: where 11 bits or fewer differ, some band differs in at most two
 CHANGES = sorted({a ^ b for a, b in combinations([0, 0, *(1 << bit for bit in range(16))], 2)})
 
 
-def hash_image(picture):
-    """The hashes of a picture and of its mirror image."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.shape[-1] == 3 else picture[..., 0]
+def hash_image(image: np.ndarray) -> tuple[np.uint64, np.uint64]:
+    """Return the hashes of an image (uint8, height x width x channels) and of its mirror image."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[-1] == 3 else image[..., 0]
     small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
     return _hash(small), _hash(small[:, ::-1])
 
 
-def _hash(small):
+def _hash(small: np.ndarray) -> np.uint64:
     low = cv2.dct(np.ascontiguousarray(small))[:8, :8].ravel()
-    return np.packbits(low > np.median(low[1:])).view(np.uint64)[0]
+    hashed: np.uint64 = np.packbits(low > np.median(low[1:])).view(np.uint64)[0]
+    return hashed
 
 
-def find_near_duplicates(straight, mirrored):
-    """Yield pairs (i, j) of pictures whose hashes are near, straight or mirrored, some at a time; a pair may come again.
+def find_near_duplicates(straight: Sequence[np.uint64], mirrored: Sequence[np.uint64]) -> Iterator[np.ndarray]:
+    """Yield arrays of pairs (i, j) of images whose hashes are near, straight or mirrored; a pair may be repeated.
 
-    Of pictures whose hashes are the same all are paired with the first, and the others with nothing else.
+    Images with equal hashes are paired with the first of them, and only the first with others.
     """
     both = np.stack([np.asarray(straight, np.uint64), np.asarray(mirrored, np.uint64)], 1)
-    (straight, mirrored), first, which = _different(both)
+    (left_hashes, mirrored_hashes), first, which = _different(both)
     yield _pairs(first[which], np.arange(len(both)))
-    for other in (straight, mirrored):
+    for other in (left_hashes, mirrored_hashes):
         for band in range(BANDS):
-            for left, right in _near(straight, other, band):
+            for left, right in _near(left_hashes, other, band):
                 yield _pairs(first[left], first[right])
 
 
-def _different(both):
-    """The different ones of pairs of hashes, where each comes first, and which of them each picture has."""
+def _different(both: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distinct pairs of hashes, the first image of each, and the number of the pair of each image."""
     different, first, which = np.unique(both, axis=0, return_index=True, return_inverse=True)
     return different.T, first, which.ravel()
 
 
-def _pairs(left, right):
-    """Each pair once, and no picture with itself."""
+def _pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the pairs with left < right, so that no image is paired with itself."""
     return np.stack([left, right], 1)[left < right]
 
 
-def _near(left, right, band):
-    """For every one or two changed bits of a band, and none: where the bands agree, and all bits nearly do."""
+def _near(left: np.ndarray, right: np.ndarray, band: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield indices of near hashes, for each change of zero to two bits with which this band agrees."""
     wanted, keys = ((hashes >> np.uint64(16 * band)).astype(np.uint16) for hashes in (left, right))
     order = np.argsort(keys, kind="stable")
     begin = np.concatenate([[0], np.bincount(keys, minlength=1 << 16).cumsum()])
@@ -63,17 +65,17 @@ def _near(left, right, band):
         yield i[near], order[j[near]]
 
 
-def _spread(first, last):
-    """(n, place) of every place from first[n] up to last[n]."""
+def _spread(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return arrays of n and position for each position from first[n] up to last[n], exclusive."""
     counts = last - first
     offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.repeat(np.arange(len(counts)), counts), np.repeat(first, counts) + offsets
 
 
-def join_sources(sources, pairs):
-    """Sources with twins joined: each picture's source becomes the first name among those it is tied to.
+def join_sources(sources: Sequence[str], pairs: Iterable[np.ndarray]) -> list[str]:
+    """Return the source of each image after near duplicates are joined: the first name of the connected sources.
 
-    Pairs come some at a time, so that the many of a set of near-duplicates are never held all at once.
+    Pairs are read in parts, so that the many pairs of a large group never need memory together.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -86,7 +88,7 @@ def join_sources(sources, pairs):
         if len(ties):
             graph = coo_array((np.ones(len(ties)), (ties[:, 0], ties[:, 1])), shape=(len(names),) * 2)
             group = connected_components(graph, directed=False)[1][group]
-    first = {}
-    for name, label in zip(names, group, strict=True):
+    first: dict[int, str] = {}
+    for name, label in zip(names, group.tolist(), strict=True):
         first.setdefault(label, str(name))
     return [first[group[n]] for n in number]

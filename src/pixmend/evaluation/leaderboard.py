@@ -1,32 +1,33 @@
-"""The table of all runs of a contest, leaderboard.csv: one row a run, each stage adds the columns that it knows."""
+"""The table of all runs of a competition, leaderboard.csv: one row for each run; each stage adds its own columns."""
 
 import csv
 import fcntl
 from pathlib import Path
+from typing import Any
 
 from pixmend.errors import UserError
-from pixmend.files import atomic_write, hash_file
+from pixmend.files import PathLike, atomic_write, hash_file
 
-DIGITS = 12   # of a file's hash, by which Kaggle's list and this table know what was sent
+DIGITS = 12   # of a file's hash, which identify a sent file in Kaggle's list and in this table
 
 
-def read_leaderboard(path):
-    """The rows as dicts of text, in the file's order; none where there is no file yet."""
+def read_leaderboard(path: PathLike) -> list[dict[str, Any]]:
+    """Return the rows as dicts of texts, in the order of the file; an empty list if there is no file."""
     return _load(path)[1]
 
 
-def make_file_tag(path):
+def make_file_tag(path: PathLike) -> str:
     return hash_file(path)[:DIGITS]
 
 
-def has_scores_of_another_file(path, run, file):
-    """Whether Kaggle's scores in the row of a run are those of a file that was sent before this one took its place."""
+def has_scores_of_another_file(path: PathLike, run: str, file: PathLike) -> bool:
+    """Tell whether Kaggle's scores in the row of a run belong to an earlier file than this one."""
     sent = next((row.get("sent", "") for row in read_leaderboard(path) if row["run"] == run), "")
     return bool(sent) and not sent.endswith(make_file_tag(file))
 
 
-def update_run(path, run, **columns):
-    """Add or update the row of a run; what other stages wrote into it stays."""
+def update_run(path: PathLike, run: str, **columns: Any) -> None:
+    """Add or update the row of a run; columns of other stages do not change."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name(f".{path.name}.lock"), "a+b") as lock:
@@ -39,7 +40,9 @@ def update_run(path, run, **columns):
         _save(path, list(dict.fromkeys([*names, *columns])), rows)
 
 
-def _load(path):
+def _load(path: PathLike) -> tuple[list[str], list[dict[str, Any]]]:
+    names: list[str] = []
+    rows: list[dict[str, Any]] = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="", strict=True)
@@ -47,13 +50,13 @@ def _load(path):
     except FileNotFoundError:
         return ["run"], []
     except (csv.Error, UnicodeDecodeError):
-        names, rows = [], []
+        names = []
     if "run" not in names or any(None in row for row in rows):
-        raise UserError(f"{path} is not a table with a column `run`; move it away, and the next run starts a new one.")
+        raise UserError(f"{path} is not a table with a column `run`. Move it to another folder; the next run writes a new one.")
     return names, rows
 
 
-def _save(path, names, rows):
+def _save(path: PathLike, names: list[str], rows: list[dict[str, Any]]) -> None:
     with atomic_write(path, "w") as file:
         writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
         writer.writeheader()
