@@ -112,7 +112,10 @@ def safely(work, *given):
 
 
 def train(parts, settings, seconds, longest):
-    """Train for so many seconds, compiling counted, and no longer than `longest` of them without it; the model with its last, or averaged, weights, and its history."""
+    """Train for some seconds, with compiling, and for at most `longest` without; return the model and its history.
+
+    The model has its averaged weights where the recipe averages them, otherwise its last ones.
+    """
     called = time.monotonic()
     model, held = model_of(settings, parts["train"].damaged.shape[1]), on_device(parts["train"], settings)
     state, key, number = state_of(model), jax.random.key(2), 0

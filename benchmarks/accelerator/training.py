@@ -17,7 +17,6 @@ import numpy as np
 from benchmarks.accelerator import canvas, transformer
 
 MOMENTUM, SECOND, AVERAGE, EPSILON = 0.95, 0.98, 0.999, 1e-8
-CLIP = 1.0
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315), 5   # Keller Jordan's coefficients and number of steps
 LOOK_SECONDS, LOOK = 25, 550   # between looks at the holdout; canvases of a look
 
@@ -91,9 +90,7 @@ def step(model, plan, photos, state, rate):
 
 def updates(gradients, first, second, number, inner):
     """The new moments and the directions, each of about 0.2 (Muon) or 1 (Adam) root mean square."""
-    norm = jnp.sqrt(sum(jnp.square(g).sum() for g in gradients))
     first = [m + (1 - MOMENTUM) * (g - m) for m, g in zip(first, gradients, strict=True)]
-    scaled = [g * jnp.minimum(1, CLIP / (norm + EPSILON)) for g in gradients]
     second = [v if is_in else v + (1 - SECOND) * (g * g - v) for v, g, is_in in zip(second, gradients, inner, strict=True)]
     ahead = [m + (1 - MOMENTUM) * (g - m) for m, g in zip(first, gradients, strict=True)]
     moves, age = [None] * len(first), number + 1.0

@@ -163,7 +163,7 @@ def check_same_image(record: ImageRecord, damaged: np.ndarray, original: np.ndar
     values = damaged.shape[2] * np.count_nonzero(known)
     if cv2.norm(damaged[::every], original[::every], cv2.NORM_L1, known.view(np.uint8)) > MAX_DIFFERENCE * values:
         raise UserError(f"{record.damaged} does not show the same image as {record.whole}. "
-                        f"Download the competition again, or leave both out with --broken-images skip.")
+                        f"Download the competition again.")
 
 
 def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping[str, Any]) -> None:
