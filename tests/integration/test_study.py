@@ -26,7 +26,7 @@ TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--evaluate-every",
         "--precision", "bfloat16")
 OPTIMIZERS = ("optimizers", "--competition", "landscapes", *TINY, "--steps", "8", "--rows", "adam,sgd", "--seeds", "1,2",
               "--start", "harmonic", "--ema-decay", "0.9")
-RUNS = {f"unet-size32-steps8-batch-size2{optimizer}-width2-start-harmonic-average0.9-precision-bfloat16{seed}"
+RUNS = {f"unet{seed}-size32-width2-start-harmonic-precision-bfloat16-steps8-batch-size2{optimizer}-ema-decay0.9"
         for optimizer in ("", "-optimizer-sgd") for seed in ("", "-seed2")}
 
 
@@ -164,7 +164,9 @@ def test_the_picture_shows_curves_and_rows(studied):
 def test_the_report_shows_the_study(studied, tmp_path):
     if chromium.BINARY is None:
         pytest.skip("Chromium is not installed here, so the page is not opened; .ci/run installs it.")
-    home = studied[0]
+    home, _, out = studied
+    shown = re.search(r"pixmend report --run (\S+)", out)[1]
+    main(["report", "--home", str(home), "--competition", "landscapes", "--run", shown])
     with chromium.Browser(tmp_path) as page:
         for width in (360, 1200):
             page.set_view(width=width)

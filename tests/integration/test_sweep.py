@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from support import chromium, postgres
 from support.crashes import newest_state
-from support.stages import stage, start_stage
+from support.stages import stage_process, start_stage
 
 from pixmend import config, files, flags
 from pixmend.cli import main
@@ -24,7 +24,7 @@ from pixmend.experiments import search_space, sweep_results
 
 TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--evaluation-images", "2", "--precision", "float32")
 GRID = (*TINY, "--steps", "16", "--evaluate-every", "4", "--save-minutes", "0", "--lambda", "3,5")
-RUNS = {f"pix2pix-size32-lambda{value}-steps16-batch-size1-width1-levels2-precision-float32" for value in (3, 5)}
+RUNS = {f"pix2pix-size32-width1-levels2-precision-float32-lambda{value}-steps16-batch-size1" for value in (3, 5)}
 
 
 def sweep_here(home, *flags):
@@ -215,8 +215,8 @@ def test_a_database_that_is_away_is_a_sentence(home):
 def test_without_the_driver_it_is_said_how_to_get_it(home, tmp_path):
     (tmp_path / "absent/psycopg").mkdir(parents=True)
     (tmp_path / "absent/psycopg/__init__.py").write_text("raise ModuleNotFoundError('No module named psycopg')")
-    result = stage("sweep", home, *TINY, "--lambda", "1,2", "--storage", "postgresql://me:s3cret@127.0.0.1/x",
-                   environment={"PYTHONPATH": str(tmp_path / "absent")})
+    result = stage_process("sweep", home, *TINY, "--lambda", "1,2", "--storage", "postgresql://me:s3cret@127.0.0.1/x",
+                           env={"PYTHONPATH": str(tmp_path / "absent")})
     assert result.returncode == 1 and 'pip install "psycopg[binary]"' in result.stderr
     assert "Traceback" not in result.stderr and "s3cret" not in result.stderr + result.stdout
 

@@ -14,3 +14,5 @@ def main(settings: Settings) -> None:
     print("\n".join([study_table.format_text(results), results["conclusion"], f"study: {study.get_page_path(settings)}"]))
     if results["best"] is None:
         raise UserError(f"No row of the study {settings.about} was finished; the reasons are listed above.")
+    best = next(row for row in results["rows"] if row["title"] == results["best"])
+    print(f"Show it in the report: pixmend report --run {best['runs'][0]}")
