@@ -1,13 +1,17 @@
-"""Photos that contests are made of: those that ship inside scikit-learn and scikit-image, or all of a user's folder.
+"""Photos for synthetic competitions: those inside scikit-learn and scikit-image, or all photos of a user's folder.
 
-The photos of a contest's test set never are in its training set, nor are photos of the same source: near twins have one.
+A source, to which near duplicates belong together, is either in the test set or in the training set, never in both.
+Images are uint8, height x width x channels.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 
 from pixmend import workers
 from pixmend.data import near_duplicates, splits
@@ -37,7 +41,7 @@ CHUNK = 8
 
 @dataclass(frozen=True)
 class Photo:
-    """`count` is how many pictures are cut from it; None leaves that to the contest."""
+    """A photo file; `count` is how many images are cut from it, None if the competition decides."""
 
     name: str
     kind: str
@@ -46,54 +50,54 @@ class Photo:
     path: Path
     count: int | None = None
 
-    def picture(self):
+    def picture(self) -> np.ndarray:
         return decode_photo(self.path)
 
 
-def list_embedded_photos():
+def list_embedded_photos() -> list[Photo]:
     return [Photo(get_photo_name(file), kind, get_photo_name(file), split, find_embedded_photo(file, *where), count)
             for split, photos in (("train", TRAINING), ("test", TEST)) for file, where, kind, count in photos]
 
 
-def get_photo_name(file):
+def get_photo_name(file: str) -> str:
     return file.split(".")[0].removesuffix("_left")
 
 
-def find_embedded_photo(file, package, folder):
-    """Where a photo lies inside an installed package, which is not imported for it."""
-    package = find_spec(package)
-    path = Path(package.submodule_search_locations[0], folder, file) if package else Path(file)
+def find_embedded_photo(file: str, package: str, folder: str) -> Path:
+    """Return the path of a photo inside an installed package, without importing the package."""
+    spec = find_spec(package)
+    path = Path(spec.submodule_search_locations[0], folder, file) if spec and spec.submodule_search_locations else Path(file)
     if not path.exists():
         raise UserError(f"The demo's photo {path} is missing; run `pip install -r requirements.txt`.")
     return path
 
 
-def cut_squares(rng, photo, count, side):
-    """Squares of several scales from a photo, one at a time, most of them larger than `side`."""
+def cut_squares(rng: np.random.Generator, photo: np.ndarray, count: int, side: int) -> Iterator[np.ndarray]:
+    """Yield random squares of several scales from a photo, most of them larger than `side`."""
     short = min(photo.shape[:2])
     for _ in range(count):
         yield cut_random_square(rng, photo, int(rng.integers(min(max(side, short // 2), 3 * short // 4), short + 1)))
 
 
-def cut_random_square(rng, photo, side):
+def cut_random_square(rng: np.random.Generator, photo: np.ndarray, side: int) -> np.ndarray:
     row, column = (int(rng.integers(0, length - side + 1)) for length in photo.shape[:2])
     return photo[row:row + side, column:column + side]
 
 
-def cut_middle_square(photo):
-    """As large as the short side lets it be."""
+def cut_middle_square(photo: np.ndarray) -> np.ndarray:
+    """Return the largest square in the middle of a photo."""
     short = min(photo.shape[:2])
     row, column = ((length - short) // 2 for length in photo.shape[:2])
     return photo[row:row + short, column:column + short]
 
 
-def resize_image(picture, shape):
-    """To a height and width, by the mean of the pixels that become one."""
-    return cv2.resize(picture, shape[1::-1], interpolation=cv2.INTER_AREA).reshape(*shape[:2], picture.shape[2])
+def resize_image(image: np.ndarray, shape: Any) -> np.ndarray:
+    """Resize an image to height x width of `shape`; pixels that are merged are averaged."""
+    return cv2.resize(image, shape[1::-1], interpolation=cv2.INTER_AREA).reshape(*shape[:2], image.shape[2])
 
 
-def list_image_files(folder):
-    """The files in a folder and the folders below it whose names say that they are pictures; what is hidden is left alone."""
+def list_image_files(folder: str | Path) -> list[Path]:
+    """Return the files with an image suffix in a folder and its subfolders, without hidden ones."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FlagError(f"--photos {folder.absolute()} is no folder.")
@@ -101,29 +105,29 @@ def list_image_files(folder):
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
-def hash_folder(folder):
-    """A short hash that tells whether the pictures of a folder are still the same ones."""
+def hash_folder(folder: str | Path) -> str:
+    """Return a short hash that changes when an image file of the folder changes."""
     return hash_value([[str(path.relative_to(folder)), *file_signature(path)] for path in list_image_files(folder)])
 
 
-def list_folder_photos(folder, broken):
-    """A user's photos, classes by subfolder, with a share of the sources as the test set's."""
+def list_folder_photos(folder: str | Path, broken: str) -> list[Photo]:
+    """Return a user's photos: each subfolder is a class, and a share of the sources is the test set."""
     hashed = workers.run_in_chunks(hash_chunk, list_image_files(folder), size=CHUNK, label="look at the photos", unit="photos")
-    looked_at = [photo for chunk in hashed for photo in chunk]
-    whole = [(path, hashes) for path, hashes, fault in looked_at if not fault]
-    for fault in (fault for *_, fault in looked_at if fault):
+    hashed_photos = [photo for chunk in hashed for photo in chunk]
+    readable = [(path, hashes) for path, hashes, fault in hashed_photos if not fault]
+    for fault in (fault for *_, fault in hashed_photos if fault):
         if broken == "stop":
             raise UserError(f"{fault} Or leave such pictures out with --broken-images skip.")
         print_message(f"left out: {fault}")
-    if not whole:
+    if not readable:
         raise UserError(f"{Path(folder).absolute()} holds no pictures that end in {', '.join(ENDINGS)}; "
                         "give --photos a folder of photos.")
-    return split_photos(Path(folder), *zip(*whole, strict=True))
+    return split_photos(Path(folder), *zip(*readable, strict=True))
 
 
-def hash_chunk(paths):
-    """(path, hashes, None) of each photo that can be decoded, (path, None, what is wrong) of the others."""
-    found = []
+def hash_chunk(paths: Sequence[Path]) -> list[tuple[Path, Any, str | None]]:
+    """Return (path, hashes, None) of each photo that can be decoded, and (path, None, error message) of the others."""
+    found: list[tuple[Path, Any, str | None]] = []
     for path in paths:
         try:
             found.append((path, near_duplicates.hash_image(decode_photo(path)), None))
@@ -132,7 +136,8 @@ def hash_chunk(paths):
     return found
 
 
-def split_photos(folder, paths, hashes):
+def split_photos(folder: Path, paths: Sequence[Path], hashes: Sequence[Any]) -> list[Photo]:
+    """Return the photos with their classes and sources, each source in the training set or in the test set."""
     names = [path.relative_to(folder) for path in paths]
     kinds = [name.parts[0] if len(name.parts) > 1 else folder.absolute().name for name in names]
     pairs = near_duplicates.find_near_duplicates(*zip(*hashes, strict=True))
@@ -145,6 +150,6 @@ def split_photos(folder, paths, hashes):
             for name, kind, source, path in zip(names, kinds, sources, paths, strict=True)]
 
 
-def to_readable_text(name):
-    """A file's name as text that can be written anywhere, whatever bytes it is of."""
+def to_readable_text(name: str | Path) -> str:
+    """Return a file name as valid UTF-8 text, with a question mark for each invalid byte."""
     return str(name).encode("utf-8", "replace").decode()
