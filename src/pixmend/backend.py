@@ -6,6 +6,8 @@ import math
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ BFLOAT16_SINCE = 8.0   # NVIDIA's compute capability
 ALIGNED = 64     # bytes; memory that begins at a multiple of them TensorFlow takes as it is
 
 
-def start_keras(join=None):
+def start_keras(join: Callable[[], object] | None = None) -> None:
     """Import Keras on the backend of KERAS_BACKEND (TensorFlow without it); call it before importing a network.
 
     `join` is called before a device is looked for, which is when processes find each other.
@@ -38,11 +40,11 @@ def start_keras(join=None):
                         f"another one with KERAS_BACKEND.") from None
 
 
-def get_name():
+def get_name() -> str:
     return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
-def list_accelerators():
+def list_accelerators() -> list[str]:
     """What the backend sees besides the CPU, in words."""
     if get_name() == "jax":
         import jax
@@ -53,7 +55,7 @@ def list_accelerators():
     return [d.name for kind in ("GPU", "TPU") for d in tensorflow.config.list_physical_devices(kind)]
 
 
-def supports_bfloat16():
+def supports_bfloat16() -> bool:
     """Whether the accelerator does; NVIDIA's before Ampere only converts."""
     if get_name() != "jax":
         return True
@@ -61,12 +63,12 @@ def supports_bfloat16():
     return float(getattr(jax.local_devices()[0], "compute_capability", BFLOAT16_SINCE)) >= BFLOAT16_SINCE
 
 
-def is_tensorflow():
+def is_tensorflow() -> bool:
     """Its batch norm and its Adam are one operation each, of which Keras makes a dozen; elsewhere XLA makes one of the dozen."""
     return get_name() == "tensorflow"
 
 
-def normalize_batch(x, scale, offset, given, epsilon):
+def normalize_batch(x: Any, scale: Any, offset: Any, given: Sequence[Any] | None, epsilon: float) -> tuple[Any, Any, Any]:
     """Pictures normed by their own mean and variance, or by given ones; and the two."""
     import tensorflow as tf
 
@@ -77,7 +79,7 @@ def normalize_batch(x, scale, offset, given, epsilon):
     return told.y, told.batch_mean, told.batch_variance * tf.maximum(number - 1, 1) / number
 
 
-def apply_adam(variable, momentum, velocity, gradient, step, rate, beta_1, beta_2, epsilon):
+def apply_adam(variable: Any, momentum: Any, velocity: Any, gradient: Any, step: Any, rate: Any, beta_1: float, beta_2: float, epsilon: float) -> None:
     """A step of Adam on a variable and its two moments."""
     import tensorflow as tf
 
@@ -86,13 +88,13 @@ def apply_adam(variable, momentum, velocity, gradient, step, rate, beta_1, beta_
         beta2_power=beta_2**step, lr=rate, beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient)
 
 
-def convolve_down(bigger, kernel):
+def convolve_down(bigger: Any, kernel: Any) -> Any:
     """A strided convolution, whose kernel's gradient is a matrix product."""
     import tensorflow as tf
 
     @tf.custom_gradient
-    def convolved(bigger, kernel):
-        def gradient(of_smaller):
+    def convolved(bigger: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
+        def gradient(of_smaller: Any) -> tuple[Any, Any]:
             of_bigger = tf.nn.conv2d_transpose(of_smaller, kernel, tf.shape(bigger), 2, "SAME")
             return of_bigger, _kernel_gradient(bigger, of_smaller, kernel.shape)
         return tf.nn.conv2d(bigger, kernel, 2, "SAME"), gradient
@@ -100,13 +102,13 @@ def convolve_down(bigger, kernel):
     return convolved(bigger, tf.convert_to_tensor(kernel))
 
 
-def convolve_up(smaller, kernel):
+def convolve_up(smaller: Any, kernel: Any) -> Any:
     """Its transpose."""
     import tensorflow as tf
 
     @tf.custom_gradient
-    def convolved(smaller, kernel):
-        def gradient(of_bigger):
+    def convolved(smaller: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
+        def gradient(of_bigger: Any) -> tuple[Any, Any]:
             return tf.nn.conv2d(of_bigger, kernel, 2, "SAME"), _kernel_gradient(of_bigger, smaller, kernel.shape)
         count, rows, columns, _ = tf.unstack(tf.shape(smaller))
         shape = [count, 2 * rows, 2 * columns, kernel.shape[2]]
@@ -115,7 +117,7 @@ def convolve_up(smaller, kernel):
     return convolved(smaller, tf.convert_to_tensor(kernel))
 
 
-def _kernel_gradient(bigger, smaller, shape):
+def _kernel_gradient(bigger: Any, smaller: Any, shape: Any) -> Any:
     import tensorflow as tf
 
     rows, columns, channels, others = shape
@@ -124,7 +126,7 @@ def _kernel_gradient(bigger, smaller, shape):
     return tf.reshape(product, shape)
 
 
-def compile_graph(function, xla):
+def compile_graph(function: Callable[..., Any], xla: bool) -> Callable[..., Any]:
     """The function as TensorFlow's graph, traced once for all batches of a shape."""
     import tensorflow as tf
 
@@ -134,7 +136,7 @@ def compile_graph(function, xla):
     return tf.function(function, jit_compile=xla or None, reduce_retracing=True)
 
 
-def allocate_aligned(shape):
+def allocate_aligned(shape: Sequence[int]) -> np.ndarray:
     """Floats yet to be written, in memory that `tensor` can hand on."""
     size = 4 * math.prod(shape)
     memory = np.empty(size + ALIGNED, np.uint8)
@@ -142,7 +144,7 @@ def allocate_aligned(shape):
     return memory[first:first + size].view(np.float32).reshape(shape)
 
 
-def to_tensor(array):
+def to_tensor(array: np.ndarray) -> Any:
     """An array for TensorFlow: not copied where it can be used as it lies, so nobody may write to it from here on."""
     import tensorflow as tf
 
@@ -150,7 +152,7 @@ def to_tensor(array):
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if as_it_lies else tf.convert_to_tensor(array)
 
 
-def compile_step(function):
+def compile_step(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of (state, ...) to (told, state) for the device; what it returns is whole on every device."""
     import jax
     import keras
@@ -160,7 +162,7 @@ def compile_step(function):
     return jax.jit(function, donate_argnums=0, out_shardings=whole)
 
 
-def get_device_copier():
+def get_device_copier() -> Callable[[Any], Any]:
     """What copies an array to the device, or this process's share of it to the devices: those of now, from any thread."""
     import jax
     import keras
@@ -171,17 +173,17 @@ def get_device_copier():
     return lambda array: jax.make_array_from_process_local_data(spread.get_data_layout(array.shape).backend_layout, array)
 
 
-def copy_to_host(values):
+def copy_to_host(values: Any) -> Any:
     import jax
     return jax.device_get(values)
 
 
-def is_out_of_memory(error):
+def is_out_of_memory(error: BaseException) -> bool:
     kind = type(error).__name__
     return kind in ("MemoryError", "ResourceExhaustedError") or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def join_processes(address, count, number):
+def join_processes(address: str, count: int, number: int) -> None:
     """Find the other processes of a run; from here on the backend counts all their devices."""
     import jax
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -194,35 +196,35 @@ def join_processes(address, count, number):
                         f"free and can be reached.") from None
 
 
-def leave_processes():
+def leave_processes() -> None:
     import jax
     jax.distributed.shutdown()
 
 
-def gather_from_processes(numbers):
+def gather_from_processes(numbers: Sequence[float]) -> np.ndarray:
     """The same few numbers of each process, by process."""
     from jax.experimental import multihost_utils
     told = multihost_utils.process_allgather(np.array(numbers, np.float64).view(np.uint8))
     return np.ascontiguousarray(told).view(np.float64)
 
 
-def broadcast_from_first_process(arrays):
+def broadcast_from_first_process(arrays: Any) -> Any:
     """Process 0's arrays; the others give arrays of the same shapes."""
     from jax.experimental import multihost_utils
     return multihost_utils.broadcast_one_to_all(arrays)
 
 
-def is_device_error(error):
+def is_device_error(error: BaseException) -> bool:
     import jax
     return isinstance(error, jax.errors.JaxRuntimeError)
 
 
-def get_first_line(error):
+def get_first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager
-def _held_back_stderr():
+def _held_back_stderr() -> Iterator[None]:
     """What C++ libraries write to the process's stderr is shown only where something fails."""
     sys.stderr.flush()
     kept = os.dup(2)
@@ -241,7 +243,7 @@ def _held_back_stderr():
             os.close(kept)
 
 
-def silence_libraries():
+def silence_libraries() -> None:
     """From here on what C++ libraries write to the screen is dropped; what Python writes is not."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

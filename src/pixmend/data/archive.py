@@ -7,10 +7,11 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pixmend.errors import UserError
-from pixmend.files import CHUNK, replace_durably
+from pixmend.files import CHUNK, PathLike, replace_durably
 from pixmend.progress import ProgressBar
 
 MOST_FILES = 500_000
@@ -27,13 +28,13 @@ class BadArchive(UserError):
     """An archive that is not taken, with the file's name and the reason."""
 
 
-def list_archive(path, *, made_here=False):
+def list_archive(path: PathLike, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
     """The files of an archive from its table of contents alone: names and sizes are tested, data isn't."""
     with _opened(path) as opened:
         return _tested(path, opened, made_here)
 
 
-def unpack_archive(path, folder, *, made_here=False):
+def unpack_archive(path: PathLike, folder: PathLike, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
     """Unpack into a folder that appears whole or not at all, testing each checksum on the way; return the files."""
     folder = Path(folder)
     part = folder.with_name(f".{folder.name}.part")
@@ -52,7 +53,7 @@ def unpack_archive(path, folder, *, made_here=False):
     return members
 
 
-def _extract(path, opened, members, part):
+def _extract(path: PathLike, opened: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], part: Path) -> None:
     for parent in sorted({part / Path(member.filename).parent for member in members}):
         parent.mkdir(parents=True, exist_ok=True)
     written = 0
@@ -64,7 +65,7 @@ def _extract(path, opened, members, part):
             bar.advance(1, f"{written >> 20} MB")
 
 
-def _swap(part, folder):
+def _swap(part: Path, folder: Path) -> None:
     """Put a finished folder in an older one's place."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -74,7 +75,7 @@ def _swap(part, folder):
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _opened(path):
+def _opened(path: PathLike) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except FileNotFoundError:
@@ -83,7 +84,7 @@ def _opened(path):
         raise BadArchive(f"{path} is {_looks_like(path)}; {AGAIN}") from None
 
 
-def _looks_like(path):
+def _looks_like(path: PathLike) -> str:
     with open(path, "rb") as file:
         start = file.read(512).lstrip().lower()
     if not start:
@@ -95,7 +96,7 @@ def _looks_like(path):
     return "not a zip archive"
 
 
-def _read(path, opened, member, use):
+def _read(path: PathLike, opened: zipfile.ZipFile, member: zipfile.ZipInfo, use: Callable[[bytes], object]) -> None:
     """Hand on one member's bytes; its checksum is tested as the last of them are read."""
     try:
         with opened.open(member) as file:
@@ -105,7 +106,7 @@ def _read(path, opened, member, use):
         raise BadArchive(f"{path} is damaged at {member.filename!r}; {AGAIN}") from None
 
 
-def _tested(path, opened, made_here):
+def _tested(path: PathLike, opened: zipfile.ZipFile, made_here: bool) -> list[zipfile.ZipInfo]:
     """The files among the members, after every test that needs no data; of a user's own photos there may be any number."""
     members, packed = opened.infolist(), os.path.getsize(path)
     if not all(0 <= member.header_offset < packed for member in members):
@@ -118,7 +119,7 @@ def _tested(path, opened, made_here):
     return [member for member in members if not member.is_dir()]
 
 
-def _count_and_size(members, packed):
+def _count_and_size(members: Sequence[zipfile.ZipInfo], packed: int) -> str | None:
     total = sum(member.file_size for member in members)
     if not members:
         return "it holds no files"
@@ -131,7 +132,7 @@ def _count_and_size(members, packed):
     return None
 
 
-def _member(member):
+def _member(member: zipfile.ZipInfo) -> str | None:
     """Why one member is refused, if it is."""
     name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
     if member.flag_bits & ENCRYPTED:
@@ -145,7 +146,7 @@ def _member(member):
     return None
 
 
-def _name(name):
+def _name(name: str) -> str | None:
     parts = name.removesuffix("/").split("/")
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         return "is an absolute path"
@@ -158,8 +159,10 @@ def _name(name):
     return None
 
 
-def _names(names):
+def _names(names: Sequence[str]) -> str | None:
     """Why names don't go together: two that are one on some disks, or a file where a folder is needed."""
+    seen: set[str]
+    spelled: dict[str, str]
     seen, spelled = set(), {}
     for name in names:
         plain = name.removesuffix("/")
@@ -172,11 +175,11 @@ def _names(names):
     return _file_and_folder({name.casefold() for name in names if not name.endswith("/")} & set(spelled))
 
 
-def _file_and_folder(both):
+def _file_and_folder(both: set[str]) -> str | None:
     return f"{min(both)!r} in it is both a file and a folder" if both else None
 
 
-def _room_for(members, folder):
+def _room_for(members: Sequence[zipfile.ZipInfo], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
     if needed > free:

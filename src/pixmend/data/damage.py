@@ -34,10 +34,10 @@ def scale_length(pixels: float, shape: Sequence[int], *, at: int) -> int:
     return max(1, round(pixels * min(shape[:2]) / at))
 
 
-def draw_two_boxes(rng: np.random.Generator, shape: Sequence[int], side: int) -> tuple[Box, ...]:
+def draw_two_boxes(rng: np.random.Generator, shape: Sequence[int], side: int) -> tuple[Box, Box]:
     """Draw two squares, each with a uniform position; they may overlap."""
     corners = rng.integers(0, (shape[0] - side + 1, shape[1] - side + 1), (2, 2))
-    return tuple((int(row), int(column), side, side) for row, column in corners)
+    return tuple((int(row), int(column), side, side) for row, column in corners)   # type: ignore[return-value]   # two corners
 
 
 def draw_box(rng: np.random.Generator, shape: Sequence[int], shortest: int, longest: int) -> Box:

@@ -192,7 +192,7 @@ def open_dataset(settings: Settings) -> Dataset:
 
 def measure_widest_mask(dataset: Dataset) -> int:
     """Return the largest distance in pixels, across or down, between missing pixels of an image, rounded up to an even number."""
-    lines = ((counts > 0).any(axis) for counts in dataset.counts for axis in (0, 1))
+    lines: Iterator[Any] = ((counts > 0).any(axis) for counts in dataset.counts for axis in (0, 1))
     spans = (len(there) - there[::-1].argmax() - there.argmax() for there in lines if there.any())
     return -(-int(max(spans, default=0)) // 2) * 2
 

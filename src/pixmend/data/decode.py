@@ -7,21 +7,22 @@ import math
 import shlex
 import struct
 import zlib
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import simplejpeg
 
 from pixmend.errors import UserError
+from pixmend.files import PathLike
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 EXIF_IN_JPEG = b"Exif\0\0"
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 ORIENTATION, UPRIGHT = 0x0112, 1
 # What each EXIF orientation asks for before a picture is shown: a left-right flip or none, then quarter turns anticlockwise.
-UPWARDS = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
+UPWARDS: Mapping[int | None, tuple[bool, int]] = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
 START_OF_SCAN, APP1 = 0xDA, 0xE1
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
@@ -39,10 +40,10 @@ class Packed(NamedTuple):
     height: int
     width: int
     exif: bytes
-    unpack: Callable
+    unpack: Callable[[int], np.ndarray]
 
 
-def decode_image(path, shape):
+def decode_image(path: PathLike, shape: tuple[int, ...]) -> np.ndarray:
     """The picture in a file, of exactly this shape; a UserError says what else the file is."""
     packed = _packed(path, AGAIN)
     _check_kind(path, packed.kind, (WANTED[shape[2]],), MENDED)
@@ -51,7 +52,7 @@ def decode_image(path, shape):
     return packed.unpack(shape[2])
 
 
-def decode_photo(path):
+def decode_photo(path: PathLike) -> np.ndarray:
     """A photo of any size, grey or in colour, turned as its EXIF block says it is to be seen."""
     packed = _packed(path, TAKE_AWAY)
     _check_kind(path, packed.kind, WANTED.values())
@@ -60,7 +61,7 @@ def decode_photo(path):
     return np.ascontiguousarray(np.rot90(photo[:, ::-1] if flipped else photo, turns))
 
 
-def _packed(path, advice):
+def _packed(path: PathLike, advice: str) -> Packed:
     data = _bytes(path, advice)
     if data.startswith(JPEG):
         return _packed_jpeg(path, data, advice)
@@ -70,7 +71,7 @@ def _packed(path, advice):
     raise UserError(f"{path} {what}; {advice}.")
 
 
-def _bytes(path, advice):
+def _bytes(path: PathLike, advice: str) -> bytes:
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read()
@@ -80,14 +81,14 @@ def _bytes(path, advice):
         raise UserError(f"{path} is a folder, not a picture; {advice}.") from None
 
 
-def _packed_jpeg(path, data, advice):
-    def whole_or_refused(read, *arguments, **options):
+def _packed_jpeg(path: PathLike, data: bytes, advice: str) -> Packed:
+    def whole_or_refused(read: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
             return read(data, *arguments, **options)
         except ValueError as error:
             raise UserError(f"{path} is cut off or damaged ({_short(error)}); {advice}.") from None
 
-    def unpack(channels):
+    def unpack(channels: int) -> np.ndarray:
         room = _room((height, width, channels))
         return whole_or_refused(simplejpeg.decode_jpeg, "GRAY" if channels == 1 else "RGB", buffer=room, strict=True)
 
@@ -95,7 +96,7 @@ def _packed_jpeg(path, data, advice):
     return Packed(JPEG_COLOURS.get(colours, colours), height, width, _jpeg_exif(data), unpack)
 
 
-def _room(shape):
+def _room(shape: tuple[int, ...]) -> np.ndarray:
     """An empty picture that begins in the middle of 32 bytes; where one begins at their start, libjpeg-turbo writes past the
     cache, which takes a tenth longer.
     """
@@ -104,7 +105,7 @@ def _room(shape):
     return room[first:first + math.prod(shape)].reshape(shape)
 
 
-def _jpeg_exif(data):
+def _jpeg_exif(data: bytes) -> bytes:
     """The EXIF block among the segments before the first scan, or nothing."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != START_OF_SCAN:
@@ -115,11 +116,11 @@ def _jpeg_exif(data):
     return b""
 
 
-def _packed_png(path, data, advice):
+def _packed_png(path: PathLike, data: bytes, advice: str) -> Packed:
     chunks = _png_chunks(path, data, advice)
     width, height, depth, colours = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
 
-    def unpack(channels):
+    def unpack(channels: int) -> np.ndarray:
         how = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
         try:
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -132,8 +133,9 @@ def _packed_png(path, data, advice):
     return Packed(_png_kind(depth, colours, chunks), height, width, chunks.get(b"eXIf", b""), unpack)
 
 
-def _png_chunks(path, data, advice):
+def _png_chunks(path: PathLike, data: bytes, advice: str) -> dict[bytes, bytes]:
     """The chunks by name, the last of each, once every checksum and the end marker are found right."""
+    chunks: dict[bytes, bytes]
     chunks, at, name = {}, len(PNG), b""
     while at + 12 <= len(data) and name != b"IEND":
         length, name = struct.unpack_from(">I4s", data, at)
@@ -147,7 +149,7 @@ def _png_chunks(path, data, advice):
     return chunks
 
 
-def _png_kind(depth, colours, chunks):
+def _png_kind(depth: int, colours: int, chunks: Mapping[bytes, bytes]) -> str:
     if depth == 16:
         return "16-bit"
     if colours in PNG_ALPHA or b"tRNS" in chunks:
@@ -155,24 +157,24 @@ def _png_kind(depth, colours, chunks):
     return "animated" if b"acTL" in chunks else PNG_COLOURS.get(colours, "strange")
 
 
-def _check_kind(path, kind, wanted, then=""):
+def _check_kind(path: PathLike, kind: str, wanted: Collection[str], then: str = "") -> None:
     if kind not in wanted:
         raise UserError(f"{path} is a {kind} picture where an 8-bit {' or '.join(wanted)} one is wanted; {then}{_mend(path)}.")
 
 
-def _check_size(path, height, width, shape):
+def _check_size(path: PathLike, height: int, width: int, shape: tuple[int, ...]) -> None:
     if (height, width) != shape[:2]:
         raise UserError(f"{path} has {width}x{height} pixels, and {shape[1]}x{shape[0]} are wanted; "
                         f"give --size the contest's own, or {AGAIN}.")
 
 
-def _check_upright(path, exif):
+def _check_upright(path: PathLike, exif: bytes) -> None:
     if _orientation(exif) not in (None, UPRIGHT):
         raise UserError(f"{path} is stored turned (EXIF orientation {_orientation(exif)}), so boxes would miss; "
                         f"{MENDED}{_mend(path)}.")
 
 
-def _orientation(exif):
+def _orientation(exif: bytes) -> int | None:
     """The orientation tag of a TIFF block's first directory; None where there is none or the block is broken."""
     order = BYTE_ORDERS.get(exif[:4])
     if order is None:
@@ -189,10 +191,10 @@ def _orientation(exif):
     return None
 
 
-def _mend(path):
+def _mend(path: PathLike) -> str:
     code = "import sys, cv2; cv2.imwrite(sys.argv[1], cv2.imread(sys.argv[1]))"
     return f'save it anew as plain 8-bit colour: python -c "{code}" {shlex.quote(str(path))}'
 
 
-def _short(error):
+def _short(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else "decoder gave up"

@@ -46,7 +46,7 @@ def inpaint_in_child_process(dataset: Dataset, missing: list[tuple[DatasetRow, P
     """Write the results of some rows; progress is the number of files that have appeared."""
     python = find_python(settings)
 
-    def show_progress(_: bytes) -> None:
+    def show_progress(_: str) -> None:
         done = bar.total - sum(not path.exists() for _, path in missing)
         text = f"{bar.rate():.2g} images/s" if done > bar.first else f"loading {settings.diffusion_model}"
         bar.advance(done - bar.done, text)

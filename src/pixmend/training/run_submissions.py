@@ -56,6 +56,6 @@ def write_masks(settings: Settings) -> None:
         with ProgressBar(f"write the masks of {split}", len(rows)) as bar:
             for row in rows:
                 with files.atomic_write(folder / split / f"{row.id.replace('/', '-')}.png") as file:
-                    file.write(encode_png(np.uint8(255 * found.mask(row)[..., None])))
+                    file.write(encode_png(np.uint8(255 * found.mask(row)[..., None])))   # type: ignore[arg-type]   # an array
                 bar.advance(1, f"{bar.rate():.0f} images/s")
     print_message(f"serialize: {folder}, white where pixels are missing. Run {settings.run!r} finds masks, so it has nothing to submit.")
