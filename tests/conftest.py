@@ -13,7 +13,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LONGEST = ("test_readme.py", "test_interrupted_runs.py", "test_journey.py", "test_submit.py", "test_study.py", "test_sweep.py",
+LONGEST = ("test_readme.py", "test_interrupted_runs.py", "test_all_stages.py", "test_submit.py", "test_study.py", "test_sweep.py",
            "test_distributed.py", "test_jax.py", "test_folds.py")
 
 

@@ -1,4 +1,4 @@
-"""A full disk and a read-only folder: one sentence, and what was there before is as it was."""
+"""A full disk and a read-only folder end in one message, and the files that existed stay as they were."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from support.stages import SMALL, done, stage
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of its own with room for very little."""
+    """Return the folder of a small file system."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True)
@@ -23,25 +23,25 @@ def leave_free(disk, size):
     (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free - size))
 
 
-def contents(folder):
+def read_files(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock"}
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(small_disk, home):
+def test_full_disk_is_one_message_and_existing_files_stay(small_disk, home):
     shutil.copytree(home / "competition", small_disk / "competition")
     leave_free(small_disk, 100_000)
-    before = contents(small_disk)
+    before = read_files(small_disk)
     result = stage("augment", small_disk, *SMALL)
     assert result.returncode == 1
     assert "disk is full" in result.stderr and str(small_disk) in result.stderr and "Traceback" not in result.stderr
-    assert {path: content for path, content in contents(small_disk).items() if path in before} == before
+    assert {path: content for path, content in read_files(small_disk).items() if path in before} == before
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_in_training_keeps_the_states_before(small_disk, home):
+def test_disk_that_fills_up_in_training_leaves_the_saved_states(small_disk, home):
     done(stage("train", home, *SMALL, "--steps", "2", "--run", "a"))
     run = home / "checkpoints/demo/a"
-    before = contents(run)
+    before = read_files(run)
     filled = small_disk / "a"
     shutil.copytree(run, filled)
     leave_free(small_disk, 4096)
@@ -49,18 +49,18 @@ def test_a_disk_that_fills_up_in_training_keeps_the_states_before(small_disk, ho
     run.symlink_to(filled)
     result = stage("train", home, *SMALL, "--steps", "4", "--run", "a")
     assert result.returncode == 1 and "disk is full" in result.stderr and "Traceback" not in result.stderr
-    kept = contents(filled)
-    assert {path.name for path in before} <= {path.name for path in kept} | {"history.csv"}
-    assert all(kept[filled / path.name] == content for path, content in before.items() if path.suffix == ".npz")
+    after = read_files(filled)
+    assert {path.name for path in before} <= {path.name for path in after} | {"history.csv"}
+    assert all(after[filled / path.name] == content for path, content in before.items() if path.suffix == ".npz")
 
 
 @pytest.mark.parametrize("name", ["download", "augment"])
-def test_a_read_only_folder_is_a_sentence(small_disk, home, name):
+def test_read_only_folder_is_one_message(small_disk, home, name):
     for folder in ("competition", "augment"):
         shutil.copytree(home / folder, small_disk / folder)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    before = contents(small_disk)
+    before = read_files(small_disk)
     result = stage(name, small_disk, *SMALL, "--force")
     assert result.returncode == 1
     assert str(small_disk) in result.stderr and "Traceback" not in result.stderr
-    assert contents(small_disk) == before
+    assert read_files(small_disk) == before

@@ -1,4 +1,4 @@
-"""The whole journey as a user takes it, on the demo at 32 pixels: every file is looked at from outside."""
+"""All stages on the demo at 32 pixels; the files that they write are checked with other libraries."""
 
 import json
 import re
@@ -17,28 +17,28 @@ STAGES = ("download", "augment", "train", "predict", "serialize", "score", "repo
 
 
 @pytest.fixture(scope="module")
-def journey(tmp_path_factory):
-    """A home after all stages, and what each of them printed."""
-    home = tmp_path_factory.mktemp("journey")
+def finished(tmp_path_factory):
+    """Return a home after all stages, and what each of them printed."""
+    home = tmp_path_factory.mktemp("finished")
     return home, {name: done(stage(name, home, *FLAGS)) for name in STAGES}
 
 
-def table(path):
+def read_table(path):
     return pandas.read_csv(path)
 
 
-def test_the_submission_is_the_samples_rows_with_values_in_0_to_1(journey):
-    home, _ = journey
-    ours = table(home / "submissions/demo/a.csv")
-    sample = table(home / "competition/demo/files/sample_submission.csv")
-    assert list(ours.columns) == list(sample.columns)
-    assert (ours.iloc[:, 0] == sample.iloc[:, 0]).all()
-    assert ours.value.between(0, 1).all()
+def test_submission_has_the_rows_of_the_sample_and_values_in_0_to_1(finished):
+    home, _ = finished
+    submission = read_table(home / "submissions/demo/a.csv")
+    sample = read_table(home / "competition/demo/files/sample_submission.csv")
+    assert list(submission.columns) == list(sample.columns)
+    assert (submission.iloc[:, 0] == sample.iloc[:, 0]).all()
+    assert submission.value.between(0, 1).all()
 
 
-def test_public_and_private_rmse_are_scikit_learns(journey):
-    home, printed = journey
-    merged = table(home / "submissions/demo/a.csv").merge(table(home / "competition/demo/solution.csv"), on="filename_box_pixel")
+def test_public_and_private_rmse_equal_those_of_scikit_learn(finished):
+    home, printed = finished
+    merged = read_table(home / "submissions/demo/a.csv").merge(read_table(home / "competition/demo/solution.csv"), on="filename_box_pixel")
     row = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")[0]
     for usage in ("Public", "Private"):
         rows = merged[merged.Usage == usage]
@@ -46,35 +46,35 @@ def test_public_and_private_rmse_are_scikit_learns(journey):
         assert float(row[usage.lower()]) == pytest.approx(expected, abs=1e-5)
         assert f"{expected:.5f}" in printed["score"]
     files = ("--submission", home / "submissions/demo/a.csv", "--solution", home / "competition/demo/solution.csv")
-    told = done(stage("score", home, *files))
-    total = float(re.search(r"total\s+RMSE ([\d.]+)", told)[1])
+    output = done(stage("score", home, *files))
+    total = float(re.search(r"total\s+RMSE ([\d.]+)", output)[1])
     assert total == pytest.approx(root_mean_squared_error(merged.value_x, merged.value_y), abs=1e-6)
 
 
-def test_the_holdout_score_is_what_its_file_says_against_the_whole_pictures(journey):
-    home, _ = journey
-    ours = table(home / "submissions/demo/a.holdout.csv")
-    names = ours.filename_box_pixel.str.extract(r"(?P<name>.*)_box[12]_(?P<row>\d+)_(?P<column>\d+)_(?P<channel>\d)")
-    truth = np.empty(len(ours))
+def test_holdout_rmse_is_that_of_its_file_against_the_original_images(finished):
+    home, _ = finished
+    submission = read_table(home / "submissions/demo/a.holdout.csv")
+    names = submission.filename_box_pixel.str.extract(r"(?P<name>.*)_box[12]_(?P<row>\d+)_(?P<column>\d+)_(?P<channel>\d)")
+    truth = np.empty(len(submission))
     for name, rows in names.groupby("name"):
-        picture = cv2.imread(str(next(home.glob(f"competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/{name}")))) / 255
-        truth[rows.index] = picture[rows.row.astype(int), rows.column.astype(int), rows.channel.astype(int)]
+        image = cv2.imread(str(next(home.glob(f"competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/{name}")))) / 255
+        truth[rows.index] = image[rows.row.astype(int), rows.column.astype(int), rows.channel.astype(int)]
     row = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")[0]
-    assert float(row["holdout_rmse"]) == pytest.approx(root_mean_squared_error(truth, ours.value), abs=1e-5)
+    assert float(row["holdout_rmse"]) == pytest.approx(root_mean_squared_error(truth, submission.value), abs=1e-5)
 
 
-def test_a_source_is_in_one_split_only_and_every_training_picture_comes_five_times(journey):
-    home, _ = journey
-    index = table(home / "augment/demo/index.csv")
+def test_source_is_in_one_split_and_a_training_image_has_five_transforms(finished):
+    home, _ = finished
+    index = read_table(home / "augment/demo/index.csv")
     assert (index.groupby("source").split.nunique() == 1).all()
     assert (index[index.split == "train"].groupby("id").size() == 5).all()
     assert (index[index.split != "train"].groupby("id").size() == 1).all()
     assert set(index.split) == {"train", "holdout", "test"}
 
 
-def test_known_pixels_are_as_given_and_predictions_are_of_missing_ones_alone(journey):
-    home, _ = journey
-    index = table(home / "augment/demo/index.csv")
+def test_predictions_are_of_the_missing_pixels_only(finished):
+    home, _ = finished
+    index = read_table(home / "augment/demo/index.csv")
     counts = np.load(home / "augment/demo/counts.npy")
     with np.load(home / "checkpoints/demo/a/test.npz") as predicted:
         missing = [int((counts[row] > 0).sum()) for row in index[index.split == "test"].damaged]
@@ -82,72 +82,72 @@ def test_known_pixels_are_as_given_and_predictions_are_of_missing_ones_alone(jou
         assert predicted["values"].dtype == np.float32
 
 
-def test_the_summary_names_the_file_the_report_and_the_way_to_the_real_competition(journey):
-    home, printed = journey
+def test_summary_names_the_submission_the_report_and_the_next_command(finished):
+    home, printed = finished
     last = printed["report"]
     assert str(home / "submissions/demo/a.csv") in last and str(home / "submissions/demo/report.html") in last
     assert f"./run_pipeline.sh --competition photo_reconstruction --home {home} --lambda 1000 --steps 170000" in last
     assert re.search(r"Holdout RMSE 0\.\d+", last) and "Best baseline" in last
 
 
-def test_the_report_is_one_file_that_needs_no_network(journey):
-    home, _ = journey
+def test_report_is_one_file_without_links(finished):
+    home, _ = finished
     page = (home / "submissions/demo/report.html").read_text()
     assert "<svg" in page and page.count("data:image/jpeg;base64,") >= 25
     links = re.findall(r"""(?:src|href)=["']?(?!data:|#)([^"'\s>]+)""", page)
     assert links == [] and "@import" not in page
 
 
-def test_a_second_run_redoes_nothing_and_force_does(journey):
-    home, _ = journey
-    made = {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.suffix in (".npy", ".npz", ".zip", ".csv")}
+def test_repeated_stages_write_nothing_and_force_writes(finished):
+    home, _ = finished
+    written = {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.suffix in (".npy", ".npz", ".zip", ".csv")}
     for name in STAGES[:5]:
         done(stage(name, home, *FLAGS))
-    assert {path: path.stat().st_mtime_ns for path in made if path.name != "leaderboard.csv"} == \
-        {path: stamp for path, stamp in made.items() if path.name != "leaderboard.csv"}
+    assert {path: path.stat().st_mtime_ns for path in written if path.name != "leaderboard.csv"} == \
+        {path: time for path, time in written.items() if path.name != "leaderboard.csv"}
     done(stage("serialize", home, *FLAGS, "--force"))
     path = home / "submissions/demo/a.csv"
-    assert path.stat().st_mtime_ns > made[path]
+    assert path.stat().st_mtime_ns > written[path]
 
 
 @pytest.mark.parametrize("model", ["mean", "harmonic"])
-def test_a_fill_goes_the_same_way_as_a_network(journey, model):
-    home, _ = journey
+def test_fill_passes_all_stages_as_a_network_does(finished, model):
+    home, _ = finished
     for name in ("train", "predict", "serialize"):
         done(stage(name, home, *SMALL, "--model", model, "--run", model))
-    told = done(stage("score", home, *SMALL, "--model", model, "--run", model))
-    fills = json.loads((home / "checkpoints/demo" / model / "score.json").read_text())
-    assert fills["sums"] == pytest.approx(fills["fills"][model], rel=1e-4)
-    assert model in told
+    printed = done(stage("score", home, *SMALL, "--model", model, "--run", model))
+    score = json.loads((home / "checkpoints/demo" / model / "score.json").read_text())
+    assert score["sums"] == pytest.approx(score["fills"][model], rel=1e-4)
+    assert model in printed
 
 
-def test_one_prediction_in_both_channel_orders_differs_by_the_order_alone(journey):
-    home, _ = journey
-    bgr = table(home / "submissions/demo/a.csv").value.to_numpy().reshape(-1, 3)
+def test_channel_orders_differ_by_the_order_only(finished):
+    home, _ = finished
+    bgr = read_table(home / "submissions/demo/a.csv").value.to_numpy().reshape(-1, 3)
     done(stage("serialize", home, *FLAGS, "--channel-order", "rgb"))
-    rgb = table(home / "submissions/demo/a.csv").value.to_numpy().reshape(-1, 3)
+    rgb = read_table(home / "submissions/demo/a.csv").value.to_numpy().reshape(-1, 3)
     done(stage("serialize", home, *FLAGS))
     np.testing.assert_array_equal(bgr, rgb[:, ::-1])
     assert not np.array_equal(bgr, rgb)
 
 
-def test_a_prepared_set_of_other_flags_is_refused_by_name(journey):
-    home, _ = journey
+def test_dataset_of_other_flags_is_refused(finished):
+    home, _ = finished
     result = stage("predict", home, *FLAGS, "--holdout", "0.3")
     assert result.returncode == 1
     assert "--holdout 0.3" in result.stderr
 
 
-def test_a_run_is_not_continued_under_other_settings(journey):
-    home, _ = journey
+def test_run_is_not_continued_with_other_settings(finished):
+    home, _ = finished
     result = stage("train", home, *FLAGS, "--lambda", "7")
     assert result.returncode == 1
     assert "--lambda" in result.stderr and "--run" in result.stderr and "--force" in result.stderr
 
 
-def test_the_materialized_variants_are_the_rows_of_the_index(home):
+def test_materialized_images_are_the_rows_of_the_index(home):
     done(stage("augment", home, *SMALL, "--materialize"))
-    index = table(home / "augment/demo/index.csv")
+    index = read_table(home / "augment/demo/index.csv")
     rows = index[(index.split == "train") & (index.variant == "90")]
     pictures = np.load(home / "augment/demo/pictures.npy")
     for _, row in rows.head(5).iterrows():
@@ -155,7 +155,7 @@ def test_the_materialized_variants_are_the_rows_of_the_index(home):
         np.testing.assert_array_equal(written, np.rot90(pictures[row.whole]))
 
 
-def test_a_damaged_picture_of_another_photo_is_named_with_both_files(home):
+def test_damaged_and_original_image_of_different_photos_are_refused(home):
     one, _, other, *_ = sorted(home.glob("competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/*"))
     one.write_bytes(other.read_bytes())
     stopped = stage("augment", home, *SMALL, "--force")
@@ -164,29 +164,29 @@ def test_a_damaged_picture_of_another_photo_is_named_with_both_files(home):
     assert one.name in done(stage("augment", home, *SMALL, "--broken-images", "skip", "--force"))
 
 
-def test_a_broken_training_picture_stops_or_is_left_out_as_asked(home):
+def test_broken_training_image_stops_augment_or_is_skipped(home):
     broken = sorted(home.glob("competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/*"))[3]
     broken.write_bytes(broken.read_bytes()[:-40])
     stopped = stage("augment", home, *SMALL, "--force")
     assert stopped.returncode == 1 and broken.name in stopped.stderr and "Traceback" not in stopped.stderr
     assert not list((home / "augment/demo").glob(".*.part"))
-    told = done(stage("augment", home, *SMALL, "--broken-images", "skip", "--force"))
-    assert "left out" in told and broken.name in told
-    assert broken.name not in set(table(home / "augment/demo/index.csv").id)
+    printed = done(stage("augment", home, *SMALL, "--broken-images", "skip", "--force"))
+    assert broken.name in printed
+    assert broken.name not in set(read_table(home / "augment/demo/index.csv").id)
 
 
-def test_ctrl_c_in_augment_ends_with_a_sentence(home):
+def test_ctrl_c_in_augment_ends_with_130(home):
     process = start_stage("augment", home, "--size", "32", "--force", "--materialize")
     while not (home / "augment/demo/building").exists() and process.poll() is None:
         pass
     process.send_signal(2)
-    _, told = process.communicate(timeout=60)
-    assert "Traceback" not in told
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
     assert process.returncode in (0, 130)
 
 
-def test_lambda_from_the_environment_names_the_run(journey):
-    home, _ = journey
+def test_lambda_from_the_environment_is_in_the_runs_name(finished):
+    home, _ = finished
     result = stage_process("train", home, *SMALL, "--steps", "1", env={"LAMBDA": "7"})
     assert result.returncode == 0, result.stderr
     assert len(list((home / "checkpoints/demo").glob("pix2pix-*lambda7*"))) == 1
