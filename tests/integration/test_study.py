@@ -208,7 +208,7 @@ def test_models_say_what_they_cost_and_which_cannot_take_the_pictures(home):
         numbers = sum(archive[name].size for name in archive.files if archive[name].dtype == np.float32)
     assert shown.loc["unet", "parameters"] == f"{numbers:,}"
     assert shown.loc["unet", "weights, MB"] == f"{best.stat().st_size / 1e6:.2f}"
-    assert all(float(shown.loc[row, "seconds an image"]) > 0 for row in ("unet", "harmonic (fill)"))
+    assert all(float(shown.loc[row, "seconds an image"]) > 0 for row in ("unet", "harmonic (baseline)"))
     assert shown.loc["unet", "steps"] == "4" and len(row_of(home, "models", "harmonic")["runs"]) == 1
     assert "2x2" in shown.loc["mlp", "remarks"] and "--diffusion-env" in shown.loc["stable_diffusion", "remarks"]
     assert "needs 32 pixels a side" in shown.loc["pretrained_unet", "remarks"]
@@ -227,7 +227,7 @@ def test_augmentation_varies_the_prepared_set_and_leaves_it_as_it_was(home, caps
 
 
 def rows(home, name, *flags):
-    chosen = config.complete_settings(parse_flags(["--home", str(home), *TINY, *flags]), environment={})
+    chosen = config.complete_settings(parse_flags(["--home", str(home), *TINY, *flags]), {})
     plan = study_plans.PLANS[name]
     return study_plans.select_rows(study_plans.apply_study_defaults(chosen, plan), plan, dataset.Dataset(home / "augment/demo"))
 

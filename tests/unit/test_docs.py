@@ -1,0 +1,60 @@
+"""The README and the documentation: every flag, file and link exists, and every command is accepted by the command line."""
+
+import re
+import shlex
+
+import pytest
+from support.stages import ROOT
+
+from pixmend import config
+from pixmend.cli import read_settings
+from pixmend.commands import COMMANDS
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+TO_FOLLOW = [name for name in TEXTS if not name.startswith("add-a-")]   # those make files first; tests of their own follow them
+OTHERS_FLAGS = {"--help", "--compare", "--config", "--upgrade", "--data", "--out"}
+
+
+def find_commands(text: str) -> list[list[str]]:
+    """Return the project's commands of a page, from blocks and from inline code, without those that hold placeholders."""
+    blocks = re.findall(r"^ *```\n(.*?)^ *```", text, re.M | re.S)
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    inline = [code.replace("\n", " ") for code in re.findall(r"(?<!`)`([^`\n]+)`", text)]
+    found = [shlex.split(line, comments=True) for line in [*lines, *inline] if re.match(r"(\./run_pipeline\.sh|pixmend [a-z])", line)]
+    return [words for words in found if not any(re.fullmatch(r"[A-Z.]+", word) for word in words)]
+
+
+@pytest.mark.parametrize("name", TO_FOLLOW)
+def test_command_line_accepts_every_command(name, tmp_path):
+    for words in find_commands(TEXTS[name]):
+        stage, flags = ("configure", words[1:]) if words[0] == "./run_pipeline.sh" else (words[1], words[2:])
+        assert stage in COMMANDS, words
+        if flags and "--help" not in flags and not {"--run", "--config"} & set(flags) and stage != "completion":
+            read_settings(stage, [*flags, "--home", str(tmp_path)])
+
+
+def test_pages_have_commands():
+    assert len(find_commands(TEXTS["README.md"])) >= 3 and len(find_commands("".join(TEXTS.values()))) >= 20
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_flag_exists(name):
+    text = re.sub(r"(docker|uv|pip|pytest|git|python3?) [^`\n]*", "", TEXTS[name])
+    flags = set(re.findall(r"(?<![\w=-])--[a-z][a-z0-9-]*", text))
+    known = {config.flag(setting) for setting in config.SETTINGS}
+    assert flags <= known | {flag.replace("--", "--no-", 1) for flag in known} | OTHERS_FLAGS
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_link_and_image_exists(name):
+    folder = next(page for page in PAGES if page.name == name).parent
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", TEXTS[name]):
+        if not target.startswith("http"):
+            assert (folder / target).exists(), target
+
+
+@pytest.mark.parametrize("name", TO_FOLLOW)
+def test_every_file_of_the_project_exists(name):
+    for path in re.findall(r"`((?:src|tests|benchmarks|docs)/[\w/.-]+)`", TEXTS[name]):
+        assert (ROOT / path).exists(), path
