@@ -5,4 +5,5 @@ cd "$(dirname "$0")"
 source ./set_up.sh test
 
 ruff check .
+mypy
 python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder "$@"
