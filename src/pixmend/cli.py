@@ -78,7 +78,13 @@ def load_stored(command: str, given: Settings, path: Path | None) -> Settings | 
         return None
     place = given.place if given.given & {"competition", "damage"} else None
     found = run_file.find_run_file(Path(given.home), given.run, place)
-    return run_file.load_run(found) if found else None
+    if found is None:
+        return None
+    stored = run_file.load_run(found)
+    if found.name == run_file.FIRST_EDITION:   # which did not store the number of channels
+        channels = competitions.get_default_settings(stored).get("channels", Settings.channels)
+        return dataclasses.replace(stored, channels=channels)
+    return stored
 
 
 def check_run_exists(settings: Settings) -> None:

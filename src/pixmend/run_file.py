@@ -91,7 +91,7 @@ def add_missing_settings(trained: Mapping[str, Any]) -> dict[str, Any]:
 
 def load_run(path: Path, *, with_command: bool = False) -> Settings:
     """Return the settings that a run's file holds, checked as flags are."""
-    tables = read_tables(path)
+    tables = read_first_edition(path) if path.name == FIRST_EDITION else read_tables(path)
     if tables is None:
         raise UserError(f"{path} is missing. Write it first: pixmend configure --run NAME")
     known = {spec.group.replace(" ", "_") for spec in SETTINGS.values()} | ({"command"} if with_command else set())
@@ -104,6 +104,16 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     return Settings(**values, run=str(tables.get("run") or path.parent.name), channels=int(tables.get("channels", 3)), given=given, stored=True)
 
 
+def read_first_edition(path: Path) -> dict[str, Any]:
+    """Return the settings of a run of the first edition in the tables of a run's file; the folder names competition and damage."""
+    competition, _, damage = path.parents[1].name.partition("+")
+    values = (read_trained(path.parent) or {}) | {"competition": competition, "damage": damage}
+    tables: dict[str, Any] = {"run": path.parent.name, "versions": {"pixmend": "1"}}
+    for name, value in values.items():
+        tables.setdefault(SETTINGS[name].group.replace(" ", "_") if name in SETTINGS else "common", {})[name] = value
+    return tables
+
+
 def describe_writer(tables: Mapping[str, Any]) -> str:
     return f"pixmend {tables.get('versions', {}).get('pixmend', '(unknown version)')}"
 
@@ -111,8 +121,9 @@ def describe_writer(tables: Mapping[str, Any]) -> str:
 def find_run_file(home: Path, run: str, place: str | None) -> Path | None:
     """Return the file of a run by its name; in the named competition, or in the only one that has such a run."""
     folder, name = home / "checkpoints", run.partition("@")[0]
-    found = [folder / place / name / RUN_FILE] if place else sorted(folder.glob(f"*/{name}/{RUN_FILE}"))
-    found = [path for path in found if path.exists()]
+    folders = [folder / place / name] if place else sorted(folder.glob(f"*/{name}"))
+    files_of_folders = ([path for path in (run / RUN_FILE, run / FIRST_EDITION) if path.exists()] for run in folders)
+    found = [paths[0] for paths in files_of_folders if paths]
     if len(found) > 1:
         places = ", ".join(path.parents[1].name for path in found)
         raise FlagError(f"There is a run {run!r} in several competitions: {places}. Name one with --competition.")

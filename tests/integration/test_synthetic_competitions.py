@@ -265,3 +265,13 @@ def test_a_run_is_refused_after_the_photos_changed(folder, tmp_path):
     for name in ("train", "predict"):
         refused = stage(name, tmp_path, *flags)
         assert refused.returncode == 1 and "was trained on other" in refused.stderr, refused.stderr
+
+
+def test_photos_of_another_folder_are_refused_in_the_same_home(folder, tmp_path):
+    flags = ("--competition", "landscapes", "--size", "32", "--broken-images", "skip", "--photos")
+    done(stage("download", tmp_path / "home", *flags, folder))
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "one-more.png").write_bytes(next(copy.rglob("*.png")).read_bytes())
+    result = stage("download", tmp_path / "home", *flags, copy)
+    assert result.returncode == 1 and str(folder) in result.stderr and str(copy) in result.stderr
+    done(stage("download", tmp_path / "home", *flags, copy, "--force"))

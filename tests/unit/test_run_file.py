@@ -85,6 +85,19 @@ def test_settings_of_the_first_edition_are_read(tmp_path):
     assert (trained["competition"], trained["masks_per_image"], trained["split_seed"], trained["LAMBDA"]) == ("demo", 2, 3, 1000)
 
 
+def test_run_folder_of_the_first_edition_is_used(prepared_home, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(prepared_home, home)
+    done(stage("train", home, *SMALL, "--model", "ring", "--run", "old"))
+    folder, old_names = home / "checkpoints/demo/old", {new: old for old, new in run_file.RENAMED.items()}
+    trained = run_file.read_trained(folder)
+    (folder / "run.toml").unlink()
+    (folder / "settings.json").write_text(json.dumps({old_names.get(name, name): value for name, value in trained.items()}))
+    for name in ("predict", "serialize", "score"):
+        done(stage(name, home, "--run", "old"))
+    assert (home / "submissions/demo/old.csv").exists()
+
+
 @pytest.mark.parametrize("content", ["[1, 2]", '"text"', "{", "[" * 100_000])
 def test_damaged_settings_of_the_first_edition_are_refused(tmp_path, content):
     (tmp_path / "settings.json").write_text(content)

@@ -22,6 +22,7 @@ def download_competition(settings: Settings) -> None:
             print_message(f"{folder / 'files'} contains all files of {competition.slug} already.")
             return
         zipped = folder / f"{competition.slug}.zip"
+        check_same_photos(settings)
         members, origin = bring_files(competition, settings, zipped)
         archive_manifest.write_archive_manifest(folder, zipped, archive_manifest.get_cache_key(competition, settings), origin)
     print_message(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
@@ -32,10 +33,24 @@ def bring_files(competition: Competition, settings: Settings, zipped: Path) -> t
     folder = settings.competition_folder
     if isinstance(competition, SyntheticCompetition):
         competition.make_archive(folder, settings)
-        return unpack(competition, zipped, folder / "files", made_here=True), "made here"
+        return unpack(competition, zipped, folder / "files", made_here=True), describe_photos(settings)
     if not zipped.exists() or (settings.force and archive_manifest.get_origin(folder, zipped) == "Kaggle"):
         return download(competition, settings, zipped), "Kaggle"
     return unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
+
+
+def describe_photos(settings: Settings) -> str:
+    """Return where the archive of a competition made from photos comes from, for archive.json."""
+    return f"made from {Path(settings.photos).resolve()}" if settings.photos else "made here"
+
+
+def check_same_photos(settings: Settings) -> None:
+    """Raise an error if the competition's folder has images made from photos of another folder, unless --force replaces them."""
+    known = archive_manifest.read_archive_manifest(settings.competition_folder) or {}
+    origin = str(known.get("origin", ""))
+    if settings.photos and not settings.force and origin.startswith("made from ") and origin != describe_photos(settings):
+        raise UserError(f"{settings.competition_folder} was {origin}, not from {settings.photos}; runs and leaderboard there belong to those "
+                        f"photos. Choose another folder with --home, or replace the images with --force.")
 
 
 def unpack(competition: Competition, zipped: Path, folder: Path, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
