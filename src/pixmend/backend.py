@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.util
 import math
 import os
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 
 from pixmend.errors import UserError
 
+CUDA_PACKAGE = "jax_cuda12_plugin"
+NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/dxg")   # on Linux, and on Linux inside Windows
 WAIT = 600       # seconds for all processes of a run to be there
 HEARTBEAT = 30   # seconds without a sign of life after which a process counts as dead
 FAREWELL = 20    # seconds for the others to end, too
@@ -21,10 +24,11 @@ ALIGNED = 64     # bytes; memory that begins at a multiple of them TensorFlow ta
 
 
 def start_keras(join: Callable[[], object] | None = None) -> None:
-    """Import Keras on the backend of KERAS_BACKEND (TensorFlow without it); call it before importing a network.
+    """Import Keras on the chosen backend; call it before importing a network.
 
     `join` is called before a device is looked for, which is when processes find each other.
     """
+    os.environ["KERAS_BACKEND"] = get_name()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # With more, oneDNN splits its sums by whichever thread an operation happens to run on: a loaded machine then ends
     # with other bits than an idle one, and a resumed run with other bits than an undisturbed one.
@@ -41,7 +45,12 @@ def start_keras(join: Callable[[], object] | None = None) -> None:
 
 
 def get_name() -> str:
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
+    """Return the backend of KERAS_BACKEND; without it JAX where an NVIDIA device and JAX's CUDA packages exist, else TensorFlow."""
+    return os.environ.get("KERAS_BACKEND") or ("jax" if has_jax_for_cuda() else "tensorflow")
+
+
+def has_jax_for_cuda() -> bool:
+    return importlib.util.find_spec(CUDA_PACKAGE) is not None and any(os.path.exists(path) for path in NVIDIA_DEVICES)
 
 
 def list_accelerators() -> list[str]:

@@ -21,7 +21,7 @@ MOST_RATIO = 150
 LONGEST_NAME = 255  # bytes
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 1
-AGAIN = "get it once more from the contest's page, or delete it and run `python -m pixmend download`."
+AGAIN = "get it once more from the competition's page, or delete it and run `pixmend download`."
 
 
 class BadArchive(UserError):

@@ -28,8 +28,8 @@ PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
 WANTED = {1: "grey", 3: "colour"}
 CHANNELS = {kind: channels for channels, kind in WANTED.items()}
-AGAIN = "fetch it again with `python -m pixmend download --force`"
-MENDED = "go on with `python -m pixmend augment` (`download` would undo it) once you "
+AGAIN = "fetch it again with `pixmend download --force`"
+MENDED = "go on with `pixmend augment` (`download` would undo it) once you "
 TAKE_AWAY = "mend that file or take it out of the folder"
 
 

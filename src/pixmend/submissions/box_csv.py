@@ -70,7 +70,7 @@ class BoxCsv(SubmissionFormat):
     def _checked_boxes(self, image: ImageRecord, prediction: np.ndarray, settings: Settings) -> list[np.ndarray]:
         boxes = cut_boxes(self.to_submission_values(prediction, settings), image.boxes)
         if not all(((box >= 0) & (box <= 1)).all() for box in boxes):
-            raise UserError(f"The prediction for {image.id} leaves 0..1; run `python -m pixmend predict --force`.")
+            raise UserError(f"The prediction for {image.id} leaves 0..1; run `pixmend predict --force`.")
         return boxes
 
     def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
