@@ -1,0 +1,21 @@
+"""The choice of Keras's backend: JAX on an NVIDIA GPU, TensorFlow elsewhere, and always what KERAS_BACKEND says."""
+
+import pytest
+
+from pixmend import backend
+
+
+@pytest.mark.parametrize(("has_packages", "has_device", "chosen", "expected"), [
+    (True, True, "", "jax"), (True, False, "", "tensorflow"), (False, True, "", "tensorflow"), (True, True, "tensorflow", "tensorflow"),
+    (False, False, "jax", "jax"),
+])
+def test_backend_fits_the_machine(tmp_path, monkeypatch, has_packages, has_device, chosen, expected):
+    if has_packages:
+        (tmp_path / "jax_cuda12_plugin").mkdir()
+        (tmp_path / "jax_cuda12_plugin/__init__.py").touch()
+    if has_device:
+        (tmp_path / "nvidia0").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(backend, "NVIDIA_DEVICES", (str(tmp_path / "nvidia0"),))
+    monkeypatch.setenv("KERAS_BACKEND", chosen)
+    assert backend.get_name() == expected
