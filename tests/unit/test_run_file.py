@@ -42,29 +42,29 @@ def test_record_names_versions_hardware_and_state_of_the_checkout(tmp_path):
     assert tables["hardware"]["cores"] > 0 and tables["git"].keys() >= {"date"}
 
 
-def test_later_stages_need_only_the_run(prepared_home, tmp_path):
-    done(stage("train", prepared_home, *SMALL, "--model", "smooth", "--run", "only-the-run"))
+def test_later_stages_need_only_the_run(home, tmp_path):
+    done(stage("train", home, *SMALL, "--model", "smooth", "--run", "only-the-run"))
     for name in ("predict", "serialize", "score"):
-        done(stage(name, prepared_home, "--run", "only-the-run"))
-    assert (prepared_home / "submissions/demo/only-the-run.csv").exists()
+        done(stage(name, home, "--run", "only-the-run"))
+    assert (home / "submissions/demo/only-the-run.csv").exists()
 
 
-def test_config_of_another_home_is_taken(prepared_home, tmp_path):
+def test_config_of_another_home_is_taken(home, tmp_path):
     path = configure(tmp_path / "colleague", *SMALL, "--model", "ring", "--run", "theirs")
     shutil.copy(path, tmp_path / "run.toml")
-    done(stage("train", prepared_home, "--config", str(tmp_path / "run.toml")))
-    assert run_file.read_trained(prepared_home / "checkpoints/demo/theirs")["model"] == "ring"
+    done(stage("train", home, "--config", str(tmp_path / "run.toml")))
+    assert run_file.read_trained(home / "checkpoints/demo/theirs")["model"] == "ring"
 
 
-def test_flag_that_contradicts_the_training_is_refused(prepared_home):
-    done(stage("train", prepared_home, *SMALL, "--model", "mean", "--run", "trained"))
-    result = stage("predict", prepared_home, "--run", "trained", "--split-seed", "2")
+def test_flag_that_contradicts_the_training_is_refused(home):
+    done(stage("train", home, *SMALL, "--model", "mean", "--run", "trained"))
+    result = stage("predict", home, "--run", "trained", "--split-seed", "2")
     assert result.returncode == 1 and "--split-seed" in result.stderr and "trained" in result.stderr
 
 
-def test_unknown_run_is_refused_with_the_nearest_name(prepared_home):
-    configure(prepared_home, *SMALL, "--run", "lambda400")
-    result = stage("predict", prepared_home, "--run", "lamda400")
+def test_unknown_run_is_refused_with_the_nearest_name(home):
+    configure(home, *SMALL, "--run", "lambda400")
+    result = stage("predict", home, "--run", "lamda400")
     assert result.returncode == 1 and "lambda400" in result.stderr
 
 
