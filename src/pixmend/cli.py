@@ -44,7 +44,7 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     about, arguments = study_plans.take_study_name(arguments) if command == "study" else ("", arguments)
     path, arguments = take_config(arguments)
     arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
-    given = parse_flags(arguments, COMMANDS[command].accepts)
+    given = resolve_names(parse_flags(arguments, COMMANDS[command].accepts))
     stored = None if command in ("sweep", "study", "ensemble", "completion") else load_stored(command, given, path)
     if COMMANDS[command].needs_run and not stored and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
@@ -58,13 +58,13 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
 
 def take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:
     """Return the path that --config names, and the other arguments."""
-    for place, word in enumerate(arguments):
+    for position, word in enumerate(arguments):
         if word == "--config":
-            if place + 1 == len(arguments):
+            if position + 1 == len(arguments):
                 raise FlagError("--config needs the path of a run's file: --config checkpoints/demo/NAME/run.toml")
-            return Path(arguments[place + 1]), arguments[:place] + arguments[place + 2:]
+            return Path(arguments[position + 1]), arguments[:position] + arguments[position + 2:]
         if word.startswith("--config="):
-            return Path(word.partition("=")[2]), arguments[:place] + arguments[place + 1:]
+            return Path(word.partition("=")[2]), arguments[:position] + arguments[position + 1:]
     return None, arguments
 
 
@@ -76,8 +76,8 @@ def load_stored(command: str, given: Settings, path: Path | None) -> Settings | 
         return dataclasses.replace(stored, home=str(home)) if home and "home" not in given.given else stored
     if "run" not in given.given or (command == "configure" and given.force):
         return None
-    place = given.place if given.given & {"competition", "damage"} else None
-    found = run_file.find_run_file(Path(given.home), given.run, place)
+    dataset_name = given.dataset_name if given.given & {"competition", "damage"} else None
+    found = run_file.find_run_file(Path(given.home), given.run, dataset_name)
     if found is None:
         return None
     stored = run_file.load_run(found)
@@ -92,7 +92,7 @@ def check_run_exists(settings: Settings) -> None:
     folder = settings.trained_folder
     if not folder.exists():
         runs = sorted(path.name for path in folder.parent.glob("*/") if (path / run_file.RUN_FILE).exists())
-        there = f"Runs of {settings.place}: {', '.join(runs)}." if runs else f"There are no runs of {settings.place} in {folder.parent}."
+        there = f"Runs of {settings.dataset_name}: {', '.join(runs)}." if runs else f"There are no runs of {settings.dataset_name} in {folder.parent}."
         raise UserError(f"There is no run {settings.run!r}.{suggest(settings.run, runs)} {there} Train it first: "
                         f"pixmend train --run {settings.run}")
 
@@ -105,11 +105,15 @@ def merge(stored: Settings, given: Settings) -> Settings:
     return dataclasses.replace(stored, **changes, given=stored.given | given.given)
 
 
+def resolve_names(settings: Settings) -> Settings:
+    """Return the settings with the names of competitions in the registry: photo_reconstruction for Kaggle's photo-reconstruction."""
+    damage = settings.damage and competitions.get_competition_name(settings.damage)
+    return dataclasses.replace(settings, competition=competitions.get_competition_name(settings.competition), damage=damage)
+
+
 def check_names(settings: Settings) -> Settings:
-    """Return the settings with the competition's name in the registry; raise a FlagError for names that do not exist."""
-    settings = dataclasses.replace(settings, competition=competitions.get_competition_name(settings.competition))
-    if settings.damage:
-        settings = dataclasses.replace(settings, damage=competitions.get_competition_name(settings.damage))
+    """Return the settings with resolved names; raise a FlagError for names that do not exist."""
+    settings = resolve_names(settings)
     if settings.model not in models.list_models():
         raise FlagError(f"There is no model {settings.model!r}.{suggest(settings.model, models.list_models())} "
                         f"There are: {', '.join(models.list_models())}.")

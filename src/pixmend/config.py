@@ -209,7 +209,7 @@ class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSetting
     about: str = ""                    # what a study compares
 
     @property
-    def place(self) -> str:
+    def dataset_name(self) -> str:
         """Return the name of the data folders; runs with another damage have folders of their own."""
         return f"{self.competition}+{self.damage}" if self.damage else self.competition
 
@@ -219,11 +219,11 @@ class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSetting
 
     @property
     def augment_folder(self) -> Path:
-        return Path(self.home) / "augment" / self.place
+        return Path(self.home) / "augment" / self.dataset_name
 
     @property
     def run_folder(self) -> Path:
-        return Path(self.home) / "checkpoints" / self.place / self.run
+        return Path(self.home) / "checkpoints" / self.dataset_name / self.run
 
     @property
     def snapshot(self) -> str:
@@ -237,7 +237,7 @@ class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSetting
 
     @property
     def submissions_folder(self) -> Path:
-        return Path(self.home) / "submissions" / self.place
+        return Path(self.home) / "submissions" / self.dataset_name
 
     @property
     def shape(self) -> tuple[int, int, int]:

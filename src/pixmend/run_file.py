@@ -118,10 +118,10 @@ def describe_writer(tables: Mapping[str, Any]) -> str:
     return f"pixmend {tables.get('versions', {}).get('pixmend', '(unknown version)')}"
 
 
-def find_run_file(home: Path, run: str, place: str | None) -> Path | None:
+def find_run_file(home: Path, run: str, dataset_name: str | None) -> Path | None:
     """Return the file of a run by its name; in the named competition, or in the only one that has such a run."""
     folder, name = home / "checkpoints", run.partition("@")[0]
-    folders = [folder / place / name] if place else sorted(folder.glob(f"*/{name}"))
+    folders = [folder / dataset_name / name] if dataset_name else sorted(folder.glob(f"*/{name}"))
     files_of_folders = ([path for path in (run / RUN_FILE, run / FIRST_EDITION) if path.exists()] for run in folders)
     found = [paths[0] for paths in files_of_folders if paths]
     if len(found) > 1:

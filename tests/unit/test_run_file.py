@@ -49,6 +49,12 @@ def test_later_stages_need_only_the_run(home, tmp_path):
     assert (home / "submissions/demo/only-the-run.csv").exists()
 
 
+def test_run_is_found_by_kaggles_name_of_the_competition(tmp_path):
+    path = configure(tmp_path, "--competition", "photo-reconstruction", "--run", "a", "--width", "8")
+    assert configure(tmp_path, "--competition", "photo-reconstruction", "--run", "a") == path
+    assert run_file.load_run(Path(path)).width == 8
+
+
 def test_config_of_another_home_is_taken(home, tmp_path):
     path = configure(tmp_path / "colleague", *SMALL, "--model", "ring", "--run", "theirs")
     shutil.copy(path, tmp_path / "run.toml")

@@ -50,7 +50,7 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
     lines = [summarize_row(plan, row, of_row[row.name], runs, scores) for row in rows]
     lines = add_baselines(lines, any_score) if any_score else lines
     made = [runs[chosen.run] for _, _, chosen in planned if chosen.run in runs]
-    results = {"form": FORM, "study": settings.about, "what": plan.what, "place": settings.place, "command": format_command(settings),
+    results = {"form": FORM, "study": settings.about, "what": plan.what, "place": settings.dataset_name, "command": format_command(settings),
             "model": "" if "model" in plan.varies else settings.model, "over": plan.over, "curves": plan.curves,
             "seeds": list(dict.fromkeys(seed for _, seed, _ in planned)), "wanted": len(planned),
             "ended": sum(run["state"] in (DONE, DIVERGED, REFUSED) for run in made), "runs": runs, "rows": lines,

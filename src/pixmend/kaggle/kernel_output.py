@@ -57,7 +57,7 @@ def _download_report(session: Session, arriving: Path, settings: Settings, slug:
     if not _has_fields(report, REPORT_FIELDS) or report["tag"] != session.tag \
             or not all(_has_fields(one, FILE_FIELDS) for one in report["files"].values()):
         raise UserError(f"{url} has no complete output of this run's session. Look there, and run the same command again.")
-    folders = {f"checkpoints/{settings.place}/{settings.run}", f"submissions/{settings.place}"}
+    folders = {f"checkpoints/{settings.dataset_name}/{settings.run}", f"submissions/{settings.dataset_name}"}
     if any(str(PurePosixPath(name).parent) not in folders for name in report["files"]):
         raise UserError(f"{url} contains files of other folders than this run's. Nothing was taken.")
     return report
@@ -87,7 +87,7 @@ def check_files(report: Report, arriving: Path, settings: Settings, expected: di
     def find(name: str) -> Path:  # a file that was moved before this process was killed is in its place already
         return arriving / name if (arriving / name).exists() else Path(settings.home) / name
 
-    stored = run_file.read_trained(find(f"checkpoints/{settings.place}/{settings.run}/{run_file.RUN_FILE}").parent) or {}
+    stored = run_file.read_trained(find(f"checkpoints/{settings.dataset_name}/{settings.run}/{run_file.RUN_FILE}").parent) or {}
     if different := sorted(name for name in expected if stored.get(name) != expected[name]):
         raise UserError(f"The kernel's run.toml differs from this command in {', '.join(different)}. Nothing was taken: "
                         "choose another --run, or --force to start anew at Kaggle.")

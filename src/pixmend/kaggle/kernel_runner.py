@@ -83,7 +83,7 @@ class KernelRunner:
         user = PLACEHOLDER_USER if dry and client.find_token() is None else kernel_client.get_username(self.slug, timeout=self.timeout)
         number = self.log.get_next_number()
         while True:
-            ref = make_ref(user, self.settings.place, self.settings.run, number)
+            ref = make_ref(user, self.settings.dataset_name, self.settings.run, number)
             tag = self._write_script(self.work / str(number), ref, before)
             source = None if dry else kernel_client.read_source(ref, self.slug, timeout=self.timeout)
             if source is None or (tag in source and not self.settings.force):
@@ -101,7 +101,7 @@ class KernelRunner:
         known = {name: manifest[name] for name in ("sha256", "count", "bytes")} if manifest and not is_synthetic else None
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         return kernel_script.write_script(folder, {
-            "competition": self.settings.competition, "dataset": self.settings.place, "run": self.settings.run, "slug": self.slug,
+            "competition": self.settings.competition, "dataset": self.settings.dataset_name, "run": self.settings.run, "slug": self.slug,
             "is_synthetic": is_synthetic, "archive": known, "kernel": ref, "previous": before.tag if before else "",
             "flags": [word for name, value in self.flags.items() for word in kernel_settings.format_flag(name, value)],
             "hours": self.settings.kernel_hours, "internet": self.settings.internet, "backend": backend,

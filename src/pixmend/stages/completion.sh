@@ -3,7 +3,7 @@
 
 # Completes the flag or the value at the cursor of the command $1.
 _pixmend_flags() {
-    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags='' found='' kept='' competition=demo damage='' home=${PIXMEND_HOME:-.} i
+    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags='' found='' prefix='' competition=demo damage='' home=${PIXMEND_HOME:-.} i
     case $1 in
 @FLAGS@
     esac
@@ -20,11 +20,11 @@ _pixmend_flags() {
     @SWITCHES@) found=$flags ;;
 @VALUES@
     --run | --init-from | --mask-run) found=$(command ls "$home/checkpoints/$competition${damage:++$damage}" 2> /dev/null) ;;
-    --members) [[ $current == *,* ]] && kept=${current%,*},
+    --members) [[ $current == *,* ]] && prefix=${current%,*},
                found=$(command ls "$home/checkpoints/$competition${damage:++$damage}" 2> /dev/null) ;;
     *) [[ $current == -* || $before != --* ]] && found=$flags ;;
     esac
-    COMPREPLY=($(compgen -P "$kept" -W "$found" -- "${current#"$kept"}"))
+    COMPREPLY=($(compgen -P "$prefix" -W "$found" -- "${current#"$prefix"}"))
 }
 
 _pixmend() {
