@@ -115,7 +115,7 @@ def test_archive_and_solution_have_the_same_bytes_each_time(tmp_path, folder):
 
 
 def test_the_limit_of_files_is_for_downloaded_archives_only(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MOST_FILES", 5)
+    monkeypatch.setattr(archive, "MAX_FILES", 5)
     settings = make_settings("depixelation", tmp_path)
     download.main(settings)
     assert archive_manifest.is_complete(competitions.get_competition("depixelation"), settings)

@@ -1,6 +1,6 @@
-"""Strict decoding: a JPEG or PNG file becomes a picture only if all of it is whole and it is as the contest wants it.
+"""Decode JPEG and PNG files strictly: a file that is damaged, or not what the competition requires, is refused.
 
-A picture is uint8, height x width x channels, RGB (1 channel where grey). What a file is, its bytes say, not its name.
+An image is uint8, height x width x channels, RGB (1 channel if grey). The format is recognized by the bytes, not by the name.
 """
 
 import math
@@ -21,20 +21,20 @@ JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 EXIF_IN_JPEG = b"Exif\0\0"
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 ORIENTATION, UPRIGHT = 0x0112, 1
-# What each EXIF orientation asks for before a picture is shown: a left-right flip or none, then quarter turns anticlockwise.
-UPWARDS: Mapping[int | None, tuple[bool, int]] = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
+# How to show an image with each EXIF orientation: whether to flip it left-right, then quarter turns anticlockwise.
+ORIENTATIONS: Mapping[int | None, tuple[bool, int]] = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
 START_OF_SCAN, APP1 = 0xDA, 0xE1
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
 WANTED = {1: "grey", 3: "colour"}
 CHANNELS = {kind: channels for channels, kind in WANTED.items()}
-AGAIN = "fetch it again with `pixmend download --force`"
-MENDED = "go on with `pixmend augment` (`download` would undo it) once you "
-TAKE_AWAY = "mend that file or take it out of the folder"
+DOWNLOAD_AGAIN = "download it again with `pixmend download --force`"
+AFTER_CONVERSION = "before `pixmend augment` (`download` would undo it), "
+CONVERT_OR_REMOVE = "repair the file or remove it from the folder"
 
 
-class Packed(NamedTuple):
-    """What a file says of its picture, and how to unpack it with so many channels."""
+class ImageFile(NamedTuple):
+    """The header of an image file, and a function that decodes it with a number of channels."""
 
     kind: str
     height: int
@@ -44,69 +44,70 @@ class Packed(NamedTuple):
 
 
 def decode_image(path: PathLike, shape: tuple[int, ...]) -> np.ndarray:
-    """The picture in a file, of exactly this shape; a UserError says what else the file is."""
-    packed = _packed(path, AGAIN)
-    _check_kind(path, packed.kind, (WANTED[shape[2]],), MENDED)
-    _check_size(path, packed.height, packed.width, shape)
-    _check_upright(path, packed.exif)
+    """Return the image in a file; raise a UserError if it is not of exactly this shape."""
+    packed = parse_file(path, DOWNLOAD_AGAIN)
+    check_kind(path, packed.kind, (WANTED[shape[2]],), AFTER_CONVERSION)
+    check_size(path, packed.height, packed.width, shape)
+    check_upright(path, packed.exif)
     return packed.unpack(shape[2])
 
 
 def decode_photo(path: PathLike) -> np.ndarray:
-    """A photo of any size, grey or in colour, turned as its EXIF block says it is to be seen."""
-    packed = _packed(path, TAKE_AWAY)
-    _check_kind(path, packed.kind, WANTED.values())
-    flipped, turns = UPWARDS.get(_orientation(packed.exif), (False, 0))
+    """Return a photo of any size, grey or in colour, turned upright by its EXIF orientation."""
+    packed = parse_file(path, CONVERT_OR_REMOVE)
+    check_kind(path, packed.kind, WANTED.values())
+    flipped, turns = ORIENTATIONS.get(read_orientation(packed.exif), (False, 0))
     photo = packed.unpack(CHANNELS[packed.kind])
     return np.ascontiguousarray(np.rot90(photo[:, ::-1] if flipped else photo, turns))
 
 
-def _packed(path: PathLike, advice: str) -> Packed:
-    data = _bytes(path, advice)
+def parse_file(path: PathLike, advice: str) -> ImageFile:
+    data = read_bytes(path, advice)
     if data.startswith(JPEG):
-        return _packed_jpeg(path, data, advice)
+        return parse_jpeg(path, data, advice)
     if data.startswith(PNG):
-        return _packed_png(path, data, advice)
-    what = "is neither a JPEG nor a PNG picture" if data else "is empty"
+        return parse_png(path, data, advice)
+    what = "is neither a JPEG nor a PNG image" if data else "is empty"
     raise UserError(f"{path} {what}; {advice}.")
 
 
-def _bytes(path: PathLike, advice: str) -> bytes:
+def read_bytes(path: PathLike, advice: str) -> bytes:
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read()
     except FileNotFoundError:
         raise UserError(f"{path} is missing; {advice}.") from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a picture; {advice}.") from None
+        raise UserError(f"{path} is a folder, not an image; {advice}.") from None
 
 
-def _packed_jpeg(path: PathLike, data: bytes, advice: str) -> Packed:
-    def whole_or_refused(read: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def parse_jpeg(path: PathLike, data: bytes, advice: str) -> ImageFile:
+    def call_decoder(read: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
             return read(data, *arguments, **options)
         except ValueError as error:
-            raise UserError(f"{path} is cut off or damaged ({_short(error)}); {advice}.") from None
+            raise UserError(f"{path} is cut off or damaged ({get_first_line(error)}); {advice}.") from None
 
     def unpack(channels: int) -> np.ndarray:
-        room = _room((height, width, channels))
-        return whole_or_refused(simplejpeg.decode_jpeg, "GRAY" if channels == 1 else "RGB", buffer=room, strict=True)
+        room = make_aligned_array((height, width, channels))
+        return call_decoder(simplejpeg.decode_jpeg, "GRAY" if channels == 1 else "RGB", buffer=room, strict=True)
 
-    height, width, colours, _ = whole_or_refused(simplejpeg.decode_jpeg_header)
-    return Packed(JPEG_COLOURS.get(colours, colours), height, width, _jpeg_exif(data), unpack)
+    height, width, colours, _ = call_decoder(simplejpeg.decode_jpeg_header)
+    return ImageFile(JPEG_COLOURS.get(colours, colours), height, width, find_jpeg_exif(data), unpack)
 
 
-def _room(shape: tuple[int, ...]) -> np.ndarray:
-    """An empty picture that begins in the middle of 32 bytes; where one begins at their start, libjpeg-turbo writes past the
-    cache, which takes a tenth longer.
+def make_aligned_array(shape: tuple[int, ...]) -> np.ndarray:
+    """Return an empty image whose address is 16 more than a multiple of 32.
+
+    At a multiple of 32, libjpeg-turbo bypasses the cache, which takes a tenth longer.
     """
     room = np.empty(math.prod(shape) + 32, np.uint8)
     first = (16 - room.ctypes.data) % 32
     return room[first:first + math.prod(shape)].reshape(shape)
 
 
-def _jpeg_exif(data: bytes) -> bytes:
-    """The EXIF block among the segments before the first scan, or nothing."""
+def find_jpeg_exif(data: bytes) -> bytes:
+    """Return the EXIF block before the first scan; empty if there is none."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != START_OF_SCAN:
         marker, length = data[at + 1], int.from_bytes(data[at + 2:at + 4], "big")
@@ -116,8 +117,8 @@ def _jpeg_exif(data: bytes) -> bytes:
     return b""
 
 
-def _packed_png(path: PathLike, data: bytes, advice: str) -> Packed:
-    chunks = _png_chunks(path, data, advice)
+def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
+    chunks = read_png_chunks(path, data, advice)
     width, height, depth, colours = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
 
     def unpack(channels: int) -> np.ndarray:
@@ -127,14 +128,14 @@ def _packed_png(path: PathLike, data: bytes, advice: str) -> Packed:
         except cv2.error:   # more pixels than OpenCV takes
             picture = None
         if picture is None:
-            raise UserError(f"{path} is damaged: its pixels can't be unpacked; {advice}.")
+            raise UserError(f"{path} is damaged: its pixels cannot be decoded; {advice}.")
         return picture.reshape(height, width, channels)
 
-    return Packed(_png_kind(depth, colours, chunks), height, width, chunks.get(b"eXIf", b""), unpack)
+    return ImageFile(describe_png_kind(depth, colours, chunks), height, width, chunks.get(b"eXIf", b""), unpack)
 
 
-def _png_chunks(path: PathLike, data: bytes, advice: str) -> dict[bytes, bytes]:
-    """The chunks by name, the last of each, once every checksum and the end marker are found right."""
+def read_png_chunks(path: PathLike, data: bytes, advice: str) -> dict[bytes, bytes]:
+    """Return the chunks by name, the last of each, after a check of every checksum and of the end marker."""
     chunks: dict[bytes, bytes]
     chunks, at, name = {}, len(PNG), b""
     while at + 12 <= len(data) and name != b"IEND":
@@ -149,33 +150,33 @@ def _png_chunks(path: PathLike, data: bytes, advice: str) -> dict[bytes, bytes]:
     return chunks
 
 
-def _png_kind(depth: int, colours: int, chunks: Mapping[bytes, bytes]) -> str:
+def describe_png_kind(depth: int, colours: int, chunks: Mapping[bytes, bytes]) -> str:
     if depth == 16:
         return "16-bit"
     if colours in PNG_ALPHA or b"tRNS" in chunks:
         return "transparent"
-    return "animated" if b"acTL" in chunks else PNG_COLOURS.get(colours, "strange")
+    return "animated" if b"acTL" in chunks else PNG_COLOURS.get(colours, "unknown")
 
 
-def _check_kind(path: PathLike, kind: str, wanted: Collection[str], then: str = "") -> None:
+def check_kind(path: PathLike, kind: str, wanted: Collection[str], then: str = "") -> None:
     if kind not in wanted:
-        raise UserError(f"{path} is a {kind} picture where an 8-bit {' or '.join(wanted)} one is wanted; {then}{_mend(path)}.")
+        raise UserError(f"{path} is a {kind} image, not an 8-bit {' or '.join(wanted)} one; {then}{suggest_conversion(path)}.")
 
 
-def _check_size(path: PathLike, height: int, width: int, shape: tuple[int, ...]) -> None:
+def check_size(path: PathLike, height: int, width: int, shape: tuple[int, ...]) -> None:
     if (height, width) != shape[:2]:
-        raise UserError(f"{path} has {width}x{height} pixels, and {shape[1]}x{shape[0]} are wanted; "
-                        f"give --size the contest's own, or {AGAIN}.")
+        raise UserError(f"{path} has {width}x{height} pixels, and {shape[1]}x{shape[0]} are required; "
+                        f"give --size the competition's, or {DOWNLOAD_AGAIN}.")
 
 
-def _check_upright(path: PathLike, exif: bytes) -> None:
-    if _orientation(exif) not in (None, UPRIGHT):
-        raise UserError(f"{path} is stored turned (EXIF orientation {_orientation(exif)}), so boxes would miss; "
-                        f"{MENDED}{_mend(path)}.")
+def check_upright(path: PathLike, exif: bytes) -> None:
+    if read_orientation(exif) not in (None, UPRIGHT):
+        raise UserError(f"{path} is stored turned (EXIF orientation {read_orientation(exif)}), so boxes would be at the wrong place; "
+                        f"{AFTER_CONVERSION}{suggest_conversion(path)}.")
 
 
-def _orientation(exif: bytes) -> int | None:
-    """The orientation tag of a TIFF block's first directory; None where there is none or the block is broken."""
+def read_orientation(exif: bytes) -> int | None:
+    """Return the orientation tag of a TIFF block's first directory; None if there is none or the block is broken."""
     order = BYTE_ORDERS.get(exif[:4])
     if order is None:
         return None
@@ -191,10 +192,10 @@ def _orientation(exif: bytes) -> int | None:
     return None
 
 
-def _mend(path: PathLike) -> str:
+def suggest_conversion(path: PathLike) -> str:
     code = "import sys, cv2; cv2.imwrite(sys.argv[1], cv2.imread(sys.argv[1]))"
-    return f'save it anew as plain 8-bit colour: python -c "{code}" {shlex.quote(str(path))}'
+    return f'save it as plain 8-bit colour: python -c "{code}" {shlex.quote(str(path))}'
 
 
-def _short(error: Exception) -> str:
+def get_first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else "decoder gave up"
