@@ -5,19 +5,12 @@ import zipfile
 
 import pytest
 from support.kaggle_home import SLUG, Machine, make_tiny_competition
-from support.kaggle_server import RULES, KaggleServer
+from support.kaggle_server import RULES
 
 from pixmend.stages import doctor
 
 TINY = make_tiny_competition()
 RULES_PAGE = f"https://www.kaggle.com/competitions/{SLUG}/rules"
-
-
-@pytest.fixture
-def server():
-    with KaggleServer(SLUG, TINY.archive, TINY.solution) as server:
-        yield server
-        assert "CONNECT" not in server.calls
 
 
 @pytest.fixture

@@ -5,25 +5,12 @@ import signal
 import zipfile
 
 import pytest
-from support.kaggle_home import SLUG, Machine, make_tiny_competition, shorten_delays
-from support.kaggle_server import RULES, KaggleServer
+from support.kaggle_home import SLUG, Machine, make_tiny_competition
+from support.kaggle_server import RULES
 
 TINY = make_tiny_competition()
 NAMES = sorted(zipfile.ZipFile(io.BytesIO(TINY.archive)).namelist())
 MORE_THAN_A_CHUNK = 3 << 20  # kaggle writes a megabyte at a time
-
-
-@pytest.fixture
-def server():
-    with KaggleServer(SLUG, TINY.archive, TINY.solution) as server:
-        yield server
-        assert "CONNECT" not in server.calls
-
-
-@pytest.fixture
-def machine(tmp_path, server, monkeypatch):
-    shorten_delays(monkeypatch)
-    return Machine(tmp_path, server)
 
 
 def is_complete(machine):

@@ -1,14 +1,12 @@
 """The kaggle command itself: which one is started, where its token comes from, other versions, and what is never printed."""
 
-import io
 import os
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
-from support.kaggle_home import SLUG, Machine, make_tiny_competition, shorten_delays
-from support.kaggle_server import KEY, TOKEN, USER, KaggleServer
+from support.kaggle_home import Machine, make_tiny_competition
+from support.kaggle_server import KEY, TOKEN, USER
 
 from pixmend import subprocesses
 from pixmend.kaggle import client
@@ -32,17 +30,8 @@ BROKEN = "raise ModuleNotFoundError(\"No module named 'six'\")"
 
 
 @pytest.fixture
-def server():
-    with KaggleServer(SLUG, TINY.archive, TINY.solution) as server:
-        yield server
-
-
-@pytest.fixture
-def machine(tmp_path, server, monkeypatch):
-    shorten_delays(monkeypatch)
-    machine = Machine(tmp_path, server)
-    zipfile.ZipFile(io.BytesIO(TINY.archive)).extractall(machine.competition / "files")
-    machine.put_submission("a", TINY.submission)
+def machine(machine):
+    machine.put_entry(TINY)
     return machine
 
 

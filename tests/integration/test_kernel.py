@@ -7,7 +7,7 @@ import signal
 
 import numpy as np
 import pytest
-from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition, shorten_delays
+from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition
 from support.kaggle_kernels import KernelServer, order_of
 
 from pixmend import run_file
@@ -26,12 +26,6 @@ def server():
     with KernelServer(SLUG, TINY.archive, TINY.solution) as server:
         yield server
         assert "CONNECT" not in server.calls
-
-
-@pytest.fixture
-def machine(tmp_path, server, monkeypatch):
-    shorten_delays(monkeypatch)
-    return Machine(tmp_path, server)
 
 
 def npz(step):

@@ -7,8 +7,8 @@ import time
 import zipfile
 
 import pytest
-from support.kaggle_home import SLUG, Machine, make_tiny_competition, shorten_delays
-from support.kaggle_server import DATE, TOKEN, KaggleServer, score
+from support.kaggle_home import SLUG, make_tiny_competition
+from support.kaggle_server import DATE, TOKEN, score
 
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, client
@@ -18,19 +18,9 @@ TAG = hashlib.sha256(TINY.submission.encode()).hexdigest()[:12]
 
 
 @pytest.fixture
-def server():
-    with KaggleServer(SLUG, TINY.archive, TINY.solution) as server:
-        yield server
-        assert "CONNECT" not in server.calls
-
-
-@pytest.fixture
-def machine(tmp_path, server, monkeypatch):
+def machine(machine):
     """A machine with the competition's files and one run's submission file."""
-    shorten_delays(monkeypatch)
-    machine = Machine(tmp_path, server)
-    zipfile.ZipFile(io.BytesIO(TINY.archive)).extractall(machine.competition / "files")
-    machine.put_submission("a", TINY.submission)
+    machine.put_entry(TINY)
     return machine
 
 

@@ -127,6 +127,11 @@ class Machine:
         self.competition.mkdir(parents=True, exist_ok=True)
         (self.competition / f"{SLUG}.zip").write_bytes(data)
 
+    def put_entry(self, tiny):
+        """Unpack a tiny competition, and write run `a` with its submission."""
+        zipfile.ZipFile(io.BytesIO(tiny.archive)).extractall(self.competition / "files")
+        self.put_submission("a", tiny.submission)
+
     def put_submission(self, run, text):
         """Write a run's file to submit, and the run itself."""
         run_file.save_run(Settings(home=str(self.home), competition=CONTEST, run=run, size=SIZE))
