@@ -45,10 +45,10 @@ def test_box_rows_equal_the_csv_module(name, number, box, channels, random):
     values = np.array([random.random() for _ in range(height * width * channels)], np.float32)
     places = [(r, c, k) for r in range(row, row + height) for c in range(column, column + width) for k in range(channels)]
     ids = [f"{name}_box{number}_{r}_{c}_{k}" for r, c, k in places]
-    text = io.StringIO()
+    pieces, text = csv_format.list_box_pieces(number, box, channels), io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(zip(ids, (f"{float(v):.6f}" for v in values), strict=True))
-    assert csv_format.encode_box_rows(name, number, box, values) == text.getvalue().encode()
-    assert [i.as_py().decode() for i in csv_format.list_box_ids(name, number, box, channels).column(0)] == ids
+    assert csv_format.encode_rows(name, pieces, values.reshape(height, width, channels)) == text.getvalue().encode()
+    assert [i.as_py().decode() for i in csv_format.list_ids(name, pieces).column(0)] == ids
 
 
 def test_values_are_rounded_as_printf_does():
@@ -189,7 +189,8 @@ def test_matching_finds_every_id(ids, random):
 def test_hashes_of_similar_ids_differ():
     import pyarrow as pa
 
-    ids = pa.concat_arrays([csv_format.list_box_ids(name, 1, (0, 0, 100, 100), 3).column(0) for name in ("a.png", "Tiger (1024).jpeg")])
+    pieces = csv_format.list_box_pieces(1, (0, 0, 100, 100), 3)
+    ids = pa.concat_arrays([csv_format.list_ids(name, pieces).column(0) for name in ("a.png", "Tiger (1024).jpeg")])
     numbers = csv_reader.hash_ids(ids)
     assert len(set(numbers.tolist())) == 60000
     assert csv_reader.hash_ids(ids.slice(30, 1))[0] == numbers[30]

@@ -18,7 +18,7 @@ from pixmend import files, models, run_file
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
-from pixmend.submissions import averaging, predictions
+from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
 FOLDS = 10
@@ -90,7 +90,7 @@ def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: d
     by_split = {"holdout": (holdout, (of_source[row.source] for row in dataset.split("holdout"))), "test": (test, repeat(weights))}
     for split, (paths, row_weights) in by_split.items():
         rows = dataset.split(split)
-        images = averaging.average_predictions(dataset, rows, paths, row_weights)
+        images = predictions.average_predictions(dataset, rows, paths, row_weights)
         predictions.write_predictions(folder / f"{split}.npz", images, ((row.id, dataset.hole(row) > 0) for row in rows), cache_key)
     run_file.save_run(settings)
     run_file.save_trained(folder, {"model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
@@ -102,7 +102,7 @@ def sum_error_products(dataset: Any, rows: Sequence[Any], paths: Sequence[Path])
     """Return the sources and, for each, the products of the members' errors and the number of values, as the grader counts."""
     products: dict[str, np.ndarray] = {}
     counts: dict[str, int] = defaultdict(int)
-    for row, values in averaging.read_together(rows, paths, "weigh the members"):
+    for row, values in predictions.read_together(rows, paths, "weigh the members"):
         pixel_counts = dataset.hole(row)
         mask = pixel_counts > 0
         errors = values.astype(np.float64) - dataset.whole(row)[mask] / np.float32(255)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,10 @@ from pixmend import files
 from pixmend.config import Settings, SubmissionSettings
 from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
-from pixmend.submissions import csv_format, csv_reader, csv_scoring
+from pixmend.submissions import csv_format, csv_reader
 from pixmend.submissions.csv_format import Box
-from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
-from pixmend.submissions.submission_format import Scores, SubmissionFormat
+from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN, Kind
+from pixmend.submissions.submission_format import CsvFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,26 +31,24 @@ HEADER = ("filename_box_pixel", "value")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoxCsv(SubmissionFormat):
+class BoxCsv(CsvFormat):
     """A CSV file by image, box, row, column and channel; images have three channels."""
 
-    suffix: str = ".csv"
-    sample_name: str = "sample_submission.csv"
+    header: tuple[str, str] = HEADER
 
-    def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
-               is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
-        """Yield the header, then the rows of one image at a time."""
-        yield csv_format.encode_table([HEADER if is_public is None else (*HEADER, "Usage")])
-        endings = repeat(b"\n") if is_public is None else (b",Public\n" if public else b",Private\n" for public in is_public)
-        for (image, image_values), ending in zip(zip(images, values, strict=True), endings, strict=False):
-            submitted = np.zeros((*settings.shape[:2], CHANNELS), image_values.dtype)
-            submitted[image.counts(settings.shape) > 0] = image_values
-            yield from encode_rows(image, cut_boxes(submitted, image.boxes), ending)
+    def encode_image(self, image: ImageRecord, values: np.ndarray, settings: Settings, ending: bytes) -> Iterator[bytes]:
+        """Yield the rows of each box of an image."""
+        submitted = np.zeros((*settings.shape[:2], CHANNELS), values.dtype)
+        submitted[image.counts(settings.shape) > 0] = values
+        return encode_rows(image, cut_boxes(submitted, image.boxes), ending)
 
     def to_submission_values(self, image: np.ndarray, settings: SubmissionSettings) -> np.ndarray:
         """Return an RGB image with its channels ordered, and its values scaled, as the settings say."""
         values = image[..., ::-1] if settings.channel_order == "bgr" else image
-        return stretch(values) if settings.value_scale == "minmax" else values
+        if settings.value_scale == "unit":
+            return values
+        low, high = values.min((0, 1)), values.max((0, 1))   # of each channel; a constant one becomes 0
+        return (values - low) / np.where(high > low, high - low, 1)
 
     def write(self, path: Path, images: Sequence[ImageRecord], predictions: Iterable[np.ndarray], settings: Settings) -> None:
         """Write a submission one image at a time; one of test images follows the order of the sample."""
@@ -75,7 +73,7 @@ class BoxCsv(SubmissionFormat):
 
     def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image; a file with other rows is refused."""
-        ids = ((number, box_ids) for number, image in enumerate(images) for box_ids in list_ids([image]))
+        ids = (list_ids([image]) for image in images)
         for image, values in zip(images, csv_reader.read_values_by_image(path, ids), strict=True):
             submitted, start = np.zeros(settings.shape), 0
             for row, column, height, width in image.boxes:
@@ -83,14 +81,6 @@ class BoxCsv(SubmissionFormat):
                 submitted[row:row + height, column:column + width] = values[start:end].reshape(height, width, CHANNELS)
                 start = end
             yield submitted[image.counts(settings.shape) > 0]
-
-    def check(self, path: Path, folder: Path) -> None:
-        """Refuse a submission whose header, ids or values differ from what the sample asks for."""
-        csv_reader.check_against_sample(path, Path(folder) / self.sample_name)
-
-    def score(self, submission: Path, solution: Path) -> Scores:
-        """Return the RMSE over the public, the private and all rows."""
-        return csv_scoring.score_csv(submission, solution)
 
     def read_header(self, folder: Path) -> list[str]:
         """Return the two column names of the sample, whatever they are; the known ones in another order are refused."""
@@ -132,13 +122,7 @@ class BoxCsv(SubmissionFormat):
             raise UserError(describe_mismatch(path, images, *mismatch.args)) from None
 
     def _sample_rows(self, folder: Path) -> Iterator[pa.RecordBatch]:
-        return csv_reader.read_table(Path(folder) / self.sample_name, (csv_reader.Kind.TEXT, csv_reader.Kind.TEXT), DOWNLOAD_AGAIN)
-
-
-def stretch(image: np.ndarray) -> np.ndarray:
-    """Scale each channel to 0..1 over the whole image; a constant channel becomes 0."""
-    low, high = image.min((0, 1)), image.max((0, 1))
-    return (image - low) / np.where(high > low, high - low, 1)
+        return csv_reader.read_table(Path(folder) / self.sample_name, (Kind.TEXT, Kind.TEXT), DOWNLOAD_AGAIN)
 
 
 def cut_boxes(image: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
@@ -148,13 +132,19 @@ def cut_boxes(image: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
 
 def encode_rows(image: ImageRecord, values: Sequence[np.ndarray], ending: bytes = b"\n") -> Iterator[bytes]:
     """Yield the rows of each box of an image."""
-    for number, (box, box_values) in enumerate(zip(image.boxes, values, strict=True), 1):
-        yield csv_format.encode_box_rows(image.id, number, box, box_values, ending)
+    for pieces, box_values in zip(list_pieces([image]), values, strict=True):
+        yield csv_format.encode_rows(*pieces, box_values, ending)
+
+
+def list_pieces(images: Iterable[ImageRecord]) -> Iterator[tuple[str, list[csv_format.Piece]]]:
+    """Yield for each box the image's id, and what follows it in the ids of the rows."""
+    return ((image.id, csv_format.list_box_pieces(number, box, CHANNELS))
+            for image in images for number, box in enumerate(image.boxes, 1))
 
 
 def list_ids(images: Iterable[ImageRecord]) -> Iterator[pa.RecordBatch]:
     """Yield the ids of each box."""
-    return (csv_format.list_box_ids(image.id, number, box, CHANNELS) for image in images for number, box in enumerate(image.boxes, 1))
+    return (csv_format.list_ids(*pieces) for pieces in list_pieces(images))
 
 
 def is_uniform(sample: Path, images: Sequence[ImageRecord]) -> bool:
@@ -163,8 +153,7 @@ def is_uniform(sample: Path, images: Sequence[ImageRecord]) -> bool:
         first_row = len(file.readline())
         ending = b"," + file.readline().rpartition(b",")[2]
         file.seek(first_row)
-        boxes = ((image.id, number, box) for image in images for number, box in enumerate(image.boxes, 1))
-        expected = (csv_format.encode_uniform_box_rows(*box, CHANNELS, ending) for box in boxes)
+        expected = (csv_format.encode_fields(*pieces, ending) for pieces in list_pieces(images))
         return all(file.read(len(text)) == text for text in expected) and not file.read(1)
 
 

@@ -13,31 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixmend.errors import UserError
-from pixmend.submissions.csv_reader import (
-    CORRECT_FILE,
-    WRITE_AGAIN,
-    IdMismatch,
-    Kind,
-    hash_ids,
-    ids_are_equal,
-    match_ids,
-    pair_batches,
-    read_header,
-    read_row,
-    read_table,
-    to_numpy,
-)
-from pixmend.submissions.submission_format import Scores
+from pixmend.submissions import csv_reader
+from pixmend.submissions.csv_reader import CORRECT_FILE, WRITE_AGAIN, Kind, read_row, read_table, to_numpy
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Scores = dict[str, float | None]   # "public", "private" and "total"; None where a solution has no such values
 SUBMISSION_KINDS, SOLUTION_KINDS = (Kind.TEXT, Kind.FINITE), (Kind.TEXT, Kind.FINITE, Kind.USAGE)
 
 
 def score_csv(submission: Path, solution: Path) -> Scores:
-    """Return the RMSE over the public, the private and all rows of a solution (id, value, Usage); None where it has no such rows."""
-    names, wanted = read_header(submission, 2, WRITE_AGAIN), read_header(solution, 3, CORRECT_FILE)
+    """Return the RMSE over the public, the private and all rows of a solution (id, value, Usage)."""
+    names, wanted = csv_reader.read_header(submission, 2, WRITE_AGAIN), csv_reader.read_header(solution, 3, CORRECT_FILE)
     if names != wanted[:2] or wanted[2] != "Usage":
         raise UserError(f"{submission} has the columns {','.join(names)} and {solution} {','.join(wanted)}; "
                         f"the solution's must be the submission's and then Usage.")
@@ -54,9 +42,9 @@ def score_csv(submission: Path, solution: Path) -> Scores:
 def sum_in_order(submission: Path, solution: Path) -> np.ndarray | None:
     """Sum squared errors of tables whose ids agree row by row; return None where they do not."""
     sums = np.zeros((2, 2))
-    for given, true in pair_batches(read_table(submission, SUBMISSION_KINDS, WRITE_AGAIN),
+    for given, true in csv_reader.pair_batches(read_table(submission, SUBMISSION_KINDS, WRITE_AGAIN),
                                     read_table(solution, SOLUTION_KINDS, CORRECT_FILE)):
-        if given is None or true is None or not ids_are_equal(given, true):
+        if given is None or true is None or not csv_reader.ids_are_equal(given, true):
             return None
         sums += sum_squares(*map(to_numpy, (given.column(1), true.column(1), true.column(2))))
     return sums
@@ -67,8 +55,8 @@ def sum_joined(submission: Path, solution: Path) -> np.ndarray:
     given, values = load_columns(read_table(submission, SUBMISSION_KINDS, WRITE_AGAIN))
     wanted, truth, public = load_columns(read_table(solution, SOLUTION_KINDS, CORRECT_FILE))
     try:
-        return sum_squares(values[match_ids(wanted, given)], truth, public)
-    except IdMismatch as mismatch:
+        return sum_squares(values[csv_reader.match_ids(wanted, given)], truth, public)
+    except csv_reader.IdMismatch as mismatch:
         which, what, row = mismatch.args
     path, other = (submission, solution) if which == "given" else (solution, submission)
     advice = CORRECT_FILE if (which, what) == ("wanted", "twice") else WRITE_AGAIN
@@ -79,7 +67,7 @@ def sum_joined(submission: Path, solution: Path) -> np.ndarray:
 
 def load_columns(batches: Iterable[pa.RecordBatch]) -> list[np.ndarray]:
     """Return the hashes of a whole table's ids, and its other columns."""
-    columns = [(hash_ids(batch.column(0)), *map(to_numpy, batch.columns[1:])) for batch in batches]
+    columns = [(csv_reader.hash_ids(batch.column(0)), *map(to_numpy, batch.columns[1:])) for batch in batches]
     return [np.concatenate(parts) for parts in zip(*columns, strict=True)]
 
 

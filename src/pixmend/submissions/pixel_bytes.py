@@ -14,7 +14,8 @@ from pixmend.config import Settings
 from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.submissions.csv_reader import CORRECT_FILE, DOWNLOAD_AGAIN, WRITE_AGAIN
-from pixmend.submissions.submission_format import Scores, SubmissionFormat
+from pixmend.submissions.csv_scoring import Scores
+from pixmend.submissions.submission_format import SubmissionFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +68,15 @@ def unpack(path: Path, advice: str) -> list[np.ndarray]:
         raise UserError(f"{path} is a folder, not a file of predictions; {advice}.") from None
     if not data or not data[0]:
         raise UserError(f"{path} does not begin with the number of bytes of a length; {advice}.")
-    width, position = data[0], 1
+    width, end = data[0], 1
     images: list[np.ndarray] = []
-    while position < len(data):
-        begin = position + width
-        end = begin + int.from_bytes(data[position:begin], "big") + 1
+    while end < len(data):
+        begin = end + width
+        end = begin + int.from_bytes(data[end:begin], "big") + 1
         if end > len(data):
-            raise UserError(f"{path} is cut off or damaged: image {len(images) + 1} would end at byte {end} of {len(data)}; {advice}.")
+            raise UserError(f"{path} is cut off or damaged: image {len(images) + 1} would end at byte {end} of {len(data)}; "
+                            f"{advice}.")
         images.append(np.frombuffer(data, np.uint8, end - begin, begin))
-        position = end
     return images
 
 

@@ -1,11 +1,11 @@
-"""Predictions on disk, holdout.npz and test.npz of a run: the values of every missing pixel of every image.
+"""Predictions on disk, holdout.npz and test.npz of a run: the values of every missing pixel of every image; and their means.
 
 ids       text, in the order of the dataset
 starts    int64 (images + 1): where the values of each image begin
 values    (missing pixels of all images, channels), as predicted: float32 in 0..1, or uint8 for predicted masks
 facts     uint8, JSON: what the predictions were made from
 
-The values lie uncompressed in the file, so that those of one image are read alone. See data/paste.py for how they go into an image.
+The values lie uncompressed in the file, so that those of one image are read alone. data/paste.py puts them into an image.
 """
 
 import contextlib
@@ -25,12 +25,13 @@ from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
 from pixmend.files import CHUNK, atomic_write
+from pixmend.progress import ProgressBar
 
 LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
 
 
-def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[tuple[str, np.ndarray]],
-                      metadata: Mapping[str, Any]) -> None:
+def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[tuple[str, np.ndarray]], metadata: Mapping[str, Any]
+                      ) -> None:
     """Write what lies in the mask of each predicted image, height x width x channels; `masks` are (id, mask) of each.
 
     A temporary file collects the values, since those of a whole training set may not fit into memory.
@@ -58,10 +59,14 @@ def open_predictions(path: Path) -> Iterator[Any]:
         with np.load(path, allow_pickle=False) as archive:
             yield archive
     except FileNotFoundError:
-        raise UserError(f"There are no predictions in {path}. Make them first: pixmend predict --run {Path(path).parent.name}.") from None
+        raise UserError(f"There are no predictions in {path}. Make them first: {format_command(path)}.") from None
     except Exception as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}). Predict again: "
-                        f"pixmend predict --run {Path(path).parent.name} --force.") from None
+        raise UserError(f"{path} is damaged ({type(error).__name__}). Predict again: {format_command(path)} --force.") from None
+
+
+def format_command(path: Path) -> str:
+    """Return the command that makes a run's predictions."""
+    return f"pixmend predict --run {Path(path).parent.name}"
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -88,8 +93,8 @@ def read_images(path: Path, ready: Dataset, rows: Sequence[DatasetRow]) -> Itera
 def check_same_dataset(path: Path, ready: Dataset) -> None:
     """Refuse predictions of another dataset, or in other masks."""
     if read_metadata(path)["set"] != ready.made_from:
-        raise UserError(f"{path} holds predictions of another dataset, or in other masks. Predict again: "
-                        f"pixmend predict --run {Path(path).parent.name}, then serialize and score.")
+        raise UserError(f"{path} holds predictions of another dataset, or in other masks. Predict again: {format_command(path)}, "
+                        "then serialize and score.")
 
 
 def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
@@ -99,36 +104,44 @@ def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
+def read_together(rows: Sequence[DatasetRow], paths: Iterable[Path], label: str) -> Iterator[tuple[DatasetRow, np.ndarray]]:
+    """Yield each row with the values of its missing pixels in every file: float32 in 0..1, (files, pixels, channels)."""
+    with ProgressBar(label, len(rows)) as bar:
+        for row, values in zip(rows, zip(*map(read_values, paths), strict=True), strict=True):
+            bar.advance(1, f"{bar.rate():.0f} images/s")
+            yield row, np.stack(values)
+
+
+def average_predictions(dataset: Dataset, rows: Sequence[DatasetRow], paths: Iterable[Path],
+                        weights: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the restored image of each row: the mean of the files' values under the row's weights, one weight for each file."""
+    for (row, values), row_weights in zip(read_together(rows, paths, "average predictions"), weights, strict=False):
+        yield paste_values(dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0, np.tensordot(row_weights, values, 1))
+
+
 class PredictionFile:
     """The predictions of a run by image id; the values stay on disk."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         with open_predictions(path) as archive:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed with its last reader)
             self.starts = archive["starts"]
-            self.channels, self.dtype, self.offset = locate_values(path, archive.zip)
             self.positions = {id: i for i, id in enumerate(archive["ids"].tolist())}
+            with archive.zip.open("values.npy") as member:
+                (_, self.channels), self.dtype = read_array_header(member)
+                array_header = member.tell()
+                while member.read(CHUNK):   # to the end, where the checksum is tested
+                    pass
+            start = archive.zip.getinfo("values.npy").header_offset
+            lengths = np.frombuffer(os.pread(self._file.fileno(), LOCAL_HEADER, start)[-4:], "<u2")
+        self.offset = start + LOCAL_HEADER + int(lengths.sum()) + array_header
 
     def read_image(self, id: str, known: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return a whole image: `known` where the mask is False, the predicted values where it is True."""
         if id not in self.positions:
-            path = Path(self._file.name)
-            raise UserError(f"{path} has no prediction for {id}. Predict again: pixmend predict --run {path.parent.name} --force.")
+            raise UserError(f"{self.path} has no prediction for {id}. Predict again: {format_command(self.path)} --force.")
         i = self.positions[id]
         begin, end = self.channels * self.dtype.itemsize * self.starts[i:i + 2]
         values = np.frombuffer(os.pread(self._file.fileno(), end - begin, self.offset + begin), self.dtype)
         return paste_values(known, mask, values.reshape(-1, self.channels))
-
-
-def locate_values(path: Path, archive: zipfile.ZipFile) -> tuple[int, np.dtype, int]:
-    """Return channels, dtype and position in the file of the values, after reading all of them, which tests their checksum."""
-    with archive.open("values.npy") as member:
-        (_, channels), dtype = read_array_header(member)
-        begin = member.tell()
-        while member.read(CHUNK):
-            pass
-    header = archive.getinfo("values.npy").header_offset
-    with open(path, "rb") as file:
-        file.seek(header)
-        name_and_extra = np.frombuffer(file.read(LOCAL_HEADER)[-4:], "<u2")
-    return channels, dtype, header + LOCAL_HEADER + int(name_and_extra.sum()) + begin

@@ -7,6 +7,7 @@ row by row.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ import numpy as np
 from pixmend import files
 from pixmend.config import Settings, SubmissionSettings
 from pixmend.data.image_record import ImageRecord
-
-Scores = dict[str, float | None]   # "public", "private" and "total"; None where a solution has no such values
+from pixmend.submissions import csv_format, csv_reader, csv_scoring
+from pixmend.submissions.csv_scoring import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,3 +60,30 @@ class SubmissionFormat(ABC):
         """Yield the values of each image's missing pixels as they are submitted."""
         for image, prediction in zip(images, predictions, strict=True):
             yield self.to_submission_values(prediction, settings)[image.counts(settings.shape) > 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvFormat(SubmissionFormat):
+    """A CSV file with a row for each value; a solution has a third column, Usage."""
+
+    header: tuple[str, str]
+    suffix: str = ".csv"
+    sample_name: str = "sample_submission.csv"
+
+    @abstractmethod
+    def encode_image(self, image: ImageRecord, values: np.ndarray, settings: Settings, ending: bytes) -> Iterable[bytes]:
+        """Return the rows of an image; `ending` ends each row."""
+
+    def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
+               is_public: Iterable[bool] | None = None) -> Iterator[bytes]:
+        yield csv_format.encode_table([self.header if is_public is None else (*self.header, "Usage")])
+        endings = repeat(b"\n") if is_public is None else (b",Public\n" if public else b",Private\n" for public in is_public)
+        for (image, image_values), ending in zip(zip(images, values, strict=True), endings, strict=False):
+            yield from self.encode_image(image, image_values, settings, ending)
+
+    def check(self, path: Path, folder: Path) -> None:
+        csv_reader.check_against_sample(path, Path(folder) / self.sample_name)
+
+    def score(self, submission: Path, solution: Path) -> Scores:
+        """Return the RMSE over the public, the private and all rows."""
+        return csv_scoring.score_csv(submission, solution)

@@ -18,7 +18,7 @@ from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_predictions, paste_values
 from pixmend.progress import ProgressBar
-from pixmend.submissions import averaging, predictions
+from pixmend.submissions import predictions
 from pixmend.training import checkpoints, filled_images, unknown_masks
 from pixmend.training.run_settings import copy_run_settings, load_run_settings
 
@@ -129,7 +129,7 @@ def combine_folds(folder: Path, dataset: Dataset, rows: Sequence[DatasetRow], sp
     """Yield each holdout image as its own fold's run predicted it, and each test image as the mean of all runs."""
     paths = {fold: folder / fold / f"{split}.npz" for fold in dataset.folds}
     if split == "test":
-        yield from averaging.average_predictions(dataset, rows, paths.values(), repeat(np.full(len(paths), 1 / len(paths))))
+        yield from predictions.average_predictions(dataset, rows, paths.values(), repeat(np.full(len(paths), 1 / len(paths))))
         return
     values = {fold: predictions.read_values(path) for fold, path in paths.items()}
     for row in rows:
