@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from pixmend.errors import UserError
 
-CHUNK = 1 << 22
+CHUNK = 1 << 22   # bytes that are read at once
 PathLike = str | os.PathLike[str]
 _umask = os.umask(0)
 os.umask(_umask)
@@ -60,10 +60,8 @@ def remove_abandoned(path: Path) -> None:
 def is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+    except (ProcessLookupError, PermissionError) as error:
+        return isinstance(error, PermissionError)
     return True
 
 
@@ -84,8 +82,8 @@ def fsync_path(path: PathLike) -> None:
 
 def reserve_space(path: PathLike) -> None:
     """Allocate the disk space of a sparse file, so that a full disk is noticed now."""
-    with open(path, "r+b") as file:
-        if hasattr(os, "posix_fallocate"):
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, os.stat(path).st_size)
             except OSError as error:
@@ -116,11 +114,8 @@ def read_json(path: PathLike) -> Any:
 
 def hash_file(path: PathLike) -> str:
     """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_value(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Run a command as a child process: its output is collected, and its process group is ended if it is silent for too long."""
+"""Child processes, whose output is collected and which end when they are silent for too long; and handlers of signals."""
 
 import contextlib
 import os
@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
+
+StopHandler = Callable[[int, Any], Any] | signal.Handlers
 
 # On Linux a child ends with its parent: a killed parent must not leave an upload that arrives later.
 END_WITH_PARENT = """
@@ -37,19 +39,24 @@ def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[
                                env={**os.environ, **(environment or {})})
     assert process.stdout and process.stderr
     code: int | None = None
-    with process.stdout, process.stderr, exit_on_sigterm():
+    # A machine sends SIGTERM before it is taken away; as an exit, it ends the child, too.
+    exit_on_sigterm = replace_signal_handlers(lambda *_: sys.exit(128 + signal.SIGTERM), signal.SIGTERM)
+    with process.stdout, process.stderr, exit_on_sigterm:
         try:
             out, err, silent = collect_output(process.stdout, process.stderr, timeout, on_output)
             code = None if silent else process.wait(timeout)
         except subprocess.TimeoutExpired:
             pass
         finally:
-            end_group(process)
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
     return FinishedProcess(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
-def collect_output(stdout: IO[bytes], stderr: IO[bytes], timeout: float,
-                   on_output: Callable[[str], None] | None) -> tuple[bytearray, bytearray, bool]:
+def collect_output(
+        stdout: IO[bytes], stderr: IO[bytes], timeout: float, on_output: Callable[[str], None] | None) -> tuple[bytearray, bytearray, bool]:
     """Return both outputs, and whether the process was silent for too long."""
     collected: dict[Any, bytearray] = {stdout: bytearray(), stderr: bytearray()}
     with selectors.DefaultSelector() as selector:
@@ -70,18 +77,11 @@ def collect_output(stdout: IO[bytes], stderr: IO[bytes], timeout: float,
 
 
 @contextlib.contextmanager
-def exit_on_sigterm() -> Iterator[None]:
-    """Treat SIGTERM, which a machine sends before it is taken away, as an exit, so that the child is ended, too."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+def replace_signal_handlers(handler: StopHandler, *numbers: signal.Signals) -> Iterator[None]:
+    """Handle these signals so within the block; without numbers Ctrl-C and SIGTERM."""
+    before = {number: signal.signal(number, handler) for number in numbers or (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill the whole process group unless its first process has ended."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        for number, previous in before.items():
+            signal.signal(number, previous)

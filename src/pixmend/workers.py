@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pixmend import files
 from pixmend.errors import UserError
 from pixmend.progress import ProgressBar
+from pixmend.subprocesses import replace_signal_handlers
 
 MIN_CHUNKS = 4   # for each core
 PR_SET_PDEATHSIG = 1
@@ -51,9 +52,11 @@ def run_in_chunks(function: Callable[[list[Any]], Any], items: Iterable[Any], *,
             raise
 
 
-def collect_in_order(pool: ProcessPoolExecutor, function: Callable[[list[Any]], Any], items: list[Any], size: int, label: str,
-                     unit: str) -> Iterator[Any]:
-    size = choose_chunk_size(len(items), size)
+def collect_in_order(
+        pool: ProcessPoolExecutor, function: Callable[[list[Any]], Any], items: list[Any], size: int, label: str, unit: str) -> Iterator[Any]:
+    # All cores get the same number of chunks, at least a few, so that they end together.
+    chunks_a_core = max(MIN_CHUNKS, math.ceil(len(items) / (size * count_cores())))
+    size = max(1, math.ceil(len(items) / (chunks_a_core * count_cores())))
     chunks = split_into_chunks(items, size)
     with ProgressBar(label, len(items)) as bar:
         with prepare_fork():   # for workers that are not forked
@@ -63,12 +66,6 @@ def collect_in_order(pool: ProcessPoolExecutor, function: Callable[[list[Any]], 
             waiting.extend(pool.submit(function, chunk) for chunk in islice(chunks, 1))
             bar.advance(min(size, bar.total - bar.done), f"{bar.rate():.0f} {unit}/s")
             yield result
-
-
-def choose_chunk_size(items: int, size: int) -> int:
-    """Return a chunk size, at most `size`, with which every core gets as many chunks as the others, so that all end together."""
-    chunks_a_core = max(MIN_CHUNKS, math.ceil(items / (size * count_cores())))
-    return max(1, math.ceil(items / (chunks_a_core * count_cores())))
 
 
 @contextlib.contextmanager
@@ -85,13 +82,11 @@ def hold_signals() -> Iterator[None]:
     """
     received: list[bool] = []
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    handlers = {number: signal.signal(number, lambda *_: received.append(True)) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with replace_signal_handlers(lambda *_: received.append(True)):
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     if received:
         raise KeyboardInterrupt
 
@@ -120,16 +115,11 @@ def start_worker(parent: int) -> None:
     import cv2
     from threadpoolctl import threadpool_limits
 
-    end_with_parent(parent)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)   # ends this process when its parent dies, by any signal
+    if os.getppid() != parent:   # it has died already
+        os._exit(1)
     files.close_inherited_locks()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
     threadpool_limits(1)
-
-
-def end_with_parent(parent: int) -> None:
-    """Let Linux kill this process when its parent process dies, by any signal; end now if it has died already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)

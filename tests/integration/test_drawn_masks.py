@@ -13,7 +13,7 @@ from pixmend.config import Settings
 from pixmend.data.dataset import open_dataset
 from pixmend.fills.harmonic import fill_harmonic
 from pixmend.training.batches import ImageBatches, bytes_to_floats
-from pixmend.training.drawn_masks import draw_training_masks
+from pixmend.training.prepared_arrays import draw_training_masks
 
 FLAGS = ("--model", "edsr", "--start", "harmonic", "--masks-per-image", "2", "--steps", "1", "--run", "damaged")
 

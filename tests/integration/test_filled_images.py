@@ -9,7 +9,7 @@ from support.stages import SMALL, done, stage
 from pixmend import models
 from pixmend.config import SETTINGS, Settings, apply_defaults, complete_settings
 from pixmend.data.dataset import open_dataset
-from pixmend.training.filled_images import fill_training_images
+from pixmend.training.prepared_arrays import fill_training_images
 
 TINY = (*SMALL, "--model", "cnn", "--steps", "1")
 

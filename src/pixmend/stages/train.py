@@ -11,7 +11,7 @@ from pixmend.training.run_settings import save_run_settings
 
 def main(settings: Settings) -> int | None:
     """Train the run in checkpoints/<competition>/<run>; of a model that is not trained, only store the settings."""
-    settings = distributed.resolve_processes(run.apply_model_defaults(settings))
+    settings = distributed.resolve_processes(models.apply_model_defaults(settings))
     run.check_run(settings)
     if distributed.is_launcher(settings):
         return distributed.run_in_child(settings)

@@ -7,6 +7,7 @@ that a size used is measured, and the next size is tried only if twice as much i
 import os
 import resource
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +26,16 @@ LARGEST = 512
 MEMORY_SHARE = 0.5   # of the free memory that training may use on a CPU
 
 
-def find_largest_batch_size(model: keras.Model, settings: Settings, make_batches: Callable[[Settings], BatchSource],
-                            images: int) -> int:
+def find_largest_batch_size(
+        model: keras.Model, settings: Settings, make_batches: Callable[[Settings], BatchSource], images: int) -> int:
     """Return the size; it is not above the number of images. The weights are afterwards as they were before."""
-    untrained, memory = setup.copy_variables(model), MemoryLimit()
+    untrained = deepcopy(setup.read_variables(model))
+    used_at_first, free_at_first = get_peak_memory(), get_free_memory()
     spread = distribution.distribution()
     size = spread.num_model_replicas if spread else 1
-    while 2 * size <= min(LARGEST, images) and memory.allows_double():
+    while 2 * size <= min(LARGEST, images):
+        if not backend.list_accelerators() and 2 * (get_peak_memory() - used_at_first) > MEMORY_SHARE * free_at_first:
+            break
         print_message(f"train: --batch-size auto tries {2 * size} ...")
         if not fits(model, make_batches(replace(settings, batch_size=2 * size))):
             break
@@ -53,17 +57,6 @@ def fits(model: keras.Model, batches: BatchSource) -> bool:
     return True
 
 
-class MemoryLimit:
-    """The memory of a machine without an accelerator: what was free at first, and what this process has used since."""
-
-    def __init__(self) -> None:
-        self.used_at_first, self.free_at_first = get_peak_memory(), get_free_memory()
-
-    def allows_double(self) -> bool:
-        """Tell whether twice the memory that the last size used is still allowed."""
-        return bool(backend.list_accelerators()) or 2 * (get_peak_memory() - self.used_at_first) <= MEMORY_SHARE * self.free_at_first
-
-
 def get_peak_memory() -> int:
     """Return the most bytes that this process has used at once."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -71,15 +64,11 @@ def get_peak_memory() -> int:
 
 def get_free_memory() -> int:
     """Return the free bytes of the machine, or of the container in which this process runs, whichever are fewer."""
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    limit_text = limit.read_text().strip() if limit.exists() and used.exists() else ""
-    in_container = [int(limit_text) - int(used.read_text())] if limit_text.isdigit() else []
-    return min([_free_on_machine(), *in_container])
-
-
-def _free_on_machine() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except OSError:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    machine, limit, used = map(Path, ("/proc/meminfo", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"))
+    if machine.exists():
+        free = next(int(line.split()[1]) * 1024 for line in machine.read_text().splitlines() if line.startswith("MemAvailable"))
+    else:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    if limit.exists() and used.exists() and (limit_text := limit.read_text().strip()).isdigit():
+        free = min(free, int(limit_text) - int(used.read_text()))
+    return free

@@ -7,7 +7,7 @@ own sha256, so a damaged one is recognized, and the state before it is used.
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +20,7 @@ from pixmend.progress import print_message
 STATES = 2   # how many of a run stay on the disk
 
 Groups = dict[str, list[np.ndarray]]
-Shapes = Mapping[str, Sequence[tuple[int, ...]]]
+Shapes = dict[str, list[tuple[int, ...]]]
 
 
 def get_shapes(groups: Mapping[str, Iterable[Any]]) -> Shapes:
@@ -62,23 +62,19 @@ def get_weights_path(folder: Path, snapshot: str = "") -> Path:
 
 def find_weights(run_folder: Path, fold: str = "", snapshot: str = "") -> Path:
     """Return the weights file of a run, or of one of its folds; if it is missing, say how to get it."""
-    path, run = get_weights_path(run_folder / fold, snapshot), run_folder.name
+    folder, run = run_folder / fold, run_folder.name
+    path = get_weights_path(folder, snapshot)
     if path.exists():
         return path
     if snapshot:
-        numbers = ", ".join(list_snapshots(run_folder / fold)) or "none"
+        existing = sorted((path.stem.removeprefix("snapshot-") for path in folder.glob("snapshot-*.npz")), key=int)
+        numbers = ", ".join(existing) or "none"
         raise UserError(f"Run {run!r} has no snapshot {snapshot} ({path}); it has: {numbers}. "
                         f"Train it with more of them: pixmend train --run {run} --snapshots {snapshot} --force")
     raise UserError(f"Run {run!r} has no trained weights ({path}). Train it first: pixmend train --run {run}")
 
 
-def list_snapshots(folder: Path) -> list[str]:
-    """Return the numbers of a run's snapshots."""
-    return sorted((path.stem.removeprefix("snapshot-") for path in folder.glob("snapshot-*.npz")), key=int)
-
-
 def save_weights(path: Path, weights: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write the weights of a network."""
     with files.atomic_write(path) as file:
         _write(file, {"model": weights}, metadata)
 
@@ -98,7 +94,7 @@ def read_checkpoint(path: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]]
     except Exception as error:
         raise UserError(f"{path} is damaged or not a checkpoint of this project ({type(error).__name__}). "
                         f"Delete it and run the same command again.") from None
-    if extra or get_shapes(groups) != {group: [tuple(shape) for shape in wanted] for group, wanted in shapes.items()}:
+    if extra or get_shapes(groups) != shapes:
         raise UserError(f"{path} holds weights of other shapes than the settings beside it describe. "
                         f"Restore both files from the same run, or train the run anew with --force.")
     return groups, metadata

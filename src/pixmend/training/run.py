@@ -4,37 +4,37 @@ Keras is imported after the data is prepared: the worker processes that prepare 
 has threads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import Settings, apply_defaults, flag, usual_learning_rate, weight_settings
+from pixmend.config import Settings, flag, format_off, weight_settings
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
 from pixmend.progress import print_message
 from pixmend.run_file import add_missing_settings
-from pixmend.training import checkpoints, distributed, drawn_masks, filled_images, unknown_masks, window_batches
+from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
 from pixmend.training.batches import BatchSource, ImageBatches
 from pixmend.training.run_settings import read_run_settings, save_run_settings
 from pixmend.training.window_batches import WindowBatches
 
 if TYPE_CHECKING:
-    from pixmend.training.trainer import Trainer
+    from pixmend.training.trainer import OnEvaluation, Trainer
 
 BUDGET = {"steps", "minutes"}
+DRAWN_DURING_TRAINING = ("fresh_masks", "jitter")
+WHOLE_IMAGES_ONLY = (*DRAWN_DURING_TRAINING, "noise", "contrast_weighting")
 
 
-def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, float], bool] | None = None) -> "Trainer":
-    """Train the run in a folder, or with --folds one run for each fold in a folder of its own; return the last trainer.
-
-    `on_evaluation(step, holdout_rmse)` may end the training by returning True.
-    """
-    settings = apply_model_defaults(settings)
+def train_run(settings: Settings, folder: Path, on_evaluation: "OnEvaluation | None" = None) -> "Trainer":
+    """Train the run in a folder, or with --folds one run for each fold in a folder of its own; return the last trainer."""
+    settings = models.apply_model_defaults(settings)
     dataset = datasets.open_dataset(settings)
     check_settings(settings, dataset)
     first_weights = find_first_weights(settings, dataset)
@@ -54,13 +54,13 @@ def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, fl
     trainer.compile_model(model, settings)
     if settings.batch_size == 0:
         _, view = next(dataset.views())
-        found = batch_size.find_largest_batch_size(model, settings, lambda tried: make_batches(tried, view, masks),
-                                                   len(view.split("train")))
+        images = len(view.split("train"))
+        found = batch_size.find_largest_batch_size(model, settings, lambda tried: make_batches(tried, view, masks), images)
         settings = replace(settings, batch_size=found)
     if settings.process == 0:
         datasets.write_split(folder, dataset)
         save_run_settings(folder, settings)
-    untrained = setup.copy_variables(model)
+    untrained = deepcopy(setup.read_variables(model))
     for fold, view in dataset.views():
         if fold:
             print_message(f"train: {fold} of {settings.folds}, with a holdout of {len(view.split('holdout'))} images")
@@ -74,11 +74,6 @@ def train_run(settings: Settings, folder: Path, on_evaluation: Callable[[int, fl
             run.fit()
             print_message(f"train: step {run.step}. {run.describe_result()} {run.folder}")
     return run
-
-
-def apply_model_defaults(settings: Settings) -> Settings:
-    """Return the settings with the defaults of the model and of the optimizer where no flag is given."""
-    return apply_defaults(settings, models.default_settings(settings.model) | usual_learning_rate(settings))
 
 
 def check_run(settings: Settings) -> None:
@@ -96,10 +91,17 @@ def check_settings(settings: Settings, dataset: Dataset) -> None:
     if 0 < settings.jitter < settings.size:
         raise FlagError(f"--jitter {settings.jitter} is the side to which images are enlarged before they are cut to "
                         f"--size {settings.size}. Give a larger number, for example {settings.size * 286 // 256}.")
-    if settings.window:
-        window_batches.check_settings(settings)
-    elif settings.masks_per_image:
-        drawn_masks.check_settings(settings)
+    if 0 < settings.window < 1:
+        raise FlagError(f"--window {settings.window:g} would show less than the box that is to be predicted. "
+                        f"Give 1 or more, or 0 for whole images.")
+    for name in WHOLE_IMAGES_ONLY if settings.window else ():
+        if getattr(settings, name):
+            raise FlagError(f"{flag(name)} is for networks on whole images; windows get new masks by {flag('masks_per_image')}. "
+                            f"Give {format_off(name)}, or --window 0.")
+    for name in DRAWN_DURING_TRAINING if settings.masks_per_image else ():
+        if getattr(settings, name):
+            raise FlagError(f"{flag(name)} draws images during training, and {flag('masks_per_image')} before it; give "
+                            f"{format_off(name)}, or {format_off('masks_per_image')}.")
     if models.reads_square(settings.model) and (side := datasets.measure_widest_mask(dataset)) > settings.work_size // 2 * 2:
         raise FlagError(f"--model {settings.model} reads a square of --work-size {settings.work_size} pixels around the missing "
                         f"ones, which are up to {side} pixels wide here. Give --work-size {side} or more.")
@@ -107,11 +109,11 @@ def check_settings(settings: Settings, dataset: Dataset) -> None:
 
 def prepare_data(settings: Settings, dataset: Dataset) -> Sequence[np.ndarray] | None:
     """Compute what training reads besides the dataset; return the images with newly drawn masks, if there are any."""
-    filled_images.fill_training_images(settings, dataset)
+    prepared_arrays.fill_training_images(settings, dataset)
     if settings.window:
         window_batches.cut_training_windows(settings, dataset)
     elif settings.masks_per_image:
-        return drawn_masks.draw_training_masks(settings, dataset)
+        return prepared_arrays.draw_training_masks(settings, dataset)
     return None
 
 
@@ -144,12 +146,11 @@ def check_continuation(settings: Settings, dataset: Dataset, folder: Path) -> No
     stored = read_run_settings(folder)
     if not stored:
         return
-    before: dict[str, Any] = add_missing_settings(stored)
+    before = add_missing_settings(stored)
     wanted = weight_settings(settings) | {"competition": settings.competition}
     may_change = BUDGET if settings.schedule == "constant" else set()
     changed = [name for name in sorted(wanted) if before.get(name) != wanted[name] and name not in may_change]
     if changed:
         listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name]})" for name in changed)
-        raise UserError(f"Run {settings.run!r} ({folder}) was trained with {listed}. Choose another --run, or train it anew with "
-                        f"--force.")
+        raise UserError(f"Run {settings.run!r} ({folder}) was trained with {listed}. Choose another --run, or train it anew with --force.")
     datasets.check_same_images(dataset, folder)

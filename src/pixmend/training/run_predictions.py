@@ -19,7 +19,7 @@ from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_predictions, paste_values
 from pixmend.progress import ProgressBar
 from pixmend.submissions import predictions
-from pixmend.training import checkpoints, filled_images, unknown_masks
+from pixmend.training import checkpoints, prepared_arrays, unknown_masks
 from pixmend.training.run_settings import copy_run_settings, load_run_settings
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def predict_with_network(get_network: "Callable[[], tuple[keras.Model, Settings]
 
     step = setup.load_weights(network, weights)["step"]
     if not settings.unknown_masks:   # with found masks, images are filled one by one
-        filled_images.fill_training_images(settings, dataset)
+        prepared_arrays.fill_training_images(settings, dataset)
     with ProgressBar(f"predict the {split} images", len(rows)) as bar:
         for image in predict_images(network, dataset, rows, settings, settings.tta):
             bar.advance(1, f"{bar.rate():.1f} images/s  step {step}")

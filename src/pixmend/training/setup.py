@@ -1,4 +1,4 @@
-"""Build a network from settings: precision, seed and weights."""
+"""Build a network from settings: precision, seed and weights; read and set all that training changes in it."""
 
 import dataclasses
 from pathlib import Path
@@ -56,15 +56,9 @@ def resolve_precision(settings: Settings) -> Settings:
     if any(not device.startswith("cpu") for device in keras.distribution.list_devices()):
         has_bfloat16 = backend.supports_bfloat16()
     else:   # XLA does not use a CPU's bfloat16 arithmetic
-        has_bfloat16 = backend.is_tensorflow() and _cpu_has_bfloat16()
+        cpu = Path("/proc/cpuinfo")
+        has_bfloat16 = backend.is_tensorflow() and cpu.exists() and "avx512_bf16" in cpu.read_text()
     return dataclasses.replace(settings, precision="bfloat16" if has_bfloat16 else "float32")
-
-
-def _cpu_has_bfloat16() -> bool:
-    try:
-        return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
 
 
 def load_weights(network: keras.Model, path: Path) -> dict[str, Any]:
@@ -84,16 +78,18 @@ def load_first_weights(model: keras.Model, path: Path, settings: Settings) -> No
                         f"and {path} does not fit.") from None
 
 
-def copy_variables(model: keras.Model) -> list[np.ndarray]:
-    """Return copies of all that training changes in a compiled model."""
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in _list_variables(model)]
+def get_variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    """Return all that training changes in a compiled model."""
+    return {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": model.metrics_variables}
 
 
-def assign_variables(model: keras.Model, values: list[np.ndarray]) -> None:
-    """Put such copies back."""
-    for variable, value in zip(_list_variables(model), values, strict=True):
-        variable.assign(value)
+def read_variables(model: keras.Model) -> checkpoints.Groups:
+    """Return the values of these variables; they may share memory with them until the next step."""
+    return {group: [np.asarray(variable) for variable in variables] for group, variables in get_variables(model).items()}
 
 
-def _list_variables(model: keras.Model) -> list[keras.Variable]:
-    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+def assign_variables(model: keras.Model, values: checkpoints.Groups) -> None:
+    """Set these variables."""
+    for group, variables in get_variables(model).items():
+        for variable, value in zip(variables, values[group], strict=True):
+            variable.assign(value)

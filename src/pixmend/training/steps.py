@@ -6,7 +6,7 @@ The size of a group does not change any bit of the result.
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,20 +19,8 @@ from pixmend.training.device_batches import expand_batch
 STEPS_PER_CALL = 16   # on an accelerator
 
 
-class Steps(Protocol):
-    """Trains a compiled model on one backend."""
-
-    steps_per_call: int   # unless the settings say otherwise
-
-    def load(self, step: int) -> Any:
-        """Load the batch of a step."""
-
-    def run(self, batches: Iterable[Any], learning_rates: list[float]) -> list[dict[str, float]]:
-        """Train one step on each batch; return the losses of each step by name."""
-
-
-def build_steps(model: keras.Model, batches: BatchSource) -> Steps:
-    """Return the training steps for the backend in use."""
+def build_steps(model: keras.Model, batches: BatchSource) -> "TensorFlowSteps | JaxSteps":
+    """Return the training steps for the backend in use; `steps_per_call` holds unless the settings say otherwise."""
     return JaxSteps(model, batches) if backend.get_name() == "jax" else TensorFlowSteps(model, batches)
 
 
@@ -78,19 +66,16 @@ class JaxSteps:
 
     def run(self, batches: Iterable[Any], learning_rates: list[float]) -> list[dict[str, float]]:
         """Train one step on each batch; return the losses of each step by name."""
-        state: Any = tuple([v.value for v in variables] for variables in self._variables())
-        results = []
+        model, results = self.model, []
+        groups = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables
+        state: Any = tuple([variable.value for variable in variables] for variables in groups)
         for batch, rate in zip(batches, learning_rates, strict=True):
             losses, state = self.train_step(state, batch, np.float32(rate))
             results.append(losses)
-        for variables, values in zip(self._variables(), state, strict=True):
+        for variables, values in zip(groups, state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         return [{name: float(losses[name]) for name in sorted(losses)} for losses in backend.copy_to_host(results)]
-
-    def _variables(self) -> tuple[list[keras.Variable], ...]:
-        model = self.model
-        return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables
 
     def _train_step(self, state: Any, batch: dict[str, Any], learning_rate: Any) -> Any:
         """As `train_on_batch` of Keras, but the learning rate is set and the metrics are reset inside the compiled function."""

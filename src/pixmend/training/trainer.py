@@ -5,13 +5,13 @@ the newest two states, from which a run continues bit for bit.
 """
 
 import contextlib
+import itertools
 import math
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
 from pixmend.progress import ProgressBar
+from pixmend.subprocesses import replace_signal_handlers
 from pixmend.training import checkpoints, distributed, losses, setup
 from pixmend.training.batches import BatchSource
 from pixmend.training.history import History
@@ -35,18 +36,17 @@ from pixmend.training.unknown_masks import UnknownMaskDataset
 
 DIVERGED_FACTOR = 3   # a run has diverged when its holdout RMSE is so many times the best one
 
+OnEvaluation = Callable[[int, float], bool]   # step, holdout RMSE; whether training ends there
+
 
 def compile_model(model: keras.Model, settings: Settings) -> None:
     """Compile a model with the optimizer and the loss of the settings; averaged weights are part of the optimizer's state."""
     optimizer = build_optimizer(settings)
-    model.compile(optimizer=optimizer, loss=losses.build_reconstruction_loss(settings), jit_compile=choose_xla(settings))
-    optimizer.build(model.trainable_variables)
-
-
-def choose_xla(settings: Settings) -> bool | str:
-    """Return what Keras takes as `jit_compile`: XLA does not use a CPU's own bfloat16 arithmetic and is slower with it."""
+    # XLA does not use a CPU's own bfloat16 arithmetic and is slower with it.
     on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
-    return False if on_cpu and backend.is_tensorflow() and settings.precision == "bfloat16" else "auto"
+    xla = False if on_cpu and backend.is_tensorflow() and settings.precision == "bfloat16" else "auto"
+    model.compile(optimizer=optimizer, loss=losses.build_reconstruction_loss(settings), jit_compile=xla)
+    optimizer.build(model.trainable_variables)
 
 
 @contextlib.contextmanager
@@ -58,22 +58,15 @@ def catch_stop_signals() -> Iterator[list[int]]:
         received.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with replace_signal_handlers(handle):
         yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
-    """Trains one compiled model: fit, evaluate, snapshot, save and restore.
-
-    `on_evaluation(step, holdout_rmse)` is called after each evaluation; if it returns True, training ends there.
-    """
+    """Trains one compiled model: fit, evaluate, snapshot, save and restore."""
 
     def __init__(self, model: keras.Model, settings: Settings, dataset: Dataset, batches: BatchSource, folder: Path,
-                 on_evaluation: Callable[[int, float], bool] | None = None) -> None:
+                 on_evaluation: OnEvaluation | None = None) -> None:
         self.model, self.settings, self.dataset, self.folder = model, settings, dataset, folder
         self.steps, self.writes_files = build_steps(model, batches), settings.process == 0
         self.step, self.minutes = 0, 0.0
@@ -93,7 +86,7 @@ class Trainer:
             batches = load_ahead(loader, self.steps.load, self.step)
             while not self.is_finished() and not stop:
                 snapshots, count = self._due_snapshots(self.step), self._count_steps_of_call()
-                losses = self._train(islice(batches, count), count)
+                losses = self._train(itertools.islice(batches, count), count)
                 stop, self.minutes = distributed.synchronize_stop(self.settings, bool(signals), self.minutes)
                 if (due := self._due_snapshots(self.step)) > snapshots:
                     self.snapshot(due)
@@ -174,7 +167,7 @@ class Trainer:
 
     def _save_weights(self, metadata: dict[str, Any], snapshot: str = "") -> None:
         if self.writes_files:
-            weights = [np.asarray(v) for v in setup.get_generator(self.model).variables]
+            weights = [np.asarray(variable) for variable in setup.get_generator(self.model).variables]
             checkpoints.save_weights(checkpoints.get_weights_path(self.folder, snapshot), weights, metadata)
 
     @contextlib.contextmanager
@@ -196,27 +189,19 @@ class Trainer:
     def save(self) -> None:
         """Save all that training changes as the newest state."""
         if self.writes_files:
-            groups = {group: [np.asarray(v) for v in variables] for group, variables in self._variables().items()}
             metadata = {"step": self.step, "best": self.best_rmse, "minutes": self.minutes}
-            checkpoints.save_state(self.folder, self.step, groups, metadata)
+            checkpoints.save_state(self.folder, self.step, setup.read_variables(self.model), metadata)
 
     def restore(self) -> None:
         """Continue from the newest state, if there is one; process 0 reads it and sends it to the others."""
-        shapes = checkpoints.get_shapes(self._variables())
+        shapes = checkpoints.get_shapes(setup.get_variables(self.model))
         state = checkpoints.load_newest_state(self.folder, shapes) if self.writes_files else None
         metadata = distributed.broadcast_value(self.settings, state and state[1])
         if metadata:
-            arrays = state[0] if state else {group: [np.asarray(v) for v in variables] for group, variables in self._variables().items()}
-            arrays = distributed.broadcast_arrays(self.settings, arrays)
-            for group, variables in self._variables().items():
-                for variable, array in zip(variables, arrays[group], strict=True):
-                    variable.assign(array)
+            arrays = distributed.broadcast_arrays(self.settings, state[0] if state else setup.read_variables(self.model))
+            setup.assign_variables(self.model, arrays)
             self.step, self.best_rmse, self.minutes = metadata["step"], metadata["best"], metadata["minutes"]
         self.history.drop_after(self.step if metadata else -1)
-
-    def _variables(self) -> dict[str, list[keras.Variable]]:
-        model = self.model
-        return {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": model.metrics_variables}
 
     def _format_progress(self, losses: dict[str, float], bar: ProgressBar) -> str:
         named = "  ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "loss" or len(losses) == 1)
@@ -242,11 +227,10 @@ class Trainer:
 
 def load_ahead(loader: ThreadPoolExecutor, load: Callable[[int], Any], step: int) -> Iterator[Any]:
     """Yield the batches from a step on; two of them are loaded before they are needed."""
-    waiting: deque[Future] = deque(loader.submit(load, step + i) for i in range(2))
-    while True:
+    waiting = deque(loader.submit(load, step + i) for i in range(2))
+    for later in itertools.count(step + 2):
         batch = waiting.popleft().result()
-        step += 1
-        waiting.append(loader.submit(load, step + 1))
+        waiting.append(loader.submit(load, later))
         yield batch
 
 

@@ -14,27 +14,16 @@ import numpy as np
 
 from pixmend import competitions, files, workers
 from pixmend.competitions.base import Competition
-from pixmend.config import Settings, flag, format_off
+from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.data.array_files import ArrayFile
 from pixmend.data.augmentation import apply_transform
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.windows import compute_box_coverage, cut_network_input, cut_window
-from pixmend.errors import FlagError
-from pixmend.training import cached_arrays, filled_images
-from pixmend.training.batches import (
-    DAMAGE,
-    Batch,
-    CompactBatch,
-    bytes_to_floats,
-    draw_order,
-    fill_inputs,
-    list_positions,
-    stack_floats,
-)
+from pixmend.training import batches, prepared_arrays
+from pixmend.training.batches import Batch, CompactBatch, bytes_to_floats
 
 CHUNK = 16
-WHOLE_IMAGES_ONLY = ("fresh_masks", "jitter", "noise", "contrast_weighting")
 
 
 class WindowBatches:
@@ -51,7 +40,7 @@ class WindowBatches:
         windows = np.stack([apply_transform(self.windows[window], transform) for window, transform in self.choose_items(step)])
         channels = windows.shape[-1] // 2 - 1
         parts = np.split(windows, [channels, channels + 1, channels + 2], axis=-1)
-        inputs, mask, weight, target = (stack_floats([part])[0] for part in parts)
+        inputs, mask, weight, target = (batches.stack_floats([part])[0] for part in parts)
         return (inputs, mask), target, weight[..., 0] if self.settings.loss_region == "hole" else None
 
     def get_compact_batch(self, step: int) -> CompactBatch:
@@ -61,8 +50,8 @@ class WindowBatches:
 
     def choose_items(self, step: int) -> list[tuple[int, int]]:
         """Return the number of each window of a batch, and its transform."""
-        places = (divmod(number, len(self.items)) for number in list_positions(self.settings, step))
-        return [self.items[draw_order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
+        places = (divmod(number, len(self.items)) for number in batches.list_positions(self.settings, step))
+        return [self.items[batches.draw_order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
 
 
 def group_by_image(images: np.ndarray) -> dict[int, np.ndarray]:
@@ -72,48 +61,37 @@ def group_by_image(images: np.ndarray) -> dict[int, np.ndarray]:
     return dict(zip(numbers.tolist(), np.split(by_image, first[1:]), strict=True))
 
 
-def check_settings(settings: Settings) -> None:
-    """Refuse settings that do not suit networks on windows."""
-    if 0 < settings.window < 1:
-        raise FlagError(f"--window {settings.window:g} would show less than the box that is to be predicted. "
-                        f"Give 1 or more, or 0 for whole images.")
-    for name in WHOLE_IMAGES_ONLY:
-        if getattr(settings, name):
-            raise FlagError(f"{flag(name)} is for networks on whole images; windows get new masks by {flag('masks_per_image')}. "
-                            f"Give {format_off(name)}, or --window 0.")
-
-
 def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFile, np.ndarray]:
     """Return all windows and the number of each one's image; they are cut if they do not exist."""
-    cache_key = cached_arrays.build_cache_key(settings, dataset, ["window", "work_size", "start", "masks_per_image", "split_seed"])
+    cache_key = prepared_arrays.build_cache_key(settings, dataset, ["window", "work_size", "start", "masks_per_image", "split_seed"])
     path = settings.augment_folder / "windows" / f"{files.hash_value(cache_key)}.npy"
     paths = path, path.with_stem(f"{path.stem}-images")
-    cached_arrays.write_once(paths, cache_key, partial(write_windows, *paths, settings, dataset))
+    prepared_arrays.write_once(paths, cache_key, partial(write_windows, *paths, settings, dataset))
     return ArrayFile(path), np.load(paths[1])
 
 
 def write_windows(windows_path: Path, images_path: Path, settings: Settings, dataset: Dataset) -> None:
     """Write one window after the other; their number is known at the end, and written into the header then."""
-    filled_images.fill_training_images(settings, dataset)
+    prepared_arrays.fill_training_images(settings, dataset)
     rows = [row for row in dataset.rows if row.variant == 0 and row.split != "test"]
-    jobs, images = [(row, mask) for row in rows for mask in range(1 + settings.masks_per_image)], []
+    jobs = [(row, mask) for row in rows for mask in range(1 + settings.masks_per_image)]
+    images: list[int] = []
+    height, width, channels = settings.input_shape
+
+    def write_header(file: IO[bytes]) -> None:   # NumPy makes it equally long for any number
+        shape = (len(images), height, width, 2 * channels + 2)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
     with files.atomic_write(windows_path) as file:
-        write_header(file, 0, settings)
+        write_header(file)
         for chunk in workers.run_in_chunks(partial(cut_chunk, settings), jobs, size=CHUNK, label="cut windows", unit="masks"):
             for window, image in chunk:
                 file.write(window.tobytes())
                 images.append(image)
         file.seek(0)
-        write_header(file, len(images), settings)
+        write_header(file)
     with files.atomic_write(images_path) as file:
         np.save(file, np.array(images))
-
-
-def write_header(file: IO[bytes], count: int, settings: Settings) -> None:
-    """Write the header of an array file; NumPy makes it equally long for any count."""
-    height, width, channels = settings.input_shape
-    shape = (count, height, width, 2 * channels + 2)
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def cut_chunk(settings: Settings, jobs: Sequence[tuple[DatasetRow, int]]) -> list[tuple[np.ndarray, int]]:
@@ -127,9 +105,9 @@ def cut_windows(settings: Settings, dataset: Dataset, competition: Competition, 
     original, counts, damaged = dataset.whole(row), dataset.hole(row), dataset.damaged(row)
     inputs = bytes_to_floats(dataset.seen(row, settings.start))
     if mask_number:
-        rng = np.random.default_rng((settings.split_seed, DAMAGE, row.damaged, mask_number))
+        rng = np.random.default_rng((settings.split_seed, batches.DAMAGE, row.damaged, mask_number))
         damaged, counts = competition.damage_image(rng, original, settings)
-        inputs = fill_inputs(original, damaged, counts > 0, settings.start)
+        inputs = batches.fill_inputs(original, damaged, counts > 0, settings.start)
     sides, size = settings.window, settings.work_size
     for box in competition.find_boxes(bytes_to_floats(damaged), counts):
         colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
