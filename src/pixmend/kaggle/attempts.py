@@ -1,7 +1,7 @@
 """Find out whether something that was sent to Kaggle has arrived, when Kaggle's answer was lost.
 
 Kaggle can finish a request after the client is gone. So before anything is sent, the time until which it may still appear is
-written to disk; a later process polls Kaggle until then before it may send the same thing again. Times are seconds of time.time().
+written to disk; a later process polls Kaggle until then before it may send the same thing again. Times are those of time.time().
 """
 
 import time
@@ -39,8 +39,9 @@ def read_attempt(path: Path) -> Attempt | None:
         return Attempt(path.stat().st_mtime + SETTLING_SECONDS)
 
 
-def write_attempt(path: Path, attempt: Attempt) -> None:
-    files.write_json(path, asdict(attempt))
+def write_attempt(path: Path, earlier: str | None, timeout: float = 0) -> None:
+    """Write that something is sent now, or that its fate is not known yet."""
+    files.write_json(path, asdict(Attempt(get_settling_time(timeout), earlier)))
 
 
 def get_settling_time(timeout: float = 0) -> float:
@@ -53,7 +54,8 @@ def poll_until_settled(find: Callable[[], Found | None], settled_at: float) -> F
     seconds = settled_at - time.time()
     if seconds > 0:
         clock = time.strftime("%H:%M", time.localtime(settled_at))
-        print_message(f"An earlier attempt to send this may still arrive at Kaggle. Nothing is sent before {clock}, unless it is found there.")
+        print_message("An earlier attempt to send this may still arrive at Kaggle. Unless it is found there, nothing is sent "
+                      f"before {clock}.")
     for delay in iterate_delays(POLL_DELAYS, time.monotonic() + seconds):
         time.sleep(delay)
         if (found := find()) is not None:

@@ -42,7 +42,8 @@ FAILURES = (
     ("broken", r"No module named|ImportError",
      f"The kaggle command does not start ({{output}}). To repair it, {INSTALL}."),
     ("disk", r"No space left|\[Errno (13|28|30)\]",
-     "kaggle could not write a file ({output}). Free some disk space or correct the folder's permissions, then run the same command again."),
+     "kaggle could not write a file ({output}). Free some disk space or correct the folder's permissions, "
+     "then run the same command again."),
     ("rules", r"accept[\w' ]{0,60}rules|rules[\w' ]{0,60}accept|rulesAcceptance",
      "Kaggle asks you to accept this competition's rules first. Accept them at {page}/rules, then run the same command again."),
     ("token", r"Authentication required|\b401\b|Unauthorized|Unauthenticated|Invalid credentials", "{token}"),
@@ -148,13 +149,13 @@ def get_version(*, timeout: float = 30) -> str:
 
 def download_archive(slug: str, folder: Path, *, timeout: float, force: bool = False, on_output: OnOutput | None = None) -> None:
     """Download <slug>.zip into a folder, continuing an earlier attempt; its content is not verified yet."""
-    arguments = ["competitions", "download", "-c", slug, "-p", str(folder)] + ["--force"] * force
+    arguments = ["competitions", "download", "-c", slug, "-p", str(folder), *(["--force"] if force else [])]
     run_query(arguments, slug, timeout=timeout, on_output=on_output, retry_on=("busy", "server"))
 
 
 def check_download_access(slug: str, *, timeout: float) -> None:
     """Raise the reason why this machine may not download the competition's files; nothing is downloaded."""
-    run_query(["may download", slug], slug, timeout=timeout, program=_get_api_program())
+    run_query(["may download", slug], slug, timeout=timeout, program=[sys.executable, "-c", API_PROGRAM])
 
 
 def list_submissions(slug: str, *, timeout: float) -> list[Submission]:
@@ -167,20 +168,15 @@ def list_submissions(slug: str, *, timeout: float) -> list[Submission]:
     # Warnings may stand before the header.
     start = next((i for i, line in enumerate(lines) if set(line.split(",")) >= SUBMISSION_COLUMNS), None)
     if start is None:
-        raise KaggleError("usage", f"This version of the kaggle command lists submissions in another format. To replace it, {INSTALL}.")
+        raise KaggleError("usage", f"This kaggle command lists submissions in another format. To replace it, {INSTALL}.")
     rows = [{name: clean_text(value or "") for name, value in row.items() if name} for row in csv.DictReader(lines[start:])]
     return [Submission(row.get("ref", ""), row.get("date", ""), row.get("description", ""),
                        row.get("status", "").rsplit(".", 1)[-1].upper(), row.get("publicScore", ""), row.get("privateScore", ""))
             for row in rows]
 
 
-def find_submission(slug: str, tag: str, *, timeout: float) -> Submission | None:
-    """Return the newest submission whose message contains this tag of a file, or None."""
-    return next((one for one in list_submissions(slug, timeout=timeout) if tag in one.description), None)
-
-
 def get_limits(slug: str, *, timeout: float) -> Limits | None:
-    """Return the submissions used and left, or None where this version of the command cannot say."""
+    """Return the submissions used and left, or None if this version of the command cannot say."""
     try:
         text = run_query(["competitions", "submission-limits", slug], slug, timeout=timeout).out
     except KaggleError as error:
@@ -201,7 +197,7 @@ def submit_file(slug: str, file: Path, message: str, *, timeout: float, on_outpu
 def get_failure_reason(ref: str, slug: str, *, timeout: float) -> str:
     """Return why Kaggle could not score a submission, or an empty text where it does not say."""
     try:
-        text = run_query(["reason", ref], slug, timeout=timeout, program=_get_api_program()).out
+        text = run_query(["reason", ref], slug, timeout=timeout, program=[sys.executable, "-c", API_PROGRAM]).out
     except KaggleError:
         return ""
     return clean_text(text.rpartition("reason:")[2])
@@ -223,33 +219,30 @@ def get_competition_url(slug: str) -> str:
 def find_token() -> Token | None:
     """Return where kaggle would take its token from, in its own order, or None."""
     if value := os.environ.get("KAGGLE_API_TOKEN"):
-        return _inspect_token_file(Path(value)) if _is_file(value) else Token("KAGGLE_API_TOKEN", False)
-    home = Path.home() / ".kaggle"
-    for path in (home / "access_token", home / "access_token.txt"):
-        if path.is_file() and path.read_text(errors="replace").strip():
-            return _inspect_token_file(path)
-    if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
+        return _inspect_token_file(Path(value)) if os.path.isfile(value) else Token("KAGGLE_API_TOKEN", False)
+    paths = [path for path in _list_token_files() if path.read_text(errors="replace").strip()]
+    if not paths and os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return Token("KAGGLE_USERNAME and KAGGLE_KEY", False)
-    paths = (_get_config_folder() / "kaggle.json", home / "credentials.json")
-    return next((_inspect_token_file(path) for path in paths if _read_credentials(path)), None)
-
-
-def _get_config_folder() -> Path:
-    """Return where this version of kaggle keeps kaggle.json."""
-    home = Path.home() / ".kaggle"
-    newer = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
-    return Path(os.environ.get("KAGGLE_CONFIG_DIR") or (home if home.exists() else newer))
+    paths += [path for path in _list_credential_files() if _read_credentials(path)]
+    return _inspect_token_file(paths[0]) if paths else None
 
 
 def _inspect_token_file(path: Path) -> Token:
     return Token(str(path), bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)))
 
 
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except OSError:
-        return False
+def _list_token_files() -> list[Path]:
+    home = Path.home() / ".kaggle"
+    paths = (os.environ.get("KAGGLE_API_TOKEN", ""), home / "access_token", home / "access_token.txt")
+    return [Path(path) for path in paths if os.path.isfile(path)]
+
+
+def _list_credential_files() -> list[Path]:
+    """Return where this version of kaggle keeps a name with a key, and what `kaggle auth login` writes."""
+    home = Path.home() / ".kaggle"
+    newer = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    config = Path(os.environ.get("KAGGLE_CONFIG_DIR") or (home if home.exists() else newer))
+    return [config / "kaggle.json", home / "credentials.json"]
 
 
 def _read_credentials(path: Path) -> list[str]:
@@ -264,12 +257,8 @@ def _read_credentials(path: Path) -> list[str]:
 def clean_text(text: str) -> str:
     """Return text as one line without tokens, signatures of storage URLs and characters that control a terminal."""
     secrets = [os.environ.get(name, "") for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY")]
-    home = Path.home() / ".kaggle"
-    given = os.environ.get("KAGGLE_API_TOKEN", "")
-    for path in (home / "access_token", home / "access_token.txt", *([Path(given)] if _is_file(given) else [])):
-        secrets += path.read_text(errors="replace").split() if path.is_file() else []
-    for path in (_get_config_folder() / "kaggle.json", home / "credentials.json"):
-        secrets += _read_credentials(path)
+    secrets += [word for path in _list_token_files() for word in path.read_text(errors="replace").split()]
+    secrets += [text for path in _list_credential_files() for text in _read_credentials(path)]
     text = re.sub(TERMINAL_ESCAPE, "", text)
     text = "".join(character if character.isprintable() else " " for character in text).strip()
     for secret in sorted((secret for secret in secrets if len(secret) >= 8), key=len, reverse=True):
@@ -286,12 +275,8 @@ def _get_kaggle_command() -> list[str]:
     return [found, "-W"]
 
 
-def _get_api_program() -> list[str]:
-    return [sys.executable, "-c", API_PROGRAM]
-
-
-def run_query(arguments: list[str], slug: str, *, timeout: float, on_output: OnOutput | None = None, program: list[str] | None = None,
-              retry_on: tuple[str, ...] = TEMPORARY) -> FinishedProcess:
+def run_query(arguments: list[str], slug: str, *, timeout: float, on_output: OnOutput | None = None,
+              program: list[str] | None = None, retry_on: tuple[str, ...] = TEMPORARY) -> FinishedProcess:
     """Run a command that may be repeated. Return how it ended well, or raise a KaggleError after the last attempt."""
     for delay in (*RETRY_DELAYS, None):
         ended = _run([*(program or _get_kaggle_command()), *arguments], timeout, on_output)

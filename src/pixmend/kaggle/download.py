@@ -49,51 +49,42 @@ def check_same_photos(settings: Settings) -> None:
     known = archive_manifest.read_archive_manifest(settings.competition_folder) or {}
     origin = str(known.get("origin", ""))
     if settings.photos and not settings.force and origin.startswith("made from ") and origin != describe_photos(settings):
-        raise UserError(f"{settings.competition_folder} was {origin}, not from {settings.photos}; runs and leaderboard there belong to those "
-                        f"photos. Choose another folder with --home, or replace the images with --force.")
+        raise UserError(f"{settings.competition_folder} was {origin}, not from {settings.photos}; runs and leaderboard there belong "
+                        "to those photos. Choose another folder with --home, or replace the images with --force.")
 
 
 def unpack(competition: Competition, zipped: Path, folder: Path, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
     sample = competition.submission.sample_name
     if sample not in {member.filename for member in archive.list_archive(zipped, made_here=made_here)}:
-        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this competition: it has no {sample}. Put the competition's own archive "
-                                 f"there, or delete it and run `pixmend download --competition {competition.slug}`.")
+        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this competition: it has no {sample}. Put the competition's "
+                                 "own archive there, or delete it and run "
+                                 f"`pixmend download --competition {competition.slug}`.")
     return archive.unpack_archive(zipped, folder, made_here=made_here)
 
 
 def download(competition: Competition, settings: Settings, zipped: Path) -> list[zipfile.ZipInfo]:
     """Download into a folder of its own, unpack, and only then give the archive its name; a damaged one is downloaded once more."""
-    check_token(competition.slug, zipped)
+    url = client.get_competition_url(competition.slug)
+    if client.find_token() is None:
+        raise UserError(f"{zipped} is missing and there is no Kaggle token. Either {client.NEW_TOKEN} (and accept the rules at "
+                        f"{url}/rules), or download the archive at {url}/data and put it there. Then run the same command again.")
     arriving = settings.competition_folder / ".download" / zipped.name
-    arriving.parent.mkdir(exist_ok=True)
-    try:
-        members = download_once(competition, settings, arriving)
-    except (archive.BadArchive, client.KaggleError) as error:
-        if getattr(error, "kind", "garbled") != "garbled":
-            raise
-        print_message("The download is damaged. Downloading it once more from its beginning.")
-        shutil.rmtree(arriving.parent)
-        arriving.parent.mkdir()
+    for is_second in (False, True):
+        arriving.parent.mkdir(exist_ok=True)
         try:
-            members = download_once(competition, settings, arriving, force=True)
-        except archive.BadArchive:
-            shutil.rmtree(arriving.parent)
+            with ProgressBar("download", 100) as bar:
+                client.download_archive(competition.slug, arriving.parent, timeout=settings.kaggle_timeout, force=is_second,
+                                        on_output=client.follow_percentage(bar))
+            members = unpack(competition, arriving, settings.competition_folder / "files")
+            break
+        except (archive.BadArchive, client.KaggleError) as error:
+            if getattr(error, "kind", "garbled") != "garbled":
+                raise
+        shutil.rmtree(arriving.parent)
+        if is_second:
             raise UserError(f"{zipped.name} was damaged twice and was removed. Run the same command again, or download it at "
-                            f"{client.get_competition_url(competition.slug)}/data and put it into {zipped.parent}.") from None
+                            f"{url}/data and put it into {zipped.parent}.")
+        print_message("The download is damaged. Downloading it once more from its beginning.")
     files.replace_durably(arriving, zipped)
     shutil.rmtree(arriving.parent)
     return members
-
-
-def download_once(competition: Competition, settings: Settings, arriving: Path, *, force: bool = False) -> list[zipfile.ZipInfo]:
-    with ProgressBar("download", 100) as bar:
-        client.download_archive(competition.slug, arriving.parent, timeout=settings.kaggle_timeout, force=force,
-                                on_output=client.follow_percentage(bar))
-    return unpack(competition, arriving, settings.competition_folder / "files")
-
-
-def check_token(slug: str, zipped: Path) -> None:
-    url = client.get_competition_url(slug)
-    if client.find_token() is None:
-        raise UserError(f"{zipped} is missing and there is no Kaggle token. Either {client.NEW_TOKEN} (and accept the rules at {url}/rules), "
-                        f"or download the archive at {url}/data and put it there. Then run the same command again.")

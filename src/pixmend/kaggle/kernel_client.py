@@ -19,14 +19,9 @@ class PushRefusedError(UserError):
     """Kaggle answered a push with a reason against it."""
 
 
-def get_kernel_url(ref: str) -> str:
-    return f"https://www.kaggle.com/code/{ref}"
-
-
 def get_username(slug: str, *, timeout: float) -> str:
     """Return the name of the account whose token is used."""
-    text = client.run_query(["config", "view"], slug, timeout=timeout).out
-    found = re.search(r"username: (\S+)", text)
+    found = re.search(r"username: (\S+)", client.run_query(["config", "view"], slug, timeout=timeout).out)
     if not found or found[1] == "None":
         raise UserError(f"Kaggle does not say which account the token belongs to. For a new token, {client.NEW_TOKEN}.")
     return found[1]
@@ -45,14 +40,14 @@ def read_source(ref: str, slug: str, *, timeout: float) -> str | None:
 
 
 def push_kernel(folder: Path, slug: str, *, timeout: float) -> client.KaggleError | None:
-    """Send a kernel once. Return None where Kaggle confirmed it, else the failure: Kaggle may have the kernel all the same."""
+    """Send a kernel once. Return None if Kaggle confirmed it, else the failure: Kaggle may have the kernel all the same."""
     output, failure = client.run_once(["kernels", "push", "-p", str(folder)], slug, "successfully pushed", timeout=timeout)
     if found := re.search(r"Kernel push error: (.*)", output):
         raise PushRefusedError(f"Kaggle does not accept the kernel: {client.clean_text(found[1]).rstrip('.')}.")
     if found := re.search(r"not valid (\w+) sources and could not\s+be added to the kernel: (.*)", output):
-        raise PushRefusedError(f"Kaggle could not attach the {found[1]} source {client.clean_text(found[2])}. Accept the rules at "
-                               f"{client.get_competition_url(slug)}/rules, check the names, and run the same command again. "
-                               "The kernel that was sent ends by itself.")
+        rules = f"{client.get_competition_url(slug)}/rules"
+        raise PushRefusedError(f"Kaggle could not attach the {found[1]} source {client.clean_text(found[2])}. Accept the rules at {rules}, "
+                               "check the names, and run the same command again. The kernel that was sent ends by itself.")
     return failure
 
 
@@ -61,7 +56,7 @@ def get_status(ref: str, slug: str, *, timeout: float) -> tuple[str, str]:
     text = client.run_query(["kernels", "status", ref], slug, timeout=timeout).out
     found = re.search(r'has status "(?:KernelWorkerStatus\.)?(\w+)"', text)
     if not found:
-        raise UserError(f"This version of the kaggle command prints a kernel's status in another format. To replace it, {client.INSTALL}.")
+        raise UserError(f"This kaggle command prints a kernel's status in another format. To replace it, {client.INSTALL}.")
     message = re.search(r'Failure message: "(.*)"', text)
     return found[1].lower().replace("_", ""), client.clean_text(message[1]) if message else ""
 
@@ -72,7 +67,8 @@ def read_log_end(ref: str, slug: str, *, timeout: float) -> str:
         text = client.run_query(["kernels", "logs", ref], slug, timeout=timeout).out
     except client.KaggleError:
         return ""
-    with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):  # usually a JSON array of {stream_name, time, data}
+    # Usually it is a JSON array of {stream_name, time, data}.
+    with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):
         text = "".join(piece.get("data", "") for piece in json.loads(text[text.find("[{"):]))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return client.clean_text(" / ".join(lines[-LOG_LINES:]))[-LOG_LENGTH:]
@@ -83,4 +79,5 @@ def download_output(ref: str, slug: str, folder: Path, names: list[str], *, time
     """Download some files of a kernel's output, `size` bytes in all, into a folder; their content is not verified yet."""
     pattern = "^(" + "|".join(map(re.escape, names)) + ")$"
     client.run_query(["kernels", "output", ref, "-p", str(folder), "--force", "--page-size", str(FILES_PER_PAGE),
-                      "--file-pattern", pattern], slug, timeout=timeout + size / SLOWEST_DOWNLOAD, on_output=on_output, retry_on=retry_on)
+                      "--file-pattern", pattern],
+                     slug, timeout=timeout + size / SLOWEST_DOWNLOAD, on_output=on_output, retry_on=retry_on)

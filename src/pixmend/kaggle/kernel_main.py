@@ -1,11 +1,13 @@
-"""What runs inside Kaggle's session: put files, packages and an earlier state in place, run the stages, and write a report.
+"""What runs inside Kaggle's session: put packages, files and an earlier state in place, run the stages, and write a report.
 
 /kaggle/working, which Kaggle keeps, gets checkpoints/, submissions/ and session.json; everything else is in /kaggle/temp.
 (KAGGLE_WORKING_DIR replaces /kaggle/working by another folder, and input/ and temp/ by its neighbours.)
-Only the standard library is imported here; the stages are processes.
+Packages of Kaggle are used where they can be imported; pip installs the others at our versions. Before it did, none is known
+to be there, so only the standard library is imported here; the stages are processes.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,13 +20,20 @@ from pixmend import files
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.kaggle import kernel_packages
 
 STAGES_AFTER_TRAINING = ("predict", "serialize", "score")
 REPORT = "session.json"
 OUTPUT_FOLDERS = ("checkpoints", "submissions")
 STATE_FILES = ("state-*.npz", "best.npz", "history.csv", "run.toml")
 STOP_INTERVAL = 30  # seconds before a training that was asked to stop is asked again
+IMPORT_PROGRAM = """
+import importlib, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        print("missing:", name, "|", error)
+"""
 
 
 def run_session(order: dict[str, Any], working: Path) -> None:
@@ -32,14 +41,15 @@ def run_session(order: dict[str, Any], working: Path) -> None:
     deadline = time.monotonic() + 3600 * order["hours"]
     session = SessionRunner(order, working)
     session.link_output_folders()
-    kernel_packages.install_missing(order, session.inputs)
+    install_missing(order, session.inputs)
     session.copy_previous_state()
-    session.configure_run()
+    session.run_required_stage("configure", ["--competition", order["competition"], "--run", order["run"], *order["flags"]])
     session.link_competition_files()
     session.run_required_stage("augment")
     finished, failed = session.train(deadline)
     if not session.list_states():
-        raise SystemExit(f"Training saved no state in {order['hours']:g} hours. See the lines above, or allow more time with --kernel-hours.")
+        raise SystemExit(f"Training saved no state in {order['hours']:g} hours. See the lines above, or allow more time with "
+                         "--kernel-hours.")
     for stage in STAGES_AFTER_TRAINING:
         if not failed and session.run_stage(stage):
             failed = stage
@@ -63,10 +73,6 @@ class SessionRunner:
             if not (self.home / name).is_symlink():
                 (self.home / name).symlink_to(self.working / name)
 
-    def configure_run(self) -> None:
-        """Write run.toml, from which the stages take their settings; that of a previous session is changed."""
-        self.run_required_stage("configure", ["--competition", self.order["competition"], "--run", self.order["run"], *self.order["flags"]])
-
     def start_stage(self, stage: str, flags: list[str] | None = None) -> subprocess.Popen:
         """Start a stage with the settings of run.toml, or with these flags."""
         command = [sys.executable, "-m", "pixmend", stage, "--home", str(self.home),
@@ -89,8 +95,10 @@ class SessionRunner:
             return self.run_required_stage("download")
         found = [path for pattern in (slug, f"*/{slug}") for path in self.inputs.glob(pattern) if path.is_dir()]
         if not found:
-            raise SystemExit(f"{self.inputs} has no files of {slug}. Accept the competition's rules on its page, and send the kernel again.")
-        return archive_manifest.adopt_folder(self.home / "competition" / self.order["competition"], found[0], slug, self.order["archive"])
+            raise SystemExit(f"{self.inputs} has no files of {slug}. Accept the competition's rules on its page, and send the kernel "
+                             "again.")
+        folder = self.home / "competition" / self.order["competition"]
+        return archive_manifest.adopt_folder(folder, found[0], slug, self.order["archive"])
 
     def copy_previous_state(self) -> None:
         """Copy the checkpoint of the previous session, every file verified."""
@@ -140,20 +148,49 @@ class SessionRunner:
         newest, *older = self.list_states()
         for state in older:
             state.unlink()
+        try:
+            rows = leaderboard.read_leaderboard(self.submissions / "leaderboard.csv")
+        except UserError:
+            rows = []
         outputs = [path for folder in (self.run_folder, self.submissions) for path in sorted(folder.glob("[!.]*"))
                    if path.is_file() and path.name != "leaderboard.csv"]
         files.write_json(self.working / REPORT, {
             "tag": self.order["tag"], "step": int(newest.name.split("-")[1]), "finished": finished, "failed": failed,
-            "score": self._read_score(),
+            "score": {name: value for row in rows for name, value in row.items() if name != "run" and value},
             "files": {str(path.relative_to(self.working)): {"sha256": files.hash_file(path), "bytes": path.stat().st_size,
                                                             "mtime_ns": path.stat().st_mtime_ns} for path in outputs}})
         if failed:
             print(f"The stage {failed} failed; see the lines above. What was reached is kept.", flush=True)
 
-    def _read_score(self) -> dict[str, str]:
-        """Return this run's row of the session's leaderboard."""
-        try:
-            rows = leaderboard.read_leaderboard(self.submissions / "leaderboard.csv")
-        except UserError:
-            return {}
-        return {name: value for row in rows for name, value in row.items() if name != "run" and value}
+
+def install_missing(order: dict[str, Any], inputs: Path) -> None:
+    """Install what is missing, from the internet or from attached wheels, or exit with a message that says what it is."""
+    packages = order["packages"]
+    if not (missing := find_missing(packages)):
+        print("All packages are installed already.", flush=True)
+        return
+    wanted = [requirement for requirement, name in packages.items() if name in missing]
+    error = install_packages(wanted, order["internet"], inputs)
+    if missing := find_missing(packages):
+        requirements = ", ".join(requirement for requirement, name in packages.items() if name in missing)
+        reason = ("pip could not install it" if order["internet"] else
+                  "internet is off: send it with --internet, or attach a dataset with its wheels (--wheels owner/name)")
+        raise SystemExit(f"This session lacks {requirements}, and {reason}. {error} {'; '.join(missing.values())}")
+
+
+def find_missing(packages: dict[str, str]) -> dict[str, str]:
+    """Return the modules that cannot be imported, and why; a process of its own tries it, since a failed import leaves traces."""
+    ended = subprocess.run([sys.executable, "-c", IMPORT_PROGRAM, *packages.values()], capture_output=True, text=True)
+    if ended.returncode:
+        raise SystemExit(f"Python could not import {', '.join(packages.values())}: {ended.stderr.strip()[-300:]}")
+    return dict(re.findall(r"^missing: (\w+) \| (.*)", ended.stdout, re.MULTILINE))
+
+
+def install_packages(requirements: list[str], internet: bool, inputs: Path) -> str:
+    """Run pip once, and return the last line of its errors where it failed."""
+    folders = sorted({str(wheel.parent) for depth in ("*", "*/*", "*/*/*") for wheel in inputs.glob(f"{depth}/*.whl")})
+    print(f"Installing {', '.join(requirements)} ({'with internet' if internet else 'from attached wheels'}).", flush=True)
+    links = [word for folder in folders for word in ("--find-links", folder)]
+    ended = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                            *([] if internet else ["--no-index"]), *links, *requirements], capture_output=True, text=True)
+    return ended.stderr.strip().splitlines()[-1] if ended.returncode and ended.stderr.strip() else ""

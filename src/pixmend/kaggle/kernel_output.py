@@ -1,7 +1,6 @@
 """Bring a session's output home: download it into a folder of its own, verify every file, then move all into place."""
 
 import os
-import re
 import time
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,7 +24,7 @@ Report = dict[str, Any]  # session.json: see kernel_main.SessionRunner.write_rep
 def download_files(session: Session, arriving: Path, home: Path, settings: Settings, slug: str) -> Report:
     """Download what is not here yet, and return the session's report once every file is as it says."""
     arriving.mkdir(parents=True, exist_ok=True)
-    report, url = _download_report(session, arriving, settings, slug), kernel_client.get_kernel_url(session.ref)
+    report = _download_report(session, arriving, settings, slug)
     for delay in (*client.RETRY_DELAYS, None):
         if not (missing := _list_missing(report, arriving, home)):
             return report
@@ -41,13 +40,13 @@ def download_files(session: Session, arriving: Path, home: Path, settings: Setti
     if missing := _list_missing(report, arriving, home):
         for name in missing:
             (arriving / name).unlink(missing_ok=True)
-        raise UserError(f"{missing[0]} of {url} was damaged in every download and was removed. Nothing was changed here: run the same command again.")
+        raise UserError(f"{missing[0]} of {session.url} was damaged in every download and was removed. Nothing was changed here: "
+                        "run the same command again.")
     return report
 
 
 def _download_report(session: Session, arriving: Path, settings: Settings, slug: str) -> Report:
     """Return session.json of this very push, or raise the reason against it."""
-    url = kernel_client.get_kernel_url(session.ref)
     (arriving / REPORT).unlink(missing_ok=True)
     kernel_client.download_output(session.ref, slug, arriving, [REPORT], timeout=settings.kaggle_timeout)
     try:
@@ -56,10 +55,10 @@ def _download_report(session: Session, arriving: Path, settings: Settings, slug:
         report = None
     if not _has_fields(report, REPORT_FIELDS) or report["tag"] != session.tag \
             or not all(_has_fields(one, FILE_FIELDS) for one in report["files"].values()):
-        raise UserError(f"{url} has no complete output of this run's session. Look there, and run the same command again.")
+        raise UserError(f"{session.url} has no complete output of this session. Look there, and run the same command again.")
     folders = {f"checkpoints/{settings.dataset_name}/{settings.run}", f"submissions/{settings.dataset_name}"}
     if any(str(PurePosixPath(name).parent) not in folders for name in report["files"]):
-        raise UserError(f"{url} contains files of other folders than this run's. Nothing was taken.")
+        raise UserError(f"{session.url} contains files of other folders than this run's. Nothing was taken.")
     return report
 
 
@@ -72,40 +71,44 @@ def _list_missing(report: Report, arriving: Path, home: Path) -> list[str]:
     def is_valid(path: Path, expected: dict[str, Any]) -> bool:
         return path.is_file() and path.stat().st_size == expected["bytes"] and files.hash_file(path) == expected["sha256"]
 
-    return [name for name, expected in report["files"].items() if not any(is_valid(folder / name, expected) for folder in (arriving, home))]
+    return [name for name, expected in report["files"].items()
+            if not (is_valid(arriving / name, expected) or is_valid(home / name, expected))]
 
 
 def _follow_files(bar: ProgressBar) -> client.OnOutput:
     def update(text: str) -> None:
-        if count := len(re.findall(r"Output file downloaded", text)):
+        if count := text.count("Output file downloaded"):
             bar.advance(min(count, bar.total - bar.done), f"{bar.done + count} of {bar.total} files")
     return update
 
 
+def _find_file(name: str, arriving: Path, home: Path) -> Path:
+    """Return where a file is: one that was moved before an earlier process was killed is in its place already."""
+    return arriving / name if (arriving / name).exists() else home / name
+
+
 def check_files(report: Report, arriving: Path, settings: Settings, expected: dict[str, Any]) -> None:
     """Refuse files that were made under other settings or cannot be read."""
-    def find(name: str) -> Path:  # a file that was moved before this process was killed is in its place already
-        return arriving / name if (arriving / name).exists() else Path(settings.home) / name
-
-    stored = run_file.read_trained(find(f"checkpoints/{settings.dataset_name}/{settings.run}/{run_file.RUN_FILE}").parent) or {}
+    home, run_folder = Path(settings.home), f"checkpoints/{settings.dataset_name}/{settings.run}"
+    stored = run_file.read_trained(_find_file(f"{run_folder}/{run_file.RUN_FILE}", arriving, home).parent) or {}
     if different := sorted(name for name in expected if stored.get(name) != expected[name]):
         raise UserError(f"The kernel's run.toml differs from this command in {', '.join(different)}. Nothing was taken: "
                         "choose another --run, or --force to start anew at Kaggle.")
     for name in report["files"]:
         if name.endswith(".npz"):
             try:
-                np.load(find(name), allow_pickle=False).close()
+                np.load(_find_file(name, arriving, home), allow_pickle=False).close()
             except Exception as error:
-                raise UserError(f"{name} of the kernel cannot be read ({type(error).__name__}). Nothing was taken: the same command "
-                                "sends a new session.") from None
+                raise UserError(f"{name} of the kernel cannot be read ({type(error).__name__}). Nothing was taken: the same "
+                                "command sends a new session.") from None
 
 
 def move_files(report: Report, arriving: Path, home: Path) -> None:
     """Move each file into place with its own modification time, so that manifests match; the training state comes last."""
     for name in sorted(report["files"], key=lambda name: ("/state-" in name, name)):
-        modified = report["files"][name]["mtime_ns"]
-        os.utime(arriving / name if (arriving / name).exists() else home / name, ns=(modified, modified))
-        if (arriving / name).exists():
-            files.fsync_path(arriving / name)
+        path, modified = _find_file(name, arriving, home), report["files"][name]["mtime_ns"]
+        os.utime(path, ns=(modified, modified))
+        if path == arriving / name:
+            files.fsync_path(path)
             (home / name).parent.mkdir(parents=True, exist_ok=True)
-            files.replace_durably(arriving / name, home / name)
+            files.replace_durably(path, home / name)

@@ -7,8 +7,9 @@ the kernel (which contains the push's tag) until it is certain that it did not a
 import os
 import shutil
 import time
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pixmend import files
 from pixmend.competitions.base import Competition
@@ -16,7 +17,7 @@ from pixmend.config import Settings
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.kaggle import attempts, client, kernel_client, kernel_output, kernel_packages, kernel_script, kernel_settings
+from pixmend.kaggle import attempts, client, kernel_client, kernel_output, kernel_script, kernel_settings
 from pixmend.kaggle.client import KaggleError
 from pixmend.kaggle.kernel_sessions import FAILED, READY, SENDING, SENT, TAKEN, Session, SessionLog, make_ref
 from pixmend.progress import ProgressBar, format_duration, print_message
@@ -40,7 +41,7 @@ class KernelRunner:
         self.is_new = False  # whether Kaggle was just asked and has no kernel of this name
 
     def run(self) -> Session | None:
-        """Send a session, or follow the one that was sent, and bring it home. None: it is not at its end, or nothing was sent."""
+        """Send a session, or follow the one that was sent, and bring it home; None if it has not ended, or nothing was sent."""
         session = self.log.get_active()
         if session is None or self.settings.dry_run:
             before = None if self.settings.force else self.log.get_newest_taken()
@@ -53,15 +54,12 @@ class KernelRunner:
         elif session.flags != self.flags:
             print_message("The session that is at work was sent with other flags. It is brought home first.")
         if self.settings.dry_run:
-            print(f"Dry run: {self._get_script_folder(session)} contains kernel.py and kernel-metadata.json. Nothing was sent.")
+            print(f"Dry run: {self.work / str(session.number)} contains kernel.py and kernel-metadata.json. Nothing was sent.")
             return None
         if session.state in (READY, SENDING):
             session = self._send(session)
-            print(f"Sent to Kaggle: {kernel_client.get_kernel_url(session.ref)}")
+            print(f"Sent to Kaggle: {session.url}")
         return self._take(session) if self._follow(session) else None
-
-    def _get_script_folder(self, session: Session) -> Path:
-        return self.work / str(session.number)
 
     def _get_local_step(self) -> int:
         newest = checkpoints.list_states(self.folder)[:1]
@@ -70,42 +68,41 @@ class KernelRunner:
     def _check_resumable(self, changes: dict[str, tuple[Any, Any]]) -> None:
         """Refuse, before a session is used up, to continue under other settings or to replace a training of this machine."""
         if forbidden := kernel_settings.forbid_changes(self.settings, changes):
-            raise UserError(f"{self.folder} was trained at Kaggle with {forbidden}. Choose another --run, or --force to start anew.")
-        taken = self.log.get_newest_taken()
-        if self._get_local_step() > (taken.step if taken else -1) and not self.settings.force:
-            raise UserError(f"{self.folder} contains step {self._get_local_step()}, trained on this machine; a session at Kaggle cannot continue "
-                            f"from it. Continue here with `pixmend train --run {self.settings.run}`, choose another --run, or --force to "
-                            "start anew at Kaggle.")
+            raise UserError(f"{self.folder} was trained at Kaggle with {forbidden}. Choose another --run or --force to start anew.")
+        taken, step = self.log.get_newest_taken(), self._get_local_step()
+        if step > (taken.step if taken else -1) and not self.settings.force:
+            raise UserError(f"{self.folder} contains step {step}, trained on this machine; a session at Kaggle cannot continue from it. "
+                            f"Continue here with `pixmend train --run {self.settings.run}`, choose another --run, or start anew at "
+                            "Kaggle with --force.")
 
     def _build_session(self, before: Session | None) -> Session:
         """Write a session's kernel into a folder of its own, under a name that Kaggle has not given to another push."""
-        dry = self.settings.dry_run
-        user = PLACEHOLDER_USER if dry and client.find_token() is None else kernel_client.get_username(self.slug, timeout=self.timeout)
-        number = self.log.get_next_number()
-        while True:
+        user, dry = PLACEHOLDER_USER, self.settings.dry_run
+        if not dry or client.find_token():
+            user = kernel_client.get_username(self.slug, timeout=self.timeout)
+        for number in count(self.log.sessions[-1].number + 1 if self.log.sessions else 1):
             ref = make_ref(user, self.settings.dataset_name, self.settings.run, number)
             tag = self._write_script(self.work / str(number), ref, before)
             source = None if dry else kernel_client.read_source(ref, self.slug, timeout=self.timeout)
             if source is None or (tag in source and not self.settings.force):
                 break
-            number += 1
         self.is_new = source is None
         session = Session(number, ref, tag, self.flags, self._get_local_step())
-        return session if dry else self.log.append(session)
+        return session if dry else self.log.save(session)
 
     def _write_script(self, folder: Path, ref: str, before: Session | None) -> str:
-        is_synthetic = self.competition.is_synthetic
+        is_synthetic, backend = self.competition.is_synthetic, os.environ.get("KERAS_BACKEND", "tensorflow")
         metadata = kernel_script.make_metadata(ref, self.settings, competition="" if is_synthetic else self.slug,
                                                previous=before.ref if before else "")
         manifest = archive_manifest.read_archive_manifest(self.settings.competition_folder)
         known = {name: manifest[name] for name in ("sha256", "count", "bytes")} if manifest and not is_synthetic else None
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         return kernel_script.write_script(folder, {
-            "competition": self.settings.competition, "dataset": self.settings.dataset_name, "run": self.settings.run, "slug": self.slug,
-            "is_synthetic": is_synthetic, "archive": known, "kernel": ref, "previous": before.tag if before else "",
+            "competition": self.settings.competition, "dataset": self.settings.dataset_name, "run": self.settings.run,
+            "slug": self.slug, "is_synthetic": is_synthetic, "archive": known, "kernel": ref,
+            "previous": before.tag if before else "",
             "flags": [word for name, value in self.flags.items() for word in kernel_settings.format_flag(name, value)],
             "hours": self.settings.kernel_hours, "internet": self.settings.internet, "backend": backend,
-            "packages": kernel_packages.list_packages(backend, is_synthetic=is_synthetic)}, metadata)
+            "packages": kernel_script.list_packages(backend, is_synthetic=is_synthetic)}, metadata)
 
     def _send(self, session: Session) -> Session:
         """Push the kernel once; one that arrived from an earlier push is followed instead."""
@@ -116,30 +113,30 @@ class KernelRunner:
             arrived = self._has_arrived(session)
         if arrived:
             print_message("Kaggle has this kernel already: nothing is sent.")
-            return self.log.update(session, state=SENT)
-        session = self.log.update(session, state=SENDING, settled_at=attempts.get_settling_time(self.timeout))
+            return self.log.save(session, state=SENT)
+        session = self.log.save(session, state=SENDING, settled_at=attempts.get_settling_time(self.timeout))
         try:
-            failure = kernel_client.push_kernel(self._get_script_folder(session), self.slug, timeout=self.timeout)
+            failure = kernel_client.push_kernel(self.work / str(session.number), self.slug, timeout=self.timeout)
         except kernel_client.PushRefusedError:
-            self.log.update(session, state=FAILED)
+            self.log.save(session, state=FAILED)
             raise
         if failure:
             self._check_arrival(session, failure)
-        return self.log.update(session, state=SENT)
+        return self.log.save(session, state=SENT)
 
     def _check_arrival(self, session: Session, failure: KaggleError) -> None:
-        """Return where the kernel arrived although the push was not confirmed; else raise what is known about it."""
-        unknown = UserError(f"{failure} It is not known yet whether Kaggle received the kernel: the same command looks for it before it "
-                            f"sends anything. See also {kernel_client.get_kernel_url(session.ref)}")
+        """Return if the kernel arrived although the push was not confirmed; else raise what is known about it."""
+        unknown = UserError(f"{failure} It is not known yet whether Kaggle received the kernel: the same command looks for it before "
+                            f"it sends anything. See also {session.url}")
         try:
             if attempts.find_after_failure(lambda: self._has_arrived(session) or None, failure):
                 return
         except KaggleError:
             raise unknown from None
         if failure.nothing_sent:
-            self.log.update(session, state=READY)
+            self.log.save(session, state=READY)
             raise UserError(f"{failure} Kaggle has no such kernel, so no session was used up.")
-        self.log.update(session, settled_at=attempts.get_settling_time())
+        self.log.save(session, settled_at=attempts.get_settling_time())
         raise unknown
 
     def _has_arrived(self, session: Session) -> bool:
@@ -148,7 +145,7 @@ class KernelRunner:
 
     def _follow(self, session: Session) -> bool:
         """Wait for the end of a session. True: there is something to take; False: the waiting ended first."""
-        how_to_continue = (f"The kernel continues at Kaggle, whatever happens here: {kernel_client.get_kernel_url(session.ref)}. "
+        how_to_continue = (f"The kernel continues at Kaggle, whatever happens here: {session.url}. "
                            "The same command follows it and brings its files home.")
         try:
             if not (ended := self._await_end(session)):
@@ -164,9 +161,10 @@ class KernelRunner:
             for delay in client.iterate_delays(STATUS_DELAYS, start + 60 * self.settings.follow_minutes):
                 time.sleep(delay)
                 status, message = self._get_status(session)
-                if status not in RUNNING:
-                    self._check_end(session, status, message)
+                if status == "complete":
                     return True
+                if status not in RUNNING:
+                    self._refuse_end(session, status, message)
                 waited = time.monotonic() - start
                 bar.advance(min(int(waited) // 60, bar.total) - bar.done, f"{status}, waiting for {format_duration(waited)}")
         return False
@@ -177,21 +175,18 @@ class KernelRunner:
             return kernel_client.get_status(session.ref, self.slug, timeout=self.timeout)
         except KaggleError as error:
             if error.kind in kernel_client.NOT_THERE:
-                self.log.update(session, state=FAILED)
-                raise UserError(f"{kernel_client.get_kernel_url(session.ref)} no longer exists. {NEW_SESSION}") from None
+                self.log.save(session, state=FAILED)
+                raise UserError(f"{session.url} no longer exists. {NEW_SESSION}") from None
             if error.kind not in client.TEMPORARY:
                 raise
             return "running", ""
 
-    def _check_end(self, session: Session, status: str, message: str) -> None:
-        """Raise how a session ended, unless it ended well."""
-        if status == "complete":
-            return
-        self.log.update(session, state=FAILED)
-        url = kernel_client.get_kernel_url(session.ref)
+    def _refuse_end(self, session: Session, status: str, message: str) -> NoReturn:
+        self.log.save(session, state=FAILED)
         if status == "cancelacknowledged":
-            raise UserError(f"The kernel was cancelled at Kaggle ({url}), which keeps nothing of it. {NEW_SESSION}")
-        raise UserError(f"The kernel ended with status {status}: {self.get_reason(session, message)}. See {url}. {NEW_SESSION}")
+            raise UserError(f"The kernel was cancelled at Kaggle ({session.url}), which keeps nothing of it. {NEW_SESSION}")
+        reason = self.get_reason(session, message)
+        raise UserError(f"The kernel ended with status {status}: {reason}. See {session.url}. {NEW_SESSION}")
 
     def get_reason(self, session: Session, message: str = "") -> str:
         """Return Kaggle's message and the end of the log as one text."""
@@ -206,19 +201,20 @@ class KernelRunner:
             stored = {"competition": self.settings.competition} | kernel_settings.select_stored(session.flags)
             kernel_output.check_files(report, arriving, self.settings, stored)
         except UserError:
-            self.log.update(session, state=FAILED)
+            self.log.save(session, state=FAILED)
             raise
         with files.try_lock(self.folder):
             local_step = self._get_local_step()
             if local_step > max(report["step"], session.local_step) and not self.settings.force:
-                raise UserError(f"{self.folder} has reached step {local_step} on this machine, and the kernel step {report['step']}. Nothing was "
-                                f"overwritten. --force takes the kernel's files; to continue here, run `pixmend train --run {self.settings.run}`.")
+                raise UserError(f"{self.folder} has reached step {local_step} on this machine, and the kernel step "
+                                f"{report['step']}. Nothing was overwritten. --force takes the kernel's files; to continue here, run "
+                                f"`pixmend train --run {self.settings.run}`.")
             kernel_output.move_files(report, arriving, home)
             for state in checkpoints.list_states(self.folder):
                 if state.name not in {Path(name).name for name in report["files"]}:
                     state.unlink()
         leaderboard.update_run(self.settings.submissions_folder / "leaderboard.csv", self.settings.run, **report["score"])
-        session = self.log.update(session, state=TAKEN, step=report["step"], finished=report["finished"], failed=report["failed"])
+        session = self.log.save(session, state=TAKEN, **{name: report[name] for name in ("step", "finished", "failed")})
         shutil.rmtree(arriving)
         print_message(f"{len(report['files'])} files of the kernel are here, verified: {self.folder}")
         return session

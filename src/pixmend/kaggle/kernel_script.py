@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import importlib.metadata
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 MAX_BYTES = 1_000_000  # Kaggle accepts no larger source of a kernel
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 LINE_LENGTH = 120
+IMPORT_NAMES = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn", "scikit-image": "skimage"}
+# The backend is added by its name.
+NOT_IN_A_SESSION = {"tensorflow", "kaggle", "six", "rich", "matplotlib", "Jinja2", "optuna", "SQLAlchemy"}
+DEMO_PHOTOS = {"scikit-learn", "scikit-image"}
 TEMPLATE = '''\
 # {title}, written by `pixmend kernel`. The archive below contains the package pixmend as it was on your machine.
 # push {tag}
@@ -44,7 +50,8 @@ def write_script(folder: Path, order: dict[str, Any], metadata: dict[str, Any]) 
     tag = hashlib.sha256(json.dumps(order, sort_keys=True).encode() + archive).hexdigest()[:16]
     encoded = base64.b64encode(archive).decode()
     lines = "\n".join(encoded[start:start + LINE_LENGTH] for start in range(0, len(encoded), LINE_LENGTH))
-    text = TEMPLATE.format(title=metadata["title"], tag=tag, order=json.dumps(order | {"tag": tag}, sort_keys=True), archive=lines)
+    order_text = json.dumps(order | {"tag": tag}, sort_keys=True)
+    text = TEMPLATE.format(title=metadata["title"], tag=tag, order=order_text, archive=lines)
     if len(text) > MAX_BYTES:
         raise UserError(f"The kernel's script has {len(text) / 1e6:.1f} MB, and Kaggle accepts {MAX_BYTES / 1e6:g} MB. "
                         f"Move files that are not part of the package out of {PACKAGE}.")
@@ -73,3 +80,22 @@ def make_metadata(ref: str, settings: Settings, *, competition: str, previous: s
                 "dataset_sources": [settings.wheels] if settings.wheels else [],
                 "competition_sources": [competition] if competition else [], "kernel_sources": [previous] if previous else []}
     return metadata | ({"machine_shape": settings.accelerator} if settings.accelerator else {})
+
+
+def list_requirements() -> list[str]:
+    """Return the names of the packages that this one needs, without those of extras."""
+    requirements = [text for text in importlib.metadata.requires("pixmend") or [] if "extra ==" not in text]
+    return [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements]
+
+
+def list_packages(backend: str, *, is_synthetic: bool) -> dict[str, str]:
+    """Return what a session needs, as installed here: {"keras==3.15.1": "keras"}, each requirement with its name in imports."""
+    excluded = NOT_IN_A_SESSION if is_synthetic else NOT_IN_A_SESSION | DEMO_PHOTOS
+    packages = {}
+    for name in [*(name for name in list_requirements() if name not in excluded), backend]:
+        try:
+            requirement = f"{name}=={importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            requirement = name
+        packages[requirement] = IMPORT_NAMES.get(name, name.replace("-", "_"))
+    return packages

@@ -1,4 +1,4 @@
-"""What was sent to Kaggle for a run, kernels.json: one record a session, written before it is sent, so that none is sent twice."""
+"""What was sent to Kaggle for a run, kernels.json: one record a session, written before it is sent: none goes twice."""
 
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -29,6 +29,10 @@ class Session:
     finished: bool = False
     failed: str = ""  # the stage that failed
 
+    @property
+    def url(self) -> str:
+        return f"https://www.kaggle.com/code/{self.ref}"
+
 
 class SessionLog:
     """The sessions of a run, oldest first; every change is written at once."""
@@ -45,23 +49,12 @@ class SessionLog:
         """Return the session that wrote the run's newest checkpoint, or None."""
         return next((one for one in reversed(self.sessions) if one.state == TAKEN), None)
 
-    def get_next_number(self) -> int:
-        return self.sessions[-1].number + 1 if self.sessions else 1
-
-    def append(self, session: Session) -> Session:
-        self.sessions.append(session)
-        self._write()
-        return session
-
-    def update(self, session: Session, **changes: Any) -> Session:
-        """Replace the session of this number by one with some fields changed, and return it."""
+    def save(self, session: Session, **changes: Any) -> Session:
+        """Change fields of the newest session, or add a new one; return it."""
         changed = replace(session, **changes)
-        self.sessions = [changed if one.number == session.number else one for one in self.sessions]
-        self._write()
-        return changed
-
-    def _write(self) -> None:
+        self.sessions = [*(one for one in self.sessions if one.number != session.number), changed]
         files.write_json(self.path, [asdict(one) for one in self.sessions])
+        return changed
 
 
 def read_sessions(path: Path) -> list[Session]:
@@ -76,7 +69,8 @@ def read_sessions(path: Path) -> list[Session]:
             return sessions
     except (AttributeError, KeyError, TypeError):
         pass
-    raise UserError(f"{path} is not a list of sessions. Move it away: the next `pixmend kernel` finds a session that is at work by its name.")
+    raise UserError(f"{path} is not a list of sessions. Move it away: the next `pixmend kernel` finds a session that is at work "
+                    "by its name.")
 
 
 def make_ref(user: str, dataset_name: str, run: str, number: int) -> str:

@@ -20,10 +20,11 @@ def check_settings(settings: Settings) -> None:
     if settings.init_from:
         raise FlagError("--init-from does not work with kernels: a session at Kaggle has no other run's weights.")
     if settings.unknown_masks:
-        raise FlagError("--unknown-masks does not work with kernels: a session at Kaggle has no masks of another run, and a run that "
-                        "finds masks has nothing to submit.")
+        raise FlagError("--unknown-masks does not work with kernels: a session at Kaggle has no masks of another run, and a run "
+                        "that finds masks has nothing to submit.")
     if settings.folds > 1:
-        raise FlagError("--folds does not work with kernels: a session continues one training. Leave it out, or train the folds on this machine.")
+        raise FlagError("--folds does not work with kernels: a session continues one training. Leave it out, or train the folds "
+                        "on this machine.")
     if settings.photos:
         raise FlagError("--photos does not work with kernels: a session at Kaggle does not have this folder.")
     if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):

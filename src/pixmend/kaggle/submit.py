@@ -29,16 +29,18 @@ def submit_run(settings: Settings) -> None:
     competition = competitions.get_competition(settings.competition)
     path = competitions.get_submission_path(settings)
     if models.run_finds_masks(settings):
-        raise UserError(f"Run {settings.run!r} finds masks and predicts no pixels, so there is nothing to submit. Submit a run that predicts "
-                        f"inside these masks: train it with --unknown-masks --mask-run {settings.run}.")
+        raise UserError(f"Run {settings.run!r} finds masks and predicts no pixels, so there is nothing to submit. Submit a run that "
+                        f"predicts inside these masks: train it with --unknown-masks --mask-run {settings.run}.")
     if not path.exists():
-        raise UserError(f"Run {settings.run!r} has no submission file ({path}). Write it first: pixmend serialize --run {settings.run}")
+        raise UserError(f"Run {settings.run!r} has no submission file ({path}). Write it first: "
+                        f"pixmend serialize --run {settings.run}")
     competition.submission.check(path, settings.competition_folder / "files")
     solution = competitions.get_solution_path(settings)
     if solution.exists():
         score_locally(settings, path, solution)
     elif competition.is_synthetic:
-        raise UserError(f"{solution} is missing. Make the competition anew: pixmend download --competition {settings.competition} --force")
+        raise UserError(f"{solution} is missing. Make the competition anew: "
+                        f"pixmend download --competition {settings.competition} --force")
     else:
         with files.try_lock(settings.submissions_folder / ".submit"):
             SubmissionSender(settings, competition.slug, path).run()
@@ -78,14 +80,14 @@ class SubmissionSender:
         zipped = self._write_zip()
         if self.settings.dry_run:
             return print(f"Dry run: {zipped} is ready and all checks passed. Nothing was sent.")
-        earlier_ref = earlier.ref if earlier else None
-        self._send(zipped, earlier_ref)
-        return self._await_score(earlier_ref)
+        self._send(zipped, earlier.ref if earlier else None)
+        return self._await_score(earlier.ref if earlier else None)
 
     def _find(self, other_than: str | None = None) -> Submission | None:
         """Return the newest submission of this file, or None where there is none or it has the ref `other_than`."""
-        found = client.find_submission(self.slug, self.tag, timeout=self.timeout)
-        return found if found and found.ref != other_than else None
+        known = client.list_submissions(self.slug, timeout=self.timeout)
+        newest = next((one for one in known if self.tag in one.description), None)
+        return newest if newest and newest.ref != other_than else None
 
     def _settle(self, attempt: Attempt, latest: Submission | None) -> bool:
         """Find out what became of an earlier attempt, and return whether Kaggle has its file."""
@@ -143,22 +145,19 @@ class SubmissionSender:
     def _send(self, zipped: Path, earlier: str | None) -> None:
         """Send the file once. Where the command does not confirm it, Kaggle's list says whether it arrived."""
         message = f"{self.settings.run} {self.tag} {self.settings.message}".strip()
-        self._write_attempt(earlier, self.timeout)
+        attempts.write_attempt(self.attempt_path, earlier, self.timeout)
         try:
             with ProgressBar("upload", 100) as bar:
                 failure = client.submit_file(self.slug, zipped, message, timeout=self.timeout,
                                              on_output=self._follow_upload(client.follow_percentage(bar), earlier))
         except KeyboardInterrupt:
-            self._write_attempt(earlier)
+            attempts.write_attempt(self.attempt_path, earlier)
             print(f"\nIt is not known yet whether Kaggle received the file. {self._say_how_to_continue()}")
             raise
         found = self._find_unconfirmed(failure, earlier) if failure else None
         self._record_sent(found, is_new=True)
         self.attempt_path.unlink(missing_ok=True)
         print(f"Submitted {self.path.name} to {self.slug} as `{message}`.")
-
-    def _write_attempt(self, earlier: str | None, timeout: float = 0) -> None:
-        attempts.write_attempt(self.attempt_path, Attempt(attempts.get_settling_time(timeout), earlier))
 
     def _follow_upload(self, on_output: client.OnOutput, earlier: str | None) -> client.OnOutput:
         """An upload may take longer than the time within which it is settled, which therefore moves on with it."""
@@ -168,7 +167,7 @@ class SubmissionSender:
             nonlocal written
             on_output(text)
             if time.monotonic() - written > HEARTBEAT_SECONDS:
-                self._write_attempt(earlier, self.timeout)
+                attempts.write_attempt(self.attempt_path, earlier, self.timeout)
                 written = time.monotonic()
         return update
 
@@ -178,24 +177,15 @@ class SubmissionSender:
         try:
             found = attempts.find_after_failure(lambda: self._find(earlier), failure)
         except KaggleError:
-            self._write_attempt(earlier)
+            attempts.write_attempt(self.attempt_path, earlier)
             raise UserError(unknown) from None
         if found:
             return found
         if not failure.nothing_sent:
-            self._write_attempt(earlier)
+            attempts.write_attempt(self.attempt_path, earlier)
             raise UserError(unknown)
         self.attempt_path.unlink(missing_ok=True)
         raise UserError(f"{failure} No submission was used up.")
-
-    def _find_if_reachable(self, other_than: str | None) -> Submission | None:
-        """The same as _find for polling, where a lost connection is no reason to give up."""
-        try:
-            return self._find(other_than)
-        except KaggleError as error:
-            if error.kind not in client.TEMPORARY:
-                raise
-            return None
 
     def _await_score(self, earlier: str | None) -> None:
         """Wait for the score. With Ctrl-C, or after --wait-minutes, say how to fetch it later."""
@@ -203,7 +193,12 @@ class SubmissionSender:
         try:
             for delay in client.iterate_delays(SCORE_DELAYS, end) if self.settings.wait_minutes else ():
                 time.sleep(delay)
-                found = self._find_if_reachable(earlier)
+                try:
+                    found = self._find(earlier)
+                except KaggleError as error:   # a lost connection is no reason to stop waiting
+                    if error.kind not in client.TEMPORARY:
+                        raise
+                    continue
                 if found and found.status != "PENDING":
                     return self._record_score(found)
         except (KeyboardInterrupt, KaggleError):
@@ -219,8 +214,8 @@ class SubmissionSender:
             return print(f"Score of {self.settings.run}: public {found.public or 'none'}, private {private}.")
         reason = client.get_failure_reason(found.ref, self.slug, timeout=self.timeout) or "Kaggle gives no reason"
         self._update_row(kaggle=f"{found.status.lower()}: {reason}")
-        raise UserError(f"Kaggle could not score {self.path.name}: {reason.rstrip('.')}. See {client.get_competition_url(self.slug)}/submissions, "
-                        "then correct the file and submit it again.")
+        raise UserError(f"Kaggle could not score {self.path.name}: {reason.rstrip('.')}. Correct the file and submit it again. "
+                        f"See {client.get_competition_url(self.slug)}/submissions")
 
     def _record_sent(self, found: Submission | None, is_new: bool = False) -> None:
         """Write when this file was sent; a score of another file leaves the row."""
