@@ -220,7 +220,7 @@ def test_too_few_photos_or_no_folder_are_errors(tmp_path):
 def test_archive_is_up_to_date_until_photos_or_settings_change(tmp_path, folder):
     settings, competition, _ = make_competition("landscapes", tmp_path, photos=str(folder))
     zipped = settings.competition_folder / f"{competition.slug}.zip"
-    archive_manifest.write_archive_manifest(settings.competition_folder, zipped, archive_manifest.get_cache_key(competition, settings), "made here")
+    archive_manifest.write_archive_manifest(settings.competition_folder, zipped, competition.cache_key(settings), "made here")
     assert archive_manifest.is_complete(competition, settings)
     for changes in ({"photos": ""}, {"size": 64}, {"hole_colour": "white"}):
         assert not archive_manifest.is_complete(competition, dataclasses.replace(settings, **changes))

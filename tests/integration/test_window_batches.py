@@ -45,7 +45,7 @@ def test_boxes_around_other_shapes_are_found():
 def test_an_image_with_too_many_holes_is_refused():
     holes = np.zeros((256, 256), np.uint8)
     holes[3::8, 3::8] = 1
-    with pytest.raises(UserError, match=f"1024 holes.*{windows.MANY} at most"):
+    with pytest.raises(UserError, match=f"1024 holes.*{windows.MAX_HOLES} at most"):
         find_boxes(holes)
 
 

@@ -16,10 +16,9 @@ import numpy as np
 
 from pixmend.config import DownloadSettings
 from pixmend.data import windows
-from pixmend.data.damage import BLACK, cover_pixels
+from pixmend.data.damage import BLACK, Box, cover_pixels
 from pixmend.data.image_record import ImageRecord
 from pixmend.evaluation.metrics import Metric
-from pixmend.submissions.csv_format import Box
 from pixmend.submissions.submission_format import SubmissionFormat
 
 Shape = tuple[int, int, int]   # height, width, channels

@@ -13,28 +13,17 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from pixmend import files
+from pixmend.competitions import photo_reconstruction as layout
 from pixmend.competitions.base import Shape
-from pixmend.competitions.photo_reconstruction import (
-    CORNER_COLUMNS,
-    DAMAGED,
-    NAME_COLUMN,
-    ORIGINAL,
-    SUBMISSION,
-    TABLE,
-    TEST,
-    TRAIN,
-    PhotoReconstruction,
-    draw_boxes,
-)
+from pixmend.competitions.photo_reconstruction import SUBMISSION, PhotoReconstruction, draw_boxes
 from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
-from pixmend.data.damage import count_boxes, cover_pixels
+from pixmend.data.damage import Box, count_boxes, cover_pixels
 from pixmend.data.encode import encode_jpeg, encode_png
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import Photo
 from pixmend.submissions import csv_format
-from pixmend.submissions.csv_format import Box
 
 PNG_INTERVAL = 5   # every fifth image of a photo is a PNG, the others are JPEGs
 
@@ -75,44 +64,39 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
             file.writelines(encode_submission(test, [image.original for image in test], settings, is_public))
 
     def make_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[DemoImage]:
-        """Yield the images of a photo, each with two boxes."""
         for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
             suffix = "jpeg" if number % PNG_INTERVAL else "png"
             yield DemoImage(photo.kind, f"{photo.name} ({number}).{suffix}", image, draw_boxes(rng, shape))
 
 
 def pack_archive(train: Sequence[DemoImage], test: Sequence[DemoImage], settings: Settings) -> bytes:
-    """Return the bytes of the zip archive."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for label in sorted({image.label for image in train}):
             of_class = [image for image in train if image.label == label]
             for image in of_class:
-                add_file(archive, f"{TRAIN}/{label}/{ORIGINAL}/{image.name}", encode_image(image.name, image.original))
-                add_file(archive, f"{TRAIN}/{label}/{DAMAGED}/{image.name}", encode_damaged(image))
-            add_file(archive, f"{TRAIN}/{label}/{DAMAGED}/{TABLE}", encode_table(of_class))
+                add_file(archive, f"{layout.TRAIN}/{label}/{layout.ORIGINAL}/{image.name}", encode_image(image.name, image.original))
+                add_file(archive, f"{layout.TRAIN}/{label}/{layout.DAMAGED}/{image.name}", encode_damaged(image))
+            add_file(archive, f"{layout.TRAIN}/{label}/{layout.DAMAGED}/{layout.TABLE}", encode_table(of_class))
         for image in test:
-            add_file(archive, f"{TEST}/{image.name}", encode_damaged(image))
-        add_file(archive, f"{TEST}/{TABLE}", encode_table(test))
+            add_file(archive, f"{layout.TEST}/{image.name}", encode_damaged(image))
+        add_file(archive, f"{layout.TEST}/{layout.TABLE}", encode_table(test))
         black = [np.zeros_like(image.original) for image in test]
         add_file(archive, SUBMISSION.sample_name, b"".join(encode_submission(test, black, settings)), zipfile.ZIP_DEFLATED)
     return data.getvalue()
 
 
 def encode_image(name: str, image: np.ndarray) -> bytes:
-    """Return the bytes of an image file of the kind that its name says."""
     return encode_png(image) if name.endswith(".png") else encode_jpeg(image)
 
 
 def encode_damaged(image: DemoImage) -> bytes:
-    """Return the bytes of the damaged image's file."""
     return encode_image(image.name, cover_pixels(image.original, count_boxes(image.boxes, image.original.shape)))
 
 
 def encode_table(images: Sequence[DemoImage]) -> bytes:
-    """Return the bytes of a masked_info.csv."""
     rows = [(number, image.name, *(corner for box in image.boxes for corner in box[:2])) for number, image in enumerate(images)]
-    return csv_format.encode_table([("", NAME_COLUMN, *CORNER_COLUMNS), *rows])
+    return csv_format.encode_table([("", layout.NAME_COLUMN, *layout.CORNER_COLUMNS), *rows])
 
 
 def encode_submission(images: Sequence[DemoImage], pixels: Sequence[np.ndarray], settings: Settings,

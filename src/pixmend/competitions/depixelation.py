@@ -12,12 +12,11 @@ from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
-from pixmend.data.damage import count_boxes, draw_box, pixelate_box, scale_length
+from pixmend.data.damage import Box, count_boxes, draw_box, pixelate_box, scale_length
 from pixmend.data.grey import convert_to_grey_by_light
 from pixmend.data.photos import Photo
 from pixmend.evaluation.metrics import Metric, sum_squared_errors_255
 from pixmend.fills import tiles
-from pixmend.submissions.csv_format import Box
 from pixmend.submissions.pixel_bytes import PixelBytes
 
 SIDE = 64   # of an image; lengths below are in pixels of an image with this side
@@ -29,7 +28,6 @@ class Depixelation(SyntheticCompetition):
     """One box in tiles, each of which shows its mean."""
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
-        """Draw one box."""
         return count_boxes([draw_pixelated_box(rng, shape)], shape)
 
     def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -39,11 +37,9 @@ class Depixelation(SyntheticCompetition):
         return pixelate_box(image, box, int(rng.integers(smallest, largest + 1))), count_boxes([box], image.shape)
 
     def hole_value(self, settings: DownloadSettings) -> None:
-        """Tiles are not one value."""
         return None
 
     def find_boxes(self, damaged: np.ndarray, counts: np.ndarray) -> list[Box]:
-        """Return the box of each tile."""
         return tiles.find_tile_boxes(damaged, counts > 0)
 
     def apply_constraint(self, prediction: np.ndarray, damaged: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -51,10 +47,7 @@ class Depixelation(SyntheticCompetition):
         return tiles.restore_tile_means(prediction, damaged, mask)
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
-        """Cut squares, or the middle square, and resize them."""
-        image = photo.picture()
-        squares = (photos.cut_squares(rng, image, PIECES_PER_SQUARE * photo.count, shape[0]) if photo.count
-                   else [photos.cut_middle_square(image)])
+        squares = photos.cut_squares(rng, photo.picture(), photo.count and PIECES_PER_SQUARE * photo.count, shape[0])
         return [convert_to_grey_by_light(photos.resize_image(square, shape)) for square in squares]
 
 

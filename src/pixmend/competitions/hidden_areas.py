@@ -1,7 +1,7 @@
 """Hidden areas: one to three boxes and circles are pixelated, blurred, black or white, and nobody says where.
 
-A photo's middle square is resized to one image; from the photos inside packages squares of several scales are cut. The archive
-holds the masks, for training and scoring only: `--unknown-masks` is the default, so that a network gets those that another one found.
+The archive holds the masks, for training and scoring only: `--unknown-masks` is the default, so that a network gets those that
+another one found.
 """
 
 import numpy as np
@@ -9,8 +9,7 @@ import numpy as np
 from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
-from pixmend.data.damage import BLACK, WHITE, blur_image, draw_box, make_disc, pixelate_box, scale_length
-from pixmend.submissions.csv_format import Box
+from pixmend.data.damage import BLACK, WHITE, Box, blur_image, draw_box, make_disc, pixelate_box, scale_length
 from pixmend.submissions.pixel_csv import PixelCsv
 
 SIDE = 256   # of an image; lengths below are in pixels of an image with this side
@@ -37,7 +36,6 @@ class HiddenAreas(SyntheticCompetition):
         return damaged, counts
 
     def hole_value(self, settings: DownloadSettings) -> None:
-        """Areas do not have one value."""
         return None
 
 
@@ -74,4 +72,5 @@ def damage_box(rng: np.random.Generator, image: np.ndarray, box: Box) -> np.ndar
     return np.full_like(image, BLACK if way == 2 else WHITE)
 
 
-HIDDEN_AREAS = HiddenAreas(slug="hidden-areas", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "unknown_masks": True})
+HIDDEN_AREAS = HiddenAreas(
+    slug="hidden-areas", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "unknown_masks": True})

@@ -28,11 +28,9 @@ class Landscapes(SyntheticCompetition):
     """Circles and squares in one grey level."""
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
-        """Draw some circles and squares, which may overlap."""
         return draw_shapes(rng, shape, MAX_SHAPES, [scale_length(side, shape, at=SIDE) for side in SHAPE_SIDES])
 
     def hole_value(self, settings: DownloadSettings) -> int:
-        """Return black or white, as the setting says."""
         return GREY_LEVELS[settings.hole_colour]
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
@@ -51,7 +49,8 @@ LANDSCAPES = Landscapes(
     metrics={
         "l1": Metric(metrics.sum_all_absolute_errors, "mean absolute error over the whole image"),
         "l2": Metric(metrics.sum_all_squared_errors, "mean squared error over the whole image"),
-        "cosine": Metric(metrics.compute_cosine_similarity, "cosine similarity of the predicted and the original image; higher is better"),
+        "cosine": Metric(metrics.compute_cosine_similarity,
+                         "cosine similarity of the predicted and the original image; higher is better"),
         "poisson": Metric(metrics.sum_poisson, "Poisson negative log likelihood of the whole image"),
     },
 )

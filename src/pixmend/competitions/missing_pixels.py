@@ -1,6 +1,6 @@
 """Missing pixels: in each 8x8 block of a grey image the middle 2x2 is missing; mean squared error over the whole image.
 
-Each of a user's photos is turned grey and resized to one image; from the photos inside packages squares of several scales are cut.
+Each of a user's photos is turned grey and resized to one image, its proportions changed.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,6 @@ class MissingPixels(SyntheticCompetition):
     """A lattice of small black holes, the same in every image."""
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
-        """Return the lattice."""
         return count_block_holes(shape, BLOCK, MISSING)
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:

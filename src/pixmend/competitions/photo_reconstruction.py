@@ -18,12 +18,11 @@ import numpy as np
 
 from pixmend.competitions.base import Competition, Shape
 from pixmend.config import DownloadSettings
-from pixmend.data.damage import count_boxes, draw_two_boxes
+from pixmend.data.damage import Box, count_boxes, draw_two_boxes
 from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.submissions import csv_reader
 from pixmend.submissions.box_csv import BoxCsv
-from pixmend.submissions.csv_format import Box
 from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 
 TRAIN, TEST = "Dataset/Training_Data", "Dataset/Testing_Data"
@@ -39,21 +38,21 @@ class PhotoReconstruction(Competition):
 
     def read_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
         """List the training images, class by class in the order of their tables, then the test images."""
-        classes = list_class_folders(folder / TRAIN)
-        train = {label.name: read_class(label, shape) for label in classes}
-        test = read_table(folder / TEST / TABLE, shape)
-        check_files(folder / TEST, test, folder / TEST / TABLE)
+        classes = sorted(path for path in list_folder(folder / TRAIN) if path.is_dir() and not path.name.startswith("."))
+        if not classes:
+            raise UserError(f"{folder / TRAIN} holds no class folders; {DOWNLOAD_AGAIN}.")
+        train = {path.name: read_boxes(path / DAMAGED / TABLE, shape, path / DAMAGED, path / ORIGINAL) for path in classes}
+        test = read_boxes(folder / TEST / TABLE, shape, folder / TEST)
         SUBMISSION.check_sample(folder, test)
         uses = Counter(name for boxes in [*train.values(), test] for name in boxes)
         images = []
-        for label in classes:
-            for name, boxes in train[label.name].items():
-                id = name if uses[name] == 1 else f"{label.name}/{name}"
-                images.append(ImageRecord(id, label.name, id, "train", str(label / DAMAGED / name), str(label / ORIGINAL / name), boxes))
+        for path in classes:
+            for name, boxes in train[path.name].items():
+                id = name if uses[name] == 1 else f"{path.name}/{name}"
+                images.append(ImageRecord(id, path.name, id, "train", str(path / DAMAGED / name), str(path / ORIGINAL / name), boxes))
         return images + [ImageRecord(name, "", name, "test", str(folder / TEST / name), None, boxes) for name, boxes in test.items()]
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
-        """Draw two squares."""
         return count_boxes(draw_boxes(rng, shape), shape)
 
 
@@ -67,14 +66,6 @@ def draw_boxes(rng: np.random.Generator, shape: Shape) -> tuple[Box, Box]:
     return draw_two_boxes(rng, shape, get_box_side(shape))
 
 
-def list_class_folders(folder: Path) -> list[Path]:
-    """Return the folder of each class."""
-    classes = sorted(path for path in list_folder(folder) if path.is_dir() and not path.name.startswith("."))
-    if not classes:
-        raise UserError(f"{folder} holds no class folders; {DOWNLOAD_AGAIN}.")
-    return classes
-
-
 def list_folder(folder: Path) -> list[Path]:
     """Return the paths in a folder; a missing one is a UserError."""
     try:
@@ -83,12 +74,11 @@ def list_folder(folder: Path) -> list[Path]:
         raise UserError(f"{folder} is missing; {DOWNLOAD_AGAIN}.") from None
 
 
-def read_class(folder: Path, shape: Shape) -> dict[str, tuple[Box, Box]]:
-    """Return the boxes of a class's images by file name; each image must be there damaged and as original."""
-    table = folder / DAMAGED / TABLE
+def read_boxes(table: Path, shape: Shape, *folders: Path) -> dict[str, tuple[Box, Box]]:
+    """Return the boxes by file name as a table lists them; each folder must hold exactly these images."""
     boxes = read_table(table, shape)
-    for name in (DAMAGED, ORIGINAL):
-        check_files(folder / name, boxes, table)
+    for folder in folders:
+        check_files(folder, boxes, table)
     return boxes
 
 
@@ -98,7 +88,11 @@ def read_table(path: Path, shape: Shape) -> dict[str, tuple[Box, Box]]:
     lines: dict[str, tuple[int, str]] = {}
     with csv_reader.read_lines(path, DOWNLOAD_AGAIN) as table:
         _, header = next(table, (1, []))
-        columns = [find_column(path, header, name) for name in (NAME_COLUMN, *CORNER_COLUMNS)]
+        names = [text.removeprefix("\ufeff") for text in header]   # without a byte order mark
+        for name in (NAME_COLUMN, *CORNER_COLUMNS):
+            if name not in names:
+                raise UserError(f"{path} has no column {name}, only {','.join(names)[:80]!r}; {DOWNLOAD_AGAIN}.")
+        columns = [names.index(name) for name in (NAME_COLUMN, *CORNER_COLUMNS)]
         for line, fields in table:
             if len(fields) != len(header):
                 raise UserError(f"{path}, line {line}: {len(fields)} fields where {len(header)} are wanted; {DOWNLOAD_AGAIN}.")
@@ -106,14 +100,6 @@ def read_table(path: Path, shape: Shape) -> dict[str, tuple[Box, Box]]:
             check_name(path, line, name, lines)
             images[name] = parse_boxes(path, line, corners, shape)
     return images
-
-
-def find_column(path: Path, header: list[str], name: str) -> int:
-    """Return the number of a column; a byte order mark before the header is left out."""
-    names = [text.removeprefix("\ufeff") for text in header]
-    if name not in names:
-        raise UserError(f"{path} has no column {name}, only {','.join(names)[:80]!r}; {DOWNLOAD_AGAIN}.")
-    return names.index(name)
 
 
 def check_name(path: Path, line: int, name: str, lines: dict[str, tuple[int, str]]) -> None:
@@ -135,8 +121,8 @@ def parse_boxes(path: Path, line: int, corners: list[str], shape: Shape) -> tupl
             raise UserError(f"{path}, line {line}: {name} is {text!r}, not a whole number from 0 on; {DOWNLOAD_AGAIN}.")
     row1, column1, row2, column2 = (int(text.split(".")[0]) for text in texts)
     if max(row1, row2) + side > shape[0] or max(column1, column2) + side > shape[1]:
-        raise UserError(f"{path}, line {line}: a box of {side} pixels at ({row1}, {column1}) or ({row2}, {column2}) leaves the image "
-                        f"of {shape[1]}x{shape[0]}; set --size to the competition's own, or {DOWNLOAD_AGAIN}.")
+        raise UserError(f"{path}, line {line}: a box of {side} pixels at ({row1}, {column1}) or ({row2}, {column2}) leaves the "
+                        f"image of {shape[1]}x{shape[0]}; set --size to the competition's own, or {DOWNLOAD_AGAIN}.")
     return (row1, column1, side, side), (row2, column2, side, side)
 
 

@@ -9,7 +9,6 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,8 @@ def prepare_dataset(settings: Settings) -> None:
         if archive is None:
             raise UserError(f"{settings.competition_folder} has no verified archive. Get it first: "
                             f"pixmend download --competition {settings.competition}")
-        cache_key: dict[str, Any] = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken_images}
+        cache_key: dict[str, Any] = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size}
+        cache_key["broken"] = settings.broken_images
         if settings.damage:
             cache_key |= {name: getattr(settings, name) for name in DAMAGE_SETTINGS}
         if settings.force or not files.manifest_matches(folder / "pictures.json", cache_key):
@@ -100,40 +100,31 @@ def number_records(settings: Settings, building: Path) -> Iterator[tuple[int, in
 
 
 def write_chunk(folder: Path, settings: Settings, numbered: Iterable[tuple[int, int, ImageRecord]]) -> list[dict[str, Any]]:
-    """Decode some images into their rows, in a worker process; return what the index needs to know of each."""
+    """Decode some images into their rows, in a worker process; return what the index needs to know of each.
+
+    With --broken-images skip, a training image that cannot be decoded is left out and named.
+    """
+    lines = []
     with contextlib.ExitStack() as stack:
         writers = {name: stack.enter_context(array_files.open_row_writer(folder / f"{name}.npy")) for name in ARRAYS}
-        return [write_or_skip(row, original_row, record, settings, writers) for row, original_row, record in numbered]
-
-
-def write_or_skip(row: int, original_row: int, record: ImageRecord, settings: Settings, writers: Mapping[str, WriteRow]) -> dict[str, Any]:
-    """Write one image; with --broken-images skip, a training image that cannot be decoded is left out and named."""
-    try:
-        return write_image(row, original_row, record, settings, writers)
-    except UserError as error:
-        if record.split == "test":
-            raise
-        if settings.broken_images == "stop":
-            raise UserError(f"{error} Or leave such training images out with --broken-images skip.") from None
-        return {"id": record.id, "broken": str(error)}
+        for row, original_row, record in numbered:
+            try:
+                lines.append(write_image(row, original_row, record, settings, writers))
+            except UserError as error:
+                if record.split == "test":
+                    raise
+                if settings.broken_images == "stop":
+                    raise UserError(f"{error} Or leave such training images out with --broken-images skip.") from None
+                lines.append({"id": record.id, "broken": str(error)})
+    return lines
 
 
 def write_image(row: int, original_row: int, record: ImageRecord, settings: Settings, writers: Mapping[str, WriteRow]) -> dict[str, Any]:
-    """Decode one image into its rows and fill its missing pixels."""
-    damaged, counts, original = store_image(row, original_row, record, settings, writers)
-    writers[FILLED](row, np.rint(fill_harmonic(damaged / np.float32(255), counts > 0) * 255))
-    line = {"id": record.id, "source": record.source, "class": record.kind, "split": record.split, "damaged": row, "whole": -1}
-    if original is not None:
-        line |= {"whole": original_row, "hashes": [int(value) for value in near_duplicates.hash_image(original)]}
-    return line
-
-
-def store_image(row: int, original_row: int, record: ImageRecord, settings: Settings,
-                writers: Mapping[str, WriteRow]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Decode one image and write it; return the damaged image, its counts, and the original of a training image.
+    """Decode one image into its rows and fill its missing pixels; return its entry in listed.json.
 
     Each array is written right after it is decoded, while it is in the processor's cache.
     """
+    line = {"id": record.id, "source": record.source, "class": record.kind, "split": record.split, "damaged": row, "whole": -1}
     original = None
     if record.whole is not None:
         original = decode_image(record.whole, settings.shape)
@@ -141,7 +132,10 @@ def store_image(row: int, original_row: int, record: ImageRecord, settings: Sett
     damaged, counts = read_damaged(record, original, settings)
     writers["pictures"](row, damaged)
     writers["counts"](row, counts)
-    return damaged, counts, original
+    writers[FILLED](row, np.rint(fill_harmonic(damaged / np.float32(255), counts > 0) * 255))
+    if original is not None:
+        line |= {"whole": original_row, "hashes": [int(value) for value in near_duplicates.hash_image(original)]}
+    return line
 
 
 def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
@@ -162,8 +156,7 @@ def check_same_image(record: ImageRecord, damaged: np.ndarray, original: np.ndar
     known = counts[::every] == 0
     values = damaged.shape[2] * np.count_nonzero(known)
     if cv2.norm(damaged[::every], original[::every], cv2.NORM_L1, known.view(np.uint8)) > MAX_DIFFERENCE * values:
-        raise UserError(f"{record.damaged} does not show the same image as {record.whole}. "
-                        f"Download the competition again.")
+        raise UserError(f"{record.damaged} does not show the same image as {record.whole}. Download the competition again.")
 
 
 def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping[str, Any]) -> None:
@@ -175,33 +168,32 @@ def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping
     files.write_manifest(folder / "index.json", cache_key, [folder / name for name in names])
 
 
-def make_index(settings: Settings, listed: list[dict[str, Any]]) -> Iterable[DatasetRow]:
-    """Return the rows of all images that could be decoded; near duplicates have one source, and a source is in one split."""
+def make_index(settings: Settings, listed: list[dict[str, Any]]) -> Iterator[DatasetRow]:
+    """Yield a row for each transform of each image that could be decoded; holdout and test images are not transformed.
+
+    Near duplicates have one source, and a source is in one split.
+    """
     train = [line for line in listed if line.get("split") == "train"]
     if len(train) < 2:
         raise UserError(f"{settings.competition_folder} has fewer than two training images that can be decoded.")
     pairs = near_duplicates.find_near_duplicates(*zip(*(line["hashes"] for line in train), strict=True))
     sources = near_duplicates.join_sources([line["source"] for line in train], pairs)
     split_of = assign_splits(settings, sources, [line["class"] for line in train])
-    test = (DatasetRow(line["id"], line["source"], line["class"], 0, "test", line["damaged"], -1)
-            for line in listed if line.get("split") == "test")
-    return chain(list_training_rows(settings, train, sources, split_of), test)
-
-
-def list_training_rows(settings: Settings, train: list[dict[str, Any]], sources: list[str], split_of: Mapping[str, str]) -> Iterator[DatasetRow]:
-    """Yield a row for each transform of each training image; holdout images are not transformed."""
     for line, source in zip(train, sources, strict=True):
         transforms = 1 if split_of[source] == "holdout" else augmentation.TRANSFORMS_PER_MODE[settings.augment]
         for transform in range(transforms):
             yield DatasetRow(line["id"], source, line["class"], transform, split_of[source], line["damaged"], line["whole"])
+    for line in listed:
+        if line.get("split") == "test":
+            yield DatasetRow(line["id"], line["source"], line["class"], 0, "test", line["damaged"], -1)
 
 
 def assign_splits(settings: Settings, sources: list[str], labels: list[str]) -> dict[str, str]:
     """Return the split of each source: train or holdout, or one of several folds."""
     found = len(set(sources))
     if found < 2:
-        raise UserError(f"{settings.competition_folder} has training images of one source photo only (near duplicates count as one), and "
-                        f"these stay together, so nothing can be held out. Add other photos.")
+        raise UserError(f"{settings.competition_folder} has training images of one source photo only (near duplicates count as "
+                        f"one), and these stay together, so nothing can be held out. Add other photos.")
     if settings.folds == 1:
         holdout = splits.choose_holdout(sources, labels, settings.holdout, settings.split_seed)
         return {source: "holdout" if source in holdout else "train" for source in sources}
@@ -220,7 +212,8 @@ def draw_preview(dataset: Dataset, augment: str) -> np.ndarray:
     lines = []
     for row in rows:
         original = dataset.whole(row)
-        transformed = [augmentation.apply_transform(original, number) for number in range(augmentation.TRANSFORMS_PER_MODE[augment])]
+        transforms = range(augmentation.TRANSFORMS_PER_MODE[augment])
+        transformed = [augmentation.apply_transform(original, number) for number in transforms]
         lines.append(np.concatenate([dataset.damaged(row), dataset.seen(row, FILLED), *transformed], 1))
     return np.concatenate(lines)
 
@@ -247,5 +240,6 @@ def describe_dataset(dataset: Dataset, folder: Path) -> str:
     left_out = [f"left out: {line['broken']}" for line in files.read_json(folder / "listed.json") if "broken" in line]
     sizes = [len(view.split("holdout")) for _, view in dataset.views()]
     folds = f" in {len(sizes)} folds of {min(sizes)} to {max(sizes)}" if dataset.folds else ""
-    return "\n".join([*left_out, f"augment: {len(train)} training rows, {len(holdout)} holdout images{folds} and {len(test)} test images; "
-                                 f"{folder / 'index.csv'}, {folder / 'preview.png'}"])
+    summary = (f"augment: {len(train)} training rows, {len(holdout)} holdout images{folds} and {len(test)} test images; "
+               f"{folder / 'index.csv'}, {folder / 'preview.png'}")
+    return "\n".join([*left_out, summary])

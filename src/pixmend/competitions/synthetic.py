@@ -58,13 +58,8 @@ class SyntheticCompetition(Competition):
     accepts_photos: ClassVar[bool] = True
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
-        """Yield the original images cut from a photo, of exactly this shape.
-
-        By default `photo.count` squares of several scales, or the middle square where that is None, resized.
-        """
-        image = photo.picture()
-        squares = photos.cut_squares(rng, image, photo.count, shape[0]) if photo.count else [photos.cut_middle_square(image)]
-        for square in squares:
+        """Yield the original images cut from a photo, of exactly this shape; by default resized squares."""
+        for square in photos.cut_squares(rng, photo.picture(), photo.count, shape[0]):
             yield photos.resize_image(convert_to_colour(square) if shape[2] == 3 else convert_to_grey(square), shape)
 
     def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
@@ -79,8 +74,7 @@ class SyntheticCompetition(Competition):
         with tempfile.TemporaryFile(dir=folder) as storage:
             test = ShuffledImages(storage, self._make_images(found, "test", settings))
             with files.atomic_write(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
-                rows = [add_image(archive, number, image)
-                        for number, image in enumerate(self._make_images(found, "train", settings), 1)]
+                rows = [add_image(archive, number, image) for number, image in enumerate(self._make_images(found, "train", settings), 1)]
                 rows += [add_image(archive, number, image) for number, image in enumerate(test, len(rows) + 1)]
                 ids = [row[0] for row in rows[-len(test):]]
                 add_file(archive, TABLE, csv_format.encode_table([COLUMNS, *rows]), zipfile.ZIP_DEFLATED)
@@ -89,8 +83,7 @@ class SyntheticCompetition(Competition):
                 add_large_file(archive, self.submission.sample_name, lines, folder)
             with files.atomic_write(folder / f"solution{self.submission.suffix}") as file:
                 values = (image.values for image in test)
-                public = round(PUBLIC_SHARE * len(test))
-                is_public = (number < public for number in range(len(test)))
+                is_public = (number < round(PUBLIC_SHARE * len(test)) for number in range(len(test)))
                 file.writelines(self.submission.encode(list_records(ids, test), values, settings, is_public))
 
     def _make_images(self, found: Sequence[Photo], split: str, settings: Settings) -> Iterator[SyntheticImage]:
@@ -106,7 +99,7 @@ class SyntheticCompetition(Competition):
             _, names = next(table, (1, []))
             if tuple(names) != COLUMNS:
                 raise UserError(f"{folder / TABLE}, line 1: {','.join(names)[:80]!r} is not {','.join(COLUMNS)}; {DOWNLOAD_AGAIN}.")
-            return [read_record(folder, line, fields) for line, fields in table]
+            return [make_record(folder, line, fields) for line, fields in table]
 
 
 class ShuffledImages(Sequence):
@@ -129,23 +122,18 @@ class ShuffledImages(Sequence):
 
 
 def make_chunk(competition: SyntheticCompetition, settings: Settings, numbered: Iterable[tuple[int, Photo]]) -> list[SyntheticImage]:
-    """Cut and damage the images of some photos, in a worker process."""
+    """Cut and damage the images of some photos, in a worker process; the original of a test image stays out."""
     images = []
     for number, photo in numbered:
         rng = np.random.default_rng((SEED, number))
-        for original in list(competition.cut_images(rng, photo, settings.shape)):
-            images.append(make_image(photo, original, *competition.damage_image(rng, original, settings)))
+        for original in list(competition.cut_images(rng, photo, settings.shape)):   # all are drawn before their damage
+            damaged, counts = competition.damage_image(rng, original, settings)
+            mask = counts > 0
+            encoded = {"damaged": encode_png(np.ascontiguousarray(damaged)), "missing": encode_png(np.uint8(255) * mask[..., None])}
+            if photo.split == "train":
+                encoded["whole"] = encode_png(np.ascontiguousarray(original))
+            images.append(SyntheticImage(photo, encoded, mask, original[mask] / np.float32(255)))
     return images
-
-
-def make_image(photo: Photo, original: np.ndarray, damaged: np.ndarray, counts: np.ndarray) -> SyntheticImage:
-    """Encode an image's files; the original of a test image stays out."""
-    mask = counts > 0
-    images = {"damaged": damaged, "missing": np.uint8(255 * mask[..., None])}
-    if photo.split == "train":
-        images["whole"] = original
-    encoded = {folder: encode_png(np.ascontiguousarray(image)) for folder, image in images.items()}
-    return SyntheticImage(photo, encoded, mask, original[mask] / np.float32(255))
 
 
 def list_records(ids: Iterable[str], images: Iterable[SyntheticImage]) -> Iterator[ImageRecord]:
@@ -181,7 +169,7 @@ def add_large_file(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes],
             shutil.copyfileobj(storage, inside, files.CHUNK)
 
 
-def read_record(folder: Path, line: int, fields: list[str]) -> ImageRecord:
+def make_record(folder: Path, line: int, fields: list[str]) -> ImageRecord:
     """Return the record of an image from its row of the table."""
     if len(fields) != len(COLUMNS) or fields[3] not in ("train", "test"):
         raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no image of train or test; {DOWNLOAD_AGAIN}.")

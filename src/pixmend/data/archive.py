@@ -7,7 +7,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pixmend.errors import UserError
@@ -18,7 +18,7 @@ MAX_FILES = 500_000
 MAX_BYTES = 200 << 30
 UNCHECKED_BYTES = 1 << 28   # up to here any compression ratio is accepted
 MAX_RATIO = 150
-MAX_NAME_BYTES = 255  # bytes
+MAX_NAME_BYTES = 255
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 1
 AGAIN = "download it again from the competition's page, or delete it and run `pixmend download`."
@@ -49,30 +49,30 @@ def unpack_archive(path: PathLike, folder: PathLike, *, made_here: bool = False)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    replace_folder(part, folder)
-    return members
-
-
-def extract_members(path: PathLike, opened: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], part: Path) -> None:
-    for parent in sorted({part / Path(member.filename).parent for member in members}):
-        parent.mkdir(parents=True, exist_ok=True)
-    written = 0
-    with ProgressBar("unpack", len(members)) as bar:
-        for member in members:
-            with open(part / member.filename, "xb") as file:
-                read_member(path, opened, member, file.write)
-            written += member.file_size
-            bar.advance(1, f"{written >> 20} MB")
-
-
-def replace_folder(part: Path, folder: Path) -> None:
-    """Replace an older folder by a complete one."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         os.replace(folder, old)
     replace_durably(part, folder)
     shutil.rmtree(old, ignore_errors=True)
+    return members
+
+
+def extract_members(path: PathLike, opened: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], part: Path) -> None:
+    """Write the members' files; zipfile checks the checksum of each after its last bytes."""
+    for parent in sorted({part / Path(member.filename).parent for member in members}):
+        parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with ProgressBar("unpack", len(members)) as bar:
+        for member in members:
+            with open(part / member.filename, "xb") as file:
+                try:
+                    with opened.open(member) as packed:
+                        shutil.copyfileobj(packed, file, CHUNK)
+                except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error):
+                    raise BadArchive(f"{path} is damaged at {member.filename!r}; {AGAIN}") from None
+            written += member.file_size
+            bar.advance(1, f"{written >> 20} MB")
 
 
 def open_archive(path: PathLike) -> zipfile.ZipFile:
@@ -96,18 +96,11 @@ def describe_content(path: PathLike) -> str:
     return "not a zip archive"
 
 
-def read_member(path: PathLike, opened: zipfile.ZipFile, member: zipfile.ZipInfo, use: Callable[[bytes], object]) -> None:
-    """Read a member and pass its bytes to `use`; its checksum is checked after the last ones."""
-    try:
-        with opened.open(member) as file:
-            while data := file.read(CHUNK):
-                use(data)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error):
-        raise BadArchive(f"{path} is damaged at {member.filename!r}; {AGAIN}") from None
-
-
 def check_members(path: PathLike, opened: zipfile.ZipFile, made_here: bool) -> list[zipfile.ZipInfo]:
-    """Return the files among the members after all checks that need no data; for own photos (`made_here`) without limits of number and size."""
+    """Return the files among the members after all checks that need no data.
+
+    For own photos (`made_here`) there are no limits of number and size.
+    """
     members, packed = opened.infolist(), os.path.getsize(path)
     if not all(0 <= member.header_offset < packed for member in members):
         raise BadArchive(f"{path} is a zip archive that was cut off or damaged; {AGAIN}")
@@ -161,9 +154,8 @@ def check_name(name: str) -> str | None:
 
 def check_names(names: Sequence[str]) -> str | None:
     """Return why the names conflict: two are the same on some disks, or a file is where a folder is needed."""
-    seen: set[str]
-    spelled: dict[str, str]
-    seen, spelled = set(), {}
+    seen: set[str] = set()
+    spelled: dict[str, str] = {}
     for name in names:
         plain = name.removesuffix("/")
         if plain.casefold() in seen:
@@ -172,10 +164,7 @@ def check_names(names: Sequence[str]) -> str | None:
         for end in [i for i, letter in enumerate(plain) if letter == "/"]:
             if spelled.setdefault(plain[:end].casefold(), plain[:end]) != plain[:end]:
                 return f"the folders {plain[:end]!r} and {spelled[plain[:end].casefold()]!r} differ only in capitals"
-    return check_files_and_folders({name.casefold() for name in names if not name.endswith("/")} & set(spelled))
-
-
-def check_files_and_folders(both: set[str]) -> str | None:
+    both = {name.casefold() for name in names if not name.endswith("/")} & set(spelled)
     return f"{min(both)!r} in it is both a file and a folder" if both else None
 
 

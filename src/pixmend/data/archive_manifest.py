@@ -23,24 +23,19 @@ def adopt_folder(folder: Path, elsewhere: files.PathLike, slug: str, known: Mapp
     count, size = _count_and_bytes(folder / "files")
     sha256 = known["sha256"] if known and (known["count"], known["bytes"]) == (count, size) else files.hash_value([slug, count, size])
     files.write_json(folder / "archive.json", {
-        "archive": f"{slug}.zip", "sha256": sha256,
-        "stamp": [], "origin": str(elsewhere), "made_from": {"slug": slug}, "count": count, "bytes": size})
+        "archive": f"{slug}.zip", "sha256": sha256, "stamp": [], "origin": str(elsewhere),
+        "made_from": {"slug": slug}, "count": count, "bytes": size})
 
 
 def read_archive_manifest(folder: Path) -> Any:
     return files.read_json(folder / "archive.json")
 
 
-def get_cache_key(competition: Any, settings: Any) -> Any:
-    """Return what determines the files: the settings of a synthetic competition, or the name of one on Kaggle."""
-    return competition.cache_key(settings)
-
-
 def is_complete(competition: Any, settings: Any) -> bool:
     """Tell whether the files match the tested archive in number and size; the archive itself may be deleted."""
     folder = settings.competition_folder
     zipped, known = folder / f"{competition.slug}.zip", read_archive_manifest(folder)
-    if known is None or known["made_from"] != get_cache_key(competition, settings):
+    if known is None or known["made_from"] != competition.cache_key(settings):
         return False
     if competition.is_synthetic and not (folder / f"solution{competition.submission.suffix}").exists():
         return False

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-Box = tuple[int, int, int, int]
+Box = tuple[int, int, int, int]   # row, column, height, width
 
 BLACK, WHITE = 0, 255
 
 
 def count_boxes(boxes: Iterable[Sequence[int]], shape: Sequence[int]) -> np.ndarray:
-    """Return the counts of boxes (row, column, height, width)."""
+    """Return the counts of boxes."""
     counts = np.zeros(shape[:2], np.uint8)
     for row, column, height, width in boxes:
         box = counts[row:row + height, column:column + width]

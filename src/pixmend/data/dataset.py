@@ -3,8 +3,8 @@
 pictures.npy  uint8, rows x height x width x channels: the damaged images, then the original training images; with --damage,
               training and holdout images have the damage of another competition
 harmonic.npy  uint8: the damaged images with filled holes, the input of a model with `--start harmonic`
-starts/       the same for other fills, written when a training first needs one (see training/starts.py)
-windows/, damages/   windows and damage that a training prepares in advance (see training/windows.py and damages.py)
+starts/       the same for other fills, written when a training first needs one (see training/filled_images.py)
+windows/, damages/   what a training prepares in advance (see training/window_batches.py and drawn_masks.py)
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
 index.csv     a line for each transform of each image: id, source, class, variant, split, and its rows above; split is
               train, holdout or test, or with `--folds` the fold whose run holds the image out: fold-1, fold-2, ...
@@ -114,7 +114,11 @@ class Dataset:
             yield fold, view
 
     def split(self, name: str) -> DatasetRows:
-        return self.rows.only(find_split(self.rows, name, self.fold))
+        """Return the rows of train, holdout or test; the holdout has no transformed images."""
+        splits, as_is = self.rows.words("split"), self.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
+        in_fold = splits == self.fold if self.fold else np.ones(len(self.rows), bool)
+        of_folds = {"train": splits != (self.fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(self.rows), bool)}[name]
+        return self.rows.only(np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds))
 
     def damaged(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.pictures[row.damaged], row.variant)
@@ -135,14 +139,6 @@ class Dataset:
 
     def start_file(self, start: str) -> Path:
         return self.folder / f"{start}.npy" if start == FILLED else self.folder / "starts" / f"{start}.npy"
-
-
-def find_split(rows: DatasetRows, split: str, fold: str | None) -> np.ndarray:
-    """Return which rows (a boolean array) belong to a split of a fold's run; the holdout has no transformed images."""
-    splits, as_is = rows.words("split"), rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
-    in_fold = splits == fold if fold else np.ones(len(rows), bool)
-    of_folds = {"train": splits != (fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(rows), bool)}[split]
-    return np.where(np.isin(splits, WHOLE_SPLITS), splits == split, of_folds)
 
 
 def holdout_cache_key(made_from: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,13 +189,14 @@ def open_dataset(settings: Settings) -> Dataset:
 def measure_widest_mask(dataset: Dataset) -> int:
     """Return the largest distance in pixels, across or down, between missing pixels of an image, rounded up to an even number."""
     lines: Iterator[Any] = ((counts > 0).any(axis) for counts in dataset.counts for axis in (0, 1))
-    spans = (len(there) - there[::-1].argmax() - there.argmax() for there in lines if there.any())
+    spans = (len(missing) - missing[::-1].argmax() - missing.argmax() for missing in lines if missing.any())
     return -(-int(max(spans, default=0)) // 2) * 2
 
 
 def hash_split(dataset: Dataset) -> str:
     """Return a hash of which images are trained on and which are held out."""
-    rows = dataset.rows.only((dataset.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]) & (dataset.rows.words("split") != "test"))
+    as_is = dataset.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
+    rows = dataset.rows.only(as_is & (dataset.rows.words("split") != "test"))
     return hash_value(sorted(zip(*map(rows.texts, ("id", "source", "split")), strict=True)))
 
 
@@ -212,8 +209,8 @@ def check_same_images(dataset: Dataset, folder: Path) -> None:
     """Raise an error if a run was trained on other images, because these may include the present holdout."""
     stored = read_json(folder / PICTURES)
     if stored and stored["split"] != hash_split(dataset):
-        raise UserError(f"{folder} was trained on other images or another split than {dataset.folder} has now, so its training images "
-                        f"may include the holdout. Choose another --run, or train again with --force.")
+        raise UserError(f"{folder} was trained on other images or another split than {dataset.folder} has now, so its training "
+                        f"images may include the holdout. Choose another --run, or train again with --force.")
 
 
 def check_same_split(settings: Settings, dataset: Dataset, run: str) -> None:

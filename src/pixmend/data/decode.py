@@ -7,7 +7,7 @@ import math
 import shlex
 import struct
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import cv2
@@ -22,12 +22,12 @@ EXIF_IN_JPEG = b"Exif\0\0"
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 ORIENTATION, UPRIGHT = 0x0112, 1
 # How to show an image with each EXIF orientation: whether to flip it left-right, then quarter turns anticlockwise.
-ORIENTATIONS: Mapping[int | None, tuple[bool, int]] = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
+ORIENTATIONS: Mapping[int | None, tuple[bool, int]] = {
+    2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
 START_OF_SCAN, APP1 = 0xDA, 0xE1
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
-WANTED = {1: "grey", 3: "colour"}
-CHANNELS = {kind: channels for channels, kind in WANTED.items()}
+CHANNELS = {"grey": 1, "colour": 3}
 DOWNLOAD_AGAIN = "download it again with `pixmend download --force`"
 AFTER_CONVERSION = "before `pixmend augment` (`download` would undo it), "
 CONVERT_OR_REMOVE = "repair the file or remove it from the folder"
@@ -46,23 +46,33 @@ class ImageFile(NamedTuple):
 def decode_image(path: PathLike, shape: tuple[int, ...]) -> np.ndarray:
     """Return the image in a file; raise a UserError if it is not of exactly this shape."""
     packed = parse_file(path, DOWNLOAD_AGAIN)
-    check_kind(path, packed.kind, (WANTED[shape[2]],), AFTER_CONVERSION)
-    check_size(path, packed.height, packed.width, shape)
-    check_upright(path, packed.exif)
+    check_kind(path, packed.kind, [kind for kind, channels in CHANNELS.items() if channels == shape[2]], AFTER_CONVERSION)
+    if (packed.height, packed.width) != shape[:2]:
+        raise UserError(f"{path} has {packed.width}x{packed.height} pixels, and {shape[1]}x{shape[0]} are required; "
+                        f"give --size the competition's, or {DOWNLOAD_AGAIN}.")
+    if (orientation := read_orientation(packed.exif)) not in (None, UPRIGHT):
+        raise UserError(f"{path} is stored turned (EXIF orientation {orientation}), so boxes would be at the wrong place; "
+                        f"{AFTER_CONVERSION}{suggest_conversion(path)}.")
     return packed.unpack(shape[2])
 
 
 def decode_photo(path: PathLike) -> np.ndarray:
     """Return a photo of any size, grey or in colour, turned upright by its EXIF orientation."""
     packed = parse_file(path, CONVERT_OR_REMOVE)
-    check_kind(path, packed.kind, WANTED.values())
+    check_kind(path, packed.kind, CHANNELS)
     flipped, turns = ORIENTATIONS.get(read_orientation(packed.exif), (False, 0))
     photo = packed.unpack(CHANNELS[packed.kind])
     return np.ascontiguousarray(np.rot90(photo[:, ::-1] if flipped else photo, turns))
 
 
 def parse_file(path: PathLike, advice: str) -> ImageFile:
-    data = read_bytes(path, advice)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = file.read()
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {advice}.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, not an image; {advice}.") from None
     if data.startswith(JPEG):
         return parse_jpeg(path, data, advice)
     if data.startswith(PNG):
@@ -71,26 +81,17 @@ def parse_file(path: PathLike, advice: str) -> ImageFile:
     raise UserError(f"{path} {what}; {advice}.")
 
 
-def read_bytes(path: PathLike, advice: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; {advice}.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not an image; {advice}.") from None
-
-
 def parse_jpeg(path: PathLike, data: bytes, advice: str) -> ImageFile:
     def call_decoder(read: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
             return read(data, *arguments, **options)
         except ValueError as error:
-            raise UserError(f"{path} is cut off or damaged ({get_first_line(error)}); {advice}.") from None
+            reason = str(error).partition("\n")[0] or "decoder gave up"
+            raise UserError(f"{path} is cut off or damaged ({reason}); {advice}.") from None
 
     def unpack(channels: int) -> np.ndarray:
-        room = make_aligned_array((height, width, channels))
-        return call_decoder(simplejpeg.decode_jpeg, "GRAY" if channels == 1 else "RGB", buffer=room, strict=True)
+        image = make_aligned_array((height, width, channels))
+        return call_decoder(simplejpeg.decode_jpeg, "GRAY" if channels == 1 else "RGB", buffer=image, strict=True)
 
     height, width, colours, _ = call_decoder(simplejpeg.decode_jpeg_header)
     return ImageFile(JPEG_COLOURS.get(colours, colours), height, width, find_jpeg_exif(data), unpack)
@@ -101,9 +102,9 @@ def make_aligned_array(shape: tuple[int, ...]) -> np.ndarray:
 
     At a multiple of 32, libjpeg-turbo bypasses the cache, which takes a tenth longer.
     """
-    room = np.empty(math.prod(shape) + 32, np.uint8)
-    first = (16 - room.ctypes.data) % 32
-    return room[first:first + math.prod(shape)].reshape(shape)
+    buffer = np.empty(math.prod(shape) + 32, np.uint8)
+    first = (16 - buffer.ctypes.data) % 32
+    return buffer[first:first + math.prod(shape)].reshape(shape)
 
 
 def find_jpeg_exif(data: bytes) -> bytes:
@@ -124,20 +125,20 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
     def unpack(channels: int) -> np.ndarray:
         how = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
         try:
-            picture = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error:   # more pixels than OpenCV takes
-            picture = None
-        if picture is None:
+            image = None
+        if image is None:
             raise UserError(f"{path} is damaged: its pixels cannot be decoded; {advice}.")
-        return picture.reshape(height, width, channels)
+        return image.reshape(height, width, channels)
 
     return ImageFile(describe_png_kind(depth, colours, chunks), height, width, chunks.get(b"eXIf", b""), unpack)
 
 
 def read_png_chunks(path: PathLike, data: bytes, advice: str) -> dict[bytes, bytes]:
     """Return the chunks by name, the last of each, after a check of every checksum and of the end marker."""
-    chunks: dict[bytes, bytes]
-    chunks, at, name = {}, len(PNG), b""
+    chunks: dict[bytes, bytes] = {}
+    at, name = len(PNG), b""
     while at + 12 <= len(data) and name != b"IEND":
         length, name = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
@@ -158,21 +159,9 @@ def describe_png_kind(depth: int, colours: int, chunks: Mapping[bytes, bytes]) -
     return "animated" if b"acTL" in chunks else PNG_COLOURS.get(colours, "unknown")
 
 
-def check_kind(path: PathLike, kind: str, wanted: Collection[str], then: str = "") -> None:
+def check_kind(path: PathLike, kind: str, wanted: Iterable[str], then: str = "") -> None:
     if kind not in wanted:
         raise UserError(f"{path} is a {kind} image, not an 8-bit {' or '.join(wanted)} one; {then}{suggest_conversion(path)}.")
-
-
-def check_size(path: PathLike, height: int, width: int, shape: tuple[int, ...]) -> None:
-    if (height, width) != shape[:2]:
-        raise UserError(f"{path} has {width}x{height} pixels, and {shape[1]}x{shape[0]} are required; "
-                        f"give --size the competition's, or {DOWNLOAD_AGAIN}.")
-
-
-def check_upright(path: PathLike, exif: bytes) -> None:
-    if read_orientation(exif) not in (None, UPRIGHT):
-        raise UserError(f"{path} is stored turned (EXIF orientation {read_orientation(exif)}), so boxes would be at the wrong place; "
-                        f"{AFTER_CONVERSION}{suggest_conversion(path)}.")
 
 
 def read_orientation(exif: bytes) -> int | None:
@@ -195,7 +184,3 @@ def read_orientation(exif: bytes) -> int | None:
 def suggest_conversion(path: PathLike) -> str:
     code = "import sys, cv2; cv2.imwrite(sys.argv[1], cv2.imread(sys.argv[1]))"
     return f'save it as plain 8-bit colour: python -c "{code}" {shlex.quote(str(path))}'
-
-
-def get_first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else "decoder gave up"

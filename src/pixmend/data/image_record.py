@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pixmend.data.damage import count_boxes
+from pixmend.data.damage import Box, count_boxes
 from pixmend.data.decode import decode_image
 
 
@@ -23,7 +23,7 @@ class ImageRecord:
     split: str
     damaged: str
     whole: str | None
-    boxes: Sequence[tuple[int, int, int, int]] = ()
+    boxes: Sequence[Box] = ()
     missing: str | None = None
     drawn: np.ndarray | None = field(default=None, compare=False)
 

@@ -34,18 +34,12 @@ def find_near_duplicates(straight: Sequence[np.uint64], mirrored: Sequence[np.ui
     Images with equal hashes are paired with the first of them, and only the first with others.
     """
     both = np.stack([np.asarray(straight, np.uint64), np.asarray(mirrored, np.uint64)], 1)
-    (left_hashes, mirrored_hashes), first, which = _different(both)
-    yield _pairs(first[which], np.arange(len(both)))
-    for other in (left_hashes, mirrored_hashes):
+    distinct, first, which = np.unique(both, axis=0, return_index=True, return_inverse=True)
+    yield _pairs(first[which.ravel()], np.arange(len(both)))
+    for other in distinct.T:
         for band in range(BANDS):
-            for left, right in _near(left_hashes, other, band):
+            for left, right in _near(distinct[:, 0], other, band):
                 yield _pairs(first[left], first[right])
-
-
-def _different(both: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the distinct pairs of hashes, the first image of each, and the number of the pair of each image."""
-    different, first, which = np.unique(both, axis=0, return_index=True, return_inverse=True)
-    return different.T, first, which.ravel()
 
 
 def _pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -60,16 +54,11 @@ def _near(left: np.ndarray, right: np.ndarray, band: int) -> Iterator[tuple[np.n
     begin = np.concatenate([[0], np.bincount(keys, minlength=1 << 16).cumsum()])
     for change in CHANGES:
         key = (wanted ^ np.uint16(change)).astype(np.intp)
-        i, j = _spread(begin[key], begin[key + 1])
-        near = np.bitwise_count(left[i] ^ right[order[j]]) <= NEAR
-        yield i[near], order[j[near]]
-
-
-def _spread(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return arrays of n and position for each position from first[n] up to last[n], exclusive."""
-    counts = last - first
-    offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(np.arange(len(counts)), counts), np.repeat(first, counts) + offsets
+        counts = begin[key + 1] - begin[key]   # of the right hashes with this band, which stand together in `order`
+        i = np.repeat(np.arange(len(left)), counts)
+        j = order[np.repeat(begin[key] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())]
+        near = np.bitwise_count(left[i] ^ right[j]) <= NEAR
+        yield i[near], j[near]
 
 
 def join_sources(sources: Sequence[str], pairs: Iterable[np.ndarray]) -> list[str]:

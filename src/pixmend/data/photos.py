@@ -55,12 +55,12 @@ class Photo:
 
 
 def list_embedded_photos() -> list[Photo]:
-    return [Photo(get_photo_name(file), kind, get_photo_name(file), split, find_embedded_photo(file, *where), count)
-            for split, photos in (("train", TRAINING), ("test", TEST)) for file, where, kind, count in photos]
-
-
-def get_photo_name(file: str) -> str:
-    return file.split(".")[0].removesuffix("_left")
+    found = []
+    for split, photos in (("train", TRAINING), ("test", TEST)):
+        for file, where, kind, count in photos:
+            name = file.split(".")[0].removesuffix("_left")
+            found.append(Photo(name, kind, name, split, find_embedded_photo(file, *where), count))
+    return found
 
 
 def find_embedded_photo(file: str, package: str, folder: str) -> Path:
@@ -72,8 +72,11 @@ def find_embedded_photo(file: str, package: str, folder: str) -> Path:
     return path
 
 
-def cut_squares(rng: np.random.Generator, photo: np.ndarray, count: int, side: int) -> Iterator[np.ndarray]:
-    """Yield random squares of several scales from a photo, most of them larger than `side`."""
+def cut_squares(rng: np.random.Generator, photo: np.ndarray, count: int | None, side: int) -> Iterator[np.ndarray]:
+    """Yield `count` random squares of several scales, most of them larger than `side`; without a count, the middle square."""
+    if count is None:
+        yield cut_middle_square(photo)
+        return
     short = min(photo.shape[:2])
     for _ in range(count):
         yield cut_random_square(rng, photo, int(rng.integers(min(max(side, short // 2), 3 * short // 4), short + 1)))
@@ -120,8 +123,7 @@ def list_folder_photos(folder: str | Path, broken: str) -> list[Photo]:
             raise UserError(f"{fault} Or leave such pictures out with --broken-images skip.")
         print_message(f"left out: {fault}")
     if not readable:
-        raise UserError(f"{Path(folder).absolute()} holds no pictures that end in {', '.join(ENDINGS)}; "
-                        "give --photos a folder of photos.")
+        raise UserError(f"{Path(folder).absolute()} holds no pictures that end in {', '.join(ENDINGS)}; give --photos a folder of photos.")
     return split_photos(Path(folder), *zip(*readable, strict=True))
 
 

@@ -9,19 +9,18 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from pixmend.data.damage import Box
 from pixmend.errors import UserError
 
-Box = tuple[int, int, int, int]
-
-MANY = 64      # holes in an image, whose windows are predicted one after another
-TOGETHER = 4   # overlapping boxes that are found in one hole
+MAX_HOLES = 64       # in an image, whose windows are predicted one after another
+MAX_OVERLAPPING = 4  # boxes that are found in one hole
 
 
 def find_boxes(counts: np.ndarray) -> list[Box]:
     """Return the boxes whose sum the counts are; for holes of other shapes, their bounding boxes."""
     holes, left = find_bounding_boxes(counts), counts.astype(np.int16)
     boxes: list[Box] = []
-    while left.any() and left.min() >= 0 and len(boxes) < TOGETHER * len(holes):
+    while left.any() and left.min() >= 0 and len(boxes) < MAX_OVERLAPPING * len(holes):
         boxes.append(find_first_box(left))
         row, column, height, width = boxes[-1]
         left[row:row + height, column:column + width] -= 1
@@ -45,8 +44,8 @@ def count_missing_run(line: np.ndarray) -> int:
 def find_bounding_boxes(counts: np.ndarray) -> list[Box]:
     """Return the bounding box of each hole."""
     _, _, found, _ = cv2.connectedComponentsWithStats((counts > 0).astype(np.uint8), connectivity=8)
-    if len(found) - 1 > MANY:
-        raise UserError(f"An image has {len(found) - 1} holes, and a network on windows predicts {MANY} at most. "
+    if len(found) - 1 > MAX_HOLES:
+        raise UserError(f"An image has {len(found) - 1} holes, and a network on windows predicts {MAX_HOLES} at most. "
                         f"Choose another --model, or --window 0 for a network on full images.")
     return [(int(row), int(column), int(height), int(width)) for column, row, width, height, _ in found[1:]]
 

@@ -1,7 +1,7 @@
 """The biharmonic fill: a thin plate through the known pixels, which also continues slopes into the hole.
 
-The squared Laplacian is solved exactly, for all holes at once, with free boundaries at the image's edge. A plate can overshoot, so
-each channel is clipped to the range of its known pixels.
+The squared Laplacian is solved exactly, for all holes at once, with free boundaries at the image's edge. A plate can overshoot,
+so each channel is clipped to the range of its known pixels.
 """
 
 from functools import lru_cache
@@ -16,8 +16,12 @@ def fill_biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if mask.all():
         filled[mask] = 0.5
     elif mask.any():
+        from scipy.sparse.linalg import splu
+
+        matrix, right_side = restrict_to_missing(build_bilaplacian(mask.shape), image, mask)
+        solution = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right_side)
         known = image[~mask]
-        filled[mask] = np.clip(solve_missing(build_bilaplacian(mask.shape), image, mask), known.min(0), known.max(0))
+        filled[mask] = np.clip(solution, known.min(0), known.max(0))
     return filled
 
 
@@ -37,16 +41,11 @@ def build_bilaplacian(shape: tuple[int, int]) -> Any:
     return build_laplacian(shape) @ build_laplacian(shape)
 
 
-def solve_missing(operator: Any, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the missing values for which the operator applied to the image is zero there: pixels x channels."""
-    from scipy.sparse.linalg import splu
-
-    matrix, right_side = restrict_to_missing(operator, image, mask)
-    return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right_side)
-
-
 def restrict_to_missing(operator: Any, image: np.ndarray, mask: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Return the linear system of the missing pixels: its matrix, and the right-hand side that the known pixels give."""
+    """Return the linear system of missing pixels for which the operator gives zero: its matrix and its right-hand side.
+
+    The right-hand side comes from the known pixels: pixels x channels.
+    """
     missing = np.flatnonzero(mask)
     rows = operator[missing]
     known = np.where(mask[..., None], 0, image).reshape(-1, image.shape[2]).astype(float)

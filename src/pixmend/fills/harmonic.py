@@ -26,7 +26,9 @@ def fill_harmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fill the missing pixels with the solution of Laplace's equation."""
     if mask.all():
         return np.full_like(image, 0.5)
-    padded = pad_known_pixels(image, mask)
+    height, width, channels = image.shape
+    padded = np.zeros((channels, height + 2, width + 2), image.dtype)
+    np.copyto(padded[:, 1:-1, 1:-1], np.moveaxis(image, -1, 0), where=~mask)
     boxes, groups, rest = classify_holes(mask)
     for equal in group_equal_boxes(boxes, mask.shape):
         solve_boxes(padded, equal, mask.shape)
@@ -38,14 +40,6 @@ def fill_harmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     for channel, plane in enumerate(padded):
         np.copyto(filled[..., channel], plane[1:-1, 1:-1], where=mask)
     return filled
-
-
-def pad_known_pixels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the padded image."""
-    height, width, channels = image.shape
-    padded = np.zeros((channels, height + 2, width + 2), image.dtype)
-    np.copyto(padded[:, 1:-1, 1:-1], np.moveaxis(image, -1, 0), where=~mask)
-    return padded
 
 
 def classify_holes(mask: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
@@ -73,21 +67,16 @@ def find_largest_boxes(hole: np.ndarray) -> np.ndarray:
         return np.empty((0, 4), int)
     cells = hole[np.ix_(rows[:-1], columns[:-1])]
     column_spans = list(combinations(range(len(columns)), 2))
-    spans = [(top, left, bottom, right) for top, bottom in combinations(range(len(rows)), 2) for left, right in column_spans
-             if cells[top:bottom, left:right].all()]
-    largest = [span for span in spans if not any(span != other and is_within(span, other) for other in spans)]
-    return np.array([(rows[top], columns[left], rows[bottom] - rows[top], columns[right] - columns[left])
-                     for top, left, bottom, right in largest])
+    spans = np.array([(top, left, bottom, right) for top, bottom in combinations(range(len(rows)), 2) for left, right in column_spans
+                      if cells[top:bottom, left:right].all()])
+    is_within = (spans[:, None, :2] >= spans[:, :2]).all(2) & (spans[:, None, 2:] <= spans[:, 2:]).all(2)
+    top, left, bottom, right = spans[is_within.sum(1) == 1].T   # each span lies within itself
+    return np.stack([rows[top], columns[left], rows[bottom] - rows[top], columns[right] - columns[left]], 1)
 
 
 def find_steps(hole: np.ndarray) -> np.ndarray:
     """Return the rows before which a hole changes, its first and last border included."""
     return np.r_[0, np.flatnonzero((hole[1:] != hole[:-1]).any(1)) + 1, len(hole)]
-
-
-def is_within(inner: tuple[int, int, int, int], outer: tuple[int, int, int, int]) -> bool:
-    """Tell whether a span (top, left, bottom, right) lies in another."""
-    return inner[0] >= outer[0] and inner[1] >= outer[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
 
 
 def group_equal_boxes(boxes: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
@@ -108,7 +97,7 @@ def find_box_type(box: np.ndarray, shape: tuple[int, ...]) -> BoxType:
 def solve_boxes(padded: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]) -> None:
     """Solve boxes of one type from the pixels around them."""
     box_type = find_box_type(boxes[0], shape)
-    vertical, horizontal, _ = compute_modes(*box_type)
+    vertical, horizontal, _ = compute_modes(box_type)
     rows = boxes[:, :1] + np.arange(1, box_type[0] + 1)
     columns = boxes[:, 1:2] + np.arange(1, box_type[1] + 1)
     left_right = padded[:, rows[:, :, None], columns[:, None, [0, -1]] + [-1, 1]]
@@ -119,7 +108,7 @@ def solve_boxes(padded: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]) -
 
 def compute_coefficients(left_right: np.ndarray, top_bottom: np.ndarray, box_type: BoxType) -> np.ndarray:
     """Return the coefficients of the modes of boxes, given the pixels next to their sides."""
-    vertical, horizontal, inverse_eigenvalues = compute_modes(*box_type)
+    vertical, horizontal, inverse_eigenvalues = compute_modes(box_type)
     down = np.empty((*left_right.shape[:-1], 4), left_right.dtype)
     across = np.empty((*top_bottom.shape[:-2], 4, top_bottom.shape[-1]), left_right.dtype)
     down[..., :2], across[..., 2:, :] = vertical[[0, -1]].T, horizontal[[0, -1]]
@@ -128,9 +117,9 @@ def compute_coefficients(left_right: np.ndarray, top_bottom: np.ndarray, box_typ
 
 
 @lru_cache(maxsize=64)
-def compute_modes(height: int, width: int, free_top: bool, free_bottom: bool, free_left: bool, free_right: bool
-                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def compute_modes(box_type: BoxType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what diagonalizes the Laplacian of a box: its vertical and horizontal modes, and its inverse eigenvalues."""
+    height, width, free_top, free_bottom, free_left, free_right = box_type
     vertical, eigenvalues_down = compute_line_modes(height, free_top, free_bottom)
     horizontal, eigenvalues_across = compute_line_modes(width, free_left, free_right)
     inverse = 1 / (eigenvalues_down[:, None] + eigenvalues_across)
@@ -180,7 +169,7 @@ def update_seams(padded: np.ndarray, box: np.ndarray, rows: np.ndarray, columns:
     """Solve a box on some rows and columns only; return how far their pixels moved."""
     top, left, height, width = box
     box_type = find_box_type(box, shape)
-    vertical, horizontal, _ = compute_modes(*box_type)
+    vertical, horizontal, _ = compute_modes(box_type)
     window = padded[:, top:top + height + 2, left:left + width + 2]
     coefficients = compute_coefficients(window[:, 1:-1, [0, -1]], window[:, [0, -1], 1:-1], box_type)
     new_rows = vertical[rows - top - 1] @ coefficients @ horizontal.T
@@ -209,6 +198,5 @@ def solve_sparse(padded: np.ndarray, mask: np.ndarray) -> None:
         links.append((unknowns[is_missing], index[neighbours][is_missing]))
     entries = np.hstack(links)
     values = np.r_[degree, np.full(entries.shape[1] - len(unknowns), -1.0)]
-    laplacian = csc_array((values, entries))
-    factors = splu(laplacian, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    factors = splu(csc_array((values, entries)), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     padded[:, rows, columns] = factors.solve(known_sum).T

@@ -17,7 +17,6 @@ def fill_navier_stokes(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def inpaint(image: np.ndarray, mask: np.ndarray, method: int) -> np.ndarray:
-    """Fill with one of OpenCV's methods."""
     filled = image.copy()
     if mask.all():
         filled[mask] = 0.5

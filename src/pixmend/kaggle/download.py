@@ -24,7 +24,7 @@ def download_competition(settings: Settings) -> None:
         zipped = folder / f"{competition.slug}.zip"
         check_same_photos(settings)
         members, origin = bring_files(competition, settings, zipped)
-        archive_manifest.write_archive_manifest(folder, zipped, archive_manifest.get_cache_key(competition, settings), origin)
+        archive_manifest.write_archive_manifest(folder, zipped, competition.cache_key(settings), origin)
     print_message(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
 
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from pixmend import files
 from pixmend.config import Settings, SubmissionSettings
+from pixmend.data.damage import Box
 from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.submissions import csv_format, csv_reader
-from pixmend.submissions.csv_format import Box
 from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN, Kind
 from pixmend.submissions.submission_format import CsvFormat
 

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pixmend.data.damage import Box
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Box = tuple[int, int, int, int]   # row, column, height, width
 Piece = bytes | np.ndarray   # a text for all rows, or uint8 (..., letters), unused letters 0, that broadcasts over the rows
 
 DECIMALS = 6

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 
 from pixmend import competitions
-from pixmend.competitions.base import Box
 from pixmend.config import Settings
 from pixmend.data.augmentation import apply_transform, invert_transform
+from pixmend.data.damage import Box
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_predictions
 from pixmend.data.windows import cut_network_input, enlarge_box
