@@ -4,12 +4,13 @@ The archive holds the masks, for training and scoring only: `--unknown-masks` is
 another one found.
 """
 
+import cv2
 import numpy as np
 
 from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
-from pixmend.data.damage import BLACK, WHITE, Box, blur_image, draw_box, make_disc, pixelate_box, scale_length
+from pixmend.data.damage import BLACK, WHITE, Box, draw_box, make_disc, pixelate_box, scale_length
 from pixmend.submissions.pixel_csv import PixelCsv
 
 SIDE = 256   # of an image; lengths below are in pixels of an image with this side
@@ -68,7 +69,7 @@ def damage_box(rng: np.random.Generator, image: np.ndarray, box: Box) -> np.ndar
     if way == 0:
         return pixelate_box(image, box, tile)
     if way == 1:
-        return blur_image(image, deviation)
+        return cv2.GaussianBlur(image, (0, 0), deviation).reshape(image.shape)
     return np.full_like(image, BLACK if way == 2 else WHITE)
 
 

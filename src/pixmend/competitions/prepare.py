@@ -1,7 +1,7 @@
 """Prepare a competition's dataset: decode every image once, fill its missing pixels, hold out sources, list the transforms.
 
-Images are uint8, height x width x channels. The files are those of data/dataset.py. They are written beside the old ones and renamed
-when all are complete; their manifests come last.
+Images are uint8, height x width x channels. The files are those of data/dataset.py. They are written beside the old ones and
+renamed when all are complete; their manifests come last.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ def write_arrays(settings: Settings, folder: Path, cache_key: Mapping[str, Any])
 
 
 def number_records(settings: Settings, building: Path) -> Iterator[tuple[int, int, ImageRecord]]:
-    """Yield each record with its row and that of its original image, test images last, once there is space for all on the disk."""
+    """Reserve disk space for all images; yield each record with its row and that of its original image, test images last."""
     records = get_competition(settings.competition).read_images(settings.competition_folder / "files", settings.shape)
     records.sort(key=lambda record: record.split == "test")
     originals = sum(record.split == "train" for record in records)
@@ -119,7 +119,8 @@ def write_chunk(folder: Path, settings: Settings, numbered: Iterable[tuple[int, 
     return lines
 
 
-def write_image(row: int, original_row: int, record: ImageRecord, settings: Settings, writers: Mapping[str, WriteRow]) -> dict[str, Any]:
+def write_image(row: int, original_row: int, record: ImageRecord, settings: Settings,
+                writers: Mapping[str, WriteRow]) -> dict[str, Any]:
     """Decode one image into its rows and fill its missing pixels; return its entry in listed.json.
 
     Each array is written right after it is decoded, while it is in the processor's cache.
@@ -139,24 +140,22 @@ def write_image(row: int, original_row: int, record: ImageRecord, settings: Sett
 
 
 def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the damaged image and its counts; with --damage, training images are damaged anew."""
+    """Return the damaged image and its counts; with --damage, training images are damaged anew.
+
+    Raise an error if the known pixels of the damaged and the original image differ by more than compression explains.
+    """
     damaged, counts = decode_image(record.damaged, settings.shape), record.counts(settings.shape)
     if original is None:
         return damaged, counts
-    check_same_image(record, damaged, original, counts)
+    every = max(1, len(counts) // LINES)
+    known = counts[::every] == 0
+    difference = cv2.norm(damaged[::every], original[::every], cv2.NORM_L1, known.view(np.uint8))
+    if difference > MAX_DIFFERENCE * damaged.shape[2] * np.count_nonzero(known):
+        raise UserError(f"{record.damaged} does not show the same image as {record.whole}. Download the competition again.")
     if settings.damage:
         rng = np.random.default_rng(zlib.crc32(record.id.encode()))
         return get_damage_competition(settings).damage_image(rng, original, settings)
     return damaged, counts
-
-
-def check_same_image(record: ImageRecord, damaged: np.ndarray, original: np.ndarray, counts: np.ndarray) -> None:
-    """Raise an error if the known pixels of two files differ by more than compression explains."""
-    every = max(1, len(counts) // LINES)
-    known = counts[::every] == 0
-    values = damaged.shape[2] * np.count_nonzero(known)
-    if cv2.norm(damaged[::every], original[::every], cv2.NORM_L1, known.view(np.uint8)) > MAX_DIFFERENCE * values:
-        raise UserError(f"{record.damaged} does not show the same image as {record.whole}. Download the competition again.")
 
 
 def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping[str, Any]) -> None:

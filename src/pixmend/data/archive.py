@@ -1,4 +1,4 @@
-"""Unpack a competition's archive, which is not trusted: names, sizes and checksums are checked; it unpacks completely or not at all."""
+"""Unpack a competition's archive, which is not trusted: names, sizes and checksums are checked, and it unpacks whole or not."""
 
 import os
 import re
@@ -42,7 +42,11 @@ def unpack_archive(path: PathLike, folder: PathLike, *, made_here: bool = False)
     try:
         with open_archive(path) as opened:
             members = check_members(path, opened, made_here)
-            check_space(members, folder.parent)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder.parent).free
+            if needed > free:
+                raise UserError(f"{folder.parent} has {free / 1e9:.1f} GB free and unpacking needs {needed / 1e9:.1f} GB; "
+                                "free some space or choose another --home.")
             part.mkdir(parents=True)
             extract_members(path, opened, members, part)
         os.sync()
@@ -81,19 +85,14 @@ def open_archive(path: PathLike) -> zipfile.ZipFile:
     except FileNotFoundError:
         raise BadArchive(f"{path} does not exist.") from None
     except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, struct.error):
-        raise BadArchive(f"{path} is {describe_content(path)}; {AGAIN}") from None
-
-
-def describe_content(path: PathLike) -> str:
-    with open(path, "rb") as file:
-        start = file.read(512).lstrip().lower()
-    if not start:
-        return "empty"
-    if start.startswith(b"pk\x03\x04"):
-        return "a zip archive that was cut off or damaged"
-    if start.startswith((b"<!doctype", b"<html", b"{")):
-        return "a web page or an error message, not a zip archive"
-    return "not a zip archive"
+        with open(path, "rb") as file:
+            start = file.read(512).lstrip().lower()
+        what = "not a zip archive" if start else "empty"
+        if start.startswith(b"pk\x03\x04"):
+            what = "a zip archive that was cut off or damaged"
+        elif start.startswith((b"<!doctype", b"<html", b"{")):
+            what = "a web page or an error message, not a zip archive"
+        raise BadArchive(f"{path} is {what}; {AGAIN}") from None
 
 
 def check_members(path: PathLike, opened: zipfile.ZipFile, made_here: bool) -> list[zipfile.ZipInfo]:
@@ -134,21 +133,15 @@ def check_member(member: zipfile.ZipInfo) -> str | None:
         return f"{name!r} in it is a link or a device, not a file"
     if member.compress_type not in METHODS:
         return f"{name!r} in it is compressed in an unusual way"
-    if reason := check_name(name):
-        return f"{name!r} in it {reason}"
-    return None
-
-
-def check_name(name: str) -> str | None:
-    parts = name.removesuffix("/").split("/")
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return "is an absolute path"
+        return f"{name!r} in it is an absolute path"
     if "\\" in name or re.search(r"[\x00-\x1f\x7f]", name):
-        return "has a backslash or a control character in its name"
+        return f"{name!r} in it has a backslash or a control character in its name"
+    parts = name.removesuffix("/").split("/")
     if any(part in ("", ".", "..") for part in parts):
-        return "points outside its folder"
+        return f"{name!r} in it points outside its folder"
     if any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts):
-        return "has too long a name"
+        return f"{name!r} in it has too long a name"
     return None
 
 
@@ -166,11 +159,3 @@ def check_names(names: Sequence[str]) -> str | None:
                 return f"the folders {plain[:end]!r} and {spelled[plain[:end].casefold()]!r} differ only in capitals"
     both = {name.casefold() for name in names if not name.endswith("/")} & set(spelled)
     return f"{min(both)!r} in it is both a file and a folder" if both else None
-
-
-def check_space(members: Sequence[zipfile.ZipInfo], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(f"{folder} has {free / 1e9:.1f} GB free and unpacking needs {needed / 1e9:.1f} GB; "
-                        "free some space or choose another --home.")

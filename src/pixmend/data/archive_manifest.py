@@ -21,7 +21,8 @@ def adopt_folder(folder: Path, elsewhere: files.PathLike, slug: str, known: Mapp
     if not (folder / "files").is_symlink():
         (folder / "files").symlink_to(elsewhere)
     count, size = _count_and_bytes(folder / "files")
-    sha256 = known["sha256"] if known and (known["count"], known["bytes"]) == (count, size) else files.hash_value([slug, count, size])
+    is_same = known and (known["count"], known["bytes"]) == (count, size)
+    sha256 = known["sha256"] if known and is_same else files.hash_value([slug, count, size])
     files.write_json(folder / "archive.json", {
         "archive": f"{slug}.zip", "sha256": sha256, "stamp": [], "origin": str(elsewhere),
         "made_from": {"slug": slug}, "count": count, "bytes": size})

@@ -7,7 +7,6 @@ proportional for other sides. Images are uint8, height x width x channels; count
 
 from collections.abc import Iterable, Sequence
 
-import cv2
 import numpy as np
 
 Box = tuple[int, int, int, int]   # row, column, height, width
@@ -79,8 +78,3 @@ def pixelate_box(image: np.ndarray, box: Box, tile: int) -> np.ndarray:
     coarse = image.copy()
     coarse[row:row + height, column:column + width] = means.repeat(heights, 0).repeat(widths, 1)
     return coarse
-
-
-def blur_image(image: np.ndarray, deviation: float) -> np.ndarray:
-    """Return a copy of an image with a Gaussian blur of `deviation` pixels."""
-    return cv2.GaussianBlur(image, (0, 0), deviation).reshape(image.shape)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self
 
 import numpy as np
 
@@ -60,13 +60,8 @@ class DatasetRows(Sequence[DatasetRow]):
     def __len__(self) -> int:
         return len(self.places)
 
-    @overload
-    def __getitem__(self, at: int) -> DatasetRow: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> "DatasetRows": ...
-
-    def __getitem__(self, at: int | slice) -> "DatasetRow | DatasetRows":
+    def __getitem__(self, at: Any) -> Any:
+        """Return a DatasetRow, or the DatasetRows of a slice."""
         if isinstance(at, slice):
             return DatasetRows(self.columns, self.places[at])
         id, source, kind, variant, split, *places = (column[int(self.places[at])].as_py() for column in self.columns)
@@ -75,10 +70,6 @@ class DatasetRows(Sequence[DatasetRow]):
     def only(self, these: np.ndarray) -> "DatasetRows":
         """Return the rows that a boolean array selects."""
         return DatasetRows(self.columns, self.places[these])
-
-    def texts(self, name: str) -> list[str]:
-        """Return a column of texts as a list."""
-        return self.columns[COLUMNS.index(name)].take(self.places).to_pylist()
 
     def words(self, name: str) -> np.ndarray:
         """Return a column of few different words as an array of strings."""
@@ -116,9 +107,9 @@ class Dataset:
     def split(self, name: str) -> DatasetRows:
         """Return the rows of train, holdout or test; the holdout has no transformed images."""
         splits, as_is = self.rows.words("split"), self.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
-        in_fold = splits == self.fold if self.fold else np.ones(len(self.rows), bool)
-        of_folds = {"train": splits != (self.fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(self.rows), bool)}[name]
-        return self.rows.only(np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds))
+        in_fold = splits == self.fold if self.fold else np.ones(len(splits), bool)
+        of_folds = {"train": splits != (self.fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(splits), bool)}
+        return self.rows.only(np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds[name]))
 
     def damaged(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.pictures[row.damaged], row.variant)
@@ -170,7 +161,8 @@ def write_index(path: Path, rows: Iterable[DatasetRow]) -> None:
     with atomic_write(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows((r.id, r.source, r.kind, augmentation.TRANSFORM_NAMES[r.variant], r.split, r.damaged, r.whole) for r in rows)
+        names = augmentation.TRANSFORM_NAMES
+        writer.writerows((r.id, r.source, r.kind, names[r.variant], r.split, r.damaged, r.whole) for r in rows)
 
 
 def open_dataset(settings: Settings) -> Dataset:
@@ -197,7 +189,8 @@ def hash_split(dataset: Dataset) -> str:
     """Return a hash of which images are trained on and which are held out."""
     as_is = dataset.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
     rows = dataset.rows.only(as_is & (dataset.rows.words("split") != "test"))
-    return hash_value(sorted(zip(*map(rows.texts, ("id", "source", "split")), strict=True)))
+    texts = (rows.columns[COLUMNS.index(name)].take(rows.places).to_pylist() for name in ("id", "source", "split"))
+    return hash_value(sorted(zip(*texts, strict=True)))
 
 
 def write_split(folder: Path, dataset: Dataset) -> None:

@@ -19,17 +19,11 @@ def convert_to_grey_by_light(image: np.ndarray) -> np.ndarray:
     """Decode the sRGB curve, weight as Rec. 709 does, and encode the curve again; return height x width x 1."""
     if image.shape[2] == 1:
         return image
-    return np.rint(encode_light(compute_linear_light()[image] @ LIGHT) * 255).astype(np.uint8)[..., None]
-
-
-def compute_linear_light() -> np.ndarray:
-    """Return the linear light (0..1) of each of the 256 coded values."""
     values = np.arange(256) / 255
-    return np.where(values <= SLOPE * BEND, values / SLOPE, ((values + OFFSET) / (1 + OFFSET)) ** POWER)
-
-
-def encode_light(light: np.ndarray) -> np.ndarray:
-    return np.where(light <= BEND, SLOPE * light, (1 + OFFSET) * light ** (1 / POWER) - OFFSET)
+    linear = np.where(values <= SLOPE * BEND, values / SLOPE, ((values + OFFSET) / (1 + OFFSET)) ** POWER)
+    light = linear[image] @ LIGHT
+    encoded = np.where(light <= BEND, SLOPE * light, (1 + OFFSET) * light ** (1 / POWER) - OFFSET)
+    return np.rint(encoded * 255).astype(np.uint8)[..., None]
 
 
 def convert_to_colour(image: np.ndarray) -> np.ndarray:

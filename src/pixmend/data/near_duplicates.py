@@ -19,13 +19,9 @@ def hash_image(image: np.ndarray) -> tuple[np.uint64, np.uint64]:
     """Return the hashes of an image (uint8, height x width x channels) and of its mirror image."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[-1] == 3 else image[..., 0]
     small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return _hash(small), _hash(small[:, ::-1])
-
-
-def _hash(small: np.ndarray) -> np.uint64:
-    low = cv2.dct(np.ascontiguousarray(small))[:8, :8].ravel()
-    hashed: np.uint64 = np.packbits(low > np.median(low[1:])).view(np.uint64)[0]
-    return hashed
+    low = [cv2.dct(np.ascontiguousarray(view))[:8, :8].ravel() for view in (small, small[:, ::-1])]
+    straight, mirrored = (np.packbits(values > np.median(values[1:])).view(np.uint64)[0] for values in low)
+    return straight, mirrored
 
 
 def find_near_duplicates(straight: Sequence[np.uint64], mirrored: Sequence[np.uint64]) -> Iterator[np.ndarray]:

@@ -123,7 +123,8 @@ def list_folder_photos(folder: str | Path, broken: str) -> list[Photo]:
             raise UserError(f"{fault} Or leave such pictures out with --broken-images skip.")
         print_message(f"left out: {fault}")
     if not readable:
-        raise UserError(f"{Path(folder).absolute()} holds no pictures that end in {', '.join(ENDINGS)}; give --photos a folder of photos.")
+        raise UserError(f"{Path(folder).absolute()} holds no pictures that end in {', '.join(ENDINGS)}; "
+                        "give --photos a folder of photos.")
     return split_photos(Path(folder), *zip(*readable, strict=True))
 
 

@@ -1,7 +1,7 @@
 """The choice of holdout images: all images of a source together, the same share of each class, drawn by a seed."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,8 +9,15 @@ import numpy as np
 def choose_holdout(sources: Sequence[str], labels: Sequence[str], share: float, seed: int) -> set[str]:
     """Return the sources of the holdout, given source and label of each image. A class with one source stays in training."""
     sizes = Counter(sources)
-    chosen = [_choose_of_class(group, sizes, share) for group in _shuffle_by_class(sources, labels, seed)]
-    holdout: set[str] = set().union(*chosen)
+    holdout: set[str] = set()
+    for group in _shuffle_by_class(sources, labels, seed):
+        wanted, taken, last = share * sum(sizes[s] for s in group), 0, len(group) - 1
+        chosen: set[str] = set()
+        for source in group:   # each that brings the class nearer to its share
+            if len(chosen) < last and abs(taken + sizes[source] - wanted) <= abs(taken - wanted):
+                chosen.add(source)
+                taken += sizes[source]
+        holdout |= chosen
     return holdout or {min(sizes, key=lambda s: (sizes[s], s))}
 
 
@@ -42,14 +49,3 @@ def _shuffle_by_class(sources: Sequence[str], labels: Sequence[str], seed: int) 
         by_label[label_of[source]].append(source)
     rng = np.random.default_rng(seed)
     return [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(by_label.items())]
-
-
-def _choose_of_class(group: Sequence[str], sizes: Mapping[str, int], share: float) -> set[str]:
-    """Return the sources that, added in this order, each bring the class nearer to its share."""
-    wanted, taken = share * sum(sizes[s] for s in group), 0
-    chosen: set[str] = set()
-    for source in group:
-        if len(chosen) < len(group) - 1 and abs(taken + sizes[source] - wanted) <= abs(taken - wanted):
-            chosen.add(source)
-            taken += sizes[source]
-    return chosen
