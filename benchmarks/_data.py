@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pixmend.competitions import photo_reconstruction
+from pixmend.competitions.photo_reconstruction import get_box_side
 from pixmend.data import photos
-from pixmend.data.damage import count_boxes, cover_pixels
+from pixmend.data.damage import count_boxes, cover_pixels, draw_two_boxes
 from pixmend.data.encode import encode_jpeg
 from pixmend.data.image_record import ImageRecord
 from pixmend.submissions.box_csv import encode_rows
@@ -46,7 +47,7 @@ def pictures(count, side):
 
 def damaged(rng, picture):
     """A picture with two boxes, black; and their places."""
-    boxes = photo_reconstruction.draw_boxes(rng, picture.shape)
+    boxes = draw_two_boxes(rng, picture.shape, get_box_side(picture.shape))
     return cover_pixels(picture, count_boxes(boxes, picture.shape)), boxes
 
 

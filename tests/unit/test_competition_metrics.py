@@ -12,7 +12,7 @@ from skimage.metrics import mean_squared_error
 from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, root_mean_squared_error
 
 from pixmend.competitions import get_competition
-from pixmend.data.grey import convert_to_grey, convert_to_grey_by_light
+from pixmend.data.photos import convert_to_grey, convert_to_grey_by_light
 
 METRICS = {name: metric for competition in ("missing_pixels", "depixelation", "landscapes")
           for name, metric in get_competition(competition).metrics.items()}

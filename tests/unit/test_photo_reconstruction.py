@@ -13,8 +13,8 @@ from sklearn.metrics import root_mean_squared_error
 from support.tiny_competition import HEADER, SIDE, TEST, blackened, build, graded, read_rows, write_rows, write_solution
 
 from pixmend.competitions.photo_reconstruction import PHOTO_RECONSTRUCTION as competition
-from pixmend.competitions.photo_reconstruction import draw_boxes, get_box_side
-from pixmend.data.damage import count_boxes
+from pixmend.competitions.photo_reconstruction import get_box_side
+from pixmend.data.damage import count_boxes, draw_two_boxes
 from pixmend.data.decode import decode_image
 from pixmend.errors import UserError
 from pixmend.submissions import box_csv, csv_reader, csv_scoring
@@ -195,7 +195,7 @@ def test_box_side_is_in_proportion_to_the_image():
 @given(st.integers(0, 2**32 - 1), st.sampled_from([32, 64, 256]))
 def test_two_boxes_lie_inside_the_image(seed, side):
     shape = (side, side, 3)
-    boxes = draw_boxes(np.random.default_rng(seed), shape)
+    boxes = draw_two_boxes(np.random.default_rng(seed), shape, get_box_side(shape))
     counts = count_boxes(boxes, shape)
     assert len(boxes) == 2 and counts.sum() == 2 * get_box_side(shape) ** 2 and counts.max() <= 2
 

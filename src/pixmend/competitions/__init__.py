@@ -1,14 +1,17 @@
-"""The registry of competitions: one line each, imported when it is first used."""
+"""The registry of competitions: one line each, imported when it is first used; and what a run's settings take from it."""
 
 import difflib
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pixmend.competitions.base import Competition
 from pixmend.config import Settings
+from pixmend.data.dataset import Dataset
+from pixmend.data.image_record import ImageRecord
 from pixmend.errors import FlagError, UserError
 from pixmend.evaluation.metrics import Metric, sum_all_squared_errors
 from pixmend.submissions.pixel_csv import PixelCsv
@@ -78,6 +81,20 @@ def get_submission_path(settings: Settings, split: str = "test") -> Path:
 def get_solution_path(settings: Settings) -> Path:
     """Return the path of the solution, which only synthetic competitions have."""
     return settings.competition_folder / f"solution{get_competition(settings.competition).submission.suffix}"
+
+
+def read_records(settings: Settings) -> dict[str, ImageRecord]:
+    """Return the competition's image records by id; reading them checks its whole sample submission."""
+    records = get_competition(settings.competition).read_images(settings.competition_folder / "files", settings.shape)
+    return {record.id: record for record in records}
+
+
+def order_records(settings: Settings, dataset: Dataset, split: str, records: Mapping[str, ImageRecord]) -> list[ImageRecord]:
+    """Return the records of a split in the dataset's order; of a holdout with another damage, with that damage's counts."""
+    rows = dataset.split(split)
+    if settings.damage and split == "holdout":
+        return [replace(records[row.id], drawn=dataset.hole(row)) for row in rows]
+    return [records[row.id] for row in rows]
 
 
 def check_photos_accepted(settings: Settings) -> None:

@@ -55,7 +55,8 @@ class Competition(ABC):
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw the counts of a new damage."""
 
-    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray,
+                     settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Return a damaged copy of an image, and the counts; by default `hole_value` stands wherever pixels are missing.
 
         A competition with another damage overrides this, and `hole_value` to return None.

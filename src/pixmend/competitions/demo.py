@@ -3,7 +3,6 @@
 Training and test images never come from one photo. The same size always gives the same bytes.
 """
 
-import io
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,11 +14,11 @@ import numpy as np
 from pixmend import files
 from pixmend.competitions import photo_reconstruction as layout
 from pixmend.competitions.base import Shape
-from pixmend.competitions.photo_reconstruction import SUBMISSION, PhotoReconstruction, draw_boxes
+from pixmend.competitions.photo_reconstruction import SUBMISSION, PhotoReconstruction, get_box_side
 from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
-from pixmend.data.damage import Box, count_boxes, cover_pixels
+from pixmend.data.damage import Box, count_boxes, cover_pixels, draw_two_boxes
 from pixmend.data.encode import encode_jpeg, encode_png
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import Photo
@@ -56,8 +55,8 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
         train, test = ([image for photo in photos.list_embedded_photos() if photo.split == split
                         for image in self.make_images(rng, photo, settings.shape)] for split in ("train", "test"))
         test = [test[number] for number in rng.permutation(len(test))]
-        with files.atomic_write(folder / f"{self.slug}.zip") as file:
-            file.write(pack_archive(train, test, settings))
+        with files.atomic_write(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
+            pack_images(archive, train, test, settings)
         public = set(rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))].tolist())
         is_public = [number in public for number in range(len(test))]
         with files.atomic_write(folder / "solution.csv") as file:
@@ -66,24 +65,23 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
     def make_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[DemoImage]:
         for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
             suffix = "jpeg" if number % PNG_INTERVAL else "png"
-            yield DemoImage(photo.kind, f"{photo.name} ({number}).{suffix}", image, draw_boxes(rng, shape))
+            boxes = draw_two_boxes(rng, shape, get_box_side(shape))
+            yield DemoImage(photo.kind, f"{photo.name} ({number}).{suffix}", image, boxes)
 
 
-def pack_archive(train: Sequence[DemoImage], test: Sequence[DemoImage], settings: Settings) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        for label in sorted({image.label for image in train}):
-            of_class = [image for image in train if image.label == label]
-            for image in of_class:
-                add_file(archive, f"{layout.TRAIN}/{label}/{layout.ORIGINAL}/{image.name}", encode_image(image.name, image.original))
-                add_file(archive, f"{layout.TRAIN}/{label}/{layout.DAMAGED}/{image.name}", encode_damaged(image))
-            add_file(archive, f"{layout.TRAIN}/{label}/{layout.DAMAGED}/{layout.TABLE}", encode_table(of_class))
-        for image in test:
-            add_file(archive, f"{layout.TEST}/{image.name}", encode_damaged(image))
-        add_file(archive, f"{layout.TEST}/{layout.TABLE}", encode_table(test))
-        black = [np.zeros_like(image.original) for image in test]
-        add_file(archive, SUBMISSION.sample_name, b"".join(encode_submission(test, black, settings)), zipfile.ZIP_DEFLATED)
-    return data.getvalue()
+def pack_images(archive: zipfile.ZipFile, train: Sequence[DemoImage], test: Sequence[DemoImage], settings: Settings) -> None:
+    for label in sorted({image.label for image in train}):
+        of_class = [image for image in train if image.label == label]
+        folder = f"{layout.TRAIN}/{label}"
+        for image in of_class:
+            add_file(archive, f"{folder}/{layout.ORIGINAL}/{image.name}", encode_image(image.name, image.original))
+            add_file(archive, f"{folder}/{layout.DAMAGED}/{image.name}", encode_damaged(image))
+        add_file(archive, f"{folder}/{layout.DAMAGED}/{layout.TABLE}", encode_table(of_class))
+    for image in test:
+        add_file(archive, f"{layout.TEST}/{image.name}", encode_damaged(image))
+    add_file(archive, f"{layout.TEST}/{layout.TABLE}", encode_table(test))
+    black = [np.zeros_like(image.original) for image in test]
+    add_file(archive, SUBMISSION.sample_name, b"".join(encode_submission(test, black, settings)), zipfile.ZIP_DEFLATED)
 
 
 def encode_image(name: str, image: np.ndarray) -> bytes:

@@ -13,7 +13,6 @@ from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import Box, count_boxes, draw_box, pixelate_box, scale_length
-from pixmend.data.grey import convert_to_grey_by_light
 from pixmend.data.photos import Photo
 from pixmend.evaluation.metrics import Metric, sum_squared_errors_255
 from pixmend.fills import tiles
@@ -30,7 +29,8 @@ class Depixelation(SyntheticCompetition):
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         return count_boxes([draw_pixelated_box(rng, shape)], shape)
 
-    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray,
+                     settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Pixelate one box, in tiles of one size."""
         box = draw_pixelated_box(rng, image.shape)
         smallest, largest = (scale_length(side, image.shape, at=SIDE) for side in TILE_SIDES)
@@ -48,7 +48,7 @@ class Depixelation(SyntheticCompetition):
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         squares = photos.cut_squares(rng, photo.picture(), photo.count and PIECES_PER_SQUARE * photo.count, shape[0])
-        return [convert_to_grey_by_light(photos.resize_image(square, shape)) for square in squares]
+        return [photos.convert_to_grey_by_light(photos.resize_image(square, shape)) for square in squares]
 
 
 def draw_pixelated_box(rng: np.random.Generator, shape: Shape) -> Box:

@@ -26,7 +26,8 @@ class HiddenAreas(SyntheticCompetition):
         """Draw the areas; how each is damaged is drawn with it, so this damages an image for its mask."""
         return self.damage_image(rng, np.zeros(shape, np.uint8), settings)[1]
 
-    def damage_image(self, rng: np.random.Generator, image: np.ndarray, settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
+    def damage_image(self, rng: np.random.Generator, image: np.ndarray,
+                     settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Damage one to three areas that do not touch each other."""
         damaged, counts = image, np.zeros(image.shape[:2], np.uint8)
         for _ in range(rng.integers(1, MAX_AREAS + 1)):

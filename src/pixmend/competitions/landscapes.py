@@ -12,7 +12,6 @@ from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import BLACK, WHITE, draw_shapes, scale_length
-from pixmend.data.grey import convert_to_colour
 from pixmend.data.photos import Photo
 from pixmend.evaluation import metrics
 from pixmend.evaluation.metrics import Metric
@@ -35,7 +34,7 @@ class Landscapes(SyntheticCompetition):
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Cut squares at random places, as many as fit beside each other; a photo smaller than a square is enlarged."""
-        image, side = convert_to_colour(photo.picture()), shape[0]
+        image, side = photos.convert_to_colour(photo.picture()), shape[0]
         if min(image.shape[:2]) < side:
             return [photos.resize_image(photos.cut_middle_square(image), shape)]
         fitting = (image.shape[0] // side) * (image.shape[1] // side)

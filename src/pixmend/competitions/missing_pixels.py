@@ -12,7 +12,6 @@ from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import count_block_holes
-from pixmend.data.grey import convert_to_grey
 from pixmend.data.photos import Photo
 from pixmend.evaluation.metrics import Metric, sum_all_squared_errors_255
 from pixmend.submissions.pixel_csv import PixelCsv
@@ -30,7 +29,7 @@ class MissingPixels(SyntheticCompetition):
         """Cut squares, or the whole photo, and resize them."""
         image = photo.picture()
         pieces = photos.cut_squares(rng, image, photo.count, shape[0]) if photo.count else [image]
-        return [photos.resize_image(convert_to_grey(piece), shape) for piece in pieces]
+        return [photos.resize_image(photos.convert_to_grey(piece), shape) for piece in pieces]
 
 
 MISSING_PIXELS = MissingPixels(

@@ -49,21 +49,19 @@ class PhotoReconstruction(Competition):
         for path in classes:
             for name, boxes in train[path.name].items():
                 id = name if uses[name] == 1 else f"{path.name}/{name}"
-                images.append(ImageRecord(id, path.name, id, "train", str(path / DAMAGED / name), str(path / ORIGINAL / name), boxes))
-        return images + [ImageRecord(name, "", name, "test", str(folder / TEST / name), None, boxes) for name, boxes in test.items()]
+                damaged, original = (str(path / folder_name / name) for folder_name in (DAMAGED, ORIGINAL))
+                images.append(ImageRecord(id, path.name, id, "train", damaged, original, boxes))
+        for name, boxes in test.items():
+            images.append(ImageRecord(name, "", name, "test", str(folder / TEST / name), None, boxes))
+        return images
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
-        return count_boxes(draw_boxes(rng, shape), shape)
+        return count_boxes(draw_two_boxes(rng, shape, get_box_side(shape)), shape)
 
 
 def get_box_side(shape: Shape) -> int:
     """Return 75 pixels for an image of 256, and in that proportion for others."""
     return round(75 * shape[0] / 256)
-
-
-def draw_boxes(rng: np.random.Generator, shape: Shape) -> tuple[Box, Box]:
-    """Draw the two squares of an image."""
-    return draw_two_boxes(rng, shape, get_box_side(shape))
 
 
 def list_folder(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Competitions that are made here: images cut from photos, damaged, and packed with a hidden solution as a download would bring them.
+"""Competitions that are made here: images cut from photos, damaged, and packed as a download would bring them; with a solution.
 
 The archive holds pictures.csv (id, class, source and split of each image), the sample submission, and PNG files named by id:
 
@@ -24,7 +24,6 @@ from pixmend.competitions.base import Competition, Shape
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.encode import encode_png
-from pixmend.data.grey import convert_to_colour, convert_to_grey
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import Photo
 from pixmend.errors import UserError
@@ -59,22 +58,28 @@ class SyntheticCompetition(Competition):
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Yield the original images cut from a photo, of exactly this shape; by default resized squares."""
+        convert = photos.convert_to_colour if shape[2] == 3 else photos.convert_to_grey
         for square in photos.cut_squares(rng, photo.picture(), photo.count, shape[0]):
-            yield photos.resize_image(convert_to_colour(square) if shape[2] == 3 else convert_to_grey(square), shape)
+            yield photos.resize_image(convert(square), shape)
 
     def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
         """Return the settings, and what tells a user's photos from others."""
-        own_photos = {"pictures": photos.hash_folder(settings.photos), "broken": settings.broken_images} if settings.photos else {}
-        return {"size": settings.size, "filling": settings.hole_colour, **own_photos}
+        cache_key: dict[str, Any] = {"size": settings.size, "filling": settings.hole_colour}
+        if settings.photos:
+            cache_key |= {"pictures": photos.hash_folder(settings.photos), "broken": settings.broken_images}
+        return cache_key
 
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive and the solution into a folder; the same photos and settings give the same bytes."""
-        found = photos.list_folder_photos(settings.photos, settings.broken_images) if settings.photos else photos.list_embedded_photos()
+        found = photos.list_embedded_photos()
+        if settings.photos:
+            found = photos.list_folder_photos(settings.photos, settings.broken_images)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as storage:
             test = ShuffledImages(storage, self._make_images(found, "test", settings))
             with files.atomic_write(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
-                rows = [add_image(archive, number, image) for number, image in enumerate(self._make_images(found, "train", settings), 1)]
+                train = self._make_images(found, "train", settings)
+                rows = [add_image(archive, number, image) for number, image in enumerate(train, 1)]
                 rows += [add_image(archive, number, image) for number, image in enumerate(test, len(rows) + 1)]
                 ids = [row[0] for row in rows[-len(test):]]
                 add_file(archive, TABLE, csv_format.encode_table([COLUMNS, *rows]), zipfile.ZIP_DEFLATED)
@@ -98,8 +103,18 @@ class SyntheticCompetition(Competition):
         with csv_reader.read_lines(folder / TABLE, DOWNLOAD_AGAIN) as table:
             _, names = next(table, (1, []))
             if tuple(names) != COLUMNS:
-                raise UserError(f"{folder / TABLE}, line 1: {','.join(names)[:80]!r} is not {','.join(COLUMNS)}; {DOWNLOAD_AGAIN}.")
-            return [make_record(folder, line, fields) for line, fields in table]
+                raise UserError(f"{folder / TABLE}, line 1: {','.join(names)[:80]!r} is not {','.join(COLUMNS)}; "
+                                f"{DOWNLOAD_AGAIN}.")
+            records = []
+            for line, fields in table:
+                if len(fields) != len(COLUMNS) or fields[3] not in ("train", "test"):
+                    raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no image of train or test; "
+                                    f"{DOWNLOAD_AGAIN}.")
+                id, label, source, split = fields
+                paths = {name: str(folder / split / name / f"{id}.png") for name in ("damaged", "missing", "whole")}
+                original = paths["whole"] if split == "train" else None
+                records.append(ImageRecord(id, label, source, split, paths["damaged"], original, missing=paths["missing"]))
+            return records
 
 
 class ShuffledImages(Sequence):
@@ -121,19 +136,21 @@ class ShuffledImages(Sequence):
         return pickle.load(self.file)
 
 
-def make_chunk(competition: SyntheticCompetition, settings: Settings, numbered: Iterable[tuple[int, Photo]]) -> list[SyntheticImage]:
+def make_chunk(competition: SyntheticCompetition, settings: Settings,
+               numbered: Iterable[tuple[int, Photo]]) -> list[SyntheticImage]:
     """Cut and damage the images of some photos, in a worker process; the original of a test image stays out."""
-    images = []
+    made = []
     for number, photo in numbered:
         rng = np.random.default_rng((SEED, number))
         for original in list(competition.cut_images(rng, photo, settings.shape)):   # all are drawn before their damage
             damaged, counts = competition.damage_image(rng, original, settings)
             mask = counts > 0
-            encoded = {"damaged": encode_png(np.ascontiguousarray(damaged)), "missing": encode_png(np.uint8(255) * mask[..., None])}
+            images = {"damaged": np.ascontiguousarray(damaged), "missing": np.uint8(255) * mask[..., None]}
             if photo.split == "train":
-                encoded["whole"] = encode_png(np.ascontiguousarray(original))
-            images.append(SyntheticImage(photo, encoded, mask, original[mask] / np.float32(255)))
-    return images
+                images["whole"] = np.ascontiguousarray(original)
+            encoded = {folder: encode_png(image) for folder, image in images.items()}
+            made.append(SyntheticImage(photo, encoded, mask, original[mask] / np.float32(255)))
+    return made
 
 
 def list_records(ids: Iterable[str], images: Iterable[SyntheticImage]) -> Iterator[ImageRecord]:
@@ -167,12 +184,3 @@ def add_large_file(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes],
         storage.seek(0)
         with archive.open(member, "w") as inside:
             shutil.copyfileobj(storage, inside, files.CHUNK)
-
-
-def make_record(folder: Path, line: int, fields: list[str]) -> ImageRecord:
-    """Return the record of an image from its row of the table."""
-    if len(fields) != len(COLUMNS) or fields[3] not in ("train", "test"):
-        raise UserError(f"{folder / TABLE}, line {line}: {','.join(fields)[:80]!r} is no image of train or test; {DOWNLOAD_AGAIN}.")
-    id, label, source, split = fields
-    damaged, missing, original = (str(folder / split / name / f"{id}.png") for name in ("damaged", "missing", "whole"))
-    return ImageRecord(id, label, source, split, damaged, original if split == "train" else None, missing=missing)

@@ -1,4 +1,4 @@
-"""Photos for synthetic competitions: those inside scikit-learn and scikit-image, or all photos of a user's folder.
+"""Photos for synthetic competitions: those inside scikit-learn and scikit-image, or in a user's folder; cut, resized, made grey.
 
 A source, to which near duplicates belong together, is either in the test set or in the training set, never in both.
 Images are uint8, height x width x channels.
@@ -34,6 +34,8 @@ TRAINING = (
 )
 TEST = (("chelsea.png", SCIKIT_IMAGE, "Grown", 6), ("coffee.png", SCIKIT_IMAGE, "Made", 6))
 
+LIGHT = np.array([0.2126, 0.7152, 0.0722])   # weights of red, green and blue in Rec. 709
+BEND, SLOPE, POWER, OFFSET = 0.0031308, 12.92, 2.4, 0.055   # of the sRGB curve
 ENDINGS = (".jpeg", ".jpg", ".png")
 TEST_SHARE, SEED, FEWEST = 0.15, 20230415, 3
 CHUNK = 8
@@ -97,6 +99,26 @@ def cut_middle_square(photo: np.ndarray) -> np.ndarray:
 def resize_image(image: np.ndarray, shape: Any) -> np.ndarray:
     """Resize an image to height x width of `shape`; pixels that are merged are averaged."""
     return cv2.resize(image, shape[1::-1], interpolation=cv2.INTER_AREA).reshape(*shape[:2], image.shape[2])
+
+
+def convert_to_colour(image: np.ndarray) -> np.ndarray:
+    return image if image.shape[2] == 3 else np.repeat(image, 3, 2)
+
+
+def convert_to_grey(image: np.ndarray) -> np.ndarray:
+    """Weight the coded values as Rec. 601, and most programs, do; return height x width x 1."""
+    return image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+
+
+def convert_to_grey_by_light(image: np.ndarray) -> np.ndarray:
+    """Decode the sRGB curve, weight linear light as an eye does, and encode the curve again; return height x width x 1."""
+    if image.shape[2] == 1:
+        return image
+    values = np.arange(256) / 255
+    linear = np.where(values <= SLOPE * BEND, values / SLOPE, ((values + OFFSET) / (1 + OFFSET)) ** POWER)
+    light = linear[image] @ LIGHT
+    encoded = np.where(light <= BEND, SLOPE * light, (1 + OFFSET) * light ** (1 / POWER) - OFFSET)
+    return np.rint(encoded * 255).astype(np.uint8)[..., None]
 
 
 def list_image_files(folder: str | Path) -> list[Path]:

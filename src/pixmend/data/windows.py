@@ -30,15 +30,10 @@ def find_boxes(counts: np.ndarray) -> list[Box]:
 def find_first_box(left: np.ndarray) -> Box:
     """Return the box at the first remaining pixel; a box that another one overlaps is taken as a square."""
     row, column = np.unravel_index(np.argmax(left > 0), left.shape)
-    width, height = count_missing_run(left[row, column:]), count_missing_run(left[row:, column])
+    width, height = (int(np.argmin(np.append(line > 0, False))) for line in (left[row, column:], left[row:, column]))
     if np.ptp(left[row:row + height, column:column + width]):
         width = height = min(width, height)
     return int(row), int(column), height, width
-
-
-def count_missing_run(line: np.ndarray) -> int:
-    """Return how many pixels at the start of a line are missing."""
-    return int(np.argmin(np.append(line > 0, False)))
 
 
 def find_bounding_boxes(counts: np.ndarray) -> list[Box]:

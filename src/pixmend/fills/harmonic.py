@@ -1,12 +1,12 @@
 """The harmonic fill: each missing pixel is the mean of its neighbours (Laplace's equation).
 
-At a side of a hole that lies against known pixels the solution continues them (Dirichlet); at a side on the image's edge its slope
-is zero (Neumann). A rectangular hole is solved exactly in the sine and cosine modes that fit its sides. Overlapping boxes are
-solved in turn until they agree (Schwarz's alternating method), which converges fastest on all the largest rectangles that fit into
-the hole. Holes of other shapes go to a sparse direct solver.
+At a side of a hole that lies against known pixels the solution continues them (Dirichlet); at a side on the image's edge its
+slope is zero (Neumann). A rectangular hole is solved exactly in the sine and cosine modes that fit its sides. Overlapping boxes
+are solved in turn until they agree (Schwarz's alternating method), which converges fastest on all the largest rectangles that fit
+into the hole. Holes of other shapes go to a sparse direct solver.
 
-A box is (top, left, height, width) in pixels. `padded` is the image with channels first, 0 where pixels are missing, and a border of
-zeros one pixel wide: float32, channels x (height + 2) x (width + 2). The solvers write missing pixels into it.
+A box is (top, left, height, width) in pixels. `padded` is the image with channels first, 0 where pixels are missing, and a border
+of zeros one pixel wide: float32, channels x (height + 2) x (width + 2). The solvers write missing pixels into it.
 """
 
 from functools import lru_cache
@@ -66,8 +66,8 @@ def find_largest_boxes(hole: np.ndarray) -> np.ndarray:
     if max(len(rows), len(columns)) > MAX_STEPS + 1:
         return np.empty((0, 4), int)
     cells = hole[np.ix_(rows[:-1], columns[:-1])]
-    column_spans = list(combinations(range(len(columns)), 2))
-    spans = np.array([(top, left, bottom, right) for top, bottom in combinations(range(len(rows)), 2) for left, right in column_spans
+    row_spans, column_spans = (list(combinations(range(len(steps)), 2)) for steps in (rows, columns))
+    spans = np.array([(top, left, bottom, right) for top, bottom in row_spans for left, right in column_spans
                       if cells[top:bottom, left:right].all()])
     is_within = (spans[:, None, :2] >= spans[:, :2]).all(2) & (spans[:, None, 2:] <= spans[:, 2:]).all(2)
     top, left, bottom, right = spans[is_within.sum(1) == 1].T   # each span lies within itself
@@ -150,22 +150,19 @@ def solve_overlapping_boxes(padded: np.ndarray, boxes: np.ndarray, shape: tuple[
 
     Until then only the rows and columns that border another box are computed.
     """
-    seams = [find_seams(box, boxes) for box in boxes]
+    lines = np.vstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:] + 1])   # of the padded image that border a box
+    seams = []   # rows and columns inside each box
+    for box in boxes:
+        is_inside = (lines > box[:2]) & (lines <= box[:2] + box[2:])
+        seams.append([np.unique(lines[is_inside[:, axis], axis]) for axis in (0, 1)])
     for _ in range(MAX_ROUNDS):
-        if max([update_seams(padded, box, *seams[number], shape) for number, box in enumerate(boxes)]) < TOLERANCE:
+        if max([update_seams(padded, box, shape, *inside) for box, inside in zip(boxes, seams, strict=True)]) < TOLERANCE:
             break
     for box in boxes:
         solve_boxes(padded, box[None], shape)
 
 
-def find_seams(box: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and columns of the padded image inside a box that border another box."""
-    lines = np.vstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:] + 1])
-    inside = (lines > box[:2]) & (lines <= box[:2] + box[2:])
-    return np.unique(lines[inside[:, 0], 0]), np.unique(lines[inside[:, 1], 1])
-
-
-def update_seams(padded: np.ndarray, box: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]) -> float:
+def update_seams(padded: np.ndarray, box: np.ndarray, shape: tuple[int, ...], rows: np.ndarray, columns: np.ndarray) -> float:
     """Solve a box on some rows and columns only; return how far their pixels moved."""
     top, left, height, width = box
     box_type = find_box_type(box, shape)

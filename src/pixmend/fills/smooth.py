@@ -1,13 +1,13 @@
 """The smooth fill: the best linear prediction of missing pixels from the pixels around them (kriging).
 
-Kriging is the mean of a Gaussian process. Near the border of a hole the harmonic fill is right; further inside, this fill corrects
-it towards what the colours around the hole, distant ones too, predict. The covariance of two pixels falls with the logarithm of
-their distance, as it does implicitly in the harmonic fill, but photos are alike over longer distances vertically and horizontally
-than diagonally, most of all vertically. Three numbers describe that; they were chosen on training photos. So this fill changes a
-little when an image is rotated.
+Kriging is the mean of a Gaussian process. Near the border of a hole the harmonic fill is right; further inside, this fill
+corrects it towards what the colours around the hole, distant ones too, predict. The covariance of two pixels falls with the
+logarithm of their distance, as it does implicitly in the harmonic fill, but photos are alike over longer distances vertically and
+horizontally than diagonally, most of all vertically. Three numbers describe that; they were chosen on training photos. So this
+fill changes a little when an image is rotated.
 
-Brightness and colour are filled separately. JPEG stores colour at half the resolution, so the black of a box bleeds into the colour,
-not the brightness, of the pixels next to it; colour is taken from one pixel further out.
+Brightness and colour are filled separately. JPEG stores colour at half the resolution, so the black of a box bleeds into the
+colour, not the brightness, of the pixels next to it; colour is taken from one pixel further out.
 """
 
 import cv2
@@ -28,7 +28,9 @@ WIDE = 160  # pixels: for holes wider than this, samples are farther apart
 
 def fill_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fill deep holes by kriging and other holes harmonically."""
-    deep = find_deep_holes(mask)
+    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3)
+    deep = np.isin(labels, np.unique(labels[depth >= MIN_DEPTH])).astype(np.uint8) * mask
     if image.shape[2] != 3 or not deep.any():
         return fill_channels(image, mask)
     ycc = image @ RGB_TO_YCC.T + YCC_OFFSET
@@ -37,13 +39,6 @@ def fill_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     filled = image.copy()
     filled[mask] = np.clip(ycc_values @ np.linalg.inv(RGB_TO_YCC).T, 0, 1)
     return filled
-
-
-def find_deep_holes(mask: np.ndarray) -> np.ndarray:
-    """Return the mask of the holes that are deep enough for kriging: uint8."""
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3)
-    return np.isin(labels, np.unique(labels[depth >= MIN_DEPTH])).astype(np.uint8) * mask
 
 
 def fill_channels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -65,15 +60,17 @@ def fill_channels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def correct_hole(filled: np.ndarray, samples: np.ndarray, hole: np.ndarray, mask: np.ndarray, spacing: int) -> None:
     """Add to one hole, in place, the difference between kriging and the harmonic fill, computed on a lattice of pixels."""
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_C, 3)
-    known, (rows, columns) = select_samples(hole, mask, spacing), select_lattice(hole, STEP * spacing)
+    known, step = select_samples(hole, mask, spacing), STEP * spacing
+    spans = [np.flatnonzero(hole.any(axis))[[0, -1]] for axis in (1, 0)]
+    rows, columns = (np.arange(first + (last - first) % step // 2, last + 1, step) for first, last in spans)
     if depth.max() < MIN_DEPTH or known.size == 0:
         return
     inside = hole[np.ix_(rows, columns)]
     points = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])[:, inside.ravel()]
     correction = np.zeros((*inside.shape, samples.shape[2]))
     correction[inside] = krige(known, samples[*known], points) - samples[*points]
-    down = compute_interpolation_weights(rows, len(hole), STEP * spacing)
-    across = compute_interpolation_weights(columns, hole.shape[1], STEP * spacing)
+    down = compute_interpolation_weights(rows, len(hole), step)
+    across = compute_interpolation_weights(columns, hole.shape[1], step)
     added = np.moveaxis(down @ np.moveaxis(correction, -1, 0) @ across.T, 0, -1)
     filled[hole] = np.clip(filled[hole] + added[hole], 0, 1)
 
@@ -90,14 +87,8 @@ def select_samples(hole: np.ndarray, mask: np.ndarray, spacing: int) -> np.ndarr
     return points[:, ::max(1, -(-points.shape[1] // MAX_SAMPLES))]
 
 
-def select_lattice(hole: np.ndarray, step: int) -> list[np.ndarray]:
-    """Return the rows and columns, a step apart, on which a hole is corrected."""
-    spans = [np.flatnonzero(hole.any(axis))[[0, -1]] for axis in (1, 0)]
-    return [np.arange(first + (last - first) % step // 2, last + 1, step) for first, last in spans]
-
-
 def compute_interpolation_weights(knots: np.ndarray, length: int, step: int) -> np.ndarray:
-    """Return the matrix of linear interpolation between knots, which falls to zero one step beyond the outer ones: length x knots."""
+    """Return the matrix of linear interpolation between knots, zero one step beyond the outer ones: length x knots."""
     return np.maximum(1 - np.abs(np.arange(length)[:, None] - knots) / step, 0)
 
 
@@ -109,7 +100,7 @@ def krige(known: np.ndarray, values: np.ndarray, points: np.ndarray) -> np.ndarr
 
 
 def compute_covariance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the covariances of points (2 x n and 2 x m): n x m. They fall with the logarithm of the distance, slower along axes."""
+    """Return the covariances of points (2 x n and 2 x m): n x m."""
     down, across = ((points[:, :, None] - others[:, None]) / SCALE) ** 2
     vertical = np.log(1 + down / ELONGATION ** 2 + across)
     horizontal = np.log(1 + down + across / ELONGATION ** 2)

@@ -1,8 +1,8 @@
 """Fills of pixelated areas: the smoothest surface on which every tile keeps its mean.
 
 Unlike the other fills, these read the pixels under the mask, where tiles are patches of one colour. A hole that is empty (mostly
-black or white), or that shows an image of its own without tiles, is filled harmonically. In a rectangular area the tiles are found
-by their grid; in any other area, neighbours of exactly the same colour count as one tile, whose mean is still right.
+black or white), or that shows an image of its own without tiles, is filled harmonically. In a rectangular area the tiles are
+found by their grid; in any other area, neighbours of exactly the same colour count as one tile, whose mean is still right.
 
 `tiles` numbers the tile of each pixel from 0; -1 where there is none: int, height x width.
 """
@@ -38,26 +38,25 @@ def build_bending_membrane(shape: tuple[int, int]) -> Any:
 
 
 def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tuple[int, int]], Any]) -> np.ndarray:
-    """Fill all holes harmonically, then those with tiles by the surface of least energy that keeps their means."""
+    """Fill all holes harmonically, then those with tiles by the surface of least energy that keeps their means.
+
+    The linear system has one Lagrange multiplier for each tile's mean.
+    """
+    from scipy.sparse import block_array, csr_array
+    from scipy.sparse.linalg import spsolve
+
     filled, tiles = fill_harmonic(image, mask), find_tiles(image, mask)
     is_tiled = tiles >= 0
     if is_tiled.any():
         means = np.stack([image[tiles == tile].mean(0) for tile in range(tiles.max() + 1)])
-        filled[is_tiled] = np.clip(solve_with_means(operator(mask.shape), filled, tiles, means), 0, 1)
+        matrix, right_side = restrict_to_missing(operator(mask.shape), filled, is_tiled)
+        numbers = tiles[is_tiled]
+        sizes = np.bincount(numbers)
+        averages = csr_array((1 / sizes[numbers], (numbers, np.arange(len(numbers)))), shape=(len(sizes), len(numbers)))
+        system = block_array([[matrix, averages.T], [averages, None]]).tocsc()
+        solution = spsolve(system, np.vstack([right_side, means])).reshape(-1, filled.shape[2])
+        filled[is_tiled] = np.clip(solution[:len(numbers)], 0, 1)
     return filled
-
-
-def solve_with_means(operator: Any, filled: np.ndarray, tiles: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return the values of the tiled pixels, pixels x channels: least energy with one Lagrange multiplier for each tile's mean."""
-    from scipy.sparse import block_array, csr_array
-    from scipy.sparse.linalg import spsolve
-
-    matrix, right_side = restrict_to_missing(operator, filled, tiles >= 0)
-    numbers = tiles[tiles >= 0]
-    sizes = np.bincount(numbers)
-    averages = csr_array((1 / sizes[numbers], (numbers, np.arange(len(numbers)))), shape=(len(sizes), len(numbers)))
-    system = block_array([[matrix, averages.T], [averages, None]]).tocsc()
-    return spsolve(system, np.vstack([right_side, means])).reshape(-1, filled.shape[2])[:len(numbers)]
 
 
 def find_tile_boxes(image: np.ndarray, mask: np.ndarray) -> list[tuple[int, int, int, int]]:
@@ -87,8 +86,10 @@ def find_tiles(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     tiles, count = np.full(mask.shape, -1), 0
     for area, window in enumerate(find_objects(areas + 1)):
         inside = areas[window] == area
-        found = np.unique(find_grid(patches[window], inside), return_inverse=True)[1]
-        if not is_empty(image[window][inside]) and (found.max() + 1) * MIN_TILE_PIXELS <= len(found):
+        found, colours = np.unique(find_grid(patches[window], inside), return_inverse=True)[1], image[window][inside]
+        black, white, undefined = (colours <= NEAR_BLACK).all(1), (colours >= 1 - NEAR_BLACK).all(1), np.isnan(colours).any(1)
+        is_empty = max(black.mean(), white.mean(), undefined.mean()) > 0.5
+        if not is_empty and (found.max() + 1) * MIN_TILE_PIXELS <= len(found):
             tiles[window][inside] = found + count
             count += found.max() + 1
     return tiles
@@ -125,9 +126,3 @@ def find_tile_height(box: np.ndarray) -> int:
     """Return the largest height of tiles, from the top, for which every change of patches is a seam; without any, the box's."""
     seams = np.flatnonzero((box[1:] != box[:-1]).any(1)) + 1
     return np.gcd.reduce(seams, initial=0) or len(box)
-
-
-def is_empty(colours: np.ndarray) -> bool:
-    """Tell whether most of an area is black, white or not a number."""
-    black, white = (colours <= NEAR_BLACK).all(1), (colours >= 1 - NEAR_BLACK).all(1)
-    return max(black.mean(), white.mean(), np.isnan(colours).any(1).mean()) > 0.5

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pixmend import competitions, files, run_file
-from pixmend.competitions.records import order_records, read_records
+from pixmend.competitions import order_records, read_records
 from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.paste import paste_values

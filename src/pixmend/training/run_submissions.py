@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from pixmend import competitions, files
-from pixmend.competitions.records import order_records, read_records
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.data.encode import encode_png
@@ -27,12 +26,12 @@ def write_submissions(settings: Settings) -> None:
         print_message(f"serialize: {targets['test']} is up to date.")
         return
     dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
-    records = read_records(settings)
+    records = competitions.read_records(settings)
     for split, path in targets.items():
         predictions.check_same_dataset(sources[split], predicted)
         images = read_predicted_images(predicted, split, sources[split])
         format_ = competitions.get_submission_format(settings, split)
-        format_.write(path, order_records(settings, dataset, split, records), images, settings)
+        format_.write(path, competitions.order_records(settings, dataset, split, records), images, settings)
     competition.submission.check(targets["test"], settings.competition_folder / "files")
     files.write_manifest(folder / "serialize.json", cache_key, targets.values())
     print_message(f"serialize: {targets['test']} agrees with {competition.submission.sample_name}; {targets['holdout']}")
