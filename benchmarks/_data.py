@@ -41,7 +41,7 @@ def pictures(count, side):
     rng, found = np.random.default_rng(SEED), photos.list_embedded_photos()
     shares = [count // len(found) + (place < count % len(found)) for place in range(len(found))]
     cut = [photos.resize_image(square, (side, side, 3)) for photo, share in zip(found, shares, strict=True)
-           for square in photos.cut_squares(rng, photo.picture(), share, side)]
+           for square in photos.cut_squares(rng, photo.decode(), share, side)]
     return [cut[place] for place in rng.permutation(count)]
 
 

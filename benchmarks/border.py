@@ -60,10 +60,10 @@ def main():
 def sums(ready, pictures):
     found = Sums(*np.zeros((4, FARTHEST)))
     for row, picture in zip(ready.split("holdout"), pictures, strict=True):
-        counts = ready.hole(row)
+        counts = ready.read_counts(row)
         mask = counts > 0
-        fill = ready.seen(row, START)[mask] / 255
-        missing, added = ready.whole(row)[mask] / 255 - fill, picture[mask] - fill
+        fill = ready.read_input(row, START)[mask] / 255
+        missing, added = ready.read_original(row)[mask] / 255 - fill, picture[mask] - fill
         distance, weight = np.minimum(measure_distances(mask)[mask], FARTHEST - 1), counts[mask][:, None].astype(float)
         for total, values in ((found.missing, missing**2), (found.added, added**2), (found.both, missing * added),
                               (found.values, np.ones_like(added))):

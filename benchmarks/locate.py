@@ -63,8 +63,8 @@ def compared(settings):
     ready = Dataset(settings.augment_folder, json.loads((settings.augment_folder / "index.json").read_text())["made_from"])
     told, areas, needless, pixels = LocatedMaskDataset(ready, settings.run_folder), [], 0, 0
     for row in ready.split("test"):
-        true, found = ready.hole(row) > 0, told.mask(row)
-        of_picture, alone = in_a_picture(ready.damaged(row), true, found)
+        true, found = ready.read_counts(row) > 0, told.mask(row)
+        of_picture, alone = in_a_picture(ready.read_damaged(row), true, found)
         areas, needless, pixels = areas + of_picture, needless + alone, pixels + true.size
     return areas, needless / pixels
 

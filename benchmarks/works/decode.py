@@ -35,7 +35,7 @@ def main():
     progress.quiet = True
     folder = settings.augment_folder
     entries = competitions.get_competition(settings.competition).read_images(settings.competition_folder / "files", settings.shape)
-    paths = [path for entry in entries for path in (entry.damaged, entry.whole) if path]
+    paths = [path for entry in entries for path in (entry.damaged, entry.original) if path]
 
     def bare():
         with ProcessPoolExecutor(workers.count_cores()) as pool:

@@ -56,7 +56,7 @@ def main():
     def copy():
         """What no feeding can do without: reading both pictures of each row, and turning them to floats."""
         for number in range(FED):
-            for pictures in (ready.pictures, ready.filled["harmonic"]):
+            for pictures in (ready.images, ready.filled["harmonic"]):
                 bytes_to_floats(pictures[number % len(ready.counts)])
         return FED
 

@@ -33,7 +33,7 @@ def main():
         model.predict_on_batch(batch)
 
     def ours():
-        holes = ((row.id, ready.hole(row) > 0) for row in rows)
+        holes = ((row.id, ready.read_counts(row) > 0) for row in rows)
         predictions.write_predictions(Path(home) / "painted.npz", predict_images(model, ready, rows, settings, TURNS), holes, {})
 
     def bare():

@@ -43,24 +43,24 @@ def test_no_photo_is_in_two_splits(settings):
     assert (len(train), len(test)) == (60, 12)
     assert not {e.source for e in train} & {e.source for e in test}
     assert {e.source for e in test} == {"chelsea", "coffee"}
-    for kind in {e.kind for e in train}:
-        assert len({e.source for e in train if e.kind == kind}) >= 3
-    kept = splits.choose_holdout([e.source for e in train], [e.kind for e in train], 0.1, 1)
-    assert {e.kind for e in train if e.source in kept} == {e.kind for e in train}
+    for kind in {e.label for e in train}:
+        assert len({e.source for e in train if e.label == kind}) >= 3
+    kept = splits.choose_holdout([e.source for e in train], [e.label for e in train], 0.1, 1)
+    assert {e.label for e in train if e.source in kept} == {e.label for e in train}
 
 
 def test_boxes_are_black(settings):
     for image in list_images(settings, "train"):
-        damaged, original = decode_image(image.damaged, settings.shape), decode_image(image.whole, settings.shape)
+        damaged, original = decode_image(image.damaged, settings.shape), decode_image(image.original, settings.shape)
         hole = count_boxes(image.boxes, settings.shape) > 0
         assert original.std() > 5 and damaged[hole].mean() < 20
-        if image.whole.endswith(".png"):
+        if image.original.endswith(".png"):
             np.testing.assert_array_equal(damaged, np.where(hole[..., None], 0, original))
-    assert {Path(e.whole).suffix for e in list_images(settings, "train")} == {".jpeg", ".png"}
+    assert {Path(e.original).suffix for e in list_images(settings, "train")} == {".jpeg", ".png"}
 
 
 def test_images_differ_from_each_other(settings):
-    original = [decode_image(e.whole, settings.shape).tobytes() for e in list_images(settings, "train")]
+    original = [decode_image(e.original, settings.shape).tobytes() for e in list_images(settings, "train")]
     assert len(set(original)) == len(original)
 
 
@@ -120,7 +120,7 @@ def test_photos_are_those_in_the_packages():
     from skimage import data
     from sklearn.datasets import load_sample_image
 
-    shown = {photo.name: photo.picture() for photo in photos.list_embedded_photos() if photo.name in ("chelsea", "flower")}
+    shown = {photo.name: photo.decode() for photo in photos.list_embedded_photos() if photo.name in ("chelsea", "flower")}
     np.testing.assert_array_equal(shown["chelsea"], data.chelsea())
     shipped = shown["flower"]
     assert np.abs(shipped.astype(int) - load_sample_image("flower.jpg")).max() <= 3

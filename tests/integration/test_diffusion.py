@@ -32,9 +32,9 @@ def test_job_has_images_masks_and_a_seed_for_each(home, tmp_path):
     job = json.loads(stable_diffusion.write_job(tmp_path, dataset, [(row, tmp_path / "out.png")], settings).read_text())
     item, = job["images"]
     mask = decode_image(item["mask"], (32, 32, 1))
-    assert (job["size"], job["steps"], item["prompt"]) == (256, 20, f"picture of a {row.kind}")
-    np.testing.assert_array_equal(decode_image(item["image"], (32, 32, 3)), dataset.damaged(row))
-    np.testing.assert_array_equal(mask[..., 0], np.where(dataset.hole(row) > 0, 255, 0))
+    assert (job["size"], job["steps"], item["prompt"]) == (256, 20, f"picture of a {row.label}")
+    np.testing.assert_array_equal(decode_image(item["image"], (32, 32, 3)), dataset.read_damaged(row))
+    np.testing.assert_array_equal(mask[..., 0], np.where(dataset.read_counts(row) > 0, 255, 0))
     other_job = json.loads(stable_diffusion.write_job(tmp_path, dataset, [(other_row, tmp_path / "out.png")], settings).read_text())
     assert other_job["images"][0]["seed"] != item["seed"]
 

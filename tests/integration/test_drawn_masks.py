@@ -44,14 +44,14 @@ def test_every_row_comes_once_with_each_mask_before_any_comes_again(batches):
     for number in np.random.default_rng(1).permutation(3 * rows)[:20]:
         row, damage = items[number]
         hole = mask[number, ..., 0] > 0
-        np.testing.assert_array_equal(target[number], bytes_to_floats(source.dataset.whole(row)))
-        assert (hole == (source.dataset.hole(row) > 0)).all() == (damage == 0)
+        np.testing.assert_array_equal(target[number], bytes_to_floats(source.dataset.read_original(row)))
+        assert (hole == (source.dataset.read_counts(row) > 0)).all() == (damage == 0)
         assert ((weight[number] > 0) == hole).all()
         if damage:
             np.testing.assert_array_equal(inputs[number][~hole], target[number][~hole])
             np.testing.assert_allclose(inputs[number], fill_harmonic(target[number], hole), atol=0.51 / 255 + 1e-4)
         else:
-            np.testing.assert_array_equal(inputs[number], bytes_to_floats(source.dataset.seen(row, "harmonic")))
+            np.testing.assert_array_equal(inputs[number], bytes_to_floats(source.dataset.read_input(row, "harmonic")))
 
 
 def test_pixels_in_two_boxes_have_weight_two(batches):

@@ -23,11 +23,11 @@ def test_training_fills_all_images(home):
     ready = open_dataset(Settings(home=str(home), size=32))
     assert (home / "augment/demo/starts/biharmonic.npy").stat().st_size == math.prod(ready.filled["harmonic"].shape) + 128
     for row in (ready.split("train")[0], ready.split("train")[-1], ready.split("holdout")[3], ready.split("test")[0]):
-        mask = ready.hole(row) > 0
-        filled = models.get_fill("biharmonic")(ready.damaged(row) / np.float32(255), mask)
+        mask = ready.read_counts(row) > 0
+        filled = models.get_fill("biharmonic")(ready.read_damaged(row) / np.float32(255), mask)
         if row.variant == 0:
-            np.testing.assert_array_equal(ready.seen(row, "biharmonic"), np.rint(filled * 255))
-        np.testing.assert_array_equal(ready.seen(row, "biharmonic")[~mask], ready.damaged(row)[~mask])
+            np.testing.assert_array_equal(ready.read_input(row, "biharmonic"), np.rint(filled * 255))
+        np.testing.assert_array_equal(ready.read_input(row, "biharmonic")[~mask], ready.read_damaged(row)[~mask])
 
 
 def test_images_are_filled_once_and_again_after_deletion(home):
@@ -49,7 +49,7 @@ def test_an_untrained_run_predicts_its_start(home):
     done(stage("predict", home, *SMALL, "--run", "a"))
     ready = open_dataset(Settings(home=str(home), size=32))
     values = np.load(home / "checkpoints/demo/a/holdout.npz")["values"]
-    wanted = np.concatenate([ready.seen(row, "telea")[ready.hole(row) > 0] for row in ready.split("holdout")]) / 255
+    wanted = np.concatenate([ready.read_input(row, "telea")[ready.read_counts(row) > 0] for row in ready.split("holdout")]) / 255
     np.testing.assert_allclose(values, wanted, atol=1e-5)
 
 

@@ -114,10 +114,10 @@ def test_no_fold_is_trained_on_its_holdout(folded):
     """Told by the pixels of a whole epoch of batches, not by the index."""
     settings = settings_for(folded[0], *FLAGS)
     ready, kept_apart = dataset.open_dataset(settings), []
-    everything = {whatever_way_up(ready.whole(row)) for row in ready.split("holdout")}
+    everything = {whatever_way_up(ready.read_original(row)) for row in ready.split("holdout")}
     for _, view in ready.views():
         batches = ImageBatches(settings, view, competitions.get_competition("demo"))
-        held = {whatever_way_up(view.whole(row)) for row in view.split("holdout")}
+        held = {whatever_way_up(view.read_original(row)) for row in view.split("holdout")}
         learnt = Counter(whatever_way_up(np.rint(picture * 255).astype(np.uint8))
                          for step in range(len(batches.rows) // settings.batch_size) for picture in batches.get_batch(step)[1])
         assert not held & set(learnt) and held | set(learnt) == everything and len(learnt) > len(held) > 0
@@ -174,7 +174,7 @@ def test_predictions_of_a_fold_come_from_its_weights(folded):
             variable.assign(value)
         mended, = predict_images(model, ready, [row], settings)
         found = values_by_id(settings.run_folder / "holdout.npz")[row.id]
-        np.testing.assert_allclose(found, mended[ready.hole(row) > 0], atol=1e-5)
+        np.testing.assert_allclose(found, mended[ready.read_counts(row) > 0], atol=1e-5)
 
 
 def test_test_predictions_are_the_mean_of_all_folds(folded):

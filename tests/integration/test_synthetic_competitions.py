@@ -84,14 +84,14 @@ def test_photos_of_packages_make_a_competition(name, tmp_path):
     settings, competition, entries = make_competition(name, tmp_path)
     train, test = ([e for e in entries if e.split == split] for split in ("train", "test"))
     assert not {e.source for e in train} & {e.source for e in test} and len({e.id for e in entries}) == len(entries)
-    assert {e.kind for e in train} == {"Made", "Grown"} and len(train) >= 60 and len(test) >= 12
+    assert {e.label for e in train} == {"Made", "Grown"} and len(train) >= 60 and len(test) >= 12
     assert {e.source for e in test[:len(test) // 2]} == {"chelsea", "coffee"}
     for entry in entries[::7]:
         damaged, counts = decode_image(entry.damaged, settings.shape), entry.counts(settings.shape)
-        if entry.whole is None:
+        if entry.original is None:
             assert not (Path(entry.damaged).parent.parent / "whole").exists()
             continue
-        whole = decode_image(entry.whole, settings.shape)
+        whole = decode_image(entry.original, settings.shape)
         assert whole.std() > 2 or name == "depixelation"
         np.testing.assert_array_equal(damaged[counts == 0], whole[counts == 0])
     sample = settings.competition_folder / "files" / competition.submission.sample_name
@@ -126,7 +126,7 @@ def test_the_limit_of_files_is_for_downloaded_archives_only(tmp_path, monkeypatc
 def test_every_photo_is_used_and_no_other_file(tmp_path, folder):
     *_, entries = make_competition("missing_pixels", tmp_path, photos=str(folder))
     assert len(entries) == 11
-    assert {e.kind for e in entries} == {"sea", "hills", "my photos"}
+    assert {e.label for e in entries} == {"sea", "hills", "my photos"}
     assert all(name.isascii() and len(name) < 60 for name in (Path(e.damaged).name for e in entries))
     found = {e.id.partition("-")[2] for e in entries}
     assert {"wave-0", "a-b", "grey", "tiny", "wide", "mirrored"} <= found
@@ -152,7 +152,7 @@ def test_depixelation_uses_the_middle_square_in_linear_light(tmp_path, folder):
     small = cv2.resize(np.ascontiguousarray(shown), (48, 48), interpolation=cv2.INTER_AREA) / 255
     light = np.where(small <= 0.04045, small / 12.92, ((small + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
     coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    assert np.abs(decode_image(by_name[name].whole, settings.shape)[..., 0] - 255 * coded).max() < 0.51
+    assert np.abs(decode_image(by_name[name].original, settings.shape)[..., 0] - 255 * coded).max() < 0.51
 
 
 def test_landscapes_are_squares_at_the_photos_own_scale_and_the_solution_has_their_values(tmp_path):

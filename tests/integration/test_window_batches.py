@@ -116,7 +116,7 @@ def test_a_batch_of_windows_is_a_function_of_seed_and_step(prepared_home, ready)
 def test_windows_show_all_training_boxes_and_no_holdout_box(prepared_home, ready):
     source = batches(prepared_home, ready)
     train = {row.damaged for row in ready.split("train")}
-    boxes = {row.damaged: len(find_boxes(ready.hole(row))) for row in ready.split("train")}
+    boxes = {row.damaged: len(find_boxes(ready.read_counts(row))) for row in ready.split("train")}
     rows = len(ready.split("train"))
     assert len(source.items) == rows * 2 * 2 == sum(boxes[row.damaged] for row in ready.split("train")) * 2
     kept, pictures = cut_training_windows(source.settings, ready)
@@ -127,11 +127,11 @@ def test_windows_show_all_training_boxes_and_no_holdout_box(prepared_home, ready
 def test_a_window_shows_fill_and_original_of_its_box(prepared_home, ready):
     source = batches(prepared_home, ready, masks_per_image=0, start="harmonic")
     row = ready.split("train")[0]
-    box = find_boxes(ready.hole(row))[0]
+    box = find_boxes(ready.read_counts(row))[0]
     window, variant = source.items[0]
     kept = bytes_to_floats(source.windows[window])
     assert variant == row.variant == 0
-    for place, picture in ((np.s_[:3], ready.seen(row, "harmonic")), (np.s_[5:], ready.whole(row))):
+    for place, picture in ((np.s_[:3], ready.read_input(row, "harmonic")), (np.s_[5:], ready.read_original(row))):
         np.testing.assert_allclose(kept[..., place], cut_window(bytes_to_floats(picture), box, 2.0, 16), atol=0.51 / 255)
     (inputs, mask), target, weight = source.get_batch(0)
     assert inputs.shape == target.shape == (5, 16, 16, 3)
@@ -160,8 +160,8 @@ def test_changes_on_windows_stay_inside_their_boxes(prepared_home, ready, turns)
     for split in ("holdout", "test"):
         rows = ready.split(split)
         for row, mended in zip(rows, predict_images(Brighter(), ready, rows, settings, turns), strict=True):
-            before, mask = bytes_to_floats(ready.seen(row, settings.start)), ready.hole(row) > 0
-            np.testing.assert_allclose(mended, paste_predictions(bytes_to_floats(ready.damaged(row)), mask, before + 0.125), atol=1e-5)
+            before, mask = bytes_to_floats(ready.read_input(row, settings.start)), ready.read_counts(row) > 0
+            np.testing.assert_allclose(mended, paste_predictions(bytes_to_floats(ready.read_damaged(row)), mask, before + 0.125), atol=1e-5)
 
 
 @pytest.mark.parametrize(("flags", "message"), [

@@ -41,7 +41,7 @@ def test_every_row_comes_once_before_any_comes_again(batches):
     assert sorted(twice[:len(source.rows)]) == sorted(twice[len(source.rows):]) == list(range(len(source.rows)))
     (inputs, _), target, _ = source.get_batch(0)
     rows = [source.rows[i] for i in twice[:3]]
-    np.testing.assert_array_equal(target, [bytes_to_floats(apply_transform(source.dataset.pictures[row.whole], row.variant)) for row in rows])
+    np.testing.assert_array_equal(target, [bytes_to_floats(apply_transform(source.dataset.images[row.original], row.variant)) for row in rows])
     filled = source.dataset.filled["harmonic"]
     np.testing.assert_array_equal(inputs, [bytes_to_floats(apply_transform(filled[row.damaged], row.variant)) for row in rows])
 

@@ -58,8 +58,8 @@ def by_hand(seen, hole, turns):
 def test_a_prediction_is_the_mean_over_transforms(ready, turns, mode, start):
     rows, settings = ready.split("holdout")[:3], Settings(size=32, predict_mode=mode, start=start)
     for row, mended in zip(rows, predict_images(ramp_model(), ready, rows, settings, turns), strict=True):
-        hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
-        expected = paste_predictions(known, hole, by_hand(ready.seen(row, start) / 255, hole, turns))
+        hole, known = ready.read_counts(row) > 0, ready.read_damaged(row) / np.float32(255)
+        expected = paste_predictions(known, hole, by_hand(ready.read_input(row, start) / 255, hole, turns))
         np.testing.assert_allclose(mended, expected, atol=1e-6)
         np.testing.assert_array_equal(mended[~hole], known[~hole])
 
@@ -94,7 +94,7 @@ def test_predict_runs_again_when_tta_changes(home, ready):
     run_settings.save_run_settings(settings.run_folder, settings)
     checkpoints.save_weights(checkpoints.get_weights_path(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
     row = ready.split("test")[2]
-    hole, known = ready.hole(row) > 0, ready.damaged(row) / np.float32(255)
+    hole, known = ready.read_counts(row) > 0, ready.read_damaged(row) / np.float32(255)
     for turns in (1, 8):
         predict.main(dataclasses.replace(settings, tta=turns))
         found = PredictionFile(settings.run_folder / "test.npz").read_image(row.id, known, hole)

@@ -233,6 +233,6 @@ def test_network_of_blocks_runs_through_all_stages(home):
     done(stage("predict", home, *flags))
     dataset, predictions = Dataset(home / "augment/demo"), PredictionFile(next(home.glob("checkpoints/demo/*/holdout.npz")))
     row = dataset.split("holdout")[0]
-    known, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
-    changed = np.abs(predictions.read_image(row.id, known, mask) - dataset.seen(row, "harmonic") / 255).max(-1) > 1e-6
+    known, mask = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0
+    changed = np.abs(predictions.read_image(row.id, known, mask) - dataset.read_input(row, "harmonic") / 255).max(-1) > 1e-6
     assert changed.any() and not changed[~np.tile(np.pad(np.ones((2, 2), bool), 3), (4, 4)) | ~mask].any()

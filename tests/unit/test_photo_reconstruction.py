@@ -50,18 +50,18 @@ def refusal(function, *arguments):
 def test_images_are_listed_in_the_order_of_the_tables(tiny):
     settings, _, boxes = tiny
     records = competition.read_images(get_files_folder(settings), settings.shape)
-    assert [(e.kind, e.id, e.split) for e in records] == [
+    assert [(e.label, e.id, e.split) for e in records] == [
         ("Cat", "Cat-Train (1).jpeg", "train"), ("Cat", "Cat-Train (1).jpg", "train"), ("Cat", 'odd, "name" ü.png', "train"),
         ("Tiger", "Tiger (1).png", "train"), ("Tiger", "Tiger (2).jpeg", "train"), ("Tiger", "Tiger/same.png", "train"),
         *(("", name, "test") for name in TEST)]
     for record in records:
         damaged = decode_image(record.damaged, settings.shape)
-        assert (record.whole is None) == (record.split == "test") and record.source == record.id
+        assert (record.original is None) == (record.split == "test") and record.source == record.id
         if record.damaged.endswith(".png"):
             assert not damaged[count_boxes(record.boxes, settings.shape) > 0].any()
-        if record.whole and record.whole.endswith(".png"):
-            np.testing.assert_array_equal(damaged, blackened(decode_image(record.whole, settings.shape), [b[:2] for b in record.boxes]))
-    assert {e.id: [list(b) for b in e.boxes] for e in records if not e.kind} == \
+        if record.original and record.original.endswith(".png"):
+            np.testing.assert_array_equal(damaged, blackened(decode_image(record.original, settings.shape), [b[:2] for b in record.boxes]))
+    assert {e.id: [list(b) for b in e.boxes] for e in records if not e.label} == \
         {name: [[*corner, SIDE, SIDE] for corner in two] for name, two in boxes.items()}
 
 
@@ -146,7 +146,7 @@ def test_a_uniform_sample_is_recognised_by_its_bytes(tmp_path, names, change, pl
 def test_a_holdout_submission_needs_no_sample(tiny, tmp_path):
     settings, *_ = tiny
     records = [e for e in competition.read_images(get_files_folder(settings), settings.shape) if e.split == "train"][::-2]
-    images = [decode_image(e.whole, settings.shape) / np.float32(255) for e in records]
+    images = [decode_image(e.original, settings.shape) / np.float32(255) for e in records]
     competition.submission.write(tmp_path / "holdout.csv", records, images, settings)
     rows = read_rows(tmp_path / "holdout.csv")
     assert len(rows) == 1 + len(records) * 2 * SIDE * SIDE * 3
@@ -160,7 +160,7 @@ def test_a_holdout_submission_needs_no_sample(tiny, tmp_path):
 def test_values_read_back_are_the_submitted_ones(tiny, tmp_path, scale):
     settings = dataclasses.replace(tiny[0], value_scale=scale)
     records = [e for e in competition.read_images(get_files_folder(settings), settings.shape) if e.split == "train"]
-    images = [decode_image(e.whole, settings.shape) / np.float32(255) for e in records]
+    images = [decode_image(e.original, settings.shape) / np.float32(255) for e in records]
     competition.submission.write(tmp_path / "holdout.csv", records, images, settings)
     for record, image, values in zip(records, images, competition.submission.read(tmp_path / "holdout.csv", records, settings), strict=True):
         np.testing.assert_allclose(values, competition.submission.to_submission_values(image, settings)[record.counts(settings.shape) > 0], atol=1e-6)

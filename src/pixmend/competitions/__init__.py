@@ -93,7 +93,7 @@ def order_records(settings: Settings, dataset: Dataset, split: str, records: Map
     """Return the records of a split in the dataset's order; of a holdout with another damage, with that damage's counts."""
     rows = dataset.split(split)
     if settings.damage and split == "holdout":
-        return [replace(records[row.id], drawn=dataset.hole(row)) for row in rows]
+        return [replace(records[row.id], drawn=dataset.read_counts(row)) for row in rows]
     return [records[row.id] for row in rows]
 
 

@@ -66,7 +66,7 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
         for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
             suffix = "jpeg" if number % PNG_INTERVAL else "png"
             boxes = draw_two_boxes(rng, shape, get_box_side(shape))
-            yield DemoImage(photo.kind, f"{photo.name} ({number}).{suffix}", image, boxes)
+            yield DemoImage(photo.label, f"{photo.name} ({number}).{suffix}", image, boxes)
 
 
 def pack_images(archive: zipfile.ZipFile, train: Sequence[DemoImage], test: Sequence[DemoImage], settings: Settings) -> None:

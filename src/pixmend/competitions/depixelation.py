@@ -47,7 +47,7 @@ class Depixelation(SyntheticCompetition):
         return tiles.restore_tile_means(prediction, damaged, mask)
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
-        squares = photos.cut_squares(rng, photo.picture(), photo.count and PIECES_PER_SQUARE * photo.count, shape[0])
+        squares = photos.cut_squares(rng, photo.decode(), photo.count and PIECES_PER_SQUARE * photo.count, shape[0])
         return [photos.convert_to_grey_by_light(photos.resize_image(square, shape)) for square in squares]
 
 

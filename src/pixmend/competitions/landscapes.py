@@ -34,7 +34,7 @@ class Landscapes(SyntheticCompetition):
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Cut squares at random places, as many as fit beside each other; a photo smaller than a square is enlarged."""
-        image, side = photos.convert_to_colour(photo.picture()), shape[0]
+        image, side = photos.convert_to_colour(photo.decode()), shape[0]
         if min(image.shape[:2]) < side:
             return [photos.resize_image(photos.cut_middle_square(image), shape)]
         fitting = (image.shape[0] // side) * (image.shape[1] // side)

@@ -27,7 +27,7 @@ class MissingPixels(SyntheticCompetition):
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Cut squares, or the whole photo, and resize them."""
-        image = photo.picture()
+        image = photo.decode()
         pieces = photos.cut_squares(rng, image, photo.count, shape[0]) if photo.count else [image]
         return [photos.resize_image(photos.convert_to_grey(piece), shape) for piece in pieces]
 

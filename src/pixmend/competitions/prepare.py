@@ -125,10 +125,10 @@ def write_image(row: int, original_row: int, record: ImageRecord, settings: Sett
 
     Each array is written right after it is decoded, while it is in the processor's cache.
     """
-    line = {"id": record.id, "source": record.source, "class": record.kind, "split": record.split, "damaged": row, "whole": -1}
+    line = {"id": record.id, "source": record.source, "class": record.label, "split": record.split, "damaged": row, "whole": -1}
     original = None
-    if record.whole is not None:
-        original = decode_image(record.whole, settings.shape)
+    if record.original is not None:
+        original = decode_image(record.original, settings.shape)
         writers["pictures"](original_row, original)
     damaged, counts = read_damaged(record, original, settings)
     writers["pictures"](row, damaged)
@@ -151,7 +151,7 @@ def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Set
     known = counts[::every] == 0
     difference = cv2.norm(damaged[::every], original[::every], cv2.NORM_L1, known.view(np.uint8))
     if difference > MAX_DIFFERENCE * damaged.shape[2] * np.count_nonzero(known):
-        raise UserError(f"{record.damaged} does not show the same image as {record.whole}. Download the competition again.")
+        raise UserError(f"{record.damaged} does not show the same image as {record.original}. Download the competition again.")
     if settings.damage:
         rng = np.random.default_rng(zlib.crc32(record.id.encode()))
         return get_damage_competition(settings).damage_image(rng, original, settings)
@@ -210,10 +210,10 @@ def draw_preview(dataset: Dataset, augment: str) -> np.ndarray:
     rows = rows[::max(1, len(rows) // PREVIEW_IMAGES)][:PREVIEW_IMAGES]
     lines = []
     for row in rows:
-        original = dataset.whole(row)
+        original = dataset.read_original(row)
         transforms = range(augmentation.TRANSFORMS_PER_MODE[augment])
         transformed = [augmentation.apply_transform(original, number) for number in transforms]
-        lines.append(np.concatenate([dataset.damaged(row), dataset.seen(row, FILLED), *transformed], 1))
+        lines.append(np.concatenate([dataset.read_damaged(row), dataset.read_input(row, FILLED), *transformed], 1))
     return np.concatenate(lines)
 
 
@@ -228,8 +228,8 @@ def write_png_chunk(folder: Path, rows: Iterable[DatasetRow]) -> None:
     dataset = open_dataset_cached(folder)
     for row in rows:
         name = f"{row.id.replace('/', '-')}.{augmentation.TRANSFORM_NAMES[row.variant]}.png"
-        for kind, image in (("damaged", dataset.damaged(row)), ("whole", dataset.whole(row))):
-            with files.atomic_write(folder / "png" / kind / name) as file:
+        for subfolder, image in (("damaged", dataset.read_damaged(row)), ("whole", dataset.read_original(row))):
+            with files.atomic_write(folder / "png" / subfolder / name) as file:
                 file.write(encode_png(np.ascontiguousarray(image)))
 
 

@@ -59,7 +59,7 @@ class SyntheticCompetition(Competition):
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Yield the original images cut from a photo, of exactly this shape; by default resized squares."""
         convert = photos.convert_to_colour if shape[2] == 3 else photos.convert_to_grey
-        for square in photos.cut_squares(rng, photo.picture(), photo.count, shape[0]):
+        for square in photos.cut_squares(rng, photo.decode(), photo.count, shape[0]):
             yield photos.resize_image(convert(square), shape)
 
     def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def add_image(archive: zipfile.ZipFile, number: int, image: SyntheticImage) -> t
     id = f"{number:05}-{stem}" if stem else f"{number:05}"
     for folder, data in image.files.items():
         add_file(archive, f"{photo.split}/{folder}/{id}.png", data)
-    return id, photo.kind, photo.source, photo.split
+    return id, photo.label, photo.source, photo.split
 
 
 def add_file(archive: zipfile.ZipFile, name: str, data: bytes, compression: int = zipfile.ZIP_STORED) -> None:

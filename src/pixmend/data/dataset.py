@@ -39,15 +39,15 @@ COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """One line of index.csv: `damaged` and `whole` are row numbers; a test image has no original (-1)."""
+    """One line of index.csv: `damaged` and `original` are rows of pictures.npy; a test image has no original (-1)."""
 
     id: str
     source: str
-    kind: str
+    label: str
     variant: int
     split: str
     damaged: int
-    whole: int
+    original: int
 
 
 class DatasetRows(Sequence[DatasetRow]):
@@ -64,8 +64,8 @@ class DatasetRows(Sequence[DatasetRow]):
         """Return a DatasetRow, or the DatasetRows of a slice."""
         if isinstance(at, slice):
             return DatasetRows(self.columns, self.places[at])
-        id, source, kind, variant, split, *places = (column[int(self.places[at])].as_py() for column in self.columns)
-        return DatasetRow(id, source, kind, augmentation.TRANSFORM_NAMES.index(variant), split, *places)
+        id, source, label, variant, split, *rows = (column[int(self.places[at])].as_py() for column in self.columns)
+        return DatasetRow(id, source, label, augmentation.TRANSFORM_NAMES.index(variant), split, *rows)
 
     def only(self, these: np.ndarray) -> "DatasetRows":
         """Return the rows that a boolean array selects."""
@@ -84,11 +84,11 @@ class Dataset:
     of these runs holds out: every training image once, without a transform. Images are uint8, height x width x channels.
     """
 
-    def __init__(self, folder: str | Path, made_from: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, folder: str | Path, cache_key: Mapping[str, Any] | None = None) -> None:
         folder = self.folder = Path(folder)
-        self.made_from = holdout_cache_key(made_from or {})
+        self.cache_key = holdout_cache_key(cache_key or {})
         self.fold: str | None = None
-        self.pictures = ArrayFile(folder / "pictures.npy")
+        self.images = ArrayFile(folder / "pictures.npy")
         self.counts = ArrayFile(folder / "counts.npy")
         self.filled = {FILLED: ArrayFile(self.start_file(FILLED))}
         self.rows = read_index(folder / "index.csv")
@@ -111,19 +111,19 @@ class Dataset:
         of_folds = {"train": splits != (self.fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(splits), bool)}
         return self.rows.only(np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds[name]))
 
-    def damaged(self, row: DatasetRow) -> np.ndarray:
-        return augmentation.apply_transform(self.pictures[row.damaged], row.variant)
+    def read_damaged(self, row: DatasetRow) -> np.ndarray:
+        return augmentation.apply_transform(self.images[row.damaged], row.variant)
 
-    def whole(self, row: DatasetRow) -> np.ndarray:
-        return augmentation.apply_transform(self.pictures[row.whole], row.variant)
+    def read_original(self, row: DatasetRow) -> np.ndarray:
+        return augmentation.apply_transform(self.images[row.original], row.variant)
 
-    def hole(self, row: DatasetRow) -> np.ndarray:
+    def read_counts(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.counts[row.damaged], row.variant)
 
-    def seen(self, row: DatasetRow, start: str) -> np.ndarray:
-        """Return the input of a network: the damaged image, with its hole filled unless `start` is an unfilled one."""
+    def read_input(self, row: DatasetRow, start: str) -> np.ndarray:
+        """Return the input of a network: the damaged image, with its missing pixels filled unless `start` is an unfilled one."""
         if start in UNFILLED:
-            return self.damaged(row)
+            return self.read_damaged(row)
         if start not in self.filled:
             self.filled[start] = ArrayFile(self.start_file(start))
         return augmentation.apply_transform(self.filled[start][row.damaged], row.variant)
@@ -132,9 +132,9 @@ class Dataset:
         return self.folder / f"{start}.npy" if start == FILLED else self.folder / "starts" / f"{start}.npy"
 
 
-def holdout_cache_key(made_from: Mapping[str, Any]) -> dict[str, Any]:
+def holdout_cache_key(cache_key: Mapping[str, Any]) -> dict[str, Any]:
     """Return what determines the holdout and test images: everything but the transforms of the training images."""
-    return {name: value for name, value in made_from.items() if name != "augment"}
+    return {name: value for name, value in cache_key.items() if name != "augment"}
 
 
 @lru_cache(1)
@@ -162,7 +162,7 @@ def write_index(path: Path, rows: Iterable[DatasetRow]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         names = augmentation.TRANSFORM_NAMES
-        writer.writerows((r.id, r.source, r.kind, names[r.variant], r.split, r.damaged, r.whole) for r in rows)
+        writer.writerows((r.id, r.source, r.label, names[r.variant], r.split, r.damaged, r.original) for r in rows)
 
 
 def open_dataset(settings: Settings) -> Dataset:

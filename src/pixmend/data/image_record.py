@@ -18,11 +18,11 @@ class ImageRecord:
     """
 
     id: str
-    kind: str
+    label: str
     source: str
     split: str
     damaged: str
-    whole: str | None
+    original: str | None
     boxes: Sequence[Box] = ()
     missing: str | None = None
     drawn: np.ndarray | None = field(default=None, compare=False)

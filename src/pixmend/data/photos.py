@@ -21,7 +21,7 @@ from pixmend.files import file_signature, hash_value
 from pixmend.progress import print_message
 
 SCIKIT_LEARN, SCIKIT_IMAGE = ("sklearn", "datasets/images"), ("skimage", "data")
-# Photo, where it ships, class, pictures cut from it. In each class one photo gives few: a holdout of whole photos.
+# Photo, where it ships, label, images cut from it. In each class one photo gives few: a holdout of whole photos.
 TRAINING = (
     ("china.jpg", SCIKIT_LEARN, "Made", 9),
     ("motorcycle_left.png", SCIKIT_IMAGE, "Made", 9),
@@ -46,22 +46,22 @@ class Photo:
     """A photo file; `count` is how many images are cut from it, None if the competition decides."""
 
     name: str
-    kind: str
+    label: str
     source: str
     split: str
     path: Path
     count: int | None = None
 
-    def picture(self) -> np.ndarray:
+    def decode(self) -> np.ndarray:
         return decode_photo(self.path)
 
 
 def list_embedded_photos() -> list[Photo]:
     found = []
     for split, photos in (("train", TRAINING), ("test", TEST)):
-        for file, where, kind, count in photos:
+        for file, where, label, count in photos:
             name = file.split(".")[0].removesuffix("_left")
-            found.append(Photo(name, kind, name, split, find_embedded_photo(file, *where), count))
+            found.append(Photo(name, label, name, split, find_embedded_photo(file, *where), count))
     return found
 
 
@@ -164,15 +164,15 @@ def hash_chunk(paths: Sequence[Path]) -> list[tuple[Path, Any, str | None]]:
 def split_photos(folder: Path, paths: Sequence[Path], hashes: Sequence[Any]) -> list[Photo]:
     """Return the photos with their classes and sources, each source in the training set or in the test set."""
     names = [path.relative_to(folder) for path in paths]
-    kinds = [name.parts[0] if len(name.parts) > 1 else folder.absolute().name for name in names]
+    labels = [name.parts[0] if len(name.parts) > 1 else folder.absolute().name for name in names]
     pairs = near_duplicates.find_near_duplicates(*zip(*hashes, strict=True))
     sources = near_duplicates.join_sources([to_readable_text(name) for name in names], pairs)
     if len(set(sources)) < FEWEST:
         raise UserError(f"{folder.absolute()} holds {len(set(sources))} different photos, near twins counted once; "
                         f"at least {FEWEST} are needed, for training, holdout and test.")
-    test = splits.choose_holdout(sources, kinds, TEST_SHARE, SEED)
-    return [Photo(to_readable_text(name), to_readable_text(kind), source, "test" if source in test else "train", path)
-            for name, kind, source, path in zip(names, kinds, sources, paths, strict=True)]
+    test = splits.choose_holdout(sources, labels, TEST_SHARE, SEED)
+    return [Photo(to_readable_text(name), to_readable_text(label), source, "test" if source in test else "train", path)
+            for name, label, source, path in zip(names, labels, sources, paths, strict=True)]
 
 
 def to_readable_text(name: str | Path) -> str:

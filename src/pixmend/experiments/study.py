@@ -68,7 +68,7 @@ def make_runs(settings: Settings, plan: Plan, rows: list[Row], planned: list[Pla
 
 def hash_run(settings: Settings, dataset: Any) -> str:
     """Return a hash of everything that decides the figures of a run."""
-    return files.hash_value([dataset.made_from, weight_settings(settings), group_values(settings, "prediction"),
+    return files.hash_value([dataset.cache_key, weight_settings(settings), group_values(settings, "prediction"),
                              group_values(settings, "submission")])
 
 
@@ -145,7 +145,7 @@ def predict_with_network(settings: Settings, dataset: Any, rows: list[Any]) -> I
 def predict_with_fill(settings: Settings, dataset: Any, rows: list[Any]) -> Iterator[np.ndarray]:
     fill = models.get_fill(settings.model)
     for row in rows:
-        damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
+        damaged, mask = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0
         yield paste_predictions(damaged, mask, fill(damaged, mask))
 
 

@@ -115,7 +115,7 @@ def has_block_holes_only(dataset: Any) -> bool:
     from pixmend.competitions import missing_pixels
 
     middle = count_block_holes(dataset.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
-    return all((middle | (dataset.hole(row) == 0)).all() for row in dataset.split("holdout"))
+    return all((middle | (dataset.read_counts(row) == 0)).all() for row in dataset.split("holdout"))
 
 
 PLANS = {

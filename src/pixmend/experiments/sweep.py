@@ -69,7 +69,7 @@ def open_study(settings: Settings, optuna_study: Any, url: Any) -> Any:
     facts = {flag(name): value for name, value in weight_settings(settings).items() if name not in swept}
     facts |= {flag(name): str(values) for name, values in swept.items()}
     facts |= {"--competition": settings.competition, "--sampler": sampler,
-              "dataset": files.hash_value(datasets.open_dataset(settings).made_from)}
+              "dataset": files.hash_value(datasets.open_dataset(settings).cache_key)}
     folder = settings.run_folder.parent
     return optuna_study.SharedStudy(
         optuna_study.open_storage(url), name_sweep(settings, sampler), facts=facts, wanted=len(points) or settings.trials,

@@ -28,7 +28,7 @@ TIMEOUT = 3600        # seconds without output; an image of 512x512 takes some m
 
 def predict_images(dataset: Dataset, rows: Sequence[DatasetRow], split: str, settings: Settings) -> Iterator[np.ndarray]:
     """Yield the image of each row, known pixels and all: float32 in 0..1."""
-    cache_key = [group_values(settings, "diffusion"), settings.seed, dataset.made_from]
+    cache_key = [group_values(settings, "diffusion"), settings.seed, dataset.cache_key]
     folder = settings.run_folder / RESULTS / f"{split}-{files.hash_value(cache_key)}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:05}.png" for number in range(len(rows))]
@@ -39,7 +39,7 @@ def predict_images(dataset: Dataset, rows: Sequence[DatasetRow], split: str, set
         bar = ProgressBar(f"predict the {split} images", len(rows), len(rows) - len(missing))
         inpaint_in_child_process(dataset, missing, settings, bar)
     for row, path in zip(rows, paths, strict=True):
-        yield decode_image(path, dataset.damaged(row).shape) / np.float32(255)
+        yield decode_image(path, dataset.read_damaged(row).shape) / np.float32(255)
 
 
 def inpaint_in_child_process(dataset: Dataset, missing: list[tuple[DatasetRow, Path]], settings: Settings, bar: ProgressBar) -> None:
@@ -84,10 +84,10 @@ def write_job(folder: Path, dataset: Dataset, missing: list[tuple[DatasetRow, Pa
     items = []
     for number, (row, path) in enumerate(missing):
         image_path, mask_path = folder / f"{number}.png", folder / f"{number}.mask.png"
-        image_path.write_bytes(encode_png(np.ascontiguousarray(dataset.damaged(row))))
-        mask_path.write_bytes(encode_png(np.where(dataset.hole(row) > 0, np.uint8(255), np.uint8(0))[..., None]))
+        image_path.write_bytes(encode_png(np.ascontiguousarray(dataset.read_damaged(row))))
+        mask_path.write_bytes(encode_png(np.where(dataset.read_counts(row) > 0, np.uint8(255), np.uint8(0))[..., None]))
         items.append({"image": str(image_path), "mask": str(mask_path), "output": str(path.absolute()),
-                      "prompt": format_prompt(row.kind, settings), "seed": zlib.crc32(f"{settings.seed} {row.id}".encode())})
+                      "prompt": format_prompt(row.label, settings), "seed": zlib.crc32(f"{settings.seed} {row.id}".encode())})
     files.write_json(folder / "job.json", {"model": settings.diffusion_model, "size": settings.diffusion_size,
                                            "steps": settings.diffusion_steps, "images": items})
     return folder / "job.json"

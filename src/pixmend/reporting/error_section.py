@@ -71,9 +71,9 @@ def measure_errors(dataset: Dataset, predicted: Iterable[np.ndarray], wanted: se
     """Return where the errors are, and the predicted images of the wanted ids; one image is in memory at a time."""
     maps, selected = ErrorMaps(dataset.counts.shape[1:]), {}
     for row, image in zip(dataset.split("holdout"), predicted, strict=True):
-        counts = dataset.hole(row)
+        counts = dataset.read_counts(row)
         mask = counts > 0
-        original, harmonic = dataset.whole(row)[mask] / 255, dataset.seen(row, "harmonic")[mask] / 255
+        original, harmonic = dataset.read_original(row)[mask] / 255, dataset.read_input(row, "harmonic")[mask] / 255
         maps.add(np.stack([np.square(values - original).mean(-1) for values in (image[mask], harmonic)]), counts)
         if row.id in wanted:
             selected[row.id] = image

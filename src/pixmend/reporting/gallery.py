@@ -53,8 +53,8 @@ def list_shown_ids(score: Score) -> set[str]:
 
 def make_views(dataset: Dataset, row: DatasetRow, predicted: np.ndarray) -> dict[str, np.ndarray]:
     """Return the five VIEWS of an image; in `error` grey is no error."""
-    original, mask = dataset.whole(row) / 255, dataset.hole(row) > 0
-    return dict(zip(VIEWS, (dataset.damaged(row) / 255, dataset.seen(row, "harmonic") / 255, predicted, original,
+    original, mask = dataset.read_original(row) / 255, dataset.read_counts(row) > 0
+    return dict(zip(VIEWS, (dataset.read_damaged(row) / 255, dataset.read_input(row, "harmonic") / 255, predicted, original,
                             0.5 + (predicted - original) * mask[..., None]), strict=True))
 
 

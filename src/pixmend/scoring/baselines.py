@@ -29,7 +29,7 @@ def list_baselines(settings: Settings) -> list[str]:
 def score_baselines(settings: Settings, dataset: Any) -> dict[str, Any]:
     """Return squared errors (`sums`) and the competition's metrics (`scores`) of each baseline on the holdout images."""
     names, extra = list_baselines(settings), competitions.get_extra_metrics(settings)
-    path, cache_key = settings.augment_folder / "fills.json", [dataset.made_from, names, list(extra)]
+    path, cache_key = settings.augment_folder / "fills.json", [dataset.cache_key, names, list(extra)]
     stored = files.read_json(path)
     if stored and stored["made_from"] == cache_key and not settings.force:
         return stored
@@ -49,7 +49,7 @@ def score_images(settings: Settings, names: list[str], rows: Any) -> list[dict[s
     fills = {name: (lambda image, mask: image) if name == GIVEN else models.get_fill(name) for name in names}
     scored = []
     for row in rows:
-        damaged, counts, original = dataset.damaged(row) / np.float32(255), dataset.hole(row), dataset.whole(row) / np.float32(255)
+        damaged, counts, original = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row), dataset.read_original(row) / np.float32(255)
         mask = counts > 0
         scored.append({name: score_image(original, paste_predictions(damaged, mask, fill(damaged, mask)), counts, extra)
                        for name, fill in fills.items()})

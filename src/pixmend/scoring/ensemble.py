@@ -29,7 +29,7 @@ def mix_run(settings: Settings) -> dict[str, Any]:
     dataset, folder = unknown_masks.open_dataset_for_prediction(settings), settings.run_folder
     members = list_members(settings, dataset)
     check_mixed_run(settings)
-    cache_key = {"set": dataset.made_from,
+    cache_key = {"set": dataset.cache_key,
                  "members": {run: [files.file_signature(path) for path in list_files(settings, run)] for run in members}}
     with files.try_lock(folder):
         if settings.force or not files.manifest_matches(folder / "ensemble.json", cache_key):
@@ -59,7 +59,7 @@ def check_predictions(settings: Settings, dataset: Any, run: str) -> None:
     for path in list_files(settings, run):
         if not path.exists():
             raise UserError(f"Run {run!r} has no predictions ({path}). Make them first: pixmend predict --run {run}")
-        if predictions.read_metadata(path)["set"] != dataset.made_from:
+        if predictions.read_metadata(path)["set"] != dataset.cache_key:
             raise UserError(f"{path} is of another dataset or holdout than {settings.augment_folder} contains now. Predict again: "
                             f"pixmend predict --run {run}. Or leave {run} out.")
 
@@ -91,7 +91,7 @@ def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: d
     for split, (paths, row_weights) in by_split.items():
         rows = dataset.split(split)
         images = predictions.average_predictions(dataset, rows, paths, row_weights)
-        predictions.write_predictions(folder / f"{split}.npz", images, ((row.id, dataset.hole(row) > 0) for row in rows), cache_key)
+        predictions.write_predictions(folder / f"{split}.npz", images, ((row.id, dataset.read_counts(row) > 0) for row in rows), cache_key)
     run_file.save_run(settings)
     run_file.save_trained(folder, {"model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
                                    **score_mix(products, counts, weights, fold_weights)})
@@ -103,9 +103,9 @@ def sum_error_products(dataset: Any, rows: Sequence[Any], paths: Sequence[Path])
     products: dict[str, np.ndarray] = {}
     counts: dict[str, int] = defaultdict(int)
     for row, values in predictions.read_together(rows, paths, "weigh the members"):
-        pixel_counts = dataset.hole(row)
+        pixel_counts = dataset.read_counts(row)
         mask = pixel_counts > 0
-        errors = values.astype(np.float64) - dataset.whole(row)[mask] / np.float32(255)
+        errors = values.astype(np.float64) - dataset.read_original(row)[mask] / np.float32(255)
         products[row.source] = products.get(row.source, 0) + np.tensordot(errors * pixel_counts[mask][:, None], errors, ((1, 2), (1, 2)))
         counts[row.source] += int(pixel_counts.sum(dtype=np.int64)) * errors.shape[-1]
     return list(products), np.stack(list(products.values())), np.array(list(counts.values()))

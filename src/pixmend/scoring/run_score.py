@@ -52,12 +52,12 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
     scored = []
     with ProgressBar("score the holdout", len(rows)) as bar:
         for row, values, known in zip(rows, format_.read(path, records, settings), read_known_pixels(settings, dataset, predicted), strict=True):
-            counts = dataset.hole(row)
-            known, original = (format_.to_submission_values(image, settings) for image in (known, dataset.whole(row) / np.float32(255)))
+            counts = dataset.read_counts(row)
+            known, original = (format_.to_submission_values(image, settings) for image in (known, dataset.read_original(row) / np.float32(255)))
             scored.append(score_image(original, paste_values(known, counts > 0, values), counts, extra))
             bar.advance(1, f"{bar.rate():.0f} images/s")
     sums, counts, parts = zip(*scored, strict=True)
-    return {"ids": [row.id for row in rows], "classes": [row.kind for row in rows], "sums": sums, "numbers": counts,
+    return {"ids": [row.id for row in rows], "classes": [row.label for row in rows], "sums": sums, "numbers": counts,
             "scores": {name: metric.over([image[name] for image in parts]) for name, metric in extra.items()}}
 
 
@@ -75,7 +75,7 @@ def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Itera
     """Yield the images around the missing pixels: as given, or with unknown masks as the run predicted them."""
     rows, path = dataset.split("holdout"), settings.run_folder / "holdout.npz"
     if not settings.unknown_masks:
-        yield from (dataset.damaged(row) / np.float32(255) for row in rows)
+        yield from (dataset.read_damaged(row) / np.float32(255) for row in rows)
     else:
         predictions.check_same_dataset(path, predicted)
         yield from predictions.read_images(path, predicted, rows)
@@ -129,7 +129,7 @@ def score_masks(settings: Settings) -> dict[str, float]:
 
 def count_overlaps(dataset: Any, found: Any) -> list[tuple[int, int]]:
     """Return intersection and union of the true and the found mask of each holdout image, in pixels."""
-    return [metrics.count_overlap(dataset.hole(row) > 0, found.mask(row)) for row in dataset.split("holdout")]
+    return [metrics.count_overlap(dataset.read_counts(row) > 0, found.mask(row)) for row in dataset.split("holdout")]
 
 
 def summarize_masks(overlaps: list[tuple[int, int]], dataset: Any) -> dict[str, float]:

@@ -87,12 +87,12 @@ def read_values(path: Path) -> Iterator[np.ndarray]:
 def read_images(path: Path, ready: Dataset, rows: Sequence[DatasetRow]) -> Iterator[np.ndarray]:
     """Yield the predicted image of each row of the dataset, known pixels unchanged, one in memory at a time."""
     for row, values in zip(rows, read_values(path), strict=True):
-        yield paste_values(ready.damaged(row) / np.float32(255), ready.hole(row) > 0, values)
+        yield paste_values(ready.read_damaged(row) / np.float32(255), ready.read_counts(row) > 0, values)
 
 
 def check_same_dataset(path: Path, ready: Dataset) -> None:
     """Refuse predictions of another dataset, or in other masks."""
-    if read_metadata(path)["set"] != ready.made_from:
+    if read_metadata(path)["set"] != ready.cache_key:
         raise UserError(f"{path} holds predictions of another dataset, or in other masks. Predict again: {format_command(path)}, "
                         "then serialize and score.")
 
@@ -116,7 +116,7 @@ def average_predictions(dataset: Dataset, rows: Sequence[DatasetRow], paths: Ite
                         weights: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the restored image of each row: the mean of the files' values under the row's weights, one weight for each file."""
     for (row, values), row_weights in zip(read_together(rows, paths, "average predictions"), weights, strict=False):
-        yield paste_values(dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0, np.tensordot(row_weights, values, 1))
+        yield paste_values(dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0, np.tensordot(row_weights, values, 1))
 
 
 class PredictionFile:

@@ -88,7 +88,7 @@ class ImageBatches:
         """Return original images and new masks, which the device is to cover."""
         counts = [invert_transform(self.competition.draw_mask(self._rng(number), self.settings.shape, self.settings), row.variant)
                   for row, number in zip(rows, list_positions(self.settings, step), strict=True)]
-        return {"target": np.stack([self.dataset.whole(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
+        return {"target": np.stack([self.dataset.read_original(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
                 "transforms": np.array([row.variant for row in rows], np.uint8)}
 
     def _rng(self, number: int) -> np.random.Generator:
@@ -128,13 +128,13 @@ class ImageBatches:
             drawn = self.drawn_masks[row.damaged * self.settings.masks_per_image + mask_number - 1]
             inputs, counts = np.ascontiguousarray(drawn[..., :-1]), np.ascontiguousarray(drawn[..., -1])
         else:
-            inputs, counts = self.dataset.seen(upright, self.settings.start), self.dataset.hole(upright)
-        return tuple(transform_bytes(array, row.variant) for array in (inputs, counts, self.dataset.whole(upright)))
+            inputs, counts = self.dataset.read_input(upright, self.settings.start), self.dataset.read_counts(upright)
+        return tuple(transform_bytes(array, row.variant) for array in (inputs, counts, self.dataset.read_original(upright)))
 
     def _draw_image(self, rng: np.random.Generator, row: DatasetRow) -> tuple[np.ndarray, ...]:
         """Crop an image at a random place, or damage it anew, or both."""
         settings = self.settings
-        target, damaged, counts = self.dataset.whole(row), self.dataset.damaged(row), self.dataset.hole(row)
+        target, damaged, counts = self.dataset.read_original(row), self.dataset.read_damaged(row), self.dataset.read_counts(row)
         if settings.jitter:
             target, damaged, counts = crop_randomly(rng, target, damaged, counts, settings.jitter)
         if settings.fresh_masks:

@@ -38,13 +38,13 @@ def predict_images(model: keras.Model, dataset: Dataset, rows: Sequence[DatasetR
     means = (np.asarray(np.mean(same_view, axis=0, dtype=np.float64)) for same_view in split_into_chunks(upright, transforms))
     for row in rows:
         image = merge_windows(dataset, row, boxes[row], islice(means, len(boxes[row])), settings) if row in boxes else next(means)
-        damaged, mask = bytes_to_floats(dataset.damaged(row)), dataset.hole(row) > 0
+        damaged, mask = bytes_to_floats(dataset.read_damaged(row)), dataset.read_counts(row) > 0
         yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
 def find_boxes(dataset: Dataset, row: DatasetRow, settings: Settings) -> list[Box]:
     """Return the boxes around which windows are cut."""
-    return competitions.get_damage_competition(settings).find_boxes(bytes_to_floats(dataset.damaged(row)), dataset.hole(row))
+    return competitions.get_damage_competition(settings).find_boxes(bytes_to_floats(dataset.read_damaged(row)), dataset.read_counts(row))
 
 
 def make_inputs(dataset: Dataset, views: Iterable[View], settings: Settings) -> list[np.ndarray]:
@@ -56,13 +56,13 @@ def make_inputs(dataset: Dataset, views: Iterable[View], settings: Settings) -> 
 
 def read_view(dataset: Dataset, row: DatasetRow, box: Box | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Return input and mask of an image, or of the window around one of its boxes."""
-    inputs, mask = bytes_to_floats(dataset.seen(row, settings.start)), dataset.hole(row) > 0
+    inputs, mask = bytes_to_floats(dataset.read_input(row, settings.start)), dataset.read_counts(row) > 0
     return cut_network_input(inputs, mask, box, settings.window, settings.work_size) if box else (inputs, mask)
 
 
 def merge_windows(dataset: Dataset, row: DatasetRow, boxes: list[Box], predictions: Iterable[np.ndarray], settings: Settings) -> np.ndarray:
     """Return the filled image plus what the network changed in each box; where boxes overlap, the mean of the changes."""
-    image = bytes_to_floats(dataset.seen(row, settings.start))
+    image = bytes_to_floats(dataset.read_input(row, settings.start))
     changes, times = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
     for box, prediction in zip(boxes, predictions, strict=True):
         inputs, _ = read_view(dataset, row, box, settings)

@@ -27,7 +27,7 @@ FILL_CHUNK, DRAW_CHUNK = 16, 4   # images
 
 def build_cache_key(settings: Settings, dataset: Dataset, names: Iterable[str]) -> dict[str, Any]:
     """Return what decides such an array: the dataset's images, these settings, and those that shape the damage."""
-    return ({name: dataset.made_from[name] for name in ("archive", "size", "broken")}
+    return ({name: dataset.cache_key[name] for name in ("archive", "size", "broken")}
             | {name: getattr(settings, name) for name in (*names, *datasets.DAMAGE_SETTINGS)})
 
 
@@ -69,7 +69,7 @@ def fill_training_images(settings: Settings, dataset: Dataset) -> None:
 def fill_chunk(settings: Settings, numbers: Sequence[int]) -> np.ndarray:
     """Fill some images, in a worker process."""
     dataset, fill = datasets.open_dataset_cached(settings.augment_folder), models.get_fill(settings.start)
-    images = [fill(bytes_to_floats(dataset.pictures[number]), dataset.counts[number] > 0) for number in numbers]
+    images = [fill(bytes_to_floats(dataset.images[number]), dataset.counts[number] > 0) for number in numbers]
     return np.rint(np.stack(images) * 255).astype(np.uint8)
 
 
@@ -77,7 +77,7 @@ def draw_training_masks(settings: Settings, dataset: Dataset) -> ArrayFile:
     """Return every image under each of its new masks, one after the other; they are drawn if they do not exist."""
     cache_key = build_cache_key(settings, dataset, ["start", "masks_per_image", "split_seed"])
     path = settings.augment_folder / "damages" / f"{files.hash_value(cache_key)}.npy"
-    count = len(dataset.pictures) - len(dataset.counts)
+    count = len(dataset.images) - len(dataset.counts)
     height, width, channels = settings.shape
 
     def write() -> None:
@@ -93,7 +93,7 @@ def draw_chunk(settings: Settings, numbers: Sequence[int]) -> np.ndarray:
     dataset, competition = datasets.open_dataset_cached(settings.augment_folder), competitions.get_damage_competition(settings)
     images = []
     for number in numbers:
-        original = dataset.pictures[len(dataset.counts) + number]
+        original = dataset.images[len(dataset.counts) + number]
         for mask in range(1, settings.masks_per_image + 1):
             rng = np.random.default_rng((settings.split_seed, DAMAGE, number, mask))
             damaged, counts = competition.damage_image(rng, original, settings)

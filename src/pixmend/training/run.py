@@ -43,7 +43,7 @@ def train_run(settings: Settings, folder: Path, on_evaluation: "OnEvaluation | N
     from pixmend.training import batch_size, setup, trainer
 
     settings = setup.resolve_precision(settings)
-    distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": files.hash_value(dataset.made_from)})
+    distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": files.hash_value(dataset.cache_key)})
     if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
         settings = replace(settings, batch_size=read_run_settings(folder).get("batch_size", 0))
     if settings.process == 0:

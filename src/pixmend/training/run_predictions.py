@@ -46,7 +46,7 @@ def predict_run(settings: Settings) -> bool:
 
 def write_predictions(settings: Settings, dataset: Dataset, folder: Path, weights: Any, predict: Predict) -> bool:
     """Write both files, unless they were written with these weights; return whether they were."""
-    cache_key = {"set": dataset.made_from, "mode": settings.predict_mode, "tta": settings.tta, "weights": weights}
+    cache_key = {"set": dataset.cache_key, "mode": settings.predict_mode, "tta": settings.tta, "weights": weights}
     paths = {split: folder / f"{split}.npz" for split in ("holdout", "test")}
     if not settings.force and files.manifest_matches(folder / "predict.json", cache_key):
         return True
@@ -55,7 +55,7 @@ def write_predictions(settings: Settings, dataset: Dataset, folder: Path, weight
         images = predict(dataset, rows, split)
         if models.run_finds_masks(settings):
             images = (np.rint(mask).astype(np.uint8) for mask in images)
-        predictions.write_predictions(path, images, ((row.id, dataset.hole(row) > 0) for row in rows), cache_key)
+        predictions.write_predictions(path, images, ((row.id, dataset.read_counts(row) > 0) for row in rows), cache_key)
     files.write_manifest(folder / "predict.json", cache_key, list(paths.values()))
     return False
 
@@ -71,7 +71,7 @@ def fill_chunk(settings: Settings, rows: Sequence[DatasetRow]) -> list[np.ndarra
     dataset, fill = unknown_masks.open_prediction_dataset_cached(settings), models.get_fill(settings.model)
     images = []
     for row in rows:
-        damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
+        damaged, mask = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0
         images.append(paste_predictions(damaged, mask, fill(damaged, mask)))
     return images
 
@@ -81,7 +81,7 @@ def predict_with_pipeline(settings: Settings, dataset: Dataset, rows: Sequence[D
     competition = competitions.get_damage_competition(settings)
     images = models.get_pipeline(settings.model).predict(dataset, rows, split, settings)
     for row, image in zip(rows, images, strict=True):
-        damaged, mask = dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0
+        damaged, mask = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0
         yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
@@ -133,4 +133,4 @@ def combine_folds(folder: Path, dataset: Dataset, rows: Sequence[DatasetRow], sp
         return
     values = {fold: predictions.read_values(path) for fold, path in paths.items()}
     for row in rows:
-        yield paste_values(dataset.damaged(row) / np.float32(255), dataset.hole(row) > 0, next(values[row.split]))
+        yield paste_values(dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0, next(values[row.split]))

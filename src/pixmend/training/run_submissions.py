@@ -42,7 +42,7 @@ def read_predicted_images(dataset: Any, split: str, path: Path) -> Iterator[np.n
     rows, predicted = dataset.split(split), predictions.PredictionFile(path)
     with ProgressBar(f"write the rows of {split}", len(rows)) as bar:
         for row in rows:
-            yield predicted.read_image(row.id, dataset.damaged(row) / 255, dataset.hole(row) > 0)
+            yield predicted.read_image(row.id, dataset.read_damaged(row) / 255, dataset.read_counts(row) > 0)
             bar.advance(1, f"{bar.rate():.0f} images/s")
 
 

@@ -244,10 +244,10 @@ def choose_evaluation_rows(dataset: Dataset, settings: Settings) -> list[Dataset
 def evaluate_holdout(model: keras.Model, dataset: Dataset, rows: list[DatasetRow], settings: Settings) -> dict[str, float]:
     """Return the RMSE over the missing pixels; for a network that finds masks, RMSE and IoU of its masks."""
     if models.finds_masks(settings.model):
-        masks = [dataset.hole(row) > 0 for row in rows]
+        masks = [dataset.read_counts(row) > 0 for row in rows]
         return score_masks(predict_images(model, UnknownMaskDataset(dataset), rows, settings), masks)
     pairs = zip(rows, predict_images(model, dataset, rows, settings), strict=True)
-    sums, numbers = zip(*(metrics.sum_squared_errors(dataset.whole(row) / 255, image, dataset.hole(row)) for row, image in pairs), strict=True)
+    sums, numbers = zip(*(metrics.sum_squared_errors(dataset.read_original(row) / 255, image, dataset.read_counts(row)) for row, image in pairs), strict=True)
     return {"holdout_rmse": metrics.compute_rmse(sums, numbers)}
 
 

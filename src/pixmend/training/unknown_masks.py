@@ -28,16 +28,16 @@ class UnknownMaskDataset(Dataset):
     """A dataset whose masks are unknown: any pixel may be missing. It opens the files of another dataset once more."""
 
     def __init__(self, dataset: Dataset) -> None:
-        super().__init__(dataset.folder, dataset.made_from | {"masks": "to be found"})
+        super().__init__(dataset.folder, dataset.cache_key | {"masks": "to be found"})
         self.fold = dataset.fold
 
-    def hole(self, row: DatasetRow) -> np.ndarray:
+    def read_counts(self, row: DatasetRow) -> np.ndarray:
         """Return counts of 1 for all pixels."""
         return np.ones(self.counts.shape[1:], np.uint8)
 
-    def seen(self, row: DatasetRow, start: str) -> np.ndarray:
+    def read_input(self, row: DatasetRow, start: str) -> np.ndarray:
         """Return the damaged image, in which nothing is filled."""
-        return self.damaged(row)
+        return self.read_damaged(row)
 
 
 class LocatedMaskDataset(UnknownMaskDataset):
@@ -47,26 +47,26 @@ class LocatedMaskDataset(UnknownMaskDataset):
         super().__init__(dataset)
         paths = {split: run_folder / f"{split}.npz" for split in ("holdout", "test")}
         for path in paths.values():
-            check_located_masks(path, self.made_from)
+            check_located_masks(path, self.cache_key)
         self.predictions = {split: predictions.PredictionFile(path) for split, path in paths.items()}
         self.last_filled: tuple[DatasetRow, str, np.ndarray] | None = None
-        self.made_from = dataset.made_from | {"masks": [GROWN_PIXELS, *(files.file_signature(path) for path in paths.values())]}
+        self.cache_key = dataset.cache_key | {"masks": [GROWN_PIXELS, *(files.file_signature(path) for path in paths.values())]}
 
     def mask(self, row: DatasetRow) -> np.ndarray:
         """Return the mask that the run found: bool, (height, width)."""
-        all_pixels, found = super().hole(row), self.predictions["test" if row.split == "test" else "holdout"]
+        all_pixels, found = super().read_counts(row), self.predictions["test" if row.split == "test" else "holdout"]
         return found.read_image(row.id, all_pixels[..., None], all_pixels > 0)[..., 0] > 0.5
 
-    def hole(self, row: DatasetRow) -> np.ndarray:
+    def read_counts(self, row: DatasetRow) -> np.ndarray:
         """Return the same mask, enlarged, as counts: a damaged pixel left beside a hole costs more than a known one replaced."""
         return np.asarray(cv2.dilate(self.mask(row).astype(np.uint8), np.ones((2 * GROWN_PIXELS + 1, 2 * GROWN_PIXELS + 1), np.uint8)))
 
-    def seen(self, row: DatasetRow, start: str) -> np.ndarray:
+    def read_input(self, row: DatasetRow, start: str) -> np.ndarray:
         """Return the damaged image with what was found filled; the last one is remembered for further views of it."""
         if start in UNFILLED:
-            return self.damaged(row)
+            return self.read_damaged(row)
         if self.last_filled is None or self.last_filled[:2] != (row, start):
-            filled = models.get_fill(start)(self.damaged(row) / np.float32(255), self.hole(row) > 0)
+            filled = models.get_fill(start)(self.read_damaged(row) / np.float32(255), self.read_counts(row) > 0)
             self.last_filled = row, start, np.rint(filled * 255).astype(np.uint8)
         return self.last_filled[2]
 

@@ -102,8 +102,8 @@ def cut_chunk(settings: Settings, jobs: Sequence[tuple[DatasetRow, int]]) -> lis
 
 def cut_windows(settings: Settings, dataset: Dataset, competition: Competition, row: DatasetRow, mask_number: int) -> Iterator[np.ndarray]:
     """Yield a window for each box of an image; mask 0 is the image's own, the others are drawn."""
-    original, counts, damaged = dataset.whole(row), dataset.hole(row), dataset.damaged(row)
-    inputs = bytes_to_floats(dataset.seen(row, settings.start))
+    original, counts, damaged = dataset.read_original(row), dataset.read_counts(row), dataset.read_damaged(row)
+    inputs = bytes_to_floats(dataset.read_input(row, settings.start))
     if mask_number:
         rng = np.random.default_rng((settings.split_seed, batches.DAMAGE, row.damaged, mask_number))
         damaged, counts = competition.damage_image(rng, original, settings)
