@@ -20,6 +20,7 @@ from pixmend.progress import ProgressBar
 from pixmend.subprocesses import replace_signal_handlers
 
 MIN_CHUNKS = 4   # for each core
+PRELOADED = ["pixmend.competitions.prepare"]   # what most workers import; without a backend
 PR_SET_PDEATHSIG = 1
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def run_in_chunks(function: Callable[[list[Any]], Any], items: Iterable[Any], *,
 
     Forked workers start before the items are requested, so that the items of a generator need no memory in them.
     """
-    with ProcessPoolExecutor(count_cores(), get_context(), start_worker, (os.getpid(),)) as pool:
+    with ProcessPoolExecutor(count_cores(), get_context(), start_worker) as pool:
         try:
             with prepare_fork():
                 pool.submit(int)   # starts the workers
@@ -106,18 +107,23 @@ def stop_opencv_threads() -> Iterator[None]:
 
 
 def get_context() -> BaseContext:
-    """Return the platform's way to start a process; a new interpreter if a backend runs, whose threads no fork survives."""
-    return multiprocessing.get_context("spawn" if "keras" in sys.modules else None)
+    """Return the platform's way to start a process; with a backend, whose threads no fork survives, a server that is forked."""
+    if "keras" not in sys.modules:
+        return multiprocessing.get_context()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
-def start_worker(parent: int) -> None:
+def start_worker() -> None:
     """Keep a worker to one core, and end it with its parent process."""
     import cv2
     from threadpoolctl import threadpool_limits
 
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)   # ends this process when its parent dies, by any signal
-    if os.getppid() != parent:   # it has died already
+    parent = multiprocessing.parent_process()
+    if parent is None or not parent.is_alive():   # it has died already
         os._exit(1)
     files.close_inherited_locks()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
