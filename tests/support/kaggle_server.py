@@ -29,8 +29,9 @@ DATE = "2026-11-20T12:00:00.000Z"
 @dataclass
 class Trouble:
     """One way to fail at one call: `status`, `hang`, `drop` (nothing done), `lose` and `hang after` (done, the answer lost or
-    late), `late` and `hang late` (the connection is lost, at once or late, and it is done after so many `polls`), for the
-    archive `cut` (half of it, then dropped), `change` (other bytes, same length); or `none`."""
+    late), `late` and `hang late` (the connection is lost, at once or late, and it is done after so many `polls`), `junk` (nothing done,
+    `message` in the answer's place), for the archive `cut` (half of it, then dropped), `change` (other bytes, same length); or
+    `none`."""
 
     kind: str
     status: int = 500
@@ -230,6 +231,8 @@ def handler_for(server):
                     server.closing.wait()
                 if kind in ("hang", "drop"):
                     raise Gone
+                if kind == "junk":
+                    return self.answer(200, self.trouble.message.encode())
                 if kind == "status":
                     raise Refused(self.trouble.status, self.trouble.message)
                 work()
