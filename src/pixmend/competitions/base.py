@@ -59,15 +59,15 @@ class Competition(ABC):
                      settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Return a damaged copy of an image, and the counts; by default `hole_value` stands wherever pixels are missing.
 
-        A competition with another damage overrides this, and `hole_value` to return None.
+        A competition with another damage overrides this.
         """
         counts, value = self.draw_mask(rng, image.shape, settings), self.hole_value(settings)
         assert value is not None, f"{type(self).__name__} has no hole_value, so it must define damage_image"
         return cover_pixels(image, counts, value), counts
 
     def hole_value(self, settings: DownloadSettings) -> int | None:
-        """Return the grey level of all missing pixels; None where the damage is not one value."""
-        return BLACK
+        """Return the grey level of all missing pixels, by default black; None where `damage_image` does something else."""
+        return BLACK if type(self).damage_image is Competition.damage_image else None
 
     def find_boxes(self, damaged: np.ndarray, counts: np.ndarray) -> list[Box]:
         """Return the boxes around which a network on windows looks, of a damaged image, float32 in 0..1."""

@@ -36,9 +36,6 @@ class Depixelation(SyntheticCompetition):
         smallest, largest = (scale_length(side, image.shape, at=SIDE) for side in TILE_SIDES)
         return pixelate_box(image, box, int(rng.integers(smallest, largest + 1))), count_boxes([box], image.shape)
 
-    def hole_value(self, settings: DownloadSettings) -> None:
-        return None
-
     def find_boxes(self, damaged: np.ndarray, counts: np.ndarray) -> list[Box]:
         return tiles.find_tile_boxes(damaged, counts > 0)
 

@@ -10,7 +10,7 @@ import numpy as np
 from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
-from pixmend.data.damage import BLACK, WHITE, Box, draw_box, make_disc, pixelate_box, scale_length
+from pixmend.data.damage import BLACK, WHITE, Box, count_boxes, draw_box, make_disc, pixelate_box, scale_length
 from pixmend.submissions.pixel_csv import PixelCsv
 
 SIDE = 256   # of an image; lengths below are in pixels of an image with this side
@@ -37,10 +37,6 @@ class HiddenAreas(SyntheticCompetition):
                 counts[inside] = 1
         return damaged, counts
 
-    def hole_value(self, settings: DownloadSettings) -> None:
-        return None
-
-
 def draw_free_box(rng: np.random.Generator, counts: np.ndarray) -> Box | None:
     """Draw a box that touches no area so far, or return None where all tries touched one."""
     shortest, longest = (scale_length(side, counts.shape, at=SIDE) for side in AREA_SIDES)
@@ -54,11 +50,10 @@ def draw_free_box(rng: np.random.Generator, counts: np.ndarray) -> Box | None:
 def draw_area(rng: np.random.Generator, box: Box, shape: tuple[int, ...]) -> np.ndarray:
     """Return a mask of the box, or of the circle that fits into its upper left corner."""
     row, column, height, width = box
-    inside, side = np.zeros(shape, bool), min(height, width)
     if rng.random() < 0.5:
-        inside[row:row + height, column:column + width] = True
-    else:
-        inside[row:row + side, column:column + side] = make_disc((side, side))
+        return count_boxes([box], shape) > 0
+    inside, side = np.zeros(shape, bool), min(height, width)
+    inside[row:row + side, column:column + side] = make_disc((side, side))
     return inside
 
 

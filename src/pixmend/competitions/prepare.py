@@ -19,17 +19,8 @@ from pixmend import files, workers
 from pixmend.competitions import get_competition, get_damage_competition
 from pixmend.config import Settings
 from pixmend.data import array_files, augmentation, near_duplicates, splits
-from pixmend.data.dataset import (
-    ARRAYS,
-    DAMAGE_SETTINGS,
-    FILLED,
-    FOLD,
-    SPLIT_SETTINGS,
-    Dataset,
-    DatasetRow,
-    open_dataset_cached,
-    write_index,
-)
+from pixmend.data import dataset as datasets
+from pixmend.data.dataset import ARRAYS, FILLED, Dataset, DatasetRow
 from pixmend.data.decode import decode_image
 from pixmend.data.encode import encode_png
 from pixmend.data.image_record import ImageRecord
@@ -52,13 +43,12 @@ def prepare_dataset(settings: Settings) -> None:
         if archive is None:
             raise UserError(f"{settings.competition_folder} has no verified archive. Get it first: "
                             f"pixmend download --competition {settings.competition}")
-        cache_key: dict[str, Any] = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size}
-        cache_key["broken"] = settings.broken_images
+        cache_key = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken_images}
         if settings.damage:
-            cache_key |= {name: getattr(settings, name) for name in DAMAGE_SETTINGS}
+            cache_key |= {name: getattr(settings, name) for name in datasets.DAMAGE_SETTINGS}
         if settings.force or not files.manifest_matches(folder / "pictures.json", cache_key):
             write_arrays(settings, folder, cache_key)
-        cache_key = cache_key | {name: getattr(settings, name) for name in (*SPLIT_SETTINGS, "augment")}
+        cache_key = cache_key | {name: getattr(settings, name) for name in (*datasets.SPLIT_SETTINGS, "augment")}
         if settings.force or not files.manifest_matches(folder / "index.json", cache_key):
             write_index_and_preview(settings, folder, cache_key)
         if settings.materialize:
@@ -160,7 +150,7 @@ def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Set
 
 def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping[str, Any]) -> None:
     """Write index.csv, which says what is held out, and preview.png."""
-    write_index(folder / "index.csv", make_index(settings, files.read_json(folder / "listed.json")))
+    datasets.write_index(folder / "index.csv", make_index(settings, files.read_json(folder / "listed.json")))
     with files.atomic_write(folder / "preview.png") as file:
         file.write(encode_png(draw_preview(Dataset(folder), settings.augment)))
     names = ["index.csv", "preview.png", *(f"{name}.npy" for name in ARRAYS)]
@@ -200,7 +190,7 @@ def assign_splits(settings: Settings, sources: list[str], labels: list[str]) -> 
         raise UserError(f"{settings.competition_folder} has training images of {found} sources, which stay together, so --folds "
                         f"{settings.folds} is too many. Use {found} at most.")
     folds = splits.assign_folds(sources, labels, settings.folds, settings.split_seed)
-    return {source: f"{FOLD}{fold}" for source, fold in folds.items()}
+    return {source: f"{datasets.FOLD}{fold}" for source, fold in folds.items()}
 
 
 def draw_preview(dataset: Dataset, augment: str) -> np.ndarray:
@@ -225,7 +215,7 @@ def write_png_files(folder: Path) -> None:
 
 
 def write_png_chunk(folder: Path, rows: Iterable[DatasetRow]) -> None:
-    dataset = open_dataset_cached(folder)
+    dataset = datasets.open_dataset_cached(folder)
     for row in rows:
         name = f"{row.id.replace('/', '-')}.{augmentation.TRANSFORM_NAMES[row.variant]}.png"
         for subfolder, image in (("damaged", dataset.read_damaged(row)), ("whole", dataset.read_original(row))):

@@ -3,8 +3,8 @@
 pictures.npy  uint8, rows x height x width x channels: the damaged images, then the original training images; with --damage,
               training and holdout images have the damage of another competition
 harmonic.npy  uint8: the damaged images with filled holes, the input of a model with `--start harmonic`
-starts/       the same for other fills, written when a training first needs one (see training/filled_images.py)
-windows/, damages/   what a training prepares in advance (see training/window_batches.py and drawn_masks.py)
+starts/       the same for other fills, written when a training first needs one (see training/prepared_arrays.py)
+windows/, damages/   what else a training prepares in advance (see training/window_batches.py and prepared_arrays.py)
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
 index.csv     a line for each transform of each image: id, source, class, variant, split, and its rows above; split is
               train, holdout or test, or with `--folds` the fold whose run holds the image out: fold-1, fold-2, ...

@@ -8,7 +8,7 @@ found by their grid; in any other area, neighbours of exactly the same colour co
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,6 @@ from pixmend.fills.harmonic import fill_harmonic
 MIN_TILE_PIXELS = 4  # on average; 6 is the smallest average where tiles of 4x4 are cut off by the end of an area
 NEAR_BLACK = 16 / 255  # what JPEG may leave of black; and as near to white
 BENDING = 2  # weight of bending against stretching in the tile_smooth fill
-
-
-def fill_tile_harmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Fill with the surface that stretches least (a membrane) and keeps the mean of every tile."""
-    return fill_with_means(image, mask, build_laplacian)
-
-
-def fill_tile_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Fill with a surface that also resists bending, which is closer to photos."""
-    return fill_with_means(image, mask, build_bending_membrane)
 
 
 @lru_cache(4)
@@ -57,6 +47,10 @@ def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tup
         solution = spsolve(system, np.vstack([right_side, means])).reshape(-1, filled.shape[2])
         filled[is_tiled] = np.clip(solution[:len(numbers)], 0, 1)
     return filled
+
+
+fill_tile_harmonic = partial(fill_with_means, operator=build_laplacian)   # a membrane, which stretches least
+fill_tile_smooth = partial(fill_with_means, operator=build_bending_membrane)   # also resists bending, which is closer to photos
 
 
 def find_tile_boxes(image: np.ndarray, mask: np.ndarray) -> list[tuple[int, int, int, int]]:
