@@ -13,7 +13,7 @@ from support.fills import boxes, photo, rmse
 from pixmend.fills import FILLS
 from pixmend.fills.biharmonic import fill_biharmonic
 from pixmend.fills.harmonic import fill_harmonic
-from pixmend.fills.mean import fill_mean, fill_ring
+from pixmend.fills.simple import fill_mean, fill_ring
 
 READS_DAMAGE = {"tile_harmonic", "tile_smooth"}
 TWO_HOLES = boxes((40, 50), (3, 4, 20, 20), (10, 10, 30, 15))

@@ -41,8 +41,8 @@ class PhotoReconstruction(Competition):
         classes = sorted(path for path in list_folder(folder / TRAIN) if path.is_dir() and not path.name.startswith("."))
         if not classes:
             raise UserError(f"{folder / TRAIN} holds no class folders; {DOWNLOAD_AGAIN}.")
-        train = {path.name: read_boxes(path / DAMAGED / TABLE, shape, path / DAMAGED, path / ORIGINAL) for path in classes}
-        test = read_boxes(folder / TEST / TABLE, shape, folder / TEST)
+        train = {path.name: read_table(path / DAMAGED / TABLE, shape, path / DAMAGED, path / ORIGINAL) for path in classes}
+        test = read_table(folder / TEST / TABLE, shape, folder / TEST)
         SUBMISSION.check_sample(folder, test)
         uses = Counter(name for boxes in [*train.values(), test] for name in boxes)
         images = []
@@ -72,16 +72,8 @@ def list_folder(folder: Path) -> list[Path]:
         raise UserError(f"{folder} is missing; {DOWNLOAD_AGAIN}.") from None
 
 
-def read_boxes(table: Path, shape: Shape, *folders: Path) -> dict[str, tuple[Box, Box]]:
-    """Return the boxes by file name as a table lists them; each folder must hold exactly these images."""
-    boxes = read_table(table, shape)
-    for folder in folders:
-        check_files(folder, boxes, table)
-    return boxes
-
-
-def read_table(path: Path, shape: Shape) -> dict[str, tuple[Box, Box]]:
-    """Return the boxes by file name as a masked_info.csv lists them."""
+def read_table(path: Path, shape: Shape, *folders: Path) -> dict[str, tuple[Box, Box]]:
+    """Return the boxes by file name as a masked_info.csv lists them; each folder must hold exactly these images."""
     images: dict[str, tuple[Box, Box]] = {}
     lines: dict[str, tuple[int, str]] = {}
     with csv_reader.read_lines(path, DOWNLOAD_AGAIN) as table:
@@ -97,6 +89,8 @@ def read_table(path: Path, shape: Shape) -> dict[str, tuple[Box, Box]]:
             name, *corners = (fields[column] for column in columns)
             check_name(path, line, name, lines)
             images[name] = parse_boxes(path, line, corners, shape)
+    for folder in folders:
+        check_files(folder, images, path)
     return images
 
 

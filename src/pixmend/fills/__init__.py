@@ -36,8 +36,8 @@ FILLS: dict[str, FillSpec] = {
     "biharmonic": FillSpec("pixmend.fills.biharmonic:fill_biharmonic", "Thin plate, for holes of a few pixels."),
     "tile_harmonic": FillSpec("pixmend.fills.tiles:fill_tile_harmonic", "Harmonic fill that keeps the mean of every tile."),
     "tile_smooth": FillSpec("pixmend.fills.tiles:fill_tile_smooth", "Smoother fill that keeps the mean of every tile."),
-    "mean": FillSpec("pixmend.fills.mean:fill_mean", "Mean colour of all known pixels."),
-    "ring": FillSpec("pixmend.fills.mean:fill_ring", "Mean colour of the known pixels next to each hole."),
-    "telea": FillSpec("pixmend.fills.opencv:fill_telea", "OpenCV's fast marching inpainting (Telea 2004)."),
-    "navier_stokes": FillSpec("pixmend.fills.opencv:fill_navier_stokes", "OpenCV's fluid inpainting (Bertalmio et al. 2001)."),
+    "mean": FillSpec("pixmend.fills.simple:fill_mean", "Mean colour of all known pixels."),
+    "ring": FillSpec("pixmend.fills.simple:fill_ring", "Mean colour of the known pixels next to each hole."),
+    "telea": FillSpec("pixmend.fills.simple:fill_telea", "OpenCV's fast marching inpainting (Telea 2004)."),
+    "navier_stokes": FillSpec("pixmend.fills.simple:fill_navier_stokes", "OpenCV's fluid inpainting (Bertalmio et al. 2001)."),
 }

@@ -1,9 +1,12 @@
-"""Fills of one colour: the mean of all known pixels, or of those next to each hole."""
+"""Simple fills: one mean colour, and OpenCV's inpainting. OpenCV works on bytes, so its fills have 256 levels."""
+
+from functools import partial
 
 import cv2
 import numpy as np
 
 RING = 4  # pixels: thickness of the ring around a hole
+RADIUS = 3  # pixels: how far from a missing pixel OpenCV reads known ones
 
 
 def fill_mean(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -24,3 +27,18 @@ def fill_ring(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         ring = cv2.dilate(inside.astype(np.uint8), kernel).astype(bool) & ~mask[window]
         filled[window][inside] = image[window][ring].mean(0) if ring.any() else 0.5
     return filled
+
+
+def inpaint(image: np.ndarray, mask: np.ndarray, method: int) -> np.ndarray:
+    filled = image.copy()
+    if mask.all():
+        filled[mask] = 0.5
+        return filled
+    known = np.where(mask[..., None], 0, image)
+    inpainted = cv2.inpaint(np.rint(known * 255).astype(np.uint8), mask.astype(np.uint8), RADIUS, method)
+    filled[mask] = inpainted.reshape(image.shape)[mask] / np.float32(255)
+    return filled
+
+
+fill_telea = partial(inpaint, method=cv2.INPAINT_TELEA)   # fast marching from the border inwards
+fill_navier_stokes = partial(inpaint, method=cv2.INPAINT_NS)   # continues lines of equal brightness, as in a fluid
