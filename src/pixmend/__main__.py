@@ -9,6 +9,15 @@ from collections.abc import Sequence
 from pixmend.errors import UserError
 
 INTERRUPTED = 128 + signal.SIGINT
+OS_ERRORS = {   # errors of the operating system that a user can mend
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT),
+                    "the disk is full. Free some space and run the same command again; nothing was lost."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS),
+                    "this file or folder may not be read or written. Change its permissions, or choose another --home."),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST),
+                    "there is a file where a folder is needed. Move it away, or choose another --home."),
+    errno.ENAMETOOLONG: "this name is too long for a file. Choose a shorter --run or --home.",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,27 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pixmend"):
             raise
-        print_error(f"The package {error.name} is not installed for {sys.executable}. Run ./set_up.sh, then `source .venv/bin/activate`.")
+        print_error(f"The package {error.name} is not installed for {sys.executable}. "
+                    f"Run ./set_up.sh, then `source .venv/bin/activate`.")
         return 1
     except OSError as error:
-        if (message := explain_os_error(error)) is None:
+        if error.errno not in OS_ERRORS:
             raise
-        print_error(message)
+        print_error((f"{error.filename}: " if error.filename else "") + OS_ERRORS[error.errno])
         return 1
-
-
-def explain_os_error(error: OSError) -> str | None:
-    """Return a message for an error of the operating system that a user can mend; None for others."""
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}the disk is full. Free some space and run the same command again; nothing was lost."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{where}this file or folder may not be read or written. Change its permissions, or choose another --home."
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"{where}there is a file where a folder is needed. Move it away, or choose another --home."
-    if error.errno == errno.ENAMETOOLONG:
-        return f"{where}this name is too long for a file. Choose a shorter --run or --home."
-    return None
 
 
 def print_error(message: str) -> None:

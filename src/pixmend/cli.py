@@ -1,7 +1,6 @@
 """The subcommands of `pixmend`: which flags each accepts and shows, how its settings are found, and its help."""
 
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +8,10 @@ from pathlib import Path
 from pixmend import competitions, config, models, progress, run_file
 from pixmend.commands import COMMANDS, PIPELINE
 from pixmend.config import GROUPS, Settings
-from pixmend.errors import FlagError, UserError
+from pixmend.errors import FlagError, UserError, suggest
 from pixmend.experiments import search_space, study_plans
 from pixmend.flags import build_parser, parse_flags
 
-USAGE = "pixmend COMMAND [flags]"
 HELP_END = """\
 A run is named by --run; its settings are in checkpoints/COMPETITION/RUN/run.toml and are given back with --run NAME or
 --config RUN.TOML. `pixmend COMMAND --help` shows the flags of a command. ./run_pipeline.sh runs the commands from configure to
@@ -81,18 +79,18 @@ def load_stored(command: str, given: Settings, path: Path | None) -> Settings | 
     if found is None:
         return None
     stored = run_file.load_run(found)
-    if found.name == run_file.FIRST_EDITION:   # which did not store the number of channels
-        channels = competitions.get_default_settings(stored).get("channels", Settings.channels)
-        return dataclasses.replace(stored, channels=channels)
-    return stored
+    if found.name != run_file.FIRST_EDITION:
+        return stored
+    channels = competitions.get_default_settings(stored).get("channels", Settings.channels)   # not stored in the first edition
+    return dataclasses.replace(stored, channels=channels)
 
 
 def check_run_exists(settings: Settings) -> None:
     """Raise an error that names the runs that exist if there is no folder of this run."""
-    folder = settings.trained_folder
+    folder, dataset = settings.trained_folder, settings.dataset_name
     if not folder.exists():
         runs = sorted(path.name for path in folder.parent.glob("*/") if (path / run_file.RUN_FILE).exists())
-        there = f"Runs of {settings.dataset_name}: {', '.join(runs)}." if runs else f"There are no runs of {settings.dataset_name} in {folder.parent}."
+        there = f"Runs of {dataset}: {', '.join(runs)}." if runs else f"There are no runs of {dataset} in {folder.parent}."
         raise UserError(f"There is no run {settings.run!r}.{suggest(settings.run, runs)} {there} Train it first: "
                         f"pixmend train --run {settings.run}")
 
@@ -106,29 +104,23 @@ def merge(stored: Settings, given: Settings) -> Settings:
 
 
 def resolve_names(settings: Settings) -> Settings:
-    """Return the settings with the names of competitions in the registry: photo_reconstruction for Kaggle's photo-reconstruction."""
+    """Return the settings with the registry's names of competitions: photo_reconstruction for Kaggle's photo-reconstruction."""
     damage = settings.damage and competitions.get_competition_name(settings.damage)
     return dataclasses.replace(settings, competition=competitions.get_competition_name(settings.competition), damage=damage)
 
 
 def check_names(settings: Settings) -> Settings:
     """Return the settings with resolved names; raise a FlagError for names that do not exist."""
-    settings = resolve_names(settings)
-    if settings.model not in models.list_models():
-        raise FlagError(f"There is no model {settings.model!r}.{suggest(settings.model, models.list_models())} "
-                        f"There are: {', '.join(models.list_models())}.")
+    settings, known = resolve_names(settings), models.list_models()
+    if settings.model not in known:
+        raise FlagError(f"There is no model {settings.model!r}.{suggest(settings.model, known)} There are: {', '.join(known)}.")
     competitions.check_photos_accepted(settings)
     return settings
 
 
-def suggest(word: str, known: object) -> str:
-    near = difflib.get_close_matches(word, list(known), 1)   # type: ignore[call-overload]
-    return f" Did you mean {near[0]}?" if near else ""
-
-
 def format_help() -> str:
     lines = [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join([USAGE, "", *lines, "", f"competitions: {', '.join(competitions.COMPETITIONS)}",
+    return "\n".join(["pixmend COMMAND [flags]", "", *lines, "", f"competitions: {', '.join(competitions.COMPETITIONS)}",
                       "", *models.describe_models(), "", HELP_END])
 
 

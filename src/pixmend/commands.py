@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from pixmend.flags import OLD_FLAGS, build_parser
-
-PIPELINE = ("common", "download", "augment", "network", "training", "diffusion", "distributed", "prediction", "diffusion environment",
-            "submission", "scoring", "submit", "kaggle")
+PIPELINE = ("common", "download", "augment", "network", "training", "diffusion", "distributed", "prediction",
+            "diffusion environment", "submission", "scoring", "submit", "kaggle")
 
 
 @dataclass(frozen=True)
@@ -18,8 +16,8 @@ class Command:
     needs_run: bool = False
 
 
-# Stages accept the flags of the whole pipeline, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a flag
-# that contradicts what its run was trained with.
+# Stages accept the flags of the whole pipeline, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a
+# flag that contradicts what its run was trained with.
 COMMANDS = {
     "configure": Command("Write every setting of a run into its run.toml and print its path.", PIPELINE),
     "download": Command("Download the competition (or make it from photos), check it and unpack it.", ("download", "kaggle")),
@@ -28,20 +26,17 @@ COMMANDS = {
     "predict": Command("Predict the missing pixels of holdout and test images.",
                        ("prediction", "diffusion", "diffusion environment"), needs_run=True),
     "serialize": Command("Write the submission and check it against the sample submission.", ("submission",), needs_run=True),
-    "score": Command("Score the holdout's file beside the baselines; or any file against a solution.", ("scoring",), needs_run=True),
+    "score": Command("Score the holdout's file beside the baselines; or any file against a solution.", ("scoring",),
+                     needs_run=True),
     "submit": Command("Submit to Kaggle, never the same file twice, and read the score.", ("submit", "kaggle"), needs_run=True),
     "report": Command("Write the report page of all runs of a competition.", (), needs_run=True),
-    "sweep": Command("Train a run for each of several values of any training flag.", ("sweep", "network", "training"), (*PIPELINE, "sweep")),
+    "sweep": Command("Train a run for each of several values of any training flag.", ("sweep", "network", "training"),
+                     (*PIPELINE, "sweep")),
     "study": Command("Compare optimizers, losses, models, LAMBDA, augmentation or levels with several seeds.", ("study",),
                      (*PIPELINE, "study")),
-    "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",), (*PIPELINE, "ensemble")),
+    "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",),
+                        (*PIPELINE, "ensemble")),
     "kernel": Command("Train on Kaggle's GPU and download the results.", ("kernel", "submit", "kaggle"), (*PIPELINE, "kernel")),
     "doctor": Command("Check this machine and the way to Kaggle, and print the next step for what is missing.", ("kaggle",)),
     "completion": Command("Print a completion script for bash and zsh.", ()),
 }
-
-
-def list_flags(name: str) -> list[str]:
-    """Return the flags that a command accepts, without old names, for completion."""
-    parser = build_parser(COMMANDS[name].accepts)
-    return sorted(word for word in parser._option_string_actions if word not in OLD_FLAGS)

@@ -4,15 +4,14 @@ A function that needs one group takes that group: every Settings object is an ob
 """
 
 import dataclasses
-import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pixmend.errors import FlagError
+from pixmend.errors import FlagError, suggest
 from pixmend.fills import FILLS
 
 PACKAGE = Path(__file__).resolve().parent
@@ -21,12 +20,18 @@ IN_CHECKOUT = (CHECKOUT / "run_pipeline.sh").exists()
 ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()   # where data folders are without --home
 
 AUTO = "auto"   # how 0 is written where a value can be found automatically
+# Names of settings in the first edition: its run folders are still read, and its flags still work, with a warning.
+RENAMED = {"contest": "competition", "begin": "init_from", "even": "contrast_weighting", "damages": "masks_per_image",
+           "fresh_damage": "fresh_masks", "check_every": "evaluate_every", "check_pictures": "evaluation_images",
+           "pictures": "photos", "average": "ema_decay", "decay": "weight_decay", "clip": "clip_norm", "warm_up": "warmup_steps",
+           "hide_mask": "unknown_masks", "located": "mask_run", "filling": "hole_colour", "group": "steps_per_call",
+           "again": "resubmit", "patience": "kaggle_timeout", "study": "sweep_name", "broken": "broken_images",
+           "wait": "wait_minutes"}
 
 
-def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple | None = None,
-            auto: bool = False) -> Any:
-    """Define a setting: its default, what it does, and which values it may take."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "auto": auto})
+def setting(default: Any, help: str, **limits: Any) -> Any:
+    """Define a setting: its default, what it does, and which values it may take (see SettingSpec)."""
+    return field(default=default, metadata={"help": help, **limits})
 
 
 @dataclass(frozen=True)
@@ -187,18 +192,10 @@ class StudySettings:
     rows: str = setting("", "rows of the study, separated by commas; by default all")
 
 
-GROUPS: dict[str, type] = {
-    "common": CommonSettings, "download": DownloadSettings, "augment": AugmentSettings, "network": NetworkSettings,
-    "training": TrainingSettings, "diffusion": DiffusionSettings, "distributed": DistributedSettings, "prediction": PredictionSettings,
-    "diffusion environment": DiffusionEnvironmentSettings, "ensemble": EnsembleSettings, "submission": SubmissionSettings,
-    "scoring": ScoringSettings, "submit": SubmitSettings, "kaggle": KaggleSettings, "kernel": KernelSettings, "sweep": SweepSettings,
-    "study": StudySettings}
-
-
 @dataclass(frozen=True)
-class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings, DistributedSettings,
-               PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings, ScoringSettings, SubmitSettings,
-               KaggleSettings, KernelSettings, SweepSettings, StudySettings):
+class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
+               DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
+               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together
@@ -257,16 +254,15 @@ class SettingSpec:
     group: str
     default: Any
     help: str
-    low: float | None
-    high: float | None
-    choices: tuple | None
-    auto: bool
-
-    @property
-    def flag(self) -> str:
-        return flag(self.name)
+    low: float | None = None
+    high: float | None = None
+    choices: tuple | None = None
+    auto: bool = False   # whether `auto` lets the program find a value, which is stored as 0
 
 
+# The groups by name, in the order of --help; DiffusionEnvironmentSettings is "diffusion environment".
+GROUPS = {re.sub("(?<=[a-z])(?=[A-Z])", " ", group.__name__.removesuffix("Settings")).lower(): group
+          for group in Settings.__bases__}
 SETTINGS = {f.name: SettingSpec(f.name, group, f.default, **f.metadata)
             for group, settings in GROUPS.items() for f in dataclasses.fields(settings)}
 TRAIN_GROUPS = ("network", "training")
@@ -314,23 +310,25 @@ def usual_learning_rate(settings: TrainingSettings) -> dict[str, float]:
     return {"learning_rate": USUAL_LEARNING_RATES[settings.optimizer]} if settings.optimizer in USUAL_LEARNING_RATES else {}
 
 
-def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any], model_defaults: Any = lambda model: {}) -> Settings:
+def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any],
+                      model_defaults: Callable[[str], Mapping[str, Any]] = lambda model: {}) -> Settings:
     """Return the settings with the competition's defaults, and with the run's name if it has none.
 
     The name consists of the model and the settings that differ from the defaults.
     """
-    outside = {name: value for name, value in model_defaults(apply_defaults(settings, competition_defaults).model).items()
-               if SETTINGS[name].group not in TRAIN_GROUPS}
-    defaults = {**competition_defaults, **outside}
+    of_model = model_defaults(apply_defaults(settings, competition_defaults).model)
+    defaults = {**competition_defaults, **{name: of_model[name] for name in of_model if SETTINGS[name].group not in TRAIN_GROUPS}}
     settings = apply_defaults(settings, defaults)
     settings = dataclasses.replace(settings, damage="") if settings.damage == settings.competition else settings
-    return settings if settings.run else dataclasses.replace(settings, run=make_run_name(settings, defaults, model_defaults(settings.model)))
+    run = settings.run or make_run_name(settings, defaults, model_defaults(settings.model))
+    return dataclasses.replace(settings, run=run)
 
 
 def make_run_name(settings: Settings, defaults: Mapping[str, Any], model_defaults: Mapping[str, Any]) -> str:
     """Return the model and every setting that differs from the defaults, or that was given against the model's default."""
     usual = {name: spec.default for name, spec in SETTINGS.items()} | dict(defaults)
-    overridden = {name: value for name, value in {**model_defaults, **usual_learning_rate(settings)}.items() if name in settings.given}
+    overridden = {name: value for name, value in {**model_defaults, **usual_learning_rate(settings)}.items()
+                  if name in settings.given}
     changed = [name for name, value in weight_settings(settings).items()
                if name not in NOT_IN_A_NAME and (value != usual[name] or value != overridden.get(name, value))]
     return "-".join([settings.model, *(name_part(name, getattr(settings, name)) for name in changed)])
@@ -367,11 +365,11 @@ def check_value(name: str, value: Any, where: str = "") -> None:
     if type(value) is not type(spec.default) and not (isinstance(spec.default, float) and type(value) is int):
         raise FlagError(f"{label} must be of type {type(spec.default).__name__}; got {value!r}.")
     if spec.choices and value not in spec.choices:
-        near = difflib.get_close_matches(str(value), map(str, spec.choices), 1)
-        raise FlagError(f"{label} must be one of {', '.join(map(str, spec.choices))}; got {value!r}."
-                        f"{f' Did you mean {near[0]}?' if near else ''}")
+        choices = ", ".join(map(str, spec.choices))
+        raise FlagError(f"{label} must be one of {choices}; got {value!r}.{suggest(str(value), spec.choices)}")
     if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high and not (spec.auto and value == 0):
-        raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; got {format_number(value)}.")
+        raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; "
+                        f"got {format_number(value)}.")
     if name in RUN_NAMES:
         check_run_names(label, [part.strip() for part in value.split(",")] if name == "members" else [value])
     if name == "mask_run" and not value:
@@ -384,8 +382,8 @@ def check_run_names(label: str, names: list[str]) -> None:
     """Raise a FlagError for a name that cannot be a run's."""
     for name in filter(None, names):
         if not RUN_NAME.fullmatch(name):
-            raise FlagError(f"{label} {name!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = + at the "
-                            f"beginning, and @NUMBER at the end for a snapshot.")
+            raise FlagError(f"{label} {name!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = + at "
+                            f"the beginning, and @NUMBER at the end for a snapshot.")
 
 
 def format_number(value: float) -> str:

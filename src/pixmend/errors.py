@@ -1,5 +1,8 @@
 """Errors that a user can mend: shown as one message, without a traceback."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A mistake or a broken file; the message names the file, the reason and the next step."""
@@ -15,3 +18,9 @@ class FlagError(UserError):
 
 class Diverged(UserError):
     """A training whose loss or holdout RMSE exploded because of its settings; other settings may do better."""
+
+
+def suggest(word: str, known: Iterable[object]) -> str:
+    """Return the question whether the nearest known word was meant, for the middle of a message; empty if none is near."""
+    near = difflib.get_close_matches(word, map(str, known), 1)
+    return f" Did you mean {near[0]}?" if near else ""

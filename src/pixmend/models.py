@@ -7,7 +7,7 @@ from pixmend import run_file
 from pixmend.config import Settings, apply_defaults, usual_learning_rate
 from pixmend.errors import FlagError
 from pixmend.fills import FILLS, Fill, FillSpec
-from pixmend.networks.registry import NETWORKS, PIPELINES, Input, NetworkSpec, PipelineSpec, Predicts
+from pixmend.networks.registry import NETWORKS, PIPELINES, Input, NetworkSpec, PipelineSpec
 
 
 def find_model(name: str) -> NetworkSpec | FillSpec | PipelineSpec | None:
@@ -64,7 +64,7 @@ def is_trainable(name: str) -> bool:
 
 def finds_masks(name: str) -> bool:
     """Tell whether a model predicts where pixels are missing, and no image."""
-    return name in NETWORKS and NETWORKS[name].predicts is Predicts.MASK
+    return name in NETWORKS and NETWORKS[name].finds_masks
 
 
 def reads_square(name: str) -> bool:

@@ -17,17 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pixmend import files
-from pixmend.config import (
-    CHECKOUT,
-    IN_CHECKOUT,
-    SETTINGS,
-    WEIGHT_SETTINGS,
-    Settings,
-    flag,
-    format_auto,
-    parse_value,
-)
+from pixmend import config, files
+from pixmend.config import CHECKOUT, IN_CHECKOUT, RENAMED, SETTINGS, WEIGHT_SETTINGS, Settings, flag, format_auto, parse_value
 from pixmend.errors import FlagError, UserError
 
 RUN_FILE, FIRST_EDITION = "run.toml", "settings.json"
@@ -35,32 +26,25 @@ COMMAND = ("force", "quiet", "dry_run", "resubmit", "submit")
 SECRET = {"storage"}   # a database's URL may hold a password
 NOT_STORED = {"home", "run", "if_asked", "process", "processes", *SECRET, *COMMAND}
 PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
-# Names of settings in the first edition, by which its run folders are still read.
-RENAMED = {"contest": "competition", "begin": "init_from", "even": "contrast_weighting", "damages": "masks_per_image",
-           "fresh_damage": "fresh_masks", "check_every": "evaluate_every", "check_pictures": "evaluation_images", "pictures": "photos",
-           "average": "ema_decay", "decay": "weight_decay", "clip": "clip_norm", "warm_up": "warmup_steps",
-           "hide_mask": "unknown_masks", "located": "mask_run", "filling": "hole_colour"}
 
 
 def save_run(settings: Settings) -> Path:
     """Write every setting of a run into its folder; what training has written there stays."""
     path = settings.trained_folder / RUN_FILE
-    tables: dict[str, Any] = {"run": settings.trained_folder.name, "competition": settings.competition, "channels": settings.channels,
-                              "given": sorted(settings.given - NOT_STORED)}
+    tables: dict[str, Any] = {"run": settings.trained_folder.name, "competition": settings.competition,
+                              "channels": settings.channels, "given": sorted(settings.given - NOT_STORED)}
     for name, spec in SETTINGS.items():
         if name not in NOT_STORED:
             tables.setdefault(spec.group.replace(" ", "_"), {})[name] = format_auto(name, getattr(settings, name))
     tables["command"] = {name: getattr(settings, name) for name in COMMAND}
-    tables |= {"versions": list_versions(), "hardware": describe_hardware(), "git": describe_checkout()}
-    if trained := read_trained(settings.trained_folder):
-        tables["trained"] = trained
-    files.write_text(path, format_toml(tables))
+    trained = read_trained(settings.trained_folder)
+    files.write_text(path, format_toml(tables | describe_circumstances() | ({"trained": trained} if trained else {})))
     return path
 
 
 def save_trained(folder: Path, values: Mapping[str, Any]) -> None:
     """Write into a run's file what decided its weights."""
-    tables = read_tables(folder / RUN_FILE) or {"versions": list_versions(), "hardware": describe_hardware(), "git": describe_checkout()}
+    tables = read_tables(folder / RUN_FILE) or describe_circumstances()
     files.write_text(folder / RUN_FILE, format_toml(tables | {"trained": dict(values)}))
 
 
@@ -94,18 +78,20 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     tables = read_first_edition(path) if path.name == FIRST_EDITION else read_tables(path)
     if tables is None:
         raise UserError(f"{path} is missing. Write it first: pixmend configure --run NAME")
-    known = {spec.group.replace(" ", "_") for spec in SETTINGS.values()} | ({"command"} if with_command else set())
+    known = {group.replace(" ", "_") for group in config.GROUPS} | ({"command"} if with_command else set())
     values = {name: value for table in known for name, value in tables.get(table, {}).items()}
     for name, value in values.items():
         if name not in SETTINGS:
-            raise UserError(f"{path} has a setting {name!r} that this version does not know; it is of {describe_writer(tables)}.")
+            version = tables.get("versions", {}).get("pixmend", "(unknown version)")
+            raise UserError(f"{path} has a setting {name!r} that this version does not know; it is of pixmend {version}.")
         values[name] = parse_value(name, value, str(path))
     given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
-    return Settings(**values, run=str(tables.get("run") or path.parent.name), channels=int(tables.get("channels", 3)), given=given, stored=True)
+    run = str(tables.get("run") or path.parent.name)
+    return Settings(**values, run=run, channels=int(tables.get("channels", 3)), given=given, stored=True)
 
 
 def read_first_edition(path: Path) -> dict[str, Any]:
-    """Return the settings of a run of the first edition in the tables of a run's file; the folder names competition and damage."""
+    """Return the settings of a run of the first edition in tables; its folder names competition and damage."""
     competition, _, damage = path.parents[1].name.partition("+")
     values = (read_trained(path.parent) or {}) | {"competition": competition, "damage": damage}
     tables: dict[str, Any] = {"run": path.parent.name, "versions": {"pixmend": "1"}}
@@ -114,16 +100,12 @@ def read_first_edition(path: Path) -> dict[str, Any]:
     return tables
 
 
-def describe_writer(tables: Mapping[str, Any]) -> str:
-    return f"pixmend {tables.get('versions', {}).get('pixmend', '(unknown version)')}"
-
-
 def find_run_file(home: Path, run: str, dataset_name: str | None) -> Path | None:
     """Return the file of a run by its name; in the named competition, or in the only one that has such a run."""
     folder, name = home / "checkpoints", run.partition("@")[0]
-    folders = [folder / dataset_name / name] if dataset_name else sorted(folder.glob(f"*/{name}"))
-    files_of_folders = ([path for path in (run / RUN_FILE, run / FIRST_EDITION) if path.exists()] for run in folders)
-    found = [paths[0] for paths in files_of_folders if paths]
+    found = []
+    for run_folder in [folder / dataset_name / name] if dataset_name else sorted(folder.glob(f"*/{name}")):
+        found += [path for path in (run_folder / RUN_FILE, run_folder / FIRST_EDITION) if path.exists()][:1]
     if len(found) > 1:
         places = ", ".join(path.parents[1].name for path in found)
         raise FlagError(f"There is a run {run!r} in several competitions: {places}. Name one with --competition.")
@@ -151,7 +133,8 @@ def read_tables(path: Path) -> dict[str, Any] | None:
 def format_toml(tables: Mapping[str, Any]) -> str:
     """Return TOML for values and for tables of values; a value of None is left out."""
     def lines(values: Mapping[str, Any]) -> list[str]:
-        return [f"{name} = {format_value(value)}" for name, value in values.items() if value is not None and not isinstance(value, Mapping)]
+        written = {name: value for name, value in values.items() if value is not None and not isinstance(value, Mapping)}
+        return [f"{name} = {format_value(value)}" for name, value in written.items()]
 
     text = ["# Every setting of this run. Later stages need only its name: pixmend predict --run NAME", *lines(tables)]
     for name, table in tables.items():
@@ -161,19 +144,24 @@ def format_toml(tables: Mapping[str, Any]) -> str:
 
 
 def format_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    """Return a value in TOML. JSON's escapes are TOML's, except for characters outside the first plane and for DEL."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(format_value, value))}]"
-    if isinstance(value, float):
-        return repr(value) if "." in repr(value) or "e" in repr(value) or "n" in repr(value) else f"{value}.0"
-    return str(value) if isinstance(value, int) else format_text(value)
-
-
-def format_text(text: str) -> str:
-    """Return a TOML string; JSON's escapes are TOML's, except for characters outside the first plane and for DEL."""
-    escaped = (f"\\U{ord(letter):08X}" if ord(letter) > 0xFFFF or letter == "\x7f" else json.dumps(letter)[1:-1] for letter in text)
+    if isinstance(value, (int, float)):
+        return str(value).lower()   # true and false
+    escaped = (f"\\U{ord(letter):08X}" if letter > "\uffff" or letter == "\x7f" else json.dumps(letter)[1:-1] for letter in value)
     return f'"{"".join(escaped)}"'
+
+
+def describe_circumstances() -> dict[str, Any]:
+    """Return the tables of a run's file that are for the record."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    hardware = {"processor": processor, "cores": os.cpu_count() or 0, "system": platform.platform()}
+    return {"versions": list_versions(), "hardware": hardware, "git": describe_checkout()}
 
 
 def list_versions() -> dict[str, str]:
@@ -186,20 +174,11 @@ def list_versions() -> dict[str, str]:
     return found
 
 
-def describe_hardware() -> dict[str, Any]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return {"processor": processor, "cores": os.cpu_count() or 0, "system": platform.platform()}
-
-
 def describe_checkout() -> dict[str, Any]:
     """Return commit and date of the checkout, and whether files differ from the commit; empty outside a checkout."""
     if not IN_CHECKOUT:
         return {"date": datetime.date.today().isoformat()}
-    commit, changes = (run_git(*words) for words in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no")))
+    commit, changes = run_git("rev-parse", "--short", "HEAD"), run_git("status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": bool(changes), "date": datetime.date.today().isoformat()}
 
 
@@ -216,8 +195,8 @@ def check_same_as_trained(settings: Settings, names: set[str]) -> None:
     Its budget and the transforms of training images have no effect after training.
     """
     trained = read_trained(settings.trained_folder) or {}
-    for name in sorted(names & set(WEIGHT_SETTINGS) - {"steps", "minutes", "augment"}):
-        automatic = getattr(settings, name) == "auto" or (SETTINGS[name].auto and getattr(settings, name) == 0)
-        if not automatic and trained.get(name, getattr(settings, name)) != getattr(settings, name):
-            raise UserError(f"Run {settings.trained_folder.name!r} was trained with {flag(name)} {trained[name]}, not {getattr(settings, name)}. "
-                            f"Leave the flag out, or train another run: pixmend train --run NAME {flag(name)} {getattr(settings, name)}")
+    for name in sorted(names & trained.keys() & set(WEIGHT_SETTINGS) - {"steps", "minutes", "augment"}):
+        value = getattr(settings, name)
+        if format_auto(name, value) != config.AUTO and trained[name] != value:
+            raise UserError(f"Run {settings.trained_folder.name!r} was trained with {flag(name)} {trained[name]}, not {value}. "
+                            f"Leave the flag out, or train another run: pixmend train --run NAME {flag(name)} {value}")

@@ -81,7 +81,7 @@ def test_help_of_a_command_fits_two_screens_and_has_no_other_flags(tmp_path, com
     groups = {"common", *COMMANDS[command].shows}
     assert len(shown.splitlines()) <= 100 or command == "configure"
     for spec in config.SETTINGS.values():
-        assert (f"  {spec.flag}" in shown) == (spec.group in groups), spec.name
+        assert (f"  {config.flag(spec.name)}" in shown) == (spec.group in groups), spec.name
 
 
 def test_help_of_the_pipeline_is_that_of_configure(tmp_path):

@@ -14,12 +14,12 @@ from pixmend.config import Settings, apply_defaults
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import registry
-from pixmend.networks.registry import NETWORKS, Input, NetworkSpec, Output, Predicts, register_network
+from pixmend.networks.registry import NETWORKS, Input, NetworkSpec, Output, register_network
 from pixmend.training import setup, trainer
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]
 OPTIONAL_SETTINGS = {"width", "levels", "mask_channel", "encoder", "encoder_weights", "work_size"}
-IMAGE_NETWORKS = sorted(name for name, spec in NETWORKS.items() if spec.predicts is Predicts.IMAGE)
+IMAGE_NETWORKS = sorted(name for name, spec in NETWORKS.items() if not spec.finds_masks)
 
 
 class RecordingSettings:
@@ -170,7 +170,7 @@ def test_wrong_registry_entries_are_refused():
     with pytest.raises(ValueError, match="widht"):
         NetworkSpec(build="a:b", summary="", reads=("widht",))
     with pytest.raises(ValueError, match="build_mpl"):
-        NetworkSpec(build="pixmend.networks.mlp:build_mpl", summary="").load()
+        NetworkSpec(build="pixmend.networks.block_networks:build_mpl", summary="").load()
     with pytest.raises(ValueError, match="mlp"):
         register_network("mlp", NETWORKS["mlp"])
     with pytest.raises(FlagError, match="nosuch"):

@@ -1,7 +1,5 @@
 """Published networks: parameters, arithmetic against plain NumPy, image sizes, and that they learn."""
 
-import importlib
-
 import keras
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from pixmend import models
 from pixmend.config import Settings, apply_defaults
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
-from pixmend.networks import mlp, pconv_unet
+from pixmend.networks import block_networks, pconv_unet
 from pixmend.networks.layers import blocks
 from pixmend.networks.residual import build_with_start
 from pixmend.submissions.predictions import PredictionFile
@@ -78,10 +76,9 @@ def test_partial_convolution_network_ignores_missing_pixels():
     np.testing.assert_array_equal(model.predict_on_batch(as_inputs(damaged, masks)), model.predict_on_batch(as_inputs(originals, masks)))
 
 
-def predict_block_by_block(name, weights, image):
-    """Predict each block of each channel by itself."""
-    inner = importlib.import_module(f"pixmend.networks.{name}").build_block_network()
-    inner.set_weights(weights)
+def predict_block_by_block(name, model, image):
+    """Predict each block of each channel by itself, with the network of one block that the model holds."""
+    inner, = (layer for layer in model.layers if isinstance(layer, keras.Model))
     predicted = image.copy()
     for row in range(0, image.shape[0], 8):
         for column in range(0, image.shape[1], 8):
@@ -100,11 +97,11 @@ def test_prediction_of_whole_images_equals_block_by_block(name, shape):
     model, _ = build_small(name, shape)
     together = model([images, np.stack([mask, mask])], training=False)
     for ours, image in zip(together, images, strict=True):
-        np.testing.assert_allclose(ours, predict_block_by_block(name, model.get_weights(), image), atol=1e-5)
+        np.testing.assert_allclose(ours, predict_block_by_block(name, model, image), atol=1e-5)
 
 
 def test_perceptron_reads_the_sixty_known_values_only():
-    inner, block = mlp.build_block_network(), np.random.default_rng(1).random((1, 8, 8, 1)).astype(np.float32)
+    inner, block = block_networks.build_perceptron(120, 60), np.random.default_rng(1).random((1, 8, 8, 1)).astype(np.float32)
     other_hole, other_neighbour = block.copy(), block.copy()
     other_hole[:, 3:5, 3:5] = 0
     other_neighbour[:, 2, 3] = 0

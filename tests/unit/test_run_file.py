@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies
 from support.stages import SMALL, done, stage
 
-from pixmend import run_file
+from pixmend import config, run_file
 from pixmend.config import SETTINGS, Settings
 from pixmend.errors import UserError
 
@@ -95,7 +95,7 @@ def test_run_folder_of_the_first_edition_is_used(prepared_home, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(prepared_home, home)
     done(stage("train", home, *SMALL, "--model", "ring", "--run", "old"))
-    folder, old_names = home / "checkpoints/demo/old", {new: old for old, new in run_file.RENAMED.items()}
+    folder, old_names = home / "checkpoints/demo/old", {new: old for old, new in config.RENAMED.items()}
     trained = run_file.read_trained(folder)
     (folder / "run.toml").unlink()
     (folder / "settings.json").write_text(json.dumps({old_names.get(name, name): value for name, value in trained.items()}))

@@ -1,6 +1,5 @@
 """The registry of competitions: one line each, imported when it is first used; and what a run's settings take from it."""
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pixmend.competitions.base import Competition
 from pixmend.config import Settings
 from pixmend.data.dataset import Dataset
 from pixmend.data.image_record import ImageRecord
-from pixmend.errors import FlagError, UserError
+from pixmend.errors import FlagError, UserError, suggest
 from pixmend.evaluation.metrics import Metric, sum_all_squared_errors
 from pixmend.submissions.pixel_csv import PixelCsv
 from pixmend.submissions.submission_format import SubmissionFormat
@@ -33,9 +32,7 @@ def get_competition_name(text: str) -> str:
     """Return the name in the registry; Kaggle's spelling, with hyphens, is accepted."""
     name = text.replace("-", "_")
     if name not in COMPETITIONS:
-        near = difflib.get_close_matches(name, COMPETITIONS, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise FlagError(f"There is no competition {text!r}.{hint} There are: {', '.join(COMPETITIONS)}.")
+        raise FlagError(f"There is no competition {text!r}.{suggest(name, COMPETITIONS)} There are: {', '.join(COMPETITIONS)}.")
     return name
 
 

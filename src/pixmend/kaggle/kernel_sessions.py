@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pixmend import files, run_file
+from pixmend import config, files
 from pixmend.errors import UserError
 
 MAX_NAME_LENGTH = 30
@@ -63,7 +63,7 @@ def read_sessions(path: Path) -> list[Session]:
     try:
         rows = [{OLD_NAMES.get(name, name): value for name, value in row.items()} for row in files.read_json(path) or []]
         for row in rows:
-            row["flags"] = {run_file.RENAMED.get(name, name): value for name, value in row["flags"].items()}
+            row["flags"] = {config.RENAMED.get(name, name): value for name, value in row["flags"].items()}
         sessions = [Session(**{name: value for name, value in row.items() if name in names}) for row in rows]
         if all(isinstance(one.number, int) and isinstance(one.ref, str) and isinstance(one.flags, dict) for one in sessions):
             return sessions

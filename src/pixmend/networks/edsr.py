@@ -27,7 +27,8 @@ def build_edsr(input_shape: tuple[int, int, int], settings: NetworkSettings) -> 
     x = ops.einsum("nrh,nhwc,nqw->nrqc", rows, x, columns)
     x = layers.Conv2D(settings.width, 4, 2, "same")(x)
     for _ in range(settings.levels):
-        x = residual_block(x, settings.width)
+        y = layers.Conv2D(settings.width, 3, padding="same", activation="relu")(x)
+        x = layers.Add()([x, layers.Conv2D(settings.width, 3, padding="same", kernel_initializer="zeros")(y)])
     x = layers.Conv2DTranspose(input_shape[-1], 4, 2, "same", dtype="float32")(ops.relu(x))
     x = ops.einsum("nrh,nrqc,nqw->nhwc", rows, x, columns)
     return keras.Model([image, mask], x * contrast)
@@ -42,9 +43,3 @@ def select_lines(mask: Any, axis: int, work_size: int) -> Any:
     last = ops.max(ops.where(is_missing, positions, -1), 1, keepdims=True)
     begin = ops.clip((first + last + 1 - side) // 2, 0, length - side)
     return ops.one_hot(begin + ops.arange(side), length)
-
-
-def residual_block(x: Any, channels: int) -> Any:
-    """Apply two convolutions with a skip connection."""
-    y = layers.Conv2D(channels, 3, padding="same", activation="relu")(x)
-    return layers.Add()([x, layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros")(y)])

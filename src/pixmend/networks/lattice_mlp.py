@@ -26,7 +26,8 @@ def build_lattice_mlp(input_shape: tuple[int, int, int], settings: NetworkSettin
     mean, contrast = ops.mean(x, -1, keepdims=True), ops.maximum(ops.std(x, -1, keepdims=True), MIN_CONTRAST)
     x = layers.Dense(settings.width)((x - mean) / contrast)
     for _ in range(settings.levels):
-        x = residual_block(x, settings.width)
+        y = layers.Dense(settings.width, activation="silu")(layers.LayerNormalization()(x))
+        x = layers.Add()([x, layers.Dense(settings.width, kernel_initializer="zeros")(y)])
     x = layers.Dense(blocks.HOLE_SIZE**2, dtype="float32")(layers.LayerNormalization()(x))
     holes = ops.reshape(x * contrast, (-1, rows, columns, input_shape[-1], blocks.HOLE_SIZE, blocks.HOLE_SIZE))
     return keras.Model([image, mask], blocks.join_blocks(blocks.pad_to_blocks(holes), input_shape))
@@ -40,9 +41,3 @@ def cut_windows(image: Any, rows: int, columns: int) -> Any:
     windows = ops.image.extract_patches(padded, WINDOW, blocks.BLOCK_SIZE, padding="valid", data_format="channels_last")
     windows = ops.reshape(windows, (-1, rows, columns, WINDOW**2, image.shape[-1]))
     return ops.reshape(ops.transpose(windows, (0, 1, 2, 4, 3)), (-1, WINDOW**2))
-
-
-def residual_block(x: Any, width: int) -> Any:
-    """Apply two dense layers with a skip connection."""
-    y = layers.Dense(width, activation="silu")(layers.LayerNormalization()(x))
-    return layers.Add()([x, layers.Dense(width, kernel_initializer="zeros")(y)])

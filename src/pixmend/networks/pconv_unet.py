@@ -25,13 +25,11 @@ class PartialConv(layers.Layer):
     def __init__(self, channels: int, kernel_size: int, stride: int = 1, use_bias: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.channels, self.kernel_size, self.stride, self.use_bias = channels, kernel_size, stride, use_bias
-        self.kernel_initializer = keras.initializers.get("glorot_uniform")
 
     def build(self, shapes: Any) -> None:
-        """Create the kernel for all features together."""
         channels = sum(features[-1] for features, _ in shapes)
         self.kernel = self.add_weight(shape=(self.kernel_size, self.kernel_size, channels, self.channels),
-                                      initializer=self.kernel_initializer, name="kernel")
+                                      initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias") if self.use_bias else None
         self.window_values = self.kernel_size**2 * channels
 

@@ -3,8 +3,6 @@
 At 256x256 with width 64 and 8 levels it is the published generator: 54,414,979 + 10,880 parameters.
 """
 
-from typing import Any
-
 import keras
 from keras import layers
 
@@ -23,32 +21,21 @@ def build_pix2pix(input_shape: tuple[int, int, int], settings: Settings) -> kera
     x = layers.Concatenate()([x, mask]) if settings.mask_channel else x
     channels = plan_channels(input_shape, settings)
     skips = []
-    for level in range(len(channels)):
-        x = downsample(x, channels[level], batch_norm=level > 0)
+    for level, width in enumerate(channels):
+        x = DownsampleConv(width, use_bias=False, kernel_initializer=build_initializer())(x)
+        x = BatchNormalization()(x) if level > 0 else x
+        x = layers.LeakyReLU(0.3)(x)
         skips.append(x)
     for level in reversed(range(len(channels) - 1)):
-        x = upsample(x, channels[level], dropout=level >= len(channels) - 1 - DROPOUT_LEVELS, seed=settings.seed + level)
-        x = layers.Concatenate()([x, skips[level]])
+        x = UpsampleConv(channels[level], use_bias=False, kernel_initializer=build_initializer())(x)
+        x = BatchNormalization()(x)
+        x = layers.Dropout(0.5, seed=settings.seed + level)(x) if level >= len(channels) - 1 - DROPOUT_LEVELS else x
+        x = layers.Concatenate()([layers.ReLU()(x), skips[level]])
     # Where a run begins at a fill, this layer becomes zero in any case. Written here, it draws no random number, so that the
     # discriminator, which draws next, begins with the weights of earlier versions.
     initializer = build_initializer() if settings.start == "none" else "zeros"
     x = UpsampleConv(input_shape[-1], kernel_initializer=initializer)(x)
     return keras.Model([image, mask], layers.Activation("tanh", dtype="float32")(x))
-
-
-def downsample(x: Any, channels: int, batch_norm: bool) -> Any:
-    """Apply a level of the encoder, which halves the sides."""
-    x = DownsampleConv(channels, use_bias=False, kernel_initializer=build_initializer())(x)
-    x = BatchNormalization()(x) if batch_norm else x
-    return layers.LeakyReLU(0.3)(x)
-
-
-def upsample(x: Any, channels: int, dropout: bool, seed: int) -> Any:
-    """Apply a level of the decoder, which doubles the sides."""
-    x = UpsampleConv(channels, use_bias=False, kernel_initializer=build_initializer())(x)
-    x = BatchNormalization()(x)
-    x = layers.Dropout(0.5, seed=seed)(x) if dropout else x
-    return layers.ReLU()(x)
 
 
 def build_initializer() -> keras.initializers.Initializer:

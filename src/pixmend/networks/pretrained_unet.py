@@ -35,9 +35,8 @@ def apply_unet(small: Any, small_mask: Any, settings: NetworkSettings) -> Any:
     channels = [settings.width * min(2**level, MAX_CHANNELS) for level in range(len(features))]
     x = residual_block(layers.Conv2D(channels[-1], 1)(features[-1]), channels[-1])
     for width, skip in zip(reversed(channels[:-1]), reversed(features[:-1]), strict=True):
-        size = skip.shape[1:3]
-        x = ops.image.resize(layers.Conv2D(width, 1)(x), size)
-        mask_there = ops.image.resize(small_mask, size, antialias=True)
+        x = ops.image.resize(layers.Conv2D(width, 1)(x), skip.shape[1:3])
+        mask_there = ops.image.resize(small_mask, skip.shape[1:3], antialias=True)
         x = residual_block(layers.Conv2D(width, 1)(layers.Concatenate()([x, skip, mask_there])), width)
     return x
 
@@ -65,5 +64,5 @@ def load_encoder(input_shape: tuple[int, int, int], settings: NetworkSettings) -
         return getattr(keras.applications, settings.encoder)(include_top=False, weights=weights, input_shape=input_shape)
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"--encoder-weights {weights} gave no weights for {settings.encoder} ({reason}). Name a file of its weights "
-                        f"without the top layers, or use --encoder-weights none.") from None
+        raise UserError(f"--encoder-weights {weights} gave no weights for {settings.encoder} ({reason}). Name a file of its "
+                        f"weights without the top layers, or use --encoder-weights none.") from None

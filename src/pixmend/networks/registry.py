@@ -20,13 +20,9 @@ if TYPE_CHECKING:
 
 BLOCK_DEFAULTS = {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}
 DEEPIX_DEFAULTS = {"batch_size": 64, "learning_rate": 1e-3, "beta_1": 0.9, "width": 32, "start": "none", "loss": "l2"}
-
-
-class Predicts(Enum):
-    """What the output of a network shows."""
-
-    IMAGE = "the restored image"
-    MASK = "where pixels are missing"
+WINDOW_DEFAULTS = {"levels": 2, "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.05,
+                   "clip_norm": 0.01, "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.999, "loss": "l2",
+                   "loss_region": "hole", "evaluate_every": 200, "evaluation_images": 550}
 
 
 class Input(Enum):
@@ -38,7 +34,7 @@ class Input(Enum):
 
 
 class Output(Enum):
-    """What the last layer of a network that predicts images returns."""
+    """What the last layer of a network that restores images returns."""
 
     UNIT = "an image in 0..1, as a sigmoid gives"
     SYMMETRIC = "an image in -1..1, as a tanh gives"
@@ -51,11 +47,13 @@ class Output(Enum):
 class NetworkSpec:
     """A network that is trained.
 
-    build                "module:function"; the function takes (input_shape, settings) and returns keras.Model([image, mask], output)
+    build                "module:function"; it takes (input_shape, settings) and returns keras.Model([image, mask], output)
     summary              one line for --help and the documentation
     defaults             settings that replace the general defaults where no flag is given
     reads                settings that shape the network, of those that not every network has a use for
-    output               if None, the library finds it out by running the network once (see residual.py)
+    finds_masks          the output is no image, but the probability of each pixel to be missing
+    input                what the network is given
+    output               what its last layer returns; if None, one run of the network shows it (see residual.py)
     copies_known_pixels  the output counts where pixels are missing; known pixels are those of the input
     blocks_only          the output counts in the middle 2x2 pixels of each 8x8 block
     """
@@ -64,7 +62,7 @@ class NetworkSpec:
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
-    predicts: Predicts = Predicts.IMAGE
+    finds_masks: bool = False
     input: Input = Input.IMAGE
     output: Output | None = None
     copies_known_pixels: bool = False
@@ -84,8 +82,8 @@ class NetworkSpec:
 class PipelineSpec:
     """A pretrained pipeline, which predicts without training.
 
-    predict_function  "module:function"; takes (dataset, rows, split, settings) and yields an image for each row
-    check_function    "module:function"; takes the settings and raises a UserError if the pipeline cannot run here
+    predict_function  "module:function", called as `predict` below is
+    check_function    "module:function", called as `check` below is
     summary           one line for --help and the documentation
     """
 
@@ -127,7 +125,7 @@ def register_network(name: str, spec: NetworkSpec) -> None:
 
 NETWORKS: dict[str, NetworkSpec] = {
     "cnn": NetworkSpec(
-        build="pixmend.networks.cnn:build_cnn",
+        build="pixmend.networks.block_networks:build_cnn",
         summary="Small convolutional network for a 2x2 hole in every 8x8 block (23,748 parameters).",
         defaults=BLOCK_DEFAULTS, output=Output.LINEAR, copies_known_pixels=True, blocks_only=True),
     "deepix": NetworkSpec(
@@ -142,13 +140,12 @@ NETWORKS: dict[str, NetworkSpec] = {
         build="pixmend.networks.edsr:build_edsr",
         summary="EDSR residual blocks at half size, in a square around the missing pixels.",
         defaults={"masks_per_image": 8, "start": "tile_smooth", "width": 96, "levels": 8, "work_size": 1024, "batch_size": 32,
-                  "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.01, "clip_norm": 0.05, "schedule": "cosine",
-                  "warmup_steps": 200, "ema_decay": 0.999, "loss": "l2", "loss_region": "hole", "evaluate_every": 1000,
-                  "evaluation_images": 550},
-        reads=("width", "levels", "work_size"), input=Input.SQUARE,
-        output=Output.RESIDUAL, copies_known_pixels=True),
+                  "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.01, "clip_norm": 0.05,
+                  "schedule": "cosine", "warmup_steps": 200, "ema_decay": 0.999, "loss": "l2", "loss_region": "hole",
+                  "evaluate_every": 1000, "evaluation_images": 550},
+        reads=("width", "levels", "work_size"), input=Input.SQUARE, output=Output.RESIDUAL, copies_known_pixels=True),
     "encoder_decoder": NetworkSpec(
-        build="pixmend.networks.encoder_decoder:build_encoder_decoder",
+        build="pixmend.networks.unet:build_encoder_decoder",
         summary="Encoder and decoder without skip connections, for masks of any shape (744,387 parameters).",
         defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
         reads=("width", "levels"), output=Output.SYMMETRIC),
@@ -156,8 +153,8 @@ NETWORKS: dict[str, NetworkSpec] = {
         build="pixmend.networks.lattice_mlp:build_lattice_mlp",
         summary="Dense layers on a window around the 2x2 hole of every 8x8 block.",
         defaults={"start": "biharmonic", "width": 192, "levels": 2, "batch_size": 4, "learning_rate": 2e-3, "beta_1": 0.9,
-                  "beta_2": 0.99, "schedule": "cosine", "warmup_steps": 50, "ema_decay": 0.995, "loss": "l2", "loss_region": "hole",
-                  "contrast_weighting": True},
+                  "beta_2": 0.99, "schedule": "cosine", "warmup_steps": 50, "ema_decay": 0.995, "loss": "l2",
+                  "loss_region": "hole", "contrast_weighting": True},
         reads=("width", "levels"), output=Output.RESIDUAL, copies_known_pixels=True, blocks_only=True),
     "locate": NetworkSpec(
         build="pixmend.networks.locate:build_locate",
@@ -165,17 +162,17 @@ NETWORKS: dict[str, NetworkSpec] = {
         defaults={"start": "none", "loss": "cross_entropy", "batch_size": 4, "learning_rate": 1e-3, "beta_1": 0.9, "width": 24,
                   "levels": 3, "schedule": "cosine", "warmup_steps": 50, "clip_norm": 1.0, "fresh_masks": True, "steps": 1500,
                   "evaluate_every": 250, "unknown_masks": True},
-        reads=("width", "levels"), predicts=Predicts.MASK),
+        reads=("width", "levels"), finds_masks=True),
     "mlp": NetworkSpec(
-        build="pixmend.networks.mlp:build_mlp",
+        build="pixmend.networks.block_networks:build_mlp",
         summary="Perceptron for a 2x2 hole in every 8x8 block (14,824 parameters).",
         defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
     "mlp_large": NetworkSpec(
-        build="pixmend.networks.mlp:build_mlp_large",
+        build="pixmend.networks.block_networks:build_mlp_large",
         summary="Larger perceptron for a 2x2 hole in every 8x8 block (73,540 parameters).",
         defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
     "mobilenet_v2": NetworkSpec(
-        build="pixmend.networks.mobilenet_v2:build_mobilenet_v2",
+        build="pixmend.networks.block_networks:build_mobilenet_v2",
         summary="MobileNetV2 for a 2x2 hole in every 8x8 block (2,262,532 parameters).",
         defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
     "pconv_unet": NetworkSpec(
@@ -186,28 +183,25 @@ NETWORKS: dict[str, NetworkSpec] = {
     "pix2pix": NetworkSpec(
         build="pixmend.networks.pix2pix:build_pix2pix",
         summary="Pix2Pix: a U-Net trained against a PatchGAN discriminator (54,414,979 parameters).",
-        defaults={"adversarial": True},
-        reads=("width", "levels", "mask_channel"), output=Output.SYMMETRIC),
+        defaults={"adversarial": True}, reads=("width", "levels", "mask_channel"), output=Output.SYMMETRIC),
     "pretrained_unet": NetworkSpec(
         build="pixmend.networks.pretrained_unet:build_pretrained_unet",
         summary="U-Net whose encoder is a network of keras.applications with ImageNet weights.",
         defaults={"batch_size": 32, "learning_rate": 5e-4, "beta_1": 0.9, "width": 32, "work_size": 128, "loss": "l2",
                   "loss_region": "hole", "schedule": "cosine", "ema_decay": 0.998, "clip_norm": 1.0},
-        reads=("width", "work_size", "encoder", "encoder_weights"),
-        output=Output.RESIDUAL, copies_known_pixels=True),
+        reads=("width", "work_size", "encoder", "encoder_weights"), output=Output.RESIDUAL, copies_known_pixels=True),
     "residual_unet": NetworkSpec(
         build="pixmend.networks.residual_unet:build_residual_unet",
         summary="U-Net with attention on the image scaled to --work-size.",
         defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "start": "smooth",
-                  "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warmup_steps": 100, "ema_decay": 0.998, "clip_norm": 1.0},
+                  "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warmup_steps": 100, "ema_decay": 0.998,
+                  "clip_norm": 1.0},
         reads=("width", "levels", "work_size"), output=Output.RESIDUAL, copies_known_pixels=True),
     "tile_mlp": NetworkSpec(
         build="pixmend.networks.window_mlp:build_tile_mlp",
         summary="window_mlp for one tile of a pixelated area.",
-        defaults={"window": 3.0, "work_size": 30, "masks_per_image": 1, "start": "tile_smooth", "width": 768, "levels": 2,
-                  "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.05, "clip_norm": 0.01,
-                  "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.999, "loss": "l2", "loss_region": "hole", "steps": 2000,
-                  "evaluate_every": 200, "evaluation_images": 550},
+        defaults={**WINDOW_DEFAULTS, "window": 3.0, "work_size": 30, "masks_per_image": 1, "start": "tile_smooth", "width": 768,
+                  "steps": 2000},
         reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
     "unet": NetworkSpec(
         build="pixmend.networks.unet:build_unet",
@@ -217,16 +211,14 @@ NETWORKS: dict[str, NetworkSpec] = {
     "window_mlp": NetworkSpec(
         build="pixmend.networks.window_mlp:build_window_mlp",
         summary="Dense layers on a window around each box; the fastest to train on a CPU.",
-        defaults={"window": 2.0, "work_size": 32, "masks_per_image": 3, "start": "smooth", "width": 1024, "levels": 2,
-                  "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.05, "clip_norm": 0.01,
-                  "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.999, "loss": "l2", "loss_region": "hole", "steps": 5000,
-                  "evaluate_every": 200, "evaluation_images": 550},
+        defaults={**WINDOW_DEFAULTS, "window": 2.0, "work_size": 32, "masks_per_image": 3, "start": "smooth", "width": 1024,
+                  "steps": 5000},
         reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
 }
 
 PIPELINES: dict[str, PipelineSpec] = {
     "stable_diffusion": PipelineSpec(
         predict_function="pixmend.networks.stable_diffusion:predict_images",
-        check_function="pixmend.networks.stable_diffusion:check_environment",
+        check_function="pixmend.networks.stable_diffusion:find_python",
         summary="Pretrained Stable Diffusion inpainting, in an environment of its own."),
 }

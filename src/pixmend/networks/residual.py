@@ -13,7 +13,7 @@ from keras import ops
 from pixmend.config import NetworkSettings
 from pixmend.errors import FlagError, UserError
 from pixmend.networks.layers.blocks import build_hole_mask
-from pixmend.networks.registry import NetworkSpec, Output, Predicts, get_network
+from pixmend.networks.registry import NetworkSpec, Output, get_network
 
 TOLERANCE = 1e-2   # of outputs in bfloat16
 
@@ -27,24 +27,25 @@ def build_with_start(input_shape: tuple[int, int, int], settings: NetworkSetting
     spec = get_network(settings.model)
     network = spec.load()(input_shape, settings)
     check_network(network, input_shape, spec)
-    if spec.predicts is Predicts.MASK:
+    if spec.finds_masks:
         return network
+    output = network.output if network.output.dtype == "float32" else ops.cast(network.output, "float32")
     if settings.start == "none" and spec.output is not Output.RESIDUAL:
-        return keras.Model(network.inputs, compute_image(network, spec))
+        return keras.Model(network.inputs, compute_image(network, output, spec))
     set_last_layer_to_zero(network)
-    return keras.Model(network.inputs, add_residual(network, spec, settings))
+    return keras.Model(network.inputs, add_residual(network, output, spec, settings))
 
 
-def compute_image(network: keras.Model, spec: NetworkSpec) -> Any:
-    """Return the image that a network's output stands for."""
-    (image, mask), output = network.inputs, cast_output(network)
+def compute_image(network: keras.Model, output: Any, spec: NetworkSpec) -> Any:
+    """Return the image that an output stands for."""
+    image, mask = network.inputs
     predicted = (output + 1.0) / 2.0 if spec.output is Output.SYMMETRIC else output
     return image + (predicted - image) * find_region(mask, spec) if spec.copies_known_pixels else predicted
 
 
-def add_residual(network: keras.Model, spec: NetworkSpec, settings: NetworkSettings) -> Any:
-    """Return the input image plus the residual that a network's output stands for."""
-    (image, mask), output = network.inputs, cast_output(network)
+def add_residual(network: keras.Model, output: Any, spec: NetworkSpec, settings: NetworkSettings) -> Any:
+    """Return the input image plus the residual that an output stands for."""
+    image, mask = network.inputs
     form, copies_known_pixels = spec.output, spec.copies_known_pixels
     if form is None:
         form, copies_known_pixels = find_output(network, settings)
@@ -54,15 +55,10 @@ def add_residual(network: keras.Model, spec: NetworkSpec, settings: NetworkSetti
     return image + (residual * find_region(mask, spec) if copies_known_pixels else residual)
 
 
-def cast_output(network: keras.Model) -> Any:
-    """Return the output in float32, also where the network computes in bfloat16."""
-    return network.output if network.output.dtype == "float32" else ops.cast(network.output, "float32")
-
-
 def check_network(network: Any, input_shape: tuple[int, int, int], spec: NetworkSpec) -> None:
     """Raise an error unless the network is a functional model of an image and a mask."""
-    channels = 1 if spec.predicts is Predicts.MASK else input_shape[-1]
-    shapes = [input_shape, (*input_shape[:2], 1), (*input_shape[:2], channels)]
+    mask_shape = (*input_shape[:2], 1)
+    shapes = [input_shape, mask_shape, mask_shape if spec.finds_masks else input_shape]
     if not isinstance(network, keras.Model) or [tuple(x.shape[1:]) for x in (*network.inputs, network.output)] != shapes:
         raise UserError(f"{spec.build} must return keras.Model([image, mask], output) with shapes "
                         f"{', '.join(map(str, shapes))}; it returned {network!r}.")
@@ -94,5 +90,5 @@ def find_output(network: keras.Model, settings: NetworkSettings) -> tuple[Output
     for output, value in neutral_values.items():
         if np.allclose(first[missing], value, atol=TOLERANCE):
             return output, np.allclose(first[~missing], image[~missing], atol=TOLERANCE)
-    raise FlagError(f"--model {settings.model} cannot begin at the fill of --start {settings.start}: with zero weights in its last "
-                    f"layer its output should be 0 or 0.5 everywhere. End it with one layer, or use --start none.")
+    raise FlagError(f"--model {settings.model} cannot begin at the fill of --start {settings.start}: with zero weights in its "
+                    f"last layer its output should be 0 or 0.5 everywhere. End it with one layer, or use --start none.")

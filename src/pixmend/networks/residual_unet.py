@@ -24,8 +24,7 @@ def build_residual_unet(input_shape: tuple[int, int, int], settings: NetworkSett
     shrink = find_shrink_factor(input_shape, settings)
     small, small_mask = (layers.AveragePooling2D(shrink, dtype="float32")(x) for x in (image, mask))
     mean, contrast = compute_contrast(small, 1.0 - small_mask)
-    x = layers.Concatenate()([(small - mean) / contrast, small_mask])
-    x = apply_unet(x, settings)
+    x = apply_unet(layers.Concatenate()([(small - mean) / contrast, small_mask]), settings)
     x = layers.Conv2D(input_shape[-1], 3, padding="same", dtype="float32")(x)
     residual = layers.UpSampling2D(shrink, interpolation="bilinear", dtype="float32")(x * contrast * small_mask)
     return keras.Model([image, mask], residual)
@@ -40,9 +39,7 @@ def apply_unet(x: Any, settings: NetworkSettings) -> Any:
         x = residual_block(x, width)
         skips.append(x)
         x = layers.Conv2D(width, 3, 2, "same")(x)
-    x = residual_block(x, channels[-1])
-    x = attend(x)
-    x = residual_block(x, channels[-1])
+    x = residual_block(attend(residual_block(x, channels[-1])), channels[-1])
     for width, skip in zip(reversed(channels[:-1]), reversed(skips), strict=True):
         x = layers.UpSampling2D(2)(layers.Conv2D(width, 1)(x))
         x = residual_block(layers.Add()([x, skip]), width)
@@ -67,8 +64,7 @@ def count_groups(channels: int) -> int:
 def attend(x: Any) -> Any:
     """Apply self-attention between all positions, with learned position embeddings and a skip connection."""
     height, width, channels = x.shape[1:]
-    positions = layers.Reshape((height * width, channels))(layers.GroupNormalization(1)(x))
-    positions = PositionEmbedding()(positions)
+    positions = PositionEmbedding()(layers.Reshape((height * width, channels))(layers.GroupNormalization(1)(x)))
     attended = layers.MultiHeadAttention(max(1, channels // HEAD_CHANNELS), HEAD_CHANNELS)(positions, positions)
     return layers.Add()([x, layers.Reshape((height, width, channels))(attended)])
 
@@ -77,9 +73,7 @@ class PositionEmbedding(layers.Layer):
     """Adds a learned vector to each position."""
 
     def build(self, shape: tuple[int | None, int, int]) -> None:
-        """Create one vector for each position."""
         self.embedding = self.add_weight(shape=shape[1:], initializer="zeros", name="embedding")
 
     def call(self, x: Any) -> Any:
-        """Add the vectors."""
         return x + ops.cast(self.embedding, x.dtype)

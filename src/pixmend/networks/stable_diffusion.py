@@ -1,8 +1,8 @@
 """Pretrained Stable Diffusion inpainting, with a prompt that says what an image shows; nothing is trained.
 
 PyTorch and diffusers cannot be installed in the environment of everything else. They have one of their own, made from
-requirements-diffusion.txt and named by --diffusion-env, in which a child process runs diffusion_program.py. Images are exchanged as
-PNG files. The results lie in the folder of the run, so that an interrupted run continues with the next image.
+requirements-diffusion.txt and named by --diffusion-env, in which a child process runs diffusion_program.py. Images are exchanged
+as PNG files. The results lie in the folder of the run, so that an interrupted run continues with the next image.
 """
 
 import tempfile
@@ -42,7 +42,8 @@ def predict_images(dataset: Dataset, rows: Sequence[DatasetRow], split: str, set
         yield decode_image(path, dataset.read_damaged(row).shape) / np.float32(255)
 
 
-def inpaint_in_child_process(dataset: Dataset, missing: list[tuple[DatasetRow, Path]], settings: Settings, bar: ProgressBar) -> None:
+def inpaint_in_child_process(dataset: Dataset, missing: Sequence[tuple[DatasetRow, Path]], settings: Settings,
+                             bar: ProgressBar) -> None:
     """Write the results of some rows; progress is the number of files that have appeared."""
     python = find_python(settings)
 
@@ -55,20 +56,15 @@ def inpaint_in_child_process(dataset: Dataset, missing: list[tuple[DatasetRow, P
         job = write_job(Path(folder), dataset, missing, settings)
         ended = subprocesses.run_command([python, str(PROGRAM), str(job)], timeout=TIMEOUT, on_output=show_progress)
     if ended.code is None:
-        raise UserError(f"{settings.diffusion_model} gave no output for {TIMEOUT} seconds. Choose a smaller --diffusion-size or fewer "
-                        f"--diffusion-steps; finished images are not computed again.")
+        raise UserError(f"{settings.diffusion_model} gave no output for {TIMEOUT} seconds. Choose a smaller --diffusion-size or "
+                        f"fewer --diffusion-steps; finished images are not computed again.")
     if ended.code != 0:
         reason = (ended.err.strip().splitlines() or [f"exit code {ended.code}"])[-1]
         raise UserError(f"--diffusion-model {settings.diffusion_model} failed: {reason}")
 
 
-def check_environment(settings: Settings) -> None:
-    """Raise an error if the pipeline cannot run here."""
-    find_python(settings)
-
-
 def find_python(settings: Settings) -> str:
-    """Return the Python of the pipeline's own environment."""
+    """Return the Python of the pipeline's own environment; raise an error if the pipeline cannot run here."""
     if settings.diffusion_size % SIZE_MULTIPLE:
         raise FlagError(f"--diffusion-size must be a multiple of {SIZE_MULTIPLE}; got {settings.diffusion_size}.")
     folder = Path(settings.diffusion_env or ROOT / ".diffusion").absolute()
@@ -79,7 +75,7 @@ def find_python(settings: Settings) -> str:
     return str(folder / "bin" / "python")
 
 
-def write_job(folder: Path, dataset: Dataset, missing: list[tuple[DatasetRow, Path]], settings: Settings) -> Path:
+def write_job(folder: Path, dataset: Dataset, missing: Sequence[tuple[DatasetRow, Path]], settings: Settings) -> Path:
     """Write the images, their masks (white where pixels are missing) and job.json, which says what to do with them."""
     items = []
     for number, (row, path) in enumerate(missing):

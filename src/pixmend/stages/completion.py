@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from pixmend import models
-from pixmend.commands import COMMANDS, list_flags
+from pixmend.commands import COMMANDS
 from pixmend.competitions import COMPETITIONS
 from pixmend.config import SETTINGS, Settings, flag
 from pixmend.experiments.study_plans import PLANS
+from pixmend.flags import build_parser
 
 SCRIPT = Path(__file__).with_name("completion.sh")
 
@@ -25,7 +26,8 @@ def main(settings: Settings) -> None:
 
 def format_flags() -> str:
     """Return a line of a shell's `case` for each command: the flags that it accepts."""
-    return "\n".join(f"    {name}) flags='--config --help {' '.join(list_flags(name))}' ;;" for name in COMMANDS)
+    flags = {name: sorted(build_parser(command.accepts)._option_string_actions) for name, command in COMMANDS.items()}
+    return "\n".join(f"    {name}) flags='--config --help {' '.join(words)}' ;;" for name, words in flags.items())
 
 
 def format_values() -> str:

@@ -23,7 +23,8 @@ def list_known_pixels() -> list[int]:
             if not (row in hole and column in hole)]
 
 
-def build_from_blocks(input_shape: tuple[int, int, int], settings: NetworkSettings, network: keras.Model, sigmoid: bool = True) -> keras.Model:
+def build_from_blocks(input_shape: tuple[int, int, int], settings: NetworkSettings, network: keras.Model,
+                      sigmoid: bool = True) -> keras.Model:
     """Apply a network of blocks to whole images.
 
     The network maps blocks (8, 8, 1) to the four values of the hole, row by row; `sigmoid` brings them into 0..1. Outside the
