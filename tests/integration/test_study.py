@@ -173,7 +173,7 @@ def test_the_report_shows_the_study(studied, tmp_path):
             page.open((home / "submissions/landscapes/report.html").as_uri())
             assert not page.get_events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
             assert page.ask("document.documentElement.scrollWidth") <= width
-        study = "[...document.querySelectorAll('#studies {}')].map(each => each.textContent.trim())"
+        study = "[...document.querySelectorAll('#experiments {}')].map(each => each.textContent.trim())"
         assert page.ask(study.format("b")) == [kept(home, "optimizers", "landscapes")["conclusion"]]
         assert page.ask(study.format("figcaption")) == [
             "Training loss", "Training loss, over time", "Holdout RMSE during training", "Holdout RMSE during training, over time",
@@ -303,7 +303,7 @@ FILLS = {"mean": squares(0.5), "smooth": squares(0.2)}
 
 def test_the_best_row_wins_by_its_paired_difference_though_its_pictures_differ_far_more():
     ours = {"slow": squares(0.20, 0.20, spread=0.9), "quick": squares(0.19, 0.19, spread=0.9)}
-    low, high = study_conclusion.Draws(NUMBERS).interval(ours["quick"])
+    low, high = study_conclusion.Draws(NUMBERS).compute_interval(ours["quick"])
     assert low < 0.19 < high and high > 0.20
     told = study_conclusion.write_conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
     assert told.startswith("The best row is quick, RMSE 0.19") and "The next, slow, is 0.0" in told
@@ -333,7 +333,7 @@ def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
     rng = np.random.default_rng(3)
     one, other = (rng.gamma(2, scale, (1, 60)) for scale in (1.0, 1.3))
     numbers = np.full(60, 10)
-    value, low, high = study_conclusion.Draws(numbers).difference(one, other)
+    value, low, high = study_conclusion.Draws(numbers).compute_difference(one, other)
     picks = [rng.integers(0, 60, 60) for _ in range(4000)]
     plain = [np.sqrt(other[0, pick].sum() / 600) - np.sqrt(one[0, pick].sum() / 600) for pick in picks]
     assert value == pytest.approx(np.sqrt(other.sum() / 600) - np.sqrt(one.sum() / 600))

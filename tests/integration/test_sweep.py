@@ -20,7 +20,7 @@ from support.stages import stage_process, start_stage
 from pixmend import config, files, flags
 from pixmend.cli import main
 from pixmend.errors import FlagError, UserError
-from pixmend.experiments import search_space, sweep_results
+from pixmend.experiments import runner, search_space, sweep_results
 
 TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--evaluation-images", "2", "--precision", "float32")
 GRID = (*TINY, "--steps", "16", "--evaluate-every", "4", "--save-minutes", "0", "--lambda", "3,5")
@@ -310,7 +310,7 @@ def two_knobs(home):
     words = ("--lambda", "1..100", "--start", "none,harmonic,smooth")
     swept, study = opened("sqlite:///:memory:", home, 16, flags=words)
     draw(swept, study, lambda values: values["LAMBDA"] / 100 + 0.01 * len(values["start"]))
-    return sweep_results.collect_results(flags.parse_flags([], environment={}), study, swept, {})
+    return sweep_results.collect_results(flags.parse_flags([], environment={}), study, swept)
 
 
 def test_what_mattered_is_told_and_the_lowest_rmse_is_the_best(tmp_path):
@@ -339,8 +339,8 @@ def page(swept, tmp_path_factory):
 def test_the_report_shows_each_sweep_with_table_drawings_and_what_mattered(page, swept):
     assert not page.get_events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
     sweeps = [json.loads(path.read_text()) for path in sorted(folder(swept).glob("*.sweep.json"))]
-    text = "[...document.querySelectorAll('#sweeps .experiment')].map(s => [...s.querySelectorAll({})].map(each => each.textContent.trim()))"
-    assert page.ask(text.format("'h3'")) == [[sweep["study"]] for sweep in sweeps]
+    text = "[...document.querySelectorAll('#experiments .experiment')].map(s => [...s.querySelectorAll({})].map(each => each.textContent.trim()))"
+    assert page.ask(text.format("'h3'")) == [[f"Sweep {sweep['study']}"] for sweep in sweeps]
     assert page.ask(text.format("'code'")) == [[sweep["command"]] for sweep in sweeps]
     assert page.ask(text.format("'figcaption'")) == [
         [*(f"RMSE over {config.flag(name)}" for name in sweep["space"]), *(["Importance of the settings"] if sweep["importance"] else [])]
@@ -358,7 +358,7 @@ def test_the_report_shows_each_sweep_with_table_drawings_and_what_mattered(page,
 def test_no_sweep_is_wider_than_the_window(page, width, dark):
     page.set_view(width=width, dark=dark)
     assert page.ask("document.documentElement.scrollWidth") <= width
-    ends = page.ask("[...document.querySelectorAll('#sweeps .experiment svg')].map(svg => svg.getBoundingClientRect().right)")
+    ends = page.ask("[...document.querySelectorAll('#experiments .experiment svg')].map(svg => svg.getBoundingClientRect().right)")
     assert len(ends) >= 4 and max(ends) <= width
 
 
@@ -370,5 +370,5 @@ def test_a_flag_with_several_values_leaves_the_others_as_they_are():
 
 def test_a_word_of_the_environment_is_in_the_winners_command(monkeypatch):
     base = flags.parse_flags(["--steps", "7"], environment={"LAMBDA": "400"} | os.environ)
-    trial = search_space.make_trial_settings(base, {"width": 8}, {"width": 16})
+    trial = runner.make_run_settings(base, {"width": 8})
     assert sweep_results.format_pipeline_command(trial) == "./run_pipeline.sh --width 8 --lambda 400 --steps 7"

@@ -12,7 +12,7 @@ from sklearn.metrics import root_mean_squared_error
 
 from pixmend.data import augmentation, damage, near_duplicates, splits
 from pixmend.data.paste import paste_predictions, paste_values
-from pixmend.evaluation import metrics
+from pixmend.evaluation import bootstrap, metrics
 from pixmend.experiments import study_conclusion
 
 RNG = np.random.default_rng(7)
@@ -50,13 +50,13 @@ def test_rmse_over_counts_is_scikit_learns_over_the_rows_a_grader_lists(boxes):
     assert number == sum(whole[place].size for place in listed)
     if listed:
         rows = [np.concatenate([picture[place].ravel() for place in listed]) for picture in (whole, painted)]
-        assert metrics.compute_rmse([total], [number]) == pytest.approx(root_mean_squared_error(*rows))
+        assert bootstrap.compute_rmse([total], [number]) == pytest.approx(root_mean_squared_error(*rows))
 
 
 def test_the_interval_holds_the_rmse_and_narrows_with_more_pictures():
     sums = RNG.gamma(2, 1, 400)
-    few, many = (metrics.bootstrap_interval(sums[:n], np.full(n, 50)) for n in (20, 400))
-    assert few[0] < metrics.compute_rmse(sums[:20], [50] * 20) < few[1]
+    few, many = (bootstrap.bootstrap_interval(sums[:n], np.full(n, 50)) for n in (20, 400))
+    assert few[0] < bootstrap.compute_rmse(sums[:20], [50] * 20) < few[1]
     assert many[1] - many[0] < few[1] - few[0]
 
 
@@ -64,14 +64,14 @@ def test_an_interval_over_many_pictures_takes_little_memory_and_is_that_of_all_d
     rng = np.random.default_rng(5)
     sums, numbers = rng.gamma(2, 1, 10_000), rng.integers(1, 50, 10_000)
     tracemalloc.start()
-    many = metrics.bootstrap_interval(sums, numbers)
-    study_conclusion.Draws(numbers).interval(sums[None])
+    many = bootstrap.bootstrap_interval(sums, numbers)
+    study_conclusion.Draws(numbers).compute_interval(sums[None])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 70_000_000 and many[0] < metrics.compute_rmse(sums, numbers) < many[1]
+    assert peak < 70_000_000 and many[0] < bootstrap.compute_rmse(sums, numbers) < many[1]
     picks = np.random.default_rng(0).integers(0, 30, (2000, 30))
     plain = np.quantile(np.sqrt(sums[:30][picks].sum(1) / numbers[:30][picks].sum(1)), [0.025, 0.975])
-    assert metrics.bootstrap_interval(sums[:30], numbers[:30]) == tuple(plain)
+    assert bootstrap.bootstrap_interval(sums[:30], numbers[:30]) == tuple(plain)
 
 
 def test_boxes_are_drawn_over_every_place_and_overlap_at_times():

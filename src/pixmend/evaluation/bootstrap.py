@@ -29,17 +29,31 @@ def compute_rmse(sums: ArrayLike, counts: ArrayLike) -> float:
     return float(np.sqrt(np.sum(sums) / np.sum(counts)))
 
 
-def draw_images(count: int) -> np.ndarray:
-    """Return how often each image occurs in each draw, (draws, images); the same numbers at every call."""
+def compute_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the ends of the interval that contains SHARE of the values."""
+    low, high = np.quantile(values, [(1 - SHARE) / 2, (1 + SHARE) / 2])
+    return float(low), float(high)
+
+
+def bootstrap_interval(sums: ArrayLike, counts: ArrayLike) -> tuple[float, float]:
+    """Return the interval of the RMSE over samples of the images, drawn with replacement."""
+    sums, counts, rng = np.asarray(sums), np.asarray(counts), np.random.default_rng(0)
+    rmse = []
+    for _ in range(0, DRAWS, AT_ONCE):
+        picks = rng.integers(0, len(sums), (AT_ONCE, len(sums)))
+        rmse.append(np.sqrt(sums[picks].sum(1) / counts[picks].sum(1)))
+    return compute_interval(np.concatenate(rmse))
+
+
+def draw_images(count: int) -> list[np.ndarray]:
+    """Return how often each image occurs in each draw, AT_ONCE x images each; the same numbers at every call."""
     rng, shares = np.random.default_rng(0), np.full(count, 1 / count)
-    return np.concatenate([rng.multinomial(count, shares, AT_ONCE).astype(np.uint16) for _ in range(0, DRAWS, AT_ONCE)])
+    return [rng.multinomial(count, shares, AT_ONCE).astype(np.uint16) for _ in range(0, DRAWS, AT_ONCE)]
 
 
-def compare_rmse(sums: ArrayLike, others: ArrayLike, counts: ArrayLike) -> Change:
-    """Return by which share the RMSE of `sums` is above that of `others`, paired by image."""
+def compare_rmse(sums: ArrayLike, others: ArrayLike) -> Change:
+    """Return by which share the RMSE of `sums` is above that of `others`, paired by image; both have the same counts."""
     sums, others = np.asarray(sums, float), np.asarray(others, float)
     value = np.sqrt(sums.sum() / others.sum()) - 1 if others.sum() else 0.0
-    draws = draw_images(len(sums))
-    drawn = np.sqrt((draws @ sums) / np.maximum(draws @ others, 1e-30)) - 1
-    low, high = np.quantile(drawn, [(1 - SHARE) / 2, (1 + SHARE) / 2])
-    return Change(float(value), float(low), float(high))
+    ratios = np.concatenate([(draws @ sums) / np.maximum(draws @ others, 1e-30) for draws in draw_images(len(sums))])
+    return Change(float(value), *compute_interval(np.sqrt(ratios) - 1))

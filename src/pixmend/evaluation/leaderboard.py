@@ -37,7 +37,10 @@ def update_run(path: PathLike, run: str, **columns: Any) -> None:
         if row is None:
             rows.append(row := {"run": run})
         row.update(columns)
-        _save(path, list(dict.fromkeys([*names, *columns])), rows)
+        with atomic_write(path, "w") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys([*names, *columns])), restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 def _load(path: PathLike) -> tuple[list[str], list[dict[str, Any]]]:
@@ -54,10 +57,3 @@ def _load(path: PathLike) -> tuple[list[str], list[dict[str, Any]]]:
     if "run" not in names or any(None in row for row in rows):
         raise UserError(f"{path} is not a table with a column `run`. Move it to another folder; the next run writes a new one.")
     return names, rows
-
-
-def _save(path: PathLike, names: list[str], rows: list[dict[str, Any]]) -> None:
-    with atomic_write(path, "w") as file:
-        writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

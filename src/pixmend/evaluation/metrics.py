@@ -1,4 +1,4 @@
-"""Metrics of predictions against original images, with bootstrap intervals; the metrics of the competitions are built on them.
+"""Metrics of predictions against original images; the metrics of the competitions are built on them.
 
 Images are height x width x channels with values in 0..1; names with 255 give the errors of values in 0..255. Counts are
 height x width. Lower is better, except for the cosine similarity and the intersection over union.
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 GREYS = 255
-AT_ONCE = 50   # draws; all at once would not fit into memory with many images
 LEAST = 1e-8   # added under the logarithm of the Poisson likelihood, as PyTorch does
 
 
@@ -77,23 +76,3 @@ def compute_pooled_iou(overlaps: Sequence[tuple[int, int]]) -> float:
 def compute_mean_iou(overlaps: Iterable[tuple[int, int]]) -> float:
     """Return the mean of the intersection over union of each image."""
     return float(np.mean([compute_pooled_iou([overlap]) for overlap in overlaps]))
-
-
-def compute_rmse(sums: Sequence[float] | np.ndarray, numbers: Sequence[int] | np.ndarray) -> float:
-    """Return the root of the mean squared error over all values of several images."""
-    return float(np.sqrt(np.sum(sums) / np.sum(numbers)))
-
-
-def bootstrap_interval(sums: Sequence[float] | np.ndarray, numbers: Sequence[int] | np.ndarray, *, draws: int = 2000, seed: int = 0,
-                       share: float = 0.95) -> tuple[float, float]:
-    """Return a bootstrap interval of the RMSE over images."""
-    sums, numbers, rng = np.asarray(sums), np.asarray(numbers), np.random.default_rng(seed)
-    values = np.concatenate([draw_rmse(rng, sums, numbers, min(AT_ONCE, draws - done)) for done in range(0, draws, AT_ONCE)])
-    low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
-    return float(low), float(high)
-
-
-def draw_rmse(rng: np.random.Generator, sums: np.ndarray, numbers: np.ndarray, draws: int) -> np.ndarray:
-    """Return the RMSE of each of `draws` random samples of the images, with replacement."""
-    picks = rng.integers(0, len(sums), (draws, len(sums)))
-    return np.sqrt(sums[picks].sum(1) / numbers[picks].sum(1))

@@ -2,15 +2,14 @@
 
 A process shows that it is alive by a heartbeat in the database and, on the same file system, by the lock of its run's folder. A
 trial whose process died is taken over under its own number and continues from its checkpoint. The database decides who takes it
-over: of all processes that update the same old heartbeat, one succeeds. Optuna's public interface cannot do this (it can only
-fail a stale trial and repeat it as a new one), so two of its tables are read and written here.
+over: of all processes that update the same old heartbeat, one succeeds. Optuna's public interface can only fail a stale trial and
+repeat it as a new one, so its table of heartbeats is read and written here.
 """
 
 import contextlib
 import datetime
 import threading
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -31,6 +30,7 @@ from pixmend.errors import FlagError, UserError
 HEARTBEAT_SECONDS = 15
 DEAD_AFTER_SECONDS = 120   # without a heartbeat
 TIMEOUT_SECONDS = 60       # for a lock of SQLite or an answer of a server
+TIMEOUTS = {"sqlite": "timeout", "postgresql": "connect_timeout"}   # names of this option
 DRIVERS = {"postgresql": "psycopg"}
 INSTALL = {"postgresql": '`pip install "psycopg[binary]"` in .venv'}
 PRUNED_PERCENT = 25        # of the trials, the worst ones, are stopped at an evaluation
@@ -68,22 +68,22 @@ def report_database_errors(url: URL) -> Iterator[None]:
         reason = str(origin).strip().split("\n")[0]
         for secret in filter(None, [url.password, *map(str, url.query.values())]):
             reason = reason.replace(secret, "***")
-        raise UserError(f"The database {format_public_url(url)} reports an error ({reason}). Repair it or choose another --storage; then the "
-                        f"same command continues.") from None
+        raise UserError(f"The database {format_public_url(url)} reports an error ({reason}). Repair it or choose another "
+                        f"--storage; then the same command continues.") from None
 
 
 def open_storage(url: URL) -> optuna.storages.RDBStorage:
     """Connect to the database and make Optuna's tables if they are missing."""
-    options: dict[str, dict[str, Any]] = {"sqlite": {"connect_args": {"timeout": TIMEOUT_SECONDS}},
-               "postgresql": {"connect_args": {"connect_timeout": TIMEOUT_SECONDS}, "pool_pre_ping": True}}
-    tries = 3   # two processes that start at the same moment can collide when they make the tables
-    for left in reversed(range(tries)):
+    database = url.get_backend_name()
+    options: dict[str, Any] = {} if database == "sqlite" else {"pool_pre_ping": True}
+    if database in TIMEOUTS:
+        options["connect_args"] = {TIMEOUTS[database]: TIMEOUT_SECONDS}
+    for tries_left in (2, 1, 0):   # two processes that start at the same moment can collide when they make the tables
         try:
-            return optuna.storages.RDBStorage(url.render_as_string(hide_password=False),
-                                              engine_kwargs=options.get(url.get_backend_name(), {"pool_pre_ping": True}))
+            return optuna.storages.RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
         except ImportError as error:
-            install = INSTALL.get(url.get_backend_name(), "install it in .venv")
-            raise UserError(f"--storage: the driver of {url.get_backend_name()} is not installed ({error.__cause__ or error}); "
+            install = INSTALL.get(database, "install it in .venv")
+            raise UserError(f"--storage: the driver of {database} is not installed ({error.__cause__ or error}); "
                             f"{install}, then run the same command again.") from None
         except ArgumentError:
             raise FlagError(f"--storage: {url.drivername} is not a database that SQLAlchemy knows; use postgresql:// or "
@@ -92,40 +92,32 @@ def open_storage(url: URL) -> optuna.storages.RDBStorage:
             raise UserError(f"The database {format_public_url(url)} was made by another version of Optuna "
                             f"({str(error).split('.')[0]}); choose another --storage.") from None
         except DBAPIError:
-            if not left:
+            if not tries_left:
                 raise
             time.sleep(1)
     raise AssertionError("unreachable")
 
 
-def read_home_id(path: Path) -> str:
-    """Return a random id of this file system, from a file that the first process writes."""
-    if not path.exists():
-        files.write_text(path, uuid.uuid4().hex)
-    return path.read_text(encoding="utf-8")
+MakeSampler = Callable[[int], optuna.samplers.BaseSampler]   # the sampler of the trial with this number
 
 
 class SharedStudy:
-    """The study of one sweep, shared by all processes that work on it."""
+    """The study of one sweep, shared by all processes that work on it; `place` names the file system with the runs' folders."""
 
     def __init__(self, storage: optuna.storages.RDBStorage, name: str, *, facts: dict[str, Any], wanted: int,
-                 sampler: Callable[[int], optuna.samplers.BaseSampler], pruner: optuna.pruners.BasePruner, place: str, folder: Path) -> None:
+                 sampler: MakeSampler, pruner: optuna.pruners.BasePruner, place: str, folder: Path) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         self.storage, self.name, self.wanted, self.sampler = storage, name, wanted, sampler
         self.place, self.folder = place, folder
         self.study = optuna.create_study(study_name=name, storage=storage, load_if_exists=True, pruner=pruner,
                                          sampler=optuna.samplers.RandomSampler(), direction="minimize")
-        self._check_settings(facts)
-
-    def _check_settings(self, facts: dict[str, Any]) -> None:
-        """Raise an error if the study was made with other settings, since its trials could not be compared."""
         if "facts" not in self.study.user_attrs:
             with contextlib.suppress(IntegrityError):   # another process started it at the same moment
                 self.study.set_user_attr("facts", facts)
         found = self.study.user_attrs["facts"]
         changed = sorted(name for name in found.keys() | facts.keys() if found.get(name) != facts.get(name))
-        if changed:
+        if changed:   # its trials could not be compared with new ones
             listed = ", ".join(f"{name} {found.get(name)} (now {facts.get(name)})" for name in changed)
             raise UserError(f"The sweep {self.name} was made with {listed}. Choose another --sweep-name.")
 
@@ -148,13 +140,11 @@ class SharedStudy:
             beat, age = self._read_heartbeat(trial)
             here = trial.user_attrs.get("place") == self.place
             dead = self._try_lock_run(trial, lock) if here else age > DEAD_AFTER_SECONDS
-            if dead and self._update_heartbeat(trial._trial_id, beat) and self._is_running(trial):
+            taken = dead and self._update_heartbeat(trial._trial_id, beat)
+            if taken and self.storage.get_trial(trial._trial_id).state == TrialState.RUNNING:   # it may have ended in between
                 return optuna.trial.Trial(self.study, trial._trial_id)
             lock.close()
         return None
-
-    def _is_running(self, trial: FrozenTrial) -> bool:
-        return self.storage.get_trial(trial._trial_id).state == TrialState.RUNNING
 
     def _try_lock_run(self, trial: FrozenTrial, lock: contextlib.ExitStack) -> bool:
         """Lock the folder of the trial's run, unless a living process has locked it; return whether it succeeded."""
@@ -179,9 +169,10 @@ class SharedStudy:
     def _update_heartbeat(self, trial_id: int, seen: str | None) -> bool:
         """Replace the heartbeat that was read by a new one; return False if another process was faster."""
         beat, now = TrialHeartbeatModel, sqlalchemy.func.now()
-        change: Any = sqlalchemy.update(beat).where(beat.trial_id == trial_id, seen == HEARTBEAT_TEXT).values(heartbeat=now)   # type: ignore[arg-type]
-        if seen is None:
-            change = sqlalchemy.insert(beat).values(trial_id=trial_id, heartbeat=now)
+        change: Any = sqlalchemy.insert(beat).values(trial_id=trial_id, heartbeat=now)
+        if seen is not None:
+            is_unchanged: Any = seen == HEARTBEAT_TEXT
+            change = sqlalchemy.update(beat).where(beat.trial_id == trial_id, is_unchanged).values(heartbeat=now)
         try:
             with self.storage.engine.begin() as connection:
                 return connection.execute(change).rowcount == 1
@@ -231,7 +222,7 @@ class SharedStudy:
         self.study.tell(trial, value, state, skip_if_finished=True)
 
 
-def make_sampler(name: str, points: list[dict[str, Any]], seed: int) -> Callable[[int], optuna.samplers.BaseSampler]:
+def make_sampler(name: str, points: list[dict[str, Any]], seed: int) -> MakeSampler:
     """Return a function from a trial's number to its sampler, so that draws depend only on seed and number."""
     def sampler(number: int) -> optuna.samplers.BaseSampler:
         drawn = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])

@@ -1,7 +1,6 @@
 """What a run cost: minutes and steps of training, the size of its weights, and the machine."""
 
 import json
-import platform
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,20 +17,16 @@ UNKNOWN: dict[str, Any] = dict.fromkeys(("minutes", "steps", "best_step", "learn
 
 def measure_run_costs(folder: Path) -> dict[str, Any]:
     """Return what the files of a run tell of its costs; None for what a model that is not trained does not have."""
-    rows, weights = History(folder / "history.csv").rows, checkpoints.get_weights_path(folder)
-    trained: dict[str, Any] = {}
+    rows, weights, costs = History(folder / "history.csv").rows, checkpoints.get_weights_path(folder), dict(UNKNOWN)
     if rows:
-        trained = {"minutes": float(rows[-1]["minutes"]), "steps": int(rows[-1]["step"]),
-                   "learning_rate": (run_file.read_trained(folder) or {}).get("learning_rate")}
-    return UNKNOWN | trained | (measure_weights(weights) if weights.exists() else {})
-
-
-def measure_weights(path: Path) -> dict[str, Any]:
-    """Return the number of parameters, the bytes of the file, and the step of the weights."""
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = (archive[name] for name in archive.files if name != "facts")
-        return {"parameters": sum(array.size for array in arrays if array.dtype.kind == "f"), "bytes": path.stat().st_size,
-                "best_step": json.loads(archive["facts"].tobytes())["step"]}
+        costs |= {"minutes": float(rows[-1]["minutes"]), "steps": int(rows[-1]["step"]),
+                  "learning_rate": (run_file.read_trained(folder) or {}).get("learning_rate")}
+    if weights.exists():
+        with np.load(weights, allow_pickle=False) as archive:
+            arrays = (archive[name] for name in archive.files if name != "facts")   # one in memory at a time
+            costs |= {"parameters": sum(array.size for array in arrays if array.dtype.kind == "f"),
+                      "bytes": weights.stat().st_size, "best_step": json.loads(archive["facts"].tobytes())["step"]}
+    return costs
 
 
 def describe_hardware() -> str:
@@ -44,9 +39,6 @@ def describe_hardware() -> str:
 
 def describe_processor() -> str:
     """Return the processor's name, and AMX if it multiplies matrices in bfloat16, on which the speed of training depends."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{name}, AMX" if any("amx_bf16" in line for line in lines) else name
+    path = Path("/proc/cpuinfo")
+    has_amx = path.exists() and "amx_bf16" in path.read_text(encoding="utf-8")
+    return run_file.describe_hardware()["processor"] + ", AMX" * has_amx

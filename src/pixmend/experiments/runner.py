@@ -1,11 +1,14 @@
-"""Train the run of one trial or of one row of a study, and say how it ended, so that the others go on after a failure."""
+"""What sweeps and studies share: refused flags, the settings of a run, and trainings whose failure does not stop the others."""
 
+import dataclasses
 import gc
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from pixmend import competitions, config, models
+from pixmend.config import SETTINGS, Settings, flag
 from pixmend.errors import Diverged, FlagError, UserError
 
 DONE, DIVERGED, FAILED, REFUSED = "done", "diverged", "failed", "cannot be made"
@@ -19,8 +22,22 @@ class Outcome(NamedTuple):
     result: Any = None
 
 
+def refuse_flags(settings: Settings, kind: str, reasons: Mapping[str, str]) -> None:
+    """Raise an error if one of these settings is given, with the reason why a study or a sweep cannot have it."""
+    for name, why in reasons.items():
+        if name in settings.given and getattr(settings, name) != SETTINGS[name].default:
+            raise FlagError(f"{flag(name)} is not for a {kind}: {why}.")
+
+
+def make_run_settings(base: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return the settings of a run with these values, named as its own command would name it."""
+    given = dataclasses.replace(base, **values, given=base.given | set(values), run="")
+    return config.complete_settings(given, competitions.get_default_settings(base), models.default_settings)
+
+
 def run_guarded(function: Callable[[], Any], passing: tuple[type[BaseException], ...] = ()) -> Outcome:
     """Call a function that trains a run; a failure becomes an outcome, except for errors of the disk and those in `passing`."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)   # it warns of a second network in one process
     try:
         return Outcome(DONE, result=function())
     except Diverged as error:
@@ -35,16 +52,6 @@ def run_guarded(function: Callable[[], Any], passing: tuple[type[BaseException],
         lines = str(error).strip().splitlines()
         return Outcome(FAILED, f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}")
     finally:
-        free_network()
-
-
-def free_network() -> None:
-    """Free the memory of the last network."""
-    if keras := sys.modules.get("keras"):
-        keras.utils.clear_session()
-        gc.collect()
-
-
-def silence_retracing() -> None:
-    """Hide TensorFlow's warning about a second network in one process."""
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        if keras := sys.modules.get("keras"):   # free the memory of the network
+            keras.utils.clear_session()
+            gc.collect()

@@ -1,13 +1,13 @@
 """The values that a sweep tries of each setting: a list with commas or a range LOW..HIGH, checked as the setting's flag is."""
 
-import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixmend import config, flags, models
-from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings, flag
+from pixmend import flags
+from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings, flag, format_auto, format_off
 from pixmend.errors import FlagError
 
 DECADE = 10   # a range that spans a factor of ten is sampled on a logarithmic scale
@@ -123,23 +123,24 @@ def list_grid_points(space: Space) -> list[dict[str, Any]]:
     """Return every combination of the listed values, in the order of the lists."""
     for name, values in space.items():
         if isinstance(values, Range):
-            raise FlagError(f"A grid needs {flag(name)} as a list, separated by commas. For the range {values} use --sampler tpe or random.")
+            raise FlagError(f"A grid needs {flag(name)} as a list, separated by commas. For the range {values} use --sampler tpe "
+                            f"or random.")
     lists = (choice.values for choice in space.values() if isinstance(choice, Choice))
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*lists)]
-
-
-def make_trial_settings(base: Settings, values: Mapping[str, Any], competition_defaults: Mapping[str, Any]) -> Settings:
-    """Return the settings of a trial, named as its own command would name it."""
-    given = dataclasses.replace(base, **values, given=base.given | set(values), run="")
-    return config.complete_settings(given, competition_defaults, models.default_settings)
 
 
 def format_flag(name: str, value: Any) -> list[str]:
     """Return the words of a flag with its value."""
     if isinstance(value, bool):
-        return [flag(name) if value else flag(name).replace("--", "--no-", 1)]
-    return [flag(name), config.AUTO if SETTINGS[name].auto and value == 0 else format_value(value)]
+        return [flag(name) if value else format_off(name)]
+    return [flag(name), format_value(format_auto(name, value))]
 
 
 def format_flags(values: Mapping[str, Any]) -> str:
     return " ".join(word for name, value in values.items() for word in format_flag(name, value))
+
+
+def format_command(words: Sequence[str], settings: Settings, names: Container[str]) -> str:
+    """Return a command with the flags of these settings that are given."""
+    given = [name for name in SETTINGS if name in settings.given and name in names]
+    return shlex.join([*words, *(word for name in given for word in format_flag(name, getattr(settings, name)))])

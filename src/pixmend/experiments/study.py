@@ -4,18 +4,13 @@ import datetime
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pixmend import competitions, files, models, run_file
 from pixmend.competitions.prepare import prepare_dataset
 from pixmend.config import Settings, group_values, weight_settings
 from pixmend.data import dataset as datasets
-from pixmend.data.paste import paste_predictions
 from pixmend.errors import UserError
-from pixmend.evaluation import leaderboard
 from pixmend.experiments import run_costs, study_plans, study_results, study_table
 from pixmend.experiments.runner import DIVERGED, DONE, run_guarded
 from pixmend.experiments.study_plans import Plan, PlannedRun, Row
@@ -38,8 +33,16 @@ def run_study(settings: Settings, draw_chart: DrawChart) -> dict[str, Any]:
         dataset = open_or_prepare(settings)
         rows = study_plans.select_rows(settings, plan, dataset)
         planned = study_plans.plan_runs(settings, rows, seeds)
+        stored = study_results.read_studies(settings.run_folder.parent, settings.about)
+        runs: dict[str, dict[str, Any]] = stored[0]["runs"] if stored else {}
         try:
-            return make_runs(settings, plan, rows, planned, dataset, draw_chart)
+            for number, (row, seed, chosen) in enumerate(planned, 1):
+                ending = runs.get(chosen.run, {"state": ""})
+                if ending["state"] not in FINAL or not identify_run(chosen, dataset).items() <= ending.items():
+                    print_message(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
+                    runs[chosen.run] = make_run(chosen, plan) | identify_run(chosen, dataset)
+                    write_results(settings, plan, rows, planned, runs, draw_chart)
+            return write_results(settings, plan, rows, planned, runs, draw_chart)
         finally:
             open_or_prepare(settings)   # rows with another augmentation have prepared it differently
 
@@ -54,35 +57,12 @@ def open_or_prepare(settings: Settings) -> Any:
         return datasets.open_dataset(settings)
 
 
-def make_runs(settings: Settings, plan: Plan, rows: list[Row], planned: list[PlannedRun], dataset: Any, draw_chart: DrawChart) -> dict[str, Any]:
-    """Make each run that is not finished, and write the results after each."""
-    runs = study_results.read_runs(settings)
-    for number, (row, seed, chosen) in enumerate(planned, 1):
-        cache_key = hash_run(chosen, dataset)
-        if not is_final(runs.get(chosen.run), chosen, cache_key):
-            print_message(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
-            runs[chosen.run] = make_run(chosen, plan) | {"made_from": cache_key, "files": list_signatures(chosen)}
-            write_results(settings, plan, rows, planned, runs, draw_chart)
-    return write_results(settings, plan, rows, planned, runs, draw_chart)
-
-
-def hash_run(settings: Settings, dataset: Any) -> str:
-    """Return a hash of everything that decides the figures of a run."""
-    return files.hash_value([dataset.cache_key, weight_settings(settings), group_values(settings, "prediction"),
-                             group_values(settings, "submission")])
-
-
-def list_signatures(settings: Settings) -> list[Any]:
-    """Return the signatures of the files that the figures of a run are from."""
+def identify_run(settings: Settings, dataset: Any) -> dict[str, Any]:
+    """Return a hash of everything that decides the figures of a run, and the signatures of the files that they are from."""
+    groups = [weight_settings(settings), group_values(settings, "prediction"), group_values(settings, "submission")]
     folder = settings.run_folder
     paths = (folder / "best.npz", folder / "score.json", competitions.get_submission_path(settings, "holdout"))
-    return [files.optional_signature(path) for path in paths]
-
-
-def is_final(stored: dict[str, Any] | None, settings: Settings, cache_key: str) -> bool:
-    """Tell whether a run ended for good and its files are unchanged."""
-    return (stored is not None and stored["state"] in FINAL and stored["made_from"] == cache_key
-            and stored["files"] == list_signatures(settings))
+    return {"made_from": files.hash_value([dataset.cache_key, *groups]), "files": list(map(files.optional_signature, paths))}
 
 
 def make_run(settings: Settings, plan: Plan) -> dict[str, Any]:
@@ -91,7 +71,7 @@ def make_run(settings: Settings, plan: Plan) -> dict[str, Any]:
     if outcome.state != DONE:
         print_message(f"study: {settings.run} {outcome.state}: {outcome.reason}")
         if settings.run_folder.exists():
-            leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **run_score.describe_circumstances(settings))
+            run_score.update_leaderboard(settings)
     figures = outcome.result or {"rmse": None, "seconds": None}
     return figures | {"state": outcome.state, "reason": outcome.reason.replace(f"{settings.home}/", ""),
                       "commit": run_file.describe_checkout().get("commit", ""), "date": datetime.date.today().isoformat(),
@@ -111,21 +91,15 @@ def run_stages(settings: Settings, plan: Plan) -> dict[str, Any]:
         run_predictions.predict_run(settings)
         run_submissions.write_submissions(settings)
     _, _, figures = run_score.score_run(settings)
-    print_message(f"study: {settings.run}: RMSE {figures['holdout_rmse']:.5f}, {figures['to_harmonic']:.3f} of harmonic")
+    print_message(f"study: {settings.run}: RMSE {figures['holdout_rmse']:.5f}, {figures['to_harmonic']:.3f} times harmonic")
     return {"rmse": figures["holdout_rmse"], "seconds": measure_seconds(settings) if plan.timed else None}
 
 
 def measure_seconds(settings: Settings) -> float | None:
     """Return the seconds to predict one holdout image on the CPU; None for pretrained pipelines, which run elsewhere."""
-    dataset = datasets.open_dataset(settings)
-    holdout = dataset.split("holdout")
-    rows = [holdout[number % len(holdout)] for number in range(WARM_UP + TIMED)]
-    if models.is_trainable(settings.model):
-        images = predict_with_network(settings, dataset, rows)
-    elif models.is_fill(settings.model):
-        images = predict_with_fill(settings, dataset, rows)
-    else:
+    if not (models.is_trainable(settings.model) or models.is_fill(settings.model)):
         return None
+    images = predict_in_turn(settings)
     for _ in islice(images, WARM_UP):
         pass
     start = time.perf_counter()
@@ -133,38 +107,32 @@ def measure_seconds(settings: Settings) -> float | None:
     return (time.perf_counter() - start) / count
 
 
-def predict_with_network(settings: Settings, dataset: Any, rows: list[Any]) -> Iterator[np.ndarray]:
+def predict_in_turn(settings: Settings) -> Iterator[Any]:
+    """Predict WARM_UP + TIMED holdout images, one after the other: a fill on one core, a network on all cores."""
+    dataset = datasets.open_dataset(settings)
+    holdout = dataset.split("holdout")
+    rows = [holdout[number % len(holdout)] for number in range(WARM_UP + TIMED)]
+    if models.is_fill(settings.model):
+        for row in rows:
+            yield run_predictions.fill_chunk(settings, [row])
+        return
     import keras
 
-    weights = checkpoints.get_weights_path(settings.run_folder)
     with keras.device("cpu"):
         network = run_predictions.build_run_network(settings)
+        weights = checkpoints.get_weights_path(settings.run_folder)
         yield from run_predictions.predict_with_network(lambda: network, weights, dataset, rows, "holdout")
-
-
-def predict_with_fill(settings: Settings, dataset: Any, rows: list[Any]) -> Iterator[np.ndarray]:
-    fill = models.get_fill(settings.model)
-    for row in rows:
-        damaged, mask = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0
-        yield paste_predictions(damaged, mask, fill(damaged, mask))
 
 
 def write_results(settings: Settings, plan: Plan, rows: list[Row], planned: list[PlannedRun], runs: dict[str, Any],
                   draw_chart: DrawChart) -> dict[str, Any]:
     """Write the results so far as JSON for the report, and as a page with a chart beside the runs."""
     results = study_results.collect_results(settings, plan, rows, planned, runs)
-    files.write_json(study_results.get_results_path(settings, settings.about), results)
-    page = get_page_path(settings)
+    files.write_json(settings.run_folder.parent / f"{settings.about}.study.json", results)
+    page = study_results.get_page_path(settings)
     page.parent.mkdir(exist_ok=True)
     chart = page.with_suffix(".png")
     with files.atomic_write(chart) as file:
         file.write(draw_chart(settings, results))
     files.write_text(page, study_table.format_markdown(results, chart.name))
     return results
-
-
-def get_page_path(settings: Settings) -> Path:
-    """Return the path of a study's page, beside the runs."""
-    return settings.run_folder.parent / "studies" / f"{settings.about}.md"
-
-

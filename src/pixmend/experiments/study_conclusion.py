@@ -1,7 +1,7 @@
 """Intervals of RMSE and of differences between rows of a study, over images and seeds, and the sentences that follow.
 
-Squared errors are float arrays, seeds x images: one line for each seed of a row, one line for a baseline. The RMSE of a row is the
-mean over its seeds. A draw takes images and seeds with replacement, the same for all rows, so that differences are paired.
+Squared errors are float arrays, seeds x images: one line for each seed of a row, one line for a baseline. The RMSE of a row is
+the mean over its seeds. A draw takes images and seeds with replacement, the same for all rows, so that differences are paired.
 """
 
 from collections.abc import Mapping
@@ -9,20 +9,22 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pixmend.evaluation.bootstrap import AT_ONCE, DRAWS, SHARE
+from pixmend.evaluation.bootstrap import DRAWS, compute_interval, draw_images
 
 MIN_IMAGES = 2
-Difference = list[float]   # value, lower and upper end of its interval
+Difference = tuple[float, float, float]   # value, lower and upper end of its interval
 
 
 class Draws:
-    """The same draws of images and seeds for every row."""
+    """The same draws of images and seeds for every row; `counts` are the values of each image."""
 
     def __init__(self, counts: ArrayLike) -> None:
         self.counts = np.asarray(counts, float)
-        images = len(self.counts)
-        rng, shares = np.random.default_rng(0), np.full(images, 1 / images)
-        self.images = [rng.multinomial(images, shares, AT_ONCE).astype(np.uint16) for _ in range(0, DRAWS, AT_ONCE)]
+        self.images = draw_images(len(self.counts))
+
+    def compute_rmse(self, squares: np.ndarray) -> float:
+        """Return the mean over seeds of the RMSE over all values of all images."""
+        return float(np.mean(np.sqrt(squares.sum(1) / self.counts.sum())))
 
     def draw_rmse(self, squares: np.ndarray) -> np.ndarray:
         """Return the RMSE of a row in each draw."""
@@ -30,22 +32,13 @@ class Draws:
         seeds = len(squares)
         return (by_seed * np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS)).sum(1) / seeds
 
-    def interval(self, squares: np.ndarray) -> list[float]:
+    def compute_interval(self, squares: np.ndarray) -> tuple[float, float]:
         return compute_interval(self.draw_rmse(squares))
 
-    def difference(self, squares: np.ndarray, others: np.ndarray) -> Difference:
+    def compute_difference(self, squares: np.ndarray, others: np.ndarray) -> Difference:
         """Return by how much the RMSE of others is above that of a row, and its interval."""
-        value = compute_seed_rmse(others, self.counts) - compute_seed_rmse(squares, self.counts)
-        return [value, *compute_interval(self.draw_rmse(others) - self.draw_rmse(squares))]
-
-
-def compute_interval(values: np.ndarray) -> list[float]:
-    return [float(value) for value in np.quantile(values, [(1 - SHARE) / 2, (1 + SHARE) / 2])]
-
-
-def compute_seed_rmse(squares: np.ndarray, counts: ArrayLike) -> float:
-    """Return the mean over seeds of the RMSE over all values of all images."""
-    return float(np.mean(np.sqrt(squares.sum(1) / np.sum(counts))))
+        value = self.compute_rmse(others) - self.compute_rmse(squares)
+        return value, *compute_interval(self.draw_rmse(others) - self.draw_rmse(squares))
 
 
 def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.ndarray], counts: ArrayLike,
@@ -57,16 +50,17 @@ def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.
     if np.size(counts) < MIN_IMAGES:
         return " ".join(["One image is too few for a conclusion.", *missing])
     draws = Draws(counts)
-    best, *others = sorted(rows, key=lambda name: compute_seed_rmse(rows[name], counts))
-    return " ".join([compare_rows(draws, rows, best, others), compare_with_baseline(draws, rows[best], baselines, best), *missing])
+    best, *others = sorted(rows, key=lambda name: draws.compute_rmse(rows[name]))
+    comparison = compare_with_baseline(draws, rows[best], baselines, best)
+    return " ".join([compare_rows(draws, rows, best, others), comparison, *missing])
 
 
 def compare_rows(draws: Draws, rows: Mapping[str, np.ndarray], best: str, others: list[str]) -> str:
     """Return a sentence on the best row and the others."""
-    value = f"RMSE {compute_seed_rmse(rows[best], draws.counts):.5f}"
+    value = f"RMSE {draws.compute_rmse(rows[best]):.5f}"
     if not others:
         return f"{best} is the only row, {value}."
-    differences = {name: draws.difference(rows[best], rows[name]) for name in others}
+    differences = {name: draws.compute_difference(rows[best], rows[name]) for name in others}
     tied = [name for name, (_, low, _) in differences.items() if low <= 0]
     if not tied:
         return f"The best row is {best}, {value}. The next, {others[0]}, is {format_difference(differences[others[0]])} worse."
@@ -79,14 +73,14 @@ def compare_with_baseline(draws: Draws, squares: np.ndarray, baselines: Mapping[
     """Return a sentence on the best row and the best baseline."""
     if not baselines:
         return ""
-    name = min(baselines, key=lambda name: compute_seed_rmse(baselines[name], draws.counts))
-    value, low, high = draws.difference(squares, baselines[name])
+    name = min(baselines, key=lambda name: draws.compute_rmse(baselines[name]))
+    value, low, high = draws.compute_difference(squares, baselines[name])
     if low > 0:
-        return f"It is better than the best baseline, {name}, by {format_difference([value, low, high])}."
+        return f"It is better than the best baseline, {name}, by {format_difference((value, low, high))}."
     if high < 0:
-        return f"It is worse than the best baseline, {name}, by {format_difference([-value, -high, -low])}."
+        return f"It is worse than the best baseline, {name}, by {format_difference((-value, -high, -low))}."
     return (f"No difference from the best baseline, {name}, can be seen: the baseline's RMSE minus that of {best} is "
-            f"{format_difference([value, low, high])}.")
+            f"{format_difference((value, low, high))}.")
 
 
 def format_difference(difference: Difference) -> str:
@@ -96,4 +90,4 @@ def format_difference(difference: Difference) -> str:
 
 
 def join_names(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]

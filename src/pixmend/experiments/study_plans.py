@@ -5,17 +5,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pixmend import backend, competitions, models
-from pixmend.config import SETTINGS, Settings, flag
+from pixmend import backend, models
+from pixmend.config import Settings, flag
 from pixmend.data.damage import count_block_holes
 from pixmend.errors import FlagError, UserError
-from pixmend.experiments import search_space
+from pixmend.experiments import runner, search_space
 
 LAMBDAS = (100.0, 200.0, 400.0, 800.0, 1000.0, 1200.0)
 LEVELS = (4, 5, 6, 7, 8, 9, 10)
 NOT_FOR_STUDIES = {"run": "each run is named after its flags", "seed": "each row has the seeds of --seeds",
                    "force": "finished runs are used again; delete their folders to train them anew",
-                   "folds": "rows are compared on one holdout; train the best one with --folds"}
+                   "folds": "rows are compared on one holdout; train the best one with --folds",
+                   "snapshots": "it compares the best weights of each run"}
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,9 @@ class Plan:
     timed: bool = False    # with seconds an image
 
 
-def make_rows(name: str, titles: Mapping[str, str]) -> list[Row]:
-    """Return a row for each value of a setting."""
-    return [Row(value, title, {name: value}) for value, title in titles.items()]
-
-
-def make_optimizer_rows(settings: Settings, dataset: Any) -> list[Row]:
-    return make_rows("optimizer", {"adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"})
-
-
-def make_loss_rows(settings: Settings, dataset: Any) -> list[Row]:
-    return make_rows("loss", {"l2": "l2 (MSE)", "l1": "l1", "poisson": "Poisson", "kl": "KL", "cross_entropy": "cross entropy"})
+def make_rows(name: str, titles: Mapping[str, str]) -> Callable[[Settings, Any], list[Row]]:
+    """Return a function that returns a row for each of these values of a setting."""
+    return lambda settings, dataset: [Row(value, title, {name: value}) for value, title in titles.items()]
 
 
 def make_augmentation_rows(settings: Settings, dataset: Any) -> list[Row]:
@@ -74,10 +67,11 @@ def make_level_rows(settings: Settings, dataset: Any) -> list[Row]:
     rows: list[Row] = []
     first: dict[Any, int] = {}
     for value in parse_numbers(settings, "levels", LEVELS):
-        same = first.setdefault(list_weight_shapes(dataclasses.replace(settings, levels=value, given=settings.given | {"levels"})), value)
+        shapes = list_weight_shapes(dataclasses.replace(settings, levels=value, given=settings.given | {"levels"}))
+        same = first.setdefault(shapes, value)
         height, width = settings.input_shape[:2]
-        why = f"at {width}x{height} this is the same network as with {same} levels; it needs a larger --size" if same != value else ""
-        rows.append(Row(str(value), f"{value} levels", {"levels": value}, why))
+        why = f"at {width}x{height} this is the same network as with {same} levels; it needs a larger --size"
+        rows.append(Row(str(value), f"{value} levels", {"levels": value}, why if same != value else ""))
     return rows
 
 
@@ -99,32 +93,30 @@ def make_model_rows(settings: Settings, dataset: Any) -> list[Row]:
 
 def explain_unfit(name: str, settings: Settings, dataset: Any) -> str:
     """Return why a model cannot be used here; empty if it can."""
-    if models.predicts_blocks_only(name) and not has_block_holes_only(dataset):
-        return "it predicts only the middle 2x2 pixels of each 8x8 block, and more is missing here"
-    if models.is_fill(name) or models.is_trainable(name):
-        return ""
-    try:
-        models.get_pipeline(name).check(settings)
-    except UserError:
-        return "its environment is not installed; see --diffusion-env"
+    if models.predicts_blocks_only(name):
+        from pixmend.competitions import missing_pixels
+
+        middle = count_block_holes(dataset.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
+        if not all((middle | (dataset.read_counts(row) == 0)).all() for row in dataset.split("holdout")):
+            return "it predicts only the middle 2x2 pixels of each 8x8 block, and more is missing here"
+    if not models.is_fill(name) and not models.is_trainable(name):
+        try:
+            models.get_pipeline(name).check(settings)
+        except UserError:
+            return "its environment is not installed; see --diffusion-env"
     return ""
 
 
-def has_block_holes_only(dataset: Any) -> bool:
-    """Tell whether only the middle pixels of 8x8 blocks are missing."""
-    from pixmend.competitions import missing_pixels
-
-    middle = count_block_holes(dataset.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
-    return all((middle | (dataset.read_counts(row) == 0)).all() for row in dataset.split("holdout"))
-
-
+OPTIMIZERS = {"adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
+LOSSES = {"l2": "l2 (MSE)", "l1": "l1", "poisson": "Poisson", "kl": "KL", "cross_entropy": "cross entropy"}
 PLANS = {
-    "optimizers": Plan("Optimizers, each with its usual learning rate where none is given", ("optimizer",), make_optimizer_rows,
-                       {"model": "unet"}, curves=True),
-    "losses": Plan("Losses", ("loss",), make_loss_rows, {"model": "unet"}, curves=True),
+    "optimizers": Plan("Optimizers, each with its usual learning rate where none is given", ("optimizer",),
+                       make_rows("optimizer", OPTIMIZERS), {"model": "unet"}, curves=True),
+    "losses": Plan("Losses", ("loss",), make_rows("loss", LOSSES), {"model": "unet"}, curves=True),
     "models": Plan("All models that fit the competition", ("model",), make_model_rows, sized=True, timed=True),
     "lambda": Plan("LAMBDA, the weight of the reconstruction loss", ("LAMBDA",), make_lambda_rows, over="LAMBDA"),
-    "augmentation": Plan("Transforms of the training images, or new masks at each step", ("augment", "fresh_masks"), make_augmentation_rows),
+    "augmentation": Plan("Transforms of the training images, or new masks at each step", ("augment", "fresh_masks"),
+                         make_augmentation_rows),
     "levels": Plan("Steps down and up", ("levels",), make_level_rows, over="levels", sized=True),
 }
 
@@ -143,24 +135,20 @@ def take_study_name(words: list[str]) -> tuple[str, list[str]]:
 def check_study(settings: Settings, plan: Plan) -> None:
     """Raise an error for settings that a study cannot have, before anything starts."""
     for name, values in settings.swept:
-        raise FlagError(f"{flag(name)} {values}: a study takes one value of each flag"
-                        + (f"; choose its rows with --rows {values}." if name in plan.varies else "; `pixmend sweep` tries several."))
+        advice = f"choose its rows with --rows {values}" if name in plan.varies else "`pixmend sweep` tries several"
+        raise FlagError(f"{flag(name)} {values}: a study takes one value of each flag; {advice}.")
     for name in plan.varies:
         if name in settings.given:
             raise FlagError(f"{flag(name)} is what the study {settings.about} compares; choose its rows with --rows.")
-    for name, why in NOT_FOR_STUDIES.items():
-        if name in settings.given and getattr(settings, name) != SETTINGS[name].default:
-            raise FlagError(f"{flag(name)} is not for a study: {why}.")
+    runner.refuse_flags(settings, "study", NOT_FOR_STUDIES)
     if "model" not in plan.varies and not models.is_trainable(settings.model):
         raise FlagError(f"--model {settings.model} is not trained, so there is no study of its {settings.about}.")
-    if settings.snapshots:
-        raise FlagError("--snapshots is not for a study: it compares the best weights of each run.")
 
 
 def apply_study_defaults(settings: Settings, plan: Plan) -> Settings:
     """Return the settings that all rows share."""
     defaults = {name: value for name, value in plan.defaults.items() if name not in settings.given}
-    return search_space.make_trial_settings(settings, defaults, competitions.get_default_settings(settings))
+    return runner.make_run_settings(settings, defaults)
 
 
 def parse_seeds(settings: Settings) -> list[int]:
@@ -184,13 +172,12 @@ def split_names(settings: Settings) -> list[str]:
 
 def select_rows(settings: Settings, plan: Plan, dataset: Any) -> list[Row]:
     """Return the rows of the plan that --rows names, or all."""
-    found = plan.rows(settings, dataset)
-    wanted = split_names(settings) if settings.rows and not plan.over else [row.name for row in found]
+    rows = {row.name: row for row in plan.rows(settings, dataset)}
+    wanted = list(rows) if plan.over else split_names(settings) or list(rows)   # --rows of a number makes the rows themselves
     for name in wanted:
-        if name not in [row.name for row in found]:
-            raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {name!r}. "
-                            f"It has {', '.join(row.name for row in found)}.")
-    return [row for row in found if row.name in wanted]
+        if name not in rows:
+            raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {name!r}. It has {', '.join(rows)}.")
+    return [row for name, row in rows.items() if name in wanted]
 
 
 PlannedRun = tuple[Row, int, Settings]   # row, seed, settings of the run
@@ -198,10 +185,5 @@ PlannedRun = tuple[Row, int, Settings]   # row, seed, settings of the run
 
 def plan_runs(settings: Settings, rows: list[Row], seeds: list[int]) -> list[PlannedRun]:
     """Return the runs of a study: all rows with the first seed, then with the next."""
-    return [(row, seed, make_run_settings(settings, row, seed)) for seed in seeds for row in rows
+    return [(row, seed, runner.make_run_settings(settings, {**row.values, "seed": seed})) for seed in seeds for row in rows
             if not row.left_out and (seed == seeds[0] or not row.once)]
-
-
-def make_run_settings(settings: Settings, row: Row, seed: int) -> Settings:
-    """Return the settings of a run, named as its own command would name it."""
-    return search_space.make_trial_settings(settings, {**row.values, "seed": seed}, competitions.get_default_settings(settings))

@@ -28,13 +28,17 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": INK, "grid.alpha": 0.15,
     "axes.axisbelow": True, "legend.frameon": False, "lines.linewidth": 1.6, "axes.formatter.useoffset": False,
 }
-WIDE = (4.8, 3.2)   # inches
+SMALL, WIDE = (4.3, 2.8), (4.8, 3.2)   # inches
+TICK = "{x:g}"
+MAX_TICKS = 8
+MIN_TICK_DISTANCE = 0.15   # of the axis; labels of closer numbers are rotated
+ROTATED = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 MAX_POINTS = 400    # of a curve
 MAX_RATIO = 1.3     # to the lowest RMSE; higher values are cut off, so that one failed run does not flatten the others
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
-def render_svg(name: str, draw: Draw, size: tuple[float, float] = (4.3, 2.8), **subplots: Any) -> str:
+def render_svg(name: str, draw: Draw, size: tuple[float, float] = SMALL, **subplots: Any) -> str:
     """Return a chart as SVG; its ids begin with `name`, so that one page can have many charts."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -71,8 +75,14 @@ def plot_curves(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]], over:
     """Plot lines of (x, y), one a run in the order of COLOURS, this run's first; a circle marks the lowest RMSE of each."""
     def draw(axes: Any) -> None:
         for number, (x, y) in enumerate(lines):
-            if len(x):
-                draw_curve(axes, number, *reduce_points(x, y), mark_lowest=is_rmse)
+            if not len(x):
+                continue
+            colour, dashes, lowest = COLOURS[number], [float(length) for length in DASHES[number].split()], np.argmin(y)
+            shown = np.unique([*np.linspace(0, len(x) - 1, MAX_POINTS).astype(int), lowest])
+            axes.plot(x[shown], y[shown], color=colour, dashes=dashes, marker="." if len(shown) < 20 else None,
+                      gid=f"run{number}", zorder=20 - number)
+            if is_rmse:
+                axes.plot(x[lowest], y[lowest], "o", color=colour, fillstyle="none", markersize=7, gid=f"low-run{number}")
         values = np.concatenate([y for _, y in lines])
         if is_rmse:
             limit_rmse(axes, values, this_run=lines[0][1].min())
@@ -80,20 +90,6 @@ def plot_curves(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]], over:
             scale_losses(axes, values)
         axes.set_xlabel(over)
     return render_svg(name, draw)
-
-
-def draw_curve(axes: Any, number: int, x: np.ndarray, y: np.ndarray, *, mark_lowest: bool) -> None:
-    colour, dashes = COLOURS[number], [float(length) for length in DASHES[number].split()]
-    axes.plot(x, y, color=colour, dashes=dashes, marker="." if len(x) < 20 else None, gid=f"run{number}", zorder=20 - number)
-    if mark_lowest:
-        lowest = np.argmin(y)
-        axes.plot(x[lowest], y[lowest], "o", color=colour, fillstyle="none", markersize=7, gid=f"low-run{number}")
-
-
-def reduce_points(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return at most MAX_POINTS points and the lowest one."""
-    selected = np.unique([*np.linspace(0, len(x) - 1, MAX_POINTS).astype(int), np.argmin(y)])
-    return x[selected], y[selected]
 
 
 def limit_rmse(axes: Any, values: np.ndarray, *, this_run: float) -> None:
@@ -107,12 +103,8 @@ def scale_losses(axes: Any, values: np.ndarray) -> None:
     """Use a logarithmic axis for losses that differ by more than ten times."""
     if len(values) and 0 < 10 * values.min() < values.max():
         axes.set_yscale("log", subs=[2, 5])
-        axes.yaxis.set_major_formatter(format_tick)
-        axes.yaxis.set_minor_formatter(format_tick if values.max() < 100 * values.min() else "")
-
-
-def format_tick(value: float, _: Any) -> str:
-    return f"{value:g}"
+        axes.yaxis.set_major_formatter(TICK)
+        axes.yaxis.set_minor_formatter(TICK if values.max() < 100 * values.min() else "")
 
 
 def plot_over_lambda(groups: Sequence[Sequence["Run"]], this_run: str) -> str:
@@ -125,26 +117,32 @@ def plot_over_lambda(groups: Sequence[Sequence["Run"]], this_run: str) -> str:
         mark_point(axes, points.get(this_run))
         values = np.array(list(points.values()), float)
         limit_rmse(axes, values[:, 1], this_run=values[list(points).index(this_run), 1] if this_run in points else 0)
-        scale_lambda(axes, np.unique(values[:, 0]).tolist())
+        scale_numbers(axes, values[:, 0], log=True)
         axes.set(xlabel="LAMBDA", ylabel="holdout RMSE")
     return render_svg("lambda", draw, WIDE)
 
 
-def mark_point(axes: Any, point: tuple | None) -> None:
+def mark_point(axes: Any, point: Sequence[float | None] | None) -> None:
     """Draw a circle around a point, if it is in the chart."""
     if point:
         axes.plot(*point, "o", color=INK, fillstyle="none", markersize=11)
 
 
-def scale_lambda(axes: Any, tried: Sequence[float]) -> None:
-    """Use a logarithmic axis for LAMBDA with a tick at each tried value; zero is at the left end."""
-    if tried[0] > 0:
-        axes.set_xscale("log")
-    else:
-        axes.set_xscale("symlog", linthresh=tried[1])
-    axes.set_xticks(tried if len(tried) <= 10 else tried[::-(-len(tried) // 10)])
-    axes.set_xticks([], minor=True)
-    axes.xaxis.set_major_formatter(format_tick)
+def scale_numbers(axes: Any, values: Sequence[float] | np.ndarray, *, log: bool) -> None:
+    """Set up a horizontal axis with a tick at each number while they are few; on a logarithmic one zero is at the left end."""
+    tried = np.unique(values)
+    if log and len(tried) > 1:
+        if tried[0] > 0:
+            axes.set_xscale("log", subs=[2, 5])
+        else:
+            axes.set_xscale("symlog", linthresh=tried[1])
+        axes.xaxis.set_major_formatter(TICK)
+        axes.xaxis.set_minor_formatter(TICK if tried[-1] < 30 * tried[0] else "")
+    if len(tried) <= MAX_TICKS:
+        positions = axes.xaxis.get_transform().transform(tried)
+        is_close = np.diff(positions).min(initial=np.inf) < MIN_TICK_DISTANCE * np.ptp(positions)
+        axes.set_xticks(tried, [f"{value:g}" for value in tried], **(ROTATED if is_close else {}))
+        axes.set_xticks([], minor=True)
 
 
 def plot_by_distance(errors: "ErrorMaps") -> str:
@@ -173,19 +171,25 @@ def plot_box_maps(maps: Mapping[str, np.ndarray]) -> str:
     return render_svg("box", draw, (4.7, 2.3), ncols=2)
 
 
+def label_rows(axes: Any, names: Sequence[str]) -> None:
+    """Name the rows of a chart, the first one at the top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+
+
 def plot_classes(run: Mapping[str, float], harmonic: Mapping[str, float]) -> str:
     """Plot the RMSE of each class, of the run and of the harmonic fill, as bars."""
     labels = sorted(run, key=lambda label: run[label])
     positions = np.arange(len(labels))
 
     def draw(axes: Any) -> None:
-        for side, values, colour, label in ((-0.2, run, RUN_COLOUR, "this run"), (0.2, harmonic, HARMONIC_COLOUR, "harmonic fill")):
+        sides = ((-0.2, run, RUN_COLOUR, "this run"), (0.2, harmonic, HARMONIC_COLOUR, "harmonic fill"))
+        for side, values, colour, label in sides:
             bars = axes.barh(positions + side, [values[name] for name in labels], 0.36, color=colour, label=label)
             axes.bar_label(bars, fmt="%.4f", padding=3, fontsize=8)
-        axes.set_yticks(positions, labels)
         axes.set_xlim(0, 1.15 * max([*run.values(), *harmonic.values()]))
-        axes.invert_yaxis()
-        axes.grid(axis="y", visible=False)
+        label_rows(axes, labels)
         axes.figure.legend(loc="outside upper left", ncols=2)
     return render_svg("class", draw, (4.7, 1 + 0.45 * len(labels)))
 

@@ -16,7 +16,7 @@ MIN_BOX_SIDE = 8   # pixels; smaller boxes are not mapped
 
 
 class ErrorMaps:
-    """Sums of squared errors of the run and of the harmonic fill, by distance to the nearest known pixel and by position in a box.
+    """Squared errors of the run and of the harmonic fill, by distance to the nearest known pixel and by position in a box.
 
     By distance a pixel counts as often as the score counts it, so that all distances together are the score. The harmonic fill
     is the one of the dataset, rounded to whole grey levels.
@@ -67,7 +67,8 @@ def find_separate_boxes(mask: np.ndarray) -> Iterator[tuple[int, int, int, int]]
             yield top, left, height, width
 
 
-def measure_errors(dataset: Dataset, predicted: Iterable[np.ndarray], wanted: set[str]) -> tuple[ErrorMaps, dict[str, np.ndarray]]:
+def measure_errors(dataset: Dataset, predicted: Iterable[np.ndarray],
+                   wanted: set[str]) -> tuple[ErrorMaps, dict[str, np.ndarray]]:
     """Return where the errors are, and the predicted images of the wanted ids; one image is in memory at a time."""
     maps, selected = ErrorMaps(dataset.counts.shape[1:]), {}
     for row, image in zip(dataset.split("holdout"), predicted, strict=True):

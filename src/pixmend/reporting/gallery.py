@@ -63,18 +63,15 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def embed_image(image: np.ndarray) -> str:
-    """Return an image as a data URL."""
-    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(to_bytes(image), 90)).decode()
-
-
 def describe_groups(dataset: Dataset, score: Score, predicted: Mapping[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
     """Return the groups with everything that the page says about each image."""
     rows, ratios = {row.id: row for row in dataset.split("holdout")}, compute_ratios(score)
 
     def describe(position: int) -> dict[str, Any]:
         name = score["ids"][position]
-        images = {view: embed_image(image) for view, image in make_views(dataset, rows[name], predicted[name]).items()}
+        views = make_views(dataset, rows[name], predicted[name])
+        encoded = {view: base64.b64encode(encode_jpeg(to_bytes(image), 90)).decode() for view, image in views.items()}
+        images = {view: f"data:image/jpeg;base64,{text}" for view, text in encoded.items()}
         return {"id": name, "class": score["classes"][position], "ratio": ratios[position], "images": images,
                 "rmse": np.sqrt(score["sums"][position] / score["numbers"][position])}
 
@@ -83,20 +80,20 @@ def describe_groups(dataset: Dataset, score: Score, predicted: Mapping[str, np.n
 
 def make_before_after(dataset: Dataset, score: Score, predicted: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return typical images as one uint8 image, a row each: damaged, harmonic fill, predicted, original."""
-    rows = {row.id: row for row in dataset.split("holdout")}
-    names = [score["ids"][position] for position in select_typical(score)]
-    strips = [join_images([to_bytes(image) for image in list(make_views(dataset, rows[name], predicted[name]).values())[:4]])
-              for name in names]
-    gap = np.full((GAP, *strips[0].shape[1:]), 255, np.uint8)
-    return np.concatenate([part for strip in strips for part in (gap, strip)][1:])
+    rows, strips = {row.id: row for row in dataset.split("holdout")}, []
+    for name in (score["ids"][position] for position in select_typical(score)):
+        views = list(make_views(dataset, rows[name], predicted[name]).values())[:4]
+        width = (MAX_WIDTH - GAP * (len(views) - 1)) // len(views)
+        strips.append(join_images([resize_image(to_bytes(image), width) for image in views], axis=1))
+    return join_images(strips, axis=0)
 
 
-def join_images(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Return uint8 images side by side with white gaps, all resized to fit into MAX_WIDTH."""
-    width = (MAX_WIDTH - GAP * (len(images) - 1)) // len(images)
-    resized = [resize_image(image, width) for image in images]
-    gap = np.full((resized[0].shape[0], GAP, resized[0].shape[2]), 255, np.uint8)
-    return np.concatenate([part for image in resized for part in (gap, image)][1:], axis=1)
+def join_images(images: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Return uint8 images one below the other (axis 0) or side by side (axis 1), with white gaps."""
+    shape = list(images[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, 255, np.uint8)
+    return np.concatenate([part for image in images for part in (gap, image)][1:], axis)
 
 
 def resize_image(image: np.ndarray, max_width: int) -> np.ndarray:

@@ -7,7 +7,7 @@ function sortBy(head) {
   const value = (row) => {
     const text = row.cells[place].textContent.trim();
     if (text === "–") return null;
-    return head.dataset.kind === "number" ? parseFloat(text) : text;
+    return head.dataset.kind === "number" ? parseFloat(text.replaceAll(",", "")) : text;
   };
   const order = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b, undefined, { numeric: true }));
   const rows = [...body.rows].map((row) => ({ row, value: value(row) }));

@@ -1,16 +1,19 @@
 """All runs of a competition as the page lists them: their scores, how they differ from the defaults, and their histories."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pixmend import files, models, run_file
-from pixmend.config import NOT_IN_A_NAME, SETTINGS, TRAIN_GROUPS, Settings, flag
+from pixmend.config import NOT_IN_A_NAME, SETTINGS, TRAIN_GROUPS, Settings
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
+from pixmend.experiments.search_space import format_flags
 from pixmend.training.history import History
 
 RMSE = "holdout_rmse"
@@ -60,35 +63,33 @@ def describe_settings(run: Run, competition_defaults: Mapping[str, Any]) -> list
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
         return [f"{weight:.2f} {member}" for weight, member in parts if weight >= MIN_WEIGHT]
     model = stored.get("model", "")
-    defaults = {name: spec.default for name, spec in SETTINGS.items()} | dict(competition_defaults) | dict(models.default_settings(model))
+    usual = {**competition_defaults, **models.default_settings(model)}
+    defaults = {name: spec.default for name, spec in SETTINGS.items()} | usual
     changed = [name for name in SETTINGS if name in stored and name not in NOT_SHOWN and stored[name] != defaults[name]]
-    is_trained = not is_untrained(model)
-    return [model, *(format_flag(name, stored[name]) for name in changed if is_trained or SETTINGS[name].group not in TRAIN_GROUPS)]
+    return [model, *(format_flags({name: stored[name]}) for name in changed
+                     if not is_untrained(model) or SETTINGS[name].group not in TRAIN_GROUPS)]
 
 
 def is_untrained(model: str) -> bool:
+    """Tell whether a model is a fill or pretrained; a model that no longer exists counts as trained."""
     return models.is_model(model) and not models.is_trainable(model)
-
-
-def format_flag(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return flag(name) if value else flag(name).replace("--", "--no-", 1)
-    return f"{flag(name)} {value:g}" if isinstance(value, float) else f"{flag(name)} {value}"
 
 
 def read_histories(settings: Settings) -> dict[str, Columns]:
     """Return the history of this run (or of each of its folds) first, then those of the other runs with the lowest RMSE."""
     parent, this_run = settings.run_folder.parent, settings.trained_folder.name
     paths = sorted([*parent.glob("*/history.csv"), *parent.glob(f"*/{FOLD}*/history.csv")])
-    found = {path.parent.relative_to(parent).as_posix(): to_columns(History(path).rows) for path in paths}
-    found = {name: history for name, history in found.items()
-             if {"step", "minutes"} < set(history) and len(select_points(history, "step", RMSE)[1])}
-    order = sorted(found, key=lambda name: (name.split("/")[0] != this_run, select_points(found[name], "step", RMSE)[1].min()))
+    found = {path.parent.relative_to(parent).as_posix(): read_columns(path.parent) for path in paths}
+    lowest = {name: select_points(history, "step", RMSE)[1].min(initial=np.inf) for name, history in found.items()
+              if {"step", "minutes"} < set(history)}
+    known = [name for name in lowest if np.isfinite(lowest[name])]
+    order = sorted(known, key=lambda name: (name.split("/")[0] != this_run, lowest[name]))
     return {name: found[name] for name in order[:MAX_CURVES]}
 
 
-def to_columns(rows: Iterable[Mapping[str, str]]) -> Columns:
-    rows = list(rows)
+def read_columns(run_folder: Path) -> Columns:
+    """Return the history of a run by column."""
+    rows = History(run_folder / "history.csv").rows
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: np.array([parse_number(row[name]) for row in rows], float) for name in names}
 
@@ -100,22 +101,16 @@ def select_points(history: Columns, over: str, name: str) -> tuple[np.ndarray, n
     return x[known], y[known]
 
 
-def list_quantities(histories: Mapping[str, Columns]) -> list[str]:
-    """Return the columns of the histories besides steps and minutes, the holdout RMSE first."""
-    names = dict.fromkeys(name for history in histories.values() for name in history)
-    return [RMSE, *(name for name in names if name not in ("step", "minutes", RMSE))]
-
-
 def group_by_lambda(runs: Iterable[Run]) -> list[list[Run]]:
     """Return the runs of each model that was trained with several LAMBDAs, in groups that differ in LAMBDA alone."""
     scored = [run for run in runs if run.get_number(RMSE) and "LAMBDA" in run.stored and not is_untrained(run.stored["model"])]
-    tried: dict[str, set[float]] = {}
+    tried: dict[str, set[float]] = defaultdict(set)
     for run in scored:
-        tried.setdefault(run.stored["model"], set()).add(run.stored["LAMBDA"])
-    groups: dict[str, list[Run]] = {}
+        tried[run.stored["model"]].add(run.stored["LAMBDA"])
+    groups: dict[str, list[Run]] = defaultdict(list)
     for run in scored:
         if len(tried[run.stored["model"]]) > 1:
-            groups.setdefault(files.hash_value({**run.stored, "LAMBDA": None}), []).append(run)
+            groups[files.hash_value({**run.stored, "LAMBDA": None})].append(run)
     return [sorted(group, key=lambda run: run.stored["LAMBDA"]) for group in groups.values()]
 
 

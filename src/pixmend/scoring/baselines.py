@@ -1,5 +1,6 @@
 """The baselines of a competition: every fill that makes sense there, scored on the holdout once and kept."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,11 @@ def list_baselines(settings: Settings) -> list[str]:
     return [*names, GIVEN] if competition.has_constraint else names
 
 
+def find_best_baseline(settings: Settings, sums: Mapping[str, Sequence[float]]) -> str:
+    """Return the baseline with the lowest squared errors, other than the run's own model and the damaged image itself."""
+    return min((name for name in sums if name not in (settings.model, GIVEN)), key=lambda name: sum(sums[name]))
+
+
 def score_baselines(settings: Settings, dataset: Any) -> dict[str, Any]:
     """Return squared errors (`sums`) and the competition's metrics (`scores`) of each baseline on the holdout images."""
     names, extra = list_baselines(settings), competitions.get_extra_metrics(settings)
@@ -36,9 +42,11 @@ def score_baselines(settings: Settings, dataset: Any) -> dict[str, Any]:
     job = partial(score_images, settings, names)
     chunks = workers.run_in_chunks(job, dataset.split("holdout"), size=CHUNK, label="score the baselines")
     images = [scored for chunk in chunks for scored in chunk]
-    result = {"made_from": cache_key, "sums": {name: [image[name][0] for image in images] for name in names},
-              "scores": {name: {metric: extra[metric].over([image[name][2][metric] for image in images]) for metric in extra}
-                         for name in names}}
+    result: dict[str, Any] = {"made_from": cache_key, "sums": {}, "scores": {}}
+    for name in names:
+        sums, _, parts = zip(*(image[name] for image in images), strict=True)
+        result["sums"][name] = sums
+        result["scores"][name] = {key: metric.over([part[key] for part in parts]) for key, metric in extra.items()}
     files.write_json(path, result)
     return result
 
@@ -49,7 +57,8 @@ def score_images(settings: Settings, names: list[str], rows: Any) -> list[dict[s
     fills = {name: (lambda image, mask: image) if name == GIVEN else models.get_fill(name) for name in names}
     scored = []
     for row in rows:
-        damaged, counts, original = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row), dataset.read_original(row) / np.float32(255)
+        damaged, original = dataset.read_damaged(row) / np.float32(255), dataset.read_original(row) / np.float32(255)
+        counts = dataset.read_counts(row)
         mask = counts > 0
         scored.append({name: score_image(original, paste_predictions(damaged, mask, fill(damaged, mask)), counts, extra)
                        for name, fill in fills.items()})

@@ -29,8 +29,8 @@ def mix_run(settings: Settings) -> dict[str, Any]:
     dataset, folder = unknown_masks.open_dataset_for_prediction(settings), settings.run_folder
     members = list_members(settings, dataset)
     check_mixed_run(settings)
-    cache_key = {"set": dataset.cache_key,
-                 "members": {run: [files.file_signature(path) for path in list_files(settings, run)] for run in members}}
+    signatures = {run: [files.file_signature(path) for path in list_files(settings, run)] for run in members}
+    cache_key = {"set": dataset.cache_key, "members": signatures}
     with files.try_lock(folder):
         if settings.force or not files.manifest_matches(folder / "ensemble.json", cache_key):
             write_mix(settings, dataset, members, cache_key)
@@ -43,32 +43,27 @@ def list_files(settings: Settings, run: str) -> list[Path]:
 
 
 def list_members(settings: Settings, dataset: Any) -> list[str]:
-    """Return the names of the members; raise an error for one that did not predict this dataset or has seen its holdout."""
+    """Return the names of the members, after a check of each."""
     members = list(dict.fromkeys(name.strip() for name in settings.members.split(",") if name.strip()))
     if len(members) < 2:
         raise UserError("An ensemble needs two runs or more: pixmend ensemble --members a,b --run mixed")
     for run in members:
-        check_predictions(settings, dataset, run)
-        check_training(settings, dataset, run)
+        check_member(settings, dataset, run)
     return members
 
 
-def check_predictions(settings: Settings, dataset: Any, run: str) -> None:
+def check_member(settings: Settings, dataset: Any, run: str) -> None:
+    """Raise an error for a run that did not predict this dataset, or was trained on its holdout; its weight would be too high."""
     if models.run_finds_masks(replace(settings, run=run)):
         raise UserError(f"Run {run!r} finds masks and predicts no images. Leave it out.")
     for path in list_files(settings, run):
-        if not path.exists():
-            raise UserError(f"Run {run!r} has no predictions ({path}). Make them first: pixmend predict --run {run}")
         if predictions.read_metadata(path)["set"] != dataset.cache_key:
-            raise UserError(f"{path} is of another dataset or holdout than {settings.augment_folder} contains now. Predict again: "
-                            f"pixmend predict --run {run}. Or leave {run} out.")
-
-
-def check_training(settings: Settings, dataset: Any, run: str) -> None:
-    """Raise an error for a member that was trained on images of the holdout, since the weights would favour it."""
+            raise UserError(f"{path} is of another dataset or holdout than {settings.augment_folder} contains now. "
+                            f"Predict again: pixmend predict --run {run}. Or leave {run} out.")
     trained = run_file.read_trained(settings.run_folder.with_name(run)) or {}
     if trained.get("model") == "ensemble":
-        raise UserError(f"Run {run!r} is an ensemble itself, with weights from this holdout. Name its members: {','.join(trained['members'])}")
+        raise UserError(f"Run {run!r} is an ensemble itself, with weights from this holdout. Name its members: "
+                        f"{','.join(trained['members'])}")
     datasets.check_same_split(settings, dataset, run)
 
 
@@ -87,15 +82,16 @@ def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: d
     sources, products, counts = sum_error_products(dataset, dataset.split("holdout"), holdout)
     weights, fold_weights, folder = find_weights(products.sum(0)), find_fold_weights(products, settings.seed), settings.run_folder
     of_source = dict(zip(sources, fold_weights, strict=True))
-    by_split = {"holdout": (holdout, (of_source[row.source] for row in dataset.split("holdout"))), "test": (test, repeat(weights))}
-    for split, (paths, row_weights) in by_split.items():
+    holdout_weights = (of_source[row.source] for row in dataset.split("holdout"))
+    for split, paths, row_weights in (("holdout", holdout, holdout_weights), ("test", test, repeat(weights))):
         rows = dataset.split(split)
         images = predictions.average_predictions(dataset, rows, paths, row_weights)
-        predictions.write_predictions(folder / f"{split}.npz", images, ((row.id, dataset.read_counts(row) > 0) for row in rows), cache_key)
+        masks = ((row.id, dataset.read_counts(row) > 0) for row in rows)
+        predictions.write_predictions(folder / f"{split}.npz", images, masks, cache_key)
     run_file.save_run(settings)
-    run_file.save_trained(folder, {"model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
-                                   **score_mix(products, counts, weights, fold_weights)})
-    files.write_manifest(folder / "ensemble.json", cache_key, [folder / name for name in ("holdout.npz", "test.npz", run_file.RUN_FILE)])
+    trained = {"model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist()}
+    run_file.save_trained(folder, trained | score_mix(products, counts, weights, fold_weights))
+    files.write_manifest(folder / "ensemble.json", cache_key, [*list_files(settings, settings.run), folder / run_file.RUN_FILE])
 
 
 def sum_error_products(dataset: Any, rows: Sequence[Any], paths: Sequence[Path]) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -106,7 +102,8 @@ def sum_error_products(dataset: Any, rows: Sequence[Any], paths: Sequence[Path])
         pixel_counts = dataset.read_counts(row)
         mask = pixel_counts > 0
         errors = values.astype(np.float64) - dataset.read_original(row)[mask] / np.float32(255)
-        products[row.source] = products.get(row.source, 0) + np.tensordot(errors * pixel_counts[mask][:, None], errors, ((1, 2), (1, 2)))
+        product = np.tensordot(errors * pixel_counts[mask][:, None], errors, ((1, 2), (1, 2)))
+        products[row.source] = products.get(row.source, 0) + product
         counts[row.source] += int(pixel_counts.sum(dtype=np.int64)) * errors.shape[-1]
     return list(products), np.stack(list(products.values())), np.array(list(counts.values()))
 
@@ -153,5 +150,6 @@ def format_table(settings: Settings, mix: dict[str, Any]) -> str:
     gain = 1 - mix["cross_validated_rmse"] / best
     lines.append(f"  Best single member: {run}, {best:.5f}. Cross-validated gain of the ensemble: {gain:+.2%}.")
     if gain <= 0:
-        lines.append(f"  The ensemble gains nothing on images that its weights were not chosen on. Submit {run} alone, or add other members.")
+        lines.append(f"  The ensemble gains nothing on images that its weights were not chosen on. Submit {run} alone, or add "
+                     f"other members.")
     return "\n".join([*lines, f"ensemble: {settings.run_folder}/holdout.npz and test.npz"])

@@ -13,7 +13,7 @@ from pixmend.data import dataset as datasets
 from pixmend.data.paste import paste_values
 from pixmend.errors import FlagError, UserError
 from pixmend.evaluation import leaderboard, metrics
-from pixmend.evaluation.bootstrap import compute_rmse
+from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
 from pixmend.progress import ProgressBar
 from pixmend.scoring.baselines import score_baselines, score_image
 from pixmend.submissions import predictions
@@ -33,8 +33,10 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
     files.write_json(settings.run_folder / "score.json", stored)
     figures = summarize(scores, baselines["sums"]) | score_solution(settings)
     if settings.unknown_masks:
-        figures |= summarize_masks(count_overlaps(dataset, predicted), dataset)
-    update_leaderboard(settings, figures)
+        figures |= compare_masks(dataset, predicted)[1]
+    board, file = settings.submissions_folder / "leaderboard.csv", competitions.get_submission_path(settings)
+    sent_another = file.exists() and leaderboard.has_scores_of_another_file(board, settings.run, file)
+    update_leaderboard(settings, **(NOT_SENT if sent_another else {}) | figures)
     return scores, baselines, figures
 
 
@@ -45,15 +47,18 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
     """
     path = competitions.get_submission_path(settings, "holdout")
     if not path.exists():
-        raise UserError(f"Run {settings.run!r} has no holdout file ({path}). Write it first: pixmend serialize --run {settings.run}")
+        raise UserError(f"Run {settings.run!r} has no holdout file ({path}). Write it first: "
+                        f"pixmend serialize --run {settings.run}")
     check_written_form(settings, path)
     format_, extra = competitions.get_submission_format(settings, "holdout"), competitions.get_extra_metrics(settings)
     rows, records = dataset.split("holdout"), order_records(settings, dataset, "holdout", read_records(settings))
+    written, around = format_.read(path, records, settings), read_known_pixels(settings, dataset, predicted)
     scored = []
     with ProgressBar("score the holdout", len(rows)) as bar:
-        for row, values, known in zip(rows, format_.read(path, records, settings), read_known_pixels(settings, dataset, predicted), strict=True):
+        for row, values, image in zip(rows, written, around, strict=True):
             counts = dataset.read_counts(row)
-            known, original = (format_.to_submission_values(image, settings) for image in (known, dataset.read_original(row) / np.float32(255)))
+            known = format_.to_submission_values(image, settings)
+            original = format_.to_submission_values(dataset.read_original(row) / np.float32(255), settings)
             scored.append(score_image(original, paste_values(known, counts > 0, values), counts, extra))
             bar.advance(1, f"{bar.rate():.0f} images/s")
     sums, counts, parts = zip(*scored, strict=True)
@@ -67,8 +72,8 @@ def check_written_form(settings: Settings, path: Path) -> None:
     for key, name in WRITTEN_AS.items():
         wanted = getattr(settings, name)
         if written.get(key, wanted) != wanted:
-            raise UserError(f"{path} was written with {flag(name)} {written[key]}, not {wanted}. Give {flag(name)} {written[key]}, or "
-                            f"write it again: pixmend serialize --run {settings.run} {flag(name)} {wanted}")
+            raise UserError(f"{path} was written with {flag(name)} {written[key]}, not {wanted}. Give {flag(name)} "
+                            f"{written[key]}, or write it again: pixmend serialize --run {settings.run} {flag(name)} {wanted}")
 
 
 def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Iterator[np.ndarray]:
@@ -84,7 +89,7 @@ def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Itera
 def summarize(scores: dict[str, Any], baselines: dict[str, list[float]]) -> dict[str, Any]:
     """Return the figures of a row of the leaderboard."""
     sums, counts = scores["sums"], scores["numbers"]
-    low, high = metrics.bootstrap_interval(sums, counts)
+    low, high = bootstrap_interval(sums, counts)
     rmse, harmonic = compute_rmse(sums, counts), compute_rmse(baselines["harmonic"], counts)
     return {"holdout_rmse": round(rmse, PLACES), "low": round(low, PLACES), "high": round(high, PLACES),
             "pictures": len(sums), "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(rmse / harmonic, 4),
@@ -96,47 +101,39 @@ def score_solution(settings: Settings) -> dict[str, float]:
     solution = competitions.get_solution_path(settings)
     if settings.damage or not solution.exists():
         return {}
-    found = competitions.get_competition(settings.competition).submission.score(competitions.get_submission_path(settings), solution)
+    format_ = competitions.get_competition(settings.competition).submission
+    found = format_.score(competitions.get_submission_path(settings), solution)
     return {name: round(rmse, PLACES) for name in ("public", "private") if (rmse := found[name]) is not None}
 
 
-def update_leaderboard(settings: Settings, figures: dict[str, Any]) -> None:
-    """Write figures and circumstances of a run into the leaderboard; scores of another file of the run are removed."""
-    board, file = settings.submissions_folder / "leaderboard.csv", competitions.get_submission_path(settings)
-    outdated = NOT_SENT if file.exists() and leaderboard.has_scores_of_another_file(board, settings.run, file) else {}
-    leaderboard.update_run(board, settings.run, **outdated | figures, **describe_circumstances(settings))
-
-
-def describe_circumstances(settings: Settings) -> dict[str, Any]:
-    """Return image size, steps and minutes of training (of all folds together), date and commit."""
+def update_leaderboard(settings: Settings, **figures: Any) -> None:
+    """Write figures, image size, steps and minutes of training (of all folds together), date and commit of a run."""
     folder = settings.trained_folder
     histories = [History(path) for path in [*folder.glob("history.csv"), *folder.glob(f"{datasets.FOLD}*/history.csv")]]
     steps, minutes = (sum(history.get_last(name) for history in histories) for name in ("step", "minutes"))
     checkout = run_file.describe_checkout()
     commit = f"{checkout.get('commit', '')}{'+changes' if checkout.get('dirty') else ''}"
-    return {"size": settings.size, "steps": f"{steps:.0f}", "minutes": f"{minutes:.1f}", "date": checkout["date"], "commit": commit}
+    leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, size=settings.size,
+                           steps=f"{steps:.0f}", minutes=f"{minutes:.1f}", date=checkout["date"], commit=commit)
 
 
 def score_masks(settings: Settings) -> dict[str, float]:
     """Return how well the masks of a run agree with the true masks of the holdout; the result is written to disk."""
     dataset = datasets.open_dataset(settings)
-    overlaps = count_overlaps(dataset, unknown_masks.LocatedMaskDataset(dataset, settings.run_folder))
-    figures = summarize_masks(overlaps, dataset)
-    files.write_json(settings.run_folder / "score.json", {"ids": [row.id for row in dataset.split("holdout")], "overlaps": overlaps})
-    leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, **describe_circumstances(settings))
+    overlaps, figures = compare_masks(dataset, unknown_masks.LocatedMaskDataset(dataset, settings.run_folder))
+    ids = [row.id for row in dataset.split("holdout")]
+    files.write_json(settings.run_folder / "score.json", {"ids": ids, "overlaps": overlaps})
+    update_leaderboard(settings, **figures)
     return figures
 
 
-def count_overlaps(dataset: Any, found: Any) -> list[tuple[int, int]]:
-    """Return intersection and union of the true and the found mask of each holdout image, in pixels."""
-    return [metrics.count_overlap(dataset.read_counts(row) > 0, found.mask(row)) for row in dataset.split("holdout")]
-
-
-def summarize_masks(overlaps: list[tuple[int, int]], dataset: Any) -> dict[str, float]:
-    """Return the intersection over union, of all images together and as their mean, and the share of correct pixels."""
+def compare_masks(dataset: Any, found: Any) -> tuple[list[tuple[int, int]], dict[str, float]]:
+    """Return intersection and union of the true and the found mask of each holdout image, in pixels, and their figures."""
+    overlaps = [metrics.count_overlap(dataset.read_counts(row) > 0, found.mask(row)) for row in dataset.split("holdout")]
     wrong = sum(union - intersection for intersection, union in overlaps) / (len(overlaps) * dataset.counts[0].size)
-    return {"iou": round(metrics.compute_pooled_iou(overlaps), PLACES), "iou_mean": round(metrics.compute_mean_iou(overlaps), PLACES),
-            "pixel_accuracy": round(1 - wrong, PLACES)}
+    iou, iou_mean = metrics.compute_pooled_iou(overlaps), metrics.compute_mean_iou(overlaps)
+    figures = {"iou": iou, "iou_mean": iou_mean, "pixel_accuracy": 1 - wrong}
+    return overlaps, {name: round(value, PLACES) for name, value in figures.items()}
 
 
 def score_files(settings: Settings) -> dict[str, float | None]:
@@ -146,7 +143,7 @@ def score_files(settings: Settings) -> dict[str, float | None]:
     return competitions.get_competition(settings.competition).submission.score(Path(settings.submission), Path(settings.solution))
 
 
-def rmse_by_label(scores: dict[str, Any]) -> dict[str, float]:
+def compute_label_rmse(scores: dict[str, Any]) -> dict[str, float]:
     """Return the RMSE of the images of each label."""
     labels, sums, counts = np.array(scores["classes"]), np.array(scores["sums"]), np.array(scores["numbers"])
     return {label: compute_rmse(sums[labels == label], counts[labels == label]) for label in sorted(set(labels.tolist()))}

@@ -7,10 +7,9 @@ import numpy as np
 
 from pixmend import models
 from pixmend.config import Settings
-from pixmend.evaluation.bootstrap import Change, compare_rmse, compute_rmse
-from pixmend.evaluation.metrics import bootstrap_interval
-from pixmend.scoring.baselines import GIVEN
-from pixmend.scoring.run_score import rmse_by_label
+from pixmend.evaluation.bootstrap import Change, bootstrap_interval, compare_rmse, compute_rmse
+from pixmend.scoring.baselines import find_best_baseline
+from pixmend.scoring.run_score import compute_label_rmse
 from pixmend.training import checkpoints
 
 
@@ -18,11 +17,10 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
     """Return the sentences on a run: its RMSE beside the best baseline, what training gained, and what to try next."""
     sums, counts = scores["sums"], scores["numbers"]
     low, high = bootstrap_interval(sums, counts)
-    others = {name: errors for name, errors in baselines.items() if name not in (settings.model, GIVEN)}
-    best = min(others, key=lambda name: sum(others[name]))
-    change = compare_rmse(sums, others[best], counts)
+    best = find_best_baseline(settings, baselines)
+    comparison = describe_change(compare_rmse(sums, baselines[best]), "the best baseline")
     sentences = [f"Holdout RMSE {compute_rmse(sums, counts):.4f} (95% interval {low:.4f} to {high:.4f}). "
-                 f"Best baseline: {best}, {compute_rmse(others[best], counts):.4f}. {compare(change, 'this run', 'the best baseline')}"]
+                 f"Best baseline: {best}, {compute_rmse(baselines[best], counts):.4f}. {comparison}"]
     if models.is_trainable(settings.model):
         sentences += describe_training(settings, scores, baselines, best)
     return sentences
@@ -36,12 +34,13 @@ def describe_training(settings: Settings, scores: dict[str, Any], baselines: dic
         advice = ("Give more --steps." if not settings.adversarial else
                   "Give more --steps, raise --lambda, or use --model window_mlp, which learns fastest on a CPU.")
         better = f" Start from the best baseline with --start {best}." if start in baselines and start != best else ""
-        return [f"The network has not learned anything yet: the best weights are those of step 0, which give {from_start}. {advice}{better}"]
+        return [f"The network has not learned anything yet: the best weights are those of step 0, which give {from_start}. "
+                f"{advice}{better}"]
     if start not in baselines:
         return []
-    change = compare_rmse(scores["sums"], baselines[start], scores["numbers"])
-    return [f"Compared with {from_start}, {compute_rmse(baselines[start], scores['numbers']):.4f}: "
-            f"{compare(change, 'this run', 'it')}{f' The best weights are those of step {step}.' if step else ''}"]
+    comparison = describe_change(compare_rmse(scores["sums"], baselines[start]), "it")
+    return [f"Compared with {from_start}, {compute_rmse(baselines[start], scores['numbers']):.4f}: {comparison}"
+            f"{f' The best weights are those of step {step}.' if step else ''}"]
 
 
 def find_kept_step(settings: Settings) -> int | None:
@@ -53,28 +52,32 @@ def find_kept_step(settings: Settings) -> int | None:
         return json.loads(archive["facts"].tobytes()).get("step")
 
 
-def compare(change: Change, run: str, other: str) -> str:
-    """Return a sentence on a change of RMSE and its interval."""
-    interval = f"{abs(change.value):.1%} (95% interval {min(abs(change.low), abs(change.high)):.1%} to {max(abs(change.low), abs(change.high)):.1%})"
+def describe_change(change: Change, other: str) -> str:
+    """Return a sentence on the run's change of RMSE from another one, and its interval."""
     if not change.is_clear:
-        return f"No difference between {run} and {other} can be seen ({change.value:+.1%}, 95% interval {change.low:+.1%} to {change.high:+.1%})."
-    return f"{run.capitalize()} is {interval} {'better' if change.value < 0 else 'worse'}."
+        return (f"No difference between this run and {other} can be seen "
+                f"({change.value:+.1%}, 95% interval {change.low:+.1%} to {change.high:+.1%}).")
+    low, high = sorted((abs(change.low), abs(change.high)))
+    direction = "better" if change.value < 0 else "worse"
+    return f"This run is {abs(change.value):.1%} (95% interval {low:.1%} to {high:.1%}) {direction}."
 
 
 def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return what `score` prints: the run among the baselines, its RMSE by label, and the sentences on it."""
-    holdout = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the training that never saw it"
-    lines = [f"RMSE on {holdout} ({len(scores['ids'])} images, {sum(scores['numbers']):,} values; 95% interval over images)"]
-    kind = "baseline with the true masks" if settings.unknown_masks else "baseline"
+    holdout = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the training without it"
+    counts, kind = scores["numbers"], "baseline with the true masks" if settings.unknown_masks else "baseline"
+    lines = [f"RMSE on {holdout} ({len(counts)} images, {sum(counts):,} values; 95% interval over images)"]
     rows = {settings.run: (scores["sums"], scores["scores"])}
-    rows |= {f"{name} ({kind})": (sums, baselines["scores"][name]) for name, sums in baselines["sums"].items() if name != settings.run}
+    rows |= {f"{name} ({kind})": (sums, baselines["scores"][name])
+             for name, sums in baselines["sums"].items() if name != settings.run}
     width = max(28, *map(len, rows))
     for name, (sums, metrics) in sorted(rows.items(), key=lambda item: sum(item[1][0])):
-        low, high = bootstrap_interval(sums, scores["numbers"])
-        rmse = compute_rmse(sums, scores["numbers"])
-        lines.append(f"  {name:{width}} {rmse:.5f}  ({low:.4f} to {high:.4f})  {rmse / figures['harmonic_rmse']:.3f} of harmonic"
-                     + "".join(f"  {metric} {value:.5g}" for metric, value in metrics.items()))
-    lines.append("  RMSE by label: " + "  ".join(f"{label} {rmse:.4f}" for label, rmse in rmse_by_label(scores).items()))
+        low, high = bootstrap_interval(sums, counts)
+        rmse = compute_rmse(sums, counts)
+        ratio = rmse / figures["harmonic_rmse"]
+        parts = [f"{name:{width}} {rmse:.5f}", f"({low:.4f} to {high:.4f})", f"{ratio:.3f} times harmonic"]
+        lines.append("  ".join(["", *parts, *(f"{metric} {value:.5g}" for metric, value in metrics.items())]))
+    lines.append("  RMSE by label: " + "  ".join(f"{label} {rmse:.4f}" for label, rmse in compute_label_rmse(scores).items()))
     if settings.unknown_masks:
         lines.append(f"  masks of run {settings.mask_run!r}: {describe_masks(figures)}")
     if hidden := [f"{name} {figures[name]:.5f}" for name in ("public", "private") if name in figures]:
@@ -83,5 +86,5 @@ def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str
 
 
 def describe_masks(figures: dict[str, float]) -> str:
-    return (f"intersection over union {figures['iou']:.4f} of all pixels together, {figures['iou_mean']:.4f} as the mean of images; "
-            f"{figures['pixel_accuracy']:.2%} of all pixels are correct")
+    return (f"intersection over union {figures['iou']:.4f} of all pixels together, {figures['iou_mean']:.4f} as the mean of "
+            f"images; {figures['pixel_accuracy']:.2%} of all pixels are correct")

@@ -87,6 +87,6 @@ def suggest_commands(settings: Settings) -> list[str]:
 
 def format_command(settings: Settings, *flags: str) -> str:
     """Return a pipeline's command for this home and competition, with the flags that decided its data."""
-    names = [name for name in SETTINGS if name in settings.given and SETTINGS[name].group in DATA_GROUPS and name not in NOT_REPEATED]
-    words = [word for name in names for word in search_space.format_flag(name, getattr(settings, name))]
-    return shlex.join([PIPELINE, "--competition", settings.competition, *words, *flags])
+    names = [name for name, spec in SETTINGS.items() if spec.group in DATA_GROUPS and name not in NOT_REPEATED]
+    command = search_space.format_command([PIPELINE, "--competition", settings.competition], settings, names)
+    return f"{command} {shlex.join(flags)}".strip()

@@ -2,16 +2,14 @@
 
 from pixmend.config import Settings
 from pixmend.errors import UserError
-from pixmend.experiments import study, study_table
-from pixmend.experiments.runner import silence_retracing
-from pixmend.reporting import study_section
+from pixmend.experiments import study, study_results, study_table
+from pixmend.reporting import experiment_charts
 
 
 def main(settings: Settings) -> None:
     """Make all runs of a study and print its table and conclusion; the page is beside the runs."""
-    silence_retracing()
-    results = study.run_study(settings, study_section.render_png)
-    print("\n".join([study_table.format_text(results), results["conclusion"], f"study: {study.get_page_path(settings)}"]))
+    results = study.run_study(settings, experiment_charts.render_study)
+    print("\n".join([study_table.format_text(results), results["conclusion"], f"study: {study_results.get_page_path(settings)}"]))
     if results["best"] is None:
         raise UserError(f"No row of the study {settings.about} was finished; the reasons are listed above.")
     best = next(row for row in results["rows"] if row["title"] == results["best"])

@@ -3,13 +3,11 @@
 from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.experiments import sweep, sweep_results
-from pixmend.experiments.runner import silence_retracing
 
 
 def main(settings: Settings) -> None:
     """Train all trials of the sweep and print its table."""
     sweep.check_sweep(settings)
-    silence_retracing()
     results = sweep.run_sweep(settings)
     print(sweep_results.format_table(results))
     if results["best"] is None:

@@ -23,6 +23,7 @@ from pixmend.config import Settings, flag
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
+from pixmend.evaluation.bootstrap import compute_rmse
 from pixmend.progress import ProgressBar
 from pixmend.subprocesses import replace_signal_handlers
 from pixmend.training import checkpoints, distributed, losses, setup
@@ -248,7 +249,7 @@ def evaluate_holdout(model: keras.Model, dataset: Dataset, rows: list[DatasetRow
         return score_masks(predict_images(model, UnknownMaskDataset(dataset), rows, settings), masks)
     pairs = zip(rows, predict_images(model, dataset, rows, settings), strict=True)
     sums, numbers = zip(*(metrics.sum_squared_errors(dataset.read_original(row) / 255, image, dataset.read_counts(row)) for row, image in pairs), strict=True)
-    return {"holdout_rmse": metrics.compute_rmse(sums, numbers)}
+    return {"holdout_rmse": compute_rmse(sums, numbers)}
 
 
 def score_masks(predictions: Iterable[np.ndarray], masks: list[np.ndarray]) -> dict[str, float]:
@@ -256,4 +257,4 @@ def score_masks(predictions: Iterable[np.ndarray], masks: list[np.ndarray]) -> d
     pairs = [(prediction[..., 0], mask) for prediction, mask in zip(predictions, masks, strict=True)]
     squares = [np.square(prediction - mask).sum(dtype=np.float64) for prediction, mask in pairs]
     overlaps = [metrics.count_overlap(mask, prediction > 0.5) for prediction, mask in pairs]
-    return {"holdout_rmse": metrics.compute_rmse(squares, [mask.size for mask in masks]), "holdout_iou": metrics.compute_pooled_iou(overlaps)}
+    return {"holdout_rmse": compute_rmse(squares, [mask.size for mask in masks]), "holdout_iou": metrics.compute_pooled_iou(overlaps)}
