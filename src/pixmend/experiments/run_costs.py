@@ -1,6 +1,7 @@
 """What a run cost: minutes and steps of training, the size of its weights, and the machine."""
 
 import json
+import platform
 import sys
 from collections import Counter
 from pathlib import Path
@@ -39,6 +40,9 @@ def describe_hardware() -> str:
 
 def describe_processor() -> str:
     """Return the processor's name, and AMX if it multiplies matrices in bfloat16, on which the speed of training depends."""
-    path = Path("/proc/cpuinfo")
-    has_amx = path.exists() and "amx_bf16" in path.read_text(encoding="utf-8")
-    return run_file.describe_hardware()["processor"] + ", AMX" * has_amx
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name}, AMX" if any("amx_bf16" in line for line in lines) else name
