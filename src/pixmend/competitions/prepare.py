@@ -111,11 +111,21 @@ def write_chunk(folder: Path, settings: Settings, numbered: Iterable[tuple[int, 
 
 def write_image(row: int, original_row: int, record: ImageRecord, settings: Settings,
                 writers: Mapping[str, WriteRow]) -> dict[str, Any]:
-    """Decode one image into its rows and fill its missing pixels; return its entry in listed.json.
+    """Decode one image into its rows and fill its missing pixels; return its entry in listed.json."""
+    damaged, counts, original = store_image(row, original_row, record, settings, writers)
+    writers[FILLED](row, np.rint(fill_harmonic(damaged / np.float32(255), counts > 0) * 255))
+    line = {"id": record.id, "source": record.source, "class": record.label, "split": record.split, "damaged": row, "whole": -1}
+    if original is not None:
+        line |= {"whole": original_row, "hashes": [int(value) for value in near_duplicates.hash_image(original)]}
+    return line
+
+
+def store_image(row: int, original_row: int, record: ImageRecord, settings: Settings,
+                writers: Mapping[str, WriteRow]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Decode one image and write it; return the damaged image, its counts, and the original of a training image.
 
     Each array is written right after it is decoded, while it is in the processor's cache.
     """
-    line = {"id": record.id, "source": record.source, "class": record.label, "split": record.split, "damaged": row, "whole": -1}
     original = None
     if record.original is not None:
         original = decode_image(record.original, settings.shape)
@@ -123,10 +133,7 @@ def write_image(row: int, original_row: int, record: ImageRecord, settings: Sett
     damaged, counts = read_damaged(record, original, settings)
     writers["pictures"](row, damaged)
     writers["counts"](row, counts)
-    writers[FILLED](row, np.rint(fill_harmonic(damaged / np.float32(255), counts > 0) * 255))
-    if original is not None:
-        line |= {"whole": original_row, "hashes": [int(value) for value in near_duplicates.hash_image(original)]}
-    return line
+    return damaged, counts, original
 
 
 def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
