@@ -39,7 +39,7 @@ def model_of(settings, size):
     model = AdversarialModel(painter, settings) if settings.judged else painter
     averaged = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
     optimizer = keras.optimizers.Adam(settings.rate, 0.5, 0.999, epsilon=1e-8, **averaged)
-    model.compile(optimizer=optimizer, loss=ReconstructionLoss(name=settings.loss, reduction="mean_with_sample_weight"))
+    model.compile(optimizer=optimizer, loss=ReconstructionLoss(settings.loss))
     optimizer.build(model.trainable_variables)
     return model
 

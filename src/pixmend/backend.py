@@ -16,11 +16,11 @@ from pixmend.errors import UserError
 
 CUDA_PACKAGE = "jax_cuda12_plugin"
 NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/dxg")   # on Linux, and on Linux inside Windows
-WAIT = 600       # seconds for all processes of a run to be there
-HEARTBEAT = 30   # seconds without a sign of life after which a process counts as dead
-FAREWELL = 20    # seconds for the others to end, too
-BFLOAT16_SINCE = 8.0   # NVIDIA's compute capability
-ALIGNED = 64     # bytes; memory that begins at a multiple of them TensorFlow takes as it is
+START_SECONDS = 600      # until all processes of a run are there
+HEARTBEAT_SECONDS = 30   # without a sign of life, after which a process counts as dead
+END_SECONDS = 20         # for the others to end, too
+BFLOAT16_SINCE = 8.0     # NVIDIA's compute capability
+ALIGNED = 64             # bytes; TensorFlow uses memory that begins at a multiple of them without copying it
 
 
 def start_keras(join: Callable[[], object] | None = None) -> None:
@@ -34,7 +34,7 @@ def start_keras(join: Callable[[], object] | None = None) -> None:
     # with other bits than an idle one, and a resumed run with other bits than an undisturbed one.
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     try:
-        with _held_back_stderr():
+        with delay_stderr():
             keras = importlib.import_module("keras")
             if join:
                 join()
@@ -45,16 +45,14 @@ def start_keras(join: Callable[[], object] | None = None) -> None:
 
 
 def get_name() -> str:
-    """Return the backend of KERAS_BACKEND; without it JAX where an NVIDIA device and JAX's CUDA packages exist, else TensorFlow."""
-    return os.environ.get("KERAS_BACKEND") or ("jax" if has_jax_for_cuda() else "tensorflow")
-
-
-def has_jax_for_cuda() -> bool:
-    return importlib.util.find_spec(CUDA_PACKAGE) is not None and any(os.path.exists(path) for path in NVIDIA_DEVICES)
+    """Return the backend of KERAS_BACKEND; without it JAX if an NVIDIA device and JAX's CUDA packages exist, else TensorFlow."""
+    if name := os.environ.get("KERAS_BACKEND"):
+        return name
+    return "jax" if importlib.util.find_spec(CUDA_PACKAGE) and any(map(os.path.exists, NVIDIA_DEVICES)) else "tensorflow"
 
 
 def list_accelerators() -> list[str]:
-    """What the backend sees besides the CPU, in words."""
+    """Return the names of the backend's devices besides the CPU."""
     if get_name() == "jax":
         import jax
         return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
@@ -65,7 +63,7 @@ def list_accelerators() -> list[str]:
 
 
 def supports_bfloat16() -> bool:
-    """Whether the accelerator does; NVIDIA's before Ampere only converts."""
+    """Tell whether the accelerator computes in it; NVIDIA's before Ampere only convert."""
     if get_name() != "jax":
         return True
     import jax
@@ -73,34 +71,32 @@ def supports_bfloat16() -> bool:
 
 
 def is_tensorflow() -> bool:
-    """Its batch norm and its Adam are one operation each, of which Keras makes a dozen; elsewhere XLA makes one of the dozen."""
+    """Tell whether the backend has batch norm and Adam as one operation each; on others XLA fuses Keras's dozen."""
     return get_name() == "tensorflow"
 
 
 def normalize_batch(x: Any, scale: Any, offset: Any, given: Sequence[Any] | None, epsilon: float) -> tuple[Any, Any, Any]:
-    """Pictures normed by their own mean and variance, or by given ones; and the two."""
+    """Return images normalized by their own mean and variance, or by given ones, and the mean and the variance."""
     import tensorflow as tf
-
     mean, variance = given or ([], [])
-    told = tf.raw_ops.FusedBatchNormV3(x=x, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon,
-                                       is_training=given is None)
-    number = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
-    return told.y, told.batch_mean, told.batch_variance * tf.maximum(number - 1, 1) / number
+    result = tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon, is_training=given is None)
+    count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+    return result.y, result.batch_mean, result.batch_variance * tf.maximum(count - 1, 1) / count
 
 
-def apply_adam(variable: Any, momentum: Any, velocity: Any, gradient: Any, step: Any, rate: Any, beta_1: float, beta_2: float, epsilon: float) -> None:
-    """A step of Adam on a variable and its two moments."""
+def apply_adam(variable: Any, momentum: Any, velocity: Any, gradient: Any, step: Any, rate: Any,
+               beta_1: float, beta_2: float, epsilon: float) -> None:
+    """Do a step of Adam on a variable and its two moments."""
     import tensorflow as tf
-
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle, m=momentum.value.handle, v=velocity.value.handle, beta1_power=beta_1**step,
         beta2_power=beta_2**step, lr=rate, beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient)
 
 
 def convolve_down(bigger: Any, kernel: Any) -> Any:
-    """A strided convolution, whose kernel's gradient is a matrix product."""
+    """Return the convolution with stride 2; its kernel's gradient is computed as a matrix product."""
     import tensorflow as tf
-
     @tf.custom_gradient
     def convolved(bigger: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
         def gradient(of_smaller: Any) -> tuple[Any, Any]:
@@ -112,9 +108,8 @@ def convolve_down(bigger: Any, kernel: Any) -> Any:
 
 
 def convolve_up(smaller: Any, kernel: Any) -> Any:
-    """Its transpose."""
+    """Return the transposed convolution with stride 2."""
     import tensorflow as tf
-
     @tf.custom_gradient
     def convolved(smaller: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
         def gradient(of_bigger: Any) -> tuple[Any, Any]:
@@ -128,7 +123,6 @@ def convolve_up(smaller: Any, kernel: Any) -> Any:
 
 def _kernel_gradient(bigger: Any, smaller: Any, shape: Any) -> Any:
     import tensorflow as tf
-
     rows, columns, channels, others = shape
     patches = tf.image.extract_patches(bigger, [1, rows, columns, 1], [1, 2, 2, 1], [1, 1, 1, 1], "SAME")
     product = tf.matmul(tf.reshape(patches, (-1, rows * columns * channels)), tf.reshape(smaller, (-1, others)), transpose_a=True)
@@ -136,17 +130,16 @@ def _kernel_gradient(bigger: Any, smaller: Any, shape: Any) -> Any:
 
 
 def compile_graph(function: Callable[..., Any], xla: bool) -> Callable[..., Any]:
-    """The function as TensorFlow's graph, traced once for all batches of a shape."""
+    """Return the function as TensorFlow's graph, traced once for all batches of a shape."""
     import tensorflow as tf
-
-    # That optimizer drops what makes a weight's move wait for a reading of it from which no gradient flows back: now and then a
-    # step then judges by weights that have moved already.
+    # This optimizer drops dependencies that make the update of a weight wait for a reading of it without gradients: now and then
+    # a step would then read weights that are updated already.
     tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
     return tf.function(function, jit_compile=xla or None, reduce_retracing=True)
 
 
 def allocate_aligned(shape: Sequence[int]) -> np.ndarray:
-    """Floats yet to be written, in memory that `tensor` can hand on."""
+    """Return an uninitialized float32 array in memory that `to_tensor` need not copy."""
     size = 4 * math.prod(shape)
     memory = np.empty(size + ALIGNED, np.uint8)
     first = -memory.ctypes.data % ALIGNED
@@ -154,32 +147,29 @@ def allocate_aligned(shape: Sequence[int]) -> np.ndarray:
 
 
 def to_tensor(array: np.ndarray) -> Any:
-    """An array for TensorFlow: not copied where it can be used as it lies, so nobody may write to it from here on."""
+    """Return a tensor that shares the array's memory if that is aligned: do not write to the array afterwards."""
     import tensorflow as tf
-
-    as_it_lies = array.flags.c_contiguous and array.ctypes.data % ALIGNED == 0
-    return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if as_it_lies else tf.convert_to_tensor(array)
+    is_aligned = array.flags.c_contiguous and array.ctypes.data % ALIGNED == 0
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if is_aligned else tf.convert_to_tensor(array)
 
 
 def compile_step(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of (state, ...) to (told, state) for the device; what it returns is whole on every device."""
+    """Compile a function of (state, ...) that returns (losses, state); every device gets all that it returns."""
     import jax
     import keras
-
-    spread = keras.distribution.distribution()
-    whole = spread and jax.sharding.NamedSharding(spread.device_mesh.backend_mesh, jax.sharding.PartitionSpec())
-    return jax.jit(function, donate_argnums=0, out_shardings=whole)
+    distribution = keras.distribution.distribution()
+    copied = distribution and jax.sharding.NamedSharding(distribution.device_mesh.backend_mesh, jax.sharding.PartitionSpec())
+    return jax.jit(function, donate_argnums=0, out_shardings=copied)
 
 
 def get_device_copier() -> Callable[[Any], Any]:
-    """What copies an array to the device, or this process's share of it to the devices: those of now, from any thread."""
+    """Return a function for any thread that copies an array to the device, or this process's share of it to the devices."""
     import jax
     import keras
-
-    spread = keras.distribution.distribution()   # Keras keeps it by thread
-    if spread is None:
+    distribution = keras.distribution.distribution()   # Keras keeps it by thread
+    if distribution is None:
         return jax.device_put
-    return lambda array: jax.make_array_from_process_local_data(spread.get_data_layout(array.shape).backend_layout, array)
+    return lambda array: jax.make_array_from_process_local_data(distribution.get_data_layout(array.shape).backend_layout, array)
 
 
 def copy_to_host(values: Any) -> Any:
@@ -197,28 +187,31 @@ def join_processes(address: str, count: int, number: int) -> None:
     import jax
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
-        jax.distributed.initialize(address, count, number, initialization_timeout=WAIT, heartbeat_timeout_seconds=HEARTBEAT,
-                                   shutdown_timeout_seconds=FAREWELL)
+        jax.distributed.initialize(address, count, number, initialization_timeout=START_SECONDS,
+                                   heartbeat_timeout_seconds=HEARTBEAT_SECONDS, shutdown_timeout_seconds=END_SECONDS)
     except RuntimeError as error:
-        raise UserError(f"--processes: process {number} of {count} did not find the others at {address} within {WAIT} seconds "
-                        f"({get_first_line(error)}); start all of them with the same list, of an address and a port that are "
-                        f"free and can be reached.") from None
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"--processes: process {number} of {count} did not find the others at {address} within {START_SECONDS} "
+                        f"seconds ({reason}); start all of them with the same list, of an address and a port that "
+                        f"are free and can be reached.") from None
 
 
 def leave_processes() -> None:
+    """Disconnect; errors of the libraries at the end say nothing that was not reported."""
     import jax
-    jax.distributed.shutdown()
+    with contextlib.suppress(Exception):
+        jax.distributed.shutdown()
 
 
 def gather_from_processes(numbers: Sequence[float]) -> np.ndarray:
-    """The same few numbers of each process, by process."""
+    """Return these few numbers of every process: float64, (processes, numbers)."""
     from jax.experimental import multihost_utils
-    told = multihost_utils.process_allgather(np.array(numbers, np.float64).view(np.uint8))
-    return np.ascontiguousarray(told).view(np.float64)
+    gathered = multihost_utils.process_allgather(np.array(numbers, np.float64).view(np.uint8))
+    return np.ascontiguousarray(gathered).view(np.float64)
 
 
 def broadcast_from_first_process(arrays: Any) -> Any:
-    """Process 0's arrays; the others give arrays of the same shapes."""
+    """Return process 0's arrays; the others pass arrays of the same shapes."""
     from jax.experimental import multihost_utils
     return multihost_utils.broadcast_one_to_all(arrays)
 
@@ -228,32 +221,28 @@ def is_device_error(error: BaseException) -> bool:
     return isinstance(error, jax.errors.JaxRuntimeError)
 
 
-def get_first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 @contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    """What C++ libraries write to the process's stderr is shown only where something fails."""
+def delay_stderr() -> Iterator[None]:
+    """Show what C++ libraries write to stderr only if something fails that is not a UserError."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as delayed:
+        os.dup2(delayed.fileno(), 2)
         try:
             yield
         except UserError:
             raise
         except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
+            delayed.seek(0)
+            os.write(stderr, delayed.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def silence_libraries() -> None:
-    """From here on what C++ libraries write to the screen is dropped; what Python writes is not."""
+    """Drop what C++ libraries write to the screen from now on, but not what Python writes."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         stream.flush()

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -51,7 +52,7 @@ def get_temporary_prefix(path: Path) -> str:
 def remove_abandoned(path: Path) -> None:
     """Delete temporary files of this path whose writers on this machine have died."""
     prefix = get_temporary_prefix(path)
-    for part in (part for part in path.parent.iterdir() if part.name.startswith(prefix) and part.name.endswith(".part")):
+    for part in path.parent.glob(f"{glob.escape(prefix)}*.part"):
         writer = part.name[len(prefix):].partition(".")[0]
         if writer.isdigit() and not is_alive(int(writer)):
             part.unlink(missing_ok=True)
@@ -72,7 +73,6 @@ def replace_durably(part: PathLike, path: PathLike) -> None:
 
 
 def fsync_path(path: PathLike) -> None:
-    """Make a file or folder durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -113,7 +113,6 @@ def read_json(path: PathLike) -> Any:
 
 
 def hash_file(path: PathLike) -> str:
-    """Return the SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -7,12 +7,7 @@ from pixmend import run_file
 from pixmend.config import Settings, apply_defaults, usual_learning_rate
 from pixmend.errors import FlagError
 from pixmend.fills import FILLS, Fill, FillSpec
-from pixmend.networks.registry import NETWORKS, PIPELINES, Input, NetworkSpec, PipelineSpec
-
-
-def find_model(name: str) -> NetworkSpec | FillSpec | PipelineSpec | None:
-    """Return the registry's entry of a model; None if there is none of this name."""
-    return NETWORKS.get(name) or FILLS.get(name) or PIPELINES.get(name)
+from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, PipelineSpec
 
 
 def get_fill(name: str) -> Fill:
@@ -22,19 +17,8 @@ def get_fill(name: str) -> Fill:
     return FILLS[name].load()
 
 
-def get_pipeline(name: str) -> PipelineSpec:
-    """Return a pretrained pipeline's entry in the registry."""
-    return PIPELINES[name]
-
-
 def list_models() -> list[str]:
-    """List all models by name."""
     return sorted([*NETWORKS, *FILLS, *PIPELINES])
-
-
-def list_fills() -> list[str]:
-    """List all fills by name."""
-    return sorted(FILLS)
 
 
 def describe_models() -> list[str]:
@@ -48,12 +32,10 @@ def describe_models() -> list[str]:
 
 
 def is_model(name: str) -> bool:
-    """Tell whether --model accepts this name."""
-    return find_model(name) is not None
+    return name in NETWORKS or name in FILLS or name in PIPELINES
 
 
 def is_fill(name: str) -> bool:
-    """Tell whether a model is a fill."""
     return name in FILLS
 
 
@@ -65,16 +47,6 @@ def is_trainable(name: str) -> bool:
 def finds_masks(name: str) -> bool:
     """Tell whether a model predicts where pixels are missing, and no image."""
     return name in NETWORKS and NETWORKS[name].finds_masks
-
-
-def reads_square(name: str) -> bool:
-    """Tell whether a model reads and predicts only a square of --work-size pixels around the missing ones."""
-    return name in NETWORKS and NETWORKS[name].input is Input.SQUARE
-
-
-def predicts_blocks_only(name: str) -> bool:
-    """Tell whether a model predicts the middle of every 8x8 block, and nothing else."""
-    return name in NETWORKS and NETWORKS[name].blocks_only
 
 
 def default_settings(name: str) -> dict[str, Any]:

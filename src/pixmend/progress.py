@@ -2,11 +2,13 @@
 
 import sys
 import time
-from typing import Any, Self
+from collections.abc import Iterator, Sequence
+from typing import Any, Self, TypeVar
 
 SECONDS_BETWEEN_LINES = 10
 WIDE = 120   # columns of a terminal
 
+T = TypeVar("T")
 quiet = False
 
 
@@ -19,6 +21,14 @@ def format_duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def track(items: Sequence[T], label: str) -> Iterator[T]:
+    """Yield the items, and show in a bar how many are done."""
+    with ProgressBar(label, len(items)) as bar:
+        for item in items:
+            yield item
+            bar.advance(1, f"{bar.rate():.0f} images/s")
 
 
 class ProgressBar:
@@ -55,11 +65,9 @@ class ProgressBar:
             self._print_line()
 
     def rate(self) -> float:
-        """Return what was done a second."""
         return (self.done - self.first) / max(time.monotonic() - self.started, 1e-9)
 
     def left(self) -> str:
-        """Return the time left at the speed so far."""
         if self.share <= self.first_share:
             return ""
         elapsed = time.monotonic() - self.started

@@ -55,8 +55,8 @@ def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[
     return FinishedProcess(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
-def collect_output(
-        stdout: IO[bytes], stderr: IO[bytes], timeout: float, on_output: Callable[[str], None] | None) -> tuple[bytearray, bytearray, bool]:
+def collect_output(stdout: IO[bytes], stderr: IO[bytes], timeout: float,
+                   on_output: Callable[[str], None] | None) -> tuple[bytearray, bytearray, bool]:
     """Return both outputs, and whether the process was silent for too long."""
     collected: dict[Any, bytearray] = {stdout: bytearray(), stderr: bytearray()}
     with selectors.DefaultSelector() as selector:

@@ -23,6 +23,7 @@ MIN_CHUNKS = 4   # for each core
 PRELOADED = ["pixmend.competitions.prepare"]   # what most workers import; without a backend
 PR_SET_PDEATHSIG = 1
 T = TypeVar("T")
+WorkFunction = Callable[[list[Any]], Any]   # receives a chunk of the items, in a worker process
 
 
 def count_cores() -> int:
@@ -35,7 +36,7 @@ def split_into_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def run_in_chunks(function: Callable[[list[Any]], Any], items: Iterable[Any], *, size: int, label: str, unit: str = "images") -> Iterator[Any]:
+def run_in_chunks(function: WorkFunction, items: Iterable[Any], *, size: int, label: str, unit: str = "images") -> Iterator[Any]:
     """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead.
 
     Forked workers start before the items are requested, so that the items of a generator need no memory in them.
@@ -54,7 +55,7 @@ def run_in_chunks(function: Callable[[list[Any]], Any], items: Iterable[Any], *,
 
 
 def collect_in_order(
-        pool: ProcessPoolExecutor, function: Callable[[list[Any]], Any], items: list[Any], size: int, label: str, unit: str) -> Iterator[Any]:
+        pool: ProcessPoolExecutor, function: WorkFunction, items: list[Any], size: int, label: str, unit: str) -> Iterator[Any]:
     # All cores get the same number of chunks, at least a few, so that they end together.
     chunks_a_core = max(MIN_CHUNKS, math.ceil(len(items) / (size * count_cores())))
     size = max(1, math.ceil(len(items) / (chunks_a_core * count_cores())))
@@ -71,39 +72,26 @@ def collect_in_order(
 
 @contextlib.contextmanager
 def prepare_fork() -> Iterator[None]:
-    with hold_signals(), stop_opencv_threads():
-        yield
+    """Delay Ctrl-C and end OpenCV's threads while processes start.
 
-
-@contextlib.contextmanager
-def hold_signals() -> Iterator[None]:
-    """Delay Ctrl-C to the end of the block; processes that start meanwhile never receive it, so that only the parent answers.
-
-    They inherit that it is blocked. In the parent, handlers are needed as well, because a thread of a library may get the signal.
+    The processes inherit that Ctrl-C is blocked, so that only the parent answers it. In the parent, handlers are needed as well,
+    because a thread of a library may get the signal. A process that is forked while OpenCV's threads wait would wait for ever.
     """
+    cv2: Any = sys.modules.get("cv2")
+    threads = cv2.getNumThreads() if cv2 else 1
     received: list[bool] = []
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     with replace_signal_handlers(lambda *_: received.append(True)):
         try:
+            if threads > 1:
+                cv2.setNumThreads(1)
             yield
         finally:
+            if threads > 1:
+                cv2.setNumThreads(threads)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     if received:
         raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def stop_opencv_threads() -> Iterator[None]:
-    """End OpenCV's threads during a fork: a process that is forked while one of them waits would wait for ever."""
-    cv2: Any = sys.modules.get("cv2")
-    threads = cv2.getNumThreads() if cv2 else 1
-    if threads > 1:
-        cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        if threads > 1:
-            cv2.setNumThreads(threads)
 
 
 def get_context() -> BaseContext:

@@ -15,7 +15,7 @@ TINY = (*SMALL, "--model", "cnn", "--steps", "1")
 
 
 def test_start_accepts_every_fill():
-    assert set(SETTINGS["start"].choices) == {"none", "given", *models.list_fills()}
+    assert set(SETTINGS["start"].choices) == {"none", "given", *models.FILLS}
 
 
 def test_training_fills_all_images(home):

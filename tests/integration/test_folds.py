@@ -162,10 +162,10 @@ def test_holdout_predictions_are_those_of_the_images_fold(folded):
 
 
 def test_predictions_of_a_fold_come_from_its_weights(folded):
-    from pixmend.training import checkpoints, run_settings, setup
+    from pixmend.training import checkpoints, run, setup
     from pixmend.training.inference import predict_images
 
-    settings = run_settings.load_run_settings(settings_for(folded[0], *FLAGS))
+    settings = run.load_run_settings(settings_for(folded[0], *FLAGS))
     model, ready = setup.build_network(settings), dataset.open_dataset(settings)
     for fold in NAMES:
         row = next(row for row in ready.rows if row.split == fold and row.variant == 0)
@@ -311,7 +311,7 @@ def test_snapshots_are_averaged_weights_and_training_continues_with_its_own(fold
 ])
 def test_snapshots_are_spread_over_the_last_half_of_the_budget(flags, points):
     """In a run of a hundred steps a minute."""
-    from pixmend.training.schedule import count_due_snapshots
+    from pixmend.training.optimizer import count_due_snapshots
 
     settings = parse_flags(list(flags), environment={})
     due = [count_due_snapshots(settings, step, step / 100) for step in range(settings.steps + 1)]

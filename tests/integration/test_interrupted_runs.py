@@ -17,7 +17,7 @@ from support.stages import SMALL, done, stage, start_stage
 from pixmend import files, run_file
 from pixmend.config import Settings, weight_settings
 from pixmend.errors import UserError
-from pixmend.training import checkpoints, run_settings, trainer
+from pixmend.training import checkpoints, run, trainer
 
 TRAIN = (*SMALL, "--steps", "12", "--ema-decay", "0.9", "--save-minutes", "0", "--run", "a")
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--run", "a")
@@ -187,7 +187,7 @@ def test_unknown_stored_settings_are_refused(tmp_path, change):
     settings = Settings(home=str(tmp_path), run="a", model="cnn")
     run_file.save_trained(settings.run_folder, weight_settings(settings) | change)
     with pytest.raises(UserError, match=rf"run\.toml.*{next(iter(change))}"):
-        run_settings.load_run_settings(settings)
+        run.load_run_settings(settings)
 
 
 @pytest.mark.parametrize("arrays", [{"facts": np.frombuffer(b"{}", np.uint8), "model/00000": np.zeros(3)},

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from pixmend.training.device_batches import expand_batch
+from pixmend.training.steps import expand_batch
 
 
 def same_bits(batches, step):

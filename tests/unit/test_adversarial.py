@@ -7,7 +7,6 @@ from scipy.special import rel_entr, xlogy
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 from support.networks import as_inputs, build_small, compile_small, count_parameters, example_batch
 
-from pixmend.config import Settings
 from pixmend.training import losses, trainer
 from pixmend.training.adversarial import AdversarialModel
 
@@ -34,13 +33,13 @@ EXPECTED = {"l1": flat(mean_absolute_error), "l2": flat(mean_squared_error),
 
 @pytest.mark.parametrize("name", sorted(losses.DISTANCES))
 def test_loss_equals_its_definition_weighted_by_counts(name):
-    ours = losses.build_reconstruction_loss(Settings(loss=name))(ORIGINALS, PREDICTIONS, sample_weight=COUNTS)
+    ours = losses.ReconstructionLoss(name)(ORIGINALS, PREDICTIONS, sample_weight=COUNTS)
     assert float(ours) == pytest.approx(EXPECTED[name](ORIGINALS, PREDICTIONS, COUNTS), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(losses.POSITIVE_ONLY))
 def test_loss_is_finite_for_predictions_outside_the_range(name):
-    assert np.isfinite(float(losses.build_reconstruction_loss(Settings(loss=name))(ORIGINALS, 4 * PREDICTIONS - 2)))
+    assert np.isfinite(float(losses.ReconstructionLoss(name)(ORIGINALS, 4 * PREDICTIONS - 2)))
 
 
 def test_pix2pix_has_the_published_number_of_parameters():

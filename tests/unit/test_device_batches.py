@@ -12,7 +12,7 @@ from pixmend.config import Settings
 from pixmend.data.augmentation import apply_transform
 from pixmend.data.dataset import open_dataset
 from pixmend.training.batches import ImageBatches
-from pixmend.training.device_batches import transform_images
+from pixmend.training.steps import transform_images
 from pixmend.training.window_batches import WindowBatches
 
 

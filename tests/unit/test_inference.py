@@ -14,7 +14,7 @@ from pixmend.data.paste import paste_predictions
 from pixmend.networks.residual import build_with_start
 from pixmend.stages import predict
 from pixmend.submissions.predictions import PredictionFile
-from pixmend.training import checkpoints, run_settings
+from pixmend.training import checkpoints, run
 from pixmend.training.inference import predict_images
 
 RAMP = np.linspace(-0.2, 0.3, 32, dtype=np.float32)[:, None]
@@ -91,7 +91,7 @@ def test_a_prediction_does_not_depend_on_the_other_images(ready, turns, mode):
 
 def test_predict_runs_again_when_tta_changes(home, ready):
     model, settings = network(home=str(home), run="a")
-    run_settings.save_run_settings(settings.run_folder, settings)
+    run.save_run_settings(settings)
     checkpoints.save_weights(checkpoints.get_weights_path(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
     row = ready.split("test")[2]
     hole, known = ready.read_counts(row) > 0, ready.read_damaged(row) / np.float32(255)

@@ -5,12 +5,12 @@ import pytest
 from support.networks import as_inputs, compile_small, example_batch
 
 from pixmend.config import Settings
-from pixmend.training import schedule
+from pixmend.training import optimizer
 
 
 def rates(**changes):
     settings = Settings(steps=100, learning_rate=0.5, **changes)
-    return np.array([schedule.get_learning_rate(settings, step, minutes=0.0) for step in range(100)])
+    return np.array([optimizer.get_learning_rate(settings, step, minutes=0.0) for step in range(100)])
 
 
 def test_learning_rate_rises_then_stays_or_falls_to_zero():
@@ -25,8 +25,8 @@ def test_learning_rate_rises_then_stays_or_falls_to_zero():
 
 def test_learning_rate_follows_the_budget_that_ends_first():
     settings = Settings(steps=100, minutes=2.0, learning_rate=1.0, schedule="cosine")
-    assert schedule.get_learning_rate(settings, 10, minutes=1.0) == pytest.approx(0.5)
-    assert schedule.get_learning_rate(settings, 50, minutes=0.1) == pytest.approx(0.5)
+    assert optimizer.get_learning_rate(settings, 10, minutes=1.0) == pytest.approx(0.5)
+    assert optimizer.get_learning_rate(settings, 50, minutes=0.1) == pytest.approx(0.5)
 
 
 def test_averaged_weights_forget_the_first_steps_sooner():

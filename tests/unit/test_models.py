@@ -181,7 +181,7 @@ def test_every_model_has_one_kind():
     kinds = [set(NETWORKS), set(models.FILLS), set(models.PIPELINES)]
     assert sorted(set.union(*kinds)) == models.list_models() and sum(map(len, kinds)) == len(models.list_models())
     assert models.is_trainable("unet") and models.is_fill("smooth") and not models.is_model("nosuch")
-    assert models.finds_masks("locate") and models.reads_square("edsr") and models.predicts_blocks_only("mlp")
+    assert models.finds_masks("locate") and NETWORKS["edsr"].input is Input.SQUARE and NETWORKS["mlp"].blocks_only
     assert models.default_settings("smooth") == {} and models.default_settings("pix2pix") == {"adversarial": True}
 
 

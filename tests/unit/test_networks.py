@@ -14,7 +14,7 @@ from pixmend.networks import block_networks, pconv_unet
 from pixmend.networks.layers import blocks
 from pixmend.networks.residual import build_with_start
 from pixmend.submissions.predictions import PredictionFile
-from pixmend.training import checkpoints, run_settings, trainer
+from pixmend.training import checkpoints, run, trainer
 
 
 @pytest.mark.parametrize(("name", "shape", "trainable", "rest"), [
@@ -210,8 +210,8 @@ def test_encoder_weights_come_from_a_file(tmp_path):
 def test_prediction_needs_no_file_of_encoder_weights(tmp_path):
     settings = Settings(home=str(tmp_path), run="mine", model="pretrained_unet", encoder_weights="gone.weights.h5")
     settings.run_folder.mkdir(parents=True)
-    run_settings.save_run_settings(settings.run_folder, settings)
-    assert run_settings.load_run_settings(settings).encoder_weights == "none"
+    run.save_run_settings(settings)
+    assert run.load_run_settings(settings).encoder_weights == "none"
 
 
 def test_encoder_weights_that_cannot_be_downloaded_are_an_error(monkeypatch):

@@ -17,7 +17,7 @@ from pixmend.experiments.study_plans import Plan, PlannedRun, Row
 from pixmend.kaggle.download import download_competition
 from pixmend.progress import print_message
 from pixmend.scoring import run_score
-from pixmend.training import checkpoints, run, run_predictions, run_settings, run_submissions
+from pixmend.training import checkpoints, run, run_predictions, run_submissions
 
 FINAL = {DONE, DIVERGED}   # a run that ended so is not made again
 WARM_UP, TIMED = 8, 16     # images that are predicted before and while the time is taken
@@ -85,9 +85,9 @@ def run_stages(settings: Settings, plan: Plan) -> dict[str, Any]:
     with files.try_lock(settings.run_folder):
         if models.is_trainable(settings.model):
             run.check_run(settings)
-            run.train_run(settings, settings.run_folder)
+            run.train_run(settings)
         else:
-            run_settings.save_run_settings(settings.run_folder, settings)
+            run.save_run_settings(settings)
         run_predictions.predict_run(settings)
         run_submissions.write_submissions(settings)
     _, _, figures = run_score.score_run(settings)

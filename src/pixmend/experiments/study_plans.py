@@ -10,6 +10,7 @@ from pixmend.config import Settings, flag
 from pixmend.data.damage import count_block_holes
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space
+from pixmend.networks.registry import NETWORKS, PIPELINES
 
 LAMBDAS = (100.0, 200.0, 400.0, 800.0, 1000.0, 1200.0)
 LEVELS = (4, 5, 6, 7, 8, 9, 10)
@@ -93,7 +94,7 @@ def make_model_rows(settings: Settings, dataset: Any) -> list[Row]:
 
 def explain_unfit(name: str, settings: Settings, dataset: Any) -> str:
     """Return why a model cannot be used here; empty if it can."""
-    if models.predicts_blocks_only(name):
+    if models.is_trainable(name) and NETWORKS[name].blocks_only:
         from pixmend.competitions import missing_pixels
 
         middle = count_block_holes(dataset.counts.shape[1:], missing_pixels.BLOCK, missing_pixels.MISSING) > 0
@@ -101,7 +102,7 @@ def explain_unfit(name: str, settings: Settings, dataset: Any) -> str:
             return "it predicts only the middle 2x2 pixels of each 8x8 block, and more is missing here"
     if not models.is_fill(name) and not models.is_trainable(name):
         try:
-            models.get_pipeline(name).check(settings)
+            PIPELINES[name].check(settings)
         except UserError:
             return "its environment is not installed; see --diffusion-env"
     return ""

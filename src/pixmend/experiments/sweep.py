@@ -125,7 +125,7 @@ def run_trial(settings: Settings, study: Any, trial: Any, lock: contextlib.ExitS
             study.report_evaluations(trial, [(step, rmse)])
             return trial.should_prune()
 
-        outcome = run_guarded(lambda: train_run(chosen, chosen.run_folder, stop_early), (OptunaError, SQLAlchemyError))
+        outcome = run_guarded(lambda: train_run(chosen, stop_early), (OptunaError, SQLAlchemyError))
         update_leaderboard(chosen)
         if outcome.state != DONE:
             print_message(f"sweep: this trial failed. {outcome.reason}")

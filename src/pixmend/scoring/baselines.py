@@ -11,6 +11,7 @@ from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.data.paste import paste_predictions
 from pixmend.evaluation import metrics
+from pixmend.fills import FILLS
 
 CHUNK = 16
 GIVEN = "given"   # the damaged image itself, where damaged pixels show something
@@ -23,7 +24,7 @@ def list_baselines(settings: Settings) -> list[str]:
     usual_start = competitions.get_default_settings(settings).get("start")
     left_out = set() if competition.has_constraint else set(TILE_FILLS)
     left_out |= set() if usual_start == FINE_FILL else {FINE_FILL}
-    names = [name for name in models.list_fills() if name not in left_out - {settings.model, settings.start}]
+    names = [name for name in sorted(FILLS) if name not in left_out - {settings.model, settings.start}]
     return [*names, GIVEN] if competition.has_constraint else names
 
 

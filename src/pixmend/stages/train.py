@@ -6,7 +6,6 @@ from pixmend import files, models
 from pixmend.config import Settings
 from pixmend.progress import print_message
 from pixmend.training import distributed, run
-from pixmend.training.run_settings import save_run_settings
 
 
 def main(settings: Settings) -> int | None:
@@ -15,12 +14,11 @@ def main(settings: Settings) -> int | None:
     run.check_run(settings)
     if distributed.is_launcher(settings):
         return distributed.run_in_child(settings)
-    folder = settings.run_folder
-    with files.try_lock(folder) if settings.process == 0 else contextlib.nullcontext():
+    with files.try_lock(settings.run_folder) if settings.process == 0 else contextlib.nullcontext():
         if not models.is_trainable(settings.model):
-            save_run_settings(folder, settings)
+            run.save_run_settings(settings)
             print_message(f"train: {settings.model} is {'a fill' if models.is_fill(settings.model) else 'pretrained'}; nothing is trained.")
             return None
         with distributed.exit_if_process_lost(settings):
-            run.train_run(settings, folder)
+            run.train_run(settings)
     return None

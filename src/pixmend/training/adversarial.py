@@ -38,7 +38,6 @@ def convolve(x: Any, channels: int, strides: int = 2, padding: str = "same", use
 
 
 def normalize(x: Any) -> Any:
-    """Apply batch normalization and the activation that follows it."""
     return layers.LeakyReLU(0.3)(BatchNormalization()(x))
 
 
@@ -47,14 +46,12 @@ class AdversarialModel(keras.Model):
 
     def __init__(self, generator: keras.Model, settings: Settings) -> None:
         super().__init__(autocast=False)   # the generator casts what it needs; its inputs stay float32
-        self.settings = settings
-        self.generator = generator
+        self.settings, self.generator = settings, generator
         self.discriminator = build_patchgan(generator.output_shape[1:], settings)
         self.trackers = {name: keras.metrics.Mean(name) for name in ("generator", "discriminator", "reconstruction")}
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return the generator's images."""
         return self.generator(inputs, training=training)
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
@@ -81,8 +78,8 @@ class AdversarialModel(keras.Model):
         state = [ops.cast(v, v.dtype) for v in self.discriminator.non_trainable_variables]
         frozen = [ops.stop_gradient(weight) for weight in weights]
         for_generator, _ = self.discriminator.stateless_call(frozen, state, [damaged, fake], training=training)
-        for_discriminator, state = self.discriminator.stateless_call(
-            weights, state, [damaged, ops.stop_gradient(fake)], training=training)
+        inputs = [damaged, ops.stop_gradient(fake)]
+        for_discriminator, state = self.discriminator.stateless_call(weights, state, inputs, training=training)
         for variable, value in zip(self.discriminator.non_trainable_variables, state, strict=True):
             variable.assign(value)
         return for_generator, for_discriminator

@@ -19,7 +19,7 @@ from pixmend.config import Settings
 from pixmend.progress import print_message
 from pixmend.training import setup
 from pixmend.training.batches import BatchSource
-from pixmend.training.schedule import get_learning_rate
+from pixmend.training.optimizer import get_learning_rate
 from pixmend.training.steps import build_steps
 
 LARGEST = 512
@@ -46,7 +46,6 @@ def find_largest_batch_size(
 
 
 def fits(model: keras.Model, batches: BatchSource) -> bool:
-    """Train one step and tell whether the memory was enough."""
     steps = build_steps(model, batches)
     try:
         steps.run([steps.load(0)], [get_learning_rate(batches.settings, 0, 0.0)])

@@ -7,7 +7,7 @@ A batch is ((inputs, mask), target, weight), as Keras takes it:
     weight  float32, (batch, height, width): how much each pixel counts in the loss; None if all count the same
 The same seed and step give the same batch in any process, so a run can continue from any step. Of several processes that train
 together, each takes its share of the batch. A compact batch holds bytes where it can, so that it is small enough to be copied to
-a device; `device_batches.expand_batch` makes the same floats of it there.
+a device; `steps.expand_batch` makes the same floats of it there.
 """
 
 from collections.abc import Sequence
@@ -33,15 +33,13 @@ ORDER, DRAWS, DAMAGE = 0, 1, 2   # keys of independent streams of random numbers
 
 
 class BatchSource(Protocol):
-    """What training reads its batches from."""
+    """What training reads: the batch of a step, and the same batch for `expand_batch`."""
 
     settings: Settings
 
-    def get_batch(self, step: int) -> Batch:
-        """Return the batch of a step."""
+    def get_batch(self, step: int) -> Batch: ...
 
-    def get_compact_batch(self, step: int) -> CompactBatch:
-        """Return the same batch for `expand_batch`."""
+    def get_compact_batch(self, step: int) -> CompactBatch: ...
 
 
 class ImageBatches:
@@ -51,45 +49,41 @@ class ImageBatches:
                  drawn_masks: Sequence[np.ndarray] | None = None) -> None:
         self.settings, self.dataset, self.competition, self.drawn_masks = settings, dataset, competition, drawn_masks
         self.rows, self.masks_per_row = dataset.split("train"), 1 if drawn_masks is None else 1 + settings.masks_per_image
-        self.targets_are_masks = models.finds_masks(settings.model)
-        self.is_random = bool(settings.jitter or settings.noise or settings.fresh_masks)
-        self.covers_on_device = settings.fresh_masks and settings.start in UNFILLED \
-            and competition.hole_value(settings) is not None and not (settings.jitter or settings.noise or settings.contrast_weighting)
+        depends_on_pixels = settings.jitter or settings.noise or settings.contrast_weighting
+        self.transforms_on_device = not depends_on_pixels and not settings.fresh_masks
+        self.covers_on_device = (settings.fresh_masks and not depends_on_pixels and settings.start in UNFILLED
+                                 and competition.hole_value(settings) is not None)
 
     def get_batch(self, step: int) -> Batch:
         """Return the batch of a step; every row comes once with each of its masks before any comes again."""
-        inputs, counts, targets = self._load_images(self.choose_items(step), step)
-        floats, stacked_counts = stack_floats([*inputs, *targets]), np.stack(counts)
-        stacked_inputs, stacked_targets = np.split(floats, 2)
-        mask = np.greater(stacked_counts[..., None], 0, out=backend.allocate_aligned((*stacked_counts.shape, 1)))
-        weight = compute_weights(self.settings, stacked_inputs, stacked_counts)
-        return (stacked_inputs, mask), mask if self.targets_are_masks else stacked_targets, weight
+        input_images, count_images, target_images = self._load_images(self.choose_items(step), step)
+        counts = np.stack(count_images)
+        inputs, targets = np.split(stack_floats([*input_images, *target_images]), 2)
+        mask = np.greater(counts[..., None], 0, out=backend.allocate_aligned((*counts.shape, 1)))
+        if models.finds_masks(self.settings.model):
+            targets = mask
+        return (inputs, mask), targets, compute_weights(self.settings, inputs, counts)
 
     def get_compact_batch(self, step: int) -> CompactBatch:
         """Return the batch of a step; where nothing depends on an image's transform, the device applies it."""
-        settings, items = self.settings, self.choose_items(step)
+        items = self.choose_items(step)
+        transforms = np.array([row.variant for row, _ in items], np.uint8)
+        upright = [(replace(row, variant=0), mask) for row, mask in items]
         if self.covers_on_device:
-            return self._draw_uncovered([row for row, _ in items], step)
-        if self.is_random or settings.contrast_weighting:
-            transforms = [0] * len(items)
-        else:
-            transforms = [row.variant for row, _ in items]
-            items = [(replace(row, variant=0), damage) for row, damage in items]
-        inputs, counts, targets = self._load_images(items, step)
-        batch = {"inputs": np.stack(inputs), "counts": np.stack(counts), "target": np.stack(targets),
-                 "transforms": np.array(transforms, np.uint8)}
-        if settings.contrast_weighting:
-            weight = compute_weights(settings, stack_floats(inputs), batch["counts"])
+            settings, numbers = self.settings, list_positions(self.settings, step)
+            masks = (self.competition.draw_mask(self._rng(number), settings.shape, settings) for number in numbers)
+            counts = [invert_transform(mask, row.variant) for mask, (row, _) in zip(masks, items, strict=True)]
+            originals = [self.dataset.read_original(row) for row, _ in upright]
+            return {"target": np.stack(originals), "counts": np.stack(counts), "transforms": transforms}
+        if not self.transforms_on_device:
+            upright, transforms = items, np.zeros_like(transforms)
+        inputs, counts, targets = self._load_images(upright, step)
+        batch = {"inputs": np.stack(inputs), "counts": np.stack(counts), "target": np.stack(targets), "transforms": transforms}
+        if self.settings.contrast_weighting:
+            weight = compute_weights(self.settings, stack_floats(inputs), batch["counts"])
             assert weight is not None
             batch["weight"] = weight
         return batch
-
-    def _draw_uncovered(self, rows: list[DatasetRow], step: int) -> CompactBatch:
-        """Return original images and new masks, which the device is to cover."""
-        counts = [invert_transform(self.competition.draw_mask(self._rng(number), self.settings.shape, self.settings), row.variant)
-                  for row, number in zip(rows, list_positions(self.settings, step), strict=True)]
-        return {"target": np.stack([self.dataset.read_original(replace(row, variant=0)) for row in rows]), "counts": np.stack(counts),
-                "transforms": np.array([row.variant for row in rows], np.uint8)}
 
     def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng((self.settings.seed, DRAWS, number))
@@ -104,22 +98,18 @@ class ImageBatches:
         return items
 
     def _load_images(self, items: list[Item], step: int) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-        """Return inputs, counts and targets of a batch."""
-        images = [self._load_image(item, number) for item, number in zip(items, list_positions(self.settings, step), strict=True)]
-        inputs, counts, targets = map(list, zip(*images, strict=True))
-        return inputs, counts, targets
-
-    def _load_image(self, item: Item, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return input, counts and target of one image: uint8, or float32 in 0..1 for an input that was filled here."""
-        settings, rng = self.settings, self._rng(number)
-        if settings.jitter or settings.fresh_masks:
-            inputs, counts, target = self._draw_image(rng, item[0])
-        else:
-            inputs, counts, target = self._read_image(*item)
-        if settings.noise:
-            inputs = stack_floats([inputs])[0]
-            inputs = np.clip(inputs + rng.normal(0, settings.noise, inputs.shape), 0, 1).astype(np.float32)
-        return inputs, counts, target
+        """Return inputs, counts and targets of a batch: uint8, or float32 in 0..1 for inputs that were filled here."""
+        settings, images = self.settings, []
+        for (row, mask), number in zip(items, list_positions(settings, step), strict=True):
+            rng = self._rng(number)
+            drawn = settings.jitter or settings.fresh_masks
+            inputs, counts, target = self._draw_image(rng, row) if drawn else self._read_image(row, mask)
+            if settings.noise:
+                inputs = stack_floats([inputs])[0]
+                inputs = np.clip(inputs + rng.normal(0, settings.noise, inputs.shape), 0, 1).astype(np.float32)
+            images.append((inputs, counts, target))
+        all_inputs, all_counts, all_targets = map(list, zip(*images, strict=True))
+        return all_inputs, all_counts, all_targets
 
     def _read_image(self, row: DatasetRow, mask_number: int) -> tuple[np.ndarray, ...]:
         """Read an image with its own mask, or with one that was drawn before training."""
@@ -151,7 +141,6 @@ def list_positions(settings: Settings, step: int) -> range:
 
 @lru_cache(2)
 def draw_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Return the random order of an epoch."""
     return np.random.default_rng((seed, ORDER, epoch)).permutation(count)
 
 
@@ -186,8 +175,9 @@ def stack_floats(images: Sequence[np.ndarray]) -> np.ndarray:
     return batch
 
 
-def crop_randomly(rng: np.random.Generator, target: np.ndarray, damaged: np.ndarray, counts: np.ndarray,
-                  side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def crop_randomly(
+        rng: np.random.Generator, target: np.ndarray, damaged: np.ndarray, counts: np.ndarray,
+        side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Enlarge an image and its damage to a side, then cut the original size out at a random place."""
     height, width = counts.shape
     row, column = rng.integers(0, (side - height + 1, side - width + 1))

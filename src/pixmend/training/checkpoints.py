@@ -24,7 +24,6 @@ Shapes = dict[str, list[tuple[int, ...]]]
 
 
 def get_shapes(groups: Mapping[str, Iterable[Any]]) -> Shapes:
-    """Return the shapes of the variables or arrays of each group."""
     return {group: [tuple(variable.shape) for variable in variables] for group, variables in groups.items()}
 
 
@@ -56,7 +55,6 @@ def load_newest_state(folder: Path, shapes: Shapes) -> tuple[Groups, dict[str, A
 
 
 def get_weights_path(folder: Path, snapshot: str = "") -> Path:
-    """Return the file of a run's best weights, or of the snapshot with this number."""
     return folder / (f"snapshot-{snapshot}.npz" if snapshot else "best.npz")
 
 

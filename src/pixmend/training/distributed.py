@@ -23,8 +23,7 @@ import numpy as np
 from pixmend import backend, progress
 from pixmend.config import Settings, flag
 from pixmend.errors import FlagError, UserError
-from pixmend.subprocesses import END_WITH_PARENT
-from pixmend.training.checkpoints import Groups
+from pixmend.subprocesses import END_WITH_PARENT, replace_signal_handlers
 
 # Environment variables of Keras, read where no flag is given.
 ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
@@ -46,15 +45,12 @@ def resolve_processes(settings: Settings, environment: Mapping[str, str] = os.en
             raise FlagError(f"--processes: {address!r} is not host:port. Example: --processes gpu1:9911,gpu2:9911")
     count = len(addresses) if settings.processes else int(environment.get(COUNT, len(addresses)))
     number = settings.process if "process" in settings.given else int(environment.get(NUMBER, -1))
-    settings = replace(settings, processes=addresses[0], process=number, of_processes=count)
-    check_processes(settings)
-    return settings
+    check_processes(number, count, settings.batch_size)
+    return replace(settings, processes=addresses[0], process=number, of_processes=count)
 
 
-def check_processes(settings: Settings) -> None:
-    """Refuse settings with which several processes cannot train together."""
-    count, size = settings.of_processes, settings.batch_size
-    if not 0 <= settings.process < count:
+def check_processes(number: int, count: int, size: int) -> None:
+    if not 0 <= number < count:
         raise FlagError(f"--processes lists {count} processes, so --process must be between 0 and {count - 1}.")
     if count > 1 and backend.get_name() != "jax":
         raise UserError("--processes needs JAX: with TensorFlow, Keras 3 cannot train one run in several processes. "
@@ -80,8 +76,8 @@ def run_in_child(settings: Settings) -> int:
     if code in (-signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
     if code == -signal.SIGKILL:
-        raise UserError(f"Process {settings.process} of this training was killed from outside, most likely because memory ran out; "
-                        f"the other processes end, too. The same commands continue from the last saved state.")
+        raise UserError(f"Process {settings.process} of this training was killed from outside, most likely because memory ran "
+                        f"out; the other processes end, too. The same commands continue from the last saved state.")
     if code < 0 or code == EXIT_PROCESS_LOST:
         raise UserError(f"Another of the {settings.of_processes} processes of this training has ended or cannot be reached, so "
                         f"process {settings.process} ends, too; the terminal of the other one shows why. Run the same command "
@@ -96,30 +92,13 @@ def start_backend(settings: Settings) -> None:
     else:
         number, count, address = settings.process, settings.of_processes, settings.processes
         progress.print_message(f"train: process {number} of {count} connects to the others at {address} ...")
-        with _default_signal_handlers():
+        with replace_signal_handlers(signal.SIG_DFL):   # Python's own handlers do not run while a library waits
             backend.start_keras(partial(backend.join_processes, address, count, number))
         backend.silence_libraries()
-        atexit.register(_leave)
+        atexit.register(backend.leave_processes)
         progress.print_message(f"train: all {count} processes are connected.")
         progress.quiet |= number > 0
     share_batches(settings)
-
-
-@contextlib.contextmanager
-def _default_signal_handlers() -> Iterator[None]:
-    """Let signals end the process at once: Python's own handlers do not run while a library waits."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave() -> None:
-    """Disconnect; errors of the libraries at the end say nothing that was not reported."""
-    with contextlib.suppress(Exception):
-        backend.leave_processes()
 
 
 def share_batches(settings: Settings) -> None:
@@ -133,8 +112,8 @@ def share_batches(settings: Settings) -> None:
     if used < len(devices):
         if settings.of_processes > 1:
             raise FlagError(f"--batch-size {size} cannot be divided among {len(devices)} devices; use a multiple.")
-        progress.print_message(f"train: {used} of {len(devices)} devices are used, because --batch-size {size} is not a multiple of "
-                     f"{len(devices)}.")
+        progress.print_message(f"train: {used} of {len(devices)} devices are used, because --batch-size {size} is not a "
+                               f"multiple of {len(devices)}.")
     distribution.set_distribution(distribution.DataParallel(devices=devices[:used]) if used > 1 else None)
 
 
@@ -166,16 +145,12 @@ def broadcast_value(settings: Settings, value: Any) -> Any:
     return json.loads(backend.broadcast_from_first_process(np.resize(text, length)).tobytes())
 
 
-def broadcast_arrays(settings: Settings, arrays: Groups) -> Groups:
-    """Return process 0's arrays."""
-    return arrays if settings.of_processes == 1 else backend.broadcast_from_first_process(arrays)
-
-
 def check_same_settings(settings: Settings, own: dict[str, Any]) -> None:
     """Refuse settings that differ from those of process 0: the processes would wait for each other forever."""
     first = broadcast_value(settings, own)
     different = [name for name in own if json.loads(json.dumps(own[name])) != first[name]]
     if different:
-        listed = ", ".join(f"{name if name == 'dataset' else flag(name)} {own[name]} (process 0: {first[name]})" for name in different)
+        labels = {name: name if name == "dataset" else flag(name) for name in different}
+        listed = ", ".join(f"{label} {own[name]} (process 0: {first[name]})" for name, label in labels.items())
         raise UserError(f"Process {settings.process} has other settings than process 0: {listed}. "
                         f"Start all processes with the same command; only --process differs.")

@@ -24,12 +24,10 @@ class History:
             self._write()
 
     def add(self, **values: float) -> None:
-        """Append the line of an evaluation."""
         self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in values.items()})
         self._write()
 
     def get_last(self, name: str) -> float:
-        """Return a value of the last evaluation."""
         return float(self.rows[-1][name])
 
     def _write(self) -> None:

@@ -30,7 +30,8 @@ def predict_images(model: keras.Model, dataset: Dataset, rows: Sequence[DatasetR
                    transforms: int = 1) -> Iterator[np.ndarray]:
     """Yield the restored image of each row: known pixels unchanged, missing ones the mean over so many transforms."""
     competition = competitions.get_damage_competition(settings)
-    boxes = {row: find_boxes(dataset, row, settings) for row in rows} if settings.window else {}
+    boxes = {row: competition.find_boxes(bytes_to_floats(dataset.read_damaged(row)), dataset.read_counts(row))
+             for row in (rows if settings.window else ())}
     views = [(row, box, transform) for row in rows for box in boxes.get(row, [None]) for transform in range(transforms)]
     predict = predict_in_training_mode if settings.predict_mode == "training" else predict_in_inference_mode
     predictions = predict(model, dataset, views, settings)
@@ -42,14 +43,10 @@ def predict_images(model: keras.Model, dataset: Dataset, rows: Sequence[DatasetR
         yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
-def find_boxes(dataset: Dataset, row: DatasetRow, settings: Settings) -> list[Box]:
-    """Return the boxes around which windows are cut."""
-    return competitions.get_damage_competition(settings).find_boxes(bytes_to_floats(dataset.read_damaged(row)), dataset.read_counts(row))
-
-
 def make_inputs(dataset: Dataset, views: Iterable[View], settings: Settings) -> list[np.ndarray]:
     """Return the inputs and the masks of some views, as a network takes them."""
-    transformed = [[apply_transform(array, transform) for array in read_view(dataset, row, box, settings)] for row, box, transform in views]
+    transformed = [[apply_transform(array, transform) for array in read_view(dataset, row, box, settings)]
+                   for row, box, transform in views]
     inputs, mask = map(np.stack, zip(*transformed, strict=True))
     return [inputs, mask[..., None].astype(np.float32)]
 
@@ -60,7 +57,8 @@ def read_view(dataset: Dataset, row: DatasetRow, box: Box | None, settings: Sett
     return cut_network_input(inputs, mask, box, settings.window, settings.work_size) if box else (inputs, mask)
 
 
-def merge_windows(dataset: Dataset, row: DatasetRow, boxes: list[Box], predictions: Iterable[np.ndarray], settings: Settings) -> np.ndarray:
+def merge_windows(
+        dataset: Dataset, row: DatasetRow, boxes: list[Box], predictions: Iterable[np.ndarray], settings: Settings) -> np.ndarray:
     """Return the filled image plus what the network changed in each box; where boxes overlap, the mean of the changes."""
     image = bytes_to_floats(dataset.read_input(row, settings.start))
     changes, times = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
@@ -72,7 +70,8 @@ def merge_windows(dataset: Dataset, row: DatasetRow, boxes: list[Box], predictio
     return image + changes / np.maximum(times, 1)
 
 
-def predict_in_inference_mode(model: keras.Model, dataset: Dataset, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
+def predict_in_inference_mode(
+        model: keras.Model, dataset: Dataset, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
     """Yield the prediction of each view; batches always have the same size, so that an image's bits never vary."""
     for batch in split_into_chunks(views, BATCH_SIZE):
         padded = batch + batch[:1] * (BATCH_SIZE - len(batch))

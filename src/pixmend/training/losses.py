@@ -5,17 +5,10 @@ from typing import Any
 import keras
 from keras import losses, ops
 
-from pixmend.config import TrainingSettings
-
 DISTANCES = {"l1": losses.mean_absolute_error, "l2": losses.mean_squared_error, "huber": losses.huber,
              "poisson": losses.poisson, "kl": losses.kl_divergence, "cross_entropy": losses.binary_crossentropy}
 POSITIVE_ONLY = {"poisson", "kl", "cross_entropy"}  # these need predictions above 0; the last also below 1
 EPSILON = 1e-3
-
-
-def build_reconstruction_loss(settings: TrainingSettings) -> keras.losses.Loss:
-    """Return the loss of --loss; sample weights, where there are any, say how much each pixel counts."""
-    return ReconstructionLoss(name=settings.loss, reduction="mean_with_sample_weight")
 
 
 def scale_to_symmetric_range(name: str) -> float:
@@ -27,7 +20,10 @@ def scale_to_symmetric_range(name: str) -> float:
 
 
 class ReconstructionLoss(keras.losses.Loss):
-    """One of DISTANCES, chosen by the name of the loss."""
+    """One of DISTANCES, chosen by the name of --loss; sample weights, where there are any, say how much each pixel counts."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, reduction="mean_with_sample_weight")
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the distance at each pixel: batch x height x width."""

@@ -1,5 +1,9 @@
-"""Optimizers by name, and an Adam that is faster on TensorFlow and whose averaged weights can be used early."""
+"""Optimizers by name, and the learning rate and the snapshots over the budget of a run: steps, minutes or both.
 
+Adam is faster here on TensorFlow than Keras's own, and its averaged weights can be used early.
+"""
+
+import math
 from typing import Any
 
 import keras
@@ -10,6 +14,7 @@ from pixmend.config import TrainingSettings
 
 # Squared errors of values in 0..1 have gradients so small that Keras's own 1e-7 would damp them.
 EPSILON = 1e-8
+ROUNDING = 1e-9
 
 
 def build_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
@@ -45,10 +50,27 @@ class Adam(keras.optimizers.Adam):
         self._max_ema_momentum = momentum
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
-        """Update one variable and its two moments."""
         if not backend.is_tensorflow():
             return super().update_step(gradient, variable, learning_rate)
         number = self._get_variable_index(variable)
         moments = self._momentums[number], self._velocities[number]
-        backend.apply_adam(variable, *moments, gradient, ops.cast(self.iterations + 1, "float32"), learning_rate,
-                     self.beta_1, self.beta_2, self.epsilon)
+        step = ops.cast(self.iterations + 1, "float32")
+        backend.apply_adam(variable, *moments, gradient, step, learning_rate, self.beta_1, self.beta_2, self.epsilon)
+
+
+def compute_budget_share(settings: TrainingSettings, step: int, minutes: float) -> float:
+    """Return the share of the budget that is used: that of steps or that of minutes, whichever is larger, at most 1."""
+    return min(1, max(step / settings.steps, minutes / settings.minutes if settings.minutes else 0))
+
+
+def get_learning_rate(settings: TrainingSettings, step: int, minutes: float) -> float:
+    """Return the learning rate of a step: it rises during the warm-up, then stays, or falls to zero along half a cosine."""
+    rate = settings.learning_rate * min(1, (step + 1) / (settings.warmup_steps + 1))
+    if settings.schedule == "constant":
+        return rate
+    return rate * 0.5 * (1 + math.cos(math.pi * compute_budget_share(settings, step, minutes)))
+
+
+def count_due_snapshots(settings: TrainingSettings, step: int, minutes: float) -> int:
+    """Return how many snapshots are due: they are spread evenly over the last half of the budget, the last one at its end."""
+    return int(settings.snapshots * max(0, 2 * compute_budget_share(settings, step, minutes) - 1) + ROUNDING)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pixmend import competitions, files, models, workers
+from pixmend.competitions.base import Competition
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.data.array_files import ArrayFile
@@ -66,6 +67,14 @@ def fill_training_images(settings: Settings, dataset: Dataset) -> None:
     write_once([path], build_cache_key(settings, dataset, ["start"]), write)
 
 
+def damage_and_fill(
+        settings: Settings, competition: Competition, original: np.ndarray, number: int, mask: int) -> tuple[np.ndarray, ...]:
+    """Return the filled (float32 in 0..1) and the damaged image, and its counts; split seed, image and mask decide the damage."""
+    rng = np.random.default_rng((settings.split_seed, DAMAGE, number, mask))
+    damaged, counts = competition.damage_image(rng, original, settings)
+    return fill_inputs(original, damaged, counts > 0, settings.start), damaged, counts
+
+
 def fill_chunk(settings: Settings, numbers: Sequence[int]) -> np.ndarray:
     """Fill some images, in a worker process."""
     dataset, fill = datasets.open_dataset_cached(settings.augment_folder), models.get_fill(settings.start)
@@ -89,14 +98,12 @@ def draw_training_masks(settings: Settings, dataset: Dataset) -> ArrayFile:
 
 
 def draw_chunk(settings: Settings, numbers: Sequence[int]) -> np.ndarray:
-    """Damage and fill some images with all their masks, in a worker process; split seed, image and mask decide the damage."""
+    """Damage and fill some images with all their masks, in a worker process."""
     dataset, competition = datasets.open_dataset_cached(settings.augment_folder), competitions.get_damage_competition(settings)
     images = []
     for number in numbers:
         original = dataset.images[len(dataset.counts) + number]
         for mask in range(1, settings.masks_per_image + 1):
-            rng = np.random.default_rng((settings.split_seed, DAMAGE, number, mask))
-            damaged, counts = competition.damage_image(rng, original, settings)
-            inputs = fill_inputs(original, damaged, counts > 0, settings.start)
+            inputs, _, counts = damage_and_fill(settings, competition, original, number, mask)
             images.append(np.dstack([np.rint(inputs * 255).astype(np.uint8), counts]))
     return np.stack(images)

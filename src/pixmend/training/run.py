@@ -1,10 +1,10 @@
-"""Train a run: check what decides it, prepare its data, build the network, and train it, or one network for each fold.
+"""Train a run: check what decides it, store that, prepare its data, build the network, and train it or one for each fold.
 
 Keras is imported after the data is prepared: the worker processes that prepare it are forked, which is unsafe once the backend
 has threads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import Settings, flag, format_off, weight_settings
+from pixmend.config import SETTINGS, Settings, check_value, flag, format_off, weight_settings
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
+from pixmend.networks.registry import Input, get_network
 from pixmend.progress import print_message
-from pixmend.run_file import add_missing_settings
 from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
 from pixmend.training.batches import BatchSource, ImageBatches
-from pixmend.training.run_settings import read_run_settings, save_run_settings
 from pixmend.training.window_batches import WindowBatches
 
 if TYPE_CHECKING:
+    import keras
+
     from pixmend.training.trainer import OnEvaluation, Trainer
 
 BUDGET = {"steps", "minutes"}
@@ -32,9 +33,9 @@ DRAWN_DURING_TRAINING = ("fresh_masks", "jitter")
 WHOLE_IMAGES_ONLY = (*DRAWN_DURING_TRAINING, "noise", "contrast_weighting")
 
 
-def train_run(settings: Settings, folder: Path, on_evaluation: "OnEvaluation | None" = None) -> "Trainer":
-    """Train the run in a folder, or with --folds one run for each fold in a folder of its own; return the last trainer."""
-    settings = models.apply_model_defaults(settings)
+def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -> "Trainer":
+    """Train a run in its folder, or with --folds one run for each fold in a folder of its own; return the last trainer."""
+    settings, folder = models.apply_model_defaults(settings), settings.run_folder
     dataset = datasets.open_dataset(settings)
     check_settings(settings, dataset)
     first_weights = find_first_weights(settings, dataset)
@@ -45,10 +46,12 @@ def train_run(settings: Settings, folder: Path, on_evaluation: "OnEvaluation | N
     settings = setup.resolve_precision(settings)
     distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": files.hash_value(dataset.cache_key)})
     if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
-        settings = replace(settings, batch_size=read_run_settings(folder).get("batch_size", 0))
+        settings = replace(settings, batch_size=(run_file.read_trained(folder) or {}).get("batch_size", 0))
     if settings.process == 0:
-        if settings.force:
-            delete_results(folder)
+        if settings.force:   # the settings are deleted last, since they keep other runs from continuing this one
+            for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv")]:
+                path.unlink()
+            run_file.forget_trained(folder)
         check_continuation(settings, dataset, folder)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
@@ -59,7 +62,15 @@ def train_run(settings: Settings, folder: Path, on_evaluation: "OnEvaluation | N
         settings = replace(settings, batch_size=found)
     if settings.process == 0:
         datasets.write_split(folder, dataset)
-        save_run_settings(folder, settings)
+        save_run_settings(settings)
+    return train_folds(model, settings, dataset, masks, first_weights, on_evaluation)
+
+
+def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, masks: Sequence[np.ndarray] | None,
+                first_weights: Mapping[str, Path], on_evaluation: "OnEvaluation | None") -> "Trainer":
+    """Train a compiled model once, or with --folds once for each fold, from the same weights; return the last trainer."""
+    from pixmend.training import setup, trainer
+
     untrained = deepcopy(setup.read_variables(model))
     for fold, view in dataset.views():
         if fold:
@@ -67,7 +78,8 @@ def train_run(settings: Settings, folder: Path, on_evaluation: "OnEvaluation | N
         setup.assign_variables(model, untrained)
         if settings.init_from:
             setup.load_first_weights(model, first_weights[fold], settings)
-        run = trainer.Trainer(model, settings, view, make_batches(settings, view, masks), folder / fold, on_evaluation)
+        batches = make_batches(settings, view, masks)
+        run = trainer.Trainer(model, settings, view, batches, settings.run_folder / fold, on_evaluation)
         if run.is_finished():
             print_message(f"train: {run.folder} has all its {run.step} steps; --force trains it anew.")
         else:
@@ -102,7 +114,8 @@ def check_settings(settings: Settings, dataset: Dataset) -> None:
         if getattr(settings, name):
             raise FlagError(f"{flag(name)} draws images during training, and {flag('masks_per_image')} before it; give "
                             f"{format_off(name)}, or {format_off('masks_per_image')}.")
-    if models.reads_square(settings.model) and (side := datasets.measure_widest_mask(dataset)) > settings.work_size // 2 * 2:
+    reads_square = get_network(settings.model).input is Input.SQUARE
+    if reads_square and (side := datasets.measure_widest_mask(dataset)) > settings.work_size // 2 * 2:
         raise FlagError(f"--model {settings.model} reads a square of --work-size {settings.work_size} pixels around the missing "
                         f"ones, which are up to {side} pixels wide here. Give --work-size {side} or more.")
 
@@ -112,13 +125,11 @@ def prepare_data(settings: Settings, dataset: Dataset) -> Sequence[np.ndarray] |
     prepared_arrays.fill_training_images(settings, dataset)
     if settings.window:
         window_batches.cut_training_windows(settings, dataset)
-    elif settings.masks_per_image:
-        return prepared_arrays.draw_training_masks(settings, dataset)
-    return None
+        return None
+    return prepared_arrays.draw_training_masks(settings, dataset) if settings.masks_per_image else None
 
 
 def make_batches(settings: Settings, dataset: Dataset, masks: Sequence[np.ndarray] | None) -> BatchSource:
-    """Return the batches of a run: windows or whole images."""
     if settings.window:
         return WindowBatches(settings, dataset)
     return ImageBatches(settings, dataset, competitions.get_damage_competition(settings), masks)
@@ -134,23 +145,41 @@ def find_first_weights(settings: Settings, dataset: Dataset) -> dict[str, Path]:
     return paths
 
 
-def delete_results(folder: Path) -> None:
-    """Delete what was trained and predicted, in every fold; the settings last, since they keep other runs from continuing it."""
-    for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv")]:
-        path.unlink()
-    run_file.forget_trained(folder)
-
-
 def check_continuation(settings: Settings, dataset: Dataset, folder: Path) -> None:
     """Refuse to continue a run with other settings or other images; with a constant learning rate the budget may change."""
-    stored = read_run_settings(folder)
+    stored = run_file.read_trained(folder)
     if not stored:
         return
-    before = add_missing_settings(stored)
+    before = run_file.add_missing_settings(stored)
     wanted = weight_settings(settings) | {"competition": settings.competition}
     may_change = BUDGET if settings.schedule == "constant" else set()
     changed = [name for name in sorted(wanted) if before.get(name) != wanted[name] and name not in may_change]
     if changed:
         listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name]})" for name in changed)
-        raise UserError(f"Run {settings.run!r} ({folder}) was trained with {listed}. Choose another --run, or train it anew with --force.")
+        raise UserError(f"Run {settings.run!r} ({folder}) was trained with {listed}. "
+                        f"Choose another --run, or train it anew with --force.")
     datasets.check_same_images(dataset, folder)
+
+
+def save_run_settings(settings: Settings) -> None:
+    run_file.save_run(settings)
+    run_file.save_trained(settings.run_folder, weight_settings(settings) | {"competition": settings.competition})
+
+
+def load_run_settings(settings: Settings) -> Settings:
+    """Return these settings with a run's stored ones in place of those that decide its weights."""
+    folder = settings.trained_folder
+    path, stored = folder / run_file.RUN_FILE, run_file.read_trained(folder)
+    if stored is None:
+        raise UserError(f"Run {folder.name!r} has no stored settings ({path}). Train it first: pixmend train --run {folder.name}")
+    unknown = [name for name in stored if name not in SETTINGS]
+    if unknown or not models.is_model(stored.get("model", "")):
+        raise UserError(f"{path} has settings that this version does not know ({', '.join(unknown) or 'model'}). "
+                        f"Train the run anew with --force, or use another --run.")
+    try:
+        for name, value in stored.items():
+            check_value(name, value, str(path))
+    except FlagError as error:
+        raise UserError(f"{error} Train the run anew with --force, or use another --run.") from None
+    # The run's own weights take the place of the encoder's pretrained ones.
+    return replace(settings, **run_file.add_missing_settings(stored) | {"encoder_weights": "none"})

@@ -6,21 +6,22 @@ RUN@2 is predicted with the second snapshot of RUN, and is a run like any other 
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixmend import backend, competitions, files, models, workers
+from pixmend import backend, competitions, files, models, run_file, workers
 from pixmend.config import Settings, weight_settings
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_predictions, paste_values
+from pixmend.networks.registry import PIPELINES
 from pixmend.progress import ProgressBar
 from pixmend.submissions import predictions
 from pixmend.training import checkpoints, prepared_arrays, unknown_masks
-from pixmend.training.run_settings import copy_run_settings, load_run_settings
+from pixmend.training.run import load_run_settings
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +39,7 @@ def predict_run(settings: Settings) -> bool:
     else:
         dataset = unknown_masks.open_dataset_for_prediction(settings)
     if models.is_trainable(settings.model) or settings.snapshot:
-        return predict_with_networks(settings, dataset, folder)
+        return predict_with_networks(settings, dataset)
     if models.is_fill(settings.model):
         return write_predictions(settings, dataset, folder, settings.model, partial(predict_with_fill, settings))
     return write_predictions(settings, dataset, folder, weight_settings(settings), partial(predict_with_pipeline, settings))
@@ -61,9 +62,8 @@ def write_predictions(settings: Settings, dataset: Dataset, folder: Path, weight
 
 
 def predict_with_fill(settings: Settings, dataset: Dataset, rows: Sequence[DatasetRow], split: str) -> Iterator[np.ndarray]:
-    """Yield the filled image of each row, from worker processes."""
-    for chunk in workers.run_in_chunks(partial(fill_chunk, settings), rows, size=CHUNK, label=f"fill the {split} images"):
-        yield from chunk
+    chunks = workers.run_in_chunks(partial(fill_chunk, settings), rows, size=CHUNK, label=f"fill the {split} images")
+    return chain.from_iterable(chunks)
 
 
 def fill_chunk(settings: Settings, rows: Sequence[DatasetRow]) -> list[np.ndarray]:
@@ -77,27 +77,28 @@ def fill_chunk(settings: Settings, rows: Sequence[DatasetRow]) -> list[np.ndarra
 
 
 def predict_with_pipeline(settings: Settings, dataset: Dataset, rows: Sequence[DatasetRow], split: str) -> Iterator[np.ndarray]:
-    """Yield the image that a pretrained pipeline makes of each row."""
     competition = competitions.get_damage_competition(settings)
-    images = models.get_pipeline(settings.model).predict(dataset, rows, split, settings)
+    images = PIPELINES[settings.model].predict(dataset, rows, split, settings)
     for row, image in zip(rows, images, strict=True):
         damaged, mask = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0
         yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
-def predict_with_networks(settings: Settings, dataset: Dataset, folder: Path) -> bool:
+def predict_with_networks(settings: Settings, dataset: Dataset) -> bool:
     """Write the predictions of the run's network, or of each fold's and of all together; return whether all were up to date."""
-    datasets.check_same_split(settings, dataset, settings.trained_folder.name)
-    weights = {fold: checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot) for fold, _ in dataset.views()}
+    folder, trained = settings.run_folder, settings.trained_folder
+    datasets.check_same_split(settings, dataset, trained.name)
+    weights = {fold: checkpoints.find_weights(trained, fold, settings.snapshot) for fold, _ in dataset.views()}
     signatures = {fold: files.file_signature(path) for fold, path in weights.items()}
     if settings.snapshot:
-        copy_run_settings(settings.trained_folder, folder)
+        run_file.save_trained(folder, run_file.read_trained(trained) or {})
     get_network = cache(partial(build_run_network, settings))   # built only if predictions are not up to date
-    up_to_date = [write_predictions(settings, view, folder / fold, signatures[fold],
-                                    partial(predict_with_network, get_network, weights[fold])) for fold, view in dataset.views()]
+    for fold, view in dataset.views():
+        predict = partial(predict_with_network, get_network, weights[fold])
+        up_to_date = write_predictions(settings, view, folder / fold, signatures[fold], predict)
     if dataset.folds:
         return write_predictions(settings, dataset, folder, signatures, partial(combine_folds, folder))
-    return up_to_date[0]
+    return up_to_date
 
 
 def build_run_network(settings: Settings) -> "tuple[keras.Model, Settings]":

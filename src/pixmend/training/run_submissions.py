@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pixmend import competitions, files
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
+from pixmend.data.dataset import Dataset
 from pixmend.data.encode import encode_png
-from pixmend.progress import ProgressBar, print_message
+from pixmend.progress import print_message, track
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
@@ -30,20 +30,18 @@ def write_submissions(settings: Settings) -> None:
     for split, path in targets.items():
         predictions.check_same_dataset(sources[split], predicted)
         images = read_predicted_images(predicted, split, sources[split])
-        format_ = competitions.get_submission_format(settings, split)
-        format_.write(path, competitions.order_records(settings, dataset, split, records), images, settings)
+        ordered = competitions.order_records(settings, dataset, split, records)
+        competitions.get_submission_format(settings, split).write(path, ordered, images, settings)
     competition.submission.check(targets["test"], settings.competition_folder / "files")
     files.write_manifest(folder / "serialize.json", cache_key, targets.values())
     print_message(f"serialize: {targets['test']} agrees with {competition.submission.sample_name}; {targets['holdout']}")
 
 
-def read_predicted_images(dataset: Any, split: str, path: Path) -> Iterator[np.ndarray]:
+def read_predicted_images(dataset: Dataset, split: str, path: Path) -> Iterator[np.ndarray]:
     """Yield each image with the predicted pixels in it: float32 in 0..1."""
-    rows, predicted = dataset.split(split), predictions.PredictionFile(path)
-    with ProgressBar(f"write the rows of {split}", len(rows)) as bar:
-        for row in rows:
-            yield predicted.read_image(row.id, dataset.read_damaged(row) / 255, dataset.read_counts(row) > 0)
-            bar.advance(1, f"{bar.rate():.0f} images/s")
+    predicted = predictions.PredictionFile(path)
+    for row in track(dataset.split(split), f"write the rows of {split}"):
+        yield predicted.read_image(row.id, dataset.read_damaged(row) / 255, dataset.read_counts(row) > 0)
 
 
 def write_masks(settings: Settings) -> None:
@@ -51,10 +49,8 @@ def write_masks(settings: Settings) -> None:
     folder = settings.submissions_folder / f"{settings.run}-masks"
     found = unknown_masks.LocatedMaskDataset(datasets.open_dataset(settings), settings.run_folder)
     for split in ("test", "holdout"):
-        rows = found.split(split)
-        with ProgressBar(f"write the masks of {split}", len(rows)) as bar:
-            for row in rows:
-                with files.atomic_write(folder / split / f"{row.id.replace('/', '-')}.png") as file:
-                    file.write(encode_png(np.uint8(255 * found.mask(row)[..., None])))   # type: ignore[arg-type]   # an array
-                bar.advance(1, f"{bar.rate():.0f} images/s")
-    print_message(f"serialize: {folder}, white where pixels are missing. Run {settings.run!r} finds masks, so it has nothing to submit.")
+        for row in track(found.split(split), f"write the masks of {split}"):
+            with files.atomic_write(folder / split / f"{row.id.replace('/', '-')}.png") as file:
+                file.write(encode_png(found.mask(row)[..., None].astype(np.uint8) * 255))
+    print_message(f"serialize: {folder}, white where pixels are missing. "
+                  f"Run {settings.run!r} finds masks, so it has nothing to submit.")

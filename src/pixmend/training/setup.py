@@ -36,12 +36,12 @@ def build_trainable(settings: Settings) -> keras.Model:
 
 
 def report_unused_flags(settings: Settings) -> None:
-    """Say which of the given flags change nothing for this model."""
     reads = set(get_network(settings.model).reads) | ({"width"} if settings.adversarial else set())
     for name in sorted(settings.given & NETWORK_SETTINGS - reads):
         print_message(f"train: {flag(name)} has no effect: --model {settings.model} does not use it.")
     for name in sorted(settings.given & ADVERSARIAL_SETTINGS if not settings.adversarial else ()):
-        print_message(f"train: {flag(name)} has no effect: --model {settings.model} is trained without an adversarial loss (--adversarial).")
+        print_message(f"train: {flag(name)} has no effect: --model {settings.model} is trained without an adversarial loss "
+                      f"(--adversarial).")
 
 
 def get_generator(model: keras.Model) -> keras.Model:
@@ -74,8 +74,8 @@ def load_first_weights(model: keras.Model, path: Path, settings: Settings) -> No
     try:
         load_weights(get_generator(model), path)
     except UserError:
-        raise UserError(f"{flag('init_from')} {settings.init_from} needs a run of the same network (the same --model, --width and so on), "
-                        f"and {path} does not fit.") from None
+        raise UserError(f"{flag('init_from')} {settings.init_from} needs a run of the same network (the same --model, --width "
+                        f"and so on), and {path} does not fit.") from None
 
 
 def get_variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
@@ -89,7 +89,6 @@ def read_variables(model: keras.Model) -> checkpoints.Groups:
 
 
 def assign_variables(model: keras.Model, values: checkpoints.Groups) -> None:
-    """Set these variables."""
     for group, variables in get_variables(model).items():
         for variable, value in zip(variables, values[group], strict=True):
             variable.assign(value)

@@ -2,7 +2,8 @@
 
 On JAX a step is one function, compiled once for the whole run, that is called again before the previous call has ended. The
 device goes from step to step by itself, batches are copied to it ahead, and the losses of a group of steps are read together.
-The size of a group does not change any bit of the result.
+The size of a group does not change any bit of the result. Batches are copied in their compact form (see batches.py), which
+becomes, within the compiled step, the batch that the host would have made, bit for bit.
 """
 
 from collections.abc import Iterable
@@ -12,11 +13,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from pixmend import backend
-from pixmend.training.batches import BatchSource
-from pixmend.training.device_batches import expand_batch
+from pixmend import backend, competitions, models
+from pixmend.config import Settings
+from pixmend.training.batches import BatchSource, CompactBatch, bytes_to_floats
 
 STEPS_PER_CALL = 16   # on an accelerator
+FLOATS_OF_BYTES = bytes_to_floats(np.arange(256))   # a table, because a compiler may divide by 255 in a way of its own
 
 
 def build_steps(model: keras.Model, batches: BatchSource) -> "TensorFlowSteps | JaxSteps":
@@ -36,7 +38,8 @@ class TensorFlowSteps:
     def load(self, step: int) -> Any:
         """Return the batch of a step as tensors, without copying it."""
         inputs, target, weight = self.batches.get_batch(step)
-        return tuple(map(backend.to_tensor, inputs)), backend.to_tensor(target), None if weight is None else backend.to_tensor(weight)
+        weight_tensor = None if weight is None else backend.to_tensor(weight)
+        return tuple(map(backend.to_tensor, inputs)), backend.to_tensor(target), weight_tensor
 
     def run(self, batches: Iterable[Any], learning_rates: list[float]) -> list[dict[str, float]]:
         """Train one step on each batch; return the losses of each step by name."""
@@ -83,3 +86,38 @@ class JaxSteps:
         optimizer = [learning_rate if i == self.rate_index else value for i, value in enumerate(optimizer)]
         metrics = [ops.zeros_like(value) for value in metrics]
         return self.model.train_step((trainable, non_trainable, optimizer, metrics), expand_batch(batch, self.batches.settings))
+
+
+def expand_batch(compact: CompactBatch, settings: Settings) -> tuple[tuple[Any, Any], Any, Any]:
+    """Return ((inputs, mask), target, weight) with every image's transform applied."""
+    batch = {name: transform_images(array, compact["transforms"]) for name, array in compact.items() if name != "transforms"}
+    if "windows" in batch:   # window_batches.py describes their layout
+        windows = to_floats(batch["windows"])
+        channels = windows.shape[-1] // 2 - 1
+        inputs, mask, weight, target = ops.split(windows, [channels, channels + 1, channels + 2], axis=-1)
+        weight = weight[..., 0]
+    else:
+        if "inputs" not in batch:
+            hole_value = ops.cast(competitions.get_damage_competition(settings).hole_value(settings), batch["target"].dtype)
+            batch["inputs"] = ops.where(batch["counts"][..., None] > 0, hole_value, batch["target"])
+        inputs, target = to_floats(batch["inputs"]), to_floats(batch["target"])
+        mask = ops.cast(batch["counts"] > 0, "float32")[..., None]
+        weight = batch.get("weight", ops.cast(batch["counts"], "float32"))
+    if models.finds_masks(settings.model):
+        target = mask
+    return (inputs, mask), target, weight if settings.loss_region == "hole" or settings.contrast_weighting else None
+
+
+def to_floats(images: Any) -> Any:
+    """Convert uint8 to float32 in 0..1; floats are returned unchanged."""
+    if keras.backend.standardize_dtype(images.dtype) != "uint8":
+        return images
+    return ops.take(FLOATS_OF_BYTES, ops.cast(images, "int32"))
+
+
+def transform_images(images: Any, transforms: Any) -> Any:
+    """Apply `data.augmentation.apply_transform` to each square image of a batch, by its own number."""
+    transforms = ops.reshape(ops.cast(transforms, "int32"), (-1, *[1] * (len(images.shape) - 1)))
+    images = ops.where(transforms >= 4, ops.flip(images, 2), images)
+    images = ops.where(transforms % 2 == 1, ops.flip(ops.swapaxes(images, 1, 2), 1), images)
+    return ops.where(transforms % 4 >= 2, ops.flip(images, (1, 2)), images)

@@ -30,8 +30,7 @@ from pixmend.training import checkpoints, distributed, losses, setup
 from pixmend.training.batches import BatchSource
 from pixmend.training.history import History
 from pixmend.training.inference import predict_images
-from pixmend.training.optimizer import build_optimizer
-from pixmend.training.schedule import compute_budget_share, count_due_snapshots, get_learning_rate
+from pixmend.training.optimizer import build_optimizer, compute_budget_share, count_due_snapshots, get_learning_rate
 from pixmend.training.steps import build_steps
 from pixmend.training.unknown_masks import UnknownMaskDataset
 
@@ -46,7 +45,7 @@ def compile_model(model: keras.Model, settings: Settings) -> None:
     # XLA does not use a CPU's own bfloat16 arithmetic and is slower with it.
     on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
     xla = False if on_cpu and backend.is_tensorflow() and settings.precision == "bfloat16" else "auto"
-    model.compile(optimizer=optimizer, loss=losses.build_reconstruction_loss(settings), jit_compile=xla)
+    model.compile(optimizer=optimizer, loss=losses.ReconstructionLoss(settings.loss), jit_compile=xla)
     optimizer.build(model.trainable_variables)
 
 
@@ -74,7 +73,9 @@ class Trainer:
         self.best_rmse: float | None = None
         self.on_evaluation, self.stopped_early = on_evaluation, False
         self.history = History(folder / "history.csv", self.writes_files)
-        self.evaluation_rows = choose_evaluation_rows(dataset, settings)
+        rows = dataset.split("holdout")   # evaluations use the same rows each time
+        picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.evaluation_images]
+        self.evaluation_rows = [rows[i] for i in sorted(picks)]
         self.restore()
 
     def fit(self) -> None:
@@ -131,8 +132,8 @@ class Trainer:
         except Exception as error:
             if not backend.is_out_of_memory(error):
                 raise
-            raise UserError(f"The device has not enough memory for --batch-size {self.settings.batch_size}. Use a smaller one, or "
-                            f"--batch-size auto for the largest that fits. What was saved is in {self.folder}.") from None
+            raise UserError(f"The device has not enough memory for --batch-size {self.settings.batch_size}. Use a smaller one, "
+                            f"or --batch-size auto for the largest that fits. What was saved is in {self.folder}.") from None
         self.minutes += (time.monotonic() - began) / 60
         for step_losses in losses_by_step:
             self.step += 1
@@ -188,7 +189,6 @@ class Trainer:
                 variable.assign(value)
 
     def save(self) -> None:
-        """Save all that training changes as the newest state."""
         if self.writes_files:
             metadata = {"step": self.step, "best": self.best_rmse, "minutes": self.minutes}
             checkpoints.save_state(self.folder, self.step, setup.read_variables(self.model), metadata)
@@ -199,7 +199,9 @@ class Trainer:
         state = checkpoints.load_newest_state(self.folder, shapes) if self.writes_files else None
         metadata = distributed.broadcast_value(self.settings, state and state[1])
         if metadata:
-            arrays = distributed.broadcast_arrays(self.settings, state[0] if state else setup.read_variables(self.model))
+            arrays = state[0] if state else setup.read_variables(self.model)
+            if self.settings.of_processes > 1:
+                arrays = backend.broadcast_from_first_process(arrays)
             setup.assign_variables(self.model, arrays)
             self.step, self.best_rmse, self.minutes = metadata["step"], metadata["best"], metadata["minutes"]
         self.history.drop_after(self.step if metadata else -1)
@@ -235,20 +237,15 @@ def load_ahead(loader: ThreadPoolExecutor, load: Callable[[int], Any], step: int
         yield batch
 
 
-def choose_evaluation_rows(dataset: Dataset, settings: Settings) -> list[DatasetRow]:
-    """Draw the holdout images on which a run is evaluated as it trains: the same ones each time."""
-    rows = dataset.split("holdout")
-    picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.evaluation_images]
-    return [rows[i] for i in sorted(picks)]
-
-
 def evaluate_holdout(model: keras.Model, dataset: Dataset, rows: list[DatasetRow], settings: Settings) -> dict[str, float]:
     """Return the RMSE over the missing pixels; for a network that finds masks, RMSE and IoU of its masks."""
     if models.finds_masks(settings.model):
         masks = [dataset.read_counts(row) > 0 for row in rows]
         return score_masks(predict_images(model, UnknownMaskDataset(dataset), rows, settings), masks)
     pairs = zip(rows, predict_images(model, dataset, rows, settings), strict=True)
-    sums, numbers = zip(*(metrics.sum_squared_errors(dataset.read_original(row) / 255, image, dataset.read_counts(row)) for row, image in pairs), strict=True)
+    errors = [metrics.sum_squared_errors(dataset.read_original(row) / 255, image, dataset.read_counts(row))
+              for row, image in pairs]
+    sums, numbers = zip(*errors, strict=True)
     return {"holdout_rmse": compute_rmse(sums, numbers)}
 
 
@@ -257,4 +254,5 @@ def score_masks(predictions: Iterable[np.ndarray], masks: list[np.ndarray]) -> d
     pairs = [(prediction[..., 0], mask) for prediction, mask in zip(predictions, masks, strict=True)]
     squares = [np.square(prediction - mask).sum(dtype=np.float64) for prediction, mask in pairs]
     overlaps = [metrics.count_overlap(mask, prediction > 0.5) for prediction, mask in pairs]
-    return {"holdout_rmse": compute_rmse(squares, [mask.size for mask in masks]), "holdout_iou": metrics.compute_pooled_iou(overlaps)}
+    rmse = compute_rmse(squares, [mask.size for mask in masks])
+    return {"holdout_rmse": rmse, "holdout_iou": metrics.compute_pooled_iou(overlaps)}

@@ -1,6 +1,6 @@
 """Datasets for competitions in which masks are unknown: a network must find them, or another one has found them.
 
-A network that finds masks is given every pixel as possibly missing. A network that restores images is given, with --unknown-masks,
+A network that finds masks is given every pixel as possibly missing. With --unknown-masks, a network that restores images is given
 the masks that the run --mask-run has found. Both read only the damaged images; training and scores use the true masks.
 """
 
@@ -11,13 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pixmend import files, models
+from pixmend import files, models, run_file
 from pixmend.config import Settings, flag, format_off
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import UNFILLED, Dataset, DatasetRow
 from pixmend.errors import UserError
 from pixmend.submissions import predictions
-from pixmend.training.run_settings import read_run_settings
 
 # By how many pixels found masks are enlarged. Measured on photos with the harmonic fill: 0, 2 and 3 pixels leave more error, in
 # the holes and in whole images.
@@ -32,11 +31,9 @@ class UnknownMaskDataset(Dataset):
         self.fold = dataset.fold
 
     def read_counts(self, row: DatasetRow) -> np.ndarray:
-        """Return counts of 1 for all pixels."""
         return np.ones(self.counts.shape[1:], np.uint8)
 
     def read_input(self, row: DatasetRow, start: str) -> np.ndarray:
-        """Return the damaged image, in which nothing is filled."""
         return self.read_damaged(row)
 
 
@@ -59,7 +56,8 @@ class LocatedMaskDataset(UnknownMaskDataset):
 
     def read_counts(self, row: DatasetRow) -> np.ndarray:
         """Return the same mask, enlarged, as counts: a damaged pixel left beside a hole costs more than a known one replaced."""
-        return np.asarray(cv2.dilate(self.mask(row).astype(np.uint8), np.ones((2 * GROWN_PIXELS + 1, 2 * GROWN_PIXELS + 1), np.uint8)))
+        side = 2 * GROWN_PIXELS + 1
+        return np.asarray(cv2.dilate(self.mask(row).astype(np.uint8), np.ones((side, side), np.uint8)))
 
     def read_input(self, row: DatasetRow, start: str) -> np.ndarray:
         """Return the damaged image with what was found filled; the last one is remembered for further views of it."""
@@ -78,15 +76,17 @@ def check_located_masks(path: Path, cache_key: dict[str, Any]) -> None:
         raise UserError(f"{flag('mask_run')} {run} is a run that restores images ({path}). Name the run of a model that finds "
                         f"masks, for example locate.")
     if found != cache_key:
-        raise UserError(f"{path} holds masks of another dataset than there is now. Predict them again: pixmend predict --run {run}")
+        raise UserError(f"{path} holds masks of another dataset than there is now. "
+                        f"Predict them again: pixmend predict --run {run}")
 
 
 def open_dataset_for_prediction(settings: Settings) -> Dataset:
     """Open the dataset with the masks that a run is given: the true ones, or with --unknown-masks those that were found."""
-    dataset, stored = datasets.open_dataset(settings), read_run_settings(settings.trained_folder)
+    dataset, stored = datasets.open_dataset(settings), run_file.read_trained(settings.trained_folder) or {}
     if stored.get("unknown_masks", settings.unknown_masks) != settings.unknown_masks:
         given = flag("unknown_masks") if stored["unknown_masks"] else format_off("unknown_masks")
-        raise UserError(f"Run {settings.run!r} was trained with {given} ({settings.trained_folder}). Give {given}, or another --run.")
+        raise UserError(f"Run {settings.run!r} was trained with {given} ({settings.trained_folder}). "
+                        f"Give {given}, or another --run.")
     return open_located_masks(settings, dataset) if settings.unknown_masks else dataset
 
 
@@ -94,12 +94,10 @@ def open_located_masks(settings: Settings, dataset: Dataset) -> LocatedMaskDatas
     """Open the dataset with the masks of the run --mask-run."""
     folder = settings.run_folder.with_name(settings.mask_run)
     if not (folder / "test.npz").exists():
-        raise UserError(f"Run {settings.mask_run!r} has found no masks ({folder}/test.npz), which {flag('unknown_masks')} needs. First run "
-                        f"pixmend train --model locate and pixmend predict --run locate, or name another run with {flag('mask_run')}.")
+        raise UserError(f"Run {settings.mask_run!r} has found no masks ({folder}/test.npz), which {flag('unknown_masks')} needs. "
+                        f"First run pixmend train --model locate and pixmend predict --run locate, or name another run with "
+                        f"{flag('mask_run')}.")
     return LocatedMaskDataset(dataset, folder)
 
 
-@lru_cache(1)
-def open_prediction_dataset_cached(settings: Settings) -> Dataset:
-    """Open it once for all chunks of a worker process."""
-    return open_dataset_for_prediction(settings)
+open_prediction_dataset_cached = lru_cache(1)(open_dataset_for_prediction)   # opened once for all chunks of a worker process

@@ -13,7 +13,6 @@ from typing import IO
 import numpy as np
 
 from pixmend import competitions, files, workers
-from pixmend.competitions.base import Competition
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.data.array_files import ArrayFile
@@ -44,7 +43,6 @@ class WindowBatches:
         return (inputs, mask), target, weight[..., 0] if self.settings.loss_region == "hole" else None
 
     def get_compact_batch(self, step: int) -> CompactBatch:
-        """Return the same windows as bytes."""
         windows, transforms = zip(*self.choose_items(step), strict=True)
         return {"windows": np.stack([self.windows[window] for window in windows]), "transforms": np.array(transforms, np.uint8)}
 
@@ -55,7 +53,6 @@ class WindowBatches:
 
 
 def group_by_image(images: np.ndarray) -> dict[int, np.ndarray]:
-    """Return the numbers of each image's windows."""
     by_image = np.argsort(images, kind="stable")
     numbers, first = np.unique(images[by_image], return_index=True)
     return dict(zip(numbers.tolist(), np.split(by_image, first[1:]), strict=True))
@@ -63,7 +60,8 @@ def group_by_image(images: np.ndarray) -> dict[int, np.ndarray]:
 
 def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFile, np.ndarray]:
     """Return all windows and the number of each one's image; they are cut if they do not exist."""
-    cache_key = prepared_arrays.build_cache_key(settings, dataset, ["window", "work_size", "start", "masks_per_image", "split_seed"])
+    names = "window", "work_size", "start", "masks_per_image", "split_seed"
+    cache_key = prepared_arrays.build_cache_key(settings, dataset, names)
     path = settings.augment_folder / "windows" / f"{files.hash_value(cache_key)}.npy"
     paths = path, path.with_stem(f"{path.stem}-images")
     prepared_arrays.write_once(paths, cache_key, partial(write_windows, *paths, settings, dataset))
@@ -95,21 +93,22 @@ def write_windows(windows_path: Path, images_path: Path, settings: Settings, dat
 
 
 def cut_chunk(settings: Settings, jobs: Sequence[tuple[DatasetRow, int]]) -> list[tuple[np.ndarray, int]]:
-    """Cut the windows of some images with some of their masks, in a worker process."""
-    dataset, competition = datasets.open_dataset_cached(settings.augment_folder), competitions.get_damage_competition(settings)
-    return [(window, row.damaged) for row, mask in jobs for window in cut_windows(settings, dataset, competition, row, mask)]
+    """Return the windows of some images with some of their masks, and the images' numbers, in a worker process."""
+    dataset = datasets.open_dataset_cached(settings.augment_folder)
+    return [(window, row.damaged) for row, mask in jobs for window in cut_windows(settings, dataset, row, mask)]
 
 
-def cut_windows(settings: Settings, dataset: Dataset, competition: Competition, row: DatasetRow, mask_number: int) -> Iterator[np.ndarray]:
+def cut_windows(settings: Settings, dataset: Dataset, row: DatasetRow, mask_number: int) -> Iterator[np.ndarray]:
     """Yield a window for each box of an image; mask 0 is the image's own, the others are drawn."""
-    original, counts, damaged = dataset.read_original(row), dataset.read_counts(row), dataset.read_damaged(row)
-    inputs = bytes_to_floats(dataset.read_input(row, settings.start))
+    competition, original = competitions.get_damage_competition(settings), dataset.read_original(row)
     if mask_number:
-        rng = np.random.default_rng((settings.split_seed, batches.DAMAGE, row.damaged, mask_number))
-        damaged, counts = competition.damage_image(rng, original, settings)
-        inputs = batches.fill_inputs(original, damaged, counts > 0, settings.start)
+        inputs, damaged, counts = prepared_arrays.damage_and_fill(settings, competition, original, row.damaged, mask_number)
+    else:
+        inputs = bytes_to_floats(dataset.read_input(row, settings.start))
+        damaged, counts = dataset.read_damaged(row), dataset.read_counts(row)
     sides, size = settings.window, settings.work_size
     for box in competition.find_boxes(bytes_to_floats(damaged), counts):
         colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
-        layers = colours, missing, compute_box_coverage(counts.shape, box, sides, size), cut_window(bytes_to_floats(original), box, sides, size)
+        target = cut_window(bytes_to_floats(original), box, sides, size)
+        layers = colours, missing, compute_box_coverage(counts.shape, box, sides, size), target
         yield np.rint(np.dstack(layers) * 255).astype(np.uint8)
