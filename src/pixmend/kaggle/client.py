@@ -111,7 +111,6 @@ class Token:
 
     @property
     def warning(self) -> str:
-        """What to do about a token that other users can read."""
         return f"Other users of this machine can read your Kaggle token: run `chmod 600 {self.location}`."
 
 
@@ -125,20 +124,6 @@ class Submission:
     status: str
     public: str
     private: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many submissions were made, and how many are left today."""
-
-    today: int
-    total: int
-    remaining: int
-
-    @property
-    def is_reached(self) -> bool:
-        """Before a team's first submission Kaggle answers 0 three times, which forbids nothing."""
-        return self.remaining == 0 and self.today + self.total > 0
 
 
 def get_version(*, timeout: float = 30) -> str:
@@ -175,17 +160,22 @@ def list_submissions(slug: str, *, timeout: float) -> list[Submission]:
             for row in rows]
 
 
-def get_limits(slug: str, *, timeout: float) -> Limits | None:
-    """Return the submissions used and left, or None if this version of the command cannot say."""
+def describe_limits(slug: str, *, timeout: float) -> tuple[str, bool | None]:
+    """Return in words how many submissions are left today, and whether any is; None if the command cannot say."""
     try:
         text = run_query(["competitions", "submission-limits", slug], slug, timeout=timeout).out
     except KaggleError as error:
         if error.kind != "usage":
             raise
-        return None
+        text = ""
     found = [re.search(rf"{words}:\s*(\d+)", text) for words in ("today", "Lifetime submissions", "Remaining today")]
     numbers = [int(match[1]) for match in found if match]
-    return Limits(*numbers) if len(numbers) == 3 else None
+    if len(numbers) < 3:
+        return "Submissions left today: this version of the kaggle command does not say.", None
+    today, total, remaining = numbers
+    if remaining or today + total == 0:   # before a team's first submission Kaggle answers 0 three times, which forbids nothing
+        return f"Submissions left today: {remaining or 'not known before the first one'}.", True
+    return f"Submissions left today: none ({today} used). There are new ones after midnight UTC.", False
 
 
 def submit_file(slug: str, file: Path, message: str, *, timeout: float, on_output: OnOutput | None = None) -> KaggleError | None:

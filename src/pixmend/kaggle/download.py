@@ -15,7 +15,10 @@ from pixmend.progress import ProgressBar, print_message
 
 
 def download_competition(settings: Settings) -> None:
-    """Write competition/<competition>/files and archive.json, which says which archive they are from."""
+    """Write competition/<competition>/files and archive.json, which says which archive they are from.
+
+    The archive is made from photos, or the one that is here is used, or it is downloaded.
+    """
     competition, folder = competitions.get_competition(settings.competition), settings.competition_folder
     with files.try_lock(folder):
         if not settings.force and archive_manifest.is_complete(competition, settings):
@@ -23,20 +26,15 @@ def download_competition(settings: Settings) -> None:
             return
         zipped = folder / f"{competition.slug}.zip"
         check_same_photos(settings)
-        members, origin = bring_files(competition, settings, zipped)
+        if isinstance(competition, SyntheticCompetition):
+            competition.make_archive(folder, settings)
+            members, origin = unpack(competition, zipped, folder / "files", made_here=True), describe_photos(settings)
+        elif not zipped.exists() or (settings.force and archive_manifest.get_origin(folder, zipped) == "Kaggle"):
+            members, origin = download(competition, settings, zipped), "Kaggle"
+        else:
+            members, origin = unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
         archive_manifest.write_archive_manifest(folder, zipped, competition.cache_key(settings), origin)
     print_message(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
-
-
-def bring_files(competition: Competition, settings: Settings, zipped: Path) -> tuple[list[zipfile.ZipInfo], str]:
-    """Make the archive, take the one that is here, or download it, and unpack it; return its members and where it is from."""
-    folder = settings.competition_folder
-    if isinstance(competition, SyntheticCompetition):
-        competition.make_archive(folder, settings)
-        return unpack(competition, zipped, folder / "files", made_here=True), describe_photos(settings)
-    if not zipped.exists() or (settings.force and archive_manifest.get_origin(folder, zipped) == "Kaggle"):
-        return download(competition, settings, zipped), "Kaggle"
-    return unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
 
 
 def describe_photos(settings: Settings) -> str:
@@ -49,21 +47,20 @@ def check_same_photos(settings: Settings) -> None:
     known = archive_manifest.read_archive_manifest(settings.competition_folder) or {}
     origin = str(known.get("origin", ""))
     if settings.photos and not settings.force and origin.startswith("made from ") and origin != describe_photos(settings):
-        raise UserError(f"{settings.competition_folder} was {origin}, not from {settings.photos}; runs and leaderboard there belong "
-                        "to those photos. Choose another folder with --home, or replace the images with --force.")
+        raise UserError(f"{settings.competition_folder} was {origin}, not from {settings.photos}; its runs belong to those "
+                        "photos. Choose another folder with --home, or replace the images with --force.")
 
 
 def unpack(competition: Competition, zipped: Path, folder: Path, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
     sample = competition.submission.sample_name
     if sample not in {member.filename for member in archive.list_archive(zipped, made_here=made_here)}:
-        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this competition: it has no {sample}. Put the competition's "
-                                 "own archive there, or delete it and run "
-                                 f"`pixmend download --competition {competition.slug}`.")
+        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this competition: it has no {sample}. Replace it by the "
+                                 f"right one, or delete it and run `pixmend download --competition {competition.slug}`.")
     return archive.unpack_archive(zipped, folder, made_here=made_here)
 
 
 def download(competition: Competition, settings: Settings, zipped: Path) -> list[zipfile.ZipInfo]:
-    """Download into a folder of its own, unpack, and only then give the archive its name; a damaged one is downloaded once more."""
+    """Download into a folder of its own, unpack, and only then give the archive its name; a damaged one is downloaded again."""
     url = client.get_competition_url(competition.slug)
     if client.find_token() is None:
         raise UserError(f"{zipped} is missing and there is no Kaggle token. Either {client.NEW_TOKEN} (and accept the rules at "

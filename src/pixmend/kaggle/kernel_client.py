@@ -45,9 +45,9 @@ def push_kernel(folder: Path, slug: str, *, timeout: float) -> client.KaggleErro
     if found := re.search(r"Kernel push error: (.*)", output):
         raise PushRefusedError(f"Kaggle does not accept the kernel: {client.clean_text(found[1]).rstrip('.')}.")
     if found := re.search(r"not valid (\w+) sources and could not\s+be added to the kernel: (.*)", output):
-        rules = f"{client.get_competition_url(slug)}/rules"
-        raise PushRefusedError(f"Kaggle could not attach the {found[1]} source {client.clean_text(found[2])}. Accept the rules at {rules}, "
-                               "check the names, and run the same command again. The kernel that was sent ends by itself.")
+        url = client.get_competition_url(slug)
+        raise PushRefusedError(f"Kaggle could not attach the {found[1]} source {client.clean_text(found[2])}. This kernel ends "
+                               f"by itself. Accept the rules at {url}/rules, and run the same command again.")
     return failure
 
 

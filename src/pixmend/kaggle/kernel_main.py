@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,7 @@ def run_session(order: dict[str, Any], working: Path) -> None:
     session.run_required_stage("augment")
     finished, failed = session.train(deadline)
     if not session.list_states():
-        raise SystemExit(f"Training saved no state in {order['hours']:g} hours. See the lines above, or allow more time with "
-                         "--kernel-hours.")
+        raise SystemExit(f"Training saved no state in {order['hours']:g} hours. Allow more time with --kernel-hours.")
     for stage in STAGES_AFTER_TRAINING:
         if not failed and session.run_stage(stage):
             failed = stage
@@ -95,8 +95,7 @@ class SessionRunner:
             return self.run_required_stage("download")
         found = [path for pattern in (slug, f"*/{slug}") for path in self.inputs.glob(pattern) if path.is_dir()]
         if not found:
-            raise SystemExit(f"{self.inputs} has no files of {slug}. Accept the competition's rules on its page, and send the kernel "
-                             "again.")
+            raise SystemExit(f"{self.inputs} has no files of {slug}. Accept the competition's rules, and send the kernel again.")
         folder = self.home / "competition" / self.order["competition"]
         return archive_manifest.adopt_folder(folder, found[0], slug, self.order["archive"])
 
@@ -117,11 +116,10 @@ class SessionRunner:
 
     def _find_previous(self) -> tuple[Path, dict[str, Any]]:
         """Return where the previous session's output is mounted, and its report."""
-        for pattern in ("*", "*/*", "*/*/*"):
-            for path in self.inputs.glob(f"{pattern}/{REPORT}"):
-                report = files.read_json(path)
-                if report.get("tag") == self.order["previous"]:
-                    return path.parent, report
+        for path in glob_inputs(self.inputs, REPORT):
+            report = files.read_json(path)
+            if report.get("tag") == self.order["previous"]:
+                return path.parent, report
         raise SystemExit(f"{self.inputs} has no output of the previous session. Send the kernel again.")
 
     def train(self, deadline: float) -> tuple[bool, str]:
@@ -163,6 +161,11 @@ class SessionRunner:
             print(f"The stage {failed} failed; see the lines above. What was reached is kept.", flush=True)
 
 
+def glob_inputs(inputs: Path, pattern: str) -> Iterator[Path]:
+    """Yield files of what is attached to the session; deeper folders, which may hold many images, are not searched."""
+    return (path for depth in ("*", "*/*", "*/*/*") for path in inputs.glob(f"{depth}/{pattern}"))
+
+
 def install_missing(order: dict[str, Any], inputs: Path) -> None:
     """Install what is missing, from the internet or from attached wheels, or exit with a message that says what it is."""
     packages = order["packages"]
@@ -188,9 +191,8 @@ def find_missing(packages: dict[str, str]) -> dict[str, str]:
 
 def install_packages(requirements: list[str], internet: bool, inputs: Path) -> str:
     """Run pip once, and return the last line of its errors where it failed."""
-    folders = sorted({str(wheel.parent) for depth in ("*", "*/*", "*/*/*") for wheel in inputs.glob(f"{depth}/*.whl")})
     print(f"Installing {', '.join(requirements)} ({'with internet' if internet else 'from attached wheels'}).", flush=True)
-    links = [word for folder in folders for word in ("--find-links", folder)]
+    links = [f"--find-links={folder}" for folder in sorted({wheel.parent for wheel in glob_inputs(inputs, "*.whl")})]
     ended = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                             *([] if internet else ["--no-index"]), *links, *requirements], capture_output=True, text=True)
     return ended.stderr.strip().splitlines()[-1] if ended.returncode and ended.stderr.strip() else ""

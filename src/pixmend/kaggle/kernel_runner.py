@@ -4,7 +4,6 @@ A push whose answer is lost may still start a session, so kernels.json says "sen
 the kernel (which contains the push's tag) until it is certain that it did not arrive.
 """
 
-import os
 import shutil
 import time
 from itertools import count
@@ -13,15 +12,15 @@ from typing import Any, NoReturn
 
 from pixmend import files
 from pixmend.competitions.base import Competition
-from pixmend.config import Settings
-from pixmend.data import archive_manifest
+from pixmend.config import Settings, flag
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.kaggle import attempts, client, kernel_client, kernel_output, kernel_script, kernel_settings
+from pixmend.kaggle import attempts, client, kernel_client, kernel_output, kernel_script, kernel_sessions
 from pixmend.kaggle.client import KaggleError
 from pixmend.kaggle.kernel_sessions import FAILED, READY, SENDING, SENT, TAKEN, Session, SessionLog, make_ref
 from pixmend.progress import ProgressBar, format_duration, print_message
 from pixmend.training import checkpoints
+from pixmend.training.run import BUDGET
 
 STATUS_DELAYS = (2, 5, 10, 20, 30, 60)  # seconds between polls for a session's status, the last one repeated
 RUNNING = ("queued", "newscript", "running", "cancelrequested")
@@ -33,11 +32,11 @@ class KernelRunner:
     """One run that is trained at Kaggle, session after session."""
 
     def __init__(self, settings: Settings, competition: Competition) -> None:
-        self.settings, self.competition, self.slug = settings, competition, competition.slug
+        self.settings, self.slug = settings, competition.slug
         self.folder, self.timeout = settings.run_folder, settings.kaggle_timeout
         self.work = self.folder / ".kernel"
         self.log = SessionLog(self.folder)
-        self.flags = kernel_settings.select_flags(settings)
+        self.flags = kernel_sessions.select_flags(settings)
         self.is_new = False  # whether Kaggle was just asked and has no kernel of this name
 
     def run(self) -> Session | None:
@@ -45,7 +44,7 @@ class KernelRunner:
         session = self.log.get_active()
         if session is None or self.settings.dry_run:
             before = None if self.settings.force else self.log.get_newest_taken()
-            changes = kernel_settings.find_changes(self.settings, before.flags) if before else {}
+            changes = kernel_sessions.find_changes(self.settings, before.flags) if before else {}
             if before and before.finished and not changes:
                 print_message(f"{self.folder} has all its {before.step} steps from Kaggle.")
                 return before
@@ -67,13 +66,16 @@ class KernelRunner:
 
     def _check_resumable(self, changes: dict[str, tuple[Any, Any]]) -> None:
         """Refuse, before a session is used up, to continue under other settings or to replace a training of this machine."""
-        if forbidden := kernel_settings.forbid_changes(self.settings, changes):
-            raise UserError(f"{self.folder} was trained at Kaggle with {forbidden}. Choose another --run or --force to start anew.")
+        may_grow = BUDGET if self.settings.schedule == "constant" else set()
+        forbidden = [f"{flag(name)} {then} (now {now})" for name, (then, now) in sorted(changes.items()) if name not in may_grow]
+        if forbidden:
+            raise UserError(f"{self.folder} was trained at Kaggle with {', '.join(forbidden)}. Choose another --run, or --force "
+                            "to start anew.")
         taken, step = self.log.get_newest_taken(), self._get_local_step()
         if step > (taken.step if taken else -1) and not self.settings.force:
-            raise UserError(f"{self.folder} contains step {step}, trained on this machine; a session at Kaggle cannot continue from it. "
-                            f"Continue here with `pixmend train --run {self.settings.run}`, choose another --run, or start anew at "
-                            "Kaggle with --force.")
+            raise UserError(f"{self.folder} contains step {step}, trained on this machine; a session at Kaggle cannot continue "
+                            f"from it. Continue here with `pixmend train --run {self.settings.run}`, choose another --run, or "
+                            "--force to start anew at Kaggle.")
 
     def _build_session(self, before: Session | None) -> Session:
         """Write a session's kernel into a folder of its own, under a name that Kaggle has not given to another push."""
@@ -82,27 +84,13 @@ class KernelRunner:
             user = kernel_client.get_username(self.slug, timeout=self.timeout)
         for number in count(self.log.sessions[-1].number + 1 if self.log.sessions else 1):
             ref = make_ref(user, self.settings.dataset_name, self.settings.run, number)
-            tag = self._write_script(self.work / str(number), ref, before)
+            tag = kernel_script.write_kernel(self.work / str(number), ref, self.settings, self.flags, before)
             source = None if dry else kernel_client.read_source(ref, self.slug, timeout=self.timeout)
             if source is None or (tag in source and not self.settings.force):
                 break
         self.is_new = source is None
         session = Session(number, ref, tag, self.flags, self._get_local_step())
         return session if dry else self.log.save(session)
-
-    def _write_script(self, folder: Path, ref: str, before: Session | None) -> str:
-        is_synthetic, backend = self.competition.is_synthetic, os.environ.get("KERAS_BACKEND", "tensorflow")
-        metadata = kernel_script.make_metadata(ref, self.settings, competition="" if is_synthetic else self.slug,
-                                               previous=before.ref if before else "")
-        manifest = archive_manifest.read_archive_manifest(self.settings.competition_folder)
-        known = {name: manifest[name] for name in ("sha256", "count", "bytes")} if manifest and not is_synthetic else None
-        return kernel_script.write_script(folder, {
-            "competition": self.settings.competition, "dataset": self.settings.dataset_name, "run": self.settings.run,
-            "slug": self.slug, "is_synthetic": is_synthetic, "archive": known, "kernel": ref,
-            "previous": before.tag if before else "",
-            "flags": [word for name, value in self.flags.items() for word in kernel_settings.format_flag(name, value)],
-            "hours": self.settings.kernel_hours, "internet": self.settings.internet, "backend": backend,
-            "packages": kernel_script.list_packages(backend, is_synthetic=is_synthetic)}, metadata)
 
     def _send(self, session: Session) -> Session:
         """Push the kernel once; one that arrived from an earlier push is followed instead."""
@@ -126,8 +114,8 @@ class KernelRunner:
 
     def _check_arrival(self, session: Session, failure: KaggleError) -> None:
         """Return if the kernel arrived although the push was not confirmed; else raise what is known about it."""
-        unknown = UserError(f"{failure} It is not known yet whether Kaggle received the kernel: the same command looks for it before "
-                            f"it sends anything. See also {session.url}")
+        unknown = UserError(f"{failure} It is not known yet whether Kaggle received the kernel: the same command looks for it "
+                            f"before it sends anything. See also {session.url}")
         try:
             if attempts.find_after_failure(lambda: self._has_arrived(session) or None, failure):
                 return
@@ -198,7 +186,7 @@ class KernelRunner:
         home, arriving = Path(self.settings.home), self.work / "arriving"
         report = kernel_output.download_files(session, arriving, home, self.settings, self.slug)
         try:  # the output of a session does not change: one that is refused is not downloaded again
-            stored = {"competition": self.settings.competition} | kernel_settings.select_stored(session.flags)
+            stored = {"competition": self.settings.competition} | kernel_sessions.select_stored(session.flags)
             kernel_output.check_files(report, arriving, self.settings, stored)
         except UserError:
             self.log.save(session, state=FAILED)
@@ -206,9 +194,8 @@ class KernelRunner:
         with files.try_lock(self.folder):
             local_step = self._get_local_step()
             if local_step > max(report["step"], session.local_step) and not self.settings.force:
-                raise UserError(f"{self.folder} has reached step {local_step} on this machine, and the kernel step "
-                                f"{report['step']}. Nothing was overwritten. --force takes the kernel's files; to continue here, run "
-                                f"`pixmend train --run {self.settings.run}`.")
+                raise UserError(f"{self.folder} is at step {local_step} on this machine, and the kernel at {report['step']}. To "
+                                f"continue here: pixmend train --run {self.settings.run}; --force takes the kernel's files.")
             kernel_output.move_files(report, arriving, home)
             for state in checkpoints.list_states(self.folder):
                 if state.name not in {Path(name).name for name in report["files"]}:

@@ -5,19 +5,22 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
+from pixmend import competitions
 from pixmend.config import Settings
+from pixmend.data import archive_manifest
 from pixmend.errors import UserError
 from pixmend.files import write_json, write_text
+from pixmend.kaggle.kernel_sessions import Session, format_flag
 
 PACKAGE = Path(__file__).resolve().parents[1]
 MAX_BYTES = 1_000_000  # Kaggle accepts no larger source of a kernel
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-LINE_LENGTH = 120
 IMPORT_NAMES = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn", "scikit-image": "skimage"}
 # The backend is added by its name.
 NOT_IN_A_SESSION = {"tensorflow", "kaggle", "six", "rich", "matplotlib", "Jinja2", "optuna", "SQLAlchemy"}
@@ -30,8 +33,7 @@ from pathlib import Path
 
 ORDER = json.loads({order!r})
 ARCHIVE = """
-{archive}
-"""
+{archive}"""
 
 working = Path(os.environ.get("KAGGLE_WORKING_DIR", "/kaggle/working"))
 code = working.parent / "temp" / "code"
@@ -44,14 +46,33 @@ kernel_main.run_session(ORDER, working)
 '''
 
 
+def write_kernel(folder: Path, ref: str, settings: Settings, flags: dict[str, Any], before: Session | None) -> str:
+    """Write a session's kernel, which continues from the session `before`; return the tag of its push."""
+    competition, backend = competitions.get_competition(settings.competition), os.environ.get("KERAS_BACKEND", "tensorflow")
+    is_synthetic, slug = competition.is_synthetic, competition.slug
+    manifest = archive_manifest.read_archive_manifest(settings.competition_folder)
+    known = {name: manifest[name] for name in ("sha256", "count", "bytes")} if manifest and not is_synthetic else None
+    order = {
+        "competition": settings.competition, "dataset": settings.dataset_name, "run": settings.run, "slug": slug,
+        "is_synthetic": is_synthetic, "archive": known, "kernel": ref, "previous": before.tag if before else "",
+        "flags": [word for name, value in flags.items() for word in format_flag(name, value)],
+        "hours": settings.kernel_hours, "internet": settings.internet, "backend": backend,
+        "packages": list_packages(backend, is_synthetic=is_synthetic)}
+    metadata = {
+        "id": ref, "title": ref.split("/")[1],   # a title equal to the name keeps Kaggle from renaming the kernel
+        "language": "python", "kernel_type": "script", "is_private": True, "enable_gpu": True, "enable_tpu": False,
+        "enable_internet": settings.internet, "model_sources": [],
+        "dataset_sources": [settings.wheels] if settings.wheels else [],
+        "competition_sources": [] if is_synthetic else [slug], "kernel_sources": [before.ref] if before else []}
+    return write_script(folder, order, metadata | ({"machine_shape": settings.accelerator} if settings.accelerator else {}))
+
+
 def write_script(folder: Path, order: dict[str, Any], metadata: dict[str, Any]) -> str:
     """Write kernel.py and kernel-metadata.json; return the push's tag, which is the same for the same session."""
     archive = _pack_source()
     tag = hashlib.sha256(json.dumps(order, sort_keys=True).encode() + archive).hexdigest()[:16]
-    encoded = base64.b64encode(archive).decode()
-    lines = "\n".join(encoded[start:start + LINE_LENGTH] for start in range(0, len(encoded), LINE_LENGTH))
-    order_text = json.dumps(order | {"tag": tag}, sort_keys=True)
-    text = TEMPLATE.format(title=metadata["title"], tag=tag, order=order_text, archive=lines)
+    text = TEMPLATE.format(title=metadata["title"], tag=tag, order=json.dumps(order | {"tag": tag}, sort_keys=True),
+                           archive=base64.encodebytes(archive).decode())
     if len(text) > MAX_BYTES:
         raise UserError(f"The kernel's script has {len(text) / 1e6:.1f} MB, and Kaggle accepts {MAX_BYTES / 1e6:g} MB. "
                         f"Move files that are not part of the package out of {PACKAGE}.")
@@ -71,15 +92,6 @@ def _pack_source() -> bytes:
                 member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
                 archive.writestr(member, path.read_bytes())
     return out.getvalue()
-
-
-def make_metadata(ref: str, settings: Settings, *, competition: str, previous: str) -> dict[str, Any]:
-    """Return kernel-metadata.json; a title equal to the name in `ref` keeps Kaggle from renaming the kernel."""
-    metadata = {"id": ref, "title": ref.split("/")[1], "language": "python", "kernel_type": "script", "is_private": True,
-                "enable_gpu": True, "enable_tpu": False, "enable_internet": settings.internet, "model_sources": [],
-                "dataset_sources": [settings.wheels] if settings.wheels else [],
-                "competition_sources": [competition] if competition else [], "kernel_sources": [previous] if previous else []}
-    return metadata | ({"machine_shape": settings.accelerator} if settings.accelerator else {})
 
 
 def list_requirements() -> list[str]:

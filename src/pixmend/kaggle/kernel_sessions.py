@@ -1,17 +1,29 @@
-"""What was sent to Kaggle for a run, kernels.json: one record a session, written before it is sent: none goes twice."""
+"""The sessions of a run at Kaggle: which settings they are given, and kernels.json, the record of what was sent.
+
+A session is recorded before it is sent, so that none is sent twice.
+"""
 
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pixmend import config, files
-from pixmend.errors import UserError
+from pixmend import competitions, config, files, models
+from pixmend.config import AUTO, SETTINGS, WEIGHT_SETTINGS, Settings, flag, usual_learning_rate
+from pixmend.errors import FlagError, UserError
 
 MAX_NAME_LENGTH = 30
 READY, SENDING, SENT, TAKEN, FAILED = "ready", "sending", "sent", "taken", "failed"
 ACTIVE = (READY, SENDING, SENT)
 OLD_NAMES = {"here": "local_step"}  # as version 1 wrote them
+SENT_GROUPS = ("common", "download", "augment", "network", "training", "diffusion", "prediction", "submission")
+NOT_SENT = {"competition", "run", "home", "force", "quiet"}
+IMPOSSIBLE = {
+    "init_from": "a session at Kaggle has no other run's weights",
+    "unknown_masks": "a session has no masks of another run, and a run that finds masks has nothing to submit",
+    "folds": "a session continues one training. Leave it out, or train the folds on this machine",
+    "photos": "a session at Kaggle does not have this folder",
+}
 
 
 @dataclass(frozen=True)
@@ -77,3 +89,41 @@ def make_ref(user: str, dataset_name: str, run: str, number: int) -> str:
     """Return a kernel's owner/name in letters that Kaggle does not change; a hash tells similar names apart."""
     plain = re.sub(r"[^a-z0-9]+", "-", run.lower()).strip("-")[:MAX_NAME_LENGTH].strip("-")
     return f"{user}/{plain or 'run'}-{files.hash_value([dataset_name, run])[:6]}-{number}"
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse what a session at Kaggle cannot do."""
+    if not models.is_trainable(settings.model):
+        raise FlagError(f"--model {settings.model} is not trained, so it needs no GPU at Kaggle. Run it on this machine: "
+                        f"./run_pipeline.sh --model {settings.model}")
+    for name, reason in IMPOSSIBLE.items():
+        if getattr(settings, name) != SETTINGS[name].default:
+            raise FlagError(f"{flag(name)} does not work with kernels: {reason}.")
+    if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):
+        raise FlagError(f"--wheels must be the owner/name of a dataset at Kaggle; got {settings.wheels}.")
+
+
+def select_flags(settings: Settings) -> dict[str, Any]:
+    """Return the settings that were typed and that the stages of a session read; its code has the same defaults."""
+    names = [name for name in settings.given - NOT_SENT if SETTINGS[name].group in SENT_GROUPS]
+    return {name: getattr(settings, name) for name in sorted(names)}
+
+
+def format_flag(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [flag(name) if value else flag(name).replace("--", "--no-", 1)]
+    return [flag(name), str(value)]
+
+
+def select_stored(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that training stores as they were typed, not as a value that it measured (`auto`)."""
+    return {name: value for name, value in flags.items()
+            if name in WEIGHT_SETTINGS and value != AUTO and not (SETTINGS[name].auto and value == 0)}
+
+
+def find_changes(settings: Settings, earlier: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return for each setting of training that differs from an earlier session's flags: its value then, and now."""
+    defaults = ({name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
+                | models.default_settings(settings.model) | usual_learning_rate(settings))
+    then, now = defaults | earlier, defaults | select_flags(settings)
+    return {name: (then[name], now[name]) for name in now if name in WEIGHT_SETTINGS and then[name] != now[name]}

@@ -29,8 +29,8 @@ def submit_run(settings: Settings) -> None:
     competition = competitions.get_competition(settings.competition)
     path = competitions.get_submission_path(settings)
     if models.run_finds_masks(settings):
-        raise UserError(f"Run {settings.run!r} finds masks and predicts no pixels, so there is nothing to submit. Submit a run that "
-                        f"predicts inside these masks: train it with --unknown-masks --mask-run {settings.run}.")
+        raise UserError(f"Run {settings.run!r} finds masks, so there is nothing to submit. Submit a run that predicts inside "
+                        f"these masks: train it with --unknown-masks --mask-run {settings.run}.")
     if not path.exists():
         raise UserError(f"Run {settings.run!r} has no submission file ({path}). Write it first: "
                         f"pixmend serialize --run {settings.run}")
@@ -76,7 +76,10 @@ class SubmissionSender:
                 return self._await_score(attempt.earlier)
         if not self.settings.resubmit and self._was_sent(earlier):
             return self._await_score(None)
-        self._check_limits()
+        limits, is_one_left = client.describe_limits(self.slug, timeout=self.timeout)
+        if is_one_left is False:
+            raise UserError(f"{limits} Nothing was sent to {self.slug}.")
+        print_message(limits)
         zipped = self._write_zip()
         if self.settings.dry_run:
             return print(f"Dry run: {zipped} is ready and all checks passed. Nothing was sent.")
@@ -109,31 +112,21 @@ class SubmissionSender:
             self._record_sent(earlier)
         is_pending = not row.get("public") if earlier else row.get("kaggle") == "pending"
         if is_pending and not self.settings.dry_run:
-            print_message(f"Kaggle has this file already (sent {earlier.date[:16] if earlier else row['sent']}): nothing is sent, "
-                          "only its score is fetched.")
+            sent = earlier.date[:16] if earlier else row["sent"]
+            print_message(f"Kaggle has this file already (sent {sent}): nothing is sent, only its score is fetched.")
             return True
         sent = f"{earlier.date[:16]}, public score {earlier.public or 'none'}" if earlier else rows[0]["sent"]
         raise UserError(f"{self.path} was submitted before ({sent}). Another time would use up one of today's submissions; "
                         "--resubmit submits it all the same.")
-
-    def _check_limits(self) -> None:
-        limits = client.get_limits(self.slug, timeout=self.timeout)
-        if limits is None:
-            print_message("This version of the kaggle command does not say how many submissions are left today.")
-        elif limits.is_reached:
-            raise UserError(f"No submissions are left today for {self.slug} ({limits.today} used). Nothing was sent. "
-                            "Run the same command again after midnight UTC.")
-        else:
-            print_message(f"Submissions left today: {limits.remaining or 'not known before the first one'}.")
 
     def _write_zip(self) -> Path:
         """Write the CSV alone into a zip archive, which is about 10 times smaller; the same CSV gives the same bytes."""
         zipped = self.attempt_path.with_name(f"{self.settings.run}.csv.zip")
         member = zipfile.ZipInfo(self.path.name, ZIP_EPOCH)
         member.compress_type, member.external_attr, member.file_size = zipfile.ZIP_DEFLATED, 0o644 << 16, 0
-        digest = hashlib.sha256()
+        digest, megabytes = hashlib.sha256(), self.path.stat().st_size >> 20
         with (files.atomic_write(zipped) as file, zipfile.ZipFile(file, "w") as archive, open(self.path, "rb") as plain,
-              archive.open(member, "w", force_zip64=True) as compressed, ProgressBar("zip", self.path.stat().st_size >> 20) as bar):
+              archive.open(member, "w", force_zip64=True) as compressed, ProgressBar("zip", megabytes) as bar):
             while data := plain.read(files.CHUNK):
                 digest.update(data)
                 compressed.write(data)
@@ -209,23 +202,21 @@ class SubmissionSender:
     def _record_score(self, found: Submission) -> None:
         """Write the score, or why there is none, into the table and onto the screen."""
         if found.status == "COMPLETE":
-            self._update_row(public=found.public, private=found.private, kaggle="complete")
+            leaderboard.update_run(self.table, self.settings.run, public=found.public, private=found.private, kaggle="complete")
             private = found.private or "not published before the competition ends"
             return print(f"Score of {self.settings.run}: public {found.public or 'none'}, private {private}.")
         reason = client.get_failure_reason(found.ref, self.slug, timeout=self.timeout) or "Kaggle gives no reason"
-        self._update_row(kaggle=f"{found.status.lower()}: {reason}")
+        leaderboard.update_run(self.table, self.settings.run, kaggle=f"{found.status.lower()}: {reason}")
         raise UserError(f"Kaggle could not score {self.path.name}: {reason.rstrip('.')}. Correct the file and submit it again. "
                         f"See {client.get_competition_url(self.slug)}/submissions")
 
     def _record_sent(self, found: Submission | None, is_new: bool = False) -> None:
         """Write when this file was sent; a score of another file leaves the row."""
-        row: dict[str, str] = next((row for row in leaderboard.read_leaderboard(self.table) if row["run"] == self.settings.run), {})
+        rows = leaderboard.read_leaderboard(self.table)
+        row: dict[str, str] = next((row for row in rows if row["run"] == self.settings.run), {})
         if is_new or not row.get("sent", "").endswith(self.tag):
             date = found.date[:16].replace("T", " ") if found else f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
-            self._update_row(sent=f"{date} {self.tag}", public="", private="", kaggle="pending")
-
-    def _update_row(self, **columns: str) -> None:
-        leaderboard.update_run(self.table, self.settings.run, **columns)
+            leaderboard.update_run(self.table, self.settings.run, sent=f"{date} {self.tag}", public="", private="", kaggle="pending")
 
     def _say_how_to_continue(self) -> str:
         home = f" --home {self.settings.home}" if "home" in self.settings.given else ""

@@ -13,7 +13,7 @@ from pixmend.competitions.base import Competition
 from pixmend.config import Settings
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
-from pixmend.kaggle import client
+from pixmend.kaggle import client, kernel_script
 
 GOOD, BAD, NOTE = "\u2713", "\u2717", "\u2013"  # NOTE: nothing that this competition needs
 PYTHON_VERSIONS = ((3, 11), (3, 12), (3, 13))
@@ -31,14 +31,15 @@ Result = tuple[str, str]  # a mark and a message
 
 
 def main(settings: Settings) -> int:
-    """Print the results of all checks; return 1 where something is missing."""
+    """Print the results of all checks; return 1 if something is missing."""
     competition = competitions.get_competition(settings.competition)
     is_bad = False
-    for check in (check_python, check_packages, check_disk, check_memory, check_cores, check_backend, check_competition_files, check_kaggle):
+    for check in (check_python, check_packages, check_machine, check_backend, check_competition_files, check_kaggle):
         for mark, message in check(competition, settings):
             print(f"{mark} {message}", flush=True)
             is_bad = is_bad or mark == BAD
-    print("Something is missing: see the lines with a cross." if is_bad else f"Everything that {settings.competition} needs is there.")
+    good = f"Everything that {settings.competition} needs is there."
+    print("Something is missing: see the lines with a cross." if is_bad else good)
     return int(is_bad)
 
 
@@ -47,24 +48,23 @@ def check_python(competition: Competition, settings: Settings) -> Iterator[Resul
     if sys.version_info[:2] in PYTHON_VERSIONS:
         yield GOOD, f"Python {version}"
     else:
-        yield BAD, f"Python {version}: TensorFlow has packages for Python 3.11, 3.12 and 3.13 only. Install one of them, then run ./set_up.sh."
+        yield BAD, (f"Python {version}: TensorFlow has packages for Python 3.11, 3.12 and 3.13 only. Install one of them, "
+                    "then run ./set_up.sh.")
 
 
 def check_packages(competition: Competition, settings: Settings) -> Iterator[Result]:
     """Compare the installed packages with the lock file, or outside a checkout with what the package requires."""
-    requirements = [text for text in importlib.metadata.requires("pixmend") or [] if "extra ==" not in text]
-    required = {re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements}
+    required = set(kernel_script.list_requirements())
     lock = config.CHECKOUT / "requirements.txt"
     locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)) if lock.exists() else {}
+    needed = required if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else required - {"tensorflow"}
     differences: dict[str, list[str]] = {BAD: [], NOTE: []}
     for name in sorted({*required, *locked} - INSTALLERS):
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            if name in required and name != "tensorflow":
+            if name in needed:
                 differences[BAD].append(f"{name} is missing")
-            elif name == "tensorflow" and os.environ.get("KERAS_BACKEND", name) == name:
-                differences[BAD].append("tensorflow is missing")
             continue
         if version != locked.get(name, version):
             differences[BAD if name in required else NOTE].append(f"{name} is {version}, not {locked[name]}")
@@ -72,10 +72,12 @@ def check_packages(competition: Competition, settings: Settings) -> Iterator[Res
         if found:
             yield mark, f"Packages: {'; '.join(found)}. To install the tested versions, {client.INSTALL}."
     if not differences[BAD]:
-        yield GOOD, f"Packages: {len(required)} required ones, " + ("at the versions of requirements.txt" if locked else "all installed")
+        state = "at the versions of requirements.txt" if locked else "all installed"
+        yield GOOD, f"Packages: {len(required)} required ones, {state}"
 
 
-def check_disk(competition: Competition, settings: Settings) -> Iterator[Result]:
+def check_machine(competition: Competition, settings: Settings) -> Iterator[Result]:
+    """Check the disk, the memory (of the container, if it has less) and the cores."""
     folder = next(path for path in (Path(settings.home), *Path(settings.home).absolute().parents) if path.exists())
     free, needed = shutil.disk_usage(folder).free / 1e9, DISK_GB["synthetic" if competition.is_synthetic else "Kaggle"]
     if not os.access(folder, os.W_OK):
@@ -84,26 +86,20 @@ def check_disk(competition: Competition, settings: Settings) -> Iterator[Result]
         yield BAD, f"Disk: {free:.1f} GB free, {needed} GB needed. Free some space or choose another --home."
     else:
         yield GOOD, f"Disk: {free:.0f} GB free"
-
-
-def check_memory(competition: Competition, settings: Settings) -> Iterator[Result]:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    container_limit = Path("/sys/fs/cgroup/memory.max")
-    text = container_limit.read_text().strip() if container_limit.exists() else ""
-    gigabytes = min([total, *([int(text)] if text.isdigit() else [])]) / 1e9
-    if gigabytes < MEMORY_GB:
-        yield BAD, f"Memory: {gigabytes:.1f} GB, {MEMORY_GB} GB needed. Use a smaller --width, or another machine."
+    total, limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.exists() else ""
+    memory = min(total, int(text) if text.isdigit() else total) / 1e9
+    if memory < MEMORY_GB:
+        yield BAD, f"Memory: {memory:.1f} GB, {MEMORY_GB} GB needed. Use a smaller --width, or another machine."
     else:
-        yield GOOD, f"Memory: {gigabytes:.0f} GB"
-
-
-def check_cores(competition: Competition, settings: Settings) -> Iterator[Result]:
+        yield GOOD, f"Memory: {memory:.0f} GB"
     yield GOOD, f"Cores: {workers.count_cores()}"
 
 
 def check_backend(competition: Competition, settings: Settings) -> Iterator[Result]:
     """Start Keras in a process of its own: that takes seconds, and some backends crash."""
-    ended = subprocesses.run_command([sys.executable, "-c", BACKEND_PROGRAM], timeout=TIMEOUT, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
+    command = [sys.executable, "-c", BACKEND_PROGRAM]
+    ended = subprocesses.run_command(command, timeout=TIMEOUT, environment={"TF_CPP_MIN_LOG_LEVEL": "3"})
     found = re.search(r"backend: (\w+) \| (.*)", ended.out)
     if not found:
         last_line = (ended.err.strip().splitlines() or ["no answer"])[-1]
@@ -111,8 +107,8 @@ def check_backend(competition: Competition, settings: Settings) -> Iterator[Resu
     elif found[2]:
         yield GOOD, f"Backend: {found[1]}, on {found[2]}"
     elif shutil.which("nvidia-smi"):
-        yield NOTE, (f"Backend: {found[1]}, on the CPU. A GPU is here, but this environment cannot use it: run `./set_up.sh cuda` "
-                     "(without a checkout: `pip install 'pixmend[cuda]'`).")
+        yield NOTE, (f"Backend: {found[1]}, on the CPU. A GPU is here, but this environment cannot use it: run "
+                     "`./set_up.sh cuda` (without a checkout: `pip install 'pixmend[cuda]'`).")
     else:
         yield GOOD, f"Backend: {found[1]}, on the CPU (this machine has no accelerator)"
 
@@ -120,9 +116,11 @@ def check_backend(competition: Competition, settings: Settings) -> Iterator[Resu
 def check_competition_files(competition: Competition, settings: Settings) -> Iterator[Result]:
     folder = settings.competition_folder
     if archive_manifest.is_complete(competition, settings):
-        yield GOOD, f"Competition files: {archive_manifest.read_archive_manifest(folder)['count']} in {folder / 'files'}, complete"
+        count = archive_manifest.read_archive_manifest(folder)["count"]
+        yield GOOD, f"Competition files: {count} in {folder / 'files'}, complete"
     else:
-        yield BAD, f"Competition files: not complete in {folder}. Download them: pixmend download --competition {settings.competition}"
+        yield BAD, (f"Competition files: not complete in {folder}. Download them: "
+                    f"pixmend download --competition {settings.competition}")
 
 
 def check_kaggle(competition: Competition, settings: Settings) -> Iterator[Result]:
@@ -131,22 +129,15 @@ def check_kaggle(competition: Competition, settings: Settings) -> Iterator[Resul
     bad, timeout = BAD if is_needed else NOTE, min(settings.kaggle_timeout, TIMEOUT)
     try:
         yield GOOD, f"kaggle command: {client.get_version(timeout=timeout)}"
-        token = client.find_token()
-        if token is None:
-            yield bad, f"Kaggle token: none. {f'To submit, {client.NEW_TOKEN}' if is_needed else f'{settings.competition} needs none'}."
+        if not (token := client.find_token()):
+            advice = f"To submit, {client.NEW_TOKEN}" if is_needed else f"{settings.competition} needs none"
+            yield bad, f"Kaggle token: none. {advice}."
             return
-        yield (bad, f"Kaggle token: {token.warning}") if token.is_exposed else (GOOD, f"Kaggle token: in {token.location}, private")
+        yield (bad, f"Kaggle token: {token.warning}") if token.is_exposed else (GOOD, f"Kaggle token: {token.location}, private")
         if is_needed:
             client.check_download_access(competition.slug, timeout=timeout)
             yield GOOD, f"Kaggle: {competition.slug} is reachable and its rules are accepted"
-            yield describe_limits(client.get_limits(competition.slug, timeout=timeout))
+            limits, is_one_left = client.describe_limits(competition.slug, timeout=timeout)
+            yield GOOD if is_one_left else NOTE, limits
     except UserError as error:
         yield bad, f"Kaggle: {error}"
-
-
-def describe_limits(limits: client.Limits | None) -> Result:
-    if limits is None:
-        return NOTE, "Submissions left today: this version of the kaggle command does not say"
-    if limits.is_reached:
-        return NOTE, "Submissions left today: none. There are new ones after midnight UTC."
-    return GOOD, f"Submissions left today: {limits.remaining or 'not known before the first one'}"

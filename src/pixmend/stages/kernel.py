@@ -6,8 +6,7 @@ from pixmend.data import archive_manifest, dataset
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle.kernel_runner import KernelRunner
-from pixmend.kaggle.kernel_sessions import Session
-from pixmend.kaggle.kernel_settings import check_settings
+from pixmend.kaggle.kernel_sessions import Session, check_settings
 from pixmend.kaggle.submit import submit_run
 from pixmend.scoring.run_score import score_run
 from pixmend.scoring.verdict import format_table
@@ -18,7 +17,7 @@ def main(settings: Settings) -> None:
     check_settings(settings)
     competition = competitions.get_competition(settings.competition)
     if settings.submit and not archive_manifest.is_complete(competition, settings):
-        raise UserError(f"--submit checks the file against the sample submission, and {settings.competition_folder} is not complete. Nothing was "
+        raise UserError(f"--submit needs the sample submission, and {settings.competition_folder} is not complete. Nothing was "
                         f"sent. Download it first: pixmend download --competition {settings.competition}")
     with files.try_lock(settings.run_folder / ".kernel"):
         runner = KernelRunner(settings, competition)
@@ -30,8 +29,9 @@ def finish_session(runner: KernelRunner, session: Session) -> None:
     """Score and submit as the pipeline does, and say what is left to do."""
     settings = runner.settings
     if session.failed:
-        raise UserError(f"In the kernel the stage {session.failed} failed: {runner.get_reason(session)}. Its checkpoint at step {session.step} "
-                        f"is in {runner.folder}. Remove the cause, or continue here: pixmend {session.failed} --run {settings.run}")
+        raise UserError(f"In the kernel the stage {session.failed} failed: {runner.get_reason(session)}. Its checkpoint at step "
+                        f"{session.step} is in {runner.folder}. Remove the cause, or continue here: "
+                        f"pixmend {session.failed} --run {settings.run}")
     print_score(settings)
     if not session.finished:
         print(f"Step {session.step} of {settings.steps}: the same command continues from there in a new session."
@@ -41,13 +41,13 @@ def finish_session(runner: KernelRunner, session: Session) -> None:
 
 
 def print_score(settings: Settings) -> None:
-    """Score the run with the images of this machine where they are prepared, else print the score of the session."""
+    """Score the run with the images of this machine if they are prepared, else print the score of the session."""
     try:
         dataset.open_dataset(settings)
     except UserError:
         rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
         row: dict[str, str] = next((row for row in rows if row["run"] == settings.run), {})
-        print(f"Holdout RMSE {row.get('holdout_rmse', '?')}, scored in the kernel ({row.get('to_harmonic', '?')} times that of the harmonic "
-              f"fill). File to submit: {competitions.get_submission_path(settings)}")
+        print(f"Holdout RMSE {row.get('holdout_rmse', '?')}, scored in the kernel ({row.get('to_harmonic', '?')} times that of "
+              f"the harmonic fill). File to submit: {competitions.get_submission_path(settings)}")
     else:
         print(format_table(settings, *score_run(settings)))

@@ -17,7 +17,8 @@ def main(settings: Settings) -> int | None:
     with files.try_lock(settings.run_folder) if settings.process == 0 else contextlib.nullcontext():
         if not models.is_trainable(settings.model):
             run.save_run_settings(settings)
-            print_message(f"train: {settings.model} is {'a fill' if models.is_fill(settings.model) else 'pretrained'}; nothing is trained.")
+            kind = "a fill" if models.is_fill(settings.model) else "pretrained"
+            print_message(f"train: {settings.model} is {kind}; nothing is trained.")
             return None
         with distributed.exit_if_process_lost(settings):
             run.train_run(settings)

@@ -37,7 +37,6 @@ class BoxCsv(CsvFormat):
     header: tuple[str, str] = HEADER
 
     def encode_image(self, image: ImageRecord, values: np.ndarray, settings: Settings, ending: bytes) -> Iterator[bytes]:
-        """Yield the rows of each box of an image."""
         submitted = np.zeros((*settings.shape[:2], CHANNELS), values.dtype)
         submitted[image.counts(settings.shape) > 0] = values
         return encode_rows(image, cut_boxes(submitted, image.boxes), ending)
@@ -72,7 +71,6 @@ class BoxCsv(CsvFormat):
         return boxes
 
     def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
-        """Yield the values of each image; a file with other rows is refused."""
         ids = (list_ids([image]) for image in images)
         for image, values in zip(images, csv_reader.read_values_by_image(path, ids), strict=True):
             submitted, start = np.zeros(settings.shape), 0

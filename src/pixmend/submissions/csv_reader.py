@@ -10,6 +10,7 @@ Written here because it was measured smallest: checking 6.75 million rows takes 
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ BLOCK = 1 << 19   # bytes that are read at once
 NEWLINE = ord("\n")
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 MURMUR_FACTORS = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
-# What to do about a fault, the end of its message.
+# Parts of messages: why a file cannot be read, and what to do about a fault.
+UNREADABLE = {FileNotFoundError: "is missing", IsADirectoryError: "is a folder", UnicodeDecodeError: "is not UTF-8 text"}
 WRITE_AGAIN = "write it again with `pixmend serialize --force`"
 CORRECT_FILE = "correct that file"
 DOWNLOAD_AGAIN = "download it again with `pixmend download --force`"
@@ -61,12 +63,8 @@ def read_lines(path: Path, advice: str) -> Iterator[Iterator[tuple[int, list[str
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.reader(file, strict=True)
             yield ((reader.line_num, fields) for fields in reader if fields)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; {advice}.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a table; {advice}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text; {advice}.") from None
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} {UNREADABLE[type(error)]}; {advice}.") from None
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: {error}; {advice}.") from None
 
@@ -94,18 +92,12 @@ def check_rows(path: Path, columns: Mapping[str, Kind], advice: str) -> int:
             if len(fields) != len(columns):
                 raise UserError(f"{path}, line {line}: {len(fields)} fields where {len(columns)} are wanted; {advice}.")
             for (name, kind), text in zip(columns.items(), fields, strict=True):
-                if not is_of_kind(text, kind):
+                number = float(text) if NUMBER.fullmatch(text.strip()) else math.nan
+                if not {Kind.TEXT: True, Kind.FINITE: math.isfinite(number), Kind.UNIT: 0 <= number <= 1,
+                        Kind.USAGE: text in ("Public", "Private")}[kind]:
                     raise UserError(f"{path}, line {line}: {name} is {text!r}, not {kind}; {advice}.")
             count += 1
     return count
-
-
-def is_of_kind(text: str, kind: Kind) -> bool:
-    """Whether a field is what its column holds."""
-    if kind in (Kind.FINITE, Kind.UNIT):
-        number = float(text) if NUMBER.fullmatch(text.strip()) else float("nan")
-        return abs(number) < float("inf") and (kind == Kind.FINITE or 0 <= number <= 1)
-    return kind != Kind.USAGE or text in ("Public", "Private")
 
 
 def count_lines(path: Path) -> int:
@@ -226,15 +218,11 @@ def hash_ids(ids: pa.Array) -> np.ndarray:
     text, lengths = pad_ids(ids)
     hashes = lengths.astype(np.uint64)
     for start, word in enumerate(text.view(np.uint64).T):
-        hashes = np.where(lengths > 8 * start, mix_bits(hashes ^ word), hashes)
+        mixed = hashes ^ word
+        for factor in MURMUR_FACTORS:   # the last step of MurmurHash3: every bit of the input changes every bit of the output
+            mixed = (mixed ^ (mixed >> np.uint64(33))) * factor
+        hashes = np.where(lengths > 8 * start, mixed ^ (mixed >> np.uint64(33)), hashes)
     return hashes
-
-
-def mix_bits(numbers: np.ndarray) -> np.ndarray:
-    """Apply the last step of MurmurHash3: every bit of the input changes every bit of the output."""
-    for factor in MURMUR_FACTORS:
-        numbers = (numbers ^ (numbers >> np.uint64(33))) * factor
-    return numbers ^ (numbers >> np.uint64(33))
 
 
 def hash_table_ids(batches: Iterable[pa.RecordBatch]) -> np.ndarray:

@@ -35,8 +35,8 @@ def score_csv(submission: Path, solution: Path) -> Scores:
     sums = sum_in_order(submission, solution)
     if sums is None:
         sums = sum_joined(submission, solution)
-    private, public = sums
-    return {"public": compute_rmse(public), "private": compute_rmse(private), "total": compute_rmse(private + public)}
+    parts = {"public": sums[1], "private": sums[0], "total": sums.sum(0)}
+    return {name: float(np.sqrt(squares / count)) if count else None for name, (squares, count) in parts.items()}
 
 
 def sum_in_order(submission: Path, solution: Path) -> np.ndarray | None:
@@ -75,9 +75,3 @@ def sum_squares(given: np.ndarray, true: np.ndarray, public: np.ndarray) -> np.n
     """Return [[sum of squared errors, number of rows] of the private rows, the same of the public rows]."""
     squares = np.square(given - true)
     return np.array([[squares[rows].sum(), np.count_nonzero(rows)] for rows in (~public, public)])
-
-
-def compute_rmse(sums: np.ndarray) -> float | None:
-    """Return the RMSE of (sum of squared errors, number); None of no rows."""
-    total, count = sums
-    return float(np.sqrt(total / count)) if count else None

@@ -13,7 +13,7 @@ import numpy as np
 from pixmend.config import Settings
 from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
-from pixmend.submissions.csv_reader import CORRECT_FILE, DOWNLOAD_AGAIN, WRITE_AGAIN
+from pixmend.submissions.csv_reader import CORRECT_FILE, DOWNLOAD_AGAIN, UNREADABLE, WRITE_AGAIN
 from pixmend.submissions.csv_scoring import Scores
 from pixmend.submissions.submission_format import SubmissionFormat
 
@@ -42,7 +42,6 @@ class PixelBytes(SubmissionFormat):
         unpack_sizes(path, WRITE_AGAIN, [len(levels) for levels in unpack(sample, DOWNLOAD_AGAIN)], str(sample))
 
     def score(self, submission: Path, solution: Path) -> Scores:
-        """Return the RMSE over all missing pixels, in 0..1."""
         truth = unpack(solution, CORRECT_FILE)
         levels = unpack_sizes(submission, WRITE_AGAIN, [len(image_levels) for image_levels in truth], str(solution))
         errors = (np.concatenate(levels).astype(np.float64) - np.concatenate(truth)) / 255
@@ -62,10 +61,8 @@ def unpack(path: Path, advice: str) -> list[np.ndarray]:
     """Return the grey levels, uint8, of each image in a file; `advice` ends the message of a UserError."""
     try:
         data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; {advice}.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a file of predictions; {advice}.") from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(f"{path} {UNREADABLE[type(error)]}; {advice}.") from None
     if not data or not data[0]:
         raise UserError(f"{path} does not begin with the number of bytes of a length; {advice}.")
     width, end = data[0], 1

@@ -22,12 +22,10 @@ class PixelCsv(CsvFormat):
     header: tuple[str, str] = ("pixel", "value")
 
     def encode_image(self, image: ImageRecord, values: np.ndarray, settings: Settings, ending: bytes) -> Iterator[bytes]:
-        """Yield the rows of an image."""
         pieces = csv_format.list_pixel_pieces(image.counts(settings.shape) > 0, values.shape[1])
         yield csv_format.encode_rows(image.id, pieces, values, ending)
 
     def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
-        """Yield the values of each image; a file with other rows is refused."""
         pieces = (csv_format.list_pixel_pieces(image.counts(settings.shape) > 0, settings.shape[2]) for image in images)
         ids = ([csv_format.list_ids(image.id, of_image)] for image, of_image in zip(images, pieces, strict=True))
         for values in csv_reader.read_values_by_image(path, ids):

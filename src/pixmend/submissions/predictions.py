@@ -30,8 +30,8 @@ from pixmend.progress import ProgressBar
 LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
 
 
-def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[tuple[str, np.ndarray]], metadata: Mapping[str, Any]
-                      ) -> None:
+def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[tuple[str, np.ndarray]],
+                      metadata: Mapping[str, Any]) -> None:
     """Write what lies in the mask of each predicted image, height x width x channels; `masks` are (id, mask) of each.
 
     A temporary file collects the values, since those of a whole training set may not fit into memory.

@@ -36,7 +36,7 @@ class SubmissionFormat(ABC):
 
     @abstractmethod
     def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
-        """Yield the values of each image from a submission with these images in this order."""
+        """Yield the values of each image from a submission with these images in this order; refuse any other."""
 
     @abstractmethod
     def check(self, path: Path, folder: Path) -> None:
@@ -85,5 +85,4 @@ class CsvFormat(SubmissionFormat):
         csv_reader.check_against_sample(path, Path(folder) / self.sample_name)
 
     def score(self, submission: Path, solution: Path) -> Scores:
-        """Return the RMSE over the public, the private and all rows."""
         return csv_scoring.score_csv(submission, solution)
