@@ -216,7 +216,8 @@ class SubmissionSender:
         row: dict[str, str] = next((row for row in rows if row["run"] == self.settings.run), {})
         if is_new or not row.get("sent", "").endswith(self.tag):
             date = found.date[:16].replace("T", " ") if found else f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
-            leaderboard.update_run(self.table, self.settings.run, sent=f"{date} {self.tag}", public="", private="", kaggle="pending")
+            sent = f"{date} {self.tag}"
+            leaderboard.update_run(self.table, self.settings.run, sent=sent, public="", private="", kaggle="pending")
 
     def _say_how_to_continue(self) -> str:
         home = f" --home {self.settings.home}" if "home" in self.settings.given else ""
