@@ -1,13 +1,17 @@
 """Files that appear complete or not at all: temporary names, fsync, rename; with hashes, manifests and locks."""
 
 import contextlib
+import csv
 import fcntl
 import glob
 import hashlib
 import json
+import math
 import os
 import platform
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -108,8 +112,40 @@ def read_json(path: PathLike) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise UserError(f"{path} is not valid JSON. Delete it and run the stage that writes it again.") from None
+
+
+def read_object(path: PathLike, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the object in a JSON file, of which some fields have these types (see `has_type`); None if there is no file."""
+    value = read_json(path)
+    if value is None and not Path(path).exists():
+        return None
+    wrong = [name for name, type_ in fields.items() if not isinstance(value, dict) or not has_type(value.get(name), type_)]
+    if wrong:
+        raise UserError(f"{path} is damaged: {wrong[0]} is missing or wrong. Delete it and run the stage that writes it again.")
+    return value
+
+
+def has_type(value: Any, type_: Any) -> bool:
+    """Tell whether a value from JSON is of a type: [str] is a list of texts, {str: int} an object of whole numbers."""
+    if isinstance(type_, list):
+        return isinstance(value, list) and all(has_type(entry, type_[0]) for entry in value)
+    if isinstance(type_, dict):
+        return isinstance(value, dict) and all(has_type(entry, *type_.values()) for entry in value.values())
+    if type_ in (int, float):
+        return type(value) is int or (type(value) is type_ and math.isfinite(value))
+    return isinstance(value, type_)
+
+
+@contextlib.contextmanager
+def explain_damage(path: PathLike, remedy: str) -> Iterator[None]:
+    """Turn what is raised while a damaged file is read into a message with the file and the remedy."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, EOFError, LookupError, RecursionError, TypeError, ValueError, csv.Error,
+            zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__}). {remedy}") from None
 
 
 def hash_file(path: PathLike) -> str:

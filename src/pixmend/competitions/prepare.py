@@ -20,6 +20,7 @@ from pixmend.competitions import get_competition, get_damage_competition
 from pixmend.config import Settings
 from pixmend.data import array_files, augmentation, near_duplicates, splits
 from pixmend.data import dataset as datasets
+from pixmend.data.archive_manifest import read_archive_manifest
 from pixmend.data.dataset import ARRAYS, FILLED, Dataset, DatasetRow
 from pixmend.data.decode import decode_image
 from pixmend.data.encode import encode_png
@@ -39,7 +40,7 @@ def prepare_dataset(settings: Settings) -> None:
     """Write augment/<competition>/, or the parts of it that are not up to date."""
     folder = settings.augment_folder
     with files.try_lock(folder):
-        archive = files.read_json(settings.competition_folder / "archive.json")
+        archive = read_archive_manifest(settings.competition_folder)
         if archive is None:
             raise UserError(f"{settings.competition_folder} has no verified archive. Get it first: "
                             f"pixmend download --competition {settings.competition}")

@@ -7,6 +7,8 @@ from typing import Any
 
 from pixmend import files
 
+FIELDS = {"archive": str, "sha256": str, "stamp": [int], "origin": str, "made_from": dict, "count": int, "bytes": int}
+
 
 def write_archive_manifest(folder: Path, zipped: Path, cache_key: Mapping[str, Any], origin: str) -> None:
     count, size = _count_and_bytes(folder / "files")
@@ -28,8 +30,8 @@ def adopt_folder(folder: Path, elsewhere: files.PathLike, slug: str, known: Mapp
         "made_from": {"slug": slug}, "count": count, "bytes": size})
 
 
-def read_archive_manifest(folder: Path) -> Any:
-    return files.read_json(folder / "archive.json")
+def read_archive_manifest(folder: Path) -> dict[str, Any] | None:
+    return files.read_object(folder / "archive.json", FIELDS)
 
 
 def is_complete(competition: Any, settings: Any) -> bool:

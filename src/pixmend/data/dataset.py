@@ -24,7 +24,7 @@ from pixmend.config import Settings, flag
 from pixmend.data import augmentation
 from pixmend.data.array_files import ArrayFile
 from pixmend.errors import UserError
-from pixmend.files import atomic_write, hash_value, manifest_matches, read_json, write_json
+from pixmend.files import atomic_write, hash_value, manifest_matches, read_object, write_json
 from pixmend.run_file import add_missing_settings, read_trained
 
 FILLED = "harmonic"
@@ -168,7 +168,7 @@ def write_index(path: Path, rows: Iterable[DatasetRow]) -> None:
 def open_dataset(settings: Settings) -> Dataset:
     """Open the dataset of these settings; raise an error if it is missing or was prepared with other settings."""
     folder = settings.augment_folder
-    cache_key = (read_json(folder / "index.json") or {}).get("made_from", {})
+    cache_key = (read_object(folder / "index.json", {"made_from": dict}) or {}).get("made_from", {})
     if cache_key.get("arrays") != list(ARRAYS) or not manifest_matches(folder / "index.json", cache_key):
         raise UserError(f"{folder} has no complete dataset. Prepare it first: pixmend augment --run {settings.run}")
     for name in ("size", *SPLIT_SETTINGS, "augment", *(DAMAGE_SETTINGS if settings.damage else ())):
@@ -200,7 +200,7 @@ def write_split(folder: Path, dataset: Dataset) -> None:
 
 def check_same_images(dataset: Dataset, folder: Path) -> None:
     """Raise an error if a run was trained on other images, because these may include the present holdout."""
-    stored = read_json(folder / PICTURES)
+    stored = read_object(folder / PICTURES, {"split": str})
     if stored and stored["split"] != hash_split(dataset):
         raise UserError(f"{folder} was trained on other images or another split than {dataset.folder} has now, so its training "
                         f"images may include the holdout. Choose another --run, or train again with --force.")

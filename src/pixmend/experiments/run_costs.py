@@ -1,13 +1,10 @@
 """What a run cost: minutes and steps of training, the size of its weights, and the machine."""
 
-import json
 import platform
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pixmend import run_file, workers
 from pixmend.training import checkpoints
@@ -23,10 +20,10 @@ def measure_run_costs(folder: Path) -> dict[str, Any]:
         costs |= {"minutes": float(rows[-1]["minutes"]), "steps": int(rows[-1]["step"]),
                   "learning_rate": (run_file.read_trained(folder) or {}).get("learning_rate")}
     if weights.exists():
-        with np.load(weights, allow_pickle=False) as archive:
+        with checkpoints.open_checkpoint(weights) as (archive, metadata):
             arrays = (archive[name] for name in archive.files if name != "facts")   # one in memory at a time
             costs |= {"parameters": sum(array.size for array in arrays if array.dtype.kind == "f"),
-                      "bytes": weights.stat().st_size, "best_step": json.loads(archive["facts"].tobytes())["step"]}
+                      "bytes": weights.stat().st_size, "best_step": metadata["step"]}
     return costs
 
 

@@ -15,6 +15,7 @@ from pixmend.experiments import search_space
 from pixmend.experiments.runner import DIVERGED, DONE, REFUSED
 from pixmend.experiments.study_conclusion import Draws, write_conclusion
 from pixmend.experiments.study_plans import Plan, PlannedRun, Row
+from pixmend.scoring.run_score import read_score
 
 FORM = 1   # version of the JSON; files of other versions are not read
 NOT_IN_A_COMMAND = {"home", "quiet"}
@@ -40,8 +41,8 @@ def read_studies(folder: Path, name: str = "*") -> list[dict[str, Any]]:
 def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: list[PlannedRun],
                     runs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the state of a study as plain values; `runs` says how each planned run ended."""
-    scores = {chosen.run: files.read_json(chosen.run_folder / "score.json") for _, _, chosen in planned
-              if runs.get(chosen.run, {}).get("state") == DONE}
+    scores = {chosen.run: score for _, _, chosen in planned
+              if runs.get(chosen.run, {}).get("state") == DONE and (score := read_score(chosen.run_folder))}
     lines = []
     for row in rows:
         endings = [(seed, chosen.run, runs.get(chosen.run)) for other, seed, chosen in planned if other is row]

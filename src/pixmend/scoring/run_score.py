@@ -1,6 +1,6 @@
 """Score a run from its holdout file as the grader would, and write the result beside the run and into the leaderboard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from pixmend.training.history import History
 PLACES = 5
 NOT_SENT = {"public": "", "private": "", "kaggle": ""}
 WRITTEN_AS = {"order": "channel_order", "scale": "value_scale"}   # keys in the manifest of serialize, and settings
+SCORE_FILE = "score.json"
+SCORE_FIELDS = {"ids": [str], "classes": [str], "sums": [float], "numbers": [int], "scores": dict, "fills": {str: [float]}}
+MASK_SCORE_FIELDS = {"ids": [str], "overlaps": [[int]]}
 
 
 def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -30,7 +33,7 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
     dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
     scores, baselines = score_holdout(settings, dataset, predicted), score_baselines(settings, dataset)
     stored = scores | {"fills": baselines["sums"], "fills_scores": baselines["scores"]}
-    files.write_json(settings.run_folder / "score.json", stored)
+    files.write_json(settings.run_folder / SCORE_FILE, stored)
     figures = summarize(scores, baselines["sums"]) | score_solution(settings)
     if settings.unknown_masks:
         figures |= compare_masks(dataset, predicted)[1]
@@ -38,6 +41,15 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
     sent_another = file.exists() and leaderboard.has_scores_of_another_file(board, settings.run, file)
     update_leaderboard(settings, **(NOT_SENT if sent_another else {}) | figures)
     return scores, baselines, figures
+
+
+def read_score(folder: Path, fields: Mapping[str, Any] = SCORE_FIELDS) -> dict[str, Any] | None:
+    """Return the stored scores of a run; None if it has none."""
+    score = files.read_object(folder / SCORE_FILE, fields)
+    if score and any(len(score[name]) != len(score["ids"]) for name in fields if isinstance(score[name], list)):
+        raise UserError(f"{folder / SCORE_FILE} is damaged: its lists differ in length. Score the run again: "
+                        f"pixmend score --run {folder.name}")
+    return score
 
 
 def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str, Any]:
@@ -68,7 +80,7 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
 
 def check_written_form(settings: Settings, path: Path) -> None:
     """Raise an error if the file was written with another channel order or value scale than these settings."""
-    written = (files.read_json(settings.run_folder / "serialize.json") or {}).get("made_from", {})
+    written = (files.read_object(settings.run_folder / "serialize.json", {"made_from": dict}) or {}).get("made_from", {})
     for key, name in WRITTEN_AS.items():
         wanted = getattr(settings, name)
         if written.get(key, wanted) != wanted:
@@ -122,7 +134,7 @@ def score_masks(settings: Settings) -> dict[str, float]:
     dataset = datasets.open_dataset(settings)
     overlaps, figures = compare_masks(dataset, unknown_masks.LocatedMaskDataset(dataset, settings.run_folder))
     ids = [row.id for row in dataset.split("holdout")]
-    files.write_json(settings.run_folder / "score.json", {"ids": ids, "overlaps": overlaps})
+    files.write_json(settings.run_folder / SCORE_FILE, {"ids": ids, "overlaps": overlaps})
     update_leaderboard(settings, **figures)
     return figures
 

@@ -1,9 +1,6 @@
 """What the scores of a run say, in a few sentences: its RMSE, its gain on the starting point and on the best baseline."""
 
-import json
 from typing import Any
-
-import numpy as np
 
 from pixmend import models
 from pixmend.config import Settings
@@ -48,8 +45,7 @@ def find_kept_step(settings: Settings) -> int | None:
     path = checkpoints.get_weights_path(settings.trained_folder, settings.snapshot)
     if settings.snapshot or not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as archive:
-        return json.loads(archive["facts"].tobytes()).get("step")
+    return checkpoints.read_metadata(path)["step"]
 
 
 def describe_change(change: Change, other: str) -> str:

@@ -116,8 +116,8 @@ def check_backend(competition: Competition, settings: Settings) -> Iterator[Resu
 def check_competition_files(competition: Competition, settings: Settings) -> Iterator[Result]:
     folder = settings.competition_folder
     if archive_manifest.is_complete(competition, settings):
-        count = archive_manifest.read_archive_manifest(folder)["count"]
-        yield GOOD, f"Competition files: {count} in {folder / 'files'}, complete"
+        known = archive_manifest.read_archive_manifest(folder) or {}
+        yield GOOD, f"Competition files: {known['count']} in {folder / 'files'}, complete"
     else:
         yield BAD, (f"Competition files: not complete in {folder}. Download them: "
                     f"pixmend download --competition {settings.competition}")

@@ -15,6 +15,7 @@ from pixmend.errors import UserError
 from pixmend.experiments import search_space
 from pixmend.reporting import error_section, gallery, page, run_section
 from pixmend.reporting.run_section import Run
+from pixmend.scoring import run_score
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
@@ -44,10 +45,11 @@ def main(settings: Settings) -> None:
 
 def read_score(settings: Settings) -> tuple[dict[str, Any], list[Run]]:
     """Return the run's score and all runs of the leaderboard, this one among them."""
-    path, runs = settings.run_folder / "score.json", run_section.list_runs(settings)
-    score = files.read_json(path)
+    runs, folder = run_section.list_runs(settings), settings.run_folder
+    fields = run_score.MASK_SCORE_FIELDS if models.run_finds_masks(settings) else run_score.SCORE_FIELDS
+    score = run_score.read_score(folder, fields)
     if score is None or settings.run not in [run.name for run in runs]:
-        raise UserError(f"Run {settings.run!r} has no score ({path}). Score it first: pixmend score --run {settings.run}")
+        raise UserError(f"Run {settings.run!r} has no score in {folder}. Score it first: pixmend score --run {settings.run}")
     return score, runs
 
 

@@ -24,7 +24,7 @@ from pixmend.data import dataset
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
-from pixmend.files import CHUNK, atomic_write
+from pixmend.files import CHUNK, atomic_write, explain_damage
 from pixmend.progress import ProgressBar
 
 LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
@@ -55,13 +55,10 @@ def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[
 @contextlib.contextmanager
 def open_predictions(path: Path) -> Iterator[Any]:
     """Open the archive; a missing or damaged one is a UserError."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            yield archive
-    except FileNotFoundError:
-        raise UserError(f"There are no predictions in {path}. Make them first: {format_command(path)}.") from None
-    except Exception as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}). Predict again: {format_command(path)} --force.") from None
+    if not path.exists():
+        raise UserError(f"There are no predictions in {path}. Make them first: {format_command(path)}.")
+    with explain_damage(path, f"Predict again: {format_command(path)} --force."), np.load(path, allow_pickle=False) as archive:
+        yield archive
 
 
 def format_command(path: Path) -> str:
@@ -73,15 +70,23 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Return what the predictions were made from; files of the first edition also name the augmentation, which is left out."""
     with open_predictions(path) as archive:
         metadata = json.loads(archive["facts"].tobytes())
-    return metadata | {"set": dataset.holdout_cache_key(metadata["set"])}
+        return metadata | {"set": dataset.holdout_cache_key(metadata["set"])}
 
 
 def read_values(path: Path) -> Iterator[np.ndarray]:
     """Yield the values of each image, (missing pixels, channels), one image in memory at a time."""
     with open_predictions(path) as archive, archive.zip.open("values.npy") as file:
         (_, channels), dtype = read_array_header(file)
-        for size in np.diff(archive["starts"]).tolist():
+        for size in np.diff(read_starts(archive)).tolist():
             yield np.frombuffer(file.read(size * channels * dtype.itemsize), dtype).reshape(size, channels)
+
+
+def read_starts(archive: Any) -> np.ndarray:
+    """Return where the values of each image begin; numbers that cannot be so are a ValueError."""
+    starts = archive["starts"]
+    if starts.dtype.kind != "i" or starts[0] != 0 or (np.diff(starts) < 0).any() or len(starts) != len(archive["ids"]) + 1:
+        raise ValueError("starts")
+    return starts
 
 
 def read_images(path: Path, ready: Dataset, rows: Sequence[DatasetRow]) -> Iterator[np.ndarray]:
@@ -126,7 +131,7 @@ class PredictionFile:
         self.path = path
         with open_predictions(path) as archive:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed with its last reader)
-            self.starts = archive["starts"]
+            self.starts = read_starts(archive)
             self.positions = {id: i for i, id in enumerate(archive["ids"].tolist())}
             with archive.zip.open("values.npy") as member:
                 (_, self.channels), self.dtype = read_array_header(member)

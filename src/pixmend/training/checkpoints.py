@@ -5,15 +5,17 @@ JSON metadata in `facts`. They hold no code, and they are written atomically. Th
 own sha256, so a damaged one is recognized, and the state before it is used.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from pixmend import files
+from pixmend.config import check_value
 from pixmend.errors import UserError
 from pixmend.progress import print_message
 
@@ -82,17 +84,29 @@ def _write(file: IO[bytes], groups: Groups, metadata: Mapping[str, Any]) -> None
     np.savez(file, allow_pickle=False, facts=np.frombuffer(json.dumps(metadata).encode(), np.uint8), **arrays)
 
 
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return the metadata of a checkpoint, such as its step."""
+    with open_checkpoint(path) as (_, metadata):
+        return metadata
+
+
+@contextlib.contextmanager
+def open_checkpoint(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield the archive and its metadata, whose step is a possible one."""
+    with files.explain_damage(path, "Delete it and run the same command again."), np.load(path, allow_pickle=False) as archive:
+        metadata = json.loads(archive["facts"].tobytes())
+        check_value("steps", max(1, metadata["step"]), str(path))
+        yield archive, metadata
+
+
 def read_checkpoint(path: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]]:
     """Return arrays by group, and metadata; all arrays must have the shapes of the variables that they are for."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            metadata = json.loads(archive["facts"].tobytes())
-            groups = {group: [archive[f"{group}/{i:05}"] for i in range(len(wanted))] for group, wanted in shapes.items()}
-            extra = len(archive.files) - 1 - sum(map(len, groups.values()))
-    except Exception as error:
-        raise UserError(f"{path} is damaged or not a checkpoint of this project ({type(error).__name__}). "
-                        f"Delete it and run the same command again.") from None
+    with open_checkpoint(path) as (archive, metadata):
+        groups = {group: [archive[f"{group}/{i:05}"] for i in range(len(wanted))] for group, wanted in shapes.items()}
+        extra = len(archive.files) - 1 - sum(map(len, groups.values()))
     if extra or get_shapes(groups) != shapes:
         raise UserError(f"{path} holds weights of other shapes than the settings beside it describe. "
                         f"Restore both files from the same run, or train the run anew with --force.")
+    if not all(np.isfinite(array).all() for array in groups["model"]):
+        raise UserError(f"{path} holds weights that are not finite numbers. Delete it and run the same command again.")
     return groups, metadata

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from pixmend.files import atomic_write
+from pixmend.files import atomic_write, explain_damage
 
 
 class History:
@@ -13,8 +13,11 @@ class History:
         self.path, self.writes = path, writes
         self.rows: list[dict[str, str]] = []
         if path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                self.rows = list(csv.DictReader(file))
+            remedy = f"Train the run again: pixmend train --run {path.parent.name} --force"
+            with open(path, newline="", encoding="utf-8") as file, explain_damage(path, remedy):
+                self.rows = list(csv.DictReader(file, restval="", strict=True))
+                if not all(float(row["step"]) >= 0 and float(row["minutes"]) >= 0 for row in self.rows):
+                    raise ValueError("negative")
 
     def drop_after(self, step: int) -> None:
         """Remove what came after the state from which a run continues: it will be evaluated again."""
