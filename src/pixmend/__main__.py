@@ -16,6 +16,7 @@ OS_ERRORS = {   # errors of the operating system that a user can mend
                     "this file or folder may not be read or written. Change its permissions, or choose another --home."),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST),
                     "there is a file where a folder is needed. Move it away, or choose another --home."),
+    errno.EISDIR: "there is a folder where a file is needed. Move it away and run the same command again.",
     errno.ENAMETOOLONG: "this name is too long for a file. Choose a shorter --run or --home.",
 }
 
