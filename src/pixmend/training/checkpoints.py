@@ -95,7 +95,8 @@ def open_checkpoint(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Yield the archive and its metadata, whose step is a possible one."""
     with files.explain_damage(path, "Delete it and run the same command again."), np.load(path, allow_pickle=False) as archive:
         metadata = json.loads(archive["facts"].tobytes())
-        check_value("steps", max(1, metadata["step"]), str(path))
+        if metadata["step"] != 0:
+            check_value("steps", metadata["step"], str(path))
         yield archive, metadata
 
 

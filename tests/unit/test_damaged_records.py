@@ -1,0 +1,79 @@
+"""Damaged files of the project's own: each is one message that names the file, and never a traceback or a wrong value."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pixmend import files
+from pixmend.data.archive_manifest import read_archive_manifest
+from pixmend.errors import UserError
+from pixmend.scoring.run_score import read_score
+from pixmend.submissions.predictions import read_metadata, read_values, write_predictions
+from pixmend.training import checkpoints
+from pixmend.training.history import History
+
+SHAPES = {"model": [(2, 3)]}
+SCORE = {"ids": ["a"], "classes": [""], "sums": [1.0], "numbers": [3], "scores": {}, "fills": {"mean": [2.0]}}
+
+
+def write_checkpoint(path, metadata, weights):
+    np.savez(path, **{"facts": np.frombuffer(json.dumps(metadata).encode(), np.uint8), "model/00000": weights})
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{", "[" * 100_000, '{"sha256": 1}', '"text"', "\x00"])
+def test_damaged_manifest_names_its_file(tmp_path, text):
+    (tmp_path / "archive.json").write_text(text)
+    with pytest.raises(UserError, match=r"archive\.json"):
+        read_archive_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"ids": ["a", "b"]}, {"sums": [None]}, {"sums": [float("nan")]}, {"numbers": [1.5]}, {"ids": None},
+                                    {"fills": {"mean": ["2"]}}, {"scores": []}, {"numbers": [True]}])
+def test_damaged_score_is_refused(tmp_path, change):
+    (tmp_path / "score.json").write_text(json.dumps(SCORE))
+    assert read_score(tmp_path) == SCORE
+    (tmp_path / "score.json").write_text(json.dumps(SCORE | change))
+    with pytest.raises(UserError, match=r"score\.json"):
+        read_score(tmp_path)
+
+
+def test_missing_file_is_not_a_damaged_one(tmp_path):
+    assert read_score(tmp_path) is None and files.read_object(tmp_path / "none.json", {"a": int}) is None
+
+
+@pytest.mark.parametrize("metadata", [{}, [], {"step": "5"}, {"step": 10**12}, {"step": -1e300}, {"step": None}, {"step": 1.5}])
+def test_checkpoint_with_an_impossible_step_is_refused(tmp_path, metadata):
+    path = tmp_path / "best.npz"
+    write_checkpoint(path, metadata, np.zeros((2, 3), np.float32))
+    with pytest.raises(UserError, match=r"best\.npz"):
+        checkpoints.read_checkpoint(path, SHAPES)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    path = tmp_path / "best.npz"
+    write_checkpoint(path, {"step": 5}, np.full((2, 3), value, np.float32))
+    with pytest.raises(UserError, match=r"best\.npz.*finite"):
+        checkpoints.read_checkpoint(path, SHAPES)
+
+
+@pytest.mark.parametrize("text", ["step,minutes\nx,1\n", "a,b\n1,2\n", "step,minutes\n1\n", "step,minutes\n-1,0\n", 'step,minutes\n"1,2\n'])
+def test_damaged_history_names_its_file(tmp_path, text):
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(UserError, match=r"history\.csv"):
+        History(tmp_path / "history.csv")
+
+
+@pytest.mark.parametrize("starts", [[0, 5, 4], [1, 2, 4], [0, 4], [0, 2, 9]])
+def test_predictions_whose_starts_are_impossible_are_refused(tmp_path, starts):
+    path, mask = tmp_path / "test.npz", np.array([[True, True], [False, False]])
+    images = [np.full((2, 2, 3), value, np.float32) for value in (0.25, 0.5)]
+    write_predictions(path, images, [("a", mask), ("b", mask)], {"set": {"size": 2}})
+    assert [values.tolist() for values in read_values(path)] == [[[0.25] * 3] * 2, [[0.5] * 3] * 2]
+    assert read_metadata(path) == {"set": {"size": 2}}
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **arrays | {"starts": np.array(starts)})
+    with pytest.raises(UserError, match=r"test\.npz"):
+        list(read_values(path))
