@@ -13,12 +13,17 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Homes whose set-up takes long; the tests that use them have the mark `long`.
+LONG_FIXTURES = {"competitions", "database", "folded", "found", "single_steps", "studied", "swept"}
 LONGEST = ("test_readme.py", "test_interrupted_runs.py", "test_all_stages.py", "test_submit.py", "test_study.py", "test_sweep.py",
            "test_distributed.py", "test_jax.py", "test_folds.py")
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take longest come first, so that all workers end together; the order inside a file stays."""
+    """Mark the tests with a long set-up. The longest files come first, so that all workers end together."""
+    for item in items:
+        if LONG_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 

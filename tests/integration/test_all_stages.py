@@ -186,6 +186,7 @@ def test_ctrl_c_in_augment_ends_with_130(home):
     assert process.returncode in (0, 130)
 
 
+@pytest.mark.long
 def test_lambda_from_the_environment_is_in_the_runs_name(finished):
     home, _ = finished
     result = stage_process("train", home, *SMALL, "--steps", "1", env={"LAMBDA": "7"})

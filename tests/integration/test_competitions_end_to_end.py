@@ -85,7 +85,7 @@ def own_photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, prepared_home, own_photos):
+def competitions(tmp_path_factory, prepared_home, own_photos):
     """Each competition by name, landscapes from a user's own photos; and two with another competition's damage.
 
     The fills come first: once a network was built in this process, worker processes take long to start.
@@ -115,8 +115,8 @@ def expected_metrics(name, original, predicted, counts):
 
 
 @pytest.mark.parametrize(("name", "run"), [(name, "fill") for name in NAMES] + [(name, "network") for name in STARTS])
-def test_scores_are_those_of_the_file_on_disk(finished, name, run):
-    competition = finished[name]
+def test_scores_are_those_of_the_file_on_disk(competitions, name, run):
+    competition = competitions[name]
     _, original, _, counts = competition.holdout()
     predicted, board = competition.predicted(run), competition.leaderboard_row(run)
     mask = counts > 0
@@ -128,8 +128,8 @@ def test_scores_are_those_of_the_file_on_disk(finished, name, run):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_fill_is_scored_with_all_metrics(finished, name):
-    score = finished[name].score("fill")
+def test_every_fill_is_scored_with_all_metrics(competitions, name):
+    score = competitions[name].score("fill")
     fills = {"mean", "ring", "telea", "navier_stokes", "harmonic", "smooth"}
     fills |= {"depixelation": {"given", "tile_harmonic", "tile_smooth"}, "missing_pixels": {"biharmonic"}}.get(name, set())
     assert set(score["fills"]) == set(score["fills_scores"]) == fills
@@ -138,8 +138,8 @@ def test_every_fill_is_scored_with_all_metrics(finished, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_test_set_is_scored_with_the_solution(finished, name):
-    home, board = finished[name].home, finished[name].leaderboard_row("fill")
+def test_the_test_set_is_scored_with_the_solution(competitions, name):
+    home, board = competitions[name].home, competitions[name].leaderboard_row("fill")
     channels = 3 if name == "landscapes" else 1
     assert np.load(home / f"augment/{name}/pictures.npy", mmap_mode="r").shape[1:] == (32, 32, channels)
     assert 0 < float(board["public"]) < 0.4 and (board["private"] == "none") == (name == "depixelation")
@@ -150,23 +150,23 @@ def test_the_test_set_is_scored_with_the_solution(finished, name):
 
 
 @pytest.mark.parametrize("name", STARTS)
-def test_the_report_has_a_column_for_each_metric(finished, name):
-    page = (finished[name].home / f"submissions/{name}/report.html").read_text()
+def test_the_report_has_a_column_for_each_metric(competitions, name):
+    page = (competitions[name].home / f"submissions/{name}/report.html").read_text()
     for metric in {"depixelation": ["rmse in 0..255"], "landscapes": ["l1", "l2", "cosine", "poisson"]}[name]:
         assert page.count(f">{metric}<") == 2
 
 
 @pytest.mark.parametrize("name", STARTS)
-def test_a_network_starts_from_the_competitions_best_fill(finished, name):
-    assert load_run(finished[name].home / f"checkpoints/{name}/network/run.toml").start == STARTS[name]
-    score = finished[name].score("network")
+def test_a_network_starts_from_the_competitions_best_fill(competitions, name):
+    assert load_run(competitions[name].home / f"checkpoints/{name}/network/run.toml").start == STARTS[name]
+    score = competitions[name].score("network")
     assert sum(score["sums"]) == pytest.approx(sum(score["fills"][STARTS[name]]), rel=0.1)
 
 
-def test_a_network_keeps_the_means_of_pixelated_tiles(finished):
-    _, _, damaged, counts = finished["depixelation"].holdout()
+def test_a_network_keeps_the_means_of_pixelated_tiles(competitions):
+    _, _, damaged, counts = competitions["depixelation"].holdout()
     changed = 0
-    for image, predicted, mask in zip(damaged / 255, finished["depixelation"].predicted("network"), counts > 0, strict=True):
+    for image, predicted, mask in zip(damaged / 255, competitions["depixelation"].predicted("network"), counts > 0, strict=True):
         tiles = find_tiles(image.astype(np.float32), mask)
         changed += np.abs(predicted - image).max() > 0.1
         for tile in range(tiles.max() + 1):
@@ -175,13 +175,13 @@ def test_a_network_keeps_the_means_of_pixelated_tiles(finished):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_photo_is_in_two_splits(finished, name):
-    index = pd.read_csv(finished[name].home / f"augment/{name}/index.csv")
+def test_no_photo_is_in_two_splits(competitions, name):
+    index = pd.read_csv(competitions[name].home / f"augment/{name}/index.csv")
     assert (index.groupby("source").split.nunique() == 1).all()
 
 
-def test_own_photos_are_used_and_a_broken_one_is_reported(finished, own_photos):
-    competition = finished["landscapes"]
+def test_own_photos_are_used_and_a_broken_one_is_reported(competitions, own_photos):
+    competition = competitions["landscapes"]
     assert f"left out: {own_photos / 'broken.png'}" in competition.printed["fill"]
     index = pd.read_csv(competition.home / "augment/landscapes/index.csv")
     assert set(index.source) == {path.name for path in own_photos.iterdir()} - {"broken.png"}
@@ -191,8 +191,8 @@ def test_own_photos_are_used_and_a_broken_one_is_reported(finished, own_photos):
 
 # Another competition's damage
 
-def test_a_run_is_scored_with_another_competitions_damage(finished):
-    competition = finished["demo+landscapes"]
+def test_a_run_is_scored_with_another_competitions_damage(competitions):
+    competition = competitions["demo+landscapes"]
     _, original, damaged, counts = competition.holdout()
     assert (damaged[counts > 0] == 255).all() and counts.max() == 1
     np.testing.assert_array_equal(damaged[counts == 0], original[counts == 0])
@@ -204,8 +204,8 @@ def test_a_run_is_scored_with_another_competitions_damage(finished):
         assert not board.get("public")
 
 
-def test_the_test_set_keeps_its_own_damage(finished, prepared_home):
-    home = finished["demo+landscapes"].home
+def test_the_test_set_keeps_its_own_damage(competitions, prepared_home):
+    home = competitions["demo+landscapes"].home
     index, own = (pd.read_csv(folder / "index.csv") for folder in (home / "augment/demo+landscapes", prepared_home / "augment/demo"))
     counts = np.load(home / "augment/demo+landscapes/counts.npy")[index[index.split == "test"].damaged]
     np.testing.assert_array_equal(counts, np.load(prepared_home / "augment/demo/counts.npy")[own[own.split == "test"].damaged])
@@ -214,8 +214,8 @@ def test_the_test_set_keeps_its_own_damage(finished, prepared_home):
     assert (submission.filename_box_pixel == sample.filename_box_pixel).all()
 
 
-def test_overlapping_boxes_of_another_damage_count_twice(finished):
-    competition = finished["missing_pixels+photo_reconstruction"]
+def test_overlapping_boxes_of_another_damage_count_twice(competitions):
+    competition = competitions["missing_pixels+photo_reconstruction"]
     _, original, _, counts = competition.holdout()
     assert counts.max() == 2
     rmse = np.sqrt(np.average((original / 255 - competition.predicted("fill"))[..., 0] ** 2, weights=counts))
@@ -237,8 +237,8 @@ def test_wrong_flags_exit_with_2(tmp_path, flags, words):
     assert all(word in result.stderr for word in words), result.stderr
 
 
-def test_a_dataset_with_another_hole_colour_is_refused(finished):
-    result = stage("predict", finished["demo+landscapes"].home, *SMALL, "--damage", "landscapes", "--run", "new", "--model", "harmonic")
+def test_a_dataset_with_another_hole_colour_is_refused(competitions):
+    result = stage("predict", competitions["demo+landscapes"].home, *SMALL, "--damage", "landscapes", "--run", "new", "--model", "harmonic")
     assert result.returncode == 1 and "--hole-colour" in result.stderr and "white" in result.stderr
 
 

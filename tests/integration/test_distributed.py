@@ -55,6 +55,7 @@ def largest_difference(left, right):
     return max(np.abs(weights[0][name] - weights[1][name]).max() for name in weights[0])
 
 
+@pytest.mark.long
 def test_two_processes_train_one_run(home):
     (one, quiet, error), (zero, printed, other_error) = wait_for(start_two(home, *CNN, "--steps", "2"))
     assert (one, zero) == (0, 0), error + other_error

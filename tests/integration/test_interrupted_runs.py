@@ -147,19 +147,19 @@ def test_a_damaged_state_is_deleted_and_the_one_before_it_is_used(tmp_path, caps
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(home):
     done(stage("train", home, *CNN, "--steps", "2"))
     run = home / "checkpoints/demo/a"
-    put_nan_into(max(run.glob("state-*.npz")))
+    put_huge_numbers_into(max(run.glob("state-*.npz")))
     result = stage("train", home, *CNN, "--steps", "9")
     assert result.returncode == 1 and "step 3" in result.stderr and str(run) in result.stderr
     assert len(list(run.glob("state-*.npz"))) == 1 and (run / "best.npz").exists()
 
 
-def put_nan_into(path):
-    """Put NaN into a state's weights, under a name that says that the file is undamaged."""
+def put_huge_numbers_into(path):
+    """Put numbers that overflow into a state's weights, under a name that says that the file is undamaged."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     for name in arrays:
         if name.startswith("model/") and arrays[name].dtype == np.float32:
-            arrays[name][:] = np.nan
+            arrays[name][:] = 1e38
     path.unlink()
     np.savez(path, **arrays)
     path.rename(path.with_name(f"{path.stem[:-12]}{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.npz"))

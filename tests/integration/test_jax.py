@@ -76,6 +76,7 @@ def test_every_stage_runs_without_tensorflow(home):
         run_on_jax(name, home, *PIX2PIX)
 
 
+@pytest.mark.long
 def test_the_largest_batch_size_is_found_and_leaves_no_trace(home, monkeypatch):
     monkeypatch.setattr(batch_size, "LARGEST", 8)
     flags = (*CNN[:-1], "found", "--batch-size", "auto")
@@ -96,6 +97,7 @@ def run_tests_on_jax(*arguments):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.long
 def test_compact_batches_expand_to_the_same_bits_on_jax():
     run_tests_on_jax("unit/test_device_batches.py", "-k", "compact_images or transform")
 

@@ -259,6 +259,7 @@ def test_output_of_other_settings_is_not_taken(machine, server, running, change)
     assert len(server.pushes) == 2 and "kernelDataSources" not in server.pushes[1]
 
 
+@pytest.mark.long
 def test_changed_training_settings_are_refused_before_a_session_is_used(machine, server, running):
     """Steps may grow, and a default that is typed is no change."""
     send_and_end(machine, server, step=4)

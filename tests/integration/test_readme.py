@@ -9,6 +9,7 @@ from support.kaggle_home import SLUG, Machine, make_tiny_competition
 from support.kaggle_server import KEY, TOKEN, KaggleServer
 from support.stages import ROOT
 
+pytestmark = pytest.mark.long
 README = (ROOT / "README.md").read_text()
 SMALLER = "--size 32 --width 4 --steps 2 --batch-size 2 --evaluate-every 1 --evaluation-images 4"
 

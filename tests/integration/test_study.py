@@ -182,6 +182,7 @@ def test_the_report_shows_the_study(studied, tmp_path):
         assert page.ask(study.format("tr.here th")) == [kept(home, "optimizers", "landscapes")["best"]]
 
 
+@pytest.mark.long
 def test_a_row_that_diverges_says_so_and_the_others_are_made(home, capsys):
     flags = ("optimizers", *TINY, "--steps", "8", "--rows", "adam,sgd", "--seeds", "1", "--start", "harmonic",
              "--learning-rate", "0.9")
@@ -199,6 +200,7 @@ def test_a_row_that_diverges_says_so_and_the_others_are_made(home, capsys):
     assert "study: run" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_models_say_what_they_cost_and_which_cannot_take_the_pictures(home):
     study_here(home, "models", *TINY, "--steps", "4", "--seeds", "1", "--work-size", "16", "--encoder-weights", "none",
                "--rows", "harmonic,unet,mlp,pretrained_unet,stable_diffusion", "--diffusion-env", home / "none")

@@ -65,6 +65,7 @@ def until_it_trains(process, run):
     raise AssertionError(process.communicate())
 
 
+@pytest.mark.long
 def test_stopped_then_shared_by_two_of_which_one_is_killed_no_point_is_lost_or_trained_twice(home, prepared_home, tmp_path):
     shutil.copytree(prepared_home, tmp_path / "other")
     process = start_stage("sweep", home, *GRID)

@@ -253,6 +253,7 @@ def test_a_photo_smaller_than_a_square_is_enlarged(tmp_path):
     assert shipped.chelsea().shape[0] < 512
 
 
+@pytest.mark.long
 def test_a_run_is_refused_after_the_photos_changed(folder, tmp_path):
     """With one photo less, the holdout is drawn again: weights trained on its images must not be scored on them."""
     flags = (*SMALL, "--competition", "landscapes", "--photos", folder, "--broken-images", "skip", "--model", "unet", "--steps", "1",

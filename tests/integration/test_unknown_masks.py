@@ -251,7 +251,7 @@ def test_predictions_in_other_masks_are_refused(found, tmp_path):
 
 def test_init_from_needs_the_same_network(tmp_path):
     narrow, settings = build_small("unet", (64, 64, 3), levels=2, init_from="other")
-    checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {})
+    checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {"step": 4})
     setup.load_first_weights(narrow, tmp_path / "best.npz", settings)
     np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
     with pytest.raises(UserError, match="--init-from other"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from pixmend import files
 
-FIELDS = {"archive": str, "sha256": str, "stamp": [int], "origin": str, "made_from": dict, "count": int, "bytes": int}
+FIELDS = {"sha256": str, "stamp": [int], "origin": str, "made_from": dict, "count": int, "bytes": int}
 
 
 def write_archive_manifest(folder: Path, zipped: Path, cache_key: Mapping[str, Any], origin: str) -> None:
