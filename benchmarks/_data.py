@@ -76,7 +76,8 @@ def contest(home, training, test, *, side, different=80):
     put(files / "Dataset" / "Testing_Data", {name: seen for name, (_, seen, _) in rows})
     table(files / "Dataset" / "Testing_Data", {name: boxes for name, (_, _, boxes) in rows})
     sample(files / "sample_submission.csv", {name: boxes for name, (_, _, boxes) in rows})
-    (files.parent / "archive.json").write_text(json.dumps({"sha256": f"{training} and {test}", "stamp": [], "origin": "", "made_from": {}, "count": 0, "bytes": 0}))
+    manifest = {"sha256": f"{training} and {test}", "stamp": [], "origin": "", "made_from": {}, "count": 0, "bytes": 0}
+    (files.parent / "archive.json").write_text(json.dumps(manifest))
 
 
 def put(folder, named):
