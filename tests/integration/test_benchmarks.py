@@ -163,6 +163,7 @@ def benchmark(*arguments):
     return ended.stdout
 
 
+@pytest.mark.long
 def test_the_rows_without_a_network_run_at_toy_sizes_and_are_saved(tmp_path):
     rows = ["start", "fill", "augment", "serialize", "score"]
     benchmark("speed", "--quick", "--home", tmp_path / "data", "--out", tmp_path, "--rows", *rows)
