@@ -1,4 +1,4 @@
-"""Follow a page of the documentation literally in a copy of the package."""
+"""Find the commands of a page of the documentation; follow a page literally in a copy of the package."""
 
 import re
 import shlex
@@ -13,6 +13,15 @@ RUN_ALL = "import sys; from pixmend.__main__ import main\nfor line in sys.stdin:
 
 def read_page(name):
     return (ROOT / "docs" / name).read_text()
+
+
+def find_commands(text: str) -> list[list[str]]:
+    """Return the project's commands of a page, from blocks and from inline code, without those that hold placeholders."""
+    blocks = re.findall(r"^ *```\n(.*?)^ *```", text, re.M | re.S)
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    inline = [code.replace("\n", " ") for code in re.findall(r"(?<!`)`([^`\n]+)`", text)]
+    found = [shlex.split(line, comments=True) for line in [*lines, *inline] if re.match(r"(\./run_pipeline\.sh|pixmend [a-z])", line)]
+    return [words for words in found if not any(re.fullmatch(r"[A-Z.]+", word) for word in words)]
 
 
 def follow_page(page, registry, folder):

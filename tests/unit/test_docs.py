@@ -1,9 +1,9 @@
 """The README and the documentation: every flag, file and link exists, and every command is accepted by the command line."""
 
 import re
-import shlex
 
 import pytest
+from support.documentation import find_commands
 from support.stages import ROOT
 
 from pixmend import config
@@ -14,15 +14,6 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 TO_FOLLOW = [name for name in TEXTS if not name.startswith("add-a-")]   # those make files first; tests of their own follow them
 OTHERS_FLAGS = {"--help", "--compare", "--config", "--upgrade", "--data", "--out"}
-
-
-def find_commands(text: str) -> list[list[str]]:
-    """Return the project's commands of a page, from blocks and from inline code, without those that hold placeholders."""
-    blocks = re.findall(r"^ *```\n(.*?)^ *```", text, re.M | re.S)
-    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    inline = [code.replace("\n", " ") for code in re.findall(r"(?<!`)`([^`\n]+)`", text)]
-    found = [shlex.split(line, comments=True) for line in [*lines, *inline] if re.match(r"(\./run_pipeline\.sh|pixmend [a-z])", line)]
-    return [words for words in found if not any(re.fullmatch(r"[A-Z.]+", word) for word in words)]
 
 
 @pytest.mark.parametrize("name", TO_FOLLOW)
