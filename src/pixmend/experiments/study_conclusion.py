@@ -90,4 +90,4 @@ def format_difference(difference: Difference) -> str:
 
 
 def join_names(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -89,7 +89,9 @@ def describe_endings(row: Row, endings: list[Ending]) -> tuple[str, str]:
     if row.left_out:
         return f"left out: {row.left_out}", ""
     failed = {seed: run for seed, _, run in endings if run and run["state"] != DONE}
-    remarks = [f"seed {seed} " * (len(endings) > 1) + f"{run['state']}: {run['reason']}" for seed, run in failed.items()]
+    remarks = [f"{run['state']}: {run['reason']}" for run in failed.values()]
+    if len(endings) > 1:
+        remarks = [f"seed {seed} {remark}" for seed, remark in zip(failed, remarks, strict=True)]
     if missing := sum(run is None for _, _, run in endings):
         remarks.append(f"{missing} of {len(endings)} runs are not made yet")
     states = [run["state"] if run else "not made yet" for _, _, run in endings]
