@@ -30,7 +30,7 @@ RENAMED = {"contest": "competition", "begin": "init_from", "even": "contrast_wei
 
 
 def setting(default: Any, help: str, **limits: Any) -> Any:
-    """Define a setting: its default, what it does, and which values it may take (see SettingSpec)."""
+    """Define a setting: its default, what it does, which values it may take, and what older runs did (see SettingSpec)."""
     return field(default=default, metadata={"help": help, **limits})
 
 
@@ -258,6 +258,12 @@ class SettingSpec:
     high: float | None = None
     choices: tuple | None = None
     auto: bool = False   # whether `auto` lets the program find a value, which is stored as 0
+    earlier: Any = None  # what runs did whose files do not have the setting, where that is not today's default
+
+    @property
+    def unstored(self) -> Any:
+        """Return what the file of a run means that does not have the setting; a default that changes later has no part in it."""
+        return self.default if self.earlier is None else self.earlier
 
 
 # The groups by name, in the order of --help; DiffusionEnvironmentSettings is "diffusion environment".

@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,10 @@ def read_trained(folder: Path) -> dict[str, Any] | None:
     return {RENAMED.get(str(name), str(name)): value for name, value in stored.items()}
 
 
-def add_missing_settings(trained: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decided the weights of an older run, with the defaults of settings that did not exist then."""
-    defaults = {name: SETTINGS[name].default for name in WEIGHT_SETTINGS}
-    return defaults | {"split_seed": trained.get("seed", SETTINGS["seed"].default)} | dict(trained)
+def add_missing_settings(stored: Mapping[str, Any], names: Iterable[str] = WEIGHT_SETTINGS) -> dict[str, Any]:
+    """Return the stored settings of a run, and for those that did not exist then what runs did before them."""
+    earlier = {name: SETTINGS[name].unstored for name in names}
+    return earlier | {"split_seed": stored.get("seed", SETTINGS["seed"].unstored)} | dict(stored)
 
 
 def load_run(path: Path, *, with_command: bool = False) -> Settings:
@@ -87,6 +87,7 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
         values[name] = parse_value(name, value, str(path))
     given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
     run = str(tables.get("run") or path.parent.name)
+    values = add_missing_settings(values, [name for name in SETTINGS if name not in NOT_STORED])
     return Settings(**values, run=run, channels=int(tables.get("channels", 3)), given=given, stored=True)
 
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, strategies
 from support.stages import SMALL, done, stage
 
-from pixmend import config, run_file
+from pixmend import config, models, run_file
+from pixmend.cli import read_settings
 from pixmend.config import SETTINGS, Settings
 from pixmend.errors import UserError
+from pixmend.networks.registry import NETWORKS
 
 
 def configure(home, *flags):
@@ -102,6 +104,46 @@ def test_run_folder_of_the_first_edition_is_used(prepared_home, tmp_path):
     for name in ("predict", "serialize", "score"):
         done(stage(name, home, "--run", "old"))
     assert (home / "submissions/demo/old.csv").exists()
+
+
+# What a run did whose file does not have a setting. It never changes: a setting with a new default gets `earlier=` its old one.
+WITHOUT_A_SETTING = {
+    "seed": 1, "size": 256, "photos": "", "hole_colour": "black", "holdout": 0.1, "folds": 1, "split_seed": 1, "augment": "5x",
+    "damage": "", "unknown_masks": False, "model": "pix2pix", "width": 64, "levels": 8, "work_size": 64, "window": 0.0,
+    "mask_channel": False, "start": "harmonic", "encoder": "EfficientNetV2B0", "encoder_weights": "imagenet", "precision": "auto",
+    "adversarial": False, "LAMBDA": 1000.0, "disc_lambda": 1.0, "loss": "l1", "loss_region": "all", "contrast_weighting": False,
+    "steps": 20000, "minutes": 0.0, "batch_size": 4, "optimizer": "adam", "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.999,
+    "weight_decay": 0.0, "schedule": "constant", "warmup_steps": 0, "ema_decay": 0.0, "clip_norm": 0.0, "init_from": "",
+    "masks_per_image": 0, "fresh_masks": False, "jitter": 0, "noise": 0.0, "evaluate_every": 500, "evaluation_images": 64,
+    "diffusion_model": "stabilityai/stable-diffusion-2-inpainting", "prompt": "picture of a {class}",
+    "prompt_without_class": "animal", "diffusion_size": 512, "diffusion_steps": 50}
+PREDICTION = {"predict_mode": "inference", "tta": 1, "mask_run": "locate", "channel_order": "bgr", "value_scale": "unit"}
+
+
+def test_setting_that_a_run_does_not_have_is_as_it_was_before_there_was_one():
+    filled = run_file.add_missing_settings({})
+    assert {name: filled[name] for name in WITHOUT_A_SETTING} == WITHOUT_A_SETTING
+
+
+@pytest.mark.parametrize("first_edition", [False, True])
+def test_run_of_an_older_version_keeps_what_that_version_did(tmp_path, monkeypatch, first_edition):
+    """Defaults of a setting, of a model and of a competition that change later have no part in it."""
+    folder = tmp_path / "checkpoints/demo/old"
+    folder.mkdir(parents=True)
+    if first_edition:
+        (folder / "settings.json").write_text(json.dumps({"model": "window_mlp", "damages": 3, "width": 8, "seed": 2}))
+    else:
+        tables = {"run": "old", "common": {"competition": "demo", "seed": 2}, "versions": {"pixmend": "2.0.0"},
+                  "network": {"model": "window_mlp", "width": 8}, "training": {"masks_per_image": 3}}
+        (folder / "run.toml").write_text(run_file.format_toml(tables))
+    for name, default in (("jitter", 286), ("fresh_masks", True), ("tta", 8)):
+        spec = SETTINGS[name]
+        monkeypatch.setitem(SETTINGS, name, dataclasses.replace(spec, default=default, earlier=spec.default))
+    later = {**NETWORKS["window_mlp"].defaults, "masks_per_image": 0, "fresh_masks": True, "width": 512}
+    monkeypatch.setitem(NETWORKS, "window_mlp", dataclasses.replace(NETWORKS["window_mlp"], defaults=later))
+    settings = models.apply_model_defaults(read_settings("train", ["--home", str(tmp_path), "--run", "old"]))
+    expected = WITHOUT_A_SETTING | PREDICTION | {"model": "window_mlp", "masks_per_image": 3, "width": 8, "seed": 2, "split_seed": 2}
+    assert {name: getattr(settings, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", '"text"', "{", "[" * 100_000])
