@@ -276,7 +276,7 @@ TRAIN_GROUPS = ("network", "training")
 WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call"}
 WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
                    (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
-NOT_IN_A_NAME = {"model", "damage", "evaluate_every", "evaluation_images"}
+NOT_IN_A_NAME = {"model", "damage"}
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
 PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch

@@ -116,6 +116,7 @@ def test_run_is_named_after_what_differs_from_the_defaults():
     assert name_run("--lambda", "400", "--steps", "150000") == "pix2pix-lambda400-steps150000"
     assert name_run("--width", "64", "--start", "none", defaults={"width": 16}) == "pix2pix-width64-start-none"
     assert name_run("--lambda", "400", "--run", "mine") == "mine"
+    assert name_run("--evaluate-every", "100", "--evaluation-images", "8") == "pix2pix-evaluate-every100-evaluation-images8"
     assert name_run("--batch-size", "auto") == "pix2pix-batch-size-auto"
     assert name_run("--model", "stable_diffusion", "--prompt", "a {class}, ../asleep") == "stable_diffusion-prompt-a-class-..-asleep"
 

@@ -27,6 +27,7 @@ TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--evaluate-every",
 OPTIMIZERS = ("optimizers", "--competition", "landscapes", *TINY, "--steps", "8", "--rows", "adam,sgd", "--seeds", "1,2",
               "--start", "harmonic", "--ema-decay", "0.9")
 RUNS = {f"unet{seed}-size32-width2-start-harmonic-precision-bfloat16-steps8-batch-size2{optimizer}-ema-decay0.9"
+        "-evaluate-every4-evaluation-images4"
         for optimizer in ("", "-optimizer-sgd") for seed in ("", "-seed2")}
 
 

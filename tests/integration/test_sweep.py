@@ -24,7 +24,8 @@ from pixmend.experiments import runner, search_space, sweep_results
 
 TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--evaluation-images", "2", "--precision", "float32")
 GRID = (*TINY, "--steps", "16", "--evaluate-every", "4", "--save-minutes", "0", "--lambda", "3,5")
-RUNS = {f"pix2pix-size32-width1-levels2-precision-float32-lambda{value}-steps16-batch-size1" for value in (3, 5)}
+RUNS = {f"pix2pix-size32-width1-levels2-precision-float32-lambda{value}-steps16-batch-size1"
+        "-evaluate-every4-evaluation-images2" for value in (3, 5)}
 
 
 def sweep_here(home, *flags):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pixmend import files, models, run_file
-from pixmend.config import NOT_IN_A_NAME, SETTINGS, TRAIN_GROUPS, Settings
+from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
 from pixmend.experiments.search_space import format_flags
@@ -20,7 +20,8 @@ RMSE = "holdout_rmse"
 MAX_CURVES = 8
 MIN_RUNS_TO_RANK = 3
 MIN_WEIGHT = 0.005   # of a run in a mix; smaller ones are not listed
-NOT_SHOWN = NOT_IN_A_NAME | {"competition", "precision"}   # `--precision auto` is stored as what it became on the machine
+NOT_SHOWN = {"competition", "model", "damage", "evaluate_every", "evaluation_images",
+             "precision"}   # `--precision auto` is stored as what it became on the machine
 
 Columns = dict[str, np.ndarray]   # of history.csv; NaN where a cell is empty
 
