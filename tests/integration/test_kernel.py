@@ -11,9 +11,12 @@ from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition
 from support.kaggle_kernels import KernelServer, order_of
 
 from pixmend import run_file
+from pixmend.competitions import get_competition
+from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.kaggle import attempts, kernel_script
+from pixmend.kaggle import attempts, kernel_script, kernel_sessions
+from pixmend.kaggle.kernel_runner import KernelRunner
 
 TINY = make_tiny_competition()
 FLAGS = ("--size", "32", "--lambda", "100", "--steps", "8", "--run", "a")
@@ -270,6 +273,13 @@ def test_changed_training_settings_are_refused_before_a_session_is_used(machine,
     assert code == 1 and "--schedule constant (now cosine), --steps 8 (now 9)" in output and len(server.pushes) == 1
     send(machine, server, "--steps", "9", "--batch-size", "4", "--save-minutes", "2")
     assert len(server.pushes) == 2 and server.pushes[1]["kernelDataSources"] == [server.pushes[0]["slug"]]
+
+
+def test_steps_of_a_falling_learning_rate_do_not_grow(tmp_path):
+    settings = Settings(home=str(tmp_path), run="a", model="window_mlp")   # its learning rate falls over the steps
+    with pytest.raises(UserError, match="--steps"):
+        KernelRunner(settings, get_competition("demo"))._check_resumable({"steps": (8, 9)})
+    KernelRunner(Settings(home=str(tmp_path), run="a"), get_competition("demo"))._check_resumable({"steps": (8, 9)})
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pixmend import files
+from pixmend import files, models
 from pixmend.competitions.base import Competition
 from pixmend.config import Settings, flag
 from pixmend.errors import UserError
@@ -20,7 +20,7 @@ from pixmend.kaggle.client import KaggleError
 from pixmend.kaggle.kernel_sessions import FAILED, READY, SENDING, SENT, TAKEN, Session, SessionLog, make_ref
 from pixmend.progress import ProgressBar, format_duration, print_message
 from pixmend.training import checkpoints
-from pixmend.training.run import BUDGET
+from pixmend.training.run import list_changeable_settings
 
 STATUS_DELAYS = (2, 5, 10, 20, 30, 60)  # seconds between polls for a session's status, the last one repeated
 RUNNING = ("queued", "newscript", "running", "cancelrequested")
@@ -32,7 +32,7 @@ class KernelRunner:
     """One run that is trained at Kaggle, session after session."""
 
     def __init__(self, settings: Settings, competition: Competition) -> None:
-        self.settings, self.slug = settings, competition.slug
+        self.settings, self.slug = models.apply_model_defaults(settings), competition.slug
         self.folder, self.timeout = settings.run_folder, settings.kaggle_timeout
         self.work = self.folder / ".kernel"
         self.log = SessionLog(self.folder)
@@ -66,8 +66,9 @@ class KernelRunner:
 
     def _check_resumable(self, changes: dict[str, tuple[Any, Any]]) -> None:
         """Refuse, before a session is used up, to continue under other settings or to replace a training of this machine."""
-        may_grow = BUDGET if self.settings.schedule == "constant" else set()
-        forbidden = [f"{flag(name)} {then} (now {now})" for name, (then, now) in sorted(changes.items()) if name not in may_grow]
+        changeable = list_changeable_settings(self.settings)
+        forbidden = [f"{flag(name)} {then} (now {now})" for name, (then, now) in sorted(changes.items())
+                     if name not in changeable]
         if forbidden:
             raise UserError(f"{self.folder} was trained at Kaggle with {', '.join(forbidden)}. Choose another --run, or --force "
                             "to start anew.")

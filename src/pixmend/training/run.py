@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import SETTINGS, Settings, check_value, flag, format_off, weight_settings
+from pixmend.config import AUTO, SETTINGS, Settings, check_value, flag, format_auto, format_off, weight_settings
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from pixmend.training.trainer import OnEvaluation, Trainer
 
-BUDGET = {"steps", "minutes"}
 DRAWN_DURING_TRAINING = ("fresh_masks", "jitter")
 WHOLE_IMAGES_ONLY = (*DRAWN_DURING_TRAINING, "noise", "contrast_weighting")
 
@@ -145,20 +144,30 @@ def find_first_weights(settings: Settings, dataset: Dataset) -> dict[str, Path]:
     return paths
 
 
-def check_continuation(settings: Settings, dataset: Dataset, folder: Path) -> None:
-    """Refuse to continue a run with other settings or other images; with a constant learning rate the budget may change."""
-    stored = run_file.read_trained(folder)
-    if not stored:
+def list_changeable_settings(settings: Settings) -> set[str]:
+    """Return the settings with which a run may continue changed: its budget, unless the learning rate depends on it."""
+    return {"steps", "minutes"} if settings.schedule == "constant" else set()
+
+
+def check_same_settings(settings: Settings) -> None:
+    """Refuse to continue a run with other settings than it was trained with; those left to the program are not compared."""
+    folder = settings.trained_folder
+    if not (stored := run_file.read_trained(folder)):
         return
-    before = run_file.add_missing_settings(stored)
-    wanted = weight_settings(settings) | {"competition": settings.competition}
-    may_change = BUDGET if settings.schedule == "constant" else set()
-    changed = [name for name in sorted(wanted) if before.get(name) != wanted[name] and name not in may_change]
-    if changed:
+    before, wanted = run_file.add_missing_settings(stored), weight_settings(settings) | {"competition": settings.competition}
+    compared = [name for name in sorted(wanted.keys() - list_changeable_settings(settings))
+                if format_auto(name, wanted[name]) != AUTO]
+    if changed := [name for name in compared if before.get(name) != wanted[name]]:
         listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name]})" for name in changed)
-        raise UserError(f"Run {settings.run!r} ({folder}) was trained with {listed}. "
-                        f"Choose another --run, or train it anew with --force.")
-    datasets.check_same_images(dataset, folder)
+        raise UserError(f"Run {folder.name!r} ({folder}) was trained with {listed}. Choose another --run, train it anew with "
+                        f"--force, or continue it with its own settings: pixmend train --run {folder.name}")
+
+
+def check_continuation(settings: Settings, dataset: Dataset, folder: Path) -> None:
+    """Refuse to continue a run with other settings or other images."""
+    if run_file.read_trained(folder):
+        check_same_settings(settings)
+        datasets.check_same_images(dataset, folder)
 
 
 def save_run_settings(settings: Settings) -> None:
