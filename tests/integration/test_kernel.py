@@ -275,6 +275,14 @@ def test_changed_training_settings_are_refused_before_a_session_is_used(machine,
     assert len(server.pushes) == 2 and server.pushes[1]["kernelDataSources"] == [server.pushes[0]["slug"]]
 
 
+def test_flag_is_compared_with_what_the_run_was_trained_with_and_not_with_todays_default(tmp_path):
+    settings = Settings(home=str(tmp_path), run="a", model="window_mlp", masks_per_image=2, given=frozenset({"masks_per_image"}))
+    run_file.save_trained(settings.run_folder, {"model": "window_mlp", "masks_per_image": 7, "fresh_masks": True})
+    assert kernel_sessions.find_changes(settings, {}) == {"masks_per_image": (7, 2)}
+    same = Settings(home=str(tmp_path), run="a", model="window_mlp", masks_per_image=7, given=frozenset({"masks_per_image"}))
+    assert kernel_sessions.find_changes(same, {}) == {}
+
+
 def test_steps_of_a_falling_learning_rate_do_not_grow(tmp_path):
     settings = Settings(home=str(tmp_path), run="a", model="window_mlp")   # its learning rate falls over the steps
     with pytest.raises(UserError, match="--steps"):

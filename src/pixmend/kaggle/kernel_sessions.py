@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pixmend import competitions, config, files, models
+from pixmend import competitions, config, files, models, run_file
 from pixmend.config import AUTO, SETTINGS, WEIGHT_SETTINGS, Settings, flag, usual_learning_rate
 from pixmend.errors import FlagError, UserError
 
@@ -122,8 +122,14 @@ def select_stored(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_changes(settings: Settings, earlier: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return for each setting of training that differs from an earlier session's flags: its value then, and now."""
+    """Return for each setting of training that differs from an earlier session's: its value then, and now.
+
+    What was typed neither then nor now is as the run's file has it, whatever the defaults of this version are.
+    """
     defaults = ({name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
                 | models.default_settings(settings.model) | usual_learning_rate(settings))
-    then, now = defaults | earlier, defaults | select_flags(settings)
-    return {name: (then[name], now[name]) for name in now if name in WEIGHT_SETTINGS and then[name] != now[name]}
+    trained, flags = run_file.read_trained(settings.run_folder), select_flags(settings)
+    stored = select_stored(run_file.add_missing_settings(trained)) if trained else {}
+    then, now = defaults | stored | earlier, defaults | flags
+    names = (earlier.keys() | flags.keys()) & set(WEIGHT_SETTINGS)
+    return {name: (then[name], now[name]) for name in sorted(names) if then[name] != now[name]}
