@@ -146,6 +146,18 @@ def test_run_of_an_older_version_keeps_what_that_version_did(tmp_path, monkeypat
     assert {name: getattr(settings, name) for name in expected} == expected
 
 
+def test_configure_keeps_the_file_of_a_run_that_was_trained_with_other_settings(tmp_path):
+    path = Path(configure(tmp_path, "--model", "window_mlp", "--masks-per-image", "30", "--run", "window_mlp"))
+    run_file.save_trained(path.parent, config.weight_settings(run_file.load_run(path)) | {"competition": "demo"})
+    before = path.read_text()   # as by a version whose default was 30
+    refused = stage("configure", tmp_path, "--model", "window_mlp")
+    assert refused.returncode == 1 and "--masks-per-image 30" in refused.stderr and path.read_text() == before
+    configure(tmp_path, "--run", "window_mlp")
+    assert run_file.load_run(path).masks_per_image == 30
+    configure(tmp_path, "--model", "window_mlp", "--force")
+    assert run_file.load_run(path).masks_per_image < 30
+
+
 @pytest.mark.parametrize("content", ["[1, 2]", '"text"', "{", "[" * 100_000])
 def test_damaged_settings_of_the_first_edition_are_refused(tmp_path, content):
     (tmp_path / "settings.json").write_text(content)

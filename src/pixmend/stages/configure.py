@@ -2,8 +2,12 @@
 
 from pixmend import models, run_file
 from pixmend.config import Settings
+from pixmend.training import run
 
 
 def main(settings: Settings) -> None:
-    """Write checkpoints/<competition>/<run>/run.toml."""
-    print(run_file.save_run(models.apply_model_defaults(settings)))
+    """Write checkpoints/<competition>/<run>/run.toml, unless the run was trained with other settings."""
+    settings = models.apply_model_defaults(settings)
+    if models.is_trainable(settings.model) and not settings.force:
+        run.check_same_settings(settings)
+    print(run_file.save_run(settings))
