@@ -4,10 +4,11 @@ An image is uint8, height x width x channels, RGB (1 channel if grey). The forma
 """
 
 import contextlib
+import os
 import shlex
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import cv2
@@ -118,7 +119,8 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
     def unpack(channels: int) -> np.ndarray:
         how = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
         try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+            with drop_stderr():
+                image = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error:   # more pixels than OpenCV takes
             image = None
         if image is None:
@@ -131,6 +133,19 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
     if depth == 16:
         kind = "16-bit"
     return ImageFile(kind, height, width, chunks.get(b"eXIf", b""), unpack)
+
+
+@contextlib.contextmanager
+def drop_stderr() -> Iterator[None]:
+    """Drop what libpng writes to the screen, without the file's name, before an error is raised that has it."""
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def read_png_chunks(path: PathLike, data: bytes, advice: str) -> dict[bytes, bytes]:
