@@ -1,7 +1,10 @@
 """Errors that a user can mend: shown as one message, without a traceback."""
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)   # of the operating system
 
 
 class UserError(Exception):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from pixmend.errors import UserError
+from pixmend.errors import FULL_DISK, UserError
 
 CHUNK = 1 << 22   # bytes that are read at once
 PathLike = str | os.PathLike[str]
@@ -39,13 +39,24 @@ def atomic_write(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     os.close(descriptor)
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
-        with open(name, mode, **text) as file:
+        with name_file_on_full_disk(path), open(name, mode, **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         replace_durably(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def name_file_on_full_disk(path: PathLike) -> Iterator[None]:
+    """Add the file's name to the error of a full disk, which a write raises without one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_DISK and error.filename is None:
+            error.filename = str(path)
         raise
 
 

@@ -1,10 +1,15 @@
 """A full disk and a read-only folder end in one message, and the files that existed stay as they were."""
 
+import os
 import shutil
 import subprocess
+import zipfile
 
 import pytest
 from support.stages import SMALL, done, stage
+
+from pixmend import files
+from pixmend.data import archive
 
 
 @pytest.fixture
@@ -37,6 +42,19 @@ def test_full_disk_is_one_message_and_existing_files_stay(small_disk, home):
     assert {path: content for path, content in read_files(small_disk).items() if path in before} == before
 
 
+def test_error_of_a_full_disk_has_the_name_of_the_file(small_disk, tmp_path, monkeypatch):
+    leave_free(small_disk, 8192)
+    with pytest.raises(OSError) as caught, files.atomic_write(small_disk / "a.csv") as file:
+        file.write(bytes(100_000))
+    assert caught.value.filename == str(small_disk / "a.csv")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("image.jpeg", bytes(100_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, 10**9))   # others fill it meanwhile
+    with pytest.raises(OSError) as caught:
+        archive.unpack_archive(tmp_path / "a.zip", small_disk / "files")
+    assert caught.value.filename.endswith("image.jpeg") and os.listdir(small_disk) == ["ballast"]
+
+
 @pytest.mark.slow
 def test_disk_that_fills_up_in_training_leaves_the_saved_states(small_disk, home):
     done(stage("train", home, *SMALL, "--steps", "2", "--run", "a"))
@@ -49,6 +67,7 @@ def test_disk_that_fills_up_in_training_leaves_the_saved_states(small_disk, home
     run.symlink_to(filled)
     result = stage("train", home, *SMALL, "--steps", "4", "--run", "a")
     assert result.returncode == 1 and "disk is full" in result.stderr and "Traceback" not in result.stderr
+    assert str(run) in result.stderr
     after = read_files(filled)
     assert {path.name for path in before} <= {path.name for path in after} | {"history.csv"}
     assert all(after[filled / path.name] == content for path, content in before.items() if path.suffix == ".npz")

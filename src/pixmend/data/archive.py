@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixmend.errors import UserError
-from pixmend.files import CHUNK, PathLike, replace_durably
+from pixmend.files import CHUNK, PathLike, name_file_on_full_disk, replace_durably
 from pixmend.progress import ProgressBar
 
 MAX_FILES = 500_000
@@ -69,7 +69,8 @@ def extract_members(path: PathLike, opened: zipfile.ZipFile, members: Sequence[z
     written = 0
     with ProgressBar("unpack", len(members)) as bar:
         for member in members:
-            with open(part / member.filename, "xb") as file:
+            target = part / member.filename
+            with name_file_on_full_disk(target), open(target, "xb") as file:
                 try:
                     with opened.open(member) as packed:
                         shutil.copyfileobj(packed, file, CHUNK)

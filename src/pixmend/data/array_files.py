@@ -14,7 +14,8 @@ from pixmend.errors import UserError
 
 def make_array_file(path: files.PathLike, shape: tuple[int, ...]) -> None:
     """Create an array file with its disk space, so that a full disk is noticed now."""
-    np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    with files.name_file_on_full_disk(path):
+        np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     files.reserve_space(path)
 
 
