@@ -23,6 +23,14 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def format_size(size: float) -> str:
+    """Return a number of bytes in the largest unit of which there is at least one."""
+    for unit, count in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if size >= count:
+            return f"{size / count:.1f} {unit}"
+    return f"{size:.0f} bytes"
+
+
 def track(items: Sequence[T], label: str) -> Iterator[T]:
     """Yield the items, and show in a bar how many are done."""
     with ProgressBar(label, len(items)) as bar:

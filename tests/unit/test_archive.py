@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import shutil
 import stat
 import struct
 import zipfile
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixmend.data import archive
+from pixmend.errors import UserError
 
 GOOD = {"sample_submission.csv": b"id,value\n" * 50, "Dataset/Cat/Cat (1).jpeg": bytes(range(256)) * 4, "empty": b""}
 
@@ -127,6 +129,18 @@ def test_a_bomb_that_lies_about_its_size(tmp_path):
 def test_one_that_claims_more_than_any_contest_has(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MAX_FILES", 2)
     assert "more than 2" in refusal(tmp_path, packed(GOOD.items()))
+
+
+@pytest.mark.parametrize(("needed", "missing"), [(2_000_000, "1.5 MB"), (500_100, "100 bytes"), (3_000_500_000, "3.0 GB")])
+def test_too_little_space_is_told_in_figures_that_say_something(tmp_path, monkeypatch, needed, missing):
+    member = zipfile.ZipInfo("a")
+    member.file_size = needed
+    monkeypatch.setattr(archive, "check_members", lambda *_: [member])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, 500_000))
+    (tmp_path / "a.zip").write_bytes(packed(GOOD.items()))
+    with pytest.raises(UserError) as caught:
+        archive.unpack_archive(tmp_path / "a.zip", tmp_path / "files")
+    assert missing in str(caught.value) and os.listdir(tmp_path) == ["a.zip"]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pixmend.errors import UserError
 from pixmend.files import CHUNK, PathLike, name_file_on_full_disk, replace_durably
-from pixmend.progress import ProgressBar
+from pixmend.progress import ProgressBar, format_size
 
 MAX_FILES = 500_000
 MAX_BYTES = 200 << 30
@@ -45,8 +45,8 @@ def unpack_archive(path: PathLike, folder: PathLike, *, made_here: bool = False)
             folder.parent.mkdir(parents=True, exist_ok=True)
             needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder.parent).free
             if needed > free:
-                raise UserError(f"{folder.parent} has {free / 1e9:.1f} GB free and unpacking needs {needed / 1e9:.1f} GB; "
-                                "free some space or choose another --home.")
+                raise UserError(f"Unpacking needs {format_size(needed)} in {folder.parent}, {format_size(needed - free)} more "
+                                "than are free. Free some space or choose another --home.")
             part.mkdir(parents=True)
             extract_members(path, opened, members, part)
         os.sync()
