@@ -57,6 +57,16 @@ def test_unpacks_what_is_in_it(tmp_path):
     assert unpacked(tmp_path, packed(GOOD.items())) == GOOD
 
 
+def test_only_what_was_unpacked_is_flushed_to_the_disk(tmp_path, monkeypatch):
+    """Not all of the machine: a slow disk elsewhere is not waited for."""
+    flushed, fsync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.add(os.fstat(descriptor).st_ino) or fsync(descriptor))
+    monkeypatch.delattr(os, "sync")
+    assert unpacked(tmp_path, packed(GOOD.items())) == GOOD
+    folder = tmp_path / "files"
+    assert flushed == {path.stat().st_ino for path in (tmp_path, folder, *folder.rglob("*"))}
+
+
 def test_a_new_archive_replaces_the_old_files(tmp_path):
     unpacked(tmp_path, packed([("old", b"1")]))
     assert unpacked(tmp_path, packed(GOOD.items())) == GOOD

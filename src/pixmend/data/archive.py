@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixmend.errors import UserError
-from pixmend.files import CHUNK, PathLike, name_file_on_full_disk, replace_durably
+from pixmend.files import CHUNK, PathLike, fsync_folder, name_file_on_full_disk, replace_durably
 from pixmend.progress import ProgressBar, format_size
 
 MAX_FILES = 500_000
@@ -49,7 +49,7 @@ def unpack_archive(path: PathLike, folder: PathLike, *, made_here: bool = False)
                                 "than are free. Free some space or choose another --home.")
             part.mkdir(parents=True)
             extract_members(path, opened, members, part)
-        os.sync()
+        fsync_folder(part)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
