@@ -183,6 +183,11 @@ def describe_checkout() -> dict[str, Any]:
     return {"commit": commit, "dirty": bool(changes), "date": datetime.date.today().isoformat()}
 
 
+def format_commit(checkout: Mapping[str, Any]) -> str:
+    """Return the commit of a described checkout, with a mark if files differ from it; empty outside a checkout."""
+    return f"{checkout.get('commit', '')}{'+changes' if checkout.get('dirty') else ''}"
+
+
 def run_git(*words: str) -> str:
     try:
         return subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, text=True).stdout.strip()

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from pixmend import config, models, run_file
 from pixmend.cli import read_settings
 from pixmend.config import SETTINGS, Settings
 from pixmend.errors import UserError
+from pixmend.evaluation import leaderboard
+from pixmend.experiments import study, study_plans
 from pixmend.networks.registry import NETWORKS
+from pixmend.scoring import run_score
 
 
 def configure(home, *flags):
@@ -42,6 +46,23 @@ def test_record_names_versions_hardware_and_state_of_the_checkout(tmp_path):
     tables = tomllib.loads(Path(configure(tmp_path, "--run", "a")).read_text())
     assert {"python", "keras", "numpy"} <= tables["versions"].keys()
     assert tables["hardware"]["cores"] > 0 and tables["git"].keys() >= {"date"}
+
+
+@pytest.mark.parametrize(("changed", "mark"), [(False, ""), (True, "+changes")])
+def test_record_of_a_score_says_whether_the_checkout_has_changes(tmp_path, monkeypatch, changed, mark):
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        (tmp_path / "code.py").write_text("a = 1")
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=tmp_path, check=True)
+    (tmp_path / "code.py").write_text("a = 2" if changed else "a = 1")
+    monkeypatch.setattr(run_file, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(run_file, "IN_CHECKOUT", True)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=tmp_path, capture_output=True, text=True).stdout.strip()
+    settings = Settings(home=str(tmp_path / "home"), run="a")
+    run_score.update_leaderboard(settings)
+    row, = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
+    assert row["commit"] == commit + mark
+    monkeypatch.setattr(study, "run_stages", lambda settings, plan: {"rmse": 1.0, "seconds": None})
+    assert study.make_run(settings, study_plans.PLANS["losses"])["commit"] == commit + mark
 
 
 def test_later_stages_need_only_the_run(home, tmp_path):

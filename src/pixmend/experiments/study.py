@@ -1,6 +1,5 @@
 """Study: train the runs of a plan with the same seeds for each row, and write what their scores say."""
 
-import datetime
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -73,8 +72,9 @@ def make_run(settings: Settings, plan: Plan) -> dict[str, Any]:
         if settings.run_folder.exists():
             run_score.update_leaderboard(settings)
     figures = outcome.result or {"rmse": None, "seconds": None}
+    checkout = run_file.describe_checkout()
     return figures | {"state": outcome.state, "reason": outcome.reason.replace(f"{settings.home}/", ""),
-                      "commit": run_file.describe_checkout().get("commit", ""), "date": datetime.date.today().isoformat(),
+                      "commit": run_file.format_commit(checkout), "date": checkout["date"],
                       "hardware": run_costs.describe_hardware()} | run_costs.measure_run_costs(settings.run_folder)
 
 

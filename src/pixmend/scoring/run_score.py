@@ -124,9 +124,9 @@ def update_leaderboard(settings: Settings, **figures: Any) -> None:
     histories = [History(path) for path in [*folder.glob("history.csv"), *folder.glob(f"{datasets.FOLD}*/history.csv")]]
     steps, minutes = (sum(history.get_last(name) for history in histories) for name in ("step", "minutes"))
     checkout = run_file.describe_checkout()
-    commit = f"{checkout.get('commit', '')}{'+changes' if checkout.get('dirty') else ''}"
     leaderboard.update_run(settings.submissions_folder / "leaderboard.csv", settings.run, **figures, size=settings.size,
-                           steps=f"{steps:.0f}", minutes=f"{minutes:.1f}", date=checkout["date"], commit=commit)
+                           steps=f"{steps:.0f}", minutes=f"{minutes:.1f}", date=checkout["date"],
+                           commit=run_file.format_commit(checkout))
 
 
 def score_masks(settings: Settings) -> dict[str, float]:
