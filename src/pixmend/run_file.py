@@ -87,6 +87,7 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
         values[name] = parse_value(name, value, str(path))
     given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
     run = str(tables.get("run") or path.parent.name)
+    config.check_value("run", run, str(path))
     values = add_missing_settings(values, [name for name in SETTINGS if name not in NOT_STORED])
     return Settings(**values, run=run, channels=int(tables.get("channels", 3)), given=given, stored=True)
 

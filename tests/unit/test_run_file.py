@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import tomllib
@@ -95,6 +96,14 @@ def test_unknown_run_is_refused_with_the_nearest_name(home):
     configure(home, *SMALL, "--run", "lambda400")
     result = stage("predict", home, "--run", "lamda400")
     assert result.returncode == 1 and "lambda400" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["=cmd", "+cmd", "-cmd", "@cmd", "../elsewhere"])
+def test_file_with_a_name_that_no_run_can_have_is_refused(tmp_path, name):
+    path = Path(configure(tmp_path, *SMALL, "--run", "a"))
+    path.write_text(path.read_text().replace('run = "a"', f'run = "{name}"'))
+    result = stage("train", tmp_path, "--config", str(path))
+    assert result.returncode == 2 and str(path) in result.stderr and os.listdir(tmp_path / "checkpoints/demo") == ["a"]
 
 
 @pytest.mark.parametrize(("old", "new"), [("width = 4", "width = 1000000000"), ("width = 4", "width = nan"), ("width = 4", 'width = "4"'),
