@@ -214,12 +214,13 @@ def test_a_database_that_is_away_is_a_sentence(home):
         sweep_here(home, *TINY, "--lambda", "1,2")
 
 
-def test_without_the_driver_it_is_said_how_to_get_it(home, tmp_path):
-    (tmp_path / "absent/psycopg").mkdir(parents=True)
-    (tmp_path / "absent/psycopg/__init__.py").write_text("raise ModuleNotFoundError('No module named psycopg')")
-    result = stage_process("sweep", home, *TINY, "--lambda", "1,2", "--storage", "postgresql://me:s3cret@127.0.0.1/x",
+@pytest.mark.parametrize(("database", "module", "package"), [("postgresql", "psycopg", '"psycopg[binary]"'), ("mysql", "pymysql", "pymysql")])
+def test_without_the_driver_it_is_said_how_to_get_it(home, tmp_path, database, module, package):
+    (tmp_path / "absent" / module).mkdir(parents=True)
+    (tmp_path / "absent" / module / "__init__.py").write_text(f"raise ModuleNotFoundError('No module named {module}')")
+    result = stage_process("sweep", home, *TINY, "--lambda", "1,2", "--storage", f"{database}://me:s3cret@127.0.0.1/x",
                            env={"PYTHONPATH": str(tmp_path / "absent")})
-    assert result.returncode == 1 and 'pip install "psycopg[binary]"' in result.stderr
+    assert result.returncode == 1 and f"pip install {package}" in result.stderr
     assert "Traceback" not in result.stderr and "s3cret" not in result.stderr + result.stdout
 
 

@@ -30,9 +30,9 @@ from pixmend.errors import FlagError, UserError
 HEARTBEAT_SECONDS = 15
 DEAD_AFTER_SECONDS = 120   # without a heartbeat
 TIMEOUT_SECONDS = 60       # for a lock of SQLite or an answer of a server
-TIMEOUTS = {"sqlite": "timeout", "postgresql": "connect_timeout"}   # names of this option
-DRIVERS = {"postgresql": "psycopg"}
-INSTALL = {"postgresql": '`pip install "psycopg[binary]"` in .venv'}
+TIMEOUTS = {"sqlite": "timeout", "postgresql": "connect_timeout", "mysql": "connect_timeout"}   # names of this option
+DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
+INSTALL = {"postgresql": '`pip install "psycopg[binary]"` in .venv', "mysql": "`pip install pymysql` in .venv"}
 PRUNED_PERCENT = 25        # of the trials, the worst ones, are stopped at an evaluation
 PRUNED_AFTER = 0.1         # of the steps
 MIN_TRIALS = 3             # finished trials to compare with
