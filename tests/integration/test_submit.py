@@ -7,7 +7,7 @@ import time
 import zipfile
 
 import pytest
-from support.kaggle_home import SLUG, make_tiny_competition
+from support.kaggle_home import SIZE, SLUG, make_tiny_competition
 from support.kaggle_server import DATE, TOKEN, score
 
 from pixmend.evaluation import leaderboard
@@ -78,6 +78,15 @@ def test_dry_run_sends_nothing(machine, server):
     assert machine.run("submit", "--run", "a", "--dry-run")[0] == 0
     assert "GetSubmissionLimits" in server.calls and "StartSubmissionUpload" not in server.calls
     assert read_row(machine) == {} and read_attempts(machine) == []
+
+
+@pytest.mark.parametrize(("flags", "sent"), [(["--submit", "--no-submit"], 0), ([], 0), (["--no-submit", "--submit"], 1)])
+def test_pipeline_submits_only_if_the_last_flag_says_so(machine, server, flags, sent):
+    """As run_pipeline.sh does it: the run is configured once, and the stage asks what it says."""
+    code, output = machine.run("configure", "--run", "a", "--size", str(SIZE), *flags)
+    assert code == 0, output
+    assert machine.run("submit", "--config", output.strip(), "--if-asked", "--wait-minutes", "0", competition=None)[0] == 0
+    assert len(server.submissions) == sent and (sent or server.calls == [])
 
 
 def test_invalid_file_never_reaches_kaggle(machine, server):
