@@ -72,6 +72,12 @@ def build_parser(groups: Iterable[str] = tuple(GROUPS)) -> "Parser":
     return parser
 
 
+def takes_value(word: str) -> bool:
+    """Tell whether a word is a flag whose value is the next word."""
+    with_value = [flag(name) for name, spec in SETTINGS.items() if not isinstance(spec.default, bool)]
+    return OLD_FLAGS.get(word, word) in ("--config", *with_value)
+
+
 def make_type(spec: SettingSpec) -> Any:
     """Return the function that reads a flag's value: a value of the setting's type, or `auto` where that is allowed."""
     kind = type(spec.default)

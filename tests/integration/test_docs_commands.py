@@ -8,7 +8,6 @@ from support.documentation import find_commands, read_page
 from support.kaggle_home import SIZE
 from support.stages import ROOT
 
-from pixmend.__main__ import main
 from pixmend.cli import read_settings
 from pixmend.commands import COMMANDS
 
@@ -53,8 +52,6 @@ def test_commands_of_a_page_work_in_its_order(name, machine, prepared_home):
     for command, *words in find_block_commands(name):
         if command == "./run_pipeline.sh":
             code, output = run_pipeline(machine, make_smaller(machine, "configure", words))
-        elif words[0] == "study":   # whose name comes before all flags
-            code, output = main(["study", words[1], "--home", str(machine.home), *words[2:], *SMALLER]), ""
         else:
             code, output = machine.run(words[0], *make_smaller(machine, words[0], words[1:]), competition=None)
         assert code == 0, (command, words, output)

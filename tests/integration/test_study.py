@@ -16,7 +16,7 @@ from support.crashes import newest_state
 from support.stages import ROOT, clean_environment
 
 from pixmend import config, models
-from pixmend.cli import main
+from pixmend.cli import main, read_settings
 from pixmend.data import dataset
 from pixmend.errors import FlagError
 from pixmend.experiments import study_conclusion, study_plans
@@ -292,6 +292,13 @@ def test_what_a_study_cannot_do_is_said_before_anything_starts(home, words, told
     with pytest.raises(FlagError, match=told):
         main(["study", *words, "--home", str(home), *TINY])
     assert not [path for path in home.rglob("*") if path not in before and path.suffix]
+
+
+@pytest.mark.parametrize("words", [["--home", "losses", "losses", "--quiet"], ["losses", "--home", "losses", "--quiet"],
+                                   ["--quiet", "losses", "--home=losses"], ["--home", "losses", "--quiet", "losses"]])
+def test_the_name_of_a_study_may_stand_anywhere(words):
+    settings = read_settings("study", words)
+    assert (settings.about, settings.home, settings.quiet) == ("losses", "losses", True)
 
 
 def squares(*means, pictures=40, spread=0.2):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pixmend import backend, models
+from pixmend import backend, flags, models
 from pixmend.config import Settings, flag
 from pixmend.data.damage import count_block_holes
 from pixmend.errors import FlagError, UserError
@@ -123,14 +123,15 @@ PLANS = {
 
 
 def take_study_name(words: list[str]) -> tuple[str, list[str]]:
-    """Return the name of the study, which comes first, and the flags after it."""
-    if not words or words[0].startswith("-"):
-        if "--help" in words or "-h" in words:
-            return "", words
+    """Return the name of the study, which may stand before, between or after the flags, and the other words."""
+    pairs = enumerate(zip(["", *words], words, strict=False))
+    found = [place for place, (before, word) in pairs if not word.startswith("-") and not flags.takes_value(before)]
+    if not found:
         raise FlagError(f"Name the study: pixmend study NAME [flags], with one of {', '.join(PLANS)}.")
-    if words[0] not in PLANS:
-        raise FlagError(f"There is no study {words[0]!r}. There are: {', '.join(PLANS)}.")
-    return words[0], words[1:]
+    place = next((place for place in found if words[place] in PLANS), found[0])
+    if words[place] not in PLANS:
+        raise FlagError(f"There is no study {words[place]!r}. There are: {', '.join(PLANS)}.")
+    return words[place], words[:place] + words[place + 1:]
 
 
 def check_study(settings: Settings, plan: Plan) -> None:
