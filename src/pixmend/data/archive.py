@@ -28,20 +28,19 @@ class BadArchive(UserError):
     """An archive that is refused, with the file's name and the reason."""
 
 
-def list_archive(path: PathLike, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
-    """Return the files of an archive after a check of names and sizes; the data is not read."""
-    with open_archive(path) as opened:
-        return check_members(path, opened, made_here)
+def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made_here: bool = False) -> list[zipfile.ZipInfo]:
+    """Unpack into a folder that appears complete or not at all, with a check of each checksum; return the files.
 
-
-def unpack_archive(path: PathLike, folder: PathLike, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
-    """Unpack into a folder that appears complete or not at all, with a check of each checksum; return the files."""
+    An archive without the `required` file is refused.
+    """
     folder = Path(folder)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
         with open_archive(path) as opened:
             members = check_members(path, opened, made_here)
+            if required and required not in {member.filename for member in members}:
+                raise BadArchive(f"{path} is a zip archive, but not of this competition: it has no {required}; {AGAIN}")
             folder.parent.mkdir(parents=True, exist_ok=True)
             needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder.parent).free
             if needed > free:

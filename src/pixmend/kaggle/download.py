@@ -52,11 +52,8 @@ def check_same_photos(settings: Settings) -> None:
 
 
 def unpack(competition: Competition, zipped: Path, folder: Path, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
-    sample = competition.submission.sample_name
-    if sample not in {member.filename for member in archive.list_archive(zipped, made_here=made_here)}:
-        raise archive.BadArchive(f"{zipped} is a zip archive, but not of this competition: it has no {sample}. Replace it by the "
-                                 f"right one, or delete it and run `pixmend download --competition {competition.slug}`.")
-    return archive.unpack_archive(zipped, folder, made_here=made_here)
+    """Unpack an archive, unless it is of another competition: one without the sample submission."""
+    return archive.unpack_archive(zipped, folder, required=competition.submission.sample_name, made_here=made_here)
 
 
 def download(competition: Competition, settings: Settings, zipped: Path) -> list[zipfile.ZipInfo]:
