@@ -294,6 +294,14 @@ def format_off(name: str) -> str:
     return flag(name).replace("--", "--no-", 1) if isinstance(SETTINGS[name].default, bool) else f"{flag(name)} 0"
 
 
+def format_flag(name: str, value: Any) -> list[str]:
+    """Return the words of a flag with its value, from which `parse_value` gives this value again."""
+    if isinstance(value, bool):
+        return [flag(name) if value else format_off(name)]
+    is_short = isinstance(value, float) and float(f"{value:g}") == value
+    return [flag(name), f"{value:g}" if is_short else str(format_auto(name, value))]
+
+
 def weight_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide the weights of a run."""
     return {name: getattr(settings, name) for name in WEIGHT_SETTINGS}

@@ -92,7 +92,7 @@ def test_kernel_is_sent_followed_and_brought_home(machine, server, running):
     wanted = {"isPrivate": True, "enableGpu": True, "enableInternet": True, "kernelType": "script", "language": "python",
               "competitionDataSources": [SLUG]}
     assert wanted.items() <= asked.items() and "kernelDataSources" not in asked
-    assert order_of(asked["text"])["flags"] == ["--lambda", "100.0", "--size", "32", "--steps", "8"]
+    assert order_of(asked["text"])["flags"] == ["--lambda", "100", "--size", "32", "--steps", "8"]
     kernel.states = ["RUNNING", "COMPLETE"]
     code, output = machine.run("kernel", *FLAGS)
     assert code == 0 and "0.12345" in output and has_output_of(machine, kernel)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixmend import flags
-from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings, flag, format_auto, format_off
+from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings, flag, format_flag
 from pixmend.errors import FlagError
 
 DECADE = 10   # a range that spans a factor of ten is sampled on a logarithmic scale
@@ -127,13 +127,6 @@ def list_grid_points(space: Space) -> list[dict[str, Any]]:
                             f"or random.")
     lists = (choice.values for choice in space.values() if isinstance(choice, Choice))
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*lists)]
-
-
-def format_flag(name: str, value: Any) -> list[str]:
-    """Return the words of a flag with its value."""
-    if isinstance(value, bool):
-        return [flag(name) if value else format_off(name)]
-    return [flag(name), format_value(format_auto(name, value))]
 
 
 def format_flags(values: Mapping[str, Any]) -> str:

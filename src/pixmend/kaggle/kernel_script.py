@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pixmend import competitions
-from pixmend.config import Settings
+from pixmend.config import Settings, format_flag
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
 from pixmend.files import write_json, write_text
-from pixmend.kaggle.kernel_sessions import Session, format_flag
+from pixmend.kaggle.kernel_sessions import Session
 
 PACKAGE = Path(__file__).resolve().parents[1]
 MAX_BYTES = 1_000_000  # Kaggle accepts no larger source of a kernel

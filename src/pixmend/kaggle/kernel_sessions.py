@@ -109,12 +109,6 @@ def select_flags(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in sorted(names)}
 
 
-def format_flag(name: str, value: Any) -> list[str]:
-    if isinstance(value, bool):
-        return [flag(name) if value else flag(name).replace("--", "--no-", 1)]
-    return [flag(name), str(value)]
-
-
 def select_stored(flags: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that training stores as they were typed, not as a value that it measured (`auto`)."""
     return {name: value for name, value in flags.items()
