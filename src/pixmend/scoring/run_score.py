@@ -14,7 +14,7 @@ from pixmend.data.paste import paste_values
 from pixmend.errors import FlagError, UserError
 from pixmend.evaluation import leaderboard, metrics
 from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
-from pixmend.progress import ProgressBar
+from pixmend.progress import track
 from pixmend.scoring.baselines import score_baselines, score_image
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
@@ -66,13 +66,11 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
     rows, records = dataset.split("holdout"), order_records(settings, dataset, "holdout", read_records(settings))
     written, around = format_.read(path, records, settings), read_known_pixels(settings, dataset, predicted)
     scored = []
-    with ProgressBar("score the holdout", len(rows)) as bar:
-        for row, values, image in zip(rows, written, around, strict=True):
-            counts = dataset.read_counts(row)
-            known = format_.to_submission_values(image, settings)
-            original = format_.to_submission_values(dataset.read_original(row) / np.float32(255), settings)
-            scored.append(score_image(original, paste_values(known, counts > 0, values), counts, extra))
-            bar.advance(1, f"{bar.rate():.0f} images/s")
+    for row, values, image in zip(track(rows, "score the holdout"), written, around, strict=True):
+        counts = dataset.read_counts(row)
+        known = format_.to_submission_values(image, settings)
+        original = format_.to_submission_values(dataset.read_original(row) / np.float32(255), settings)
+        scored.append(score_image(original, paste_values(known, counts > 0, values), counts, extra))
     sums, counts, parts = zip(*scored, strict=True)
     return {"ids": [row.id for row in rows], "classes": [row.label for row in rows], "sums": sums, "numbers": counts,
             "scores": {name: metric.over([image[name] for image in parts]) for name, metric in extra.items()}}

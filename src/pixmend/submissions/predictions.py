@@ -25,7 +25,7 @@ from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
 from pixmend.files import CHUNK, atomic_write, explain_damage
-from pixmend.progress import ProgressBar
+from pixmend.progress import track
 
 LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
 
@@ -111,10 +111,8 @@ def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 
 def read_together(rows: Sequence[DatasetRow], paths: Iterable[Path], label: str) -> Iterator[tuple[DatasetRow, np.ndarray]]:
     """Yield each row with the values of its missing pixels in every file: float32 in 0..1, (files, pixels, channels)."""
-    with ProgressBar(label, len(rows)) as bar:
-        for row, values in zip(rows, zip(*map(read_values, paths), strict=True), strict=True):
-            bar.advance(1, f"{bar.rate():.0f} images/s")
-            yield row, np.stack(values)
+    for row, values in zip(track(rows, label), zip(*map(read_values, paths), strict=True), strict=True):
+        yield row, np.stack(values)
 
 
 def average_predictions(dataset: Dataset, rows: Sequence[DatasetRow], paths: Iterable[Path],
