@@ -365,6 +365,8 @@ def test_file_that_kaggle_cannot_score(machine, server):
 def test_signed_urls_lose_their_query(machine):
     cleaned = client.clean_text("PUT https://storage.googleapis.com/bucket/a.zip?X-Goog-Signature=abc&upload_id=7 failed\x1b]0;title\x07")
     assert cleaned == "PUT https://storage.googleapis.com/bucket/a.zip?*** failed"
+    cleaned = client.clean_text("Max retries exceeded with url: /bucket/a.zip?X-Goog-Signature=abc&upload_id=7 (Caused by SSLError)")
+    assert cleaned == "Max retries exceeded with url: /bucket/a.zip?*** (Caused by SSLError)"
 
 
 @pytest.mark.slow

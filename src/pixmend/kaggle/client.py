@@ -28,7 +28,7 @@ TEMPORARY = ("busy", "server", "network")
 # After these Kaggle has certainly not done what it was asked to do. After any other failure it may still do it.
 NOTHING_SENT = ("broken", "disk", "rules", "token", "limit", "forbidden", "missing", "busy", "upload", "usage")
 SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{8,}|KGAT_\w+|\b[0-9a-f]{32}\b"
-SIGNED_URL = r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+"  # storage URLs carry their signature in the query
+SIGNED_URL = r"((?:https?:/|\burl: )/[^\s?'\"<>]+)\?[^\s'\"<>]+"  # storage URLs carry their signature in the query
 TERMINAL_ESCAPE = r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)"
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # so that each line of the command's output shows that it is alive
 SUBMISSIONS_PER_PAGE = 200
