@@ -24,7 +24,7 @@ def open_row_writer(path: files.PathLike) -> Iterator[Callable[[int, np.ndarray]
     """Yield a function that writes the row of a number with one call: a fifth of the time of a mapped file."""
     array = np.load(path, mmap_mode="r")
     first, size = array.offset, math.prod(array.shape[1:])
-    with open(path, "r+b", buffering=0) as file:
+    with files.name_file_on_full_disk(path), open(path, "r+b", buffering=0) as file:
         def write(number: int, row: np.ndarray) -> None:
             written = os.pwrite(file.fileno(), np.ascontiguousarray(row, np.uint8).data, first + number * size)
             if written < size:   # the disk is full

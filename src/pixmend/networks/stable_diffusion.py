@@ -80,8 +80,9 @@ def write_job(folder: Path, dataset: Dataset, missing: Sequence[tuple[DatasetRow
     items = []
     for number, (row, path) in enumerate(missing):
         image_path, mask_path = folder / f"{number}.png", folder / f"{number}.mask.png"
-        image_path.write_bytes(encode_png(np.ascontiguousarray(dataset.read_damaged(row))))
-        mask_path.write_bytes(encode_png(np.where(dataset.read_counts(row) > 0, np.uint8(255), np.uint8(0))[..., None]))
+        with files.name_file_on_full_disk(image_path):
+            image_path.write_bytes(encode_png(np.ascontiguousarray(dataset.read_damaged(row))))
+            mask_path.write_bytes(encode_png(np.where(dataset.read_counts(row) > 0, np.uint8(255), np.uint8(0))[..., None]))
         items.append({"image": str(image_path), "mask": str(mask_path), "output": str(path.absolute()),
                       "prompt": format_prompt(row.label, settings), "seed": zlib.crc32(f"{settings.seed} {row.id}".encode())})
     files.write_json(folder / "job.json", {"model": settings.diffusion_model, "size": settings.diffusion_size,

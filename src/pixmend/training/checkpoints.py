@@ -32,7 +32,7 @@ def get_shapes(groups: Mapping[str, Iterable[Any]]) -> Shapes:
 def save_state(folder: Path, step: int, groups: Groups, metadata: Mapping[str, Any]) -> None:
     """Write state-STEP-HASH.npz and delete all but the newest two states."""
     part = folder / ".state.part"
-    with open(part, "wb") as file:
+    with files.name_file_on_full_disk(part), open(part, "wb") as file:
         _write(file, groups, metadata)
         file.flush()
         os.fsync(file.fileno())
