@@ -203,10 +203,10 @@ def test_the_score_covers_all_training_images(folded):
             errors.append(float(value) - pictures[name][row, column, channel])
     ours, fill = (next(row for row in leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv") if row["run"] == run)
                   for run in ("f", "harmonic"))
-    assert len(pictures) == 60 == int(ours["pictures"]) and len(errors) == 60 * 2 * 9 * 9 * 3
+    assert len(pictures) == 360 == int(ours["pictures"]) and len(errors) == 360 * 2 * 9 * 9 * 3
     assert float(ours["holdout_rmse"]) == pytest.approx(np.sqrt(np.mean(np.square(errors))), abs=1e-5)
     assert float(ours["harmonic_rmse"]) == pytest.approx(float(fill["holdout_rmse"]), abs=2e-5)
-    assert "3 folds" in printed["score"] and "60 images" in printed["score"]
+    assert "3 folds" in printed["score"] and "360 images" in printed["score"]
     assert int(ours["steps"]) == 3 * 6
 
 

@@ -373,6 +373,12 @@ def test_unsupported_settings_are_refused_before_anything_is_sent(machine, serve
     assert code in (1, 2) and words in output and server.calls == []
 
 
+def test_competition_whose_photographs_are_not_sent_is_refused(tmp_path):
+    machine = Machine(tmp_path, token=False)
+    code, output = machine.run("kernel", *FLAGS, "--dry-run", competition="demo")
+    assert code == 2 and "demo" in output and not list(machine.home.rglob("kernel.py"))
+
+
 def test_same_source_gives_the_same_script(tmp_path):
     machines = [Machine(tmp_path / name, token=False) for name in ("one", "two")]
     flags = ("--dry-run", "--no-internet", "--wheels", "me/wheels", "--accelerator", "NvidiaTeslaT4")

@@ -38,20 +38,20 @@ def read_report(files):
 
 
 @pytest.mark.slow
-def test_session_of_the_demo_without_internet_writes_all_files_of_a_run(tmp_path):
+def test_session_of_a_synthetic_competition_without_internet_writes_all_files_of_a_run(tmp_path):
     folders = Folders(tmp_path / "kaggle")
-    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "3", "--no-internet", competition="demo")
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "3", "--no-internet", competition="landscapes")
     ended = folders.run(text)
     assert ended.returncode == 0 and "installed already" in ended.stdout, ended.stdout
     left = folders.left()
     report = read_report(left)
-    inside, submissions = "checkpoints/demo/a/", "submissions/demo/"
+    inside, submissions = "checkpoints/landscapes/a/", "submissions/landscapes/"
     names = {inside + name for name in ("run.toml", "history.csv", "best.npz", "holdout.npz", "test.npz", "score.json")}
     assert names | {submissions + "a.csv", submissions + "a.holdout.csv"} <= set(report["files"])
     assert (report["step"], report["finished"], report["failed"], report["tag"]) == (3, True, "", order_of(text)["tag"])
     assert re.search(r"RMSE on the holdout .*\n +\w+", ended.stdout) and float(report["score"]["holdout_rmse"]) > 0
     assert {name.split("/")[0] for name in left} == {"checkpoints", "submissions", "session.json"}
-    sample = (folders.working.parent / "temp/home/competition/demo/files/sample_submission.csv").read_text().splitlines()
+    sample = (folders.working.parent / "temp/home/competition/landscapes/files/sample_submission.csv").read_text().splitlines()
     sent = left[submissions + "a.csv"].decode().splitlines()
     assert [line.split(",")[0] for line in sent] == [line.split(",")[0] for line in sample]
 
@@ -111,11 +111,11 @@ def history(run):
 @pytest.mark.slow
 def test_training_stops_in_time_and_keeps_what_it_reached(tmp_path):
     folders = Folders(tmp_path / "kaggle")
-    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "1000000", "--kernel-hours", "0.03", competition="demo")
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "1000000", "--kernel-hours", "0.03", competition="landscapes")
     ended = folders.run(text)
     report = read_report(folders.left())
     assert ended.returncode == 0 and "time is up" in ended.stdout
-    assert 0 < report["step"] < 1_000_000 and report["finished"] is False and "submissions/demo/a.csv" in report["files"]
+    assert 0 < report["step"] < 1_000_000 and report["finished"] is False and "submissions/landscapes/a.csv" in report["files"]
 
 
 @pytest.mark.slow

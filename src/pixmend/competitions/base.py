@@ -39,6 +39,7 @@ class Competition(ABC):
 
     is_synthetic: ClassVar[bool] = False    # whether its archive is made here, from photos; else it comes from Kaggle
     accepts_photos: ClassVar[bool] = False  # whether it can be made from a user's own photos
+    runs_at_kaggle: ClassVar[bool] = True   # whether its images can be had in a session at Kaggle
 
     def __init_subclass__(cls) -> None:
         """Refuse a method whose name is almost that of a hook."""

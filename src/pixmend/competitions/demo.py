@@ -1,4 +1,4 @@
-"""The demo: photo-reconstruction in small, made from photos inside scikit-learn and scikit-image, with a solution.
+"""The demo: photo-reconstruction in small, made from photographs that come with pixmend and its libraries, with a solution.
 
 Training and test images never come from one photo. The same size always gives the same bytes.
 """
@@ -15,7 +15,7 @@ from pixmend import files
 from pixmend.competitions import photo_reconstruction as layout
 from pixmend.competitions.base import Shape
 from pixmend.competitions.photo_reconstruction import SUBMISSION, PhotoReconstruction, get_box_side
-from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file
+from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file, add_large_file
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.damage import Box, count_boxes, cover_pixels, draw_two_boxes
@@ -24,7 +24,12 @@ from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import Photo
 from pixmend.submissions import csv_format
 
+EDITION = 2   # another one replaces a demo that was made before
 PNG_INTERVAL = 5   # every fifth image of a photo is a PNG, the others are JPEGs
+IMAGES_PER_PHOTO = {"train": 10, "test": 6}
+SMALLEST = 200   # pixels of a photo along the side of an image
+
+ListedBoxes = tuple[str, tuple[Box, Box]]   # an image's file name and its boxes
 
 
 class DemoImage(NamedTuple):
@@ -40,27 +45,43 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
     """The format and the damage of photo-reconstruction, in an archive that is made here."""
 
     accepts_photos: ClassVar[bool] = False
+    runs_at_kaggle: ClassVar[bool] = False   # its photographs are not in the kernel
 
     def read_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
         """List the images; their source is the photo: `chelsea (3).jpeg` comes from `chelsea`."""
         return [replace(image, source=Path(image.id).name.rpartition(" (")[0]) for image in super().read_images(folder, shape)]
 
     def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
-        """Only the size decides the files."""
-        return {"size": settings.size}
+        """Only the size decides the files, in one edition of the demo."""
+        return {"size": settings.size, "edition": EDITION}
 
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive, laid out as Kaggle's, and the solution."""
-        rng = np.random.default_rng(SEED)
-        train, test = ([image for photo in photos.list_embedded_photos() if photo.split == split
-                        for image in self.make_images(rng, photo, settings.shape)] for split in ("train", "test"))
+        rng, test = np.random.default_rng(SEED), list(self.make_split("test", settings.shape))
         test = [test[number] for number in rng.permutation(len(test))]
         with files.atomic_write(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
-            pack_images(archive, train, test, settings)
+            pack_training_images(archive, self.make_split("train", settings.shape))
+            pack_test_images(archive, test)
+            black = (np.zeros_like(image.original) for image in test)
+            add_large_file(archive, SUBMISSION.sample_name, encode_submission(test, black, settings), folder)
         public = set(rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))].tolist())
         is_public = [number in public for number in range(len(test))]
         with files.atomic_write(folder / "solution.csv") as file:
-            file.writelines(encode_submission(test, [image.original for image in test], settings, is_public))
+            file.writelines(encode_submission(test, (image.original for image in test), settings, is_public))
+
+    def cut_squares(self, rng: np.random.Generator, photo: Photo, side: int) -> Iterable[np.ndarray]:
+        """Yield squares of many scales, the largest as large as the photo; none is enlarged, if the photo is large enough."""
+        pixels = photo.decode()
+        short = min(pixels.shape[:2])
+        smallest = min(max(side, SMALLEST), 3 * short // 4)
+        for _ in range(IMAGES_PER_PHOTO[photo.split]):
+            yield photos.cut_random_square(rng, pixels, int(rng.integers(smallest, short + 1)))
+
+    def make_split(self, split: str, shape: Shape) -> Iterable[DemoImage]:
+        """Yield the images of all photos of a split."""
+        for number, photo in enumerate(photos.list_demo_photos()):
+            if photo.split == split:
+                yield from self.make_images(np.random.default_rng((SEED, number)), photo, shape)
 
     def make_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[DemoImage]:
         for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
@@ -69,19 +90,23 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
             yield DemoImage(photo.label, f"{photo.name} ({number}).{suffix}", image, boxes)
 
 
-def pack_images(archive: zipfile.ZipFile, train: Sequence[DemoImage], test: Sequence[DemoImage], settings: Settings) -> None:
-    for label in sorted({image.label for image in train}):
-        of_class = [image for image in train if image.label == label]
-        folder = f"{layout.TRAIN}/{label}"
-        for image in of_class:
-            add_file(archive, f"{folder}/{layout.ORIGINAL}/{image.name}", encode_image(image.name, image.original))
-            add_file(archive, f"{folder}/{layout.DAMAGED}/{image.name}", encode_damaged(image))
-        add_file(archive, f"{folder}/{layout.DAMAGED}/{layout.TABLE}", encode_table(of_class))
+def pack_training_images(archive: zipfile.ZipFile, images: Iterable[DemoImage]) -> None:
+    """Add the images one by one, and then a table for each class."""
+    listed: dict[str, list[ListedBoxes]] = {}
+    for image in images:
+        folder = f"{layout.TRAIN}/{image.label}"
+        add_file(archive, f"{folder}/{layout.ORIGINAL}/{image.name}", encode_image(image.name, image.original))
+        add_file(archive, f"{folder}/{layout.DAMAGED}/{image.name}", encode_damaged(image))
+        listed.setdefault(image.label, []).append((image.name, image.boxes))
+    for label, rows in sorted(listed.items()):
+        add_file(archive, f"{layout.TRAIN}/{label}/{layout.DAMAGED}/{layout.TABLE}", encode_table(rows))
+
+
+def pack_test_images(archive: zipfile.ZipFile, test: Sequence[DemoImage]) -> None:
+    """Add the damaged images and their table."""
     for image in test:
         add_file(archive, f"{layout.TEST}/{image.name}", encode_damaged(image))
-    add_file(archive, f"{layout.TEST}/{layout.TABLE}", encode_table(test))
-    black = [np.zeros_like(image.original) for image in test]
-    add_file(archive, SUBMISSION.sample_name, b"".join(encode_submission(test, black, settings)), zipfile.ZIP_DEFLATED)
+    add_file(archive, f"{layout.TEST}/{layout.TABLE}", encode_table([(image.name, image.boxes) for image in test]))
 
 
 def encode_image(name: str, image: np.ndarray) -> bytes:
@@ -92,12 +117,12 @@ def encode_damaged(image: DemoImage) -> bytes:
     return encode_image(image.name, cover_pixels(image.original, count_boxes(image.boxes, image.original.shape)))
 
 
-def encode_table(images: Sequence[DemoImage]) -> bytes:
-    rows = [(number, image.name, *(corner for box in image.boxes for corner in box[:2])) for number, image in enumerate(images)]
+def encode_table(listed: Sequence[ListedBoxes]) -> bytes:
+    rows = [(number, name, *(corner for box in boxes for corner in box[:2])) for number, (name, boxes) in enumerate(listed)]
     return csv_format.encode_table([("", layout.NAME_COLUMN, *layout.CORNER_COLUMNS), *rows])
 
 
-def encode_submission(images: Sequence[DemoImage], pixels: Sequence[np.ndarray], settings: Settings,
+def encode_submission(images: Sequence[DemoImage], pixels: Iterable[np.ndarray], settings: Settings,
                       is_public: Sequence[bool] | None = None) -> Iterable[bytes]:
     """Return a submission with the pixels, uint8, of each image: blue first and values in 0..1, as they are scored."""
     as_scored = replace(settings, channel_order="bgr", value_scale="unit")

@@ -59,8 +59,12 @@ class SyntheticCompetition(Competition):
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Yield the original images cut from a photo, of exactly this shape; by default resized squares."""
         convert = photos.convert_to_colour if shape[2] == 3 else photos.convert_to_grey
-        for square in photos.cut_squares(rng, photo.decode(), photo.count, shape[0]):
+        for square in self.cut_squares(rng, photo, shape[0]):
             yield photos.resize_image(convert(square), shape)
+
+    def cut_squares(self, rng: np.random.Generator, photo: Photo, side: int) -> Iterable[np.ndarray]:
+        """Yield squares of a photo, to be resized to this side."""
+        return photos.cut_squares(rng, photo.decode(), photo.count, side)
 
     def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
         """Return the settings, and what tells a user's photos from others."""

@@ -1,9 +1,10 @@
-"""Photos for synthetic competitions: those inside scikit-learn and scikit-image, or in a user's folder; cut, resized, made grey.
+"""Photos for synthetic competitions: those inside packages, or in a user's folder; cut, resized, made grey.
 
 A source, to which near duplicates belong together, is either in the test set or in the training set, never in both.
 Images are uint8, height x width x channels.
 """
 
+import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from pixmend.files import file_signature, hash_value
 from pixmend.progress import print_message
 
 SCIKIT_LEARN, SCIKIT_IMAGE = ("sklearn", "datasets/images"), ("skimage", "data")
+DEMO_TABLE = "photographs.csv"   # the photos of the demo, and where each ships
 # Photo, where it ships, label, images cut from it. In each class one photo gives few: a holdout of whole photos.
 TRAINING = (
     ("china.jpg", SCIKIT_LEARN, "Made", 9),
@@ -60,13 +62,26 @@ def list_embedded_photos() -> list[Photo]:
     found = []
     for split, photos in (("train", TRAINING), ("test", TEST)):
         for file, where, label, count in photos:
-            name = file.split(".")[0].removesuffix("_left")
+            name = get_photo_name(file)
             found.append(Photo(name, label, name, split, find_embedded_photo(file, *where), count))
     return found
 
 
+def list_demo_photos() -> list[Photo]:
+    """Return the photos of the demo, each in the training set or in the test set, in the order of their table."""
+    with open(find_embedded_photo(DEMO_TABLE, "pixmend", "photographs"), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [Photo(name := get_photo_name(row["file"]), row["class"], name, row["split"],
+                  find_embedded_photo(row["file"], row["package"], row["folder"])) for row in rows]
+
+
+def get_photo_name(file: str) -> str:
+    """Return the name of a photo's file without its suffix; of two photos of one scene, `_left` is the one in use."""
+    return file.split(".")[0].removesuffix("_left")
+
+
 def find_embedded_photo(file: str, package: str, folder: str) -> Path:
-    """Return the path of a photo inside an installed package, without importing the package."""
+    """Return the path of a file inside an installed package, without importing the package."""
     spec = find_spec(package)
     path = Path(spec.submodule_search_locations[0], folder, file) if spec and spec.submodule_search_locations else Path(file)
     if not path.exists():

@@ -19,12 +19,13 @@ from pixmend.files import write_json, write_text
 from pixmend.kaggle.kernel_sessions import Session
 
 PACKAGE = Path(__file__).resolve().parents[1]
+LEFT_OUT = {"__pycache__", "photographs"}  # folders; the photographs are those of the demo, which does not run at Kaggle
 MAX_BYTES = 1_000_000  # Kaggle accepts no larger source of a kernel
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 IMPORT_NAMES = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn", "scikit-image": "skimage"}
 # The backend is added by its name.
 NOT_IN_A_SESSION = {"tensorflow", "kaggle", "six", "rich", "matplotlib", "Jinja2", "optuna", "SQLAlchemy"}
-DEMO_PHOTOS = {"scikit-learn", "scikit-image"}
+PHOTO_PACKAGES = {"scikit-learn", "scikit-image"}
 TEMPLATE = '''\
 # {title}, written by `pixmend kernel`. The archive below contains the package pixmend as it was on your machine.
 # push {tag}
@@ -82,12 +83,12 @@ def write_script(folder: Path, order: dict[str, Any], metadata: dict[str, Any]) 
 
 
 def _pack_source() -> bytes:
-    """Return the package's files as a zip archive."""
+    """Return the package's files, without the photographs, as a zip archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for path in sorted(PACKAGE.rglob("*")):
             name = path.relative_to(PACKAGE.parent)
-            if path.is_file() and "__pycache__" not in name.parts and not path.name.startswith("."):
+            if path.is_file() and not LEFT_OUT & set(name.parts) and not path.name.startswith("."):
                 member = zipfile.ZipInfo(name.as_posix(), ZIP_EPOCH)
                 member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
                 archive.writestr(member, path.read_bytes())
@@ -102,7 +103,7 @@ def list_requirements() -> list[str]:
 
 def list_packages(backend: str, *, is_synthetic: bool) -> dict[str, str]:
     """Return what a session needs, as installed here: {"keras==3.15.1": "keras"}, each requirement with its name in imports."""
-    excluded = NOT_IN_A_SESSION if is_synthetic else NOT_IN_A_SESSION | DEMO_PHOTOS
+    excluded = NOT_IN_A_SESSION if is_synthetic else NOT_IN_A_SESSION | PHOTO_PACKAGES
     packages = {}
     for name in [*(name for name in list_requirements() if name not in excluded), backend]:
         try:
