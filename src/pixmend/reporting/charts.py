@@ -163,7 +163,8 @@ def plot_box_maps(maps: Mapping[str, np.ndarray]) -> str:
 
     def draw(both: Any) -> None:
         for axes, (name, title) in zip(both, {"run": "this run", "harmonic": "harmonic fill"}.items(), strict=True):
-            image = axes.imshow(maps[name], cmap="viridis", vmin=0, vmax=highest, interpolation="none")
+            image = axes.imshow(maps[name], cmap="viridis", vmin=0, vmax=highest, interpolation="none",
+                                gid=f"map-{name}")   # equal maps would have equal ids
             axes.set_title(title, fontsize=9)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
