@@ -1,1 +1,1 @@
-"""Figures that anyone can measure again: `python -m benchmarks NAME --help`; each file writes its own table beside it."""
+"""Measurements that anyone can repeat: `python -m benchmarks NAME --help`. Results and tables are in benchmarks/results/."""

@@ -1,29 +1,32 @@
-"""What the benchmarks measure on, made here: pictures cut from the photos inside packages, and contests of them on disk."""
+"""Data that benchmarks measure on, made from the photos inside installed packages: images, batches and whole competitions."""
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pixmend.competitions import photo_reconstruction
-from pixmend.competitions.photo_reconstruction import get_box_side
+from pixmend.competitions.photo_reconstruction import CORNER_COLUMNS, get_box_side
 from pixmend.data import photos
-from pixmend.data.damage import count_boxes, cover_pixels, draw_two_boxes
+from pixmend.data.damage import Box, count_boxes, cover_pixels, draw_two_boxes
 from pixmend.data.encode import encode_jpeg
 from pixmend.data.image_record import ImageRecord
 from pixmend.submissions.box_csv import encode_rows
-from pixmend.submissions.csv_format import encode_table as lines
+from pixmend.submissions.csv_format import encode_table
 
 SEED = 1
-KINDS = ("Cat", "Elephant", "Horse", "Tiger")
-HEADER = ("filename_box_pixel", "value")
+CLASSES = ("Cat", "Elephant", "Horse", "Tiger")
+SUBMISSION_HEADER = ("filename_box_pixel", "value")
+
+Boxes = tuple[Box, Box]
+Example = tuple[np.ndarray, np.ndarray, Boxes]   # original image, damaged image, its two boxes
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: the real competition's sizes, or toys that show in seconds that all of it runs."""
+    """How much is measured: the sizes of the real competition, or toy sizes that only show that everything runs."""
 
     side: int = 256
     width: int = 64
@@ -33,76 +36,83 @@ class Sizes:
     rounds: int = 5
 
 
-TOYS = Sizes(side=32, width=4, training=12, test=8, jpegs=64, rounds=2)
+TOY_SIZES = Sizes(side=32, width=4, training=12, test=8, jpegs=64, rounds=2)
 
 
-def pictures(count, side):
-    """Squares of several scales from all photos in turn, each shrunk to a side."""
-    rng, found = np.random.default_rng(SEED), photos.list_embedded_photos()
-    shares = [count // len(found) + (place < count % len(found)) for place in range(len(found))]
-    cut = [photos.resize_image(square, (side, side, 3)) for photo, share in zip(found, shares, strict=True)
-           for square in photos.cut_squares(rng, photo.decode(), share, side)]
-    return [cut[place] for place in rng.permutation(count)]
+def cut_images(count: int, side: int) -> list[np.ndarray]:
+    """Cut squares of several scales from all embedded photos in turn, and resize each to one side."""
+    rng, sources = np.random.default_rng(SEED), photos.list_embedded_photos()
+    images = []
+    for number, photo in enumerate(sources):
+        share = count // len(sources) + (number < count % len(sources))
+        for square in photos.cut_squares(rng, photo.decode(), share, side):
+            images.append(photos.resize_image(square, (side, side, 3)))
+    return [images[number] for number in rng.permutation(count)]
 
 
-def damaged(rng, picture):
-    """A picture with two boxes, black; and their places."""
-    boxes = draw_two_boxes(rng, picture.shape, get_box_side(picture.shape))
-    return cover_pixels(picture, count_boxes(boxes, picture.shape)), boxes
+def damage_image(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, Boxes]:
+    """Return the image with two black boxes, and the boxes."""
+    boxes = draw_two_boxes(rng, image.shape, get_box_side(image.shape))
+    return cover_pixels(image, count_boxes(boxes, image.shape)), boxes
 
 
-def batch(path, count, side):
-    """A training batch as a file: what is seen, the mask and the whole pictures, floats in 0..1."""
+def write_batch(path: Path, count: int, side: int) -> Path:
+    """Write a training batch as an .npz file: damaged images, masks and original images, float32 in 0..1."""
     rng = np.random.default_rng(SEED)
-    whole = pictures(count, side)
-    seen, boxes = zip(*(damaged(rng, picture) for picture in whole), strict=True)
-    mask = np.stack([count_boxes(both, (side, side)) > 0 for both in boxes])[..., None]
-    np.savez(path, seen=np.stack(seen) / np.float32(255), mask=np.float32(mask), whole=np.stack(whole) / np.float32(255))
+    originals = cut_images(count, side)
+    damaged, boxes = zip(*(damage_image(rng, image) for image in originals), strict=True)
+    masks = np.stack([count_boxes(two_boxes, (side, side)) > 0 for two_boxes in boxes])[..., None]
+    np.savez(path, damaged=np.stack(damaged) / np.float32(255), mask=np.float32(masks),
+             original=np.stack(originals) / np.float32(255))
     return path
 
 
-def contest(home, training, test, *, side, different=80):
-    """A checked and unpacked competition; so many of its pictures are different ones, the others are links to those."""
+def write_competition(home: Path, training: int, test: int, *, side: int, different: int = 80) -> None:
+    """Write a downloaded and unpacked competition; beyond so many different images, files are links to earlier ones."""
     files = Path(home) / "competition" / "photo_reconstruction" / "files"
     rng = np.random.default_rng(SEED)
-    ready = [(picture, *damaged(rng, picture)) for picture in pictures(different, side)]
-    for number, kind in enumerate(KINDS):
-        folder = files / "Dataset" / "Training_Data" / kind
-        rows = [(f"{kind}-Train ({n}).jpeg", ready[n % different]) for n in range(number, training, len(KINDS))]
-        put(folder / "Unmasked_Train", {name: whole for name, (whole, _, _) in rows})
-        put(folder / "Masked_Train", {name: seen for name, (_, seen, _) in rows})
-        table(folder / "Masked_Train", {name: boxes for name, (_, _, boxes) in rows})
-    rows = [(f"Test ({n}).jpeg", ready[-1 - n % different]) for n in range(test)]
-    put(files / "Dataset" / "Testing_Data", {name: seen for name, (_, seen, _) in rows})
-    table(files / "Dataset" / "Testing_Data", {name: boxes for name, (_, _, boxes) in rows})
-    sample(files / "sample_submission.csv", {name: boxes for name, (_, _, boxes) in rows})
+    examples = [(image, *damage_image(rng, image)) for image in cut_images(different, side)]
+    for number, label in enumerate(CLASSES):
+        named = {f"{label}-Train ({n}).jpeg": examples[n % different] for n in range(number, training, len(CLASSES))}
+        write_training_class(files / "Dataset" / "Training_Data" / label, named)
+    tests = {f"Test ({n}).jpeg": examples[-1 - n % different] for n in range(test)}
+    write_damaged_images(files / "Dataset" / "Testing_Data", tests)
+    write_sample_submission(files / "sample_submission.csv", tests)
     manifest = {"sha256": f"{training} and {test}", "stamp": [], "origin": "", "made_from": {}, "count": 0, "bytes": 0}
     (files.parent / "archive.json").write_text(json.dumps(manifest))
 
 
-def put(folder, named):
-    """JPEG files by name; of equal pictures the later ones are links to the first."""
+def write_training_class(folder: Path, named: Mapping[str, Example]) -> None:
+    write_jpegs(folder / "Unmasked_Train", {name: original for name, (original, _, _) in named.items()})
+    write_damaged_images(folder / "Masked_Train", named)
+
+
+def write_damaged_images(folder: Path, named: Mapping[str, Example]) -> None:
+    """Write the damaged images and masked_info.csv, the table of their boxes."""
+    write_jpegs(folder, {name: damaged for name, (_, damaged, _) in named.items()})
+    rows: list[Sequence[object]] = [("", "filename", *CORNER_COLUMNS)]
+    for number, (name, (_, _, boxes)) in enumerate(named.items()):
+        rows.append((number, name, *(corner for box in boxes for corner in box[:2])))
+    (folder / "masked_info.csv").write_bytes(encode_table(rows))
+
+
+def write_jpegs(folder: Path, named: Mapping[str, np.ndarray]) -> None:
+    """Write JPEG files by name; if an image occurs several times, the later files are links to the first."""
     folder.mkdir(parents=True)
-    first = {}
-    for name, picture in named.items():
-        if id(picture) in first:
-            os.link(first[id(picture)], folder / name)
+    written: dict[int, Path] = {}
+    for name, image in named.items():
+        if id(image) in written:
+            os.link(written[id(image)], folder / name)
         else:
-            first[id(picture)] = folder / name
-            (folder / name).write_bytes(encode_jpeg(picture))
+            written[id(image)] = folder / name
+            (folder / name).write_bytes(encode_jpeg(image))
 
 
-def table(folder, boxes):
-    rows = [(n, name, *(corner for box in both for corner in box[:2])) for n, (name, both) in enumerate(boxes.items())]
-    (folder / "masked_info.csv").write_bytes(lines([("", "filename", *photo_reconstruction.CORNER_COLUMNS), *rows]))
-
-
-def entries(boxes):
-    return [ImageRecord(name, "", name, "test", name, None, both) for name, both in boxes.items()]
-
-
-def sample(path, boxes):
+def write_sample_submission(path: Path, named: Mapping[str, Example]) -> None:
+    """Write the sample submission: a row of zero for each missing value of the test images."""
     with open(path, "wb") as file:
-        file.write(lines([HEADER]))
-        for entry in entries(boxes):
-            file.writelines(encode_rows(entry, [np.zeros((height, width, 3), np.float32) for *_, height, width in entry.boxes]))
+        file.write(encode_table([SUBMISSION_HEADER]))
+        for name, (_, _, boxes) in named.items():
+            record = ImageRecord(name, "", name, "test", name, None, boxes)
+            zeros = [np.zeros((height, width, 3), np.float32) for _, _, height, width in boxes]
+            file.writelines(encode_rows(record, zeros))

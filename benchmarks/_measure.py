@@ -1,4 +1,4 @@
-"""What the benchmarks share: a stage run as a user would and its minutes, draws of pictures, the machine and the commit."""
+"""What several benchmarks need: running a stage and timing it, bootstrap intervals, the machine and the commit, result files."""
 
 import datetime
 import json
@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,72 +18,87 @@ from pixmend.run_file import describe_checkout
 from pixmend.workers import count_cores
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks/results"   # the tables and their figures
-DRAWS = 2000
-NOTHING_LEARNT = 0.5   # core minutes of a train stage that found its run done, or a fill
+RESULTS = ROOT / "benchmarks/results"   # the tables, and the results that they are made from
+BOOTSTRAP_SAMPLES = 2000
+MIN_TRAINING_MINUTES = 0.5   # core minutes; a train stage with fewer had nothing to train
+
+Results = dict[str, Any]   # JSON: what was measured, by the name of the row
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: the flags of its run, those of predict alone, and of a mix the runs that are mixed."""
+    """One row of a table: the flags of its run, further flags of `predict`, and for an ensemble the runs that it averages."""
 
-    what: str
+    description: str
     train: str = ""
     predict: str = ""
     members: str = ""
 
 
-def stage(home, contest, name, flags=""):
-    """Run a stage as a user would; its wall and core minutes."""
-    command = [sys.executable, "-m", "pixmend", name, "--home", str(home), *contest, *flags.split()]
-    began, before = time.monotonic(), os.times()
+def run_stage(home: Path, competition_flags: Sequence[str], stage: str, flags: str = "") -> np.ndarray:
+    """Run a stage as a user would, and return its minutes: elapsed, and added up over all cores."""
+    command = [sys.executable, "-m", "pixmend", stage, "--home", str(home), *competition_flags, *flags.split()]
+    start, times_before = time.monotonic(), os.times()
     subprocess.run(command, check=True, cwd=ROOT)
-    after = os.times()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    return np.array([time.monotonic() - began, spent]) / 60
+    times = os.times()
+    core_seconds = (times.children_user + times.children_system
+                    - times_before.children_user - times_before.children_system)
+    return np.array([time.monotonic() - start, core_seconds]) / 60
 
 
-def made(home, contest, row, run=""):
-    """Predict, after training or, of a mix, what its members have predicted; the minutes that took."""
-    named = f"{row.train} --run {run}" if run else row.train
+def make_predictions(home: Path, competition_flags: Sequence[str], row: Row, run: str = "") -> np.ndarray:
+    """Train and predict the run of a row, or average the runs of an ensemble; return the minutes of training or averaging."""
+    run_flags = f"{row.train} --run {run}" if run else row.train
     if row.members:
-        return stage(home, contest, "ensemble", f"{named} --members {row.members}")
-    minutes = stage(home, contest, "train", named)
-    stage(home, contest, "predict", f"{named} {row.predict}")
+        return run_stage(home, competition_flags, "ensemble", f"{run_flags} --members {row.members}")
+    minutes = run_stage(home, competition_flags, "train", run_flags)
+    run_stage(home, competition_flags, "predict", f"{run_flags} {row.predict}")
     return minutes
 
 
-def command_of(row):
-    return " ".join(filter(None, (row.train, row.predict, row.members and f"--members {row.members}")))
+def format_command(row: Row) -> str:
+    """Return the flags of a row as its table shows them."""
+    members = f"--members {row.members}" if row.members else ""
+    return " ".join(flags for flags in (row.train, row.predict, members) if flags)
 
 
-def draws(pictures):
-    """Numbers of pictures, a row a draw; the same each time, so that what is compared is of the same pictures."""
-    return np.random.default_rng(1).integers(0, pictures, (DRAWS, pictures))
+def draw_bootstrap_samples(image_count: int) -> np.ndarray:
+    """Return image numbers, one row per bootstrap sample.
+
+    They are the same at each call, so that all runs are compared on the same images.
+    """
+    return np.random.default_rng(1).integers(0, image_count, (BOOTSTRAP_SAMPLES, image_count))
 
 
-def interval(values):
-    """95% of the values of all draws."""
+def compute_interval(values: np.ndarray) -> np.ndarray:
+    """Return the two ends of the 95% interval of a value that was computed for each bootstrap sample."""
     return np.percentile(values, [2.5, 97.5])
 
 
-def told_minutes(minutes):
-    return f"{minutes[0]:.1f} ({minutes[1]:.1f})" if minutes[1] > NOTHING_LEARNT else ""
+def format_minutes(minutes: Sequence[float]) -> str:
+    """Return "elapsed minutes (core minutes)", or nothing if there was nothing to train."""
+    elapsed, core_minutes = minutes
+    return f"{elapsed:.1f} ({core_minutes:.1f})" if core_minutes > MIN_TRAINING_MINUTES else ""
 
 
-def hardware():
-    return f"{count_cores()} core{'s' * (count_cores() > 1)} ({describe_processor()})"
+def describe_hardware() -> str:
+    cores = count_cores()
+    return f"{cores} core{'s' if cores > 1 else ''} ({describe_processor()})"
 
 
-def circumstances():
-    """When, where and on which code a row was measured."""
-    return {"date": datetime.date.today().isoformat(), "commit": describe_checkout().get("commit", ""), "hardware": hardware()}
+def describe_measurement() -> dict[str, str]:
+    """Return when, where and with which code something was measured."""
+    commit = describe_checkout().get("commit", "")
+    return {"date": datetime.date.today().isoformat(), "commit": commit, "hardware": describe_hardware()}
 
 
-def read(path):
-    return json.loads(path.read_text()) if path.exists() else {}
+def read_results(path: Path) -> Results:
+    """Return the stored results, or none if the file does not exist."""
+    results: Results = json.loads(path.read_text()) if path.exists() else {}
+    return results
 
 
-def save(path, figures):
-    """A line a row, which is long where it has a figure for each picture."""
-    path.write_text("{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in figures.items()) + "\n}\n")
+def write_results(path: Path, results: Results) -> None:
+    """Write one row per line; a row with a value for each image is long."""
+    rows = [f"{json.dumps(name)}: {json.dumps(row)}" for name, row in results.items()]
+    path.write_text("{\n" + ",\n".join(rows) + "\n}\n")

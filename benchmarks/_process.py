@@ -1,9 +1,10 @@
-"""Programs to be measured, each a child process: whole commands with their peak memory, and workers that wait to be asked.
+"""Processes that are measured: whole commands with their peak memory, and workers that wait for tasks.
 
-A worker makes itself ready once and then does a piece of its work each time its name is asked for, so that two of them can
-take turns. Its side needs the standard library alone and so runs in another project's environment, too.
+A worker prepares itself once and then does one task at a time when asked, so that two workers can take turns. The worker's
+side, `serve`, needs only the standard library, so that it also runs in the environment of another project.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -12,145 +13,166 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-LOOK_SECONDS = 0.02   # between two looks at a command's memory
+SAMPLE_SECONDS = 0.02   # between two measurements of a process's memory
 
 
-def serve(**works):
-    """Do each work that a line of stdin names; answer with its seconds and what it returned: how many units, where not one."""
+def serve(**tasks: Callable[[], Any]) -> None:
+    """Do each task that a line of stdin names; answer with its seconds and its result.
+
+    The result is the number of units of work that the task consisted of, or None for one unit, or a value to report.
+    """
     answers, sys.stdout = sys.stdout, sys.stderr
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         gc.collect()
-        began = time.perf_counter()
-        result = works[line.strip()]()
-        print(json.dumps([time.perf_counter() - began, result]), file=answers, flush=True)
+        start = time.perf_counter()
+        result = tasks[line.strip()]()
+        print(json.dumps([time.perf_counter() - start, result]), file=answers, flush=True)
 
 
 class Worker:
-    """A module of benchmarks/works at work in a process of its own, which ends with the `with` block."""
+    """A module of benchmarks/programs/ that runs in a process of its own until the `with` block ends."""
 
-    def __init__(self, module, *arguments, python=sys.executable):
-        self.module, self.megabytes = module, 0
-        self.heard = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
-        command = [python, "-m", f"benchmarks.works.{module}", *map(str, arguments)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.heard,
-                                        text=True, env=environment())
+    def __init__(self, module: str, *arguments: object, python: str | Path = sys.executable) -> None:
+        self.module, self.megabytes = module, 0.0
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
+        command = [str(python), "-m", f"benchmarks.programs.{module}", *map(str, arguments)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+                                        text=True, env=make_environment())
 
-    def __enter__(self):
-        self._answer()
+    def __enter__(self) -> "Worker":
+        self._read_answer()
         return self
 
-    def ask(self, work):
-        """Seconds and result of one piece of work; the peak memory meanwhile is kept in `megabytes`."""
-        with Watch(self.process.pid) as watch:
-            self.process.stdin.write(work + "\n")
+    def run_task(self, task: str) -> tuple[float, Any]:
+        """Return the seconds and the result of a task; `megabytes` becomes the peak memory during it."""
+        assert self.process.stdin
+        with MemoryMonitor(self.process.pid) as monitor:
+            self.process.stdin.write(task + "\n")
             self.process.stdin.flush()
-            answer = json.loads(self._answer())
-        self.megabytes = watch.megabytes
-        return answer
+            seconds, result = json.loads(self._read_answer())
+        self.megabytes = monitor.sum_peaks()
+        return seconds, result
 
-    def seconds(self, work):
-        """Seconds a unit of work."""
-        seconds, units = self.ask(work)
+    def measure_seconds(self, task: str) -> float:
+        """Return the seconds for one unit of work."""
+        seconds, units = self.run_task(task)
         return seconds / (units or 1)
 
-    def _answer(self):
-        if not (line := self.process.stdout.readline()):
-            self._fail()
+    def _read_answer(self) -> str:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            self._exit_with_errors()
         return line
 
-    def _fail(self):
+    def _exit_with_errors(self) -> None:
         code = self.process.wait()
-        self.heard.seek(0)
-        sys.exit(f"{self.heard.read().decode()}benchmarks/works/{self.module}.py ended with code {code}, for the reason above.")
+        self.errors.seek(0)
+        sys.exit(f"{self.errors.read().decode()}benchmarks/programs/{self.module}.py ended with code {code}; "
+                 f"the reason is printed above.")
 
-    def __exit__(self, kind, *_):
-        with self.heard, self.process.stdout:
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        assert self.process.stdin and self.process.stdout
+        with self.errors, self.process.stdout:
             self.process.stdin.close()
-            if kind:
+            if error_type:
                 self.process.terminate()
-            if self.process.wait() and not kind:
-                self._fail()
+            if self.process.wait() and not error_type:
+                self._exit_with_errors()
 
 
-class Ended(NamedTuple):
-    """A command's seconds from start to end, those that cores worked, the MB held at most, and what it printed."""
+class CommandResult(NamedTuple):
+    """What a command needed: seconds from start to end, core seconds, peak memory in MB; and what it printed."""
 
     seconds: float
     core_seconds: float
     megabytes: float
-    out: str
+    stdout: str
 
 
-def stage(name, home, *flags):
+def run_stage(name: str, home: Path, *flags: object) -> CommandResult:
     """Run a stage as a user would."""
-    return run(sys.executable, "-m", "pixmend", name, "--home", home, "--competition", "photo_reconstruction", *flags)
+    return run_command(sys.executable, "-m", "pixmend", name, "--home", home, "--competition", "photo_reconstruction", *flags)
 
 
-def run(*command):
-    command, began, before = list(map(str, command)), time.perf_counter(), worked()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
-    with Watch(process.pid) as watch:
-        out, err = process.communicate()
-        seconds = time.perf_counter() - began
+def run_command(*words: object) -> CommandResult:
+    """Run a command to its end; end this program if the command fails."""
+    command = [str(word) for word in words]
+    start, core_seconds = time.perf_counter(), read_core_seconds()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=make_environment())
+    with MemoryMonitor(process.pid) as monitor:
+        stdout, stderr = process.communicate()
+        seconds = time.perf_counter() - start
     if process.returncode:
-        sys.exit(f"{out}{err}{' '.join(command)} ended with code {process.returncode}, for the reason above.")
-    return Ended(seconds, worked() - before, watch.megabytes, out)
+        sys.exit(f"{stdout}{stderr}{' '.join(command)} ended with code {process.returncode}; the reason is printed above.")
+    return CommandResult(seconds, read_core_seconds() - core_seconds, monitor.sum_peaks(), stdout)
 
 
-def worked():
-    """Seconds that cores have spent on all children that have ended, and on theirs."""
-    spent = os.times()
-    return spent.children_user + spent.children_system
+def read_core_seconds() -> float:
+    """Return the core seconds of all child processes that have ended, and of their children."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
-def environment():
-    """This process's environment without what would change a figure."""
-    return {k: v for k, v in os.environ.items() if k != "LAMBDA"} | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+def make_environment() -> dict[str, str]:
+    """Return this process's environment without the variable that would change a measurement."""
+    kept = {name: value for name, value in os.environ.items() if name != "LAMBDA"}
+    return kept | {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-class Watch(threading.Thread):
-    """Looks now and then at the peaks of a process and of its children; their sum is more than all held at one time."""
+class MemoryMonitor(threading.Thread):
+    """Reads the peak memory of a process and its children again and again.
 
-    def __init__(self, pid):
+    The sum of the peaks is an upper bound: the processes need not have reached them at the same time.
+    """
+
+    def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.peaks, self.pid, self.ended = {}, pid, threading.Event()
+        self.pid, self.stop_event = pid, threading.Event()
+        self.peaks: dict[int, float] = {}
 
-    def run(self):
-        while not self.ended.wait(LOOK_SECONDS):
-            self.peaks |= {pid: megabytes for pid in family(self.pid) if (megabytes := peak(pid))}
+    def run(self) -> None:
+        while not self.stop_event.wait(SAMPLE_SECONDS):
+            for pid in list_process_tree(self.pid):
+                megabytes = read_peak_memory(pid)
+                if megabytes:
+                    self.peaks[pid] = megabytes
 
-    def __enter__(self):
+    def __enter__(self) -> "MemoryMonitor":
         self.start()
         return self
 
-    def __exit__(self, *_):
-        self.ended.set()
+    def __exit__(self, *_: object) -> None:
+        self.stop_event.set()
         self.join()
 
-    @property
-    def megabytes(self):
+    def sum_peaks(self) -> float:
         return sum(self.peaks.values())
 
 
-def family(pid):
-    """A process and all below it."""
+def list_process_tree(pid: int) -> list[int]:
+    """Return a process and all processes below it; none if it has ended."""
+    tree = [pid]
     try:
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                tree += list_process_tree(int(child))
     except OSError:
         return []
-    return [pid, *(one for child in children for one in family(child))]
+    return tree
 
 
-def peak(pid):
-    """The most memory that a process ever held, in MB, mapped files included; 0 where it has ended."""
-    try:
-        told = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) / 1024 for line in told.splitlines() if line.startswith("VmHWM")), 0)
+def read_peak_memory(pid: int) -> float:
+    """Return the most memory that a process has had, in MB with mapped files; 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    return 0

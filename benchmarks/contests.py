@@ -1,211 +1,287 @@
-"""Fills and networks in the contests that are made of photos, on test pictures whose truth is known, as benchmarks/results/CONTESTS.md.
+"""Scores of fills and networks in the competitions that are made of photos, on test images: benchmarks/results/CONTESTS.md.
 
-    python -m benchmarks contests --data FOLDER --home FOLDER [--rows CONTEST/NAME ...]
+    python -m benchmarks contests --data FOLDER --home FOLDER [--rows COMPETITION/NAME ...]
 
-FOLDER of --data holds photos; each contest makes its own training, holdout and test pictures of them, no photo on two sides.
-Each row is made by the project's own stages as a user would type them; its file is compared with the solution here, picture
-by picture. What a row has measured is kept, so that the test pictures are looked at once for each.
+FOLDER of --data holds photos. Each competition makes its own training, holdout and test images of them, and each photo is in
+one split only. Each row is made by the project's own stages as a user would run them. Its submission is compared with the
+solution here, image by image. Results are stored and not measured again, so that each row is measured only once on the test
+images.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks._measure import RESULTS, Row, circumstances, command_of, draws, interval, made, read, save, stage, told_minutes
+from benchmarks._measure import (
+    RESULTS,
+    Results,
+    Row,
+    compute_interval,
+    describe_measurement,
+    draw_bootstrap_samples,
+    format_command,
+    format_minutes,
+    make_predictions,
+    read_results,
+    run_stage,
+    write_results,
+)
 
-FIGURES, TABLE = RESULTS / "CONTESTS.json", RESULTS / "CONTESTS.md"
-GREYS = 255
-OF_A_BLOCK = 4 / 64   # pixels missing
+RESULTS_FILE, TABLE_FILE = RESULTS / "CONTESTS.json", RESULTS / "CONTESTS.md"
+MAX_VALUE = 255
+MISSING_SHARE = 4 / 64   # of the pixels, in missing_pixels
+
+
+def compute_rmse_255(mean_square: np.ndarray) -> np.ndarray:
+    """Return the RMSE of the missing pixels on the scale 0 to 255."""
+    return MAX_VALUE * np.sqrt(mean_square)
+
+
+def compute_mse_255(mean_square: np.ndarray) -> np.ndarray:
+    """Return the mean squared error of whole images of missing_pixels on the scale 0 to 255."""
+    return MAX_VALUE**2 * mean_square * MISSING_SHARE
 
 
 @dataclass(frozen=True)
-class Contest:
-    """Which fill is the floor, and the score: what it is, and how it follows from the mean squared error of missing pixels."""
+class Benchmark:
+    """What is measured in a competition.
 
-    floor: str
-    told: str
-    score: Callable
-    rows: dict
-    flags: tuple = ()
+    `baseline` is the fill that the others are compared with. `compute_score` gives the score from the mean squared error of
+    the missing pixels, whose values are in 0..1.
+    """
+
+    baseline: str
+    score_name: str
+    compute_score: Callable[[np.ndarray], np.ndarray]
+    rows: Mapping[str, Row]
+    flags: Sequence[str] = ()
 
 
-def fills(*names):
+def make_fill_rows(*names: str) -> dict[str, Row]:
     return {name: Row(f"fill: {name}", f"--model {name}") for name in names}
 
 
-def learned(name, what, flags):
-    """A run, and the same one again with the mean over eight flips and turns."""
-    return {name: Row(what, flags), f"{name}-tta": Row("the same run, eight flips and turns", flags, "--tta 8")}
+def make_network_rows(name: str, flags: str) -> dict[str, Row]:
+    """Return a run, and the same run with test-time augmentation."""
+    return {name: Row(name, flags), f"{name}-tta": Row("the same run, test-time augmentation", flags, "--tta 8")}
 
 
-def greys(square):
-    return GREYS * np.sqrt(square)
-
-
-USUAL = ("mean", "ring", "telea", "navier_stokes", "harmonic", "smooth", "biharmonic")
+FILLS = ("mean", "ring", "telea", "navier_stokes", "harmonic", "smooth", "biharmonic")
 LONG = "--steps 100000 --minutes"
-PAIR = f"--width 16 --batch-size 32 --loss-region hole {LONG} 4"
+EDSR = "--model edsr --work-size 48"
+IMAGE_NETWORK = f"--width 16 --batch-size 32 --loss-region hole {LONG} 4"
 
-CONTESTS = {
-    "missing_pixels": Contest(
-        "biharmonic", "mean squared error of the whole picture, 0 to 255", lambda square: GREYS**2 * square * OF_A_BLOCK,
-        fills(*USUAL) | learned("lattice_mlp", "lattice_mlp", f"--model lattice_mlp {LONG} 12")),
-    "depixelation": Contest(
-        "tile_harmonic", "RMSE of the missing pixels, 0 to 255", greys,
-        fills(*USUAL, "tile_harmonic", "tile_smooth") | learned("tile_mlp", "tile_mlp", f"--model tile_mlp {LONG} 16")
-        | learned("edsr", "edsr", f"--model edsr --work-size 48 {LONG} 35")
-        | {"edsr-2": Row("edsr, other seed, flips and turns", "--model edsr --work-size 48 --steps 9500 --seed 2", "--tta 8"),
-           "edsr-mix": Row("both runs mixed", members="edsr,edsr-2"),
-           "edsr-on": Row("the first run and 20 minutes more, flips and turns", "--model edsr --work-size 48 --init-from edsr "
-                          f"--seed 2 --learning-rate 5e-4 {LONG} 20", "--tta 8")}),
-    "landscapes": Contest(
-        "harmonic", "RMSE of the missing pixels, 0 to 255", greys,
-        fills(*USUAL) | learned("window_mlp", "window_mlp", f"--model window_mlp --width 512 --masks-per-image 0 {LONG} 3")
-        | {name: Row(f"{name} as published but narrower", f"--model {name} {PAIR}") for name in ("unet", "encoder_decoder")},
-        ("--size", "64")),   # at 256 a network of whole pictures would see too few in minutes of a core
+BENCHMARKS = {
+    "missing_pixels": Benchmark(
+        baseline="biharmonic", score_name="Mean squared error of the whole image, 0 to 255", compute_score=compute_mse_255,
+        rows={**make_fill_rows(*FILLS), **make_network_rows("lattice_mlp", f"--model lattice_mlp {LONG} 12")}),
+    "depixelation": Benchmark(
+        baseline="tile_harmonic", score_name="RMSE of the missing pixels, 0 to 255", compute_score=compute_rmse_255,
+        rows={
+            **make_fill_rows(*FILLS, "tile_harmonic", "tile_smooth"),
+            **make_network_rows("tile_mlp", f"--model tile_mlp {LONG} 16"),
+            **make_network_rows("edsr", f"{EDSR} {LONG} 35"),
+            "edsr-2": Row("edsr with another seed, test-time augmentation", f"{EDSR} --steps 9500 --seed 2", "--tta 8"),
+            "edsr-mix": Row("ensemble of both runs", members="edsr,edsr-2"),
+            "edsr-on": Row("the first run trained for 20 minutes more, test-time augmentation",
+                           f"{EDSR} --init-from edsr --seed 2 --learning-rate 5e-4 {LONG} 20", "--tta 8")}),
+    "landscapes": Benchmark(
+        baseline="harmonic", score_name="RMSE of the missing pixels, 0 to 255", compute_score=compute_rmse_255,
+        rows={
+            **make_fill_rows(*FILLS),
+            **make_network_rows("window_mlp", f"--model window_mlp --width 512 --masks-per-image 0 {LONG} 3"),
+            "unet": Row("unet as published but narrower", f"--model unet {IMAGE_NETWORK}"),
+            "encoder_decoder": Row("encoder_decoder as published but narrower", f"--model encoder_decoder {IMAGE_NETWORK}")},
+        flags=("--size", "64")),   # at 256, a network of whole images would see too few of them in minutes on a core
 }
-ROWS = [f"{contest}/{row}" for contest in CONTESTS for row in CONTESTS[contest].rows]
+ROWS = [f"{competition}/{name}" for competition, benchmark in BENCHMARKS.items() for name in benchmark.rows]
 
 
-def main():
+def main() -> None:
+    options = parse_options()
+    prepared: set[str] = set()
+    for row in add_baselines(options.rows):
+        if row in read_results(RESULTS_FILE):
+            continue
+        competition, name = row.split("/")
+        flags = make_competition_flags(competition, options.data)
+        if competition not in prepared:
+            prepared.add(competition)
+            run_stage(options.home, flags, "download")
+            run_stage(options.home, flags, "augment")
+        result = measure_row(options.home, competition, flags, name)
+        write_results(RESULTS_FILE, read_results(RESULTS_FILE) | {row: result})   # another process may have added rows meanwhile
+    TABLE_FILE.write_text(format_page(read_results(RESULTS_FILE)))
+    print(TABLE_FILE)
+
+
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks contests", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of photos, subfolders are classes")
-    parser.add_argument("--home", type=Path, required=True, help="folder for all that the stages write")
-    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS, metavar="CONTEST/NAME", help=", ".join(ROWS))
-    asked = parser.parse_args()
-    prepared = set()
-    for name in with_floors(asked.rows):
-        contest, row = name.split("/")
-        if name not in read(FIGURES):
-            flags = ("--competition", contest, "--augment", "8x", "--photos", str(asked.data.absolute()), *CONTESTS[contest].flags)
-            if contest not in prepared:
-                prepared.add(contest)
-                for first in ("download", "augment"):
-                    stage(asked.home, flags, first)
-            found = measured(asked.home, contest, flags, row)
-            save(FIGURES, read(FIGURES) | {name: found})   # others may have measured meanwhile
-    TABLE.write_text(HEAD.format(tables="\n".join(table(name, read(FIGURES)) for name in CONTESTS)) + TRIED)
-    print(TABLE)
+    parser.add_argument("--data", type=Path, required=True, help="folder of photos, with a subfolder for each class")
+    parser.add_argument("--home", type=Path, required=True, help="folder for everything that the stages write")
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS, metavar="COMPETITION/NAME", help=", ".join(ROWS))
+    return parser.parse_args()
 
 
-def with_floors(names):
-    """Each contest's floor before its rows."""
-    return dict.fromkeys(name for row in names for name in (f"{row.split('/')[0]}/{CONTESTS[row.split('/')[0]].floor}", row))
+def add_baselines(rows: Sequence[str]) -> list[str]:
+    """Return the rows, with the baseline of each competition before its first row."""
+    complete: dict[str, None] = {}
+    for row in rows:
+        competition, _ = row.split("/")
+        complete[f"{competition}/{BENCHMARKS[competition].baseline}"] = None
+        complete[row] = None
+    return list(complete)
 
 
-def measured(home, contest, flags, name):
-    """Make the row's file and compare it with the solution; beside it the holdout, on which everything was chosen."""
-    row, run = CONTESTS[contest].rows[name], name.removesuffix("-tta")
-    train = f"{row.train} --run {run}"
-    minutes = made(home, flags, row, run)
-    for last in ("serialize", "score"):
-        stage(home, flags, last, train)
-    written, = (home / "submissions" / contest).glob(f"{run}.[bc]*")
-    squares, numbers = by_picture(written, home / "competition" / contest / f"solution{written.suffix}")
-    held = json.loads((home / "checkpoints" / contest / run / "score.json").read_text())
+def make_competition_flags(competition: str, data: Path) -> tuple[str, ...]:
+    return ("--competition", competition, "--augment", "8x", "--photos", str(data.absolute()), *BENCHMARKS[competition].flags)
+
+
+def measure_row(home: Path, competition: str, flags: Sequence[str], name: str) -> dict[str, Any]:
+    """Make the submission of a row and compare it with the solution; also read its score on the holdout."""
+    row, run = BENCHMARKS[competition].rows[name], name.removesuffix("-tta")
+    train_flags = f"{row.train} --run {run}"
+    minutes = make_predictions(home, flags, row, run)
+    run_stage(home, flags, "serialize", train_flags)
+    run_stage(home, flags, "score", train_flags)
+    submission, = (home / "submissions" / competition).glob(f"{run}.[bc]*")   # .csv or .bin
+    solution = home / "competition" / competition / f"solution{submission.suffix}"
+    squares, numbers = compute_squares(submission, solution)
+    holdout = json.loads((home / "checkpoints" / competition / run / "score.json").read_text())
     return {"squares": np.float32(squares).tolist(), "numbers": numbers.tolist(),
-            "holdout": [sum(held["sums"]), sum(held["numbers"])],
-            "fills": {fill: sum(sums) for fill, sums in held["fills"].items()}, "minutes": minutes.round(1).tolist(),
-            "command": command_of(row), **circumstances()}
+            "holdout": [sum(holdout["sums"]), sum(holdout["numbers"])],
+            "fills": {fill: sum(sums) for fill, sums in holdout["fills"].items()}, "minutes": minutes.round(1).tolist(),
+            "command": format_command(row), **describe_measurement()}
 
 
-def by_picture(written, solution):
-    """Squared errors and number of values of each picture, in 0..1."""
-    truth, ours = told(solution), told(written)
-    if [len(values) for values in truth] != [len(values) for values in ours]:
-        sys.exit(f"{written} and {solution} are not of the same pixels.")
-    return (np.array([np.square(one - other).sum() for one, other in zip(truth, ours, strict=True)]),
-            np.array([len(values) for values in truth]))
+def compute_squares(submission: Path, solution: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of squared errors and the number of values of each image; values are in 0..1."""
+    true_values, values = read_values(solution), read_values(submission)
+    numbers = [len(of_image) for of_image in true_values]
+    if [len(of_image) for of_image in values] != numbers:
+        sys.exit(f"{submission} and {solution} do not hold the same pixels.")
+    squares = [np.square(true - predicted).sum() for true, predicted in zip(true_values, values, strict=True)]
+    return np.array(squares), np.array(numbers)
 
 
-def told(path):
-    """The values of each picture in a file of either form, pictures and pixels in one order."""
-    if path.suffix == ".csv":
-        table = pd.read_csv(path, usecols=["pixel", "value"]).sort_values("pixel", kind="stable")
-        return [group.to_numpy() for _, group in table.value.groupby(table.pixel.str.replace(r"(_\d+){2,3}$", "", regex=True))]
-    data, at, pictures = path.read_bytes(), 1, []
-    while at < len(data):
-        begin = at + data[0]
-        at = begin + int.from_bytes(data[begin - data[0]:begin], "big") + 1
-        pictures.append(np.frombuffer(data[begin:at], np.uint8) / GREYS)
-    return pictures
+def read_values(path: Path) -> list[np.ndarray]:
+    """Return the values of each image in a file of either format, with images and pixels in one order."""
+    return read_csv_values(path) if path.suffix == ".csv" else read_byte_values(path)
 
 
-def score(contest, squares, numbers):
-    return contest.score(np.sum(squares, -1) / np.sum(numbers, -1))
+def read_csv_values(path: Path) -> list[np.ndarray]:
+    table = pd.read_csv(path, usecols=["pixel", "value"]).sort_values("pixel", kind="stable")
+    image_ids = table.pixel.str.replace(r"(_\d+){2,3}$", "", regex=True)
+    return [group.to_numpy() for _, group in table.value.groupby(image_ids)]
 
 
-def table(name, figures):
-    """The lines of one contest, best last; ratios are of the same draws of pictures."""
-    contest, rows = CONTESTS[name], {row: figures[f"{name}/{row}"] for row in CONTESTS[name].rows if f"{name}/{row}" in figures}
-    if contest.floor not in rows:
+def read_byte_values(path: Path) -> list[np.ndarray]:
+    """Read a file of pixel_bytes.py: a byte W, then for each image its number of values minus 1 in W bytes, and the values."""
+    data, images = path.read_bytes(), []
+    width, end = data[0], 1
+    while end < len(data):
+        start = end + width
+        end = start + int.from_bytes(data[end:start], "big") + 1
+        images.append(np.frombuffer(data[start:end], np.uint8) / MAX_VALUE)
+    return images
+
+
+def format_page(results: Results) -> str:
+    """Return CONTESTS.md."""
+    tables = [format_table(competition, results) for competition in BENCHMARKS]
+    return PAGE.format(tables="\n".join(table for table in tables if table)) + NOTES
+
+
+def format_table(competition: str, results: Results) -> str:
+    """Return the section of one competition, or nothing if its baseline was not measured."""
+    benchmark = BENCHMARKS[competition]
+    measured = {name: results[f"{competition}/{name}"] for name in benchmark.rows if f"{competition}/{name}" in results}
+    if benchmark.baseline not in measured:
         return ""
-    floor, lines = rows[contest.floor], []
-    picks = draws(len(floor["numbers"]))
-    numbers = np.array(floor["numbers"])
-    of_floor = score(contest, np.array(floor["squares"])[picks], numbers[picks])
-    for row, found in rows.items():
-        squares = np.array(found["squares"])
-        of_draws = score(contest, squares[picks], numbers[picks])
-        (low, high), (least, most) = interval(of_draws), interval(of_draws / of_floor)
-        value, held = (score(contest, *figures) for figures in ((squares, numbers), found["holdout"]))
-        lines.append(f"| {contest.rows[row].what} | {held:.3f} | {value:.3f} ({low:.3f} to {high:.3f}) "
-                     f"| {value / score(contest, floor['squares'], numbers):.4f} ({least:.3f} to {most:.3f}) "
-                     f"| {told_minutes(found['minutes'])} | `{found['command']}` | {found['hardware']} "
-                     f"| {found['commit']} |")
-    for fill, squares in floor["fills"].items():
-        if fill not in rows and fill in contest.rows:
-            held = score(contest, squares, floor["holdout"][1])
-            lines.append(f"| {contest.rows[fill].what} | {held:.3f} | | | | `{contest.rows[fill].train}` | | |")
-    return PART.format(name=name, told=contest.told, floor=contest.floor, pictures=len(numbers), values=numbers.sum(),
-                       flags=" ".join((" at", *contest.flags)) if contest.flags else "",
-                       lines="\n".join(lines))
+    baseline = measured[benchmark.baseline]
+    lines = [format_line(benchmark, name, result, baseline) for name, result in measured.items()]
+    for fill, squares in baseline["fills"].items():
+        if fill in benchmark.rows and fill not in measured:
+            lines.append(format_holdout_line(benchmark, fill, squares, baseline["holdout"][1]))
+    return SECTION.format(competition=competition, score_name=benchmark.score_name, baseline=benchmark.baseline,
+                          images=len(baseline["numbers"]), values=sum(baseline["numbers"]),
+                          flags=" ".join((" at", *benchmark.flags)) if benchmark.flags else "", lines="\n".join(lines))
 
 
-HEAD = """# Contests made of photos
+def compute_score(benchmark: Benchmark, squares: Any, numbers: Any) -> Any:
+    """Return the score, or one score per bootstrap sample, from the squared errors and numbers of values of images."""
+    return benchmark.compute_score(np.sum(squares, -1) / np.sum(numbers, -1))
 
-Made by `python -m benchmarks contests --data FOLDER --home FOLDER`, of photos of four animals, 256x256; a contest makes its own
-training, holdout and test pictures of them. Everything was chosen on the holdout, and the test pictures were looked at once for
-each row. In brackets the 95% interval over draws of pictures; ratios are of the same draws. Minutes are those of the whole
-`train` stage on the clock and, in brackets, of its cores, on a machine that was doing other work, too.
+
+def format_line(benchmark: Benchmark, name: str, result: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    """Return the line of a measured row; the ratio to the baseline is computed on the same bootstrap samples."""
+    squares, baseline_squares, numbers = (np.array(values) for values in
+                                          (result["squares"], baseline["squares"], baseline["numbers"]))
+    samples = draw_bootstrap_samples(len(numbers))
+    sample_scores = compute_score(benchmark, squares[samples], numbers[samples])
+    baseline_scores = compute_score(benchmark, baseline_squares[samples], numbers[samples])
+    low, high = compute_interval(sample_scores)
+    ratio_low, ratio_high = compute_interval(sample_scores / baseline_scores)
+    score, holdout = compute_score(benchmark, squares, numbers), compute_score(benchmark, *result["holdout"])
+    ratio = score / compute_score(benchmark, baseline_squares, numbers)
+    return (f"| {benchmark.rows[name].description} | {holdout:.3f} | {score:.3f} ({low:.3f} to {high:.3f}) "
+            f"| {ratio:.4f} ({ratio_low:.3f} to {ratio_high:.3f}) | {format_minutes(result['minutes'])} "
+            f"| `{result['command']}` | {result['hardware']} | {result['commit']} |")
+
+
+def format_holdout_line(benchmark: Benchmark, fill: str, squares: float, number: int) -> str:
+    """Return the line of a fill that was measured only on the holdout."""
+    row = benchmark.rows[fill]
+    return f"| {row.description} | {compute_score(benchmark, squares, number):.3f} | | | | `{row.train}` | | |"
+
+
+PAGE = """# Competitions made of photos
+
+Written by `python -m benchmarks contests --data FOLDER --home FOLDER`, with photos of four animals, 256x256. Each competition
+makes its own training, holdout and test images of them. All settings were chosen on the holdout, and each row was measured only
+once on the test images. In brackets are 95% intervals over bootstrap samples of images; ratios are computed on the same samples.
+Minutes are those of the whole `train` stage, and in brackets those of all its cores; other work ran on the machine at the same
+time. Flags are written as they were when the row was measured; some have other names now.
 {tables}"""
 
-TRIED = """
+NOTES = """
 ## What did not help, or not yet
 
-Measured on holdout pictures while the settings were chosen, on the same busy machine; ratios are to the fill started from.
+Measured on holdout images while the settings were chosen, on the same busy machine. Ratios are relative to the fill that the
+network starts at.
 
-* missing_pixels: a linear regression on the window comes to 0.968 of biharmonic's squared error, with 12 pixels a side as
-  with 20. Without `--contrast-weighting`, 72 core seconds on a fifth of the pictures came to 0.871, with it to 0.823 (0.855 and 0.807 over
-  eight flips and turns); weights by one over the squared contrast stood at 0.974 after 38 seconds.
-* depixelation: a U-Net on squares of 2x2 pixels, 829 thousand parameters, was at 1.000 of tile_smooth's RMSE after 800 steps of
-  16 at rate 2e-3, and at 1.002 to 1.003 of it after 450 at 5e-4; it wants more than minutes. tile_mlp shown the window's
-  frequencies, brought to one height, came to 0.999 in 60 core seconds; shown its pixels it was at 0.987 after 68.
-* depixelation, trials of three minutes of two cores each, over eight flips and turns with the tiles' means held, as ratios to
-  tile_harmonic: a U-Net of 6.5 million parameters 0.965; edsr on whole pictures 0.955, shown the tiles besides the fill 0.954,
-  in the square of 48 pixels 0.946, and there at half the rate 0.948. Twice the rate was at 0.971 after two minutes, where the
-  usual one was at 0.962.
-* depixelation: two runs of edsr from different seeds end at nearly the same pictures (0.0046 apart, on the average), so their
-  mix gains nothing; going on from the first with a lower rate does.
-* landscapes: U-Net and encoder-decoder began from nothing and had the same minutes, one after the other, which were 810 and
-  1,219 steps of 32: the U-Net's RMSE on the test pictures is 0.972 (0.965 to 0.980) of the other's, and both are still above the
-  harmonic fill. The U-Net's core minutes were not kept.
-* depixelation: holding the tiles' means in what that U-Net painted after 150 steps took 0.4% off its RMSE.
+* missing_pixels: a linear regression on the window reaches 0.968 of the squared error of biharmonic, with 12 pixels a side as
+  well as with 20. Without `--contrast-weighting`, 72 core seconds on a fifth of the images reached 0.871, with it 0.823 (0.855
+  and 0.807 with test-time augmentation). Weights of one over the squared contrast reached 0.974 after 38 seconds.
+* depixelation: a U-Net on squares of 2x2 pixels, with 829 thousand parameters, was at 1.000 of the RMSE of tile_smooth after
+  800 steps of 16 images at learning rate 2e-3, and at 1.002 to 1.003 after 450 steps at 5e-4; it needs more than minutes.
+  tile_mlp with the frequencies of the window as input, scaled to equal size, reached 0.999 in 60 core seconds; with its pixels
+  0.987 after 68.
+* depixelation, trials of three minutes on two cores each, with test-time augmentation and with the means of the tiles kept, as
+  ratios to tile_harmonic: a U-Net of 6.5 million parameters 0.965; edsr on whole images 0.955, with the tiles as a further input
+  0.954, in a square of 48 pixels 0.946, and there at half the learning rate 0.948. At twice the rate it was at 0.971 after two
+  minutes, when the usual rate was at 0.962.
+* depixelation: two runs of edsr with different seeds end at nearly the same predictions (0.0046 apart on average), so that
+  their ensemble improves nothing. Training the first one further with a lower rate does.
+* landscapes: U-Net and encoder-decoder started without a fill and had the same minutes, one after the other, which were 810 and
+  1,219 steps of 32 images. The RMSE of the U-Net on the test images is 0.972 (0.965 to 0.980) of the other's, and both are
+  still above the harmonic fill. The core minutes of the U-Net were not stored.
+* depixelation: keeping the means of the tiles in the predictions of that U-Net after 150 steps lowered its RMSE by 0.4%.
 """
 
-PART = """
-## {name}
+SECTION = """
+## {competition}
 
-{told}; {pictures} test pictures{flags}, {values:,} missing values. The floor is {floor}.
+{score_name}; {images} test images{flags}, {values:,} missing values. The baseline is {baseline}.
 
-| what | holdout | test | test, of {floor} | minutes (core minutes) | flags | measured on | commit |
+| model | holdout | test | test, relative to {baseline} | minutes (core minutes) | flags | measured on | commit |
 |---|---|---|---|---|---|---|---|
 {lines}
 """
-

@@ -1,10 +1,10 @@
-"""How well masks are found that nobody tells, by kind and size of the damaged area, as benchmarks/results/LOCATE.md.
+"""How well a network finds unknown masks, by kind and size of the damaged area: benchmarks/results/LOCATE.md.
 
     python -m benchmarks locate --data FOLDER --home FOLDER [--minutes M]
 
-FOLDER of --data holds photos, as for --photos. The project's own stages make two contests of them, train `--model locate` on
-each, and find the masks of the test pictures, which no training and no choice has seen; here these are compared with the
-true ones, area by area. An area's union takes in every connected patch that touches it.
+FOLDER of --data holds photos, as for --photos. The project's own stages make two competitions of them, train `--model locate`
+on each, and predict the masks of the test images, on which nothing was trained or chosen. Here they are compared with the true
+masks, area by area. The union of an area contains every connected patch of the predicted mask that touches it.
 """
 
 import argparse
@@ -12,120 +12,149 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from benchmarks._measure import RESULTS, ROOT, circumstances, read, save
+from benchmarks._measure import RESULTS, ROOT, Results, describe_measurement, read_results, write_results
 from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.dataset import Dataset
 from pixmend.training.history import History
 from pixmend.training.unknown_masks import LocatedMaskDataset
 
-FIGURES, TABLE = RESULTS / "LOCATE.json", RESULTS / "LOCATE.md"
-CONTESTS = {"depixelation": "--batch-size 32", "hidden_areas": ""}
-SIZES = (0, 16, 32, 64)   # pixels of an area's shorter side; each class ends where the next begins
-GOOD = 0.95
-KINDS = ("pixelated", "blurred", "black", "white")
+RESULTS_FILE, TABLE_FILE = RESULTS / "LOCATE.json", RESULTS / "LOCATE.md"
+COMPETITIONS = {"depixelation": "--batch-size 32", "hidden_areas": ""}   # with further flags
+SIZE_CLASSES = ((0, 16), (16, 32), (32, 64), (64, np.inf))   # pixels of the shorter side: from, to below
+ALL_LARGER = (16, np.inf)
+GOOD_IOU = 0.95
+DAMAGE_KINDS = ("pixelated", "blurred", "black", "white")
+
+Area = tuple[str, int, int, int]   # kind, shorter side, pixels of the intersection, pixels of the union
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks locate", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of photos")
-    parser.add_argument("--home", type=Path, required=True, help="folder for all that the stages write")
-    parser.add_argument("--minutes", type=float, default=10, help="of training, for each contest")
-    asked = parser.parse_args()
-    figures = read(FIGURES)
-    for contest in CONTESTS:
-        if contest not in figures:
-            figures[contest] = measured(asked, contest)
-            save(FIGURES, figures)
-    TABLE.write_text(table(figures))
-    print(TABLE)
+    parser.add_argument("--home", type=Path, required=True, help="folder for everything that the stages write")
+    parser.add_argument("--minutes", type=float, default=10, help="training time for each competition")
+    options = parser.parse_args()
+    results = read_results(RESULTS_FILE)
+    for competition in COMPETITIONS:
+        if competition not in results:
+            results[competition] = measure_competition(options, competition)
+            write_results(RESULTS_FILE, results)
+    TABLE_FILE.write_text(format_table(results))
+    print(TABLE_FILE)
 
 
-def measured(asked, contest):
-    """Train and find with the stages of the project, then compare area by area."""
-    shared = ["--home", str(asked.home), "--competition", contest, "--photos", str(asked.data), "--augment", "8x"]
-    flags = f"--model locate --minutes {asked.minutes:g} --steps 100000 {CONTESTS[contest]}".split()
+def measure_competition(options: argparse.Namespace, competition: str) -> dict[str, Any]:
+    """Train and predict with the stages of the project, then compare area by area."""
+    shared = ["--home", str(options.home), "--competition", competition, "--photos", str(options.data), "--augment", "8x"]
+    flags = f"--model locate --minutes {options.minutes:g} --steps 100000 {COMPETITIONS[competition]}".split()
     run = [*shared, *flags, "--run", "benchmark"]
-    for name, given in (("download", shared), ("augment", shared), ("train", run), ("predict", run)):
-        subprocess.run([sys.executable, "-m", "pixmend", name, *given], check=True, cwd=ROOT)
-    settings = Settings(home=str(asked.home), competition=contest, run="benchmark")
-    history, (areas, needless) = History(settings.run_folder / "history.csv"), compared(settings)
-    return {"areas": areas, "needless": needless, "minutes": history.get_last("minutes"), "steps": history.get_last("step"),
-            "photos": len(photos.list_image_files(asked.data)), "command": " ".join(flags), **circumstances()}
+    for stage, stage_flags in (("download", shared), ("augment", shared), ("train", run), ("predict", run)):
+        subprocess.run([sys.executable, "-m", "pixmend", stage, *stage_flags], check=True, cwd=ROOT)
+    settings = Settings(home=str(options.home), competition=competition, run="benchmark")
+    history = History(settings.run_folder / "history.csv")
+    areas, false_share = compare_masks(settings)
+    return {"areas": areas, "false_share": false_share, "minutes": history.get_last("minutes"),
+            "steps": history.get_last("step"), "photos": len(photos.list_image_files(options.data)),
+            "command": " ".join(flags), **describe_measurement()}
 
 
-def compared(settings):
-    """(kind, shorter side, intersection, union) of each area of the test pictures, and the share of pixels found for nothing."""
-    ready = Dataset(settings.augment_folder, json.loads((settings.augment_folder / "index.json").read_text())["made_from"])
-    told, areas, needless, pixels = LocatedMaskDataset(ready, settings.run_folder), [], 0, 0
-    for row in ready.split("test"):
-        true, found = ready.read_counts(row) > 0, told.mask(row)
-        of_picture, alone = in_a_picture(ready.read_damaged(row), true, found)
-        areas, needless, pixels = areas + of_picture, needless + alone, pixels + true.size
-    return areas, needless / pixels
+def compare_masks(settings: Settings) -> tuple[list[Area], float]:
+    """Return all areas of the test images, and the share of pixels in predicted patches that touch no area."""
+    cache_key = json.loads((settings.augment_folder / "index.json").read_text())["made_from"]
+    dataset = Dataset(settings.augment_folder, cache_key)
+    located = LocatedMaskDataset(dataset, settings.run_folder)
+    areas, false_pixels, all_pixels = [], 0, 0
+    for row in dataset.split("test"):
+        true_mask, found_mask = dataset.read_counts(row) > 0, located.mask(row)
+        areas += compare_areas(dataset.read_damaged(row), true_mask, found_mask)
+        false_pixels += count_false_pixels(true_mask, found_mask)
+        all_pixels += true_mask.size
+    return areas, false_pixels / all_pixels
 
 
-def in_a_picture(damaged, true, found):
-    """The areas of a picture, and how many pixels were found in patches that touch none of them."""
-    number, labels, stats, _ = cv2.connectedComponentsWithStats(true.astype(np.uint8), connectivity=8)
-    patches = cv2.connectedComponents(found.astype(np.uint8), connectivity=8)[1]
+def label_patches(mask: np.ndarray) -> np.ndarray:
+    """Return the number of the connected patch of each pixel; 0 outside the mask."""
+    return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1])
+
+
+def compare_areas(damaged: np.ndarray, true_mask: np.ndarray, found_mask: np.ndarray) -> list[Area]:
+    """Compare each damaged area of an image with the predicted patches that touch it."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(true_mask.astype(np.uint8), connectivity=8)
+    patches = label_patches(found_mask)
     areas = []
-    for area in range(1, number):
-        inside = labels == area
-        touching = np.isin(patches, np.setdiff1d(patches[inside], [0])) & (inside | ~true)
-        both, either = int((inside & found).sum()), int((inside | touching).sum())
-        areas.append((kind(damaged, inside), int(min(stats[area, 2:4])), both, either))
-    return areas, int((found & ~np.isin(patches, np.unique(patches[true & found]))).sum())
+    for number in range(1, count):
+        area = labels == number
+        touching = np.setdiff1d(patches[area], [0])
+        union = area | (np.isin(patches, touching) & ~true_mask)
+        shorter_side = int(min(stats[number, 2:4]))
+        areas.append((classify_damage(damaged, area), shorter_side, int((area & found_mask).sum()), int(union.sum())))
+    return areas
 
 
-def kind(damaged, inside):
-    """What was done to an area, as a person would tell it."""
-    values = damaged[inside].astype(int)
+def count_false_pixels(true_mask: np.ndarray, found_mask: np.ndarray) -> int:
+    """Return the number of pixels in predicted patches that touch no damaged area."""
+    patches = label_patches(found_mask)
+    touching = np.unique(patches[true_mask & found_mask])
+    return int((found_mask & ~np.isin(patches, touching)).sum())
+
+
+def classify_damage(damaged: np.ndarray, area: np.ndarray) -> str:
+    """Return the kind of damage of an area as a person would call it."""
+    image = damaged.astype(int)
+    values = image[area]
     if not np.ptp(values) and values.flat[0] in (0, 255):
         return "white" if values.flat[0] else "black"
-    same = [(np.diff(damaged.astype(int), axis=axis) == 0).all(-1)[pair].mean() for axis, pair in (
-        (0, inside[1:] & inside[:-1]), (1, inside[:, 1:] & inside[:, :-1]))]
-    return "pixelated" if np.mean(same) > 0.5 else "blurred"
+    equal_below = (np.diff(image, axis=0) == 0).all(-1)[area[1:] & area[:-1]].mean()
+    equal_right = (np.diff(image, axis=1) == 0).all(-1)[area[:, 1:] & area[:, :-1]].mean()
+    return "pixelated" if (equal_below + equal_right) / 2 > 0.5 else "blurred"
 
 
-def table(figures):
-    lines, commands = [], []
-    for contest, row in figures.items():
-        commands.append(f"- `{contest}`: `{row['command']}`, {row['steps']:.0f} steps in {row['minutes']:.1f} minutes on "
-                        f"the clock, {row['photos']} photos, {row['hardware']}, commit {row['commit']}, {row['date']}. "
-                        f"Patches found that touch no area: {row['needless']:.3%} of all pixels.")
-        for name in KINDS:
-            for low, high in zip(SIZES, [*SIZES[1:], np.inf], strict=True):
-                lines += line(contest, name, low, high, row["areas"])
-            lines += line(contest, name, SIZES[1], np.inf, row["areas"], "**16 and more**")
-    return HEAD.format(commands="\n".join(commands), lines="\n".join(lines))
+def format_table(results: Results) -> str:
+    runs, lines = [], []
+    for competition, result in results.items():
+        runs.append(format_run(competition, result))
+        for kind in DAMAGE_KINDS:
+            for low, high in SIZE_CLASSES:
+                title = f"{low} to {high - 1}" if high < np.inf else f"{low} and more"
+                lines += format_line(competition, kind, low, high, title, result["areas"])
+            lines += format_line(competition, kind, *ALL_LARGER, "**16 and more**", result["areas"])
+    return PAGE.format(runs="\n".join(runs), lines="\n".join(lines))
 
 
-def line(contest, name, low, high, areas, title=""):
-    """A line of the table, where there are such areas."""
-    pairs = np.array([(both, either) for of_kind, side, both, either in areas if of_kind == name and low <= side < high])
-    if not len(pairs):
+def format_run(competition: str, result: dict[str, Any]) -> str:
+    return (f"- `{competition}`: `{result['command']}`, {result['steps']:.0f} steps in {result['minutes']:.1f} minutes, "
+            f"{result['photos']} photos, {result['hardware']}, commit {result['commit']}, {result['date']}. "
+            f"Predicted patches that touch no area: {result['false_share']:.3%} of all pixels.")
+
+
+def format_line(competition: str, kind: str, low: float, high: float, title: str, areas: list[Area]) -> list[str]:
+    """Return one line for the areas of a kind and a size; no line if there are none."""
+    selected = [(intersection, union) for area_kind, side, intersection, union in areas
+                if area_kind == kind and low <= side < high]
+    if not selected:
         return []
-    title = title or (f"{low} to {high - 1}" if high < np.inf else f"{low} and more")
-    ratios = pairs[:, 0] / pairs[:, 1]
-    pooled, good = pairs[:, 0].sum() / pairs[:, 1].sum(), (ratios >= GOOD).mean()
-    return [f"| {contest} | {name} | {title} | {len(pairs)} | {pooled:.4f} | {ratios.mean():.4f} | {good:.0%} |"]
+    intersections, unions = np.array(selected).T
+    ratios = intersections / unions
+    pooled, good_share = intersections.sum() / unions.sum(), (ratios >= GOOD_IOU).mean()
+    return [f"| {competition} | {kind} | {title} | {len(ratios)} | {pooled:.4f} | {ratios.mean():.4f} | {good_share:.0%} |"]
 
 
-HEAD = """# Masks that nobody told
+PAGE = """# Finding unknown masks
 
-Made by `python -m benchmarks locate --data FOLDER --home FOLDER`: photos, resized to 256x256 (`depixelation` at
-its own 64x64, in grey); the areas are those of test pictures that no training and no choice has seen. IoU is
-intersection over union of an area with the patches found that touch it: of all areas' pixels together, as the mean of areas,
-and as the share of areas that reach 0.95. Sizes are pixels of the shorter side. The machine was shared with other work.
+Written by `python -m benchmarks locate --data FOLDER --home FOLDER`: photos, resized to 256x256 (`depixelation` to its own 64x64,
+in grey). The areas are those of test images, on which nothing was trained or chosen. IoU is the intersection over the union of
+an area and the predicted patches that touch it: over the pixels of all areas together (pooled), as the mean over the areas, and
+as the share of areas that reach 0.95. Sizes are pixels of the shorter side. Other work ran on the machine at the same time.
 
-{commands}
+{runs}
 
-| contest | area | size | areas | IoU, pooled | IoU, mean | 0.95 or better |
+| competition | damage | size | areas | IoU, pooled | IoU, mean | IoU of 0.95 or more |
 |---|---|---|---|---|---|---|
 {lines}
 """

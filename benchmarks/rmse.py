@@ -1,35 +1,49 @@
-"""The RMSE of fills, networks and mixes on the test pictures of a contest whose truth is known, as benchmarks/results/RMSE.md.
+"""The RMSE of fills, networks and ensembles on test images whose originals are known: benchmarks/results/RMSE.md.
 
     python -m benchmarks rmse --data FOLDER --home FOLDER [--rows NAME ...]
 
-FOLDER of --data holds photo-reconstruction.zip, in the competition's form, and solution.csv. Each row is made by the
-project's own stages as a user would type them; its CSV is compared with the solution here, picture by picture, by pandas.
-What a row has measured is kept, so that the test pictures are looked at once for each.
+FOLDER of --data holds photo-reconstruction.zip, in the format of the competition, and solution.csv. Each row is made by the
+project's own stages as a user would run them. Its CSV file is compared with the solution here, image by image, with pandas.
+Results are stored and not measured again, so that each row is measured only once on the test images.
 """
 
 import argparse
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks._measure import RESULTS, Row, circumstances, command_of, draws, interval, made, read, save, stage, told_minutes
+from benchmarks._measure import (
+    RESULTS,
+    Results,
+    Row,
+    compute_interval,
+    describe_measurement,
+    draw_bootstrap_samples,
+    format_command,
+    format_minutes,
+    make_predictions,
+    read_results,
+    run_stage,
+    write_results,
+)
 
-FIGURES, TABLE = RESULTS / "RMSE.json", RESULTS / "RMSE.md"
-CONTEST = ("--competition", "photo_reconstruction", "--augment", "8x")
-FLOOR = "harmonic"
-
+RESULTS_FILE, TABLE_FILE = RESULTS / "RMSE.json", RESULTS / "RMSE.md"
+COMPETITION_FLAGS = ("--competition", "photo_reconstruction", "--augment", "8x")
+BASELINE = "harmonic"
 
 MLP = "--model window_mlp --steps 100000"
 HOUR = f"{MLP} --start harmonic --masks-per-image 16 --minutes 45 --evaluate-every 1000 --run mlp60"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
-BASE = "--model window_mlp --steps 2000"   # what an ablation changes one thing of
-ABLATED = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
-JUDGED = "--model pix2pix --width 16 --start smooth --steps 1000"   # the same of what only Pix2Pix has
+BASE = "--model window_mlp --steps 2000"   # the rows base-... change one setting of this
+ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
+JUDGED = "--model pix2pix --width 16 --start smooth --steps 1000"   # the rows judged-... change one setting of this
 
 ROWS = {
     "mean": Row("fill: mean of the known pixels", "--model mean"),
@@ -37,162 +51,190 @@ ROWS = {
     "telea": Row("fill: OpenCV Telea", "--model telea"),
     "navier_stokes": Row("fill: OpenCV Navier-Stokes", "--model navier_stokes"),
     "harmonic": Row("fill: harmonic, exact", "--model harmonic"),
-    "smooth": Row("fill: smooth, the best linear one", "--model smooth"),
-    "mlp-20": Row("window_mlp, 15 minutes and some for cutting windows", f"{MLP} --minutes 15 --run mlp20"),
-    "mlp-20-tta": Row("the same run, eight flips and turns", f"{MLP} --minutes 15 --run mlp20", "--tta 8"),
-    "mlp-60": Row("window_mlp from the harmonic fill, 16 damages a picture, 45 minutes and some for windows and looks", HOUR),
-    "mlp-60-tta": Row("the same run, eight flips and turns", HOUR, "--tta 8"),
-    **{f"unet-{minutes}": Row(f"residual_unet, {minutes} minutes", f"{UNET} --minutes {minutes}") for minutes in (20, 60, 120)},
-    **{f"pix2pix-{minutes}": Row(f"Pix2Pix as published but narrower (width 16), {minutes} minutes",
-                                 f"{AS_PUBLISHED} --minutes {minutes}", "--predict-mode training") for minutes in (20, 60, 120)},
+    "smooth": Row("fill: smooth, the best linear fill", "--model smooth"),
+
+    "mlp-20": Row("window_mlp, 15 minutes and the time to cut windows", f"{MLP} --minutes 15 --run mlp20"),
+    "mlp-20-tta": Row("the same run, test-time augmentation", f"{MLP} --minutes 15 --run mlp20", "--tta 8"),
+    "mlp-60": Row(
+        "window_mlp from the harmonic fill, 16 masks per image, 45 minutes and the time for windows and evaluations", HOUR),
+    "mlp-60-tta": Row("the same run, test-time augmentation", HOUR, "--tta 8"),
+    "unet-20": Row("residual_unet, 20 minutes", f"{UNET} --minutes 20"),
+    "unet-60": Row("residual_unet, 60 minutes", f"{UNET} --minutes 60"),
+    "unet-120": Row("residual_unet, 120 minutes", f"{UNET} --minutes 120"),
+    "pix2pix-20": Row("Pix2Pix as published but narrower (width 16), 20 minutes",
+                      f"{AS_PUBLISHED} --minutes 20", "--predict-mode training"),
+    "pix2pix-60": Row("Pix2Pix as published but narrower (width 16), 60 minutes",
+                      f"{AS_PUBLISHED} --minutes 60", "--predict-mode training"),
+    "pix2pix-120": Row("Pix2Pix as published but narrower (width 16), 120 minutes",
+                       f"{AS_PUBLISHED} --minutes 120", "--predict-mode training"),
+
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
-    **{f"base-{name}": Row(f"the same {what}", f"{BASE} {flags} --run base-{name}") for name, what, flags in (
-        ("seed-2", "with another seed", "--seed 2"),
-        ("harmonic", "from the harmonic fill", "--start harmonic"),
-        ("l1", "on absolute errors", "--loss l1"),
-        ("all", "on errors in the whole window", "--loss-region all"),
-        ("no-average", "without averaged weights", "--ema-decay 0"),
-        ("no-damages", "without fresh damage", "--masks-per-image 0"))},
-    "mix": Row("the seven runs above, mixed", "--run mix", members=ABLATED),
-    "mix-60": Row("the same seven and the run of 45 minutes, mixed", "--run mix60", members=f"mlp60,{ABLATED}"),
-    "base-tta": Row("the first of them alone, eight flips and turns", f"{BASE} --run base", "--tta 8"),
-    "base-5x": Row("window_mlp, 2,000 steps, five variants of each picture", f"{BASE} --augment 5x --run base-5x"),
-    "base-1x": Row("the same, one variant", f"{BASE} --augment none --run base-1x"),
+    "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),
+    "base-harmonic": Row("the same from the harmonic fill", f"{BASE} --start harmonic --run base-harmonic"),
+    "base-l1": Row("the same with absolute errors", f"{BASE} --loss l1 --run base-l1"),
+    "base-all": Row("the same with errors in the whole window", f"{BASE} --loss-region all --run base-all"),
+    "base-no-average": Row("the same without averaged weights", f"{BASE} --ema-decay 0 --run base-no-average"),
+    "base-no-damages": Row("the same without new masks", f"{BASE} --masks-per-image 0 --run base-no-damages"),
+    "mix": Row("ensemble of the seven runs above", "--run mix", members=ENSEMBLE),
+    "mix-60": Row("ensemble of the same seven and the run of 45 minutes", "--run mix60", members=f"mlp60,{ENSEMBLE}"),
+    "base-tta": Row("the first of them alone, test-time augmentation", f"{BASE} --run base", "--tta 8"),
+    "base-5x": Row("window_mlp, 2,000 steps, five transforms of each image", f"{BASE} --augment 5x --run base-5x"),
+    "base-1x": Row("the same with one transform", f"{BASE} --augment none --run base-1x"),
+
     "judged": Row("Pix2Pix (width 16), 1,000 steps from the smooth fill, LAMBDA 1000", f"{JUDGED} --run judged"),
-    **{f"judged-{name}": Row(f"the same {what}", f"{JUDGED} {flags} --run judged-{name}") for name, what, flags in (
-        *((f"lambda-{weight}", f"with LAMBDA {weight}", f"--lambda {weight}") for weight in (1, 10, 100, 10000)),
-        ("unjudged", "without the adversarial term", "--no-adversarial"),
-        ("hole", "on errors in the hole", "--loss-region hole"),
-        ("squares", "on squares in the hole, without the adversarial term", "--loss l2 --loss-region hole --no-adversarial"),
-        ("mask", "shown the mask", "--mask-channel"),
-        ("fresh", "with fresh damage", "--fresh-masks"))},
+    "judged-lambda-1": Row("the same with LAMBDA 1", f"{JUDGED} --lambda 1 --run judged-lambda-1"),
+    "judged-lambda-10": Row("the same with LAMBDA 10", f"{JUDGED} --lambda 10 --run judged-lambda-10"),
+    "judged-lambda-100": Row("the same with LAMBDA 100", f"{JUDGED} --lambda 100 --run judged-lambda-100"),
+    "judged-lambda-10000": Row("the same with LAMBDA 10000", f"{JUDGED} --lambda 10000 --run judged-lambda-10000"),
+    "judged-unjudged": Row("the same without the adversarial loss", f"{JUDGED} --no-adversarial --run judged-unjudged"),
+    "judged-hole": Row("the same with errors in the hole only", f"{JUDGED} --loss-region hole --run judged-hole"),
+    "judged-squares": Row("the same with squared errors in the hole only, without the adversarial loss",
+                          f"{JUDGED} --loss l2 --loss-region hole --no-adversarial --run judged-squares"),
+    "judged-mask": Row("the same with the mask as an input channel", f"{JUDGED} --mask-channel --run judged-mask"),
+    "judged-fresh": Row("the same with new masks", f"{JUDGED} --fresh-masks --run judged-fresh"),
 }
 
 
-def main():
+def main() -> None:
+    options = parse_options()
+    prepare_dataset(options.data, options.home)
+    results = read_results(RESULTS_FILE)
+    solution = None
+    for name in [BASELINE, *options.rows]:
+        if name not in results:
+            solution = read_solution(options.data) if solution is None else solution
+            results[name] = measure_row(options.home, ROWS[name], solution)
+            write_results(RESULTS_FILE, results)
+        print(name, results[name]["rmse"])
+    TABLE_FILE.write_text(format_table(results))
+    print(TABLE_FILE)
+
+
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks rmse", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with photo-reconstruction.zip and solution.csv")
-    parser.add_argument("--home", type=Path, required=True, help="folder for all that the stages write")
+    parser.add_argument("--home", type=Path, required=True, help="folder for everything that the stages write")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="NAME", help=", ".join(ROWS))
-    asked = parser.parse_args()
-    prepare(asked)
-    figures = read(FIGURES)
-    solution = None
-    for name in [FLOOR, *asked.rows]:
-        if name not in figures:
-            solution = read_solution(asked.data) if solution is None else solution
-            figures[name] = measured(asked.home, ROWS[name], solution)
-            save(FIGURES, figures)
-        print(name, figures[name]["rmse"])
-    TABLE.write_text(table(figures))
-    print(TABLE)
+    return parser.parse_args()
 
 
-def prepare(asked):
-    place = asked.home / "competition" / "photo_reconstruction"
-    place.mkdir(parents=True, exist_ok=True)
-    if not (place / "photo-reconstruction.zip").exists():
-        shutil.copy(asked.data / "photo-reconstruction.zip", place)
-    for name in ("download", "augment"):
-        stage(asked.home, CONTEST, name)
+def prepare_dataset(data: Path, home: Path) -> None:
+    """Copy the archive into the home and prepare the dataset."""
+    folder = home / "competition" / "photo_reconstruction"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "photo-reconstruction.zip").exists():
+        shutil.copy(data / "photo-reconstruction.zip", folder)
+    for stage in ("download", "augment"):
+        run_stage(home, COMPETITION_FLAGS, stage)
 
 
-def measured(home, row, solution):
-    """Make the row's CSV and compare it with the solution."""
-    stage(home, CONTEST, "augment", row.train)
-    minutes = made(home, CONTEST, row)
-    stage(home, CONTEST, "serialize", f"{row.train} --force")   # so that it is the newest file
-    written = newest(home / "submissions" / "photo_reconstruction")
-    squares, numbers = by_picture(pd.read_csv(written, names=["id", "value"], header=0), solution)
+def measure_row(home: Path, row: Row, solution: pd.DataFrame) -> dict[str, Any]:
+    """Make the CSV file of a row and compare it with the solution."""
+    run_stage(home, COMPETITION_FLAGS, "augment", row.train)
+    minutes = make_predictions(home, COMPETITION_FLAGS, row)
+    run_stage(home, COMPETITION_FLAGS, "serialize", f"{row.train} --force")   # so that it is the newest file
+    path = find_newest_submission(home / "submissions" / "photo_reconstruction")
+    squares, numbers = compute_squares(pd.read_csv(path, names=["id", "value"], header=0), solution)
     return {"rmse": float(np.sqrt(squares.sum() / numbers.sum())),
             "squares": squares.round(6).tolist(), "numbers": numbers.tolist(),
-            "command": command_of(row), "minutes": minutes.round(1).tolist(), **looks(home, row), **circumstances()}
+            "command": format_command(row), "minutes": minutes.round(1).tolist(),
+            **read_evaluations(home, row), **describe_measurement()}
 
 
-def looks(home, row):
-    """The RMSE on the holdout at the first and at the last look of a network's training."""
+def read_evaluations(home: Path, row: Row) -> dict[str, list[float]]:
+    """Return the holdout RMSE at the first and at the last evaluation of a training; nothing for a fill."""
     run = re.search(r"--run (\S+)", row.train)
     history = home / "checkpoints" / "photo_reconstruction" / (run[1] if run else "") / "history.csv"
-    return {"looks": pd.read_csv(history)["holdout_rmse"].iloc[[0, -1]].tolist()} if history.exists() else {}
+    if not history.exists():
+        return {}
+    return {"evaluations": pd.read_csv(history)["holdout_rmse"].iloc[[0, -1]].tolist()}
 
 
-def newest(folder):
-    return max((path for path in folder.glob("*.csv") if "holdout" not in path.name and path.name != "leaderboard.csv"),
-               key=lambda path: path.stat().st_mtime)
+def find_newest_submission(folder: Path) -> Path:
+    paths = [path for path in folder.glob("*.csv") if "holdout" not in path.name and path.name != "leaderboard.csv"]
+    return max(paths, key=lambda path: path.stat().st_mtime)
 
 
-def read_solution(data):
+def read_solution(data: Path) -> pd.DataFrame:
     return pd.read_csv(data / "solution.csv", usecols=[0, 1], names=["id", "value"], header=0)
 
 
-def by_picture(ours, solution):
-    """Squared errors and number of values of each picture, joined by id."""
-    both = solution.merge(ours, on="id", suffixes=("_true", ""), validate="one_to_one")
-    if len(both) != len(solution):
-        sys.exit(f"{len(solution) - len(both)} ids of the solution are missing in the submission.")
-    both["square"] = (both["value"] - both["value_true"]) ** 2
-    pictures = both.groupby(both["id"].str.replace(r"_box\d_\d+_\d+_\d+$", "", regex=True))["square"]
-    return pictures.sum().to_numpy(), pictures.count().to_numpy()
+def compute_squares(submission: pd.DataFrame, solution: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of squared errors and the number of values of each image; rows are joined by id."""
+    joined = solution.merge(submission, on="id", suffixes=("_true", ""), validate="one_to_one")
+    if len(joined) != len(solution):
+        sys.exit(f"{len(solution) - len(joined)} ids of the solution are missing in the submission.")
+    joined["square"] = (joined["value"] - joined["value_true"]) ** 2
+    image_ids = joined["id"].str.replace(r"_box\d_\d+_\d+_\d+$", "", regex=True)
+    images = joined.groupby(image_ids)["square"]
+    return images.sum().to_numpy(), images.count().to_numpy()
 
 
-def intervals(row, floor):
-    """95% of RMSE, and of its ratio to the floor, over draws of pictures; both of the same draws."""
-    picks = draws(len(row["squares"]))
-    ours, harmonic, numbers = (np.array(values)[picks].sum(1) for values in (row["squares"], floor["squares"], row["numbers"]))
-    return [interval(values) for values in (np.sqrt(ours / numbers), np.sqrt(ours / harmonic))]
+def compute_intervals(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 95% intervals of the RMSE and of its ratio to the baseline, over the same bootstrap samples of images."""
+    samples = draw_bootstrap_samples(len(result["squares"]))
+    squares, baseline_squares, numbers = (np.array(values)[samples].sum(1) for values in
+                                          (result["squares"], baseline["squares"], result["numbers"]))
+    return compute_interval(np.sqrt(squares / numbers)), compute_interval(np.sqrt(squares / baseline_squares))
 
 
-def table(figures):
-    floor, lines = figures[FLOOR], []
-    for name in [name for name in ROWS if name in figures]:
-        row = figures[name]
-        (low, high), (least, most) = intervals(row, floor)
-        lines.append(f"| {ROWS[name].what} | {row['rmse']:.5f} ({low:.4f} to {high:.4f}) | {row['rmse'] / floor['rmse']:.4f} "
-                     f"({least:.3f} to {most:.3f}) | {told_minutes(row['minutes'])} | `{row['command']}` "
-                     f"| {row['hardware']} | {row['commit']} |")
-    judged = [name for name in ROWS if name.startswith("judged") and "looks" in figures.get(name, {})]
-    return HEAD.format(pictures=len(floor["squares"]), rows=sum(floor["numbers"]), lines="\n".join(lines),
-                       judged="\n".join(last_look(ROWS[name].what, *figures[name]["looks"]) for name in judged))
+def format_table(results: Results) -> str:
+    baseline = results[BASELINE]
+    lines = [format_line(ROWS[name].description, results[name], baseline) for name in ROWS if name in results]
+    evaluations = [format_evaluations(ROWS[name].description, *results[name]["evaluations"]) for name in ROWS
+                   if name.startswith("judged") and "evaluations" in results.get(name, {})]
+    return PAGE.format(images=len(baseline["squares"]), values=sum(baseline["numbers"]), lines="\n".join(lines),
+                       evaluations="\n".join(evaluations))
 
 
-def last_look(what, first, last):
-    return f"| {what} | {first:.5f} | {last:.5f} | {last / first:.4f} |"
+def format_line(description: str, result: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    (low, high), (ratio_low, ratio_high) = compute_intervals(result, baseline)
+    ratio = result["rmse"] / baseline["rmse"]
+    return (f"| {description} | {result['rmse']:.5f} ({low:.4f} to {high:.4f}) | {ratio:.4f} "
+            f"({ratio_low:.3f} to {ratio_high:.3f}) | {format_minutes(result['minutes'])} | `{result['command']}` "
+            f"| {result['hardware']} | {result['commit']} |")
 
 
-HEAD = """# RMSE on test pictures
+def format_evaluations(description: str, first: float, last: float) -> str:
+    return f"| {description} | {first:.5f} | {last:.5f} | {last / first:.4f} |"
 
-Made by `python -m benchmarks rmse --data FOLDER --home FOLDER`: {pictures} test pictures, {rows:,} values, of a stand-in of the
-competition whose truth is known; everything was chosen on a holdout of its training pictures. RMSE is over all values, as the
-grader counts; beside it, and beside the ratio to the harmonic fill on the same pictures, the 95% interval over draws of
-pictures. Minutes are those of the whole `train` stage on the clock and, in brackets, of its cores. A network whose figure is its
-start's came below it at no look at the holdout, so the weights that change nothing were kept.
 
-| what | RMSE | of harmonic | minutes (core minutes) | flags | measured on | commit |
+PAGE = """# RMSE on test images
+
+Written by `python -m benchmarks rmse --data FOLDER --home FOLDER`: {images} test images with {values:,} missing values, of a
+stand-in of the competition whose originals are known. All settings were chosen on a holdout of its training images. The RMSE is
+over all values, as in the competition. In brackets are 95% intervals over bootstrap samples of images; the ratio to the harmonic
+fill is computed on the same samples. Minutes are those of the whole `train` stage, and in brackets those of all its cores. If a
+network has the RMSE of the fill that it starts at, no evaluation on the holdout was below that fill, and so the first weights,
+which change nothing, were kept. Flags are written as they were when the row was measured; some have other names now.
+
+| model | RMSE | relative to harmonic | minutes (core minutes) | flags | measured on | commit |
 |---|---|---|---|---|---|---|
 {lines}
 
-## What judging costs
+## The effect of the adversarial loss
 
-The same small Pix2Pix on the pictures of the holdout that a training looks at: the fill that it begins at, and what it paints
-after its last step, which was not kept where it is worse.
+The holdout RMSE of the same small Pix2Pix at the evaluations of its training: before the first step, where it equals the fill
+that it starts at, and after the last step. Where the last weights are worse, they were not kept.
 
-| what | before | after | ratio |
+| model | first evaluation | last evaluation | ratio |
 |---|---|---|---|
-{judged}
+{evaluations}
 
 ## What did not help
 
-- For `window_mlp` at 2,000 steps, a run each: absolute errors instead of squares cost 0.0018 of the ratio, the harmonic start
-  gained 0.0012, errors in the whole window 0.0011, averaged weights 0.0004; another seed alone makes a difference of 0.0003.
-- For a small Pix2Pix of 1,000 steps: any LAMBDA, no adversarial term at all, the hole alone, squares, the mask as a channel,
-  fresh damage. None came a thousandth below the fill that it begins at; with LAMBDA 1 or 10, on errors in the hole alone or
-  shown the mask, what it paints after its last step is 2 to 25% worse.
-- Eight flips and turns gain 0.0020 for window_mlp after 15 minutes of training and 0.0001 after 45; seven short runs mixed into
-  the latter gain 0.0003.
-- A correction of what a network adds by its distance from the border of the hole: the best there can be gains less than a
-  part in a thousand ([BORDER.md](BORDER.md)).
-- Pixels of the same photo in another crop: one of the 200 test pictures has such a training picture (ORB features outside its
-  boxes against those of all training pictures, a similarity by RANSAC, the likeliest pairs looked at). Known to the last pixel,
-  it would take 0.3% off the RMSE of the best row.
-- residual_unet after the first 500 steps: under a constant rate it came no lower in two hours.
+- For `window_mlp` at 2,000 steps, one run each: absolute instead of squared errors make the ratio to the harmonic fill worse by
+  0.0018. The harmonic start makes it better by 0.0012, errors in the whole window by 0.0011, averaged weights by 0.0004. Another
+  seed alone makes a difference of 0.0003.
+- For a small Pix2Pix at 1,000 steps: any LAMBDA, no adversarial loss, errors in the hole only, squared errors, the mask as a
+  channel, new masks. None was better than the starting fill by a thousandth. With LAMBDA 1 or 10, with errors in the hole only,
+  and with the mask as a channel, the weights after the last step are 2 to 25% worse than the fill.
+- Test-time augmentation improves `window_mlp` by 0.0020 after 15 minutes of training and by 0.0001 after 45. An ensemble of the
+  latter with seven short runs improves it by 0.0003.
+- A factor on the residual of a network that depends on the distance to the border of the hole: the best factors improve the RMSE
+  by less than a part in a thousand ([BORDER.md](BORDER.md)).
+- Pixels of the same photo in another crop: one of the 200 test images has such a training image. The search matched ORB features
+  outside the boxes with those of all training images, fitted similarities with RANSAC, and the likeliest pairs were inspected. If
+  all its pixels were known, the RMSE of the best row would be 0.3% lower.
+- More training of residual_unet after the first 500 steps: with a constant learning rate it did not improve in two hours.
 """
