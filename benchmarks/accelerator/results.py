@@ -1,95 +1,114 @@
-"""What a run has found, written as soon as it is known: results.json, table.md, histories.csv and the weights in pieces.
+"""The results of a run, written as soon as they are known: results.json, table.md, histories.csv and the weights in pieces.
 
-Weights are float16 in weights-0.npz, weights-1.npz, ...: each under 16 MB, arrays named by their place in the network's
+Weights are float16 in weights-0.npz, weights-1.npz, ...: each below 16 MB, with arrays named by their number in the network's
 trainable variables. A history is a list of dicts of numbers; histories.csv has a line for each number.
 """
 
 import csv
 import json
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-PIECE = 14_500_000   # bytes
-ROW = "| {name} | {holdout} | {test} | {harmonic} | {smooth} | {seconds} |"
+MAX_PIECE_BYTES = 14_500_000
+MAX_PRINTED = 1500   # characters of a result
 
 
-class Results:
-    def __init__(self, folder, about):
-        self.folder, self.begun, self.histories, self.calls = folder, time.monotonic(), {}, {}
-        self.told = {"about": about, "fills": {}, "networks": {}, "speed": {}}
+class RunResults:
+    """Collects and writes the results of one run; `about` describes the run."""
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        self.folder, self.start = folder, time.monotonic()
+        self.results: dict[str, Any] = {"about": about, "fills": {}, "networks": {}, "speed": {}}
+        self.histories: dict[str, list[Mapping[str, float]]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def passed(self):
-        return time.monotonic() - self.begun
+    def get_elapsed_seconds(self) -> float:
+        return time.monotonic() - self.start
 
-    def add(self, kind, name, figures):
-        self.told[kind][name] = figures | {"written_after_s": round(self.passed(), 1)}
-        self.write()
-        print(kind, name, json.dumps(figures)[:1500], flush=True)
+    def add(self, kind: str, name: str, result: Mapping[str, Any]) -> None:
+        """Add and write a result; `kind` is fills, networks or speed."""
+        self.results[kind][name] = {**result, "written_after_s": round(self.get_elapsed_seconds(), 1)}
+        (self.folder / "results.json").write_text(json.dumps(self.results, indent=1))
+        (self.folder / "table.md").write_text(format_table(self.results))
+        print(kind, name, json.dumps(result)[:MAX_PRINTED], flush=True)
 
-    def history(self, name, lines):
-        self.histories[name] = list(lines)
+    def save_history(self, run: str, history: Iterable[Mapping[str, float]]) -> None:
+        self.histories[run] = list(history)
         with open(self.folder / "histories.csv", "w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("run", "line", "figure", "value"))
-            writer.writerows((run, number, figure, f"{value:.7g}") for run, of_run in self.histories.items()
-                             for number, line in enumerate(of_run) for figure, value in line.items())
-
-    def write(self):
-        (self.folder / "results.json").write_text(json.dumps(self.told, indent=1))
-        (self.folder / "table.md").write_text(table(self.told))
+            for name, lines in self.histories.items():
+                for number, line in enumerate(lines):
+                    writer.writerows((name, number, column, f"{value:.7g}") for column, value in line.items())
 
 
-def table(told):
-    about = ", ".join(f"{name} {value}" for name, value in told["about"].items())
-    return "\n".join(["# What one run on an accelerator reached", "", about, "",
-                      "| what | holdout RMSE | test RMSE | of harmonic, test | of smooth, test | seconds of training |",
-                      "|---|---|---|---|---|---|", *(row(name, one) for kind in ("fills", "networks")
-                                                    for name, one in told[kind].items()),
-                      "", "| what | images/s | share of bf16 peak | milliseconds a step | GFLOP an image |", "|---|---|---|---|---|",
-                      *(speed_row(name, one) for name, one in told["speed"].items()), ""])
+def format_table(results: Mapping[str, Any]) -> str:
+    about = ", ".join(f"{name} {value}" for name, value in results["about"].items())
+    scores = {**results["fills"], **results["networks"]}
+    return PAGE.format(about=about,
+                       scores="\n".join(format_score_line(name, result) for name, result in scores.items()),
+                       speeds="\n".join(format_speed_line(name, result) for name, result in results["speed"].items()))
 
 
-def row(name, one):
-    test, holdout = one.get("test", {}), one.get("holdout", {})
-    return ROW.format(name=name, holdout=with_interval(holdout, "rmse", 5), test=with_interval(test, "rmse", 5),
-                      harmonic=with_interval(test, "of_harmonic", 4), smooth=with_interval(test, "of_smooth", 4),
-                      seconds=one.get("seconds", "-"))
+def format_score_line(name: str, result: Mapping[str, Any]) -> str:
+    holdout, test = result.get("holdout", {}), result.get("test", {})
+    cells = [format_interval(holdout, "rmse", 5), format_interval(test, "rmse", 5),
+             format_interval(test, "relative_to_harmonic", 4), format_interval(test, "relative_to_smooth", 4)]
+    return f"| {' | '.join([name, *cells, str(result.get('seconds', '-'))])} |"
 
 
-def with_interval(score, name, digits):
-    if name not in score:
+def format_interval(scores: Mapping[str, Any], name: str, digits: int) -> str:
+    if name not in scores:
         return "-"
-    low, high = score[f"{name}_interval"]
-    return f"{score[name]:.{digits}f} ({low:.4f} to {high:.4f})"
+    low, high = scores[f"{name}_interval"]
+    return f"{scores[name]:.{digits}f} ({low:.4f} to {high:.4f})"
 
 
-def speed_row(name, one):
-    if "failed" in one or "samples_per_s" not in one:
+def format_speed_line(name: str, result: Mapping[str, Any]) -> str:
+    if "samples_per_s" not in result:
         return f"| {name} | - | - | - | - |"
-    share = f"{one['share_of_peak']:.1%}" if "share_of_peak" in one else "-"
-    return f"| {name} | {one['samples_per_s']:.0f} | {share} | {1000 * one['seconds_a_step']:.2f} | {one['gflop_an_image']:.1f} |"
+    share = f"{result['share_of_peak']:.1%}" if "share_of_peak" in result else "-"
+    return (f"| {name} | {result['samples_per_s']:.0f} | {share} | {1000 * result['seconds_per_step']:.2f} "
+            f"| {result['gflop_per_image']:.1f} |")
 
 
-def write_weights(folder, weights):
-    """Pieces small enough to be fetched."""
-    pieces, room = [{}], PIECE
-    for place, weight in enumerate(weights):
+def write_weights(folder: Path, weights: Sequence[Any]) -> None:
+    """Write the weights in files that are small enough to be fetched."""
+    pieces: list[dict[str, np.ndarray]] = [{}]
+    space = MAX_PIECE_BYTES
+    for number, weight in enumerate(weights):
         half = np.asarray(weight, np.float16)
-        if half.nbytes > room and pieces[-1]:
+        if half.nbytes > space and pieces[-1]:
             pieces.append({})
-            room = PIECE
-        pieces[-1][str(place)] = half
-        room -= half.nbytes
+            space = MAX_PIECE_BYTES
+        pieces[-1][str(number)] = half
+        space -= half.nbytes
     for number, piece in enumerate(pieces):
-        np.savez(folder / f"weights-{number}.npz", **piece)
+        np.savez(folder / f"weights-{number}.npz", **piece)   # type: ignore[arg-type]   # arrays by name
 
 
-def read_weights(folder):
-    """The weights in order, float32."""
-    found = {}
+def read_weights(folder: Path) -> list[np.ndarray]:
+    """Return the weights in order, float32."""
+    weights: dict[int, np.ndarray] = {}
     for path in folder.glob("weights-*.npz"):
         with np.load(path) as file:
-            found |= {int(name): file[name].astype(np.float32) for name in file.files}
-    return [found[place] for place in range(len(found))]
+            weights |= {int(name): file[name].astype(np.float32) for name in file.files}
+    return [weights[number] for number in range(len(weights))]
+
+
+PAGE = """# Results of one run on an accelerator
+
+{about}
+
+| model | holdout RMSE | test RMSE | relative to harmonic, test | relative to smooth, test | seconds of training |
+|---|---|---|---|---|---|
+{scores}
+
+| step | images/s | share of bf16 peak | milliseconds per step | GFLOP per image |
+|---|---|---|---|---|
+{speeds}
+"""

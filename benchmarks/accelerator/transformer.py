@@ -1,100 +1,99 @@
-"""A plain vision transformer on a canvas around a box: it learns what a fill misses there, patch by patch, on an accelerator.
+"""A plain vision transformer on a canvas around a box: it learns the residual of the fill, patch by patch.
 
-Shapes: canvas (side, side, channels), float32 in 0..1; mask (side, side, 1 + extra), float32: the share of each cell that is
-missing, then further planes where a caller has some. The box lies in the middle. Colours are measured from the mean of the
-known ones in units of how much these differ. The last layer begins at zero, so training begins at the fill.
+Shapes: canvas (side, side, channels), float32 in 0..1; mask (side, side, 1 + extra_planes), float32: the missing share of each
+cell, then further planes. The box lies in the middle. Colours are measured from the mean of the known ones in units of their
+contrast. The last layer starts at zero, so that training starts at the fill.
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
 from pixmend.networks.layers.contrast import compute_contrast
 
-DEFAULTS = {"window": 3.0, "work_size": 120, "start": "smooth", "width": 512, "levels": 8, "batch_size": 512,
-            "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.98, "decay": 0.1, "clip": 0.01, "schedule": "linear",
-            "warm_up": 300, "average": 0.999, "loss": "l2", "loss_region": "hole"}
-
-PATCH, HEAD = 8, 64   # cells across a patch, channels of an attention head
-DROP_PATH = 0.15      # of the deepest block
+MAX_PATCH_SIDE, HEAD_CHANNELS = 8, 64
+DROP_PATH = 0.15   # of the last block; the share falls linearly to 0 at the first block
 
 
-def build(shape, settings, extra=0):
-    """A network from (canvas, mask) to the painted canvas."""
-    seen, mask = keras.Input(shape), keras.Input((*shape[:2], 1 + extra))
-    mean, contrast = compute_contrast(seen, 1.0 - mask[..., :1])
-    patch = patch_of(shape)
-    x = layers.Concatenate()([(seen - mean) / contrast, mask])
-    x = layers.Dense(settings.width, name="embed")(patches(x, patch))
-    x = layers.Concatenate(axis=1)([x, light_token(mean, contrast, settings.width)])
-    x = Places(name="places")(x)
-    for level in range(settings.levels):
-        x = block(x, level, settings)
+def build_transformer(input_shape: tuple[int, int, int], width: int, levels: int, seed: int,
+                      extra_planes: int = 0) -> keras.Model:
+    """Return a network from (canvas, mask) to the predicted canvas."""
+    image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1 + extra_planes))
+    mean, contrast = compute_contrast(image, 1.0 - mask[..., :1])
+    side = choose_patch_side(input_shape[0])
+    x = layers.Concatenate()([(image - mean) / contrast, mask])
+    x = layers.Dense(width, name="embed")(split_into_patches(x, side))
+    x = layers.Concatenate(axis=1)([x, make_colour_token(mean, contrast, width)])
+    x = PositionEmbedding(name="positions")(x)
+    for level in range(levels):
+        x = apply_block(x, level, width, DROP_PATH * level / max(1, levels - 1), seed)
     x = layers.RMSNormalization(name="last_norm")(x[:, :-1])
-    x = layers.Dense(patch * patch * shape[-1], kernel_initializer="zeros", dtype="float32", name="head")(x)
-    return keras.Model([seen, mask], seen + contrast * canvas(x, shape, patch))
+    x = layers.Dense(side * side * input_shape[-1], kernel_initializer="zeros", dtype="float32", name="head")(x)
+    return keras.Model([image, mask], image + contrast * join_patches(x, input_shape, side))
 
 
-def patch_of(shape):
-    """The largest patch side up to PATCH that divides the canvas."""
-    return max(side for side in range(1, PATCH + 1) if shape[0] % side == 0)
+def choose_patch_side(canvas_side: int) -> int:
+    """Return the largest side of patches that divides the canvas."""
+    return max(side for side in range(1, MAX_PATCH_SIDE + 1) if canvas_side % side == 0)
 
 
-def patches(x, patch):
-    """(batch, side, side, channels) as (batch, patches, values)."""
+def split_into_patches(x: Any, side: int) -> Any:
+    """Return (batch, side, side, channels) as (batch, patches, values)."""
     _, rows, columns, channels = x.shape
-    x = ops.reshape(x, (-1, rows // patch, patch, columns // patch, patch, channels))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, rows * columns // patch**2, patch * patch * channels))
+    x = ops.reshape(x, (-1, rows // side, side, columns // side, side, channels))
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, rows * columns // side**2, side * side * channels))
 
 
-def canvas(x, shape, patch):
-    """The inverse of `patches`."""
+def join_patches(x: Any, shape: tuple[int, int, int], side: int) -> Any:
+    """Undo `split_into_patches`."""
     rows, columns, channels = shape
-    x = ops.reshape(x, (-1, rows // patch, columns // patch, patch, patch, channels))
+    x = ops.reshape(x, (-1, rows // side, columns // side, side, side, channels))
     return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, rows, columns, channels))
 
 
-def light_token(mean, contrast, width):
-    """One more token, which tells the mean colour and the contrast that were taken out."""
-    told = layers.Concatenate()([mean[:, :, 0] * 2.0 - 1.0, ops.log(contrast[:, :, 0])])
-    return layers.Dense(width, name="light")(told)
+def make_colour_token(mean: Any, contrast: Any, width: int) -> Any:
+    """Return one more token, with the mean colour and the contrast that were removed from the others."""
+    values = layers.Concatenate()([mean[:, :, 0] * 2.0 - 1.0, ops.log(contrast[:, :, 0])])
+    return layers.Dense(width, name="colour")(values)
 
 
-def block(x, level, settings):
-    """Attention, then two dense layers, each added to what came in."""
-    drop = DROP_PATH * level / max(1, settings.levels - 1)
-    name = f"block{level}"
-    for part, inner in (("attend", attention), ("think", two_layers)):
+def apply_block(x: Any, level: int, width: int, dropout: float, seed: int) -> Any:
+    """Apply attention, then two dense layers, each as a residual."""
+    name = f"block{level}"   # training.py finds the kernels of the blocks by this name
+    for part, apply in (("attention", apply_attention), ("dense", apply_dense_layers)):
         y = layers.RMSNormalization(name=f"{name}_{part}_norm")(x)
-        y = inner(y, settings.width, name)
-        y = layers.Dropout(drop, noise_shape=(None, 1, 1), seed=settings.seed + level)(y) if drop else y
+        y = apply(y, width, name)
+        y = layers.Dropout(dropout, noise_shape=(None, 1, 1), seed=seed + level)(y) if dropout else y
         x = layers.Add()([x, y])
     return x
 
 
-def attention(x, width, name):
-    """Every token looks at all tokens; queries and keys are normed."""
-    size = HEAD if width % HEAD == 0 else width
-    tokens = x.shape[1]
-    query, key, value = (ops.reshape(dense(width, f"{name}_{what}")(x), (-1, tokens, width // size, size))
-                         for what in ("query", "key", "value"))
-    query, key = (layers.RMSNormalization(name=f"{name}_{what}_norm")(y) for what, y in (("query", query), ("key", key)))
-    seen = ops.dot_product_attention(query, key, value)
-    return dense(width, f"{name}_out", "zeros")(ops.reshape(seen, (-1, tokens, width)))
+def apply_attention(x: Any, width: int, name: str) -> Any:
+    """Apply attention among all tokens; queries and keys are normalized."""
+    size = HEAD_CHANNELS if width % HEAD_CHANNELS == 0 else width
+    heads = (-1, x.shape[1], width // size, size)
+    query, key, value = (ops.reshape(make_dense(width, f"{name}_{part}")(x), heads) for part in ("query", "key", "value"))
+    query = layers.RMSNormalization(name=f"{name}_query_norm")(query)
+    key = layers.RMSNormalization(name=f"{name}_key_norm")(key)
+    attended = ops.dot_product_attention(query, key, value)
+    return make_dense(width, f"{name}_out", "zeros")(ops.reshape(attended, (-1, x.shape[1], width)))
 
 
-def two_layers(x, width, name):
-    return dense(width, f"{name}_narrow", "zeros")(ops.gelu(dense(4 * width, f"{name}_wide")(x), approximate=True))
+def apply_dense_layers(x: Any, width: int, name: str) -> Any:
+    wide = ops.gelu(make_dense(4 * width, f"{name}_wide")(x), approximate=True)
+    return make_dense(width, f"{name}_narrow", "zeros")(wide)
 
 
-def dense(width, name, initial="glorot_uniform"):
-    return layers.Dense(width, use_bias=False, kernel_initializer=initial, name=name)
+def make_dense(width: int, name: str, initializer: str = "glorot_uniform") -> keras.layers.Layer:
+    return layers.Dense(width, use_bias=False, kernel_initializer=initializer, name=name)
 
 
-class Places(layers.Layer):
-    """Adds what was learnt of each token's place."""
+class PositionEmbedding(layers.Layer):
+    """Adds a learned vector for the position of each token."""
 
-    def build(self, shape):
+    def build(self, shape: tuple[int | None, ...]) -> None:
         self.table = self.add_weight(shape=(1, *shape[1:]), initializer=keras.initializers.RandomNormal(0.0, 0.02), name="table")
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return x + ops.cast(self.table, x.dtype)

@@ -1,4 +1,4 @@
-"""The accelerator run, whole, at toy size on the CPU: it keeps every part's figures, and its canvases are aligned."""
+"""The whole accelerator run at toy size on the CPU: it stores the results of every part, and its canvases are aligned."""
 
 import json
 import os
@@ -19,17 +19,17 @@ TOY = ("--minutes", "25", "--longest", "3", "--cores", "1", "--width", "16", "--
 ON_JAX = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 
 
-def picture(number):
+def make_image(number):
     rng = np.random.default_rng(number)
     rough = cv2.GaussianBlur(rng.random((256, 256, 3), np.float32), (0, 0), 12)
     return np.uint8(255 * (rough - rough.min()) / np.ptp(rough))
 
 
-def jpeg(image):
+def encode_jpeg(image):
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
 
 
-def damaged(image):
+def damage_image(image):
     image = image.copy()
     for row, column in BOXES:
         image[row:row + 75, column:column + 75] = 0
@@ -38,43 +38,44 @@ def damaged(image):
 
 @pytest.fixture
 def data(tmp_path):
-    """A folder as build.py writes it, of six training pictures in each of two classes and two test pictures."""
+    """A folder as build.py writes it, of six training images in each of two classes and two test images."""
     (tmp_path / "truth").mkdir()
     with zipfile.ZipFile(tmp_path / "photo-reconstruction.zip", "w") as archive:
         for kind, numbers in (("Cat", range(6)), ("Dog", range(6, 12))):
             folder = f"Dataset/Training_Data/{kind}"
             for number in numbers:
-                archive.writestr(f"{folder}/Unmasked_Train/{number}.jpeg", jpeg(picture(number)))
-                archive.writestr(f"{folder}/Masked_Train/{number}.jpeg", jpeg(damaged(picture(number))))
-            archive.writestr(f"{folder}/Masked_Train/masked_info.csv", table(numbers))
+                archive.writestr(f"{folder}/Unmasked_Train/{number}.jpeg", encode_jpeg(make_image(number)))
+                archive.writestr(f"{folder}/Masked_Train/{number}.jpeg", encode_jpeg(damage_image(make_image(number))))
+            archive.writestr(f"{folder}/Masked_Train/masked_info.csv", format_table(numbers))
         for number in (30, 31):
-            archive.writestr(f"Dataset/Testing_Data/{number}.jpeg", jpeg(damaged(picture(number))))
-            cv2.imwrite(str(tmp_path / "truth" / f"{number}.png"), picture(number))
-        archive.writestr("Dataset/Testing_Data/masked_info.csv", table((30, 31)))
+            archive.writestr(f"Dataset/Testing_Data/{number}.jpeg", encode_jpeg(damage_image(make_image(number))))
+            cv2.imwrite(str(tmp_path / "truth" / f"{number}.png"), make_image(number))
+        archive.writestr("Dataset/Testing_Data/masked_info.csv", format_table((30, 31)))
     return tmp_path
 
 
-def table(numbers):
+def format_table(numbers):
     corners = ",".join(map(str, BOXES.ravel()))
     return "\n".join([",filename,box1_row,box1_col,box2_row,box2_col", *(f"0,{n}.jpeg,{corners}" for n in numbers), ""])
 
 
-def on_jax(*words):
+def run_on_jax(*words):
     return subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, env=os.environ | ON_JAX,
                           capture_output=True, text=True, check=False)
 
 
-def test_a_run_tells_everything(data):
+def test_a_run_stores_the_results_of_every_part(data):
     out = data / "out"
-    ended = on_jax("-m", "benchmarks", "accelerator", "--data", data, "--out", out, *TOY)
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    assert "failed" not in ended.stdout
-    told = json.loads((out / "results.json").read_text())
-    assert set(told["fills"]) == {"harmonic", "smooth"}
-    assert set(told["networks"]) == {"canvas transformer", "Pix2Pix, good recipe", "Pix2Pix, as published"}
-    assert all(0 < one["test"]["rmse"] < 1 and "of_harmonic_interval" in one["test"] for one in told["networks"].values())
-    assert all(one["flops_a_step"] > 0 and one["samples_per_s"] > 0 for one in told["speed"].values())
-    cells = told["networks"]["canvas transformer"]["cells"]
+    result = run_on_jax("-m", "benchmarks", "accelerator", "--data", data, "--out", out, *TOY)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "failed" not in result.stdout
+    results = json.loads((out / "results.json").read_text())
+    assert set(results["fills"]) == {"harmonic", "smooth"}
+    assert set(results["networks"]) == {"canvas transformer", "Pix2Pix, good recipe", "Pix2Pix, as published"}
+    for network in results["networks"].values():
+        assert 0 < network["test"]["rmse"] < 1 and "relative_to_harmonic_interval" in network["test"]
+    assert all(speed["flops_per_step"] > 0 and speed["samples_per_s"] > 0 for speed in results["speed"].values())
+    cells = results["networks"]["canvas transformer"]["cells"]
     assert cells["step"] > 0 and cells["train"] != cells["fill_train"]
     assert (out / "weights-0.npz").stat().st_size < 16e6
     assert (out / "table.md").read_text().count("\n| ") == 9
@@ -86,15 +87,15 @@ from benchmarks.accelerator import canvas
 rows, columns = np.mgrid[:256, :256] / 256
 ramp = jnp.float32(np.stack([rows, columns, rows * 0], -1)[None])
 box = jnp.array([[90.0, 80, 75, 75]])
-shrink = [canvas.shrinking(box[:, axis], box[:, 2 + axis], 256) for axis in (0, 1)]
-grow = [canvas.enlarging(box[:, axis], box[:, 2 + axis], 256) for axis in (0, 1)]
-back = jnp.einsum("npi,nijc,nqj->npqc", grow[0], canvas.to_cells(ramp, *shrink), grow[1])
+shrink = [canvas.make_shrinking_matrix(box[:, axis], box[:, 2 + axis], 256) for axis in (0, 1)]
+grow = [canvas.make_enlarging_matrix(box[:, axis], box[:, 2 + axis], 256) for axis in (0, 1)]
+back = jnp.einsum("npi,nijc,nqj->npqc", grow[0], canvas.shrink_to_cells(ramp, *shrink), grow[1])
 print(float(abs(back - ramp)[0, 90:165, 80:155].max()))
 """
 
 
 def test_a_ramp_comes_back_from_the_cells_where_it_was():
-    assert float(on_jax("-c", ALIGNED).stdout) < 1e-3   # half a pixel would be 2e-3
+    assert float(run_on_jax("-c", ALIGNED).stdout) < 1e-3   # half a pixel would be 2e-3
 
 
 BLED = """
@@ -107,11 +108,11 @@ known[91:166, 80:155] = 0
 near = (cv2.dilate(1 - known, np.ones((3, 3))) > 0) & (known > 0)
 data = cv2.imencode(".jpg", np.ascontiguousarray((image * known[..., None])[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
 given = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) / 255
-made = np.asarray(canvas.bleed(jnp.float32(image[None]) / 255, jnp.float32(known[None])))[0]
+made = np.asarray(canvas.simulate_jpeg(jnp.float32(image[None]) / 255, jnp.float32(known[None])))[0]
 print(*(float(np.sqrt(np.square(given - other)[near].mean())) for other in (image / 255, made)))
 """
 
 
 def test_colour_bleeds_beside_a_box_as_in_a_jpeg():
-    clean, bled = map(float, on_jax("-c", BLED).stdout.split())
+    clean, bled = map(float, run_on_jax("-c", BLED).stdout.split())
     assert bled < clean / 3
