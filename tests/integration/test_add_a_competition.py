@@ -22,7 +22,8 @@ def home(tmp_path_factory):
 def test_the_pages_commands_write_a_scored_submission(home):
     board = pd.read_csv(home / "submissions/stripes/leaderboard.csv")
     assert board.run.tolist() == ["filled"] and 0 < board.l1[0] < board.holdout_rmse[0] < 0.3
-    submission, solution = (pd.read_csv(path) for path in (home / "submissions/stripes/filled.csv", home / "competition/stripes/solution.csv"))
+    submission = pd.read_csv(home / "submissions/stripes/filled.csv")
+    solution = pd.read_csv(home / "competition/stripes/solution.csv")
     assert submission.pixel.tolist() == solution.pixel.tolist()
 
 

@@ -38,7 +38,8 @@ def test_submission_has_the_rows_of_the_sample_and_values_in_0_to_1(finished):
 
 def test_public_and_private_rmse_equal_those_of_scikit_learn(finished):
     home, printed = finished
-    merged = read_table(home / "submissions/demo/a.csv").merge(read_table(home / "competition/demo/solution.csv"), on="filename_box_pixel")
+    solution = read_table(home / "competition/demo/solution.csv")
+    merged = read_table(home / "submissions/demo/a.csv").merge(solution, on="filename_box_pixel")
     row = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")[0]
     for usage in ("Public", "Private"):
         rows = merged[merged.Usage == usage]

@@ -68,8 +68,9 @@ def test_ctrl_c_during_imports_ends_with_130(tmp_path):
 
 
 def test_missing_packages_are_one_message(tmp_path):
-    result = subprocess.run(["python3", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); sys.argv = ['pixmend', '--help'];"
-                             "from pixmend.__main__ import main; sys.exit(main())"], capture_output=True, text=True, cwd=tmp_path)
+    code = (f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); sys.argv = ['pixmend', '--help'];"
+            "from pixmend.__main__ import main; sys.exit(main())")
+    result = subprocess.run(["python3", "-S", "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 1 and "set_up.sh" in result.stderr and "Traceback" not in result.stderr
 
 
@@ -121,7 +122,8 @@ def test_run_is_named_after_what_differs_from_the_defaults():
     assert name_run("--lambda", "400", "--run", "mine") == "mine"
     assert name_run("--evaluate-every", "100", "--evaluation-images", "8") == "pix2pix-evaluate-every100-evaluation-images8"
     assert name_run("--batch-size", "auto") == "pix2pix-batch-size-auto"
-    assert name_run("--model", "stable_diffusion", "--prompt", "a {class}, ../asleep") == "stable_diffusion-prompt-a-class-..-asleep"
+    prompt = ("--prompt", "a {class}, ../asleep")
+    assert name_run("--model", "stable_diffusion", *prompt) == "stable_diffusion-prompt-a-class-..-asleep"
 
 
 @pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("batch_size", 8), ("learning_rate", 0.000123456789), ("LAMBDA", 1e6),

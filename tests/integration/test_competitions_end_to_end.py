@@ -96,8 +96,8 @@ def competitions(tmp_path_factory, prepared_home, own_photos):
     flags = {name: ("--competition", name) for name in NAMES} | OTHER_DAMAGE
     flags["landscapes"] += ("--photos", own_photos, "--broken-images", "skip", "--hole-colour", "white")
     network_flags = {"depixelation": (), "landscapes": (), "demo+landscapes": ("--fresh-masks", "--loss-region", "hole")}
-    fills = journeys(*((FILL_STAGES if name in NAMES else FILL_STAGES[1:-1], home, (*flags[name], "--model", "harmonic", "--run", "fill"))
-                       for name in flags))
+    fills = journeys(*((FILL_STAGES if name in NAMES else FILL_STAGES[1:-1], home,
+                        (*flags[name], "--model", "harmonic", "--run", "fill")) for name in flags))
     networks = journeys(*((NETWORK_STAGES, home, (*flags[name], *NETWORK, *more)) for name, more in network_flags.items()))
     network_outputs = dict(zip(network_flags, networks, strict=True))
     return {name: Finished(name, home, {"fill": output, "network": network_outputs.get(name, "")})
@@ -110,7 +110,8 @@ def expected_metrics(name, original, predicted, counts):
         return {"mse_255": mean_squared_error(255 * truth.ravel(), 255 * predicted.ravel())}
     if name == "depixelation":
         return {"rmse_255": root_mean_squared_error(255 * truth[mask].ravel(), 255 * predicted[mask].ravel())}
-    return {"l1": mean_absolute_error(truth.ravel(), predicted.ravel()), "l2": mean_squared_error(truth.ravel(), predicted.ravel()),
+    return {"l1": mean_absolute_error(truth.ravel(), predicted.ravel()),
+            "l2": mean_squared_error(truth.ravel(), predicted.ravel()),
             "cosine": np.mean([1 - cosine(a.ravel(), b.ravel()) for a, b in zip(truth, predicted, strict=True)])}
 
 
@@ -206,7 +207,8 @@ def test_a_run_is_scored_with_another_competitions_damage(competitions):
 
 def test_the_test_set_keeps_its_own_damage(competitions, prepared_home):
     home = competitions["demo+landscapes"].home
-    index, own = (pd.read_csv(folder / "index.csv") for folder in (home / "augment/demo+landscapes", prepared_home / "augment/demo"))
+    index, own = (pd.read_csv(folder / "index.csv")
+                  for folder in (home / "augment/demo+landscapes", prepared_home / "augment/demo"))
     counts = np.load(home / "augment/demo+landscapes/counts.npy")[index[index.split == "test"].damaged]
     np.testing.assert_array_equal(counts, np.load(prepared_home / "augment/demo/counts.npy")[own[own.split == "test"].damaged])
     submission = pd.read_csv(home / "submissions/demo+landscapes/fill.csv")
@@ -238,7 +240,8 @@ def test_wrong_flags_exit_with_2(tmp_path, flags, words):
 
 
 def test_a_dataset_with_another_hole_colour_is_refused(competitions):
-    result = stage("predict", competitions["demo+landscapes"].home, *SMALL, "--damage", "landscapes", "--run", "new", "--model", "harmonic")
+    result = stage("predict", competitions["demo+landscapes"].home, *SMALL, "--damage", "landscapes", "--run", "new",
+                   "--model", "harmonic")
     assert result.returncode == 1 and "--hole-colour" in result.stderr and "white" in result.stderr
 
 

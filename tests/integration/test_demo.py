@@ -163,6 +163,7 @@ def test_photos_are_those_in_the_packages():
 
 
 def test_importing_the_demo_imports_no_heavy_library(settings):
-    code = "import pixmend.competitions.demo, sys; print([m for m in ('skimage', 'sklearn', 'pyarrow', 'pandas') if m in sys.modules])"
+    code = ("import pixmend.competitions.demo, sys; "
+            "print([m for m in ('skimage', 'sklearn', 'pyarrow', 'pandas') if m in sys.modules])")
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Stable Diffusion: its job files and errors; its real pipeline class with random weights where DIFFUSION_ENV names an environment."""
+"""Stable Diffusion: its job files and errors; and, where DIFFUSION_ENV names an environment, its pipeline with random weights."""
 
 import json
 import os
@@ -35,7 +35,8 @@ def test_job_has_images_masks_and_a_seed_for_each(home, tmp_path):
     assert (job["size"], job["steps"], item["prompt"]) == (256, 20, f"picture of a {row.label}")
     np.testing.assert_array_equal(decode_image(item["image"], (32, 32, 3)), dataset.read_damaged(row))
     np.testing.assert_array_equal(mask[..., 0], np.where(dataset.read_counts(row) > 0, 255, 0))
-    other_job = json.loads(stable_diffusion.write_job(tmp_path, dataset, [(other_row, tmp_path / "out.png")], settings).read_text())
+    other_path = stable_diffusion.write_job(tmp_path, dataset, [(other_row, tmp_path / "out.png")], settings)
+    other_job = json.loads(other_path.read_text())
     assert other_job["images"][0]["seed"] != item["seed"]
 
 

@@ -97,7 +97,8 @@ def test_gpu_that_the_environment_cannot_use(tmp_path, monkeypatch):
     assert "./set_up.sh cuda" in find_lines(output, "Backend")[0]
 
 
-@pytest.mark.parametrize(("version", "mark"), [((3, 10, 1), "\u2717"), ((3, 11, 7), "\u2713"), ((3, 13, 0), "\u2713"), ((3, 14, 0), "\u2717")])
+@pytest.mark.parametrize(("version", "mark"), [((3, 10, 1), "\u2717"), ((3, 11, 7), "\u2713"),
+                                               ((3, 13, 0), "\u2713"), ((3, 14, 0), "\u2717")])
 def test_python_versions(monkeypatch, version, mark):
     monkeypatch.setattr(doctor.sys, "version_info", version)
     assert next(doctor.check_python(None, None))[0] == mark

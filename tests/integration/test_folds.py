@@ -169,7 +169,8 @@ def test_predictions_of_a_fold_come_from_its_weights(folded):
     model, ready = setup.build_network(settings), dataset.open_dataset(settings)
     for fold in NAMES:
         row = next(row for row in ready.rows if row.split == fold and row.variant == 0)
-        weights, _ = checkpoints.read_checkpoint(settings.run_folder / fold / "best.npz", {"model": [v.shape for v in model.variables]})
+        shapes = {"model": [variable.shape for variable in model.variables]}
+        weights, _ = checkpoints.read_checkpoint(settings.run_folder / fold / "best.npz", shapes)
         for variable, value in zip(model.variables, weights["model"], strict=True):
             variable.assign(value)
         mended, = predict_images(model, ready, [row], settings)
@@ -201,8 +202,8 @@ def test_the_score_covers_all_training_images(folded):
             name, _, pixel = place.rpartition("_box")
             _, row, column, channel = map(int, pixel.split("_"))
             errors.append(float(value) - pictures[name][row, column, channel])
-    ours, fill = (next(row for row in leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv") if row["run"] == run)
-                  for run in ("f", "harmonic"))
+    board = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")
+    ours, fill = (next(row for row in board if row["run"] == run) for run in ("f", "harmonic"))
     assert len(pictures) == 360 == int(ours["pictures"]) and len(errors) == 360 * 2 * 9 * 9 * 3
     assert float(ours["holdout_rmse"]) == pytest.approx(np.sqrt(np.mean(np.square(errors))), abs=1e-5)
     assert float(ours["harmonic_rmse"]) == pytest.approx(float(fill["holdout_rmse"]), abs=2e-5)

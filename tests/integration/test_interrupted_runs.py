@@ -21,7 +21,8 @@ from pixmend.training import checkpoints, run, trainer
 
 TRAIN = (*SMALL, "--steps", "12", "--ema-decay", "0.9", "--save-minutes", "0", "--run", "a")
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--run", "a")
-STAGES = {"download": ["competition", "augment", "checkpoints", "submissions"], "augment": ["augment", "checkpoints", "submissions"],
+STAGES = {"download": ["competition", "augment", "checkpoints", "submissions"],
+          "augment": ["augment", "checkpoints", "submissions"],
           "train": ["checkpoints", "submissions"], "predict": ["submissions"], "serialize": ["submissions"]}
 
 

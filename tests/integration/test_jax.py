@@ -104,4 +104,5 @@ def test_compact_batches_expand_to_the_same_bits_on_jax():
 
 @pytest.mark.slow
 def test_networks_losses_and_optimizers_work_on_jax():
-    run_tests_on_jax(*(f"unit/test_{name}.py" for name in ("models", "networks", "layers", "adversarial", "learning", "device_batches")))
+    names = ("models", "networks", "layers", "adversarial", "learning", "device_batches")
+    run_tests_on_jax(*(f"unit/test_{name}.py" for name in names))

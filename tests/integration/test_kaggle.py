@@ -107,8 +107,9 @@ def test_empty_file_is_no_token(home, text):
 
 
 def test_stages_never_import_kaggle():
-    seen = subprocesses.run_command([sys.executable, "-c", "import sys, pixmend.stages.submit, pixmend.stages.doctor, pixmend.stages.download\n"
-                      "print([m for m in ('kaggle', 'pandas', 'keras', 'requests') if m in sys.modules])"], timeout=60)
+    code = ("import sys, pixmend.stages.submit, pixmend.stages.doctor, pixmend.stages.download\n"
+            "print([m for m in ('kaggle', 'pandas', 'keras', 'requests') if m in sys.modules])")
+    seen = subprocesses.run_command([sys.executable, "-c", code], timeout=60)
     assert seen.out.strip() == "[]"
 
 

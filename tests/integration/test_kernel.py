@@ -1,4 +1,4 @@
-"""Kernels through the real kaggle command: what Kaggle is sent and how often, which files come back, and what is never touched."""
+"""Kernels through the real kaggle command: what Kaggle receives and how often, which files come back, what is never changed."""
 
 import hashlib
 import io
@@ -225,7 +225,8 @@ def test_killed_download_is_continued(machine, server, running):
     server.heal()
     before = server.calls.count("output")
     assert machine.run("kernel", *FLAGS)[0] == 0 and has_output_of(machine, kernel) and len(server.pushes) == 1
-    assert server.calls.count("output") - before == len(kernel.files) - 3  # three files are complete, the report is downloaded anew
+    # Three files are complete, and the report is downloaded again.
+    assert server.calls.count("output") - before == len(kernel.files) - 3
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The script that Kaggle runs, run here in folders like Kaggle's: what it writes, how it continues, and what it reports as missing."""
+"""The script that Kaggle runs, here in folders like Kaggle's: what it writes, how it continues, what it reports as missing."""
 
 import contextlib
 import csv

@@ -27,7 +27,7 @@ CSS = (ROOT / "src/pixmend/reporting/report.css").read_text()
 
 @pytest.fixture(scope="module")
 def reported(prepared_home, tmp_path_factory):
-    """A home with three fills, a small network, a copy of it with another LAMBDA, a row without a holdout score; and the report."""
+    """A home with three fills, a small network, its copy with another LAMBDA, a row without a holdout score; and the report."""
     home = tmp_path_factory.mktemp("report") / "home"
     shutil.copytree(prepared_home, home)
     for flags in (*((*SMALL, "--model", fill, "--run", fill) for fill in ("mean", "harmonic", "smooth")), TINY):
@@ -224,9 +224,11 @@ def test_table_equals_the_files(page, reported):
 
 def test_defaults_of_model_and_competition_are_not_listed():
     stored = {"model": "residual_unet", "learning_rate": 1e-3, "width": 48, "steps": 400, "mask_channel": True, "loss": "l2"}
-    assert run_section.describe_settings(run_section.Run("a", {}, stored), get_competition("demo").defaults) == ["residual_unet", "--mask-channel"]
+    defaults = get_competition("demo").defaults
+    run = run_section.Run("a", {}, stored)
+    assert run_section.describe_settings(run, defaults) == ["residual_unet", "--mask-channel"]
     mix = {"model": "ensemble", "members": ["a", "b", "c"], "weights": [0.25, 0.75, 0.0]}
-    assert run_section.describe_settings(run_section.Run("mix", {}, mix), get_competition("demo").defaults) == ["0.75 b", "0.25 a"]
+    assert run_section.describe_settings(run_section.Run("mix", {}, mix), defaults) == ["0.75 b", "0.25 a"]
 
 
 def test_rank_correlation_equals_pandas(text, reported):
@@ -318,11 +320,14 @@ def test_next_commands_keep_the_flags_that_decided_the_data():
     def suggest(*flags):
         return "\n".join(report.suggest_commands(parse_flags(list(flags), environment={})))
 
-    flags = ("--competition", "landscapes", "--size", "64", "--hole-colour", "white", "--damage", "depixelation", "--home", "my home")
+    flags = ("--competition", "landscapes", "--size", "64", "--hole-colour", "white", "--damage", "depixelation",
+             "--home", "my home")
     assert suggest(*flags, "--steps", "9", "--force").endswith(
-        "./run_pipeline.sh --competition landscapes --home 'my home' --size 64 --hole-colour white --damage depixelation --photos FOLDER")
+        "./run_pipeline.sh --competition landscapes --home 'my home' --size 64 --hole-colour white --damage depixelation "
+        "--photos FOLDER")
     assert suggest(*flags, "--photos", "mine") == ""
-    assert suggest("--competition", "photo_reconstruction", "--run", "a", "--home", "h").endswith("pixmend submit --run a --home h")
+    suggestion = suggest("--competition", "photo_reconstruction", "--run", "a", "--home", "h")
+    assert suggestion.endswith("pixmend submit --run a --home h")
     assert suggest("--home", "h", "--size", "64").splitlines()[-1].strip() == (
         "./run_pipeline.sh --competition photo_reconstruction --home h --lambda 1000 --steps 170000 --submit")
 

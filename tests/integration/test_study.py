@@ -177,8 +177,8 @@ def test_the_report_shows_the_study(studied, tmp_path):
         study = "[...document.querySelectorAll('#experiments {}')].map(each => each.textContent.trim())"
         assert page.ask(study.format("b")) == [kept(home, "optimizers", "landscapes")["conclusion"]]
         assert page.ask(study.format("figcaption")) == [
-            "Training loss", "Training loss, over time", "Holdout RMSE during training", "Holdout RMSE during training, over time",
-            "Holdout RMSE"]
+            "Training loss", "Training loss, over time",
+            "Holdout RMSE during training", "Holdout RMSE during training, over time", "Holdout RMSE"]
         assert page.ask(study.format("tbody th")) == list(cells(home, "optimizers", "landscapes").index)
         assert page.ask(study.format("tr.here th")) == [kept(home, "optimizers", "landscapes")["best"]]
 
@@ -329,14 +329,16 @@ def test_rows_whose_order_changes_with_the_seed_cannot_be_told_apart():
 
 def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
     seeds = squares(0.19, 0.21)
-    assert "No difference from the best baseline, smooth, can be seen" in study_conclusion.write_conclusion({"one": seeds}, FILLS, NUMBERS)
+    conclusion = study_conclusion.write_conclusion({"one": seeds}, FILLS, NUMBERS)
+    assert "No difference from the best baseline, smooth, can be seen" in conclusion
 
 
 def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
     told = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
     assert told.startswith("sgd is the only row, RMSE 0.1") and told.endswith("adam is not compared: 2 of 3 runs diverged.")
     assert study_conclusion.write_conclusion({}, FILLS, NUMBERS).startswith("No row was finished")
-    assert study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1]) == "One image is too few for a conclusion."
+    conclusion = study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1])
+    assert conclusion == "One image is too few for a conclusion."
 
 
 def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():

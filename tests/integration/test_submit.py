@@ -301,7 +301,8 @@ def test_lost_answer_and_lost_list(machine, server):
 
 def test_submission_found_by_its_tag_is_recorded_as_sent(machine, server):
     """The score of another file never stands beside this one, and the guard needs Kaggle's list no more."""
-    leaderboard.update_run(machine.submissions / "leaderboard.csv", "a", sent="2026-11-19 10:00 0123456789ab", public="0.1", kaggle="complete")
+    leaderboard.update_run(machine.submissions / "leaderboard.csv", "a", sent="2026-11-19 10:00 0123456789ab", public="0.1",
+                           kaggle="complete")
     add_earlier_submission(server, f"a {TAG}")
     assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0
     row = read_row(machine)
@@ -363,7 +364,8 @@ def test_file_that_kaggle_cannot_score(machine, server):
 
 
 def test_signed_urls_lose_their_query(machine):
-    cleaned = client.clean_text("PUT https://storage.googleapis.com/bucket/a.zip?X-Goog-Signature=abc&upload_id=7 failed\x1b]0;title\x07")
+    cleaned = client.clean_text("PUT https://storage.googleapis.com/bucket/a.zip?X-Goog-Signature=abc&upload_id=7 failed"
+                                "\x1b]0;title\x07")
     assert cleaned == "PUT https://storage.googleapis.com/bucket/a.zip?*** failed"
     cleaned = client.clean_text("Max retries exceeded with url: /bucket/a.zip?X-Goog-Signature=abc&upload_id=7 (Caused by SSLError)")
     assert cleaned == "Max retries exceeded with url: /bucket/a.zip?*** (Caused by SSLError)"

@@ -22,7 +22,8 @@ from pixmend.cli import main
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space, sweep_results
 
-TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--evaluation-images", "2", "--precision", "float32")
+TINY = ("--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--evaluation-images", "2",
+        "--precision", "float32")
 GRID = (*TINY, "--steps", "16", "--evaluate-every", "4", "--save-minutes", "0", "--lambda", "3,5")
 RUNS = {f"pix2pix-size32-width1-levels2-precision-float32-lambda{value}-steps16-batch-size1"
         "-evaluate-every4-evaluation-images2" for value in (3, 5)}
@@ -127,7 +128,8 @@ def swept(prepared_home, tmp_path_factory):
     """A home with a sweep of two knobs whose last learning rates are absurd, and of which one trial cannot be trained."""
     home = tmp_path_factory.mktemp("swept") / "home"
     shutil.copytree(prepared_home, home)
-    sweep_here(home, *TINY, "--steps", "30", "--evaluate-every", "10", "--learning-rate", "1e-4,2e-4,3e-4,0.05,1", "--jitter", "0")
+    sweep_here(home, *TINY, "--steps", "30", "--evaluate-every", "10", "--learning-rate", "1e-4,2e-4,3e-4,0.05,1",
+               "--jitter", "0")
     return home
 
 
@@ -230,9 +232,9 @@ def opened(url, home, wanted, sampler="random", flags=("--lambda", "1..9"), mach
 
     swept = dict(search_space.split_swept_flags(flags)[1])
     points = search_space.list_grid_points(swept) if sampler == "grid" else []
-    return swept, optuna_study.SharedStudy(optuna_study.open_storage(optuna_study.parse_storage_url(url)), "s", facts={}, wanted=wanted,
-                              folder=home, place=machine,
-                              sampler=optuna_study.make_sampler(sampler, points, 1), pruner=None)
+    storage = optuna_study.open_storage(optuna_study.parse_storage_url(url))
+    return swept, optuna_study.SharedStudy(storage, "s", facts={}, wanted=wanted, folder=home, place=machine,
+                                           sampler=optuna_study.make_sampler(sampler, points, 1), pruner=None)
 
 
 def draw(swept, study, rmse=lambda values: 0.5):
@@ -276,7 +278,8 @@ def test_draws_keep_to_their_ranges_and_are_a_function_of_seed_and_number(sample
     for _ in range(2):
         swept, study = opened("sqlite:///:memory:", tmp_path, 16, sampler, flags)
         draw(swept, study)
-        drawn.append([{name: swept[name].round_value(value) for name, value in trial.params.items()} for trial in study.list_trials()])
+        drawn.append([{name: swept[name].round_value(value) for name, value in trial.params.items()}
+                      for trial in study.list_trials()])
     assert drawn[0] == drawn[1]
     rates = np.array([values["learning_rate"] for values in drawn[0]])
     assert ((rates >= 1e-5) & (rates <= 1e-2)).all() and 3 < (rates < 10**-3.5).sum() < 13   # even over powers of ten
@@ -342,11 +345,13 @@ def page(swept, tmp_path_factory):
 def test_the_report_shows_each_sweep_with_table_drawings_and_what_mattered(page, swept):
     assert not page.get_events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
     sweeps = [json.loads(path.read_text()) for path in sorted(folder(swept).glob("*.sweep.json"))]
-    text = "[...document.querySelectorAll('#experiments .experiment')].map(s => [...s.querySelectorAll({})].map(each => each.textContent.trim()))"
+    text = ("[...document.querySelectorAll('#experiments .experiment')]"
+            ".map(s => [...s.querySelectorAll({})].map(each => each.textContent.trim()))")
     assert page.ask(text.format("'h3'")) == [[f"Sweep {sweep['study']}"] for sweep in sweeps]
     assert page.ask(text.format("'code'")) == [[sweep["command"]] for sweep in sweeps]
     assert page.ask(text.format("'figcaption'")) == [
-        [*(f"RMSE over {config.flag(name)}" for name in sweep["space"]), *(["Importance of the settings"] if sweep["importance"] else [])]
+        [*(f"RMSE over {config.flag(name)}" for name in sweep["space"]),
+         *(["Importance of the settings"] if sweep["importance"] else [])]
         for sweep in sweeps]
     shown = page.ask(text.format("'tbody td:nth-last-child(4)'"))
     for sweep, cells in zip(sweeps, shown, strict=True):
@@ -361,12 +366,14 @@ def test_the_report_shows_each_sweep_with_table_drawings_and_what_mattered(page,
 def test_no_sweep_is_wider_than_the_window(page, width, dark):
     page.set_view(width=width, dark=dark)
     assert page.ask("document.documentElement.scrollWidth") <= width
-    ends = page.ask("[...document.querySelectorAll('#experiments .experiment svg')].map(svg => svg.getBoundingClientRect().right)")
+    ends = page.ask("[...document.querySelectorAll('#experiments .experiment svg')]"
+                    ".map(svg => svg.getBoundingClientRect().right)")
     assert len(ends) >= 4 and max(ends) <= width
 
 
 def test_a_flag_with_several_values_leaves_the_others_as_they_are():
-    rest, swept = search_space.split_swept_flags(["--lambda=1,2", "--home", "../a,b", "--mask-channel", "--steps", "5", "--width", "2..4"])
+    rest, swept = search_space.split_swept_flags(
+        ["--lambda=1,2", "--home", "../a,b", "--mask-channel", "--steps", "5", "--width", "2..4"])
     assert rest == ["--home", "../a,b", "--mask-channel", "--steps", "5"]
     assert {name: str(values) for name, values in swept} == {"LAMBDA": "1,2", "width": "2..4"}
 

@@ -102,7 +102,8 @@ def test_photos_of_packages_make_a_competition(name, tmp_path):
 def test_pixelated_images_score_near_the_solution(tmp_path, folder):
     settings, competition, entries = make_competition("depixelation", tmp_path, photos=str(folder))
     test = [e for e in entries if e.split == "test"]
-    competition.submission.write(tmp_path / "mine", test, [decode_image(e.damaged, settings.shape) / np.float32(255) for e in test], settings)
+    images = [decode_image(e.damaged, settings.shape) / np.float32(255) for e in test]
+    competition.submission.write(tmp_path / "mine", test, images, settings)
     competition.submission.check(tmp_path / "mine", settings.competition_folder / "files")
     assert 0 < competition.submission.score(tmp_path / "mine", competitions.get_solution_path(settings))["total"] < 0.2
 
@@ -247,16 +248,18 @@ def test_faults_of_the_table_are_errors_with_their_line(tmp_path, change, reason
 
 
 def test_a_photo_smaller_than_a_square_is_enlarged(tmp_path):
-    assert [piece.shape for piece in competitions.get_competition("landscapes").cut_images(
-        np.random.default_rng(1), photos.Photo("cat", "", "", "train", photos.find_embedded_photo("chelsea.png", *photos.SCIKIT_IMAGE)),
-        (512, 512, 3))] == [(512, 512, 3)]
+    path = photos.find_embedded_photo("chelsea.png", *photos.SCIKIT_IMAGE)
+    photo = photos.Photo("cat", "", "", "train", path)
+    pieces = competitions.get_competition("landscapes").cut_images(np.random.default_rng(1), photo, (512, 512, 3))
+    assert [piece.shape for piece in pieces] == [(512, 512, 3)]
     assert shipped.chelsea().shape[0] < 512
 
 
 @pytest.mark.long
 def test_a_run_is_refused_after_the_photos_changed(folder, tmp_path):
     """With one photo less, the holdout is drawn again: weights trained on its images must not be scored on them."""
-    flags = (*SMALL, "--competition", "landscapes", "--photos", folder, "--broken-images", "skip", "--model", "unet", "--steps", "1",
+    flags = (*SMALL, "--competition", "landscapes", "--photos", folder, "--broken-images", "skip",
+             "--model", "unet", "--steps", "1",
              "--levels", "2")
     for name in ("download", "augment", "train"):
         done(stage(name, tmp_path, *flags))

@@ -32,7 +32,8 @@ HERE = ("--competition", PLACE, "--size", "64", "--holdout", "0.2")
 LOCATE = (*HERE, "--model", "locate", "--width", "12", "--batch-size", "8", "--steps", "160", "--evaluate-every", "40",
           "--evaluation-images", "9", "--learning-rate", "3e-3", "--warmup-steps", "20", "--run", "locate")
 TINY = ("--model", "unet", "--levels", "2", "--start", "harmonic", "--steps", "4")
-PAINTER, SHARPER = (*HERE, *TINY, "--run", "painter"), (*HERE, *TINY, "--adversarial", "--init-from", "painter", "--run", "sharper")
+PAINTER = (*HERE, *TINY, "--run", "painter")
+SHARPER = (*HERE, *TINY, "--adversarial", "--init-from", "painter", "--run", "sharper")
 EACH = ("train", "predict", "serialize", "score")
 
 

@@ -92,8 +92,9 @@ def of(home, **changes):
 def batches(home, ready, **changes):
     """Windows cut by the stage, as a user's are."""
     settings = of(home, **changes)
+    run = f"cut-{settings.masks_per_image}-{settings.start}"
     done(stage("train", home, *SMALL, "--model", "window_mlp", "--work-size", "16", "--masks-per-image", settings.masks_per_image,
-               "--start", settings.start, "--steps", "1", "--width", "4", "--run", f"cut-{settings.masks_per_image}-{settings.start}"))
+               "--start", settings.start, "--steps", "1", "--width", "4", "--run", run))
     return WindowBatches(settings, ready)
 
 
@@ -139,7 +140,8 @@ def test_a_window_shows_fill_and_original_of_its_box(prepared_home, ready):
 
 
 def test_transforms_of_a_row_transform_its_windows(prepared_home, ready):
-    source = batches(prepared_home, ready, masks_per_image=0, batch_size=len(batches(prepared_home, ready, masks_per_image=0).items))
+    batch_size = len(batches(prepared_home, ready, masks_per_image=0).items)
+    source = batches(prepared_home, ready, masks_per_image=0, batch_size=batch_size)
     (inputs, _), _, _ = source.get_batch(0)
     upright = {apply_transform(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
     assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in inputs} <= upright
@@ -161,7 +163,8 @@ def test_changes_on_windows_stay_inside_their_boxes(prepared_home, ready, turns)
         rows = ready.split(split)
         for row, mended in zip(rows, predict_images(Brighter(), ready, rows, settings, turns), strict=True):
             before, mask = bytes_to_floats(ready.read_input(row, settings.start)), ready.read_counts(row) > 0
-            np.testing.assert_allclose(mended, paste_predictions(bytes_to_floats(ready.read_damaged(row)), mask, before + 0.125), atol=1e-5)
+            expected = paste_predictions(bytes_to_floats(ready.read_damaged(row)), mask, before + 0.125)
+            np.testing.assert_allclose(mended, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("flags", "message"), [

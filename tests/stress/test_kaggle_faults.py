@@ -1,4 +1,4 @@
-"""Every call of Kaggle fails in every way, once or always: a message, no second submission or session, and afterwards all is well."""
+"""Every call of Kaggle fails in every way, once or always: a message, no second submission or session, and all is well later."""
 
 import itertools
 

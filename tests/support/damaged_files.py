@@ -103,11 +103,13 @@ def pack(arrays):
 
 def list_npy_damage(data):
     array = np.load(io.BytesIO(data))
-    for what, other in (("floats", array.astype(np.float64)), ("fewer rows", array[:-1]), ("one axis", array.ravel()), ("no rows", array[:0])):
+    for what, other in (("floats", array.astype(np.float64)), ("fewer rows", array[:-1]), ("one axis", array.ravel()),
+                        ("no rows", array[:0])):
         out = io.BytesIO()
         np.save(out, other)
         yield what, out.getvalue()
     yield "huge shape", data.replace(b"'shape': (", b"'shape': (9", 1)
 
 
-LISTS = {".json": list_json_damage, ".toml": list_toml_damage, ".csv": list_csv_damage, ".npz": list_npz_damage, ".npy": list_npy_damage}
+LISTS = {".json": list_json_damage, ".toml": list_toml_damage, ".csv": list_csv_damage, ".npz": list_npz_damage,
+         ".npy": list_npy_damage}

@@ -20,7 +20,8 @@ def find_commands(text: str) -> list[list[str]]:
     blocks = re.findall(r"^ *```\n(.*?)^ *```", text, re.M | re.S)
     lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     inline = [code.replace("\n", " ") for code in re.findall(r"(?<!`)`([^`\n]+)`", text)]
-    found = [shlex.split(line, comments=True) for line in [*lines, *inline] if re.match(r"(\./run_pipeline\.sh|pixmend [a-z])", line)]
+    found = [shlex.split(line, comments=True) for line in [*lines, *inline]
+             if re.match(r"(\./run_pipeline\.sh|pixmend [a-z])", line)]
     return [words for words in found if not any(re.fullmatch(r"[A-Z.]+", word) for word in words)]
 
 

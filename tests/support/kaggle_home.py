@@ -1,4 +1,4 @@
-"""A user's machine for tests: a home, a token or none, the files of a tiny competition, and the stages in this process or as processes."""
+"""A user's machine for tests: a home, a token or none, a tiny competition, and the stages in this process or as processes."""
 
 import contextlib
 import functools
@@ -91,7 +91,8 @@ class Machine:
         return {**kept, **(self.server.environment() if self.server else {}), **mine}
 
     def command(self, stage, *flags, competition=CONTEST):
-        return [str(self.python), "-m", "pixmend", stage, "--home", str(self.home), *(["--competition", competition] if competition else []), *flags]
+        competition_flags = ["--competition", competition] if competition else []
+        return [str(self.python), "-m", "pixmend", stage, "--home", str(self.home), *competition_flags, *flags]
 
     def start(self, stage, *flags, competition=CONTEST):
         return subprocess.Popen(self.command(stage, *flags, competition=competition), cwd=ROOT, env=self.environment(),
@@ -100,7 +101,8 @@ class Machine:
     def run(self, stage, *flags, competition=CONTEST):
         """Run a stage in this process; return its exit code and all that the user reads. Only `kaggle` is a process."""
         with mock.patch.object(sys, "executable", str(self.python)):
-            ended = stages.stage(stage, self.home, *(["--competition", competition] if competition else []), *flags, environment=self.environment())
+            competition_flags = ["--competition", competition] if competition else []
+            ended = stages.stage(stage, self.home, *competition_flags, *flags, environment=self.environment())
         return ended.returncode, check_output(ended.stdout + ended.stderr)
 
     def run_process(self, stage, *flags, competition=CONTEST):

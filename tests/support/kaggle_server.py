@@ -29,9 +29,9 @@ DATE = "2026-11-20T12:00:00.000Z"
 @dataclass
 class Trouble:
     """One way to fail at one call: `status`, `hang`, `drop` (nothing done), `lose` and `hang after` (done, the answer lost or
-    late), `late` and `hang late` (the connection is lost, at once or late, and it is done after so many `polls`), `junk` (nothing done,
-    `message` in the answer's place), for the archive `cut` (half of it, then dropped), `change` (other bytes, same length); or
-    `none`."""
+    late), `late` and `hang late` (the connection is lost, at once or late, and it is done after so many `polls`), `junk` (nothing
+    done, `message` in the answer's place), for the archive `cut` (half of it, then dropped), `change` (other bytes, same
+    length); or `none`."""
 
     kind: str
     status: int = 500

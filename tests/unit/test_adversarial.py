@@ -16,7 +16,8 @@ COUNTS = np.random.default_rng(2).integers(0, 3, (2, 8, 8)).astype(np.float32)
 
 
 def flat(distance):
-    return lambda original, predicted, weight: distance(original.reshape(-1, 3), predicted.reshape(-1, 3), sample_weight=weight.ravel())
+    return lambda original, predicted, weight: distance(original.reshape(-1, 3), predicted.reshape(-1, 3),
+                                                        sample_weight=weight.ravel())
 
 
 def by_pixel(distance):

@@ -6,7 +6,8 @@ from pixmend import backend
 
 
 @pytest.mark.parametrize(("has_packages", "has_device", "chosen", "expected"), [
-    (True, True, "", "jax"), (True, False, "", "tensorflow"), (False, True, "", "tensorflow"), (True, True, "tensorflow", "tensorflow"),
+    (True, True, "", "jax"), (True, False, "", "tensorflow"), (False, True, "", "tensorflow"),
+    (True, True, "tensorflow", "tensorflow"),
     (False, False, "jax", "jax"),
 ])
 def test_backend_fits_the_machine(tmp_path, monkeypatch, has_packages, has_device, chosen, expected):

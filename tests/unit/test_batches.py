@@ -41,7 +41,8 @@ def test_every_row_comes_once_before_any_comes_again(batches):
     assert sorted(twice[:len(source.rows)]) == sorted(twice[len(source.rows):]) == list(range(len(source.rows)))
     (inputs, _), target, _ = source.get_batch(0)
     rows = [source.rows[i] for i in twice[:3]]
-    np.testing.assert_array_equal(target, [bytes_to_floats(apply_transform(source.dataset.images[row.original], row.variant)) for row in rows])
+    expected = [bytes_to_floats(apply_transform(source.dataset.images[row.original], row.variant)) for row in rows]
+    np.testing.assert_array_equal(target, expected)
     filled = source.dataset.filled["harmonic"]
     np.testing.assert_array_equal(inputs, [bytes_to_floats(apply_transform(filled[row.damaged], row.variant)) for row in rows])
 
@@ -74,7 +75,8 @@ def test_fresh_masks_differ_each_time(batches):
 def test_damage_of_another_competition_is_drawn(prepared_home, changes):
     """Tiles are inputs in the hole, each a flat area, also where they were enlarged."""
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="given", **changes)
-    (inputs, mask), target, _ = ImageBatches(settings, open_dataset(settings), competitions.get_competition("depixelation")).get_batch(1)
+    source = ImageBatches(settings, open_dataset(settings), competitions.get_competition("depixelation"))
+    (inputs, mask), target, _ = source.get_batch(1)
     known = mask[..., 0] == 0
     np.testing.assert_array_equal(inputs[known], target[known])
     if "fresh_masks" in changes:

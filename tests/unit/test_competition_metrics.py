@@ -34,7 +34,8 @@ def compute(name, case):
 
 def test_mse_equals_scikit_image(case):
     original, predicted, _ = case
-    assert compute("mse_255", case) == pytest.approx(mean_squared_error(255 * original.astype(float), 255 * predicted.astype(float)))
+    expected = mean_squared_error(255 * original.astype(float), 255 * predicted.astype(float))
+    assert compute("mse_255", case) == pytest.approx(expected)
 
 
 def test_rmse_of_missing_pixels_equals_scikit_learn(case):

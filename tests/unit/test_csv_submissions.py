@@ -97,9 +97,11 @@ def test_the_check_names_the_line_and_the_reason(tmp_path, sample, monkeypatch, 
 
 def test_the_check_refuses_wrong_headers_and_unreadable_files(tmp_path, sample):
     rows = [(i, 0.5) for i in IDS]
-    assert "header is id,value, in" in refusal(csv_reader.check_against_sample, table(tmp_path / "a.csv", rows, ["id", "value"]), sample)
+    other_header = table(tmp_path / "a.csv", rows, ["id", "value"])
+    assert "header is id,value, in" in refusal(csv_reader.check_against_sample, other_header, sample)
     assert "no header of 2 columns" in refusal(csv_reader.check_against_sample, table(tmp_path / "a.csv", rows, ["id"]), sample)
-    assert "no header of 2 columns" in refusal(csv_reader.check_against_sample, table(tmp_path / "a.csv", rows, ["a", "a"]), sample)
+    equal_names = table(tmp_path / "a.csv", rows, ["a", "a"])
+    assert "no header of 2 columns" in refusal(csv_reader.check_against_sample, equal_names, sample)
     assert "is missing" in refusal(csv_reader.check_against_sample, tmp_path / "none.csv", sample)
     assert "is a folder" in refusal(csv_reader.check_against_sample, tmp_path, sample)
     (tmp_path / "a.csv").write_bytes(b"")

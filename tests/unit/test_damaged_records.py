@@ -28,8 +28,9 @@ def test_damaged_manifest_names_its_file(tmp_path, text):
         read_archive_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"ids": ["a", "b"]}, {"sums": [None]}, {"sums": [float("nan")]}, {"numbers": [1.5]}, {"ids": None},
-                                    {"fills": {"mean": ["2"]}}, {"scores": []}, {"numbers": [True]}])
+@pytest.mark.parametrize("change", [
+    {"ids": ["a", "b"]}, {"sums": [None]}, {"sums": [float("nan")]}, {"numbers": [1.5]}, {"ids": None},
+    {"fills": {"mean": ["2"]}}, {"scores": []}, {"numbers": [True]}])
 def test_damaged_score_is_refused(tmp_path, change):
     (tmp_path / "score.json").write_text(json.dumps(SCORE))
     assert read_score(tmp_path) == SCORE
@@ -58,7 +59,8 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
         checkpoints.read_checkpoint(path, SHAPES)
 
 
-@pytest.mark.parametrize("text", ["step,minutes\nx,1\n", "a,b\n1,2\n", "step,minutes\n1\n", "step,minutes\n-1,0\n", 'step,minutes\n"1,2\n'])
+@pytest.mark.parametrize("text", ["step,minutes\nx,1\n", "a,b\n1,2\n", "step,minutes\n1\n", "step,minutes\n-1,0\n",
+                                  'step,minutes\n"1,2\n'])
 def test_damaged_history_names_its_file(tmp_path, text):
     (tmp_path / "history.csv").write_text(text)
     with pytest.raises(UserError, match=r"history\.csv"):

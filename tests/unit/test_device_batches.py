@@ -30,7 +30,8 @@ def test_images_are_covered_on_the_device_in_every_colour(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=8, start="none", fresh_masks=True, damage="landscapes",
                         hole_colour="white")
     prepared = open_dataset(dataclasses.replace(settings, damage=""))
-    assert set(same_bits(ImageBatches(settings, prepared, competitions.get_competition("landscapes")), 3)) == {"target", "counts", "transforms"}
+    batches = ImageBatches(settings, prepared, competitions.get_competition("landscapes"))
+    assert set(same_bits(batches, 3)) == {"target", "counts", "transforms"}
 
 
 def test_every_transform_of_images():
@@ -48,6 +49,6 @@ def test_compact_windows_expand_to_the_same_bits(home):
 def test_each_process_takes_its_share_of_the_images(prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=6, start="none")
     one = ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo")).get_batch(5)[1]
-    shares = [ImageBatches(dataclasses.replace(settings, process=number, of_processes=3), open_dataset(settings), None).get_batch(5)[1]
-              for number in range(3)]
+    processes = [dataclasses.replace(settings, process=number, of_processes=3) for number in range(3)]
+    shares = [ImageBatches(process, open_dataset(settings), None).get_batch(5)[1] for process in processes]
     np.testing.assert_array_equal(one, np.concatenate(shares))

@@ -44,7 +44,8 @@ def test_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_temporary_file_of_a_killed_writer_is_removed_by_the_next(tmp_path):
-    program = "import os, sys\nfrom pixmend import files\nwith files.atomic_write(sys.argv[1]) as file:\n    os.kill(os.getpid(), 9)"
+    program = ("import os, sys\nfrom pixmend import files\n"
+               "with files.atomic_write(sys.argv[1]) as file:\n    os.kill(os.getpid(), 9)")
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path / "file")], cwd=ROOT).returncode == -9
     assert len(os.listdir(tmp_path)) == 1
     files.write_text(tmp_path / "file", "new")
@@ -62,7 +63,8 @@ def test_locked_folder_is_refused_at_once(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("content", ["[]", '"text"', '{"made_from": {"a": 1}, "files": 7}', '{"made_from": {"a": 2}, "files": {}}'])
+@pytest.mark.parametrize("content", ["[]", '"text"', '{"made_from": {"a": 1}, "files": 7}',
+                                     '{"made_from": {"a": 2}, "files": {}}'])
 def test_manifest_of_another_form_does_not_match(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
     assert not files.manifest_matches(tmp_path / "manifest.json", {"a": 1})

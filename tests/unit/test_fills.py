@@ -18,7 +18,8 @@ from pixmend.fills.simple import fill_mean, fill_ring
 READS_DAMAGE = {"tile_harmonic", "tile_smooth"}
 TWO_HOLES = boxes((40, 50), (3, 4, 20, 20), (10, 10, 30, 15))
 MASKS = {"no hole": np.zeros((40, 50), bool), "two holes": TWO_HOLES, "noise": np.random.default_rng(8).random((40, 50)) < 0.3,
-         "one known column": boxes((40, 50), (0, 0, 40, 49)), "a hole in every block": np.tile(np.pad(np.ones((2, 2), bool), 3), (6, 8))}
+         "one known column": boxes((40, 50), (0, 0, 40, 49)),
+         "a hole in every block": np.tile(np.pad(np.ones((2, 2), bool), 3), (6, 8))}
 
 
 def random_boxes(rng, shape, count):

@@ -49,7 +49,8 @@ def network(**changes):
 
 
 def by_hand(seen, hole, turns):
-    return np.mean([invert_transform(with_ramp((apply_transform(seen, v), apply_transform(hole, v)[..., None])), v) for v in range(turns)], axis=0)
+    predicted = (with_ramp((apply_transform(seen, v), apply_transform(hole, v)[..., None])) for v in range(turns))
+    return np.mean([invert_transform(image, v) for v, image in enumerate(predicted)], axis=0)
 
 
 @pytest.mark.parametrize("start", ["none", "harmonic"])
@@ -92,7 +93,8 @@ def test_a_prediction_does_not_depend_on_the_other_images(ready, turns, mode):
 def test_predict_runs_again_when_tta_changes(home, ready):
     model, settings = network(home=str(home), run="a")
     run.save_run_settings(settings)
-    checkpoints.save_weights(checkpoints.get_weights_path(settings.run_folder), [np.asarray(v) for v in model.variables], {"step": 1})
+    path = checkpoints.get_weights_path(settings.run_folder)
+    checkpoints.save_weights(path, [np.asarray(v) for v in model.variables], {"step": 1})
     row = ready.split("test")[2]
     hole, known = ready.read_counts(row) > 0, ready.read_damaged(row) / np.float32(255)
     for turns in (1, 8):

@@ -54,7 +54,8 @@ def test_strided_convolutions_train_as_keras_does(shape):
         return layers.Conv2D(16, 4, 2, "same", use_bias=False), layers.Conv2DTranspose(3, 4, 2, "same", use_bias=False)
 
     assert uses_matrix_product((shape[1] // 2, shape[2] // 2, 16)) == backend.is_tensorflow()
-    assert_equal_arrays(*(train_layers(build, build_optimizer(Settings(learning_rate=0.01)), shape) for build in (build_ours, build_keras)))
+    assert_equal_arrays(*(train_layers(build, build_optimizer(Settings(learning_rate=0.01)), shape)
+                          for build in (build_ours, build_keras)))
 
 
 def test_blocks_are_cut_and_joined_without_loss():

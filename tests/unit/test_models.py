@@ -130,14 +130,15 @@ def register_newcomer(monkeypatch):
 def test_network_of_a_newcomer_begins_at_its_fill_and_learns(name, precision, register_newcomer):
     register_newcomer("mine", NEWCOMERS[name])
     damaged, masks, _ = example_batch((64, 64, 3))
-    model, settings = build_small("mine", (64, 64, 3), start="harmonic", loss_region="hole", learning_rate=0.01, precision=precision)
+    model, settings = build_small("mine", (64, 64, 3), start="harmonic", loss_region="hole", learning_rate=0.01,
+                                  precision=precision)
     first = np.asarray(model(as_inputs(damaged, masks), training=False))
     assert first.dtype == np.float32
     np.testing.assert_allclose(first, damaged, atol=1e-6 if precision == "float32" else 1e-2)
     trainer.compile_model(model, settings)
     model.run_eagerly = keras.backend.backend() == "tensorflow"
-    losses = [float(model.train_on_batch(as_inputs(damaged, masks), np.full_like(damaged, 0.3), sample_weight=masks.astype(np.float32)))
-              for _ in range(6)]
+    target, weight = np.full_like(damaged, 0.3), masks.astype(np.float32)
+    losses = [float(model.train_on_batch(as_inputs(damaged, masks), target, sample_weight=weight)) for _ in range(6)]
     assert losses[-1] < losses[0]
 
 
@@ -193,8 +194,9 @@ def test_mask_channel_adds_a_channel_to_the_input():
 
 @pytest.mark.parametrize("name", ["pix2pix", "unet", "encoder_decoder", "pconv_unet"])
 def test_levels_and_width_shape_the_network(name):
-    few, many, wide = (count_parameters(build_small(name, (64, 64, 3), levels=levels, width=width, adversarial=False)[0].trainable_variables)
-                       for levels, width in ((2, 4), (4, 4), (2, 8)))
+    models = [build_small(name, (64, 64, 3), levels=levels, width=width, adversarial=False)[0]
+              for levels, width in ((2, 4), (4, 4), (2, 8))]
+    few, many, wide = (count_parameters(model.trainable_variables) for model in models)
     assert few < many and 3 * few < wide
 
 

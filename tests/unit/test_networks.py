@@ -73,7 +73,8 @@ def test_partial_convolution_equals_a_loop_over_windows(kernel, stride):
 def test_partial_convolution_network_ignores_missing_pixels():
     damaged, masks, originals = example_batch((64, 64, 3))
     model, _ = build_small("pconv_unet", (64, 64, 3), start="none")
-    np.testing.assert_array_equal(model.predict_on_batch(as_inputs(damaged, masks)), model.predict_on_batch(as_inputs(originals, masks)))
+    np.testing.assert_array_equal(model.predict_on_batch(as_inputs(damaged, masks)),
+                                  model.predict_on_batch(as_inputs(originals, masks)))
 
 
 def predict_block_by_block(name, model, image):

@@ -60,7 +60,8 @@ def test_images_are_listed_in_the_order_of_the_tables(tiny):
         if record.damaged.endswith(".png"):
             assert not damaged[count_boxes(record.boxes, settings.shape) > 0].any()
         if record.original and record.original.endswith(".png"):
-            np.testing.assert_array_equal(damaged, blackened(decode_image(record.original, settings.shape), [b[:2] for b in record.boxes]))
+            original = decode_image(record.original, settings.shape)
+            np.testing.assert_array_equal(damaged, blackened(original, [box[:2] for box in record.boxes]))
     assert {e.id: [list(b) for b in e.boxes] for e in records if not e.label} == \
         {name: [[*corner, SIDE, SIDE] for corner in two] for name, two in boxes.items()}
 
@@ -95,7 +96,8 @@ def test_a_submission_of_the_originals_scores_0(tiny, tmp_path):
 
 def test_a_flat_submission_has_its_known_score(tiny, tmp_path):
     settings, images, boxes = tiny
-    competition.submission.write(tmp_path / "flat.csv", list_test_images(settings), (np.full((32, 32, 3), 0.5) for _ in images), settings)
+    grey_images = (np.full((32, 32, 3), 0.5) for _ in images)
+    competition.submission.write(tmp_path / "flat.csv", list_test_images(settings), grey_images, settings)
     write_solution(tmp_path / "solution.csv", images, boxes)
     scores = csv_scoring.score_csv(tmp_path / "flat.csv", tmp_path / "solution.csv")
     truth = [value for _, value in graded(images, boxes)]
@@ -108,7 +110,8 @@ def test_the_header_is_copied_from_the_sample(tiny, tmp_path):
     sample = get_files_folder(settings) / "sample_submission.csv"
     write_rows(sample, [['row, "id"', "pixel"], *read_rows(sample)[1:]])
     competition.submission.write(tmp_path / "mine.csv", list_test_images(settings), list_predictions(images), settings)
-    assert read_rows(tmp_path / "mine.csv")[0] == competition.submission.read_header(get_files_folder(settings)) == ['row, "id"', "pixel"]
+    header = competition.submission.read_header(get_files_folder(settings))
+    assert read_rows(tmp_path / "mine.csv")[0] == header == ['row, "id"', "pixel"]
 
 
 @pytest.mark.parametrize("names", [TEST, ["b.png", "a.png", "c (1).png"]])
@@ -151,7 +154,8 @@ def test_a_holdout_submission_needs_no_sample(tiny, tmp_path):
     rows = read_rows(tmp_path / "holdout.csv")
     assert len(rows) == 1 + len(records) * 2 * SIDE * SIDE * 3
     assert rows[1][0].startswith("Tiger/same.png_box1_")
-    assert "does not hold the rows" in refusal(list, competition.submission.read(tmp_path / "holdout.csv", records[::-1], settings))
+    reversed_rows = competition.submission.read(tmp_path / "holdout.csv", records[::-1], settings)
+    assert "does not hold the rows" in refusal(list, reversed_rows)
     rest = competition.submission.read(tmp_path / "holdout.csv", records[:-1], settings)
     assert "does not hold the rows" in refusal(list, rest)
 
@@ -162,8 +166,10 @@ def test_values_read_back_are_the_submitted_ones(tiny, tmp_path, scale):
     records = [e for e in competition.read_images(get_files_folder(settings), settings.shape) if e.split == "train"]
     images = [decode_image(e.original, settings.shape) / np.float32(255) for e in records]
     competition.submission.write(tmp_path / "holdout.csv", records, images, settings)
-    for record, image, values in zip(records, images, competition.submission.read(tmp_path / "holdout.csv", records, settings), strict=True):
-        np.testing.assert_allclose(values, competition.submission.to_submission_values(image, settings)[record.counts(settings.shape) > 0], atol=1e-6)
+    written = competition.submission.read(tmp_path / "holdout.csv", records, settings)
+    for record, image, values in zip(records, images, written, strict=True):
+        expected = competition.submission.to_submission_values(image, settings)[record.counts(settings.shape) > 0]
+        np.testing.assert_allclose(values, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("order", ["bgr", "rgb"])
@@ -277,7 +283,8 @@ def test_every_image_has_a_row_and_every_row_an_image(tiny, folder):
     assert f"{folder / 'new.JPG'} has no row in" in message and "continue with `pixmend augment`" in message
     (folder / "new.JPG").unlink()
     (folder / name).unlink()
-    assert f"lists {name}, which {folder} does not hold" in refusal(competition.read_images, get_files_folder(settings), settings.shape)
+    message = refusal(competition.read_images, get_files_folder(settings), settings.shape)
+    assert f"lists {name}, which {folder} does not hold" in message
 
 
 def test_missing_folders_are_errors(tiny):

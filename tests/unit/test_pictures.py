@@ -93,7 +93,8 @@ def test_twins_are_found_mirrored_re_encoded_and_brightened_and_no_others():
     encoded = cv2.imdecode(cv2.imencode(".jpg", photos[1], [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
     brighter = np.clip(photos[2].astype(int) + 20, 0, 255).astype(np.uint8)
     photos += [photos[0][:, ::-1], encoded, brighter]
-    pairs = near_duplicates.find_near_duplicates(*zip(*(near_duplicates.hash_image(np.ascontiguousarray(p)) for p in photos), strict=True))
+    hashes = [near_duplicates.hash_image(np.ascontiguousarray(photo)) for photo in photos]
+    pairs = near_duplicates.find_near_duplicates(*zip(*hashes, strict=True))
     assert {(i, j) for some in pairs for i, j in np.sort(some).tolist()} == {(0, 40), (1, 41), (2, 42)}
 
 
@@ -110,7 +111,8 @@ def test_sources_are_joined_as_looking_at_every_pair_would(seed):
     near = sum(np.bitwise_count(straight[:, None] ^ other) <= near_duplicates.NEAR for other in (straight, mirrored))
     group = connected_components(np.triu(near), directed=False)[1]
     first = [f"{np.flatnonzero(group == label)[0]:02d}" for label in group]
-    assert near_duplicates.join_sources([f"{n:02d}" for n in range(len(straight))], near_duplicates.find_near_duplicates(straight, mirrored)) == first
+    pairs = near_duplicates.find_near_duplicates(straight, mirrored)
+    assert near_duplicates.join_sources([f"{n:02d}" for n in range(len(straight))], pairs) == first
 
 
 def test_sources_of_twins_are_joined_through_a_chain():

@@ -167,7 +167,8 @@ def test_the_solution_of_a_table_says_which_images_are_public(tmp_path):
     records, images, masks = example(COLOUR)
     values = [image[mask] for image, mask in zip(images, masks, strict=True)]
     (tmp_path / "solution.csv").write_bytes(b"".join(PIXEL_CSV.encode(records, values, COLOUR, [True, False, False])))
-    (tmp_path / PIXEL_CSV.sample_name).write_bytes(b"".join(PIXEL_CSV.encode(records, [np.zeros_like(of) for of in values], COLOUR)))
+    zeros = [np.zeros_like(of_image) for of_image in values]
+    (tmp_path / PIXEL_CSV.sample_name).write_bytes(b"".join(PIXEL_CSV.encode(records, zeros, COLOUR)))
     PIXEL_CSV.check(tmp_path / PIXEL_CSV.sample_name, tmp_path)
     scores = PIXEL_CSV.score(tmp_path / PIXEL_CSV.sample_name, tmp_path / "solution.csv")
     for name, of in (("public", values[:1]), ("private", values[1:]), ("total", values)):

@@ -25,8 +25,8 @@ def index(tmp_path):
 def test_rows_are_those_that_a_plain_reader_finds(index):
     path, rows = index
     with open(path, newline="", encoding="utf-8") as file:
-        plain = [DatasetRow(r["id"], r["source"], r["class"], augmentation.TRANSFORM_NAMES.index(r["variant"]), r["split"], int(r["damaged"]),
-                     int(r["whole"])) for r in csv.DictReader(file)]
+        plain = [DatasetRow(r["id"], r["source"], r["class"], augmentation.TRANSFORM_NAMES.index(r["variant"]), r["split"],
+                            int(r["damaged"]), int(r["whole"])) for r in csv.DictReader(file)]
     found = read_index(path)
     assert list(found) == plain == rows
     assert list(found[40:3:-7]) == rows[40:3:-7] and found[-1] == rows[-1] and len(found[10:]) == 40
@@ -38,7 +38,8 @@ def test_rows_are_those_that_a_plain_reader_finds(index):
 def painted(tmp_path):
     rng = np.random.default_rng(1)
     pictures, masks = rng.random((5, 8, 8, 3), np.float32), rng.random((5, 8, 8)) < 0.5
-    predictions.write_predictions(tmp_path / "test.npz", iter(pictures), ((str(n), mask) for n, mask in enumerate(masks)), {"set": 1})
+    named_masks = ((str(number), mask) for number, mask in enumerate(masks))
+    predictions.write_predictions(tmp_path / "test.npz", iter(pictures), named_masks, {"set": 1})
     return tmp_path / "test.npz", pictures, masks
 
 

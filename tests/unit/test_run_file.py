@@ -106,8 +106,9 @@ def test_file_with_a_name_that_no_run_can_have_is_refused(tmp_path, name):
     assert result.returncode == 2 and str(path) in result.stderr and os.listdir(tmp_path / "checkpoints/demo") == ["a"]
 
 
-@pytest.mark.parametrize(("old", "new"), [("width = 4", "width = 1000000000"), ("width = 4", "width = nan"), ("width = 4", 'width = "4"'),
-                                          ("width = 4", "widht = 4"), ("width = 4", "width = ["), ("augment = ", "augment = 7 #")])
+@pytest.mark.parametrize(("old", "new"), [
+    ("width = 4", "width = 1000000000"), ("width = 4", "width = nan"), ("width = 4", 'width = "4"'),
+    ("width = 4", "widht = 4"), ("width = 4", "width = ["), ("augment = ", "augment = 7 #")])
 def test_damaged_run_file_is_refused_by_name(tmp_path, old, new):
     path = configure(tmp_path, *SMALL, "--run", "a")
     text = Path(path).read_text()
@@ -118,7 +119,8 @@ def test_damaged_run_file_is_refused_by_name(tmp_path, old, new):
 
 
 def test_settings_of_the_first_edition_are_read(tmp_path):
-    (tmp_path / "settings.json").write_text(json.dumps({"contest": "demo", "model": "pix2pix", "even": False, "damages": 2, "seed": 3}))
+    stored = {"contest": "demo", "model": "pix2pix", "even": False, "damages": 2, "seed": 3}
+    (tmp_path / "settings.json").write_text(json.dumps(stored))
     trained = run_file.add_missing_settings(run_file.read_trained(tmp_path))
     assert (trained["competition"], trained["masks_per_image"], trained["split_seed"], trained["LAMBDA"]) == ("demo", 2, 3, 1000)
 

@@ -24,7 +24,7 @@ CASES = [*((areas, channels) for areas in AREAS for channels in (1, 3)), (TOUCHI
 
 
 def pixelate(original, *areas):
-    """Pixelate areas (top, left, height, width, tile) with plain loops; return the image, its mask and the slices of the tiles."""
+    """Pixelate areas (top, left, height, width, tile) with plain loops; return the image, its mask and the tiles' slices."""
     image, mask, tiles = original.copy(), np.zeros(original.shape[:2], bool), []
     for top, left, height, width, side in areas:
         bottom, right = top + height, left + width

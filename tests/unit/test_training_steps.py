@@ -84,7 +84,8 @@ def test_a_batch_reaches_tensorflow_uncopied(changes, prepared_home):
     settings = Settings(home=str(prepared_home), size=32, batch_size=3, **changes)
     batches = ImageBatches(settings, open_dataset(settings), competitions.get_competition("demo"))
     kept = batches.get_batch(5)
-    (seen, mask), whole, weight = TensorFlowSteps(SimpleNamespace(jit_compile=None), SimpleNamespace(get_batch=lambda step: kept)).load(5)
+    steps = TensorFlowSteps(SimpleNamespace(jit_compile=None), SimpleNamespace(get_batch=lambda step: kept))
+    (seen, mask), whole, weight = steps.load(5)
     for tensor, array in ((seen, kept[0][0]), (mask, kept[0][1]), (whole, kept[1])):
         assert np.array_equal(tensor, array)
         assert np.shares_memory(np.asarray(tensor), array)

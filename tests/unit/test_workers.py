@@ -83,7 +83,8 @@ def test_results_are_in_order_and_items_take_no_memory_in_the_workers():
 
 
 def test_workers_start_while_threads_of_opencv_wait_in_the_parent():
-    process = subprocess.Popen([sys.executable, "-c", AFTER_OPENCV], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen([sys.executable, "-c", AFTER_OPENCV], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                               start_new_session=True)
     try:
         out, _ = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:

@@ -119,7 +119,8 @@ def average_predictions(dataset: Dataset, rows: Sequence[DatasetRow], paths: Ite
                         weights: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the restored image of each row: the mean of the files' values under the row's weights, one weight for each file."""
     for (row, values), row_weights in zip(read_together(rows, paths, "average predictions"), weights, strict=False):
-        yield paste_values(dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0, np.tensordot(row_weights, values, 1))
+        mean = np.tensordot(row_weights, values, 1)
+        yield paste_values(dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0, mean)
 
 
 class PredictionFile:
