@@ -89,7 +89,7 @@ def measure_curve(options: Options) -> dict[str, Any]:
 
 
 def measure_loop(options: Options) -> dict[str, Any]:
-    """Measure the training loop beside bare compiled steps; the first round, which compiles, is not counted."""
+    """Measure the training loop, and bare compiled steps; the first round, which compiles, is not counted."""
     sizes, steps = options.sizes, 4 if options.quick else 500
     with Worker("loop", prepare_dataset(options), sizes.side, sizes.width // 4, steps) as worker:
         measures = {"ours": partial(worker.measure_seconds, "train"), "bare": partial(worker.measure_seconds, "bare")}
@@ -209,7 +209,7 @@ def measure_start(options: Options) -> dict[str, Any]:
 
 def prepare_dataset(options: Options) -> Path:
     """Return a home with a competition and its prepared dataset; both are made once."""
-    sizes, folder = options.sizes, options.home / "contest"
+    sizes, folder = options.sizes, options.home / "dataset"
     if not folder.exists():
         _data.write_competition(folder, sizes.training, sizes.test, side=sizes.side, different=min(40, sizes.training))
     run_stage("augment", folder, "--size", sizes.side)

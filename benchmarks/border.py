@@ -24,7 +24,7 @@ from pixmend.submissions import predictions
 
 RESULTS_FILE, TABLE_FILE = RESULTS / "BORDER.json", RESULTS / "BORDER.md"
 START = "smooth"
-DISTANCES = 64   # distances that are told apart, in pixels; the last one stands for all longer ones
+DISTANCES = 64   # number of distances in pixels, from 0; the last one includes all longer ones
 SHOWN_DISTANCES = (1, 2, 3, 5, 10, 20, 30)
 
 

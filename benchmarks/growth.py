@@ -3,8 +3,8 @@
     python -m benchmarks growth [--sizes N ...] [--home FOLDER]
 
 Images are 32x32 with two boxes of side 9, all different, so that tens of thousands of files are made in seconds. The dataset
-of a million images is simulated: its arrays are sparse files without content, beside an index of a million rows and with a
-thousand test images. So opening, batching and predicting with such a dataset are measured, but not reading its files.
+of a million images is simulated: its arrays are sparse files without content, and its index has a million rows, a thousand of
+them for test images. So opening, batching and predicting with such a dataset are measured, but not reading its files.
 """
 
 import argparse

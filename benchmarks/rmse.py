@@ -41,9 +41,9 @@ MLP = "--model window_mlp --steps 100000"
 HOUR = f"{MLP} --start harmonic --masks-per-image 16 --minutes 45 --evaluate-every 1000 --run mlp60"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
-BASE = "--model window_mlp --steps 2000"   # the rows base-... change one setting of this
+BASE = "--model window_mlp --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
-JUDGED = "--model pix2pix --width 16 --start smooth --steps 1000"   # the rows judged-... change one setting of this
+ADVERSARIAL = "--model pix2pix --width 16 --start smooth --steps 1000"   # each row judged-... changes one setting of this
 
 ROWS = {
     "mean": Row("fill: mean of the known pixels", "--model mean"),
@@ -81,17 +81,17 @@ ROWS = {
     "base-5x": Row("window_mlp, 2,000 steps, five transforms of each image", f"{BASE} --augment 5x --run base-5x"),
     "base-1x": Row("the same with one transform", f"{BASE} --augment none --run base-1x"),
 
-    "judged": Row("Pix2Pix (width 16), 1,000 steps from the smooth fill, LAMBDA 1000", f"{JUDGED} --run judged"),
-    "judged-lambda-1": Row("the same with LAMBDA 1", f"{JUDGED} --lambda 1 --run judged-lambda-1"),
-    "judged-lambda-10": Row("the same with LAMBDA 10", f"{JUDGED} --lambda 10 --run judged-lambda-10"),
-    "judged-lambda-100": Row("the same with LAMBDA 100", f"{JUDGED} --lambda 100 --run judged-lambda-100"),
-    "judged-lambda-10000": Row("the same with LAMBDA 10000", f"{JUDGED} --lambda 10000 --run judged-lambda-10000"),
-    "judged-unjudged": Row("the same without the adversarial loss", f"{JUDGED} --no-adversarial --run judged-unjudged"),
-    "judged-hole": Row("the same with errors in the hole only", f"{JUDGED} --loss-region hole --run judged-hole"),
+    "judged": Row("Pix2Pix (width 16), 1,000 steps from the smooth fill, LAMBDA 1000", f"{ADVERSARIAL} --run judged"),
+    "judged-lambda-1": Row("the same with LAMBDA 1", f"{ADVERSARIAL} --lambda 1 --run judged-lambda-1"),
+    "judged-lambda-10": Row("the same with LAMBDA 10", f"{ADVERSARIAL} --lambda 10 --run judged-lambda-10"),
+    "judged-lambda-100": Row("the same with LAMBDA 100", f"{ADVERSARIAL} --lambda 100 --run judged-lambda-100"),
+    "judged-lambda-10000": Row("the same with LAMBDA 10000", f"{ADVERSARIAL} --lambda 10000 --run judged-lambda-10000"),
+    "judged-unjudged": Row("the same without the adversarial loss", f"{ADVERSARIAL} --no-adversarial --run judged-unjudged"),
+    "judged-hole": Row("the same with errors in the hole only", f"{ADVERSARIAL} --loss-region hole --run judged-hole"),
     "judged-squares": Row("the same with squared errors in the hole only, without the adversarial loss",
-                          f"{JUDGED} --loss l2 --loss-region hole --no-adversarial --run judged-squares"),
-    "judged-mask": Row("the same with the mask as an input channel", f"{JUDGED} --mask-channel --run judged-mask"),
-    "judged-fresh": Row("the same with new masks", f"{JUDGED} --fresh-masks --run judged-fresh"),
+                          f"{ADVERSARIAL} --loss l2 --loss-region hole --no-adversarial --run judged-squares"),
+    "judged-mask": Row("the same with the mask as an input channel", f"{ADVERSARIAL} --mask-channel --run judged-mask"),
+    "judged-fresh": Row("the same with new masks", f"{ADVERSARIAL} --fresh-masks --run judged-fresh"),
 }
 
 

@@ -1,4 +1,4 @@
-"""How fast this project works beside what a user would do instead, and beside the physical limit: benchmarks/results/SPEED.md.
+"""How fast this project is, compared with what a user would do instead and with physical limits: benchmarks/results/SPEED.md.
 
     python -m benchmarks speed [--rows NAME ...] [--home FOLDER] [--torch-python PATH] [--compare]
 
@@ -185,7 +185,7 @@ def compare_ratios(name: str, alternative: str, stored: Mapping[str, Any], resul
     old_low, old, old_high = compute_ratios(stored, alternative)
     new_low, new, new_high = compute_ratios(result, alternative)
     fell = old - new > max(old_high - old_low, new_high - new_low)
-    print(f"{'FELL' if fell else 'held'}  {name} against {alternative}: {old:.3g} ({old_low:.3g} to {old_high:.3g}) in "
+    print(f"{'FELL' if fell else 'ok  '}  {name} against {alternative}: {old:.3g} ({old_low:.3g} to {old_high:.3g}) in "
           f"{stored['commit']}, {new:.3g} ({new_low:.3g} to {new_high:.3g}) now")
     return fell
 

@@ -1,4 +1,4 @@
-"""Canvases made on the device: a photo, two random boxes, the effect of JPEG beside them, cells around one box, and a fill.
+"""Canvases made on the device: a photo, two random boxes, the effect of JPEG next to them, cells around one box, and a fill.
 
 Shapes: photos (count, 256, 256, 3) uint8; images the same, float32 in 0..1; boxes (count, 4) float32 in pixels: row, column,
 height, width; known maps (count, 256, 256) float32: 1 where a pixel is known; cells (count, CELLS, CELLS, channels) float32.
@@ -75,7 +75,7 @@ def mark_interval(first: jax.Array, length: jax.Array, size: int) -> jax.Array:
 
 
 def simulate_jpeg(image: jax.Array, known: jax.Array) -> jax.Array:
-    """Return the damaged image after JPEG, which stores colour at half size: black boxes change the pixels beside them."""
+    """Return the damaged image after JPEG, which stores colour at half size: black boxes change the pixels next to them."""
     spread = jnp.asarray(make_subsampling_matrix(image.shape[1]))
     ycc = image * known[..., None] @ RGB_TO_YCC.T
     colour = jnp.einsum("ip,npqc,jq->nijc", spread, ycc[..., 1:], spread)

@@ -24,6 +24,26 @@ def make_settings(home: str, side: int, width: int, steps: int) -> Settings:
                    adversarial=True, run=f"loop{width}", evaluate_every=steps, evaluation_images=evaluation_images)
 
 
+def build_trainer(settings: Settings) -> tuple[Any, Any]:
+    """Return the trainer of a compiled network, and its batches."""
+    from pixmend.training import setup, trainer
+    from pixmend.training.batches import ImageBatches
+
+    settings = setup.resolve_precision(settings)
+    dataset = datasets.open_dataset(settings)
+    settings.run_folder.mkdir(parents=True, exist_ok=True)
+    model = setup.build_trainable(settings)
+    trainer.compile_model(model, settings)
+    batches = ImageBatches(settings, dataset, competitions.get_competition(settings.competition))
+    return trainer.Trainer(model, settings, dataset, batches, settings.run_folder), batches
+
+
+def train_further(trainer: Any, steps: int) -> None:
+    """Continue the training loop for some steps."""
+    trainer.settings = replace(trainer.settings, steps=trainer.step + steps)
+    trainer.fit()
+
+
 def train_bare(model: Any, fixed_batch: Any, steps: int) -> None:
     """Run the compiled step again and again on one batch."""
     for _ in range(steps):
@@ -51,29 +71,15 @@ def main() -> None:
     backend.start_keras()
     import keras
 
-    from pixmend.training import setup, trainer
-    from pixmend.training.batches import ImageBatches
-
     progress.quiet = True
-    settings = setup.resolve_precision(make_settings(home, side, width, steps))
-    dataset = datasets.open_dataset(settings)
-    settings.run_folder.mkdir(parents=True, exist_ok=True)
-    model = setup.build_trainable(settings)
-    trainer.compile_model(model, settings)
-    batches = ImageBatches(settings, dataset, competitions.get_competition(settings.competition))
-    training = trainer.Trainer(model, settings, dataset, batches, settings.run_folder)
+    trainer, batches = build_trainer(make_settings(home, side, width, steps))
     inputs, original, _ = batches.get_batch(0)
     fixed_batch = [keras.ops.convert_to_tensor(array) for array in inputs], keras.ops.convert_to_tensor(original)
-    model.make_train_function()
-
-    def train_further() -> None:
-        training.settings = replace(settings, steps=training.step + steps)
-        training.fit()
-
-    serve(train=train_further,
-          bare=lambda: train_bare(model, fixed_batch, steps),
-          load=lambda: load_batches(batches, settings.batch_size),
-          copy=lambda: copy_images(dataset))
+    trainer.model.make_train_function()
+    serve(train=lambda: train_further(trainer, steps),
+          bare=lambda: train_bare(trainer.model, fixed_batch, steps),
+          load=lambda: load_batches(batches, trainer.settings.batch_size),
+          copy=lambda: copy_images(trainer.dataset))
 
 
 if __name__ == "__main__":
