@@ -214,8 +214,8 @@ which change nothing, were kept. Flags are written as they were when the row was
 
 ## The effect of the adversarial loss
 
-The holdout RMSE of the same small Pix2Pix at the evaluations of its training: before the first step, where it equals the fill
-that it starts at, and after the last step. Where the last weights are worse, they were not kept.
+The RMSE of the same small Pix2Pix on those holdout images that its training evaluates: before the first step, where it equals the
+fill that it starts at, and after the last step. Where the last weights are worse, they were not kept.
 
 | model | first evaluation | last evaluation | ratio |
 |---|---|---|---|
