@@ -126,8 +126,9 @@ def test_run_is_named_after_what_differs_from_the_defaults():
     assert name_run("--model", "stable_diffusion", *prompt) == "stable_diffusion-prompt-a-class-..-asleep"
 
 
-@pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("batch_size", 8), ("learning_rate", 0.000123456789), ("LAMBDA", 1e6),
-                                             ("adversarial", False), ("submit", True), ("prompt", "a {class}"), ("steps", 1234567)])
+@pytest.mark.parametrize(("name", "value"), [
+    ("batch_size", 0), ("batch_size", 8), ("learning_rate", 0.000123456789), ("LAMBDA", 1e6), ("adversarial", False),
+    ("submit", True), ("prompt", "a {class}"), ("steps", 1234567)])
 def test_words_of_a_flag_give_its_value_again(name, value):
     assert getattr(parse_flags(config.format_flag(name, value), environment={}), name) == value
 

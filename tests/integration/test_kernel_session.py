@@ -111,7 +111,8 @@ def history(run):
 @pytest.mark.slow
 def test_training_stops_in_time_and_keeps_what_it_reached(tmp_path):
     folders = Folders(tmp_path / "kaggle")
-    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "1000000", "--kernel-hours", "0.03", competition="landscapes")
+    machine = Machine(tmp_path / "mine", token=False)
+    text = script_of(machine, "--steps", "1000000", "--kernel-hours", "0.03", competition="landscapes")
     ended = folders.run(text)
     report = read_report(folders.left())
     assert ended.returncode == 0 and "time is up" in ended.stdout

@@ -67,7 +67,8 @@ def test_score_without_improvement_names_the_best_baseline(serialized):
     for name in ("train", "predict", "serialize"):
         done(stage(name, serialized, *mean))
     printed = done(stage("score", serialized, "--run", "mean"))
-    rmse = {name: float(next(line for line in printed.splitlines() if line.strip().startswith(f"{name} (")).split(")")[1].split()[0])
+    lines = [line.strip() for line in printed.splitlines()]
+    rmse = {name: float(next(line for line in lines if line.startswith(f"{name} (")).split(")")[1].split()[0])
             for name in ("harmonic", "ring", "smooth", "telea", "navier_stokes")}
     best = printed.partition("Best baseline: ")[2].split(",")[0]
     assert rmse[best] == min(rmse.values()) and "better" not in printed

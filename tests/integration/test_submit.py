@@ -367,7 +367,7 @@ def test_signed_urls_lose_their_query(machine):
     cleaned = client.clean_text("PUT https://storage.googleapis.com/bucket/a.zip?X-Goog-Signature=abc&upload_id=7 failed"
                                 "\x1b]0;title\x07")
     assert cleaned == "PUT https://storage.googleapis.com/bucket/a.zip?*** failed"
-    cleaned = client.clean_text("Max retries exceeded with url: /bucket/a.zip?X-Goog-Signature=abc&upload_id=7 (Caused by SSLError)")
+    cleaned = client.clean_text("Max retries exceeded with url: /bucket/a.zip?X-Goog-Signature=abc&id=7 (Caused by SSLError)")
     assert cleaned == "Max retries exceeded with url: /bucket/a.zip?*** (Caused by SSLError)"
 
 

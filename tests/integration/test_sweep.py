@@ -216,7 +216,8 @@ def test_a_database_that_is_away_is_a_sentence(home):
         sweep_here(home, *TINY, "--lambda", "1,2")
 
 
-@pytest.mark.parametrize(("database", "module", "package"), [("postgresql", "psycopg", '"psycopg[binary]"'), ("mysql", "pymysql", "pymysql")])
+@pytest.mark.parametrize(("database", "module", "package"), [
+    ("postgresql", "psycopg", '"psycopg[binary]"'), ("mysql", "pymysql", "pymysql")])
 def test_without_the_driver_it_is_said_how_to_get_it(home, tmp_path, database, module, package):
     (tmp_path / "absent" / module).mkdir(parents=True)
     (tmp_path / "absent" / module / "__init__.py").write_text(f"raise ModuleNotFoundError('No module named {module}')")

@@ -174,7 +174,8 @@ def test_run_of_an_older_version_keeps_what_that_version_did(tmp_path, monkeypat
     later = {**NETWORKS["window_mlp"].defaults, "masks_per_image": 0, "fresh_masks": True, "width": 512}
     monkeypatch.setitem(NETWORKS, "window_mlp", dataclasses.replace(NETWORKS["window_mlp"], defaults=later))
     settings = models.apply_model_defaults(read_settings("train", ["--home", str(tmp_path), "--run", "old"]))
-    expected = WITHOUT_A_SETTING | PREDICTION | {"model": "window_mlp", "masks_per_image": 3, "width": 8, "seed": 2, "split_seed": 2}
+    stored = {"model": "window_mlp", "masks_per_image": 3, "width": 8, "seed": 2, "split_seed": 2}
+    expected = WITHOUT_A_SETTING | PREDICTION | stored
     assert {name: getattr(settings, name) for name in expected} == expected
 
 

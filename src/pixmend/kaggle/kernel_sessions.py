@@ -97,8 +97,8 @@ def check_settings(settings: Settings) -> None:
         raise FlagError(f"--model {settings.model} is not trained, so it needs no GPU at Kaggle. Run it on this machine: "
                         f"./run_pipeline.sh --model {settings.model}")
     if not competitions.get_competition(settings.competition).runs_at_kaggle:
-        raise FlagError(f"--competition {settings.competition} does not work with kernels: its photographs are larger than Kaggle "
-                        "allows a kernel to be. Choose another, for example --competition landscapes.")
+        raise FlagError(f"--competition {settings.competition} does not work with kernels: its photographs are larger than "
+                        "Kaggle allows a kernel to be. Choose another, for example --competition landscapes.")
     for name, reason in IMPOSSIBLE.items():
         if getattr(settings, name) != SETTINGS[name].default:
             raise FlagError(f"{flag(name)} does not work with kernels: {reason}.")
