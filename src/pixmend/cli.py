@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixmend import competitions, config, models, progress, run_file
+from pixmend import competitions, models, progress, run_file
 from pixmend.commands import COMMANDS, PIPELINE
 from pixmend.config import GROUPS, Settings
 from pixmend.errors import FlagError, UserError, suggest
@@ -48,7 +48,7 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
         check_run_exists(given)
     settings = merge(stored, given) if stored else given
     settings = dataclasses.replace(check_names(settings), swept=swept, about=about)
-    settings = config.complete_settings(settings, competitions.get_default_settings(settings), models.default_settings)
+    settings = models.complete_settings(settings, competitions.get_default_settings(settings))
     if stored and COMMANDS[command].needs_run:
         run_file.check_same_as_trained(settings, set(given.given))
     return settings

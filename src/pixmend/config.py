@@ -28,6 +28,8 @@ RENAMED = {"contest": "competition", "begin": "init_from", "even": "contrast_wei
            "again": "resubmit", "patience": "kaggle_timeout", "study": "sweep_name", "broken": "broken_images",
            "wait": "wait_minutes"}
 
+UNLIMITED_STEPS = 10**8
+
 
 def setting(default: Any, help: str, **limits: Any) -> Any:
     """Define a setting: its default, what it does, which values it may take, and what older runs did (see SettingSpec)."""
@@ -65,7 +67,8 @@ class AugmentSettings:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    model: str = setting("pix2pix", "what predicts the missing pixels: a network, a fill or a pretrained pipeline")
+    model: str = setting("window_mlp", "what predicts the missing pixels: a network, a fill or a pretrained pipeline",
+                         earlier="pix2pix")
     width: int = setting(64, "channels of the first layer", low=1, high=8192)
     levels: int = setting(8, "steps down and up of a U-Net (fewer where images are smaller than 2^levels), or layers in a row", low=2, high=10)
     work_size: int = setting(64, "side at which residual_unet and pretrained_unet work, of resized windows, and of the square that edsr reads", low=16, high=1024)
@@ -85,8 +88,8 @@ class TrainingSettings:
     loss: str = setting("l1", "reconstruction loss", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
     loss_region: str = setting("all", "pixels that the reconstruction loss counts", choices=("all", "hole"))
     contrast_weighting: bool = setting(False, "divide the loss at each pixel by the contrast around it")
-    steps: int = setting(20000, "training steps in all", low=1, high=10**8)
-    minutes: float = setting(0.0, "stop after this many minutes of training; 0: no limit", low=0, high=10**6)
+    steps: int = setting(20000, "training steps in all; --minutes alone sets no limit to them", low=1, high=UNLIMITED_STEPS)
+    minutes: float = setting(0.0, "train for this many minutes, or for --steps if that is less; 0: no limit", low=0, high=10**6)
     batch_size: int = setting(4, "images a step, over all devices; auto: the largest power of two that fits", low=1, high=4096, auto=True)
     optimizer: str = setting("adam", "optimizer; those other than adam have a usual learning rate of their own", choices=("adam", "sgd", "rmsprop", "adagrad"))
     learning_rate: float = setting(2e-4, "learning rate", low=1e-8, high=1)
@@ -276,6 +279,7 @@ TRAIN_GROUPS = ("network", "training")
 WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call"}
 WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
                    (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
+ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs
 NOT_IN_A_NAME = {"model", "damage"}
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
 PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
@@ -328,8 +332,10 @@ def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any
                       model_defaults: Callable[[str], Mapping[str, Any]] = lambda model: {}) -> Settings:
     """Return the settings with the competition's defaults, and with the run's name if it has none.
 
-    The name consists of the model and the settings that differ from the defaults.
+    The name consists of the model and the settings that differ from the defaults. Who gives LAMBDA means Pix2Pix.
     """
+    if "LAMBDA" in settings.given | {name for name, _ in settings.swept}:
+        competition_defaults = {**competition_defaults, "model": ADVERSARIAL_MODEL}
     of_model = model_defaults(apply_defaults(settings, competition_defaults).model)
     defaults = {**competition_defaults, **{name: of_model[name] for name in of_model if SETTINGS[name].group not in TRAIN_GROUPS}}
     settings = apply_defaults(settings, defaults)

@@ -1,10 +1,11 @@
 """All that --model can name: networks, which are trained, fills, which are computed, and pretrained pipelines."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from pixmend import run_file
-from pixmend.config import Settings, apply_defaults, usual_learning_rate
+from pixmend import competitions, config, run_file
+from pixmend.config import UNLIMITED_STEPS, Settings, apply_defaults, usual_learning_rate
 from pixmend.errors import FlagError
 from pixmend.fills import FILLS, Fill, FillSpec
 from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, PipelineSpec
@@ -49,14 +50,24 @@ def finds_masks(name: str) -> bool:
     return name in NETWORKS and NETWORKS[name].finds_masks
 
 
-def default_settings(name: str) -> dict[str, Any]:
-    """Return the settings that a model replaces where no flag is given."""
-    return dict(NETWORKS[name].defaults) if name in NETWORKS else {}
+def default_settings(name: str, competition: str = "") -> dict[str, Any]:
+    """Return the settings that a model replaces where no flag is given, and what a competition replaces of these."""
+    of_model = NETWORKS[name].defaults if name in NETWORKS else {}
+    return {**of_model, **(competitions.get_competition(competition).model_defaults.get(name, {}) if competition else {})}
+
+
+def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any]) -> Settings:
+    """Return the settings with the defaults of competition and model that are not of training, and with the run's name."""
+    return config.complete_settings(settings, competition_defaults, partial(default_settings, competition=settings.competition))
 
 
 def apply_model_defaults(settings: Settings) -> Settings:
-    """Return the settings with the defaults of the model and of the optimizer where no flag is given."""
-    return apply_defaults(settings, {**default_settings(settings.model), **usual_learning_rate(settings)})
+    """Return the settings with the defaults of the model and of the optimizer where no flag is given.
+
+    A run for which only minutes are given has no limit of steps.
+    """
+    defaults = {**default_settings(settings.model, settings.competition), **usual_learning_rate(settings)}
+    return apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if "minutes" in settings.given else {}))
 
 
 def run_finds_masks(settings: Settings) -> bool:

@@ -42,7 +42,7 @@ def track(items: Sequence[T], label: str) -> Iterator[T]:
 class ProgressBar:
     """`with ProgressBar("decode", 200) as bar: bar.advance(10, "120 images/s")`.
 
-    The time left follows from the share that is done: `share`, or the done part of the total.
+    The time left follows from the share that is done: `share`, or the done part of the total, which is 0 if there is none.
     """
 
     def __init__(self, label: str, total: int, done: int = 0, share: float | None = None) -> None:
@@ -55,7 +55,7 @@ class ProgressBar:
     def __enter__(self) -> Self:
         if not quiet and sys.stdout.isatty():
             self.rich = make_rich_progress()
-            self.task = self.rich.add_task(self.label, total=self.total, completed=self.done, text="", left="")
+            self.task = self.rich.add_task(self.label, total=self.total or None, completed=self.done, text="", left="")
             self.rich.start()
         return self
 
@@ -83,7 +83,7 @@ class ProgressBar:
 
     def _print_line(self) -> None:
         self.last_line = time.monotonic()
-        parts = [f"{self.label} {self.done}/{self.total}", self.text, self.left()]
+        parts = [f"{self.label} {self.done}{f'/{self.total}' if self.total else ''}", self.text, self.left()]
         print_message("  ".join(part for part in parts if part))
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:

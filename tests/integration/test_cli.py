@@ -5,7 +5,8 @@ import subprocess
 import pytest
 from support.stages import ROOT, done, stage, stage_process
 
-from pixmend import config
+from pixmend import config, models
+from pixmend.cli import read_settings
 from pixmend.commands import COMMANDS
 from pixmend.config import complete_settings
 from pixmend.errors import FlagError
@@ -116,12 +117,13 @@ def name_run(*flags, defaults=None, model_defaults=None):
 
 
 def test_run_is_named_after_what_differs_from_the_defaults():
-    assert name_run() == name_run("--quiet") == name_run("--width", "16", defaults={"width": 16}) == "pix2pix"
+    assert name_run() == name_run("--quiet") == name_run("--width", "16", defaults={"width": 16}) == "window_mlp"
     assert name_run("--lambda", "400", "--steps", "150000") == "pix2pix-lambda400-steps150000"
-    assert name_run("--width", "64", "--start", "none", defaults={"width": 16}) == "pix2pix-width64-start-none"
+    assert name_run("--width", "64", "--start", "none", defaults={"width": 16}) == "window_mlp-width64-start-none"
     assert name_run("--lambda", "400", "--run", "mine") == "mine"
-    assert name_run("--evaluate-every", "100", "--evaluation-images", "8") == "pix2pix-evaluate-every100-evaluation-images8"
-    assert name_run("--batch-size", "auto") == "pix2pix-batch-size-auto"
+    assert name_run("--lambda", "400", "--model", "unet") == "unet-lambda400"
+    assert name_run("--evaluate-every", "100", "--evaluation-images", "8") == "window_mlp-evaluate-every100-evaluation-images8"
+    assert name_run("--batch-size", "auto") == "window_mlp-batch-size-auto"
     prompt = ("--prompt", "a {class}, ../asleep")
     assert name_run("--model", "stable_diffusion", *prompt) == "stable_diffusion-prompt-a-class-..-asleep"
 
@@ -137,9 +139,31 @@ def test_flag_against_the_models_own_default_is_in_the_name():
     own = {"start": "none", "loss": "l2"}
     assert name_run("--model", "unet", model_defaults=own) == "unet"
     assert name_run("--model", "unet", "--start", "harmonic", model_defaults=own) == "unet-start-harmonic"
-    assert name_run("--optimizer", "sgd", "--learning-rate", "2e-4") == "pix2pix-optimizer-sgd-learning-rate0.0002"
+    assert name_run("--optimizer", "sgd", "--learning-rate", "2e-4") == "window_mlp-optimizer-sgd-learning-rate0.0002"
 
 
 def test_flags_override_the_defaults_of_a_competition():
     settings = complete_settings(parse_flags(["--steps", "7"], environment={}), {"steps": 100, "width": 16})
     assert (settings.steps, settings.width) == (7, 16)
+
+
+@pytest.mark.parametrize(("words", "model"), [
+    ([], "window_mlp"), (["--lambda", "50"], "pix2pix"), (["--lambda", "50", "--model", "unet"], "unet"),
+    (["--competition", "photo_reconstruction"], "window_mlp"), (["--competition", "landscapes"], "pix2pix")])
+def test_lambda_means_pix2pix_and_a_competition_has_its_model(words, model):
+    assert read_settings("train", words).model == model
+
+
+def test_minutes_alone_set_no_limit_of_steps(tmp_path):
+    flags = ["--home", str(tmp_path), "--minutes", "1"]
+    assert models.apply_model_defaults(read_settings("train", flags)).steps == config.UNLIMITED_STEPS
+    assert models.apply_model_defaults(read_settings("train", [*flags, "--steps", "7"])).steps == 7
+
+
+def test_competition_changes_the_defaults_of_a_model():
+    demo, real = (models.apply_model_defaults(read_settings("train", ["--competition", name]))
+                  for name in ("demo", "photo_reconstruction"))
+    assert (demo.start, demo.steps) == ("smooth", 200) and (real.start, real.steps) == ("harmonic", 20000)
+    assert demo.window == real.window == 2.0
+    given = models.apply_model_defaults(read_settings("train", ["--start", "telea"]))
+    assert given.start == "telea" and given.steps == 200

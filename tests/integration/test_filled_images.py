@@ -46,7 +46,7 @@ def test_an_untrained_run_predicts_its_start(home):
     """Also where the start's file is gone since: it is made again."""
     done(stage("train", home, *TINY, "--start", "telea", "--learning-rate", "1e-8", "--run", "a"))
     (home / "augment/demo/starts/telea.npy").unlink()
-    done(stage("predict", home, *SMALL, "--run", "a"))
+    done(stage("predict", home, "--run", "a"))
     ready = open_dataset(Settings(home=str(home), size=32))
     values = np.load(home / "checkpoints/demo/a/holdout.npz")["values"]
     wanted = np.concatenate([ready.read_input(row, "telea")[ready.read_counts(row) > 0] for row in ready.split("holdout")]) / 255
@@ -61,4 +61,4 @@ def test_competitions_have_a_default_model_and_start(contest, model, start):
     settings = complete_settings(Settings(competition=contest), competitions.get_default_settings(Settings(competition=contest)))
     assert settings.model == model and apply_defaults(settings, models.default_settings(model)).start == start
     other = competitions.get_default_settings(Settings(competition=contest, damage="landscapes"))
-    assert "model" not in other and "start" not in other
+    assert other["model"] == "pix2pix" and "start" not in other

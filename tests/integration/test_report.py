@@ -12,7 +12,7 @@ from support import chromium
 from support.stages import ROOT, SMALL, done, stage
 
 from pixmend import files, run_file
-from pixmend.competitions import get_competition
+from pixmend.config import Settings
 from pixmend.data import dataset
 from pixmend.evaluation import leaderboard
 from pixmend.flags import parse_flags
@@ -224,11 +224,11 @@ def test_table_equals_the_files(page, reported):
 
 def test_defaults_of_model_and_competition_are_not_listed():
     stored = {"model": "residual_unet", "learning_rate": 1e-3, "width": 48, "steps": 400, "mask_channel": True, "loss": "l2"}
-    defaults = get_competition("demo").defaults
+    settings = Settings()
     run = run_section.Run("a", {}, stored)
-    assert run_section.describe_settings(run, defaults) == ["residual_unet", "--mask-channel"]
+    assert run_section.describe_settings(run, settings) == ["residual_unet", "--mask-channel"]
     mix = {"model": "ensemble", "members": ["a", "b", "c"], "weights": [0.25, 0.75, 0.0]}
-    assert run_section.describe_settings(run_section.Run("mix", {}, mix), defaults) == ["0.75 b", "0.25 a"]
+    assert run_section.describe_settings(run_section.Run("mix", {}, mix), settings) == ["0.75 b", "0.25 a"]
 
 
 def test_rank_correlation_equals_pandas(text, reported):

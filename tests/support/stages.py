@@ -15,7 +15,8 @@ from pixmend import progress
 from pixmend.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ("--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "4", "--evaluation-images", "4")
+SMALL = ("--model", "pix2pix", "--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "4",
+         "--evaluation-images", "4")
 JAX = {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parent / "no_tensorflow")}   # without TensorFlow
 
 

@@ -226,8 +226,8 @@ def test_encoder_weights_that_cannot_be_downloaded_are_an_error(monkeypatch):
 
 def test_network_of_blocks_runs_through_all_stages(home):
     """The demo's boxes are not the holes that it predicts: it changes the middles of blocks only."""
-    flags = ("--size", "32", "--model", "mlp", "--start", "harmonic", "--steps", "3", "--evaluation-images", "4")
-    assert "step 3" in done(stage("train", home, *flags))
+    flags = ("--size", "32", "--model", "mlp", "--start", "harmonic", "--steps", "40", "--evaluate-every", "10")
+    assert "step 40" in done(stage("train", home, *flags))
     done(stage("predict", home, *flags))
     dataset, predictions = Dataset(home / "augment/demo"), PredictionFile(next(home.glob("checkpoints/demo/*/holdout.npz")))
     row = dataset.split("holdout")[0]

@@ -28,13 +28,15 @@ Shape = tuple[int, int, int]   # height, width, channels
 class Competition(ABC):
     """A competition: where its images are, how they are damaged, and how a submission looks.
 
-    `slug` is its name on Kaggle; `defaults` replaces defaults of settings; `metrics` are its scores besides the RMSE.
+    `slug` is its name on Kaggle; `defaults` replaces defaults of settings, and `model_defaults` those of a
+    model, where other ones suit the competition's images; `metrics` are its scores besides the RMSE.
     A class that lacks a method without a default cannot be instantiated; neither can one whose method is a misspelt hook.
     """
 
     slug: str
     submission: SubmissionFormat
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    model_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     is_synthetic: ClassVar[bool] = False    # whether its archive is made here, from photos; else it comes from Kaggle

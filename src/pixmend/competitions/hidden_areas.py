@@ -70,4 +70,5 @@ def damage_box(rng: np.random.Generator, image: np.ndarray, box: Box) -> np.ndar
 
 
 HIDDEN_AREAS = HiddenAreas(
-    slug="hidden-areas", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "unknown_masks": True})
+    slug="hidden-areas", submission=PixelCsv(),
+    defaults=QUICK_TRAINING | {"size": SIDE, "unknown_masks": True, "model": "pix2pix"})

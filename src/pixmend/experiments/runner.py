@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from pixmend import competitions, config, models
+from pixmend import competitions, models
 from pixmend.config import SETTINGS, Settings, flag
 from pixmend.errors import Diverged, FlagError, UserError
 
@@ -32,7 +32,7 @@ def refuse_flags(settings: Settings, kind: str, reasons: Mapping[str, str]) -> N
 def make_run_settings(base: Settings, values: Mapping[str, Any]) -> Settings:
     """Return the settings of a run with these values, named as its own command would name it."""
     given = dataclasses.replace(base, **values, given=base.given | set(values), run="")
-    return config.complete_settings(given, competitions.get_default_settings(base), models.default_settings)
+    return models.complete_settings(given, competitions.get_default_settings(base))
 
 
 def run_guarded(function: Callable[[], Any], passing: tuple[type[BaseException], ...] = ()) -> Outcome:

@@ -115,10 +115,11 @@ PLANS = {
                        make_rows("optimizer", OPTIMIZERS), {"model": "unet"}, curves=True),
     "losses": Plan("Losses", ("loss",), make_rows("loss", LOSSES), {"model": "unet"}, curves=True),
     "models": Plan("All models that fit the competition", ("model",), make_model_rows, sized=True, timed=True),
-    "lambda": Plan("LAMBDA, the weight of the reconstruction loss", ("LAMBDA",), make_lambda_rows, over="LAMBDA"),
+    "lambda": Plan("LAMBDA, the weight of the reconstruction loss", ("LAMBDA",), make_lambda_rows, {"model": "pix2pix"},
+                   over="LAMBDA"),
     "augmentation": Plan("Transforms of the training images, or new masks at each step", ("augment", "fresh_masks"),
-                         make_augmentation_rows),
-    "levels": Plan("Steps down and up", ("levels",), make_level_rows, over="levels", sized=True),
+                         make_augmentation_rows, {"model": "pix2pix"}),
+    "levels": Plan("Steps down and up", ("levels",), make_level_rows, {"model": "pix2pix"}, over="levels", sized=True),
 }
 
 

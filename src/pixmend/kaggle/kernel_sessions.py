@@ -124,7 +124,7 @@ def find_changes(settings: Settings, earlier: dict[str, Any]) -> dict[str, tuple
     What was typed neither then nor now is as the run's file has it, whatever the defaults of this version are.
     """
     defaults = ({name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
-                | models.default_settings(settings.model) | usual_learning_rate(settings))
+                | models.default_settings(settings.model, settings.competition) | usual_learning_rate(settings))
     trained, flags = run_file.read_trained(settings.run_folder), select_flags(settings)
     stored = select_stored(run_file.add_missing_settings(trained)) if trained else {}
     then, now = defaults | stored | earlier, defaults | flags

@@ -211,8 +211,8 @@ NETWORKS: dict[str, NetworkSpec] = {
     "window_mlp": NetworkSpec(
         build="pixmend.networks.window_mlp:build_window_mlp",
         summary="Dense layers on a window around each box; the fastest to train on a CPU.",
-        defaults={**WINDOW_DEFAULTS, "window": 2.0, "work_size": 32, "masks_per_image": 3, "start": "smooth", "width": 1024,
-                  "steps": 5000},
+        defaults={**WINDOW_DEFAULTS, "window": 2.0, "work_size": 32, "masks_per_image": 16, "start": "harmonic",
+                  "width": 1024},
         reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
 }
 

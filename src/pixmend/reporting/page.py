@@ -40,14 +40,14 @@ def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True, undefined=StrictUndefined)
     position = [run.name for run in runs].index(settings.run)
-    defaults, counts, sums = competitions.get_default_settings(settings), score["numbers"], score["fills"]
+    counts, sums = score["numbers"], score["fills"]
     maps, boxes = errors.get_box_maps()
     agreement = run_section.correlate_scores(runs)
     return environment.get_template("report.html").render(
         competition=settings.competition, run=runs[position], position=position + 1, runs=runs, score=score,
         interval=bootstrap_interval(score["sums"], counts), verdict=describe_run(settings, score, sums),
         comparisons=compare_with_baselines(settings, score),
-        described={run.name: describe_settings(run, defaults) for run in runs},
+        described={run.name: describe_settings(run, settings) for run in runs},
         baselines=sorted(((name, compute_rmse(sums[name], counts)) for name in sums), key=lambda row: row[1]),
         experiments=experiment_section.describe_experiments(settings),
         groups=gallery.describe_groups(dataset, score, predicted), views=gallery.VIEWS, is_small=min(settings.shape[:2]) < 128,

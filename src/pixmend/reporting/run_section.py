@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pixmend import files, models, run_file
+from pixmend import competitions, files, models, run_file
 from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
@@ -55,8 +55,8 @@ def list_runs(settings: Settings) -> list[Run]:
     return sorted(runs, key=lambda run: (run.get_number(RMSE) is None, run.get_number(RMSE) or 0))
 
 
-def describe_settings(run: Run, competition_defaults: Mapping[str, Any]) -> list[str]:
-    """Return the run's model and the flags that differ from the defaults; of a mix, its members with their weights."""
+def describe_settings(run: Run, settings: Settings) -> list[str]:
+    """Return the run's model and the flags that are no defaults of the competition; of a mix, its members with their weights."""
     stored = run.stored
     if not stored:
         return []
@@ -64,7 +64,7 @@ def describe_settings(run: Run, competition_defaults: Mapping[str, Any]) -> list
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
         return [f"{weight:.2f} {member}" for weight, member in parts if weight >= MIN_WEIGHT]
     model = stored.get("model", "")
-    usual = {**competition_defaults, **models.default_settings(model)}
+    usual = {**competitions.get_default_settings(settings), **models.default_settings(model, settings.competition)}
     defaults = {name: spec.default for name, spec in SETTINGS.items()} | usual
     changed = [name for name in SETTINGS if name in stored and name not in NOT_SHOWN and stored[name] != defaults[name]]
     return [model, *(format_flags({name: stored[name]}) for name in changed

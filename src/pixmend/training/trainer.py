@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from pixmend import backend, models
-from pixmend.config import Settings, flag
+from pixmend.config import UNLIMITED_STEPS, Settings, flag
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
@@ -81,7 +81,8 @@ class Trainer:
     def fit(self) -> None:
         """Train until the budget is used or a signal asks to stop; save a state now and then, and at the end."""
         last_saved, stop = time.monotonic(), False
-        bar = ProgressBar("train", self.settings.steps, self.step, self._budget_share())
+        total = self.settings.steps if self.settings.steps < UNLIMITED_STEPS else 0
+        bar = ProgressBar("train", total, self.step, self._budget_share())
         with catch_stop_signals() as signals, ThreadPoolExecutor(1) as loader, bar:
             if self.step == 0:
                 self.evaluate(losses={})
