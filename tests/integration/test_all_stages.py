@@ -87,7 +87,7 @@ def test_summary_names_the_submission_the_report_and_the_next_command(finished):
     home, printed = finished
     last = printed["report"]
     assert str(home / "submissions/demo/a.csv") in last and str(home / "submissions/demo/report.html") in last
-    assert f"./run_pipeline.sh --competition photo_reconstruction --home {home} --lambda 1000 --steps 170000" in last
+    assert f"./run_pipeline.sh --competition photo_reconstruction --home {home} --minutes 60" in last
     for sentence in (r"Holdout RMSE 0\.\d+", "Best baseline"):
         assert re.search(sentence, printed["score"]) and not re.search(sentence, last)   # said once in the pipeline
 

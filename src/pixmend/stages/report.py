@@ -72,7 +72,7 @@ def suggest_commands(settings: Settings) -> list[str]:
     if competitions.get_competition(settings.competition).accepts_photos:
         return [] if settings.photos else [f"your photos {format_command(settings, '--photos', 'FOLDER')}"]
     real = replace(settings, competition="photo_reconstruction", given=settings.given & {"home"})
-    command = format_command(real, "--lambda", "1000", "--steps", "170000")
+    command = format_command(real, "--minutes", "60")
     return ["next        the real competition (docs/competition.md: a Kaggle token, accepted rules)",
             f"  {command}", f"  {command} --submit"]
 
