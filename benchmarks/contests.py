@@ -96,7 +96,7 @@ BENCHMARKS = {
         baseline="harmonic", score_name="RMSE of the missing pixels, 0 to 255", compute_score=compute_rmse_255,
         rows={
             **make_fill_rows(*FILLS),
-            **make_network_rows("window_mlp", f"--model window_mlp --width 512 --masks-per-image 0 {LONG} 3"),
+            **make_network_rows("window_mlp", f"--model window_mlp --start smooth --width 512 --masks-per-image 0 {LONG} 3"),
             "unet": Row("unet as published but narrower", f"--model unet {IMAGE_NETWORK}"),
             "encoder_decoder": Row("encoder_decoder as published but narrower", f"--model encoder_decoder {IMAGE_NETWORK}")},
         flags=("--size", "64")),   # at 256, a network of whole images would see too few of them in minutes on a core

@@ -37,11 +37,11 @@ RESULTS_FILE, TABLE_FILE = RESULTS / "RMSE.json", RESULTS / "RMSE.md"
 COMPETITION_FLAGS = ("--competition", "photo_reconstruction", "--augment", "8x")
 BASELINE = "harmonic"
 
-MLP = "--model window_mlp --steps 100000"
+MLP = "--model window_mlp --start smooth --masks-per-image 3 --steps 100000"   # the defaults when these rows were measured
 HOUR = f"{MLP} --start harmonic --masks-per-image 16 --minutes 45 --evaluate-every 1000 --run mlp60"
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
-BASE = "--model window_mlp --steps 2000"   # each row base-... changes one setting of this
+BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 ADVERSARIAL = "--model pix2pix --width 16 --start smooth --steps 1000"   # each row judged-... changes one setting of this
 

@@ -37,7 +37,7 @@ def main() -> None:
     from pixmend.training import setup
     from pixmend.training.inference import BATCH_SIZE, make_inputs
 
-    settings = replace(Settings(), home=home, competition="photo_reconstruction", size=side, width=width)
+    settings = replace(Settings(), home=home, competition="photo_reconstruction", model="pix2pix", size=side, width=width)
     settings = setup.resolve_precision(settings)
     dataset = datasets.open_dataset(settings)
     rows = list(dataset.split("test")[:count])
