@@ -30,6 +30,6 @@ def test_the_pages_commands_write_a_scored_submission(home):
 def test_the_page_lists_every_method_and_field():
     hooks = {name for cls in (Competition, SyntheticCompetition) for name, value in vars(cls).items()
              if inspect.isfunction(value) and not name.startswith("_")}
-    fields = {"slug", "submission", "defaults", "metrics"}
+    fields = {"slug", "submission", "defaults", "model_defaults", "metrics"}
     listed = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.M))
     assert listed == hooks | fields

@@ -15,7 +15,7 @@ from pixmend.run_file import read_trained
 from pixmend.scoring import ensemble
 from pixmend.submissions import predictions
 
-FILLS, SIZE = ("mean", "harmonic", "smooth"), ("--size", "32")
+FILLS, SIZE = ("mean", "harmonic", "smooth", "telea"), ("--size", "32")
 
 
 def squares(gram, weights):

@@ -90,7 +90,7 @@ def test_the_index_names_the_fold_of_every_image(folded):
         times[row["id"]] += row["split"] != "test"
     assert all(len(of_source) == 1 for of_source in folds.values())
     assert set.union(*folds.values()) == {*NAMES, "test"}
-    assert set(times.values()) == {0, 5} and sum(count == 5 for count in times.values()) == 360
+    assert set(times.values()) == {0, 5} and sum(count == 5 for count in times.values()) == 72
 
 
 def test_only_the_split_seed_changes_the_folds(folded, tmp_path):
@@ -123,7 +123,7 @@ def test_no_fold_is_trained_on_its_holdout(folded):
         assert not held & set(learnt) and held | set(learnt) == everything and len(learnt) > len(held) > 0
         assert sum(learnt.values()) >= 5 * len(learnt) - settings.batch_size
         kept_apart.append(held)
-    assert sum(map(len, kept_apart)) == len(everything) == 360 and set.union(*kept_apart) == everything
+    assert sum(map(len, kept_apart)) == len(everything) == 72 and set.union(*kept_apart) == everything
 
 
 def test_near_duplicates_are_in_the_same_fold(folded, tmp_path):
@@ -156,7 +156,7 @@ def test_holdout_predictions_are_those_of_the_images_fold(folded):
     run = folded[0] / "checkpoints/demo/f"
     whole, fold_of = values_by_id(run / "holdout.npz"), {row["id"]: row["split"] for row in index(folded[0])}
     parts = {fold: values_by_id(run / fold / "holdout.npz") for fold in NAMES}
-    assert len(whole) == 360 == sum(map(len, parts.values()))
+    assert len(whole) == 72 == sum(map(len, parts.values()))
     for name, values in whole.items():
         np.testing.assert_array_equal(values, parts[fold_of[name]][name])
 
@@ -204,10 +204,10 @@ def test_the_score_covers_all_training_images(folded):
             errors.append(float(value) - pictures[name][row, column, channel])
     board = leaderboard.read_leaderboard(home / "submissions/demo/leaderboard.csv")
     ours, fill = (next(row for row in board if row["run"] == run) for run in ("f", "harmonic"))
-    assert len(pictures) == 360 == int(ours["pictures"]) and len(errors) == 360 * 2 * 9 * 9 * 3
+    assert len(pictures) == 72 == int(ours["pictures"]) and len(errors) == 72 * 2 * 9 * 9 * 3
     assert float(ours["holdout_rmse"]) == pytest.approx(np.sqrt(np.mean(np.square(errors))), abs=1e-5)
     assert float(ours["harmonic_rmse"]) == pytest.approx(float(fill["holdout_rmse"]), abs=2e-5)
-    assert "3 folds" in printed["score"] and "360 images" in printed["score"]
+    assert "3 folds" in printed["score"] and "72 images" in printed["score"]
     assert int(ours["steps"]) == 3 * 6
 
 
@@ -227,7 +227,7 @@ def test_runs_with_the_same_folds_can_be_averaged(folded):
     done(stage("ensemble", home, *FOLDS, "--members", "f,harmonic", "--run", "mixed"))
     made = run_file.read_trained(home / "checkpoints/demo/mixed")
     assert made["rmse"] <= min(made["member_rmse"])
-    assert len(values_by_id(home / "checkpoints/demo/mixed/holdout.npz")) == 360
+    assert len(values_by_id(home / "checkpoints/demo/mixed/holdout.npz")) == 72
 
 
 def test_a_run_stopped_in_fold_2_continues_to_the_same_bytes(folded, tmp_path):

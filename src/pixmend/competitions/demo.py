@@ -27,6 +27,7 @@ from pixmend.submissions import csv_format
 EDITION = 2   # another one replaces a demo that was made before
 PNG_INTERVAL = 5   # every fifth image of a photo is a PNG, the others are JPEGs
 IMAGES_PER_PHOTO = {"train": 10, "test": 6}
+TRIAL_SIZE, IMAGES_PER_PHOTO_IN_A_TRIAL = 64, 2   # smaller images are for trying the stages, not for learning
 SMALLEST = 200   # pixels of a photo along the side of an image
 # 31 photos teach a network only so much: after more steps window_mlp gets worse.
 FEW_PHOTOS = {"start": "smooth", "masks_per_image": 7, "width": 512, "steps": 200, "evaluate_every": 50}
@@ -76,7 +77,7 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
         pixels = photo.decode()
         short = min(pixels.shape[:2])
         smallest = min(max(side, SMALLEST), 3 * short // 4)
-        for _ in range(IMAGES_PER_PHOTO[photo.split]):
+        for _ in range(count_images(photo.split, side)):
             yield photos.cut_random_square(rng, pixels, int(rng.integers(smallest, short + 1)))
 
     def make_split(self, split: str, shape: Shape) -> Iterable[DemoImage]:
@@ -87,9 +88,14 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
 
     def make_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[DemoImage]:
         for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
-            suffix = "jpeg" if number % PNG_INTERVAL else "png"
+            suffix = "jpeg" if number % min(PNG_INTERVAL, count_images(photo.split, shape[0])) else "png"
             boxes = draw_two_boxes(rng, shape, get_box_side(shape))
             yield DemoImage(photo.label, f"{photo.name} ({number}).{suffix}", image, boxes)
+
+
+def count_images(split: str, side: int) -> int:
+    """Return how many images are cut from a photo of a split."""
+    return IMAGES_PER_PHOTO[split] if side >= TRIAL_SIZE else IMAGES_PER_PHOTO_IN_A_TRIAL
 
 
 def pack_training_images(archive: zipfile.ZipFile, images: Iterable[DemoImage]) -> None:
