@@ -133,5 +133,7 @@ def format_command_help(name: str) -> str:
         lines += ["", f"studies: {', '.join(study_plans.PLANS)}"]
     if command.shows and command.shows != PIPELINE:
         lines += ["", "Flags of later stages of the same run are accepted, too, and written into its run.toml."]
+    if "network" in groups:
+        lines += ["", "The defaults below are the general ones. Models replace some of them; run.toml lists what a run uses."]
     lines += ["", "--config RUN.TOML   take all settings from the file of a run"]
     return "\n".join([*lines, "", build_parser(groups).format_help().strip()])

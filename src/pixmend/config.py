@@ -83,7 +83,7 @@ class NetworkSettings:
 @dataclass(frozen=True)
 class TrainingSettings:
     adversarial: bool = setting(False, "train against a PatchGAN discriminator")
-    LAMBDA: float = setting(1000.0, "weight of the reconstruction loss beside the adversarial loss", low=0, high=1e6)
+    LAMBDA: float = setting(1000.0, "weight of the reconstruction loss beside the adversarial loss; without --model it chooses pix2pix", low=0, high=1e6)
     disc_lambda: float = setting(1.0, "weight of the fake images in the discriminator's loss", low=0, high=1e6)
     loss: str = setting("l1", "reconstruction loss", choices=("l1", "l2", "huber", "poisson", "kl", "cross_entropy"))
     loss_region: str = setting("all", "pixels that the reconstruction loss counts", choices=("all", "hole"))
