@@ -63,6 +63,7 @@ def check_kills(kill, name, before, undisturbed, tmp_path, numbers):
         shutil.rmtree(home)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["download", "augment", "predict", "serialize"])
 def test_a_stage_stopped_at_some_writes_ends_as_undisturbed(name, undisturbed, tmp_path):
     before = copy_before(name, undisturbed, tmp_path)
