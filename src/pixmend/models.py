@@ -67,7 +67,8 @@ def apply_model_defaults(settings: Settings) -> Settings:
     A run for which only minutes are given has no limit of steps.
     """
     defaults = {**default_settings(settings.model, settings.competition), **usual_learning_rate(settings)}
-    return apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if "minutes" in settings.given else {}))
+    only_minutes = "minutes" in settings.given and settings.minutes > 0
+    return apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if only_minutes else {}))
 
 
 def run_finds_masks(settings: Settings) -> bool:

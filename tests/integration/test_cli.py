@@ -158,6 +158,8 @@ def test_minutes_alone_set_no_limit_of_steps(tmp_path):
     flags = ["--home", str(tmp_path), "--minutes", "1"]
     assert models.apply_model_defaults(read_settings("train", flags)).steps == config.UNLIMITED_STEPS
     assert models.apply_model_defaults(read_settings("train", [*flags, "--steps", "7"])).steps == 7
+    without = ["--home", str(tmp_path), "--competition", "photo_reconstruction", "--minutes", "0"]
+    assert models.apply_model_defaults(read_settings("train", without)).steps == 20000
 
 
 def test_competition_changes_the_defaults_of_a_model():
