@@ -12,13 +12,14 @@ from typing import IO, Any
 
 StopHandler = Callable[[int, Any], Any] | signal.Handlers
 
-# On Linux a child ends with its parent: a killed parent must not leave an upload that arrives later.
+# On Linux a child ends with its parent, whose number it gets: a killed parent must not leave an upload that arrives later.
 END_WITH_PARENT = """
 import ctypes, os, signal, sys
 libc = ctypes.CDLL(None)
 if hasattr(libc, "prctl"):
     libc.prctl(1, signal.SIGKILL)
-os.execvp(sys.argv[1], sys.argv[1:])
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -34,7 +35,8 @@ class FinishedProcess:
 def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[str], None] | None = None,
                 environment: Mapping[str, str] | None = None) -> FinishedProcess:
     """Run a command to its end, or until it prints nothing for `timeout` seconds; `on_output` receives each piece of output."""
-    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", END_WITH_PARENT, *command], start_new_session=True,
+    starter = [sys.executable, "-I", "-S", "-c", END_WITH_PARENT, str(os.getpid())]
+    process = subprocess.Popen([*starter, *command], start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, **(environment or {})})
     assert process.stdout and process.stderr

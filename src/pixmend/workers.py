@@ -41,7 +41,8 @@ def run_in_chunks(function: WorkFunction, items: Iterable[Any], *, size: int, la
 
     Forked workers start before the items are requested, so that the items of a generator need no memory in them.
     """
-    with ProcessPoolExecutor(count_cores(), get_context(), start_worker) as pool:
+    context = get_context()
+    with ProcessPoolExecutor(count_cores(), context, start_worker, (context.get_start_method(),)) as pool:
         try:
             with prepare_fork():
                 pool.submit(int)   # starts the workers
@@ -103,17 +104,25 @@ def get_context() -> BaseContext:
     return context
 
 
-def start_worker() -> None:
-    """Keep a worker to one core, and end it with its parent process."""
+def start_worker(method: str) -> None:
+    """End a worker with its parent process, and keep it to one core."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)   # ends this process when its parent dies, by any signal
+    if has_lost_parent(method):
+        os._exit(1)
     import cv2
     from threadpoolctl import threadpool_limits
 
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)   # ends this process when its parent dies, by any signal
-    parent = multiprocessing.parent_process()
-    if parent is None or not parent.is_alive():   # it has died already
-        os._exit(1)
     files.close_inherited_locks()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
     threadpool_limits(1)
+
+
+def has_lost_parent(method: str) -> bool:
+    """Return whether the parent has died already.
+
+    A forked worker cannot learn it from multiprocessing, whose pipe to the parent is held open by the workers forked later.
+    """
+    parent = multiprocessing.parent_process()
+    return parent is None or (os.getppid() != parent.pid if method == "fork" else not parent.is_alive())

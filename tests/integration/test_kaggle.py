@@ -1,6 +1,7 @@
 """The kaggle command itself: which one is started, where its token comes from, other versions, and what is never printed."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -117,6 +118,12 @@ def test_child_and_its_children_end_together(tmp_path):
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])"
     assert subprocesses.run_command([sys.executable, "-c", script, str(tmp_path)], timeout=1).code is None
     assert not Machine(tmp_path).left_running()
+
+
+def test_child_does_nothing_whose_parent_has_died_already(tmp_path):
+    other = str(os.getppid())   # not the parent of what this test starts
+    subprocess.run([sys.executable, "-c", subprocesses.END_WITH_PARENT, other, "touch", str(tmp_path / "made")], check=True)
+    assert not (tmp_path / "made").exists()
 
 
 def test_child_that_prints_is_not_stopped():

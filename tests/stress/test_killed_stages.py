@@ -60,7 +60,7 @@ def test_killed_while_its_workers_work(name, photos, tmp_path, counts):
     shutil.copytree(base, home)
     refusals = []
     while counts["kills"] < KILLS and counts["ends"] < KILLS:
-        process = start(name, home, flags)
+        process = start(name, home, flags, tmp_path / "errors")
         if wait_for_workers(process):
             time.sleep(rng.uniform(0, 0.3))
         if process.poll() is None:
@@ -70,19 +70,19 @@ def test_killed_while_its_workers_work(name, photos, tmp_path, counts):
             counts["ends"] += 1
             shutil.rmtree(home)
             shutil.copytree(base, home)
-        _, errors = process.communicate()
-        if process.returncode not in (0, -signal.SIGKILL):
+        if process.wait() not in (0, -signal.SIGKILL):
             counts["refused"] += 1
-            refusals.append(errors)
+            refusals.append((tmp_path / "errors").read_text())
         counts["orphans"] += count_orphans(process.pid)
     assert (counts["refused"], counts["orphans"]) == (0, 0) and counts["kills"] == KILLS, refusals
     done(stage(name, home, *flags))
     assert outcome(home) == outcome(tmp_path / "undisturbed")
 
 
-def start(name, home, flags):
-    return subprocess.Popen(command(name, home, *flags), cwd=ROOT, env=clean_environment(), start_new_session=True,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+def start(name, home, flags, errors):
+    with errors.open("w") as file:
+        return subprocess.Popen(command(name, home, *flags), cwd=ROOT, env=clean_environment(), start_new_session=True,
+                                stdout=subprocess.DEVNULL, stderr=file)
 
 
 def wait_for_workers(process):

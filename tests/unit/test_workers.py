@@ -1,5 +1,6 @@
 """Worker processes: results in order, no memory of the parent's items, no hang beside OpenCV, no survivor of the parent."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -76,6 +77,36 @@ with files.try_lock(sys.argv[1]):
     list(workers.run_in_chunks(work, range(100), size=1, label="endless"))
 """
 
+# The first worker looks for its parent when that has died, and before the second worker, which holds a pipe to the parent.
+PARENT_DIES_FIRST = """
+import multiprocessing, os, signal, sys, time
+from pathlib import Path
+
+from pixmend import workers
+
+PARENT, FIRST = os.getpid(), Path(sys.argv[1], "first")
+start_worker = workers.start_worker
+
+
+def start_late(*arguments):
+    end = time.monotonic() + 5
+    if multiprocessing.current_process().name.endswith("-1"):
+        FIRST.write_text(str(os.getpid()))
+        while os.getppid() == PARENT:
+            pass
+    else:
+        while not FIRST.exists():
+            pass
+        os.kill(PARENT, signal.SIGKILL)
+        while Path("/proc", FIRST.read_text()).exists() and time.monotonic() < end:
+            pass
+    start_worker(*arguments)
+
+
+workers.start_worker, workers.count_cores = start_late, lambda: 2
+list(workers.run_in_chunks(print, range(100), size=1, label="late"))
+"""
+
 
 def test_results_are_in_order_and_items_take_no_memory_in_the_workers():
     process = subprocess.run([sys.executable, "-c", GENERATOR], cwd=ROOT, capture_output=True, text=True)
@@ -105,6 +136,17 @@ def test_killed_parent_leaves_no_worker_and_no_lock(tmp_path):
         wait_until(lambda: can_lock(tmp_path))   # a worker that was just starting has inherited the lock
     finally:
         os.killpg(parent.pid, signal.SIGKILL) if any(map(is_running, workers)) else None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends workers on Linux only")
+def test_workers_end_whose_parent_dies_while_they_start(tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT_DIES_FIRST, str(tmp_path)], cwd=ROOT, start_new_session=True)
+    parent.wait()
+    try:
+        wait_until(lambda: not is_running(int((tmp_path / "first").read_text())))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
 
 
 def can_lock(folder: Path) -> bool:
