@@ -24,7 +24,7 @@ from pixmend.errors import FlagError, UserError
 RUN_FILE, FIRST_EDITION = "run.toml", "settings.json"
 COMMAND = ("force", "quiet", "dry_run", "resubmit", "submit")
 SECRET = {"storage"}   # a database's URL may hold a password
-NOT_STORED = {"home", "run", "if_asked", "process", "processes", *SECRET, *COMMAND}
+NOT_STORED = {"home", "run", "if_asked", "process", "processes", "submission", "solution", *SECRET, *COMMAND}
 PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
 
 
@@ -89,7 +89,11 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     run = str(tables.get("run") or path.parent.name)
     config.check_value("run", run, str(path))
     values = add_missing_settings(values, [name for name in SETTINGS if name not in NOT_STORED])
-    return Settings(**values, run=run, channels=int(tables.get("channels", 3)), given=given, stored=True)
+    settings = Settings(**values, run=run, channels=int(tables.get("channels", 3)), given=given, stored=True)
+    if find_home(path) and path.resolve().parents[1].name != settings.dataset_name:
+        raise UserError(f"{path} is the file of a run of {settings.dataset_name}. It belongs into the folder "
+                        f"checkpoints/{settings.dataset_name}, or was changed: write it again with `pixmend configure`.")
+    return settings
 
 
 def read_first_edition(path: Path) -> dict[str, Any]:

@@ -67,6 +67,24 @@ def test_damaged_history_names_its_file(tmp_path, text):
         History(tmp_path / "history.csv")
 
 
+@pytest.mark.parametrize("text", ["", "step,minutes\n", "step,minutes\n6,1\n"])
+def test_history_without_the_lines_before_a_state_is_refused(tmp_path, text):
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(UserError, match=r"history\.csv"):
+        History(tmp_path / "history.csv").drop_after(4)
+    History(tmp_path / "history.csv", writes=False).drop_after(4)   # another process writes it
+
+
+@pytest.mark.parametrize("change", [{"best": "text"}, {"best": []}, {"best": float("nan")}, {"minutes": []}, {"minutes": -1}])
+def test_state_with_impossible_progress_is_refused(tmp_path, change):
+    progress, weights = {"step": 4, "best": 0.5, "minutes": 1.0}, {"model": [np.zeros((2, 3), np.float32)]}
+    checkpoints.save_state(tmp_path, 4, weights, progress)
+    assert checkpoints.load_newest_state(tmp_path, SHAPES)[1] == progress
+    checkpoints.save_state(tmp_path, 5, weights, progress | change)
+    with pytest.raises(UserError, match=r"state-000000005"):
+        checkpoints.load_newest_state(tmp_path, SHAPES)
+
+
 @pytest.mark.parametrize("starts", [[0, 5, 4], [1, 2, 4], [0, 4], [0, 2, 9]])
 def test_predictions_whose_starts_are_impossible_are_refused(tmp_path, starts):
     path, mask = tmp_path / "test.npz", np.array([[True, True], [False, False]])

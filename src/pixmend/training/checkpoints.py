@@ -7,6 +7,7 @@ own sha256, so a damaged one is recognized, and the state before it is used.
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from pixmend.errors import UserError
 from pixmend.progress import print_message
 
 STATES = 2   # how many of a run stay on the disk
+REMEDY = "Delete it and run the same command again."
 
 Groups = dict[str, list[np.ndarray]]
 Shapes = dict[str, list[tuple[int, ...]]]
@@ -50,7 +52,12 @@ def load_newest_state(folder: Path, shapes: Shapes) -> tuple[Groups, dict[str, A
     """Return arrays and metadata of the newest undamaged state, or None; damaged ones are reported and deleted."""
     for path in list_states(folder):
         if files.hash_file(path)[:12] == path.stem.rsplit("-", 1)[1]:
-            return read_checkpoint(path, shapes)
+            groups, metadata = read_checkpoint(path, shapes)
+            with files.explain_damage(path, REMEDY):
+                check_value("minutes", metadata["minutes"], str(path))
+                if metadata["best"] is not None and not 0 <= metadata["best"] < math.inf:
+                    raise ValueError("best")
+            return groups, metadata
         print_message(f"{path} is damaged and was deleted; training continues from the state before it.")
         path.unlink()
     return None
@@ -93,7 +100,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def open_checkpoint(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Yield the archive and its metadata, whose step is a possible one."""
-    with files.explain_damage(path, "Delete it and run the same command again."), np.load(path, allow_pickle=False) as archive:
+    with files.explain_damage(path, REMEDY), np.load(path, allow_pickle=False) as archive:
         metadata = json.loads(archive["facts"].tobytes())
         if metadata["step"] != 0:
             check_value("steps", metadata["step"], str(path))
@@ -109,5 +116,5 @@ def read_checkpoint(path: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]]
         raise UserError(f"{path} holds weights of other shapes than the settings beside it describe. "
                         f"Restore both files from the same run, or train the run anew with --force.")
     if not all(np.isfinite(array).all() for array in groups["model"]):
-        raise UserError(f"{path} holds weights that are not finite numbers. Delete it and run the same command again.")
+        raise UserError(f"{path} holds weights that are not finite numbers. {REMEDY}")
     return groups, metadata

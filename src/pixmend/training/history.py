@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from pixmend.errors import UserError
 from pixmend.files import atomic_write, explain_damage
 
 
@@ -12,9 +13,9 @@ class History:
     def __init__(self, path: Path, writes: bool = True) -> None:
         self.path, self.writes = path, writes
         self.rows: list[dict[str, str]] = []
+        self._remedy = f"Train the run again: pixmend train --run {path.parent.name} --force"
         if path.exists():
-            remedy = f"Train the run again: pixmend train --run {path.parent.name} --force"
-            with open(path, newline="", encoding="utf-8") as file, explain_damage(path, remedy):
+            with open(path, newline="", encoding="utf-8") as file, explain_damage(path, self._remedy):
                 self.rows = list(csv.DictReader(file, restval="", strict=True))
                 if not all(float(row["step"]) >= 0 and float(row["minutes"]) >= 0 for row in self.rows):
                     raise ValueError("negative")
@@ -22,6 +23,8 @@ class History:
     def drop_after(self, step: int) -> None:
         """Remove what came after the state from which a run continues: it will be evaluated again."""
         rows = [row for row in self.rows if int(row["step"]) <= step]
+        if step >= 0 and self.writes and not rows:
+            raise UserError(f"{self.path} has no line of a step up to {step}, where training continues. {self._remedy}")
         if rows != self.rows:
             self.rows = rows
             self._write()
