@@ -91,12 +91,13 @@ def count_process_writes(name, home, *flags):
 def outcome(home):
     """Return a hash of every file that a run leaves, without clocks and signatures."""
     return {str(path.relative_to(home)): digest(path) for path in sorted(Path(home).rglob("*"))
-            if path.is_file() and path.name not in CLOCKED and not path.name.startswith("state-") and not is_manifest_of_array(path)}
+            if path.is_file() and not holds_times(path)}
 
 
-def is_manifest_of_array(path):
-    """Tell whether a file holds the time of the array file beside it."""
-    return path.suffix == ".json" and path.with_suffix(".npy").exists()
+def holds_times(path):
+    """Tell whether a file holds times, as the manifest of an array file does."""
+    return (path.name in CLOCKED or path.name.startswith("state-")
+            or (path.suffix == ".json" and path.with_suffix(".npy").exists()))
 
 
 def digest(path):
