@@ -114,12 +114,6 @@ def find_run_file(home: Path, run: str, dataset_name: str | None) -> Path | None
     return found[0] if found else None
 
 
-def find_home(path: Path) -> Path | None:
-    """Return the home that a run's file lies in, if it lies in the folder of its run."""
-    parents = path.resolve().parents
-    return parents[3] if len(parents) > 3 and parents[2].name == "checkpoints" else None
-
-
 def read_tables(path: Path) -> dict[str, Any] | None:
     """Return the tables of a TOML file; None where there is no file."""
     try:
@@ -178,10 +172,9 @@ def list_versions() -> dict[str, str]:
 
 def describe_checkout() -> dict[str, Any]:
     """Return commit and date of the checkout, and whether files differ from the commit; empty outside a checkout."""
-    if not IN_CHECKOUT:
-        return {"date": datetime.date.today().isoformat()}
-    commit, changes = run_git("rev-parse", "--short", "HEAD"), run_git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": bool(changes), "date": datetime.date.today().isoformat()}
+    checkout = {"commit": run_git("rev-parse", "--short", "HEAD"),
+                "dirty": bool(run_git("status", "--porcelain", "--untracked-files=no"))} if IN_CHECKOUT else {}
+    return {**checkout, "date": datetime.date.today().isoformat()}
 
 
 def format_commit(checkout: Mapping[str, Any]) -> str:
