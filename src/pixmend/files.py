@@ -35,8 +35,9 @@ def atomic_write(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path)
-    descriptor, name = tempfile.mkstemp(prefix=f"{get_temporary_prefix(path)}{os.getpid()}.", suffix=".part", dir=path.parent)
+    prefix = f".{path.name[:150]}.{hash_value(platform.node())[:6]}."
+    remove_abandoned(path.parent, prefix)
+    descriptor, name = tempfile.mkstemp(prefix=f"{prefix}{os.getpid()}.", suffix=".part", dir=path.parent)
     os.fchmod(descriptor, 0o666 & ~_umask)
     os.close(descriptor)
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
@@ -62,25 +63,17 @@ def name_file_on_full_disk(path: PathLike) -> Iterator[None]:
         raise
 
 
-def get_temporary_prefix(path: Path) -> str:
-    return f".{path.name[:150]}.{hash_value(platform.node())[:6]}."
-
-
-def remove_abandoned(path: Path) -> None:
-    """Delete temporary files of this path whose writers on this machine have died."""
-    prefix = get_temporary_prefix(path)
-    for part in path.parent.glob(f"{glob.escape(prefix)}*.part"):
+def remove_abandoned(folder: Path, prefix: str) -> None:
+    """Delete temporary files with this prefix whose writers, processes of this machine, have died."""
+    for part in folder.glob(f"{glob.escape(prefix)}*.part"):
         writer = part.name[len(prefix):].partition(".")[0]
-        if writer.isdigit() and not is_alive(int(writer)):
-            part.unlink(missing_ok=True)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, PermissionError) as error:
-        return isinstance(error, PermissionError)
-    return True
+        if writer.isdigit():
+            try:
+                os.kill(int(writer), 0)
+            except ProcessLookupError:
+                part.unlink(missing_ok=True)
+            except PermissionError:   # it lives, as another user's
+                continue
 
 
 def replace_durably(part: PathLike, path: PathLike) -> None:
