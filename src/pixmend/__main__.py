@@ -10,8 +10,7 @@ from pixmend.errors import FULL_DISK, UserError
 
 INTERRUPTED = 128 + signal.SIGINT
 OS_ERRORS = {   # errors of the operating system that a user can mend
-    **dict.fromkeys(FULL_DISK,
-                    "the disk is full. Free some space and run the same command again; nothing was lost."),
+    **dict.fromkeys(FULL_DISK, "the disk is full. Free some space and run the same command again; nothing was lost."),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS),
                     "this file or folder may not be read or written. Change its permissions, or choose another --home."),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST),

@@ -1,7 +1,6 @@
 """The one place where Keras is started and where a backend is named: its compiler, operations, devices and other processes."""
 
 import contextlib
-import importlib
 import importlib.util
 import math
 import os

@@ -69,8 +69,8 @@ def read_trained(folder: Path) -> dict[str, Any] | None:
 
 def add_missing_settings(stored: Mapping[str, Any], names: Iterable[str] = WEIGHT_SETTINGS) -> dict[str, Any]:
     """Return the stored settings of a run, and for those that did not exist then what runs did before them."""
-    earlier = {name: SETTINGS[name].unstored for name in names}
-    return earlier | {"split_seed": stored.get("seed", SETTINGS["seed"].unstored)} | dict(stored)
+    earlier = {name: SETTINGS[name].earlier for name in names}
+    return {**earlier, "split_seed": stored.get("seed", SETTINGS["seed"].earlier), **stored}
 
 
 def load_run(path: Path, *, with_command: bool = False) -> Settings:
