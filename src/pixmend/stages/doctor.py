@@ -33,14 +33,14 @@ Result = tuple[str, str]  # a mark and a message
 def main(settings: Settings) -> int:
     """Print the results of all checks; return 1 if something is missing."""
     competition = competitions.get_competition(settings.competition)
-    is_bad = False
+    marks = set()
     for check in (check_python, check_packages, check_machine, check_backend, check_competition_files, check_kaggle):
         for mark, message in check(competition, settings):
             print(f"{mark} {message}", flush=True)
-            is_bad = is_bad or mark == BAD
+            marks.add(mark)
     good = f"Everything that {settings.competition} needs is there."
-    print("Something is missing: see the lines with a cross." if is_bad else good)
-    return int(is_bad)
+    print("Something is missing: see the lines with a cross." if BAD in marks else good)
+    return int(BAD in marks)
 
 
 def check_python(competition: Competition, settings: Settings) -> Iterator[Result]:
