@@ -19,22 +19,21 @@ report, one after another."""
 
 
 def main(arguments: Sequence[str]) -> int | None:
-    """Run a command; return its exit code."""
-    if not arguments or arguments[0] in ("--help", "-h", "help"):
+    """Run a command; return its exit code, or None for 0."""
+    name, *flags = arguments or ["--help"]
+    if name in ("--help", "-h", "help"):
         print(format_help())
-        return 0
-    name, flags = arguments[0], list(arguments[1:])
-    if name == "--version":
+    elif name == "--version":
         print(f"pixmend {run_file.list_versions().get('pixmend', '')}")
-        return 0
-    if name not in COMMANDS:
+    elif name not in COMMANDS:
         raise FlagError(f"There is no command {name!r}.{suggest(name, COMMANDS)} There are: {', '.join(COMMANDS)}.")
-    if "--help" in flags or "-h" in flags:
+    elif "--help" in flags or "-h" in flags:
         print(format_command_help(name))
-        return 0
-    settings = read_settings(name, flags)
-    progress.quiet = settings.quiet
-    return importlib.import_module(f"pixmend.stages.{name}").main(settings)
+    else:
+        settings = read_settings(name, flags)
+        progress.quiet = settings.quiet
+        return importlib.import_module(f"pixmend.stages.{name}").main(settings)
+    return None
 
 
 def read_settings(command: str, arguments: list[str]) -> Settings:

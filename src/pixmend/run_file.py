@@ -6,6 +6,7 @@
 [versions] [hardware] [git]  for the record
 """
 
+import contextlib
 import datetime
 import json
 import os
@@ -37,8 +38,8 @@ def save_run(settings: Settings) -> Path:
         if name not in NOT_STORED:
             tables.setdefault(spec.group.replace(" ", "_"), {})[name] = format_auto(name, getattr(settings, name))
     tables["command"] = {name: getattr(settings, name) for name in COMMAND}
-    trained = read_trained(settings.trained_folder)
-    files.write_text(path, format_toml(tables | describe_circumstances() | ({"trained": trained} if trained else {})))
+    tables |= describe_circumstances() | {"trained": read_trained(settings.trained_folder) or None}
+    files.write_text(path, format_toml(tables))
     return path
 
 
@@ -51,7 +52,7 @@ def save_trained(folder: Path, values: Mapping[str, Any]) -> None:
 def forget_trained(folder: Path) -> None:
     """Remove from a run's file what decided its weights, before it is trained anew."""
     if tables := read_tables(folder / RUN_FILE):
-        files.write_text(folder / RUN_FILE, format_toml({name: value for name, value in tables.items() if name != "trained"}))
+        files.write_text(folder / RUN_FILE, format_toml(tables | {"trained": None}))
     (folder / FIRST_EDITION).unlink(missing_ok=True)
 
 
@@ -163,10 +164,8 @@ def describe_circumstances() -> dict[str, Any]:
 def list_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -190,11 +189,9 @@ def run_git(*words: str) -> str:
 
 
 def check_same_as_trained(settings: Settings, names: set[str]) -> None:
-    """Raise an error if flags of this command contradict what the run was trained with.
-
-    Its budget and the transforms of training images have no effect after training.
-    """
+    """Raise an error if flags of this command contradict what the run was trained with."""
     trained = read_trained(settings.trained_folder) or {}
+    # Its budget and the transforms of training images have no effect after training.
     for name in sorted(names & trained.keys() & set(WEIGHT_SETTINGS) - {"steps", "minutes", "augment"}):
         value = getattr(settings, name)
         if format_auto(name, value) != config.AUTO and trained[name] != value:
