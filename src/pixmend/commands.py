@@ -8,17 +8,15 @@ PIPELINE = ("common", "download", "augment", "network", "training", "diffusion",
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: the groups of flags that its help shows, and whether it works on a run that exists.
-
-    It also accepts the flags of PIPELINE, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a flag
-    that contradicts what its run was trained with.
-    """
+    """A subcommand: the groups of flags that its help shows, and whether it works on a run that exists."""
 
     summary: str
     shows: tuple[str, ...]
     needs_run: bool = False
 
 
+# Each also accepts the flags of the pipeline, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a flag
+# that contradicts what its run was trained with.
 COMMANDS = {
     "configure": Command("Write every setting of a run into its run.toml and print its path.", PIPELINE),
     "download": Command("Download the competition (or make it from photos), check it and unpack it.", ("download", "kaggle")),

@@ -29,14 +29,12 @@ _locks: set[int] = set()   # descriptors of the locks of this process
 
 @contextlib.contextmanager
 def atomic_write(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file that takes the name `path` only when all of it is on the disk.
-
-    Its temporary name is unique and made exclusively, so two writers never share a file and no link is followed.
-    """
+    """Open a file that takes the name `path` only when all of it is on the disk."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name[:150]}.{hash_value(platform.node())[:6]}."
     remove_abandoned(path.parent, prefix)
+    # This name is unique and made exclusively, so two writers never share a file and no link is followed.
     descriptor, name = tempfile.mkstemp(prefix=f"{prefix}{os.getpid()}.", suffix=".part", dir=path.parent)
     os.fchmod(descriptor, 0o666 & ~_umask)
     os.close(descriptor)

@@ -37,14 +37,11 @@ def split_into_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def run_in_chunks(function: WorkFunction, items: Iterable[Any], *, size: int, label: str, unit: str = "images") -> Iterator[Any]:
-    """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead.
-
-    Forked workers start before the items are requested, so that the items of a generator need no memory in them.
-    """
+    """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead."""
     with ProcessPoolExecutor(count_cores(), get_context(), start_worker) as pool:
         try:
             with prepare_fork():
-                pool.submit(int)   # starts the workers
+                pool.submit(int)   # Forked workers start before the items are requested, which then take no memory in them.
             yield from collect_in_order(pool, function, list(items), size, label, unit)
         except BrokenProcessPool:
             raise UserError(f"{label}: a worker process was ended from outside, probably because the memory is full. "
