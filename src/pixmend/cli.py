@@ -43,11 +43,13 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     parser.add_argument("--config", type=Path)
     known, arguments = parser.parse_known_args(arguments)
     arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
-    given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows))
+    settings = given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows))
     stored = None if command in ("sweep", "study", "ensemble", "completion") else load_stored(command, given, known.config)
-    if COMMANDS[command].needs_run and not stored and "run" in given.given and "model" not in given.given:
+    if stored:
+        changes = {name: getattr(given, name) for name in given.given}
+        settings = dataclasses.replace(stored, **changes, given=stored.given | given.given)
+    elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
-    settings = merge(stored, given) if stored else given
     settings = dataclasses.replace(check_names(settings), swept=swept, about=about)
     settings = models.complete_settings(settings, competitions.get_default_settings(settings))
     if stored and COMMANDS[command].needs_run:
@@ -84,14 +86,6 @@ def check_run_exists(settings: Settings) -> None:
                         f"pixmend train --run {settings.run}")
 
 
-def merge(stored: Settings, given: Settings) -> Settings:
-    """Return the stored settings with the flags of this command."""
-    changes = {name: getattr(given, name) for name in given.given}
-    if "home" not in given.given and stored.home == Settings().home:
-        changes["home"] = given.home
-    return dataclasses.replace(stored, **changes, given=stored.given | given.given)
-
-
 def resolve_names(settings: Settings) -> Settings:
     """Return the settings with the registry's names of competitions: photo_reconstruction for Kaggle's photo-reconstruction."""
     damage = settings.damage and competitions.get_competition_name(settings.damage)
@@ -114,7 +108,6 @@ def format_help() -> str:
 
 
 def format_command_help(name: str) -> str:
-    """Return the help of a command: the flags that it reads."""
     command, groups = COMMANDS[name], ("common", *COMMANDS[name].shows)
     lines = [f"pixmend {name} [flags]", "", command.summary]
     if name == "study":
