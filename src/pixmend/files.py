@@ -91,8 +91,7 @@ def fsync_path(path: PathLike) -> None:
 def fsync_folder(folder: PathLike) -> None:
     """Make a folder with everything in it durable; many calls at once, because the disk ends them together."""
     with ThreadPoolExecutor(FSYNC_THREADS) as pool:
-        for _ in pool.map(fsync_path, [*Path(folder).rglob("*"), folder]):
-            pass
+        list(pool.map(fsync_path, [*Path(folder).rglob("*"), folder]))
 
 
 def reserve_space(path: PathLike) -> None:
