@@ -224,11 +224,10 @@ def delay_stderr() -> Iterator[None]:
         os.dup2(delayed.fileno(), 2)
         try:
             yield
-        except UserError:
-            raise
-        except BaseException:
-            delayed.seek(0)
-            os.write(stderr, delayed.read())
+        except BaseException as error:
+            if not isinstance(error, UserError):
+                delayed.seek(0)
+                os.write(stderr, delayed.read())
             raise
         finally:
             os.dup2(stderr, 2)
