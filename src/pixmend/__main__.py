@@ -8,10 +8,8 @@ from collections.abc import Sequence
 
 from pixmend.errors import FULL_DISK, UserError
 
-INTERRUPTED = 128 + signal.SIGINT
 OS_ERRORS = {   # errors of the operating system that a user can mend
-    **dict.fromkeys(FULL_DISK,
-                    "the disk is full. Free some space and run the same command again; nothing was lost."),
+    **dict.fromkeys(FULL_DISK, "the disk is full. Free some space and run the same command again; nothing was lost."),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS),
                     "this file or folder may not be read or written. Change its permissions, or choose another --home."),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST),
@@ -33,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("\nStopped. The same command continues from here.", file=sys.stderr)
-        return INTERRUPTED
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

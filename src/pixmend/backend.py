@@ -1,7 +1,6 @@
 """The one place where Keras is started and where a backend is named: its compiler, operations, devices and other processes."""
 
 import contextlib
-import importlib
 import importlib.util
 import math
 import os
@@ -24,10 +23,7 @@ ALIGNED = 64             # bytes; TensorFlow uses memory that begins at a multip
 
 
 def start_keras(join: Callable[[], object] | None = None) -> None:
-    """Import Keras on the chosen backend; call it before importing a network.
-
-    `join` is called before a device is looked for, which is when processes find each other.
-    """
+    """Import Keras on the chosen backend, before any network; `join` lets processes find each other before devices are listed."""
     os.environ["KERAS_BACKEND"] = get_name()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # With more, oneDNN splits its sums by whichever thread an operation happens to run on: a loaded machine then ends
@@ -115,8 +111,7 @@ def convolve_up(smaller: Any, kernel: Any) -> Any:
         def gradient(of_bigger: Any) -> tuple[Any, Any]:
             return tf.nn.conv2d(of_bigger, kernel, 2, "SAME"), _kernel_gradient(of_bigger, smaller, kernel.shape)
         count, rows, columns, _ = tf.unstack(tf.shape(smaller))
-        shape = [count, 2 * rows, 2 * columns, kernel.shape[2]]
-        return tf.nn.conv2d_transpose(smaller, kernel, shape, 2, "SAME"), gradient
+        return tf.nn.conv2d_transpose(smaller, kernel, [count, 2 * rows, 2 * columns, kernel.shape[2]], 2, "SAME"), gradient
 
     return convolved(smaller, tf.convert_to_tensor(kernel))
 
@@ -178,8 +173,7 @@ def copy_to_host(values: Any) -> Any:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    kind = type(error).__name__
-    return kind in ("MemoryError", "ResourceExhaustedError") or "RESOURCE_EXHAUSTED" in str(error)
+    return type(error).__name__ in ("MemoryError", "ResourceExhaustedError") or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def join_processes(address: str, count: int, number: int) -> None:
@@ -230,11 +224,10 @@ def delay_stderr() -> Iterator[None]:
         os.dup2(delayed.fileno(), 2)
         try:
             yield
-        except UserError:
-            raise
-        except BaseException:
-            delayed.seek(0)
-            os.write(stderr, delayed.read())
+        except BaseException as error:
+            if not isinstance(error, UserError):
+                delayed.seek(0)
+                os.write(stderr, delayed.read())
             raise
         finally:
             os.dup2(stderr, 2)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pixmend import competitions, models, progress, run_file
 from pixmend.commands import COMMANDS, PIPELINE
-from pixmend.config import GROUPS, Settings
+from pixmend.config import Settings
 from pixmend.errors import FlagError, UserError, suggest
 from pixmend.experiments import search_space, study_plans
-from pixmend.flags import build_parser, parse_flags
+from pixmend.flags import Parser, build_parser, parse_flags
 
 HELP_END = """\
 A run is named by --run; its settings are in checkpoints/COMPETITION/RUN/run.toml and are given back with --run NAME or
@@ -19,34 +19,37 @@ report, one after another."""
 
 
 def main(arguments: Sequence[str]) -> int | None:
-    """Run a command; return its exit code."""
-    if not arguments or arguments[0] in ("--help", "-h", "help"):
+    """Run a command; return its exit code, or None for 0."""
+    name, *flags = arguments or ["--help"]
+    if name in ("--help", "-h", "help"):
         print(format_help())
-        return 0
-    name, flags = arguments[0], list(arguments[1:])
-    if name == "--version":
+    elif name == "--version":
         print(f"pixmend {run_file.list_versions().get('pixmend', '')}")
-        return 0
-    if name not in COMMANDS:
+    elif name not in COMMANDS:
         raise FlagError(f"There is no command {name!r}.{suggest(name, COMMANDS)} There are: {', '.join(COMMANDS)}.")
-    if "--help" in flags or "-h" in flags:
+    elif "--help" in flags or "-h" in flags:
         print(format_command_help(name))
-        return 0
-    settings = read_settings(name, flags)
-    progress.quiet = settings.quiet
-    return importlib.import_module(f"pixmend.stages.{name}").main(settings)
+    else:
+        settings = read_settings(name, flags)
+        progress.quiet = settings.quiet
+        return importlib.import_module(f"pixmend.stages.{name}").main(settings)
+    return None
 
 
 def read_settings(command: str, arguments: list[str]) -> Settings:
     """Return the settings of a command: those of its run, if it has one, and the flags."""
     about, arguments = study_plans.take_study_name(arguments) if command == "study" else ("", arguments)
-    path, arguments = take_config(arguments)
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    known, arguments = parser.parse_known_args(arguments)
     arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
-    given = resolve_names(parse_flags(arguments, COMMANDS[command].accepts))
-    stored = None if command in ("sweep", "study", "ensemble", "completion") else load_stored(command, given, path)
-    if COMMANDS[command].needs_run and not stored and "run" in given.given and "model" not in given.given:
+    settings = given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows))
+    stored = None if command in ("sweep", "study", "ensemble", "completion") else load_stored(command, given, known.config)
+    if stored:
+        changes = {name: getattr(given, name) for name in given.given}
+        settings = dataclasses.replace(stored, **changes, given=stored.given | given.given)
+    elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
-    settings = merge(stored, given) if stored else given
     settings = dataclasses.replace(check_names(settings), swept=swept, about=about)
     settings = models.complete_settings(settings, competitions.get_default_settings(settings))
     if stored and COMMANDS[command].needs_run:
@@ -54,23 +57,10 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     return settings
 
 
-def take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:
-    """Return the path that --config names, and the other arguments."""
-    for position, word in enumerate(arguments):
-        if word == "--config":
-            if position + 1 == len(arguments):
-                raise FlagError("--config needs the path of a run's file: --config checkpoints/demo/NAME/run.toml")
-            return Path(arguments[position + 1]), arguments[:position] + arguments[position + 2:]
-        if word.startswith("--config="):
-            return Path(word.partition("=")[2]), arguments[:position] + arguments[position + 1:]
-    return None, arguments
-
-
 def load_stored(command: str, given: Settings, path: Path | None) -> Settings | None:
     """Return the settings of the run that --config or --run names; None where it has no file yet."""
     if path:
-        stored = run_file.load_run(path, with_command=True)
-        home = run_file.find_home(path)
+        stored, home = run_file.load_run(path, with_command=True), run_file.find_home(path)
         return dataclasses.replace(stored, home=str(home)) if home and "home" not in given.given else stored
     if "run" not in given.given or (command == "configure" and given.force):
         return None
@@ -95,14 +85,6 @@ def check_run_exists(settings: Settings) -> None:
                         f"pixmend train --run {settings.run}")
 
 
-def merge(stored: Settings, given: Settings) -> Settings:
-    """Return the stored settings with the flags of this command."""
-    changes = {name: getattr(given, name) for name in given.given}
-    if "home" not in given.given and stored.home == Settings().home:
-        changes["home"] = given.home
-    return dataclasses.replace(stored, **changes, given=stored.given | given.given)
-
-
 def resolve_names(settings: Settings) -> Settings:
     """Return the settings with the registry's names of competitions: photo_reconstruction for Kaggle's photo-reconstruction."""
     damage = settings.damage and competitions.get_competition_name(settings.damage)
@@ -125,9 +107,7 @@ def format_help() -> str:
 
 
 def format_command_help(name: str) -> str:
-    """Return the help of a command: the flags that it reads."""
     command, groups = COMMANDS[name], ("common", *COMMANDS[name].shows)
-    groups = tuple(group for group in GROUPS if group in groups)
     lines = [f"pixmend {name} [flags]", "", command.summary]
     if name == "study":
         lines += ["", f"studies: {', '.join(study_plans.PLANS)}"]

@@ -1,4 +1,4 @@
-"""The table of subcommands: what each does, which groups of flags it accepts, and which ones its help shows."""
+"""The table of subcommands: what each does, and which groups of flags its help shows."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,15 @@ PIPELINE = ("common", "download", "augment", "network", "training", "diffusion",
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: its groups of flags, those that its help shows, and whether it works on a run that exists."""
+    """A subcommand: the groups of flags that its help shows, and whether it works on a run that exists."""
 
     summary: str
     shows: tuple[str, ...]
-    accepts: tuple[str, ...] = PIPELINE
     needs_run: bool = False
 
 
-# Stages accept the flags of the whole pipeline, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a
-# flag that contradicts what its run was trained with.
+# Each also accepts the flags of the pipeline, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a flag
+# that contradicts what its run was trained with.
 COMMANDS = {
     "configure": Command("Write every setting of a run into its run.toml and print its path.", PIPELINE),
     "download": Command("Download the competition (or make it from photos), check it and unpack it.", ("download", "kaggle")),
@@ -30,13 +29,10 @@ COMMANDS = {
                      needs_run=True),
     "submit": Command("Submit to Kaggle, never the same file twice, and read the score.", ("submit", "kaggle"), needs_run=True),
     "report": Command("Write the report page of all runs of a competition.", (), needs_run=True),
-    "sweep": Command("Train a run for each of several values of any training flag.", ("sweep", "network", "training"),
-                     (*PIPELINE, "sweep")),
-    "study": Command("Compare optimizers, losses, models, LAMBDA, augmentation or levels with several seeds.", ("study",),
-                     (*PIPELINE, "study")),
-    "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",),
-                        (*PIPELINE, "ensemble")),
-    "kernel": Command("Train on Kaggle's GPU and download the results.", ("kernel", "submit", "kaggle"), (*PIPELINE, "kernel")),
+    "sweep": Command("Train a run for each of several values of any training flag.", ("sweep", "network", "training")),
+    "study": Command("Compare optimizers, losses, models, LAMBDA, augmentation or levels with several seeds.", ("study",)),
+    "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",)),
+    "kernel": Command("Train on Kaggle's GPU and download the results.", ("kernel", "submit", "kaggle")),
     "doctor": Command("Check this machine and the way to Kaggle, and print the next step for what is missing.", ("kaggle",)),
     "completion": Command("Print a completion script for bash and zsh.", ()),
 }

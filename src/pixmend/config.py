@@ -27,13 +27,12 @@ RENAMED = {"contest": "competition", "begin": "init_from", "even": "contrast_wei
            "hide_mask": "unknown_masks", "located": "mask_run", "filling": "hole_colour", "group": "steps_per_call",
            "again": "resubmit", "patience": "kaggle_timeout", "study": "sweep_name", "broken": "broken_images",
            "wait": "wait_minutes"}
-
 UNLIMITED_STEPS = 10**8
 
 
 def setting(default: Any, help: str, **limits: Any) -> Any:
     """Define a setting: its default, what it does, which values it may take, and what older runs did (see SettingSpec)."""
-    return field(default=default, metadata={"help": help, **limits})
+    return field(default=default, metadata={"help": help, "earlier": default, **limits})
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ class AugmentSettings:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    model: str = setting("window_mlp", "what predicts the missing pixels: a network, a fill or a pretrained pipeline",
-                         earlier="pix2pix")
+    model: str = setting("window_mlp", "what predicts the missing pixels: a network, a fill or a pretrained pipeline", earlier="pix2pix")
     width: int = setting(64, "channels of the first layer", low=1, high=8192)
     levels: int = setting(8, "steps down and up of a U-Net (fewer where images are smaller than 2^levels), or layers in a row", low=2, high=10)
     work_size: int = setting(64, "side at which residual_unet and pretrained_unet work, of resized windows, and of the square that edsr reads", low=16, high=1024)
@@ -257,16 +255,11 @@ class SettingSpec:
     group: str
     default: Any
     help: str
+    earlier: Any         # what runs did whose files do not have the setting: today's default, where it never changed
     low: float | None = None
     high: float | None = None
     choices: tuple | None = None
     auto: bool = False   # whether `auto` lets the program find a value, which is stored as 0
-    earlier: Any = None  # what runs did whose files do not have the setting, where that is not today's default
-
-    @property
-    def unstored(self) -> Any:
-        """Return what the file of a run means that does not have the setting; a default that changes later has no part in it."""
-        return self.default if self.earlier is None else self.earlier
 
 
 # The groups by name, in the order of --help; DiffusionEnvironmentSettings is "diffusion environment".
@@ -289,7 +282,6 @@ FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
 
 def flag(name: str) -> str:
-    """Return the flag of a setting."""
     return "--" + name.lower().replace("_", "-")
 
 
@@ -330,10 +322,7 @@ def usual_learning_rate(settings: TrainingSettings) -> dict[str, float]:
 
 def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any],
                       model_defaults: Callable[[str], Mapping[str, Any]] = lambda model: {}) -> Settings:
-    """Return the settings with the competition's defaults, and with the run's name if it has none.
-
-    The name consists of the model and the settings that differ from the defaults. Who gives LAMBDA means Pix2Pix.
-    """
+    """Return the settings with the competition's defaults, and with the run's name if it has none."""
     if "LAMBDA" in settings.given | {name for name, _ in settings.swept}:
         competition_defaults = {**competition_defaults, "model": ADVERSARIAL_MODEL}
     of_model = model_defaults(apply_defaults(settings, competition_defaults).model)
@@ -391,19 +380,14 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; "
                         f"got {format_number(value)}.")
     if name in RUN_NAMES:
-        check_run_names(label, [part.strip() for part in value.split(",")] if name == "members" else [value])
+        runs = [part.strip() for part in value.split(",")] if name == "members" else [value]
+        if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run)]:
+            raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
+                            f"+ at the beginning, and @NUMBER at the end for a snapshot.")
     if name == "mask_run" and not value:
         raise FlagError(f"{label} is empty; name the run of a model that finds masks, such as locate.")
     if name == "sweep_name" and value and not FILE_NAME.fullmatch(value):
         raise FlagError(f"{label} {value!r} cannot be a file name; use letters, digits and - _ . + = only.")
-
-
-def check_run_names(label: str, names: list[str]) -> None:
-    """Raise a FlagError for a name that cannot be a run's."""
-    for name in filter(None, names):
-        if not RUN_NAME.fullmatch(name):
-            raise FlagError(f"{label} {name!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = + at "
-                            f"the beginning, and @NUMBER at the end for a snapshot.")
 
 
 def format_number(value: float) -> str:

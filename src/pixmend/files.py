@@ -29,14 +29,13 @@ _locks: set[int] = set()   # descriptors of the locks of this process
 
 @contextlib.contextmanager
 def atomic_write(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file that takes the name `path` only when all of it is on the disk.
-
-    Its temporary name is unique and made exclusively, so two writers never share a file and no link is followed.
-    """
+    """Open a file that takes the name `path` only when all of it is on the disk."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path)
-    descriptor, name = tempfile.mkstemp(prefix=f"{get_temporary_prefix(path)}{os.getpid()}.", suffix=".part", dir=path.parent)
+    prefix = f".{path.name[:150]}.{hash_value(platform.node())[:6]}."
+    remove_abandoned(path.parent, prefix)
+    # This name is unique and made exclusively, so two writers never share a file and no link is followed.
+    descriptor, name = tempfile.mkstemp(prefix=f"{prefix}{os.getpid()}.", suffix=".part", dir=path.parent)
     os.fchmod(descriptor, 0o666 & ~_umask)
     os.close(descriptor)
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
@@ -62,25 +61,17 @@ def name_file_on_full_disk(path: PathLike) -> Iterator[None]:
         raise
 
 
-def get_temporary_prefix(path: Path) -> str:
-    return f".{path.name[:150]}.{hash_value(platform.node())[:6]}."
-
-
-def remove_abandoned(path: Path) -> None:
-    """Delete temporary files of this path whose writers on this machine have died."""
-    prefix = get_temporary_prefix(path)
-    for part in path.parent.glob(f"{glob.escape(prefix)}*.part"):
+def remove_abandoned(folder: Path, prefix: str) -> None:
+    """Delete temporary files with this prefix whose writers, processes of this machine, have died."""
+    for part in folder.glob(f"{glob.escape(prefix)}*.part"):
         writer = part.name[len(prefix):].partition(".")[0]
-        if writer.isdigit() and not is_alive(int(writer)):
-            part.unlink(missing_ok=True)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, PermissionError) as error:
-        return isinstance(error, PermissionError)
-    return True
+        if writer.isdigit():
+            try:
+                os.kill(int(writer), 0)
+            except ProcessLookupError:
+                part.unlink(missing_ok=True)
+            except PermissionError:   # it lives, as another user's
+                continue
 
 
 def replace_durably(part: PathLike, path: PathLike) -> None:
@@ -100,8 +91,7 @@ def fsync_path(path: PathLike) -> None:
 def fsync_folder(folder: PathLike) -> None:
     """Make a folder with everything in it durable; many calls at once, because the disk ends them together."""
     with ThreadPoolExecutor(FSYNC_THREADS) as pool:
-        for _ in pool.map(fsync_path, [*Path(folder).rglob("*"), folder]):
-            pass
+        list(pool.map(fsync_path, [*Path(folder).rglob("*"), folder]))
 
 
 def reserve_space(path: PathLike) -> None:

@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NoReturn
 
 from pixmend import config
@@ -18,7 +18,7 @@ HINTS = {"--epochs": "Training is measured in steps: --steps 20000.", "--epoch":
          "--gpu": "A GPU is used where the backend sees one; `pixmend doctor` shows it."}
 
 
-def parse_flags(arguments: Sequence[str], groups: Iterable[str] = tuple(GROUPS),
+def parse_flags(arguments: Sequence[str], groups: Container[str] = GROUPS,
                 environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings that flags give; LAMBDA may also come from the environment."""
     arguments = replace_old_flags(arguments)
@@ -56,19 +56,20 @@ def check_spelling(arguments: Sequence[str]) -> None:
             raise FlagError(f"--lambda {text}: several values are for a sweep: pixmend sweep --lambda {text}")
 
 
-def build_parser(groups: Iterable[str] = tuple(GROUPS)) -> "Parser":
-    """Return a parser of the flags of some groups."""
+def build_parser(groups: Container[str]) -> "Parser":
+    """Return a parser of the flags of some groups, in the order of GROUPS."""
     parser = Parser(usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS,
                     formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=130))
-    for group in groups:
-        section = parser.add_argument_group(group)
-        for spec in (spec for spec in SETTINGS.values() if spec.group == group):
-            options: dict[str, Any] = {"dest": spec.name, "help": describe(spec)}
-            if isinstance(spec.default, bool):
-                options["action"] = argparse.BooleanOptionalAction
-            else:
-                options |= {"type": make_type(spec), "metavar": name_values(spec)}
-            section.add_argument(flag(spec.name), **options)
+    sections = {group: parser.add_argument_group(group) for group in GROUPS if group in groups}
+    for spec in (spec for spec in SETTINGS.values() if spec.group in sections):
+        options: dict[str, Any] = {"dest": spec.name, "help": describe(spec)}
+        if isinstance(spec.default, bool):
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            kind = type(spec.default)
+            metavar = "|".join(map(str, spec.choices)) if spec.choices else kind.__name__.upper()
+            options |= {"type": read_auto if spec.auto else kind, "metavar": f"{metavar}|{AUTO}" if spec.auto else metavar}
+        sections[spec.group].add_argument(flag(spec.name), **options)
     return parser
 
 
@@ -78,24 +79,12 @@ def takes_value(word: str) -> bool:
     return OLD_FLAGS.get(word, word) in ("--config", *with_value)
 
 
-def make_type(spec: SettingSpec) -> Any:
-    """Return the function that reads a flag's value: a value of the setting's type, or `auto` where that is allowed."""
-    kind = type(spec.default)
-    if not spec.auto:
-        return kind
-
-    def read(text: str) -> Any:
-        return AUTO if text == AUTO else kind(text)
-
-    read.__name__ = f"{kind.__name__} or {AUTO}"   # for argparse's message
-    return read
+def read_auto(text: str) -> int | str:
+    """Return the value of a flag that takes a whole number or `auto`."""
+    return AUTO if text == AUTO else int(text)
 
 
-def name_values(spec: SettingSpec) -> str:
-    if spec.choices:
-        return "|".join(map(str, spec.choices))
-    kind = type(spec.default).__name__.upper()
-    return f"{kind}|{AUTO}" if spec.auto else kind
+read_auto.__name__ = f"int or {AUTO}"   # for argparse's message
 
 
 def describe(spec: SettingSpec) -> str:
@@ -116,12 +105,9 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, arguments: Any = None, namespace: Any = None) -> argparse.Namespace:   # type: ignore[override]
         values, unknown = self.parse_known_args(arguments)
         if unknown:
-            raise FlagError(f"{self.explain(unknown[0].split('=')[0])} `pixmend STAGE --help` lists the flags.")
+            word = unknown[0].split("=")[0]
+            owners = {word: spec.group for name, spec in SETTINGS.items() for word in (flag(name), flag(f"no_{name}"))}
+            reason = (f"{word} is a flag of {owners[word]}, not of this command." if word in owners else
+                      f"There is no flag {word}.{suggest(word, self._option_string_actions)}")
+            raise FlagError(f"{reason} `pixmend STAGE --help` lists the flags.")
         return values
-
-    def explain(self, word: str) -> str:
-        """Return why a flag is not accepted here, and what may have been meant."""
-        for name, spec in SETTINGS.items():
-            if word in (flag(name), flag(f"no_{name}")):
-                return f"{word} is a flag of {spec.group}, not of this command."
-        return f"There is no flag {word}.{suggest(word, self._option_string_actions)}"

@@ -62,10 +62,7 @@ def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any
 
 
 def apply_model_defaults(settings: Settings) -> Settings:
-    """Return the settings with the defaults of the model and of the optimizer where no flag is given.
-
-    A run for which only minutes are given has no limit of steps.
-    """
+    """Return the settings with the defaults of model and optimizer where no flag is given; minutes alone do not limit steps."""
     defaults = {**default_settings(settings.model, settings.competition), **usual_learning_rate(settings)}
     only_minutes = "minutes" in settings.given and settings.minutes > 0
     return apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if only_minutes else {}))

@@ -53,10 +53,20 @@ class ProgressBar:
         self.rich: Any = None
 
     def __enter__(self) -> Self:
-        if not quiet and sys.stdout.isatty():
-            self.rich = make_rich_progress()
-            self.task = self.rich.add_task(self.label, total=self.total or None, completed=self.done, text="", left="")
-            self.rich.start()
+        """Show a bar on the terminal; on a narrow one it leaves out the bar itself and wraps the figures."""
+        if quiet or not sys.stdout.isatty():
+            return self
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.table import Column
+
+        console = Console()
+        bar = [BarColumn(bar_width=24)] if console.width >= WIDE else []
+        figures = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=False))
+        columns = [TextColumn("{task.description}"), *bar, MofNCompleteColumn(), figures, TextColumn("{task.fields[left]}")]
+        self.rich = Progress(*columns, console=console, refresh_per_second=4)
+        self.task = self.rich.add_task(self.label, total=self.total or None, completed=self.done, text="", left="")
+        self.rich.start()
         return self
 
     def _compute_share(self, share: float | None) -> float:
@@ -91,16 +101,3 @@ class ProgressBar:
             self.rich.stop()
         elif error is None and time.monotonic() - self.started >= SECONDS_BETWEEN_LINES:
             self._print_line()
-
-
-def make_rich_progress() -> Any:
-    """Return a bar for the terminal; on a narrow one it leaves out the bar itself and wraps the figures."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.table import Column
-
-    console = Console()
-    bar = [BarColumn(bar_width=24)] if console.width >= WIDE else []
-    figures = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=False))
-    columns = [TextColumn("{task.description}"), *bar, MofNCompleteColumn(), figures, TextColumn("{task.fields[left]}")]
-    return Progress(*columns, console=console, refresh_per_second=4)

@@ -6,6 +6,7 @@
 [versions] [hardware] [git]  for the record
 """
 
+import contextlib
 import datetime
 import json
 import os
@@ -37,8 +38,8 @@ def save_run(settings: Settings) -> Path:
         if name not in NOT_STORED:
             tables.setdefault(spec.group.replace(" ", "_"), {})[name] = format_auto(name, getattr(settings, name))
     tables["command"] = {name: getattr(settings, name) for name in COMMAND}
-    trained = read_trained(settings.trained_folder)
-    files.write_text(path, format_toml(tables | describe_circumstances() | ({"trained": trained} if trained else {})))
+    tables |= describe_circumstances() | {"trained": read_trained(settings.trained_folder) or None}
+    files.write_text(path, format_toml(tables))
     return path
 
 
@@ -51,7 +52,7 @@ def save_trained(folder: Path, values: Mapping[str, Any]) -> None:
 def forget_trained(folder: Path) -> None:
     """Remove from a run's file what decided its weights, before it is trained anew."""
     if tables := read_tables(folder / RUN_FILE):
-        files.write_text(folder / RUN_FILE, format_toml({name: value for name, value in tables.items() if name != "trained"}))
+        files.write_text(folder / RUN_FILE, format_toml(tables | {"trained": None}))
     (folder / FIRST_EDITION).unlink(missing_ok=True)
 
 
@@ -69,8 +70,8 @@ def read_trained(folder: Path) -> dict[str, Any] | None:
 
 def add_missing_settings(stored: Mapping[str, Any], names: Iterable[str] = WEIGHT_SETTINGS) -> dict[str, Any]:
     """Return the stored settings of a run, and for those that did not exist then what runs did before them."""
-    earlier = {name: SETTINGS[name].unstored for name in names}
-    return earlier | {"split_seed": stored.get("seed", SETTINGS["seed"].unstored)} | dict(stored)
+    earlier = {name: SETTINGS[name].earlier for name in names}
+    return {**earlier, "split_seed": stored.get("seed", SETTINGS["seed"].earlier), **stored}
 
 
 def load_run(path: Path, *, with_command: bool = False) -> Settings:
@@ -173,19 +174,16 @@ def describe_circumstances() -> dict[str, Any]:
 def list_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
 def describe_checkout() -> dict[str, Any]:
     """Return commit and date of the checkout, and whether files differ from the commit; empty outside a checkout."""
-    if not IN_CHECKOUT:
-        return {"date": datetime.date.today().isoformat()}
-    commit, changes = run_git("rev-parse", "--short", "HEAD"), run_git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": bool(changes), "date": datetime.date.today().isoformat()}
+    checkout = {"commit": run_git("rev-parse", "--short", "HEAD"),
+                "dirty": bool(run_git("status", "--porcelain", "--untracked-files=no"))} if IN_CHECKOUT else {}
+    return {**checkout, "date": datetime.date.today().isoformat()}
 
 
 def format_commit(checkout: Mapping[str, Any]) -> str:
@@ -201,11 +199,9 @@ def run_git(*words: str) -> str:
 
 
 def check_same_as_trained(settings: Settings, names: set[str]) -> None:
-    """Raise an error if flags of this command contradict what the run was trained with.
-
-    Its budget and the transforms of training images have no effect after training.
-    """
+    """Raise an error if flags of this command contradict what the run was trained with."""
     trained = read_trained(settings.trained_folder) or {}
+    # Its budget and the transforms of training images have no effect after training.
     for name in sorted(names & trained.keys() & set(WEIGHT_SETTINGS) - {"steps", "minutes", "augment"}):
         value = getattr(settings, name)
         if format_auto(name, value) != config.AUTO and trained[name] != value:

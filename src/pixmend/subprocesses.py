@@ -8,9 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
-
-StopHandler = Callable[[int, Any], Any] | signal.Handlers
+from typing import Any
 
 # On Linux a child ends with its parent, whose number it gets: a killed parent must not leave an upload that arrives later.
 END_WITH_PARENT = """
@@ -40,13 +38,14 @@ def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, **(environment or {})})
     assert process.stdout and process.stderr
+    collected: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     code: int | None = None
     # A machine sends SIGTERM before it is taken away; as an exit, it ends the child, too.
     exit_on_sigterm = replace_signal_handlers(lambda *_: sys.exit(128 + signal.SIGTERM), signal.SIGTERM)
     with process.stdout, process.stderr, exit_on_sigterm:
         try:
-            out, err, silent = collect_output(process.stdout, process.stderr, timeout, on_output)
-            code = None if silent else process.wait(timeout)
+            if collect_output(collected, timeout, on_output):
+                code = process.wait(timeout)
         except subprocess.TimeoutExpired:
             pass
         finally:
@@ -54,20 +53,18 @@ def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    return FinishedProcess(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    return FinishedProcess(code, *(output.decode("utf-8", "replace") for output in collected.values()))
 
 
-def collect_output(stdout: IO[bytes], stderr: IO[bytes], timeout: float,
-                   on_output: Callable[[str], None] | None) -> tuple[bytearray, bytearray, bool]:
-    """Return both outputs, and whether the process was silent for too long."""
-    collected: dict[Any, bytearray] = {stdout: bytearray(), stderr: bytearray()}
+def collect_output(collected: dict[Any, bytearray], timeout: float, on_output: Callable[[str], None] | None) -> bool:
+    """Add to each pipe's output until both are closed; return False if they were silent for too long."""
     with selectors.DefaultSelector() as selector:
         for pipe in collected:
             selector.register(pipe, selectors.EVENT_READ)
         while selector.get_map():
             ready = selector.select(timeout)
             if not ready:
-                return collected[stdout], collected[stderr], True
+                return False
             for key, _ in ready:
                 data = os.read(key.fd, 1 << 16)
                 collected[key.fileobj] += data
@@ -75,11 +72,11 @@ def collect_output(stdout: IO[bytes], stderr: IO[bytes], timeout: float,
                     selector.unregister(key.fileobj)
                 elif on_output:
                     on_output(data.decode("utf-8", "replace"))
-    return collected[stdout], collected[stderr], False
+    return True
 
 
 @contextlib.contextmanager
-def replace_signal_handlers(handler: StopHandler, *numbers: signal.Signals) -> Iterator[None]:
+def replace_signal_handlers(handler: Callable[[int, Any], Any] | signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:
     """Handle these signals so within the block; without numbers Ctrl-C and SIGTERM."""
     before = {number: signal.signal(number, handler) for number in numbers or (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from pixmend import files
@@ -37,15 +36,14 @@ def split_into_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def run_in_chunks(function: WorkFunction, items: Iterable[Any], *, size: int, label: str, unit: str = "images") -> Iterator[Any]:
-    """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead.
-
-    Forked workers start before the items are requested, so that the items of a generator need no memory in them.
-    """
-    context = get_context()
+    """Yield `function(chunk)` for chunks of the items, in order, at most a few chunks ahead."""
+    # The threads of a backend survive no fork: with one, a server is forked instead of this process.
+    context = multiprocessing.get_context("forkserver" if "keras" in sys.modules else None)
+    context.set_forkserver_preload(PRELOADED)
     with ProcessPoolExecutor(count_cores(), context, start_worker, (context.get_start_method(),)) as pool:
         try:
             with prepare_fork():
-                pool.submit(int)   # starts the workers
+                pool.submit(int)   # Forked workers start before the items are requested, which then take no memory in them.
             yield from collect_in_order(pool, function, list(items), size, label, unit)
         except BrokenProcessPool:
             raise UserError(f"{label}: a worker process was ended from outside, probably because the memory is full. "
@@ -93,15 +91,6 @@ def prepare_fork() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     if received:
         raise KeyboardInterrupt
-
-
-def get_context() -> BaseContext:
-    """Return the platform's way to start a process; with a backend, whose threads no fork survives, a server that is forked."""
-    if "keras" not in sys.modules:
-        return multiprocessing.get_context()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
 
 
 def start_worker(method: str) -> None:

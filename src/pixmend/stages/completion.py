@@ -4,7 +4,7 @@ from itertools import chain
 from pathlib import Path
 
 from pixmend import models
-from pixmend.commands import COMMANDS
+from pixmend.commands import COMMANDS, PIPELINE
 from pixmend.competitions import COMPETITIONS
 from pixmend.config import SETTINGS, Settings, flag, format_off
 from pixmend.experiments.study_plans import PLANS
@@ -18,7 +18,7 @@ def main(settings: Settings) -> None:
     off_flags = {flag(name): format_off(name) for name, spec in SETTINGS.items() if isinstance(spec.default, bool)}
     known = {name: spec.choices for name, spec in SETTINGS.items() if spec.choices}
     known |= {"competition": tuple(COMPETITIONS), "damage": tuple(COMPETITIONS), "model": tuple(models.list_models())}
-    words = {name: sorted(build_parser(command.accepts)._option_string_actions) for name, command in COMMANDS.items()}
+    words = {name: sorted(build_parser(PIPELINE + command.shows)._option_string_actions) for name, command in COMMANDS.items()}
     flags = [f"    {name}) flags='--config --help {' '.join(accepted)}' ;;" for name, accepted in words.items()]
     values = [f"    {flag(name)}) found='{' '.join(map(str, choices))}' ;;" for name, choices in known.items()]
     text = SCRIPT.read_text(encoding="utf-8")

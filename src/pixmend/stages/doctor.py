@@ -33,23 +33,20 @@ Result = tuple[str, str]  # a mark and a message
 def main(settings: Settings) -> int:
     """Print the results of all checks; return 1 if something is missing."""
     competition = competitions.get_competition(settings.competition)
-    is_bad = False
+    marks = set()
     for check in (check_python, check_packages, check_machine, check_backend, check_competition_files, check_kaggle):
         for mark, message in check(competition, settings):
             print(f"{mark} {message}", flush=True)
-            is_bad = is_bad or mark == BAD
+            marks.add(mark)
     good = f"Everything that {settings.competition} needs is there."
-    print("Something is missing: see the lines with a cross." if is_bad else good)
-    return int(is_bad)
+    print("Something is missing: see the lines with a cross." if BAD in marks else good)
+    return int(BAD in marks)
 
 
 def check_python(competition: Competition, settings: Settings) -> Iterator[Result]:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] in PYTHON_VERSIONS:
-        yield GOOD, f"Python {version}"
-    else:
-        yield BAD, (f"Python {version}: TensorFlow has packages for Python 3.11, 3.12 and 3.13 only. Install one of them, "
-                    "then run ./set_up.sh.")
+    advice = "TensorFlow has packages for Python 3.11, 3.12 and 3.13 only. Install one of them, then run ./set_up.sh."
+    yield (GOOD, f"Python {version}") if sys.version_info[:2] in PYTHON_VERSIONS else (BAD, f"Python {version}: {advice}")
 
 
 def check_packages(competition: Competition, settings: Settings) -> Iterator[Result]:
@@ -89,10 +86,8 @@ def check_machine(competition: Competition, settings: Settings) -> Iterator[Resu
     total, limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.exists() else ""
     memory = min(total, int(text) if text.isdigit() else total) / 1e9
-    if memory < MEMORY_GB:
-        yield BAD, f"Memory: {memory:.1f} GB, {MEMORY_GB} GB needed. Use a smaller --width, or another machine."
-    else:
-        yield GOOD, f"Memory: {memory:.0f} GB"
+    too_little = f"Memory: {memory:.1f} GB, {MEMORY_GB} GB needed. Use a smaller --width, or another machine."
+    yield (GOOD, f"Memory: {memory:.0f} GB") if memory >= MEMORY_GB else (BAD, too_little)
     yield GOOD, f"Cores: {workers.count_cores()}"
 
 

@@ -5,5 +5,4 @@ from pixmend.scoring.ensemble import format_table, mix_run
 
 
 def main(settings: Settings) -> None:
-    """Write the mixed predictions and print the weights and scores."""
     print(format_table(settings, mix_run(settings)))

@@ -8,7 +8,5 @@ from pixmend.training.run_submissions import write_masks, write_submissions
 def main(settings: Settings) -> None:
     """Write submissions/<competition>/<run>.csv, checked against the sample submission, and <run>.holdout.csv."""
     with files.try_lock(settings.run_folder):
-        if models.run_finds_masks(settings):
-            write_masks(settings)
-        else:
-            write_submissions(settings)
+        write = write_masks if models.run_finds_masks(settings) else write_submissions
+        write(settings)

@@ -7,7 +7,6 @@ from pixmend.reporting import experiment_charts
 
 
 def main(settings: Settings) -> None:
-    """Make all runs of a study and print its table and conclusion; the page is beside the runs."""
     results = study.run_study(settings, experiment_charts.render_study)
     print("\n".join([study_table.format_text(results), results["conclusion"], f"study: {study_results.get_page_path(settings)}"]))
     if results["best"] is None:

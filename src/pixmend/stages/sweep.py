@@ -6,7 +6,6 @@ from pixmend.experiments import sweep, sweep_results
 
 
 def main(settings: Settings) -> None:
-    """Train all trials of the sweep and print its table."""
     sweep.check_sweep(settings)
     results = sweep.run_sweep(settings)
     print(sweep_results.format_table(results))

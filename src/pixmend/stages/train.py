@@ -15,11 +15,11 @@ def main(settings: Settings) -> int | None:
     if distributed.is_launcher(settings):
         return distributed.run_in_child(settings)
     with files.try_lock(settings.run_folder) if settings.process == 0 else contextlib.nullcontext():
-        if not models.is_trainable(settings.model):
+        if models.is_trainable(settings.model):
+            with distributed.exit_if_process_lost(settings):
+                run.train_run(settings)
+        else:
             run.save_run_settings(settings)
             kind = "a fill" if models.is_fill(settings.model) else "pretrained"
             print_message(f"train: {settings.model} is {kind}; nothing is trained.")
-            return None
-        with distributed.exit_if_process_lost(settings):
-            run.train_run(settings)
     return None
