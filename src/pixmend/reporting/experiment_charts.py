@@ -25,7 +25,7 @@ Sweep = Mapping[str, Any]
 
 def render_study(settings: Settings, study: dict[str, Any]) -> bytes:
     """Return the charts of a study as one PNG image."""
-    return charts.render_png([(title, draw) for title, draw, _ in make_study_panels(settings, study)])
+    return charts.render_png(make_study_panels(settings, study))
 
 
 def make_study_panels(settings: Settings, study: dict[str, Any]) -> list[Panel]:
