@@ -19,9 +19,7 @@ NOT_SWEPT = {"evaluate_every": "decides how runs are measured", "evaluation_imag
 
 @dataclass(frozen=True)
 class Choice:
-    """A list of values, numbers or names."""
-
-    values: tuple
+    values: tuple   # numbers or names
 
     def suggest(self, trial: Any, name: str) -> Any:
         return trial.suggest_categorical(name, self.values)
@@ -121,11 +119,12 @@ def parse_value(name: str, text: str) -> Any:
 
 def list_grid_points(space: Space) -> list[dict[str, Any]]:
     """Return every combination of the listed values, in the order of the lists."""
-    for name, values in space.items():
-        if isinstance(values, Range):
-            raise FlagError(f"A grid needs {flag(name)} as a list, separated by commas. For the range {values} use --sampler tpe "
+    lists = []
+    for name, choice in space.items():
+        if isinstance(choice, Range):
+            raise FlagError(f"A grid needs {flag(name)} as a list, separated by commas. For the range {choice} use --sampler tpe "
                             f"or random.")
-    lists = (choice.values for choice in space.values() if isinstance(choice, Choice))
+        lists.append(choice.values)
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*lists)]
 
 

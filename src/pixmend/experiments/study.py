@@ -130,9 +130,7 @@ def write_results(settings: Settings, plan: Plan, rows: list[Row], planned: list
     results = study_results.collect_results(settings, plan, rows, planned, runs)
     files.write_json(settings.run_folder.parent / f"{settings.about}.study.json", results)
     page = study_results.get_page_path(settings)
-    page.parent.mkdir(exist_ok=True)
-    chart = page.with_suffix(".png")
-    with files.atomic_write(chart) as file:
+    with files.atomic_write(page.with_suffix(".png")) as file:
         file.write(draw_chart(settings, results))
-    files.write_text(page, study_table.format_markdown(results, chart.name))
+    files.write_text(page, study_table.format_markdown(results, f"{settings.about}.png"))
     return results

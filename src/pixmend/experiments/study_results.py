@@ -3,6 +3,7 @@
 `<name>.study.json` beside the runs also holds how each run ended, so that no finished run is trained again.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,31 +83,26 @@ def compute_means(figures: list[dict[str, Any]]) -> dict[str, float | None]:
 
 
 def describe_endings(row: Row, endings: list[Ending]) -> tuple[str, str]:
-    """Return why a row is not complete, as a remark and in a few words for the conclusion; both empty if it is complete.
-
-    The conclusion does not mention rows that were left out.
-    """
+    """Return why a row is not complete, as a remark and in a few words for the conclusion, which omits rows that are left out."""
     if row.left_out:
         return f"left out: {row.left_out}", ""
-    failed = {seed: run for seed, _, run in endings if run and run["state"] != DONE}
-    remarks = [f"{run['state']}: {run['reason']}" for run in failed.values()]
-    if len(endings) > 1:
-        remarks = [f"seed {seed} {remark}" for seed, remark in zip(failed, remarks, strict=True)]
+    several = len(endings) > 1
+    remarks = [(f"seed {seed} " if several else "") + f"{run['state']}: {run['reason']}"
+               for seed, _, run in endings if run and run["state"] != DONE]
     if missing := sum(run is None for _, _, run in endings):
         remarks.append(f"{missing} of {len(endings)} runs are not made yet")
-    states = [run["state"] if run else "not made yet" for _, _, run in endings]
-    counts = {state: states.count(state) for state in states if state != DONE}
-    return " ".join(remarks), ", ".join(f"{count} of {len(states)} runs {state}" for state, count in counts.items())
+    counts = Counter(run["state"] if run else "not made yet" for _, _, run in endings)
+    absence = [f"{count} of {len(endings)} runs {state}" for state, count in counts.items() if state != DONE]
+    return " ".join(remarks), ", ".join(absence)
 
 
 def add_baselines(lines: list[RowResult], score: Mapping[str, Any]) -> list[RowResult]:
     """Return the rows and the baselines on the same images; a baseline that is a row has the figures of its run."""
     rows = {each["name"]: each for each in lines if each["whole"] or not each["fill"]}
-    states = {each["name"]: each["state"] for each in lines}
-    return [*rows.values(), *(UNKNOWN | {
-        "name": name, "title": name, "fill": True, "flags": "", "state": states.get(name, ""), "whole": True, "absent": "",
-        "runs": [], "seeds": [], "squares": [sums], "scores": score["fills_scores"][name], "where": None}
-        for name, sums in score["fills"].items() if name not in rows)]
+    states, same = {each["name"]: each["state"] for each in lines}, {"fill": True, "flags": "", "whole": True, "absent": ""}
+    return [*rows.values(), *(UNKNOWN | same | {
+        "name": name, "title": name, "state": states.get(name, ""), "runs": [], "seeds": [], "squares": [sums],
+        "scores": score["fills_scores"][name], "where": None} for name, sums in score["fills"].items() if name not in rows)]
 
 
 def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,15 +113,14 @@ def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str,
     for each in lines:
         if len(ours := squares[each["title"]]):
             value, (low, high) = draws.compute_rmse(ours), draws.compute_interval(ours)
-            of_seeds = [draws.compute_rmse(seed[None]) for seed in ours]
-            each |= {"rmse": value, "low": low, "high": high, "to_harmonic": value / harmonic, "of_seeds": of_seeds}
-    whole = [each for each in lines if each["whole"]]
-    rows = {each["title"]: squares[each["title"]] for each in whole if not each["fill"]}
-    fills = {each["title"]: squares[each["title"]] for each in whole if each["fill"]}
-    best = min(rows, key=lambda title: draws.compute_rmse(rows[title]), default=None)
-    for each in whole:
-        if best and each["title"] != best:
-            each["behind"] = draws.compute_difference(rows[best], squares[each["title"]])
+            each |= {"rmse": value, "low": low, "high": high, "to_harmonic": value / harmonic,
+                     "of_seeds": [draws.compute_rmse(seed[None]) for seed in ours]}
+    whole = {each["title"]: each for each in lines if each["whole"]}
+    rows, fills = ({title: squares[title] for title in whole if whole[title]["fill"] == fill} for fill in (False, True))
+    best = min(rows, key=lambda title: whole[title]["rmse"], default=None)
+    for title, each in whole.items():
+        if best and title != best:
+            each["behind"] = draws.compute_difference(rows[best], squares[title])
     absent = {each["title"]: each["absent"] for each in lines if each["absent"]}
     return {"pictures": len(numbers), "values": int(np.sum(numbers)), "best": best,
             "conclusion": write_conclusion(rows, fills, numbers, absent)}
