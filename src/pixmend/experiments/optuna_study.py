@@ -1,9 +1,8 @@
 """An Optuna study in a database that several processes and machines share; each trial is trained by one of them.
 
-A process shows that it is alive by a heartbeat in the database and, on the same file system, by the lock of its run's folder. A
-trial whose process died is taken over under its own number and continues from its checkpoint. The database decides who takes it
-over: of all processes that update the same old heartbeat, one succeeds. Optuna's public interface can only fail a stale trial and
-repeat it as a new one, so its table of heartbeats is read and written here.
+A process shows that it is alive by a heartbeat in the database and, on the same file system, by the lock of its run's folder. Of
+the processes that update the same old heartbeat, one succeeds and continues the trial from its checkpoint, under its number.
+Optuna's public interface can only repeat it as a new trial, so its table of heartbeats is read and written here.
 """
 
 import contextlib

@@ -82,7 +82,6 @@ def compare_with_baseline(draws: Draws, squares: np.ndarray, baselines: Mapping[
 
 
 def format_difference(difference: Difference) -> str:
-    """Return a difference with its interval."""
     value, low, high = (round(part, 5) + 0.0 for part in difference)   # no minus sign before a zero
     return f"{value:.5f} ({low:.5f} to {high:.5f})"
 

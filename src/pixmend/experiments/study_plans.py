@@ -1,7 +1,7 @@
 """What each study compares: its rows, the settings that they change, and what the study needs."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from pixmend.experiments import runner, search_space
 from pixmend.networks.registry import NETWORKS, PIPELINES
 
 LAMBDAS = (100.0, 200.0, 400.0, 800.0, 1000.0, 1200.0)
-LEVELS = (4, 5, 6, 7, 8, 9, 10)
 NOT_FOR_STUDIES = {"run": "each run is named after its flags", "seed": "each row has the seeds of --seeds",
                    "force": "finished runs are used again; delete their folders to train them anew",
                    "folds": "rows are compared on one holdout; train the best one with --folds",
@@ -70,7 +69,7 @@ def make_level_rows(settings: Settings, dataset: Any) -> list[Row]:
 
     rows, first = [], dict[Any, int]()   # the first number of levels with each list of weights
     height, width = settings.input_shape[:2]
-    for value in parse_numbers(settings, "levels", LEVELS):
+    for value in parse_numbers(settings, "levels", range(4, 11)):
         chosen = dataclasses.replace(settings, levels=value, given=settings.given | {"levels"})
         network = setup.build_network(setup.resolve_precision(models.apply_model_defaults(chosen)))
         same = first.setdefault(tuple(tuple(variable.shape) for variable in network.variables), value)
@@ -153,7 +152,7 @@ def parse_seeds(settings: Settings) -> list[int]:
         raise FlagError(f"--seeds {settings.seeds}: give seeds separated by commas. {error}") from None
 
 
-def parse_numbers(settings: Settings, name: str, defaults: tuple) -> list[Any]:
+def parse_numbers(settings: Settings, name: str, defaults: Iterable[float]) -> list[Any]:
     """Return the values for one row each, in ascending order."""
     return sorted({search_space.parse_value(name, text) for text in split_names(settings)}) or list(defaults)
 

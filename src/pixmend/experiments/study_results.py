@@ -19,7 +19,6 @@ from pixmend.experiments.study_plans import Plan, PlannedRun, Row
 from pixmend.scoring.run_score import read_score
 
 FORM = 1   # version of the JSON; files of other versions are not read
-NOT_IN_A_COMMAND = {"home", "quiet"}
 SIZES = ("parameters", "bytes")
 RUN_FIGURES = ("minutes", "steps", "best_step", "learning_rate", *SIZES, "seconds")
 UNKNOWN: dict[str, Any] = dict.fromkeys(("rmse", "low", "high", "to_harmonic", "behind", *RUN_FIGURES)) | {"of_seeds": []}
@@ -29,7 +28,6 @@ Ending = tuple[int, str, dict[str, Any] | None]   # seed and name of a run, and 
 
 
 def get_page_path(settings: Settings) -> Path:
-    """Return the path of a study's page, beside the runs."""
     return settings.run_folder.parent / "studies" / f"{settings.about}.md"
 
 
@@ -44,17 +42,14 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
     """Return the state of a study as plain values; `runs` says how each planned run ended."""
     scores = {chosen.run: score for _, _, chosen in planned
               if runs.get(chosen.run, {}).get("state") == DONE and (score := read_score(chosen.run_folder))}
-    lines = []
-    for row in rows:
-        endings = [(seed, chosen.run, runs.get(chosen.run)) for other, seed, chosen in planned if other is row]
-        lines.append(summarize_row(plan, row, endings, scores))
+    lines = [summarize_row(plan, row, planned, runs, scores) for row in rows]
     figures: dict[str, Any] = {"pictures": 0, "values": 0, "best": None, "conclusion": "No run is finished yet."}
     if scores:
         score = next(iter(scores.values()))
         lines = add_baselines(lines, score)
         figures = compare_lines(lines, score)
     made = [runs[chosen.run] for _, _, chosen in planned if chosen.run in runs]
-    command = search_space.format_command(["pixmend", "study", settings.about], settings, SETTINGS.keys() - NOT_IN_A_COMMAND)
+    command = search_space.format_command(["pixmend", "study", settings.about], settings, SETTINGS.keys() - {"home", "quiet"})
     return {"form": FORM, "study": settings.about, "what": plan.what, "place": settings.dataset_name, "command": command,
             "model": "" if "model" in plan.varies else settings.model, "over": plan.over, "curves": plan.curves,
             "seeds": list(dict.fromkeys(seed for _, seed, _ in planned)), "wanted": len(planned),
@@ -62,8 +57,10 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
             "made": sorted({(run["hardware"], run["commit"], run["date"]) for run in made})} | figures
 
 
-def summarize_row(plan: Plan, row: Row, endings: list[Ending], scores: Mapping[str, dict[str, Any]]) -> RowResult:
+def summarize_row(plan: Plan, row: Row, planned: list[PlannedRun], runs: Mapping[str, dict[str, Any]],
+                  scores: Mapping[str, dict[str, Any]]) -> RowResult:
     """Return a row with the means of its figures over its finished seeds, and its squared errors, seeds x images."""
+    endings = [(seed, chosen.run, runs.get(chosen.run)) for other, seed, chosen in planned if other is row]
     done = [(seed, name, run) for seed, name, run in endings if run and run["state"] == DONE]
     figures = [{name: run[name] for name in RUN_FIGURES if plan.sized or name not in SIZES} for _, _, run in done]
     remarks, absence = describe_endings(row, endings)

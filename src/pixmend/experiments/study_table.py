@@ -5,8 +5,6 @@ from typing import Any
 from pixmend import competitions
 from pixmend.experiments.study_conclusion import format_difference
 
-MEGABYTE = 1e6
-FEW = 30   # images
 BASELINE = " (baseline)"
 
 
@@ -34,7 +32,7 @@ def list_columns(study: dict[str, Any]) -> list[tuple[str, bool, list[str]]]:
                ("best step", True, [format_number(row["best_step"], 0) for row in rows]),
                ("learning rate", True, rates if len(set(rates) - {"–"}) > 1 else []),
                ("parameters", True, [format_number(row["parameters"], 0, ",") for row in rows]),
-               ("weights, MB", True, [format_number(row["bytes"] and row["bytes"] / MEGABYTE, 2) for row in rows]),
+               ("weights, MB", True, [format_number(row["bytes"] and row["bytes"] / 1e6, 2) for row in rows]),
                ("seconds an image", True, [format_number(row["seconds"], 4) for row in rows]),
                ("flags", False, [row["flags"] for row in rows]),
                ("remarks", False, [row["state"] for row in rows])]
@@ -58,21 +56,18 @@ def format_distance(row: dict[str, Any]) -> str:
 
 
 def describe_metrics(study: dict[str, Any]) -> dict[str, str]:
-    """Return the competition's metrics and what they are."""
     return {name: score.what for name, score in competitions.get_competition(study["place"].split("+")[-1]).metrics.items()}
 
 
 def format_text(study: dict[str, Any]) -> str:
-    """Return the table for the terminal."""
     lines = [f"  {'RMSE (95% interval)':27} {'worse than the best row by':31} row"]
     for row in sort_rows(study):
-        title = row["title"] + BASELINE * row["fill"]
-        lines.append(f"  {format_interval(row):27} {format_distance(row):31} {'  '.join(filter(None, [title, row['state']]))}")
+        title = f"{row['title']}{BASELINE * row['fill']}  {row['state']}".rstrip()
+        lines.append(f"  {format_interval(row):27} {format_distance(row):31} {title}")
     return "\n".join(lines)
 
 
 def format_markdown(study: dict[str, Any], chart: str) -> str:
-    """Return the page of a study."""
     titles, numeric, columns = zip(*list_columns(study), strict=True)
     grid = [titles, ["---:" if is_number else "---" for is_number in numeric], *zip(*columns, strict=True)]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in grid]
@@ -95,7 +90,7 @@ def list_notes(study: dict[str, Any]) -> list[str]:
         f"RMSE over the missing pixels of {study['pictures']} holdout images, {study['values']:,} values; for each row the mean "
         f"over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of images and seeds. The draws are the same for all "
         f"rows, so differences are paired.": True,
-        "With so few images an interval is a rough estimate.": study["pictures"] < FEW,
+        "With so few images an interval is a rough estimate.": study["pictures"] < 30,
         "With one seed it is not known how much of a figure is chance.": len(study["seeds"]) == 1,
         **{f"{format_metric_title(name)}: {what}.": True for name, what in describe_metrics(study).items()},
         "Best step: the step of the best weights, by the evaluations on the holdout; 0 is before training.":

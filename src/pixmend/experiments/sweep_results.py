@@ -63,11 +63,10 @@ def describe_best(results: dict[str, Any]) -> str:
     if not done:
         return "No trial is finished yet."
     best, *others = done
-    sentence = f"The best trial is {search_space.format_flags(best['values'])}, RMSE {best['rmse']:.5f}."
-    if ties := [search_space.format_flags(trial["values"]) for trial in others if trial["rmse"] <= best["rmse"] * (1 + SAME)]:
-        sentence += (f" Within {SAME:.1%} of it, too near to rank on one seed: {', '.join(ties)}. pixmend study compares "
-                     f"settings with several seeds and intervals.")
-    return sentence
+    ties = [search_space.format_flags(trial["values"]) for trial in others if trial["rmse"] <= best["rmse"] * (1 + SAME)]
+    advice = (f" Within {SAME:.1%} of it, too near to rank on one seed: {', '.join(ties)}. pixmend study compares settings with "
+              f"several seeds and intervals.") if ties else ""
+    return f"The best trial is {search_space.format_flags(best['values'])}, RMSE {best['rmse']:.5f}.{advice}"
 
 
 def describe_end(trial: dict[str, Any]) -> str:

@@ -33,7 +33,6 @@ COLUMNS: tuple[tuple[str, str, int, str], ...] = (
 
 def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], errors: error_section.ErrorMaps,
                 predicted: Mapping[str, np.ndarray], dataset: Dataset) -> str:
-    """Return the page's HTML."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"), autoescape=True, trim_blocks=True,

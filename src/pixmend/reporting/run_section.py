@@ -64,8 +64,8 @@ def describe_settings(run: Run, settings: Settings) -> list[str]:
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
         return [f"{weight:.2f} {member}" for weight, member in parts if weight >= MIN_WEIGHT]
     model = stored.get("model", "")
-    usual = {**competitions.get_default_settings(settings), **models.default_settings(model, settings.competition)}
-    defaults = {name: spec.default for name, spec in SETTINGS.items()} | usual
+    defaults = {name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
+    defaults |= models.default_settings(model, settings.competition)
     changed = [name for name in SETTINGS if name in stored and name not in NOT_SHOWN and stored[name] != defaults[name]]
     return [model, *(format_flags({name: stored[name]}) for name in changed
                      if not is_untrained(model) or SETTINGS[name].group not in TRAIN_GROUPS)]
