@@ -1,9 +1,8 @@
 """An Optuna study in a database that several processes and machines share; each trial is trained by one of them.
 
-A process shows that it is alive by a heartbeat in the database and, on the same file system, by the lock of its run's folder. A
-trial whose process died is taken over under its own number and continues from its checkpoint. The database decides who takes it
-over: of all processes that update the same old heartbeat, one succeeds. Optuna's public interface can only fail a stale trial and
-repeat it as a new one, so its table of heartbeats is read and written here.
+A process shows that it is alive by a heartbeat in the database and, on the same file system, by the lock of its run's folder. Of
+the processes that update the same old heartbeat, one succeeds and continues the trial from its checkpoint, under its number.
+Optuna's public interface can only repeat it as a new trial, so its table of heartbeats is read and written here.
 """
 
 import contextlib
@@ -38,6 +37,7 @@ PRUNED_AFTER = 0.1         # of the steps
 MIN_TRIALS = 3             # finished trials to compare with
 HEARTBEAT_TEXT = sqlalchemy.cast(TrialHeartbeatModel.heartbeat, sqlalchemy.String(40))
 DATABASE_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
+MakeSampler = Callable[[int], optuna.samplers.BaseSampler]   # the sampler of the trial with this number
 
 
 def parse_storage_url(text: str) -> URL:
@@ -72,33 +72,28 @@ def report_database_errors(url: URL) -> Iterator[None]:
                         f"--storage; then the same command continues.") from None
 
 
-def open_storage(url: URL) -> optuna.storages.RDBStorage:
+def open_storage(url: URL, tries: int = 3) -> optuna.storages.RDBStorage:
     """Connect to the database and make Optuna's tables if they are missing."""
     database = url.get_backend_name()
-    options: dict[str, Any] = {} if database == "sqlite" else {"pool_pre_ping": True}
-    if database in TIMEOUTS:
-        options["connect_args"] = {TIMEOUTS[database]: TIMEOUT_SECONDS}
-    for tries_left in (2, 1, 0):   # two processes that start at the same moment can collide when they make the tables
-        try:
-            return optuna.storages.RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
-        except ImportError as error:
-            install = INSTALL.get(database, "install it in .venv")
-            raise UserError(f"--storage: the driver of {database} is not installed ({error.__cause__ or error}); "
-                            f"{install}, then run the same command again.") from None
-        except ArgumentError:
-            raise FlagError(f"--storage: {url.drivername} is not a database that SQLAlchemy knows; use postgresql:// or "
-                            f"sqlite:///.") from None
-        except RuntimeError as error:
-            raise UserError(f"The database {format_public_url(url)} was made by another version of Optuna "
-                            f"({str(error).split('.')[0]}); choose another --storage.") from None
-        except DBAPIError:
-            if not tries_left:
-                raise
-            time.sleep(1)
-    raise AssertionError("unreachable")
-
-
-MakeSampler = Callable[[int], optuna.samplers.BaseSampler]   # the sampler of the trial with this number
+    timeout = {TIMEOUTS[database]: TIMEOUT_SECONDS} if database in TIMEOUTS else {}
+    options = {"connect_args": timeout, "pool_pre_ping": database != "sqlite"}
+    try:
+        return optuna.storages.RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
+    except ImportError as error:
+        install = INSTALL.get(database, "install it in .venv")
+        raise UserError(f"--storage: the driver of {database} is not installed ({error.__cause__ or error}); {install}, then run "
+                        f"the same command again.") from None
+    except ArgumentError:
+        raise FlagError(f"--storage: {url.drivername} is not a database that SQLAlchemy knows; use postgresql:// or "
+                        f"sqlite:///.") from None
+    except RuntimeError as error:
+        raise UserError(f"The database {format_public_url(url)} was made by another version of Optuna "
+                        f"({str(error).split('.')[0]}); choose another --storage.") from None
+    except DBAPIError:   # two processes that start at the same moment can collide when they make the tables
+        if tries == 1:
+            raise
+        time.sleep(1)
+        return open_storage(url, tries - 1)
 
 
 class SharedStudy:
@@ -116,10 +111,10 @@ class SharedStudy:
             with contextlib.suppress(IntegrityError):   # another process started it at the same moment
                 self.study.set_user_attr("facts", facts)
         found = self.study.user_attrs["facts"]
-        changed = sorted(name for name in found.keys() | facts.keys() if found.get(name) != facts.get(name))
+        changed = [f"{name} {found.get(name)} (now {facts.get(name)})" for name in sorted(found.keys() | facts.keys())
+                   if found.get(name) != facts.get(name)]
         if changed:   # its trials could not be compared with new ones
-            listed = ", ".join(f"{name} {found.get(name)} (now {facts.get(name)})" for name in changed)
-            raise UserError(f"The sweep {self.name} was made with {listed}. Choose another --sweep-name.")
+            raise UserError(f"The sweep {self.name} was made with {', '.join(changed)}. Choose another --sweep-name.")
 
     def list_trials(self) -> list[FrozenTrial]:
         """Return all trials except those that were one too many."""
@@ -130,29 +125,25 @@ class SharedStudy:
 
     def claim_trial(self, lock: contextlib.ExitStack) -> optuna.trial.Trial | None:
         """Return a trial for this process: one whose process died, or a new one; None if all are taken."""
-        trial = self._take_over_trial(lock) or self._start_trial()
-        if trial is not None:
+        if trial := self._take_over_trial(lock) or self._start_trial():
             self.study.sampler = self.sampler(trial.number)
         return trial
 
     def _take_over_trial(self, lock: contextlib.ExitStack) -> optuna.trial.Trial | None:
         for trial in self.list_running():
             beat, age = self._read_heartbeat(trial)
-            here = trial.user_attrs.get("place") == self.place
-            dead = self._try_lock_run(trial, lock) if here else age > DEAD_AFTER_SECONDS
-            taken = dead and self._update_heartbeat(trial._trial_id, beat)
+            try:
+                if trial.user_attrs.get("place") == self.place:
+                    lock.enter_context(files.try_lock(self.folder / trial.user_attrs["run"]))
+                elif age <= DEAD_AFTER_SECONDS:
+                    continue
+            except UserError:   # a living process has locked the run's folder
+                continue
+            taken = self._update_heartbeat(trial._trial_id, beat)
             if taken and self.storage.get_trial(trial._trial_id).state == TrialState.RUNNING:   # it may have ended in between
                 return optuna.trial.Trial(self.study, trial._trial_id)
             lock.close()
         return None
-
-    def _try_lock_run(self, trial: FrozenTrial, lock: contextlib.ExitStack) -> bool:
-        """Lock the folder of the trial's run, unless a living process has locked it; return whether it succeeded."""
-        try:
-            lock.enter_context(files.try_lock(self.folder / trial.user_attrs["run"]))
-        except UserError:
-            return False
-        return True
 
     def _read_heartbeat(self, trial: FrozenTrial) -> tuple[str | None, float]:
         """Return the last heartbeat as the database writes it, and its age in seconds; without one, the age of the trial."""
@@ -226,9 +217,8 @@ def make_sampler(name: str, points: list[dict[str, Any]], seed: int) -> MakeSamp
     """Return a function from a trial's number to its sampler, so that draws depend only on seed and number."""
     def sampler(number: int) -> optuna.samplers.BaseSampler:
         drawn = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        if name == "grid":
-            return optuna.samplers.PartialFixedSampler(points[number % len(points)], optuna.samplers.RandomSampler(drawn))
-        return {"random": optuna.samplers.RandomSampler, "tpe": optuna.samplers.TPESampler}[name](seed=drawn)
+        base = optuna.samplers.TPESampler(seed=drawn) if name == "tpe" else optuna.samplers.RandomSampler(drawn)
+        return optuna.samplers.PartialFixedSampler(points[number % len(points)], base) if name == "grid" else base
     return sampler
 
 

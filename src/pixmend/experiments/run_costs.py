@@ -30,16 +30,14 @@ def measure_run_costs(folder: Path) -> dict[str, Any]:
 def describe_hardware() -> str:
     """Return the processor, its cores, and the accelerators that the backend uses."""
     keras = sys.modules.get("keras")
-    devices = Counter(device.split(":")[0] for device in keras.distribution.list_devices()) if keras else Counter[str]()
+    devices = Counter(device.split(":")[0] for device in (keras.distribution.list_devices() if keras else ()))
     others = [f"{count} {kind.upper()}" for kind, count in devices.items() if kind != "cpu"]
     return ", ".join([f"{workers.count_cores()} cores ({describe_processor()})", *others])
 
 
 def describe_processor() -> str:
     """Return the processor's name, and AMX if it multiplies matrices in bfloat16, on which the speed of training depends."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     return f"{name}, AMX" if any("amx_bf16" in line for line in lines) else name

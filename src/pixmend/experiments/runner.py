@@ -15,11 +15,9 @@ DONE, DIVERGED, FAILED, REFUSED = "done", "diverged", "failed", "cannot be made"
 
 
 class Outcome(NamedTuple):
-    """How a run ended: its state, the reason of a failure, and what the function returned."""
-
     state: str
-    reason: str = ""
-    result: Any = None
+    reason: str = ""     # of a failure
+    result: Any = None   # what the function returned
 
 
 def refuse_flags(settings: Settings, kind: str, reasons: Mapping[str, str]) -> None:
@@ -49,8 +47,8 @@ def run_guarded(function: Callable[[], Any], passing: tuple[type[BaseException],
     except UserError as error:
         return Outcome(FAILED, str(error))
     except Exception as error:   # out of memory, for example: the next run may succeed
-        lines = str(error).strip().splitlines()
-        return Outcome(FAILED, f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}")
+        reason = str(error).strip().partition("\n")[0] or "no reason given"
+        return Outcome(FAILED, f"{type(error).__name__}: {reason}")
     finally:
         if keras := sys.modules.get("keras"):   # free the memory of the network
             keras.utils.clear_session()

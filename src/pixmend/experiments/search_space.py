@@ -12,16 +12,13 @@ from pixmend.errors import FlagError
 
 DECADE = 10   # a range that spans a factor of ten is sampled on a logarithmic scale
 DIGITS = 4    # of a sampled value, so that a run's name and its command hold it exactly
-BOOLEANS = {"yes": True, "no": False}
 NOT_SWEPT = {"evaluate_every": "decides how runs are measured", "evaluation_images": "decides how runs are measured",
              "save_minutes": "has no effect on the weights of a run"}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A list of values, numbers or names."""
-
-    values: tuple
+    values: tuple   # numbers or names
 
     def suggest(self, trial: Any, name: str) -> Any:
         return trial.suggest_categorical(name, self.values)
@@ -93,7 +90,6 @@ def has_several_values(name: str, text: str) -> bool:
 
 
 def parse_values(name: str, text: str) -> Choice | Range:
-    """Return the list or the range that a flag's text gives."""
     if name in NOT_SWEPT:
         raise FlagError(f"{flag(name)} cannot be swept: it {NOT_SWEPT[name]}. Give it one value.")
     if ".." not in text:
@@ -110,9 +106,9 @@ def parse_values(name: str, text: str) -> Choice | Range:
 def parse_value(name: str, text: str) -> Any:
     """Return one value, checked as the flag's value is."""
     if isinstance(SETTINGS[name].default, bool):
-        if text not in BOOLEANS:
+        if text not in ("yes", "no"):
             raise FlagError(f"{flag(name)} {text!r}: in a sweep it is yes or no, for example {flag(name)} yes,no.")
-        return BOOLEANS[text]
+        return text == "yes"
     value = getattr(flags.parse_flags([f"{flag(name)}={text}"], environment={}), name)
     if not isinstance(value, str) and float(f"{value:g}") != value:
         raise FlagError(f"{flag(name)} {text} has more digits than the name of a run can hold. Use {float(f'{value:g}'):.12g}.")
@@ -121,11 +117,12 @@ def parse_value(name: str, text: str) -> Any:
 
 def list_grid_points(space: Space) -> list[dict[str, Any]]:
     """Return every combination of the listed values, in the order of the lists."""
-    for name, values in space.items():
-        if isinstance(values, Range):
-            raise FlagError(f"A grid needs {flag(name)} as a list, separated by commas. For the range {values} use --sampler tpe "
+    lists = []
+    for name, choice in space.items():
+        if isinstance(choice, Range):
+            raise FlagError(f"A grid needs {flag(name)} as a list, separated by commas. For the range {choice} use --sampler tpe "
                             f"or random.")
-    lists = (choice.values for choice in space.values() if isinstance(choice, Choice))
+        lists.append(choice.values)
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*lists)]
 
 

@@ -18,7 +18,6 @@ from pixmend.progress import print_message
 from pixmend.scoring import run_score
 from pixmend.training import checkpoints, run, run_predictions, run_submissions
 
-FINAL = {DONE, DIVERGED}   # a run that ended so is not made again
 WARM_UP, TIMED = 8, 16     # images that are predicted before and while the time is taken
 DrawChart = Callable[[Settings, dict[str, Any]], bytes]
 
@@ -37,7 +36,7 @@ def run_study(settings: Settings, draw_chart: DrawChart) -> dict[str, Any]:
         try:
             for number, (row, seed, chosen) in enumerate(planned, 1):
                 ending = runs.get(chosen.run, {"state": ""})
-                if ending["state"] not in FINAL or not identify_run(chosen, dataset).items() <= ending.items():
+                if ending["state"] not in (DONE, DIVERGED) or not identify_run(chosen, dataset).items() <= ending.items():
                     print_message(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
                     runs[chosen.run] = make_run(chosen, plan) | identify_run(chosen, dataset)
                     write_results(settings, plan, rows, planned, runs, draw_chart)
@@ -113,8 +112,7 @@ def predict_in_turn(settings: Settings) -> Iterator[Any]:
     holdout = dataset.split("holdout")
     rows = [holdout[number % len(holdout)] for number in range(WARM_UP + TIMED)]
     if models.is_fill(settings.model):
-        for row in rows:
-            yield run_predictions.fill_chunk(settings, [row])
+        yield from (run_predictions.fill_chunk(settings, [row]) for row in rows)
         return
     import keras
 
@@ -130,9 +128,7 @@ def write_results(settings: Settings, plan: Plan, rows: list[Row], planned: list
     results = study_results.collect_results(settings, plan, rows, planned, runs)
     files.write_json(settings.run_folder.parent / f"{settings.about}.study.json", results)
     page = study_results.get_page_path(settings)
-    page.parent.mkdir(exist_ok=True)
-    chart = page.with_suffix(".png")
-    with files.atomic_write(chart) as file:
+    with files.atomic_write(page.with_suffix(".png")) as file:
         file.write(draw_chart(settings, results))
-    files.write_text(page, study_table.format_markdown(results, chart.name))
+    files.write_text(page, study_table.format_markdown(results, f"{settings.about}.png"))
     return results

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from pixmend.evaluation.bootstrap import DRAWS, compute_interval, draw_images
 
-MIN_IMAGES = 2
 Difference = tuple[float, float, float]   # value, lower and upper end of its interval
 
 
@@ -46,13 +45,14 @@ def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.
     """Return which row is best, by how much, and whether it is better than the best baseline; `absent` names missing rows."""
     missing = [f"{name} is not compared: {why}." for name, why in (absent or {}).items()]
     if not rows:
-        return " ".join(["No row was finished, so there is no conclusion.", *missing])
-    if np.size(counts) < MIN_IMAGES:
-        return " ".join(["One image is too few for a conclusion.", *missing])
-    draws = Draws(counts)
-    best, *others = sorted(rows, key=lambda name: draws.compute_rmse(rows[name]))
-    comparison = compare_with_baseline(draws, rows[best], baselines, best)
-    return " ".join([compare_rows(draws, rows, best, others), comparison, *missing])
+        sentences = ["No row was finished, so there is no conclusion."]
+    elif np.size(counts) < 2:
+        sentences = ["One image is too few for a conclusion."]
+    else:
+        draws = Draws(counts)
+        best, *others = sorted(rows, key=lambda name: draws.compute_rmse(rows[name]))
+        sentences = [compare_rows(draws, rows, best, others), compare_with_baseline(draws, rows[best], baselines, best)]
+    return " ".join([*sentences, *missing])
 
 
 def compare_rows(draws: Draws, rows: Mapping[str, np.ndarray], best: str, others: list[str]) -> str:
@@ -71,8 +71,6 @@ def compare_rows(draws: Draws, rows: Mapping[str, np.ndarray], best: str, others
 
 def compare_with_baseline(draws: Draws, squares: np.ndarray, baselines: Mapping[str, np.ndarray], best: str) -> str:
     """Return a sentence on the best row and the best baseline."""
-    if not baselines:
-        return ""
     name = min(baselines, key=lambda name: draws.compute_rmse(baselines[name]))
     value, low, high = draws.compute_difference(squares, baselines[name])
     if low > 0:
@@ -84,7 +82,6 @@ def compare_with_baseline(draws: Draws, squares: np.ndarray, baselines: Mapping[
 
 
 def format_difference(difference: Difference) -> str:
-    """Return a difference with its interval."""
     value, low, high = (round(part, 5) + 0.0 for part in difference)   # no minus sign before a zero
     return f"{value:.5f} ({low:.5f} to {high:.5f})"
 

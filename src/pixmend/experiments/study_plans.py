@@ -1,7 +1,7 @@
 """What each study compares: its rows, the settings that they change, and what the study needs."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from pixmend.experiments import runner, search_space
 from pixmend.networks.registry import NETWORKS, PIPELINES
 
 LAMBDAS = (100.0, 200.0, 400.0, 800.0, 1000.0, 1200.0)
-LEVELS = (4, 5, 6, 7, 8, 9, 10)
 NOT_FOR_STUDIES = {"run": "each run is named after its flags", "seed": "each row has the seeds of --seeds",
                    "force": "finished runs are used again; delete their folders to train them anew",
                    "folds": "rows are compared on one holdout; train the best one with --folds",
@@ -65,24 +64,18 @@ def make_lambda_rows(settings: Settings, dataset: Any) -> list[Row]:
 
 def make_level_rows(settings: Settings, dataset: Any) -> list[Row]:
     """Return a row for each number of levels; if images are too small for more levels, the row is left out."""
-    rows: list[Row] = []
-    first: dict[Any, int] = {}
-    for value in parse_numbers(settings, "levels", LEVELS):
-        shapes = list_weight_shapes(dataclasses.replace(settings, levels=value, given=settings.given | {"levels"}))
-        same = first.setdefault(shapes, value)
-        height, width = settings.input_shape[:2]
-        why = f"at {width}x{height} this is the same network as with {same} levels; it needs a larger --size"
-        rows.append(Row(str(value), f"{value} levels", {"levels": value}, why if same != value else ""))
-    return rows
-
-
-def list_weight_shapes(settings: Settings) -> tuple[tuple[int, ...], ...]:
-    """Return the shapes of all weights of a network, which tell it from others."""
     backend.start_keras()
     from pixmend.training import setup
 
-    network = setup.build_network(setup.resolve_precision(models.apply_model_defaults(settings)))
-    return tuple(tuple(variable.shape) for variable in network.variables)
+    rows, first = [], dict[Any, int]()   # the first number of levels with each list of weights
+    height, width = settings.input_shape[:2]
+    for value in parse_numbers(settings, "levels", range(4, 11)):
+        chosen = dataclasses.replace(settings, levels=value, given=settings.given | {"levels"})
+        network = setup.build_network(setup.resolve_precision(models.apply_model_defaults(chosen)))
+        same = first.setdefault(tuple(tuple(variable.shape) for variable in network.variables), value)
+        why = f"at {width}x{height} this is the same network as with {same} levels; it needs a larger --size"
+        rows.append(Row(str(value), f"{value} levels", {"levels": value}, why if same != value else ""))
+    return rows
 
 
 def make_model_rows(settings: Settings, dataset: Any) -> list[Row]:
@@ -140,9 +133,8 @@ def check_study(settings: Settings, plan: Plan) -> None:
     for name, values in settings.swept:
         advice = f"choose its rows with --rows {values}" if name in plan.varies else "`pixmend sweep` tries several"
         raise FlagError(f"{flag(name)} {values}: a study takes one value of each flag; {advice}.")
-    for name in plan.varies:
-        if name in settings.given:
-            raise FlagError(f"{flag(name)} is what the study {settings.about} compares; choose its rows with --rows.")
+    for name in settings.given.intersection(plan.varies):
+        raise FlagError(f"{flag(name)} is what the study {settings.about} compares; choose its rows with --rows.")
     runner.refuse_flags(settings, "study", NOT_FOR_STUDIES)
     if "model" not in plan.varies and not models.is_trainable(settings.model):
         raise FlagError(f"--model {settings.model} is not trained, so there is no study of its {settings.about}.")
@@ -150,21 +142,17 @@ def check_study(settings: Settings, plan: Plan) -> None:
 
 def apply_study_defaults(settings: Settings, plan: Plan) -> Settings:
     """Return the settings that all rows share."""
-    defaults = {name: value for name, value in plan.defaults.items() if name not in settings.given}
-    return runner.make_run_settings(settings, defaults)
+    return runner.make_run_settings(settings, {name: plan.defaults[name] for name in plan.defaults if name not in settings.given})
 
 
 def parse_seeds(settings: Settings) -> list[int]:
-    found = []
-    for text in settings.seeds.split(","):
-        try:
-            found.append(search_space.parse_value("seed", text.strip()))
-        except FlagError as error:
-            raise FlagError(f"--seeds {settings.seeds}: give seeds separated by commas. {error}") from None
-    return list(dict.fromkeys(found))
+    try:
+        return list(dict.fromkeys(search_space.parse_value("seed", text.strip()) for text in settings.seeds.split(",")))
+    except FlagError as error:
+        raise FlagError(f"--seeds {settings.seeds}: give seeds separated by commas. {error}") from None
 
 
-def parse_numbers(settings: Settings, name: str, defaults: tuple) -> list[Any]:
+def parse_numbers(settings: Settings, name: str, defaults: Iterable[float]) -> list[Any]:
     """Return the values for one row each, in ascending order."""
     return sorted({search_space.parse_value(name, text) for text in split_names(settings)}) or list(defaults)
 
@@ -177,9 +165,8 @@ def select_rows(settings: Settings, plan: Plan, dataset: Any) -> list[Row]:
     """Return the rows of the plan that --rows names, or all."""
     rows = {row.name: row for row in plan.rows(settings, dataset)}
     wanted = list(rows) if plan.over else split_names(settings) or list(rows)   # --rows of a number makes the rows themselves
-    for name in wanted:
-        if name not in rows:
-            raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {name!r}. It has {', '.join(rows)}.")
+    if wrong := [name for name in wanted if name not in rows]:
+        raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {wrong[0]!r}. It has {', '.join(rows)}.")
     return [row for name, row in rows.items() if name in wanted]
 
 

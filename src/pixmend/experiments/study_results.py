@@ -3,6 +3,7 @@
 `<name>.study.json` beside the runs also holds how each run ended, so that no finished run is trained again.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from pixmend.experiments.study_plans import Plan, PlannedRun, Row
 from pixmend.scoring.run_score import read_score
 
 FORM = 1   # version of the JSON; files of other versions are not read
-NOT_IN_A_COMMAND = {"home", "quiet"}
 SIZES = ("parameters", "bytes")
 RUN_FIGURES = ("minutes", "steps", "best_step", "learning_rate", *SIZES, "seconds")
 UNKNOWN: dict[str, Any] = dict.fromkeys(("rmse", "low", "high", "to_harmonic", "behind", *RUN_FIGURES)) | {"of_seeds": []}
@@ -28,7 +28,6 @@ Ending = tuple[int, str, dict[str, Any] | None]   # seed and name of a run, and 
 
 
 def get_page_path(settings: Settings) -> Path:
-    """Return the path of a study's page, beside the runs."""
     return settings.run_folder.parent / "studies" / f"{settings.about}.md"
 
 
@@ -43,17 +42,14 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
     """Return the state of a study as plain values; `runs` says how each planned run ended."""
     scores = {chosen.run: score for _, _, chosen in planned
               if runs.get(chosen.run, {}).get("state") == DONE and (score := read_score(chosen.run_folder))}
-    lines = []
-    for row in rows:
-        endings = [(seed, chosen.run, runs.get(chosen.run)) for other, seed, chosen in planned if other is row]
-        lines.append(summarize_row(plan, row, endings, scores))
+    lines = [summarize_row(plan, row, planned, runs, scores) for row in rows]
     figures: dict[str, Any] = {"pictures": 0, "values": 0, "best": None, "conclusion": "No run is finished yet."}
     if scores:
         score = next(iter(scores.values()))
         lines = add_baselines(lines, score)
         figures = compare_lines(lines, score)
     made = [runs[chosen.run] for _, _, chosen in planned if chosen.run in runs]
-    command = search_space.format_command(["pixmend", "study", settings.about], settings, SETTINGS.keys() - NOT_IN_A_COMMAND)
+    command = search_space.format_command(["pixmend", "study", settings.about], settings, SETTINGS.keys() - {"home", "quiet"})
     return {"form": FORM, "study": settings.about, "what": plan.what, "place": settings.dataset_name, "command": command,
             "model": "" if "model" in plan.varies else settings.model, "over": plan.over, "curves": plan.curves,
             "seeds": list(dict.fromkeys(seed for _, seed, _ in planned)), "wanted": len(planned),
@@ -61,8 +57,10 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
             "made": sorted({(run["hardware"], run["commit"], run["date"]) for run in made})} | figures
 
 
-def summarize_row(plan: Plan, row: Row, endings: list[Ending], scores: Mapping[str, dict[str, Any]]) -> RowResult:
+def summarize_row(plan: Plan, row: Row, planned: list[PlannedRun], runs: Mapping[str, dict[str, Any]],
+                  scores: Mapping[str, dict[str, Any]]) -> RowResult:
     """Return a row with the means of its figures over its finished seeds, and its squared errors, seeds x images."""
+    endings = [(seed, chosen.run, runs.get(chosen.run)) for other, seed, chosen in planned if other is row]
     done = [(seed, name, run) for seed, name, run in endings if run and run["state"] == DONE]
     figures = [{name: run[name] for name in RUN_FIGURES if plan.sized or name not in SIZES} for _, _, run in done]
     remarks, absence = describe_endings(row, endings)
@@ -82,31 +80,26 @@ def compute_means(figures: list[dict[str, Any]]) -> dict[str, float | None]:
 
 
 def describe_endings(row: Row, endings: list[Ending]) -> tuple[str, str]:
-    """Return why a row is not complete, as a remark and in a few words for the conclusion; both empty if it is complete.
-
-    The conclusion does not mention rows that were left out.
-    """
+    """Return why a row is not complete, as a remark and in a few words for the conclusion, which omits rows that are left out."""
     if row.left_out:
         return f"left out: {row.left_out}", ""
-    failed = {seed: run for seed, _, run in endings if run and run["state"] != DONE}
-    remarks = [f"{run['state']}: {run['reason']}" for run in failed.values()]
-    if len(endings) > 1:
-        remarks = [f"seed {seed} {remark}" for seed, remark in zip(failed, remarks, strict=True)]
+    several = len(endings) > 1
+    remarks = [(f"seed {seed} " if several else "") + f"{run['state']}: {run['reason']}"
+               for seed, _, run in endings if run and run["state"] != DONE]
     if missing := sum(run is None for _, _, run in endings):
         remarks.append(f"{missing} of {len(endings)} runs are not made yet")
-    states = [run["state"] if run else "not made yet" for _, _, run in endings]
-    counts = {state: states.count(state) for state in states if state != DONE}
-    return " ".join(remarks), ", ".join(f"{count} of {len(states)} runs {state}" for state, count in counts.items())
+    counts = Counter(run["state"] if run else "not made yet" for _, _, run in endings)
+    absence = [f"{count} of {len(endings)} runs {state}" for state, count in counts.items() if state != DONE]
+    return " ".join(remarks), ", ".join(absence)
 
 
 def add_baselines(lines: list[RowResult], score: Mapping[str, Any]) -> list[RowResult]:
     """Return the rows and the baselines on the same images; a baseline that is a row has the figures of its run."""
     rows = {each["name"]: each for each in lines if each["whole"] or not each["fill"]}
-    states = {each["name"]: each["state"] for each in lines}
-    return [*rows.values(), *(UNKNOWN | {
-        "name": name, "title": name, "fill": True, "flags": "", "state": states.get(name, ""), "whole": True, "absent": "",
-        "runs": [], "seeds": [], "squares": [sums], "scores": score["fills_scores"][name], "where": None}
-        for name, sums in score["fills"].items() if name not in rows)]
+    states, same = {each["name"]: each["state"] for each in lines}, {"fill": True, "flags": "", "whole": True, "absent": ""}
+    return [*rows.values(), *(UNKNOWN | same | {
+        "name": name, "title": name, "state": states.get(name, ""), "runs": [], "seeds": [], "squares": [sums],
+        "scores": score["fills_scores"][name], "where": None} for name, sums in score["fills"].items() if name not in rows)]
 
 
 def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,15 +110,14 @@ def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str,
     for each in lines:
         if len(ours := squares[each["title"]]):
             value, (low, high) = draws.compute_rmse(ours), draws.compute_interval(ours)
-            of_seeds = [draws.compute_rmse(seed[None]) for seed in ours]
-            each |= {"rmse": value, "low": low, "high": high, "to_harmonic": value / harmonic, "of_seeds": of_seeds}
-    whole = [each for each in lines if each["whole"]]
-    rows = {each["title"]: squares[each["title"]] for each in whole if not each["fill"]}
-    fills = {each["title"]: squares[each["title"]] for each in whole if each["fill"]}
-    best = min(rows, key=lambda title: draws.compute_rmse(rows[title]), default=None)
-    for each in whole:
-        if best and each["title"] != best:
-            each["behind"] = draws.compute_difference(rows[best], squares[each["title"]])
+            each |= {"rmse": value, "low": low, "high": high, "to_harmonic": value / harmonic,
+                     "of_seeds": [draws.compute_rmse(seed[None]) for seed in ours]}
+    whole = {each["title"]: each for each in lines if each["whole"]}
+    rows, fills = ({title: squares[title] for title in whole if whole[title]["fill"] == fill} for fill in (False, True))
+    best = min(rows, key=lambda title: whole[title]["rmse"], default=None)
+    for title, each in whole.items():
+        if best and title != best:
+            each["behind"] = draws.compute_difference(rows[best], squares[title])
     absent = {each["title"]: each["absent"] for each in lines if each["absent"]}
     return {"pictures": len(numbers), "values": int(np.sum(numbers)), "best": best,
             "conclusion": write_conclusion(rows, fills, numbers, absent)}

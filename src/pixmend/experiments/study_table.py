@@ -5,8 +5,6 @@ from typing import Any
 from pixmend import competitions
 from pixmend.experiments.study_conclusion import format_difference
 
-MEGABYTE = 1e6
-FEW = 30   # images
 BASELINE = " (baseline)"
 
 
@@ -22,22 +20,22 @@ def list_columns(study: dict[str, Any]) -> list[tuple[str, bool, list[str]]]:
     """Return title, whether it holds numbers, and the cells of each column that has any value."""
     rows = sort_rows(study)
     rates = [f"{row['learning_rate']:g}" if row["learning_rate"] else "–" for row in rows]
-    columns: list[tuple[str, bool, list[str]]] = [
-        ("row", False, [row["title"] + BASELINE * row["fill"] for row in rows]),
-        ("RMSE (95% interval)", True, [format_interval(row) for row in rows]),
-        ("RMSE / harmonic", True, [format_number(row["to_harmonic"], 3) for row in rows]),
-        ("worse than the best row by", True, [format_distance(row) for row in rows])]
-    columns += [(format_metric_title(name), True, [format_number(row["scores"].get(name), 5) for row in rows])
-                for name in describe_metrics(study)]
-    columns += [("training minutes", True, [format_number(row["minutes"], 2) for row in rows]),
-                ("steps", True, [format_number(row["steps"], 0) for row in rows]),
-                ("best step", True, [format_number(row["best_step"], 0) for row in rows]),
-                ("learning rate", True, rates if len(set(rates) - {"–"}) > 1 else []),
-                ("parameters", True, [format_number(row["parameters"], 0, ",") for row in rows]),
-                ("weights, MB", True, [format_number(row["bytes"] and row["bytes"] / MEGABYTE, 2) for row in rows]),
-                ("seconds an image", True, [format_number(row["seconds"], 4) for row in rows]),
-                ("flags", False, [row["flags"] for row in rows]),
-                ("remarks", False, [row["state"] for row in rows])]
+    metrics = [(format_metric_title(name), True, [format_number(row["scores"].get(name), 5) for row in rows])
+               for name in describe_metrics(study)]
+    columns = [("row", False, [row["title"] + BASELINE * row["fill"] for row in rows]),
+               ("RMSE (95% interval)", True, [format_interval(row) for row in rows]),
+               ("RMSE / harmonic", True, [format_number(row["to_harmonic"], 3) for row in rows]),
+               ("worse than the best row by", True, [format_distance(row) for row in rows]),
+               *metrics,
+               ("training minutes", True, [format_number(row["minutes"], 2) for row in rows]),
+               ("steps", True, [format_number(row["steps"], 0) for row in rows]),
+               ("best step", True, [format_number(row["best_step"], 0) for row in rows]),
+               ("learning rate", True, rates if len(set(rates) - {"–"}) > 1 else []),
+               ("parameters", True, [format_number(row["parameters"], 0, ",") for row in rows]),
+               ("weights, MB", True, [format_number(row["bytes"] and row["bytes"] / 1e6, 2) for row in rows]),
+               ("seconds an image", True, [format_number(row["seconds"], 4) for row in rows]),
+               ("flags", False, [row["flags"] for row in rows]),
+               ("remarks", False, [row["state"] for row in rows])]
     return [column for column in columns if set(column[2]) - {"", "–"}]
 
 
@@ -58,26 +56,26 @@ def format_distance(row: dict[str, Any]) -> str:
 
 
 def describe_metrics(study: dict[str, Any]) -> dict[str, str]:
-    """Return the competition's metrics and what they are."""
     return {name: score.what for name, score in competitions.get_competition(study["place"].split("+")[-1]).metrics.items()}
 
 
 def format_text(study: dict[str, Any]) -> str:
-    """Return the table for the terminal."""
     lines = [f"  {'RMSE (95% interval)':27} {'worse than the best row by':31} row"]
     for row in sort_rows(study):
-        title = row["title"] + BASELINE * row["fill"]
-        lines.append(f"  {format_interval(row):27} {format_distance(row):31} {'  '.join(filter(None, [title, row['state']]))}")
+        title = f"{row['title']}{BASELINE * row['fill']}  {row['state']}".rstrip()
+        lines.append(f"  {format_interval(row):27} {format_distance(row):31} {title}")
     return "\n".join(lines)
 
 
 def format_markdown(study: dict[str, Any], chart: str) -> str:
-    """Return the page of a study."""
     titles, numeric, columns = zip(*list_columns(study), strict=True)
     grid = [titles, ["---:" if is_number else "---" for is_number in numeric], *zip(*columns, strict=True)]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in grid]
-    return PAGE.format(**study, chart=chart, table="\n".join(lines),
-                       notes="\n".join(f"- {note}" for note in list_notes(study)), hardware=format_origin(study))
+    progress = f"{study['ended']} of {study['wanted']} runs are finished. {format_origin(study)}."
+    return "\n\n".join([f"# Study of {study['study']}, {study['place']}",
+                        f"{study['what']}. Command: `{study['command']}`. {progress}", f"**{study['conclusion']}**",
+                        f"![charts of this study]({chart})", "\n".join(lines),
+                        "\n".join(f"- {note}" for note in list_notes(study))]) + "\n"
 
 
 def format_origin(study: dict[str, Any]) -> str:
@@ -87,33 +85,19 @@ def format_origin(study: dict[str, Any]) -> str:
 
 def list_notes(study: dict[str, Any]) -> list[str]:
     """Return what a reader has to know about the columns."""
-    seeds = ", ".join(map(str, study["seeds"]))
-    notes = [f"RMSE over the missing pixels of {study['pictures']} holdout images, {study['values']:,} values; for each row the "
-             f"mean over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of images and seeds. The draws are the "
-             f"same for all rows, so differences are paired."]
-    notes += ["With so few images an interval is a rough estimate."] if study["pictures"] < FEW else []
-    notes += ["With one seed it is not known how much of a figure is chance."] if len(study["seeds"]) == 1 else []
-    notes += [f"{format_metric_title(name)}: {what}." for name, what in describe_metrics(study).items()]
-    if any(row["best_step"] is not None for row in study["rows"]):
-        notes.append("Best step: the step of the best weights, by the evaluations on the holdout; 0 is before training.")
-    if any(row["seconds"] for row in study["rows"]):
-        notes.append("Seconds an image: predictions on the CPU after a warm-up; networks on all cores, fills on one.")
-    if any(row["parameters"] for row in study["rows"]):
-        notes.append("Parameters: all numbers of the weights, with the statistics of batch normalisation, no discriminator.")
-    if not study["model"]:
-        notes.append("Batch size, learning rate and loss are the defaults of each model where no flag gives them.")
-    return notes
-
-
-PAGE = """# Study of {study}, {place}
-
-{what}. Command: `{command}`. {ended} of {wanted} runs are finished. {hardware}.
-
-**{conclusion}**
-
-![charts of this study]({chart})
-
-{table}
-
-{notes}
-"""
+    seeds, rows = ", ".join(map(str, study["seeds"])), study["rows"]
+    notes = {
+        f"RMSE over the missing pixels of {study['pictures']} holdout images, {study['values']:,} values; for each row the mean "
+        f"over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of images and seeds. The draws are the same for all "
+        f"rows, so differences are paired.": True,
+        "With so few images an interval is a rough estimate.": study["pictures"] < 30,
+        "With one seed it is not known how much of a figure is chance.": len(study["seeds"]) == 1,
+        **{f"{format_metric_title(name)}: {what}.": True for name, what in describe_metrics(study).items()},
+        "Best step: the step of the best weights, by the evaluations on the holdout; 0 is before training.":
+            any(row["best_step"] is not None for row in rows),
+        "Seconds an image: predictions on the CPU after a warm-up; networks on all cores, fills on one.":
+            any(row["seconds"] for row in rows),
+        "Parameters: all numbers of the weights, with the statistics of batch normalisation, no discriminator.":
+            any(row["parameters"] for row in rows),
+        "Batch size, learning rate and loss are the defaults of each model where no flag gives them.": not study["model"]}
+    return [note for note, applies in notes.items() if applies]

@@ -64,18 +64,17 @@ def open_study(settings: Settings, optuna_study: Any, url: Any) -> Any:
     """Create or join the study of these settings."""
     name, folder, swept = choose_sampler(settings), settings.run_folder.parent, dict(settings.swept)
     points = search_space.list_grid_points(swept) if name == "grid" else []
-    facts = {flag(key): value for key, value in weight_settings(settings).items() if key not in swept}
+    facts = {flag(key): value for key, value in weight_settings(settings).items()}
     facts |= {flag(key): str(values) for key, values in swept.items()}
     facts |= {"--competition": settings.competition, "--sampler": name,
               "dataset": files.hash_value(datasets.open_dataset(settings).cache_key)}
-    sampler = optuna_study.make_sampler(name, points, settings.seed)
-    pruner = optuna_study.make_pruner(models.apply_model_defaults(settings))
     place = folder / ".place"   # a random id of this file system, which the first process writes
     if not place.exists():
         files.write_text(place, uuid.uuid4().hex)
-    return optuna_study.SharedStudy(optuna_study.open_storage(url), name_sweep(settings, name), facts=facts, sampler=sampler,
-                                    pruner=pruner, wanted=len(points) or settings.trials,
-                                    place=place.read_text(encoding="utf-8"), folder=folder)
+    return optuna_study.SharedStudy(
+        optuna_study.open_storage(url), name_sweep(settings, name), facts=facts, wanted=len(points) or settings.trials,
+        sampler=optuna_study.make_sampler(name, points, settings.seed),
+        pruner=optuna_study.make_pruner(models.apply_model_defaults(settings)), place=place.read_text("utf-8"), folder=folder)
 
 
 def name_sweep(settings: Settings, sampler: str) -> str:

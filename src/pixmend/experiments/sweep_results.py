@@ -15,21 +15,18 @@ SAME = 0.005   # relative difference of RMSE below which the order of trials is 
 
 def collect_results(settings: Settings, study: Any, space: search_space.Space) -> dict[str, Any]:
     """Return the state of a sweep as plain values."""
-    trials = [describe_trial(trial, space) for trial in study.list_trials()]
+    trials = []
+    for trial in study.list_trials():
+        found = trial.user_attrs
+        values = {name: space[name].round_value(trial.params[name]) for name in space if name in trial.params}
+        trials.append({"number": trial.number, "state": STATES[trial.state.name], "values": values, "run": found.get("run", ""),
+                       "rmse": found.get("rmse"), "step": found.get("step", trial.last_step), "reason": found.get("reason", "")})
     best = min((trial for trial in trials if trial["state"] == DONE), key=lambda trial: trial["rmse"], default=None)
     command = best and format_pipeline_command(make_run_settings(settings, best["values"]))
     return {"study": study.name, "wanted": study.wanted, "space": {name: str(values) for name, values in space.items()},
             "log": [name for name, values in space.items() if isinstance(values, search_space.Range) and values.log],
             "trials": trials, "best": best and best["number"], "command": command,
             "importance": compute_importance(study, space)}
-
-
-def describe_trial(trial: Any, space: search_space.Space) -> dict[str, Any]:
-    """Return a trial of Optuna as plain values."""
-    found = trial.user_attrs
-    values = {name: space[name].round_value(trial.params[name]) for name in space if name in trial.params}
-    return {"number": trial.number, "state": STATES[trial.state.name], "values": values, "run": found.get("run", ""),
-            "rmse": found.get("rmse"), "step": found.get("step", trial.last_step), "reason": found.get("reason", "")}
 
 
 def format_pipeline_command(settings: Settings) -> str:
@@ -48,8 +45,8 @@ def compute_importance(study: Any, space: search_space.Space) -> dict[str, float
 
     completed = optuna.create_study()   # trials that were stopped early count with their best RMSE so far
     for trial in known:
-        params, distributions, rmse = trial.params, trial.distributions, trial.user_attrs["rmse"]
-        completed.add_trial(optuna.create_trial(params=params, distributions=distributions, value=rmse))
+        completed.add_trial(optuna.create_trial(params=trial.params, distributions=trial.distributions,
+                                                value=trial.user_attrs["rmse"]))
     shares = optuna.importance.get_param_importances(completed, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
                                                      params=varied)
     return {name: round(share, 4) for name, share in shares.items() if math.isfinite(share)}
@@ -66,11 +63,10 @@ def describe_best(results: dict[str, Any]) -> str:
     if not done:
         return "No trial is finished yet."
     best, *others = done
-    sentence = f"The best trial is {search_space.format_flags(best['values'])}, RMSE {best['rmse']:.5f}."
-    if ties := [search_space.format_flags(trial["values"]) for trial in others if trial["rmse"] <= best["rmse"] * (1 + SAME)]:
-        sentence += (f" Within {SAME:.1%} of it, too near to rank on one seed: {', '.join(ties)}. pixmend study compares "
-                     f"settings with several seeds and intervals.")
-    return sentence
+    ties = [search_space.format_flags(trial["values"]) for trial in others if trial["rmse"] <= best["rmse"] * (1 + SAME)]
+    advice = (f" Within {SAME:.1%} of it, too near to rank on one seed: {', '.join(ties)}. pixmend study compares settings with "
+              f"several seeds and intervals.") if ties else ""
+    return f"The best trial is {search_space.format_flags(best['values'])}, RMSE {best['rmse']:.5f}.{advice}"
 
 
 def describe_end(trial: dict[str, Any]) -> str:

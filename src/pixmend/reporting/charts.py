@@ -6,13 +6,12 @@ A `Draw` draws into the axes that it is given; `render_svg` and `render_png` mak
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from pixmend.reporting.error_section import ErrorMaps
-    from pixmend.reporting.run_section import Run
+from pixmend.reporting.error_section import ErrorMaps
+from pixmend.reporting.run_section import Run
 
 Draw = Callable[[Any], None]
 Panel = tuple[str, Draw, tuple[float, float]]   # title, what is drawn, size in inches
@@ -35,40 +34,40 @@ MIN_TICK_DISTANCE = 0.15   # of the axis; labels of closer numbers are rotated
 ROTATED = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 MAX_POINTS = 400    # of a curve
 MAX_RATIO = 1.3     # to the lowest RMSE; higher values are cut off, so that one failed run does not flatten the others
-NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
+
+def render_figure(size: tuple[float, float], draw: Draw, **options: Any) -> bytes:
+    """Return a file with a whole figure, which `draw` is given; the options are those of `savefig`."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    out = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        figure.savefig(out, **options)
+    return out.getvalue()
 
 
 def render_svg(name: str, draw: Draw, size: tuple[float, float] = SMALL, **subplots: Any) -> str:
     """Return a chart as SVG; its ids begin with `name`, so that one page can have many charts."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure.subplots(**subplots))
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata=NO_METADATA)
-    text = out.getvalue()
+    text = render_figure(size, lambda figure: draw(figure.subplots(**subplots)), format="svg", transparent=True,
+                         metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))).decode()
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text[text.index("<svg"):])
     return text.replace(INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
-def render_png(panels: Sequence[tuple[str, Draw]]) -> bytes:
-    """Return several charts, (title, what is drawn) each, as one PNG image with two charts in a row."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
+def render_png(panels: Sequence[Panel]) -> bytes:
+    """Return several charts as one PNG image with two charts in a row."""
     columns = min(2, len(panels)) or 1
     rows = -(-len(panels) // columns)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6 * columns, 4.2 * rows or 1), layout="constrained", dpi=110)
-        for number, (title, draw) in enumerate(panels, 1):
+
+    def draw_all(figure: Any) -> None:
+        for number, (title, draw, _) in enumerate(panels, 1):
             axes = figure.add_subplot(rows, columns, number)
             axes.set_title(title, fontsize=10)
             draw(axes)
-        out = io.BytesIO()
-        figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return render_figure((6 * columns, 4.2 * rows or 1), draw_all, format="png", dpi=110, metadata={"Software": None})
 
 
 def plot_curves(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]], over: str, *, is_rmse: bool) -> str:
@@ -107,16 +106,17 @@ def scale_losses(axes: Any, values: np.ndarray) -> None:
         axes.yaxis.set_minor_formatter(TICK if values.max() < 100 * values.min() else "")
 
 
-def plot_over_lambda(groups: Sequence[Sequence["Run"]], this_run: str) -> str:
+def plot_over_lambda(groups: Sequence[Sequence[Run]], this_run: str) -> str:
     """Plot holdout RMSE over LAMBDA; runs that differ in nothing else are joined by a line."""
     def draw(axes: Any) -> None:
-        points = {run.name: (run.stored["LAMBDA"], run.get_number("holdout_rmse")) for group in groups for run in group}
+        points: dict[str, Any] = {run.name: (run.stored["LAMBDA"], run.get_number("holdout_rmse"))
+                                  for group in groups for run in group}
         for number, group in enumerate(groups):
             x, y = zip(*(points[run.name] for run in group), strict=True)
             axes.plot(x, y, color=COLOURS[number % len(COLOURS)], marker="o", markersize=5)
         mark_point(axes, points.get(this_run))
         values = np.array(list(points.values()), float)
-        limit_rmse(axes, values[:, 1], this_run=values[list(points).index(this_run), 1] if this_run in points else 0)
+        limit_rmse(axes, values[:, 1], this_run=points.get(this_run, (0, 0))[1])
         scale_numbers(axes, values[:, 0], log=True)
         axes.set(xlabel="LAMBDA", ylabel="holdout RMSE")
     return render_svg("lambda", draw, WIDE)
@@ -145,7 +145,7 @@ def scale_numbers(axes: Any, values: Sequence[float] | np.ndarray, *, log: bool)
         axes.set_xticks([], minor=True)
 
 
-def plot_by_distance(errors: "ErrorMaps") -> str:
+def plot_by_distance(errors: ErrorMaps) -> str:
     """Plot the RMSE of the run and of the harmonic fill over the distance to the nearest known pixel."""
     distances, values = errors.get_rmse_by_distance()
 
@@ -163,8 +163,8 @@ def plot_box_maps(maps: Mapping[str, np.ndarray]) -> str:
 
     def draw(both: Any) -> None:
         for axes, (name, title) in zip(both, {"run": "this run", "harmonic": "harmonic fill"}.items(), strict=True):
-            image = axes.imshow(maps[name], cmap="viridis", vmin=0, vmax=highest, interpolation="none",
-                                gid=f"map-{name}")   # equal maps would have equal ids
+            gid = f"map-{name}"   # without it, equal maps would have equal ids
+            image = axes.imshow(maps[name], cmap="viridis", vmin=0, vmax=highest, interpolation="none", gid=gid)
             axes.set_title(title, fontsize=9)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
@@ -195,7 +195,7 @@ def plot_classes(run: Mapping[str, float], harmonic: Mapping[str, float]) -> str
     return render_svg("class", draw, (4.7, 1 + 0.45 * len(labels)))
 
 
-def plot_agreement(found: Mapping[str, tuple[Sequence["Run"], float]], this_run: str) -> str:
+def plot_agreement(found: Mapping[str, tuple[Sequence[Run], float]], this_run: str) -> str:
     """Plot the scores at Kaggle over the holdout RMSE; on the dotted line both are equal."""
     def draw(axes: Any) -> None:
         for (column, (runs, _)), colour, marker in zip(found.items(), (RUN_COLOUR, HARMONIC_COLOUR), "os", strict=False):

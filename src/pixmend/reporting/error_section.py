@@ -18,8 +18,7 @@ MIN_BOX_SIDE = 8   # pixels; smaller boxes are not mapped
 class ErrorMaps:
     """Squared errors of the run and of the harmonic fill, by distance to the nearest known pixel and by position in a box.
 
-    By distance a pixel counts as often as the score counts it, so that all distances together are the score. The harmonic fill
-    is the one of the dataset, rounded to whole grey levels.
+    By distance a pixel counts as often as in the score. The harmonic fill is the dataset's, rounded to whole grey levels.
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:

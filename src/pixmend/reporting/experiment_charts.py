@@ -14,18 +14,15 @@ from pixmend.reporting import charts, run_section
 from pixmend.reporting.charts import Panel
 
 MAX_RATIO = 1.5   # to the RMSE of the best row or of the harmonic fill; rows further away are an arrow at the edge
-BASE_HEIGHT, ROW_HEIGHT = 1.1, 0.26   # inches
 MAX_LABEL_LENGTH = 9   # letters; longer labels are rotated
-GREY = charts.COLOURS[-1]
 CURVES = {"Training loss": "loss", "Holdout RMSE during training": run_section.RMSE}
 
 Row = Mapping[str, Any]   # of a study, as study_results keeps it
-Sweep = Mapping[str, Any]
 
 
 def render_study(settings: Settings, study: dict[str, Any]) -> bytes:
     """Return the charts of a study as one PNG image."""
-    return charts.render_png([(title, draw) for title, draw, _ in make_study_panels(settings, study)])
+    return charts.render_png(make_study_panels(settings, study))
 
 
 def make_study_panels(settings: Settings, study: dict[str, Any]) -> list[Panel]:
@@ -35,7 +32,7 @@ def make_study_panels(settings: Settings, study: dict[str, Any]) -> list[Panel]:
     if study["over"] and any(not row["fill"] for row in rows):
         panels.append((f"RMSE over {study['over']}", partial(draw_over_number, name=study["over"], rows=rows), charts.WIDE))
     elif rows:
-        panels.append(("Holdout RMSE", partial(draw_intervals, rows=rows), (4.7, BASE_HEIGHT + ROW_HEIGHT * len(rows))))
+        panels.append(("Holdout RMSE", partial(draw_intervals, rows=rows), (4.7, 1.1 + 0.26 * len(rows))))
     return panels
 
 
@@ -77,11 +74,10 @@ def draw_over_number(axes: Any, name: str, rows: Sequence[Row]) -> None:
     seeds = [(row["where"], value) for row in tried for value in row["of_seeds"]]
     axes.plot(*zip(*seeds, strict=True), "o", color=charts.RUN_COLOUR, fillstyle="none", markersize=5)
     shown = [*fills[:1], *(row for row in fills[1:] if row["name"] == "harmonic")]   # the best, and harmonic
-    baselines = {row["title"]: row["rmse"] for row in shown}
     styles = ((charts.COLOURS[2], [4, 2]), (charts.HARMONIC_COLOUR, [1, 1.5]))
-    for (title, rmse), (colour, dashes) in zip(baselines.items(), styles, strict=False):
-        axes.axhline(rmse, color=colour, dashes=dashes, linewidth=1.2, label=f"{title} (fill)")
-    values = [*(value for _, value in seeds), *baselines.values()]
+    for row, (colour, dashes) in zip(shown, styles, strict=False):
+        axes.axhline(row["rmse"], color=colour, dashes=dashes, linewidth=1.2, label=f"{row['title']} (fill)")
+    values = [*(value for _, value in seeds), *(row["rmse"] for row in shown)]
     charts.limit_rmse(axes, np.array(values), this_run=max(row["rmse"] for row in tried))
     charts.scale_numbers(axes, x, log=name == "LAMBDA")
     axes.set(xlabel=name, ylabel="holdout RMSE")
@@ -93,7 +89,7 @@ def draw_intervals(axes: Any, rows: Sequence[Row]) -> None:
     harmonic = next(row["rmse"] for row in rows if row["name"] == "harmonic")
     edge = MAX_RATIO * max(min((row["rmse"] for row in rows if not row["fill"]), default=0), harmonic)
     for position, row in enumerate(rows):
-        colour = GREY if row["fill"] else charts.RUN_COLOUR
+        colour = charts.COLOURS[-1] if row["fill"] else charts.RUN_COLOUR   # grey for fills
         if row["rmse"] > edge:
             axes.annotate(f"{row['rmse']:.3f}", (edge, position), (-14, 0), textcoords="offset points", ha="right", va="center",
                           fontsize=8, color=colour)
@@ -104,12 +100,11 @@ def draw_intervals(axes: Any, rows: Sequence[Row]) -> None:
             axes.plot(value, position, "o", color=colour, fillstyle="none", markersize=4, alpha=0.7)
         axes.plot(row["rmse"], position, "o", color=colour, markersize=5)
     axes.axvline(harmonic, color=charts.HARMONIC_COLOUR, dashes=[1, 1.5], linewidth=1.2)
-    axes.set_xlim(right=edge)
     charts.label_rows(axes, [row["title"] + " (fill)" * row["fill"] for row in rows])
-    axes.set_xlabel("holdout RMSE with 95% interval; dotted: harmonic fill")
+    axes.set(xlim=(None, edge), xlabel="holdout RMSE with 95% interval; dotted: harmonic fill")
 
 
-def make_sweep_panels(sweep: Sweep) -> list[Panel]:
+def make_sweep_panels(sweep: Mapping[str, Any]) -> list[Panel]:
     """Return a chart for each swept setting that there are numbers for, and one of their importance."""
     panels: list[Panel] = []
     for name in sweep["space"]:
@@ -121,7 +116,7 @@ def make_sweep_panels(sweep: Sweep) -> list[Panel]:
     return panels
 
 
-def draw_trials(axes: Any, sweep: Sweep, name: str, trials: Sequence[Mapping[str, Any]]) -> None:
+def draw_trials(axes: Any, sweep: Mapping[str, Any], name: str, trials: Sequence[Mapping[str, Any]]) -> None:
     """Draw the RMSE of the trials over one setting; filled: complete trials, open: stopped ones; a circle marks the best."""
     rmse = np.array([trial["rmse"] for trial in trials])
     complete = np.array([trial["state"] == DONE for trial in trials])
@@ -157,6 +152,5 @@ def draw_importance(axes: Any, importance: Mapping[str, float]) -> None:
     names = sorted(importance, key=lambda name: importance[name], reverse=True)
     bars = axes.barh(range(len(names)), [100 * importance[name] for name in names], 0.6, color=charts.RUN_COLOUR)
     axes.bar_label(bars, fmt="%.0f%%", padding=3, fontsize=8)
-    axes.set_xlim(0, 115)
-    axes.set_xlabel("share in the variation of the RMSE, %")
+    axes.set(xlim=(0, 115), xlabel="share in the variation of the RMSE, %")
     charts.label_rows(axes, [flag(name) for name in names])

@@ -13,7 +13,6 @@ SWEEP_NOTES = ("The RMSE of a trial is the lowest one during training, on some o
                "Compare it within the sweep only.", "The circle marks the best trial. Very high values are cut off at the top.")
 IMPORTANCE_NOTE = "The importance is estimated with fANOVA from all trials that have an RMSE. With few trials it is only a hint."
 
-Experiment = dict[str, Any]   # as study_results and sweep_results keep it
 
 
 def describe_experiments(settings: Settings) -> list[dict[str, Any]]:
@@ -27,7 +26,7 @@ def describe_experiments(settings: Settings) -> list[dict[str, Any]]:
             for number, (texts, panels) in enumerate(described)]
 
 
-def describe_study(study: Experiment) -> dict[str, Any]:
+def describe_study(study: dict[str, Any]) -> dict[str, Any]:
     """Return the texts of a study, whose rows are compared with the baselines."""
     titles, numeric, columns = zip(*study_table.list_columns(study), strict=True)
     is_best = [row["title"] == study.get("best") for row in study_table.sort_rows(study)]
@@ -39,23 +38,21 @@ def describe_study(study: Experiment) -> dict[str, Any]:
             "purpose": "Continue or repeat the study", "command": study["command"]}
 
 
-def describe_sweep(sweep: Experiment) -> dict[str, Any]:
+def describe_sweep(sweep: dict[str, Any]) -> dict[str, Any]:
     """Return the texts of a sweep, whose trials are in order of RMSE."""
     names, trials = list(sweep["space"]), sweep_results.sort_trials(sweep["trials"])
     states = Counter(trial["state"] for trial in sweep["trials"])
     progress = ", ".join([f"{len(trials)} of {sweep['wanted']} trials", *(f"{count} {state}" for state, count in states.items())])
     is_text = {name: any(isinstance(trial["values"].get(name), str | bool) for trial in trials) for name in names}
+    rows = []
+    for trial in trials:
+        values = [search_space.format_value(trial["values"].get(name, "–")) for name in names]
+        cells = [str(trial["number"] + 1), *values, format_number(trial["rmse"], 5), format_number(trial["step"], 0),
+                 sweep_results.describe_end(trial), trial["run"] or "–"]
+        rows.append((trial["number"] == sweep["best"], cells))
     return {"kind": "Sweep", "name": sweep["study"], "conclusion": sweep_results.describe_best(sweep),
             "notes": [*SWEEP_NOTES, *([IMPORTANCE_NOTE] if sweep["importance"] else [])],
             "facts": f"{progress}. Tried: {' '.join(f'{flag(name)} {values}' for name, values in sweep['space'].items())}",
             "columns": [("trial", True), *((flag(name), not is_text[name]) for name in names),
                         ("lowest RMSE", True), ("steps", True), ("state", False), ("run", False)],
-            "rows": [(trial["number"] == sweep["best"], format_trial(trial, names)) for trial in trials],
-            "purpose": "Run the best trial through the whole pipeline", "command": sweep["command"]}
-
-
-def format_trial(trial: dict[str, Any], names: list[str]) -> list[str]:
-    """Return the cells of a trial; `names` are the swept settings."""
-    values = [search_space.format_value(trial["values"][name]) if name in trial["values"] else "–" for name in names]
-    return [str(trial["number"] + 1), *values, format_number(trial["rmse"], 5), format_number(trial["step"], 0),
-            sweep_results.describe_end(trial), trial["run"] or "–"]
+            "rows": rows, "purpose": "Run the best trial through the whole pipeline", "command": sweep["command"]}

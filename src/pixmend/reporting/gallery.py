@@ -1,15 +1,15 @@
 """Holdout images for the page: where the run gained most and least on the harmonic fill, and typical ones for a README.
 
-Images are float32 in 0..1, height x width x channels, unless a function says uint8.
+Predicted images are float32 in 0..1, all others uint8; height x width x channels.
 """
 
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
+from pixmend.data import photos
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.encode import encode_jpeg
 
@@ -37,12 +37,9 @@ def group_images(score: Score) -> dict[str, list[int]]:
 def select_typical(score: Score) -> list[int]:
     """Return positions of the images nearest the median, of different classes while there are some."""
     ratios = compute_ratios(score)
-    nearest = np.argsort(np.abs(ratios - np.median(ratios)), kind="stable").tolist()
-    first_of_class: dict[str, int] = {}
-    for position in nearest:
-        first_of_class.setdefault(score["classes"][position], position)
-    others = [position for position in nearest if position not in first_of_class.values()]
-    return [*first_of_class.values(), *others][:TYPICAL_IMAGES]
+    nearest = np.argsort(np.abs(ratios - np.median(ratios)), kind="stable")
+    first_of_class = np.sort(np.unique(np.array(score["classes"])[nearest], return_index=True)[1])
+    return [*nearest[first_of_class].tolist(), *np.delete(nearest, first_of_class).tolist()][:TYPICAL_IMAGES]
 
 
 def list_shown_ids(score: Score) -> set[str]:
@@ -53,14 +50,10 @@ def list_shown_ids(score: Score) -> set[str]:
 
 def make_views(dataset: Dataset, row: DatasetRow, predicted: np.ndarray) -> dict[str, np.ndarray]:
     """Return the five VIEWS of an image; in `error` grey is no error."""
-    original, mask = dataset.read_original(row) / 255, dataset.read_counts(row) > 0
-    return dict(zip(VIEWS, (dataset.read_damaged(row) / 255, dataset.read_input(row, "harmonic") / 255, predicted, original,
-                            0.5 + (predicted - original) * mask[..., None]), strict=True))
-
-
-def to_bytes(image: np.ndarray) -> np.ndarray:
-    """Return an image as uint8."""
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    original, mask = dataset.read_original(row) / 255, dataset.read_counts(row)[..., None] > 0
+    damaged, harmonic = dataset.read_damaged(row) / 255, dataset.read_input(row, "harmonic") / 255
+    images = (damaged, harmonic, predicted, original, 0.5 + (predicted - original) * mask)
+    return {view: np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8) for view, image in zip(VIEWS, images, strict=True)}
 
 
 def describe_groups(dataset: Dataset, score: Score, predicted: Mapping[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
@@ -70,8 +63,8 @@ def describe_groups(dataset: Dataset, score: Score, predicted: Mapping[str, np.n
     def describe(position: int) -> dict[str, Any]:
         name = score["ids"][position]
         views = make_views(dataset, rows[name], predicted[name])
-        encoded = {view: base64.b64encode(encode_jpeg(to_bytes(image), 90)).decode() for view, image in views.items()}
-        images = {view: f"data:image/jpeg;base64,{text}" for view, text in encoded.items()}
+        images = {view: f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image, 90)).decode()}"
+                  for view, image in views.items()}
         return {"id": name, "class": score["classes"][position], "ratio": ratios[position], "images": images,
                 "rmse": np.sqrt(score["sums"][position] / score["numbers"][position])}
 
@@ -79,27 +72,24 @@ def describe_groups(dataset: Dataset, score: Score, predicted: Mapping[str, np.n
 
 
 def make_before_after(dataset: Dataset, score: Score, predicted: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return typical images as one uint8 image, a row each: damaged, harmonic fill, predicted, original."""
+    """Return typical images as one image, a row each: damaged, harmonic fill, predicted, original."""
     rows, strips = {row.id: row for row in dataset.split("holdout")}, []
+    width = (MAX_WIDTH - GAP * 3) // 4
     for name in (score["ids"][position] for position in select_typical(score)):
         views = list(make_views(dataset, rows[name], predicted[name]).values())[:4]
-        width = (MAX_WIDTH - GAP * (len(views) - 1)) // len(views)
-        strips.append(join_images([resize_image(to_bytes(image), width) for image in views], axis=1))
+        strips.append(join_images([resize_image(image, width) for image in views], axis=1))
     return join_images(strips, axis=0)
 
 
 def join_images(images: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    """Return uint8 images one below the other (axis 0) or side by side (axis 1), with white gaps."""
-    shape = list(images[0].shape)
-    shape[axis] = GAP
-    gap = np.full(shape, 255, np.uint8)
+    """Return images one below the other (axis 0) or side by side (axis 1), with white gaps."""
+    gap = np.full_like(np.take(images[0], [0] * GAP, axis), 255)
     return np.concatenate([part for image in images for part in (gap, image)][1:], axis)
 
 
 def resize_image(image: np.ndarray, max_width: int) -> np.ndarray:
     """Enlarge an image by a whole factor, or shrink it, so that it is at most `max_width` wide."""
-    height, width, channels = image.shape
+    height, width = image.shape[:2]
     if width <= max_width:
         return image.repeat(max_width // width, 0).repeat(max_width // width, 1)
-    size = (max_width, max(1, round(height * max_width / width)))
-    return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], channels)
+    return photos.resize_image(np.ascontiguousarray(image), (max(1, round(height * max_width / width)), max_width))

@@ -18,8 +18,7 @@ from pixmend.scoring.run_score import compute_label_rmse
 from pixmend.scoring.verdict import describe_run
 
 # Columns of the leaderboard: name in leaderboard.csv, title, decimal places, explanation.
-Column = tuple[str, str, int, str]
-COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[tuple[str, str, int, str], ...] = (
     ("holdout_rmse", "holdout RMSE", 5, "root of the mean squared error over the missing pixels of the holdout; lower is better"),
     ("low", "95% interval", 4, "how much the RMSE varies with the choice of holdout images"),
     ("to_harmonic", "RMSE / harmonic", 3, "the RMSE divided by that of the harmonic fill; below 1 the run is better than it"),
@@ -34,7 +33,6 @@ COLUMNS: tuple[Column, ...] = (
 
 def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], errors: error_section.ErrorMaps,
                 predicted: Mapping[str, np.ndarray], dataset: Dataset) -> str:
-    """Return the page's HTML."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"), autoescape=True, trim_blocks=True,
@@ -63,10 +61,10 @@ def make_columns(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
     extra = competitions.get_extra_metrics(settings)
     metrics = tuple((name, format_metric_title(name), 4, metric.what) for name, metric in extra.items())
     has_masks = any(run.get_number("iou") is not None for run in runs)
-    selected = tuple(column for column in COLUMNS if column[0] != "iou" or has_masks)
+    selected = tuple(column for column in COLUMNS[3:] if column[0] != "iou" or has_masks)
     ends = [value for run in runs for end in ("low", "high") if (value := run.get_number(end)) is not None]
-    span = (min(ends), max(ends)) if ends and max(ends) > min(ends) else None
-    return {"columns": selected[:3] + metrics + selected[3:], "metric_columns": metrics, "span": span}
+    span = (min(ends), max(ends)) if len(set(ends)) > 1 else None
+    return {"columns": COLUMNS[:3] + metrics + selected, "metric_columns": metrics, "span": span}
 
 
 def compare_with_baselines(settings: Settings, score: Mapping[str, Any]) -> list[tuple[str, str, float, Change]]:

@@ -1,7 +1,7 @@
 """All runs of a competition as the page lists them: their scores, how they differ from the defaults, and their histories."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ RMSE = "holdout_rmse"
 MAX_CURVES = 8
 MIN_RUNS_TO_RANK = 3
 MIN_WEIGHT = 0.005   # of a run in a mix; smaller ones are not listed
-NOT_SHOWN = {"competition", "model", "damage", "evaluate_every", "evaluation_images",
-             "precision"}   # `--precision auto` is stored as what it became on the machine
+# `--precision auto` is stored as what it became on the machine.
+NOT_SHOWN = {"competition", "model", "damage", "evaluate_every", "evaluation_images", "precision"}
 
 Columns = dict[str, np.ndarray]   # of history.csv; NaN where a cell is empty
 
@@ -35,13 +35,13 @@ class Run:
     stored: Mapping[str, Any]
 
     def get_number(self, column: str) -> float | None:
-        return parse_number(self.row.get(column))
+        return parse_number(self.row.get(column, ""))
 
 
-def parse_number(text: str | None) -> float | None:
+def parse_number(text: str) -> float | None:
     """Return the number in a cell of a table, or None where there is none."""
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None
@@ -64,8 +64,8 @@ def describe_settings(run: Run, settings: Settings) -> list[str]:
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
         return [f"{weight:.2f} {member}" for weight, member in parts if weight >= MIN_WEIGHT]
     model = stored.get("model", "")
-    usual = {**competitions.get_default_settings(settings), **models.default_settings(model, settings.competition)}
-    defaults = {name: spec.default for name, spec in SETTINGS.items()} | usual
+    defaults = {name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
+    defaults |= models.default_settings(model, settings.competition)
     changed = [name for name in SETTINGS if name in stored and name not in NOT_SHOWN and stored[name] != defaults[name]]
     return [model, *(format_flags({name: stored[name]}) for name in changed
                      if not is_untrained(model) or SETTINGS[name].group not in TRAIN_GROUPS)]
@@ -81,8 +81,8 @@ def read_histories(settings: Settings) -> dict[str, Columns]:
     parent, this_run = settings.run_folder.parent, settings.trained_folder.name
     paths = sorted([*parent.glob("*/history.csv"), *parent.glob(f"*/{FOLD}*/history.csv")])
     found = {path.parent.relative_to(parent).as_posix(): read_columns(path.parent) for path in paths}
-    lowest = {name: select_points(history, "step", RMSE)[1].min(initial=np.inf) for name, history in found.items()
-              if {"step", "minutes"} < set(history)}
+    lowest = {name: select_points(history, "step", RMSE)[1].min(initial=np.inf)
+              for name, history in found.items() if {"step", "minutes"} < history.keys()}
     known = [name for name in lowest if np.isfinite(lowest[name])]
     order = sorted(known, key=lambda name: (name.split("/")[0] != this_run, lowest[name]))
     return {name: found[name] for name in order[:MAX_CURVES]}
@@ -105,12 +105,10 @@ def select_points(history: Columns, over: str, name: str) -> tuple[np.ndarray, n
 def group_by_lambda(runs: Iterable[Run]) -> list[list[Run]]:
     """Return the runs of each model that was trained with several LAMBDAs, in groups that differ in LAMBDA alone."""
     scored = [run for run in runs if run.get_number(RMSE) and "LAMBDA" in run.stored and not is_untrained(run.stored["model"])]
-    tried: dict[str, set[float]] = defaultdict(set)
-    for run in scored:
-        tried[run.stored["model"]].add(run.stored["LAMBDA"])
+    tried = Counter(model for model, _ in {(run.stored["model"], run.stored["LAMBDA"]) for run in scored})
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in scored:
-        if len(tried[run.stored["model"]]) > 1:
+        if tried[run.stored["model"]] > 1:
             groups[files.hash_value({**run.stored, "LAMBDA": None})].append(run)
     return [sorted(group, key=lambda run: run.stored["LAMBDA"]) for group in groups.values()]
 
