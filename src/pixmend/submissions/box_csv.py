@@ -97,21 +97,15 @@ class BoxCsv(CsvFormat):
             first = rows.column(0)[0].as_py().decode(errors="replace")
             if first.rpartition("_box")[0] not in test_images:
                 raise UserError(f"{path}: its first id, {first!r}, is of no test image; {DOWNLOAD_AGAIN}.")
-        if csv_reader.count_lines(path) - 1 == expected:
-            return
-        found = sum(rows.num_rows for rows in self._sample_rows(folder))   # which leaves blank lines out
-        if found != expected:
-            raise UserError(f"{path} has {found} rows, and the test images' boxes {expected}; {DOWNLOAD_AGAIN}.")
+        if csv_reader.count_lines(path) - 1 != expected:   # which counts blank lines, too
+            found = sum(rows.num_rows for rows in self._sample_rows(folder))
+            if found != expected:
+                raise UserError(f"{path} has {found} rows, and the test images' boxes {expected}; {DOWNLOAD_AGAIN}.")
 
     def sample_order(self, folder: Path, images: Sequence[ImageRecord]) -> np.ndarray | None:
-        """Return for each row of the sample the images' row with the same id; None where both have one order.
-
-        A UserError names the first id that only one of them has.
-        """
+        """Return for each row of the sample the images' row with the same id; None where both have one order."""
         path = Path(folder) / self.sample_name
-        if is_uniform(path, images):
-            return None
-        if all(csv_reader.ids_are_equal(*pair) for pair in csv_reader.pair_batches(list_ids(images), self._sample_rows(folder))):
+        if is_uniform(path, images) or csv_reader.find_first_difference(list_ids(images), self._sample_rows(folder)) is None:
             return None
         wanted, given = csv_reader.hash_table_ids(self._sample_rows(folder)), csv_reader.hash_table_ids(list_ids(images))
         try:

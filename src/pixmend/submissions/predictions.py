@@ -32,15 +32,12 @@ LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last fo
 
 def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[tuple[str, np.ndarray]],
                       metadata: Mapping[str, Any]) -> None:
-    """Write what lies in the mask of each predicted image, height x width x channels; `masks` are (id, mask) of each.
-
-    A temporary file collects the values, since those of a whole training set may not fit into memory.
-    """
+    """Write what lies in the mask of each predicted image, height x width x channels; `masks` are (id, mask) of each."""
     ids, sizes = [], []
     with atomic_write(path, "w+b") as file, tempfile.TemporaryFile(dir=Path(path).parent) as storage:
         for image, (id, mask) in zip(images, masks, strict=True):
             values = image[mask]
-            storage.write(values.tobytes())
+            storage.write(values.tobytes())   # those of a whole training set may not fit into memory
             ids.append(id)
             sizes.append(len(values))
         np.savez(file, facts=np.frombuffer(json.dumps(metadata).encode(), np.uint8), ids=np.array(ids, dtype=str),
