@@ -111,7 +111,13 @@ class BoxCsv(CsvFormat):
         try:
             return csv_reader.match_ids(wanted, given)
         except csv_reader.IdMismatch as mismatch:
-            raise UserError(describe_mismatch(path, images, *mismatch.args)) from None
+            which, what, row = mismatch.args
+        if which == "given":
+            missing = next(islice((id for ids in list_ids(images) for id in ids.column(0)), row, None)).as_py().decode()
+            raise UserError(f"{path} lacks the id {missing!r} of a box in masked_info.csv; {DOWNLOAD_AGAIN}.")
+        line, fields = csv_reader.read_row(path, row, DOWNLOAD_AGAIN) or (row, [""])
+        how = "occurs a second time" if what == "twice" else "belongs to no box in masked_info.csv"
+        raise UserError(f"{path}, line {line}: the id {fields[0]!r} {how}; {DOWNLOAD_AGAIN}.")
 
     def _sample_rows(self, folder: Path) -> Iterator[pa.RecordBatch]:
         return csv_reader.read_table(Path(folder) / self.sample_name, (Kind.TEXT, Kind.TEXT), DOWNLOAD_AGAIN)
@@ -147,13 +153,3 @@ def is_uniform(sample: Path, images: Sequence[ImageRecord]) -> bool:
         file.seek(first_row)
         expected = (csv_format.encode_fields(*pieces, ending) for pieces in list_pieces(images))
         return all(file.read(len(text)) == text for text in expected) and not file.read(1)
-
-
-def describe_mismatch(sample: Path, images: Sequence[ImageRecord], which: str, what: str, row: int) -> str:
-    """Return the message for the first id that only the sample or only the images have."""
-    if which == "given":
-        missing = next(islice((id for ids in list_ids(images) for id in ids.column(0)), row, None)).as_py().decode()
-        return f"{sample} lacks the id {missing!r} of a box in masked_info.csv; {DOWNLOAD_AGAIN}."
-    line, fields = csv_reader.read_row(sample, row, DOWNLOAD_AGAIN) or (row, [""])
-    how = "occurs a second time" if what == "twice" else "belongs to no box in masked_info.csv"
-    return f"{sample}, line {line}: the id {fields[0]!r} {how}; {DOWNLOAD_AGAIN}."

@@ -237,16 +237,11 @@ def match_ids(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
     in_wanted, in_given = np.argsort(wanted), np.argsort(given)
     ordered = wanted[in_wanted]
     if not np.array_equal(ordered, given[in_given]) or (ordered[1:] == ordered[:-1]).any():
-        raise describe_mismatch(wanted, given)
+        import pandas as pd
+
+        faults = {("wanted", "twice"): pd.Index(wanted).duplicated(), ("given", "twice"): pd.Index(given).duplicated(),
+                  ("given", "unknown"): ~np.isin(given, wanted), ("wanted", "missing"): ~np.isin(wanted, given)}
+        raise IdMismatch(*next((*fault, int(rows.argmax())) for fault, rows in faults.items() if rows.any()))
     positions = np.empty_like(in_given)
     positions[in_wanted] = in_given
     return positions
-
-
-def describe_mismatch(wanted: np.ndarray, given: np.ndarray) -> IdMismatch:
-    """Return the first fault: an id that occurs twice, or one that only one table has."""
-    import pandas as pd
-
-    faults = {("wanted", "twice"): pd.Index(wanted).duplicated(), ("given", "twice"): pd.Index(given).duplicated(),
-              ("given", "unknown"): ~np.isin(given, wanted), ("wanted", "missing"): ~np.isin(wanted, given)}
-    return IdMismatch(*next((*fault, int(rows.argmax())) for fault, rows in faults.items() if rows.any()))
