@@ -77,7 +77,8 @@ def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: d
     """Choose the weights, then write the mixed predictions, what they are made of, and the manifest."""
     holdout, test = zip(*(list_files(settings, run) for run in members), strict=True)
     sources, products, count = sum_error_products(dataset, dataset.split("holdout"), holdout)
-    weights, fold_weights, folder = find_weights(products.sum(0)), find_fold_weights(products, settings.seed), settings.run_folder
+    total, folder = products.sum(0), settings.run_folder
+    weights, fold_weights = find_weights(total), find_fold_weights(products, settings.seed)
     of_source = dict(zip(sources, fold_weights, strict=True))
     holdout_weights = (of_source[row.source] for row in dataset.split("holdout"))
     for split, paths, row_weights in (("holdout", holdout, holdout_weights), ("test", test, repeat(weights))):
@@ -86,8 +87,12 @@ def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: d
         masks = ((row.id, dataset.read_counts(row) > 0) for row in rows)
         predictions.write_predictions(folder / f"{split}.npz", images, masks, cache_key)
     run_file.save_run(settings)
-    trained = {"model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist()}
-    run_file.save_trained(folder, trained | score_mix(products, count, weights, fold_weights))
+    run_file.save_trained(folder, {
+        "model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
+        "sources": len(products), "member_rmse": np.sqrt(total.diagonal() / count).tolist(),
+        "rmse": float(np.sqrt(weights @ total @ weights / count)),
+        # The score: each image is mixed with weights from other sources.
+        "cross_validated_rmse": float(np.sqrt(np.einsum("si,sij,sj", fold_weights, products, fold_weights) / count))})
     files.write_manifest(folder / "ensemble.json", cache_key, [*list_files(settings, settings.run), folder / run_file.RUN_FILE])
 
 
@@ -126,14 +131,6 @@ def find_fold_weights(products: np.ndarray, seed: int) -> np.ndarray:
                         "Prepare the dataset with a larger holdout: pixmend augment --holdout 0.2")
     fold = np.random.default_rng(seed).permutation(len(products)) % min(FOLDS, len(products))
     return np.stack([find_weights(products[fold != number].sum(0)) for number in range(fold.max() + 1)])[fold]
-
-
-def score_mix(products: np.ndarray, count: int, weights: np.ndarray, fold_weights: np.ndarray) -> dict[str, Any]:
-    """Return the holdout RMSE of each member, of the mix on the images of its weights, and of mixes with weights from others."""
-    total = products.sum(0)
-    return {"sources": len(products), "member_rmse": np.sqrt(total.diagonal() / count).tolist(),
-            "rmse": float(np.sqrt(weights @ total @ weights / count)),
-            "cross_validated_rmse": float(np.sqrt(np.einsum("si,sij,sj", fold_weights, products, fold_weights) / count))}
 
 
 def format_table(settings: Settings, mix: dict[str, Any]) -> str:
