@@ -92,21 +92,20 @@ class KernelRunner:
 
     def _send(self, session: Session) -> Session:
         """Push the kernel once; one that arrived from an earlier push is followed instead."""
-        settled_at = session.settled_at if session.state == SENDING else 0
-        if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, settled_at):
+        if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at):
             print_message("Kaggle has this kernel already: nothing is sent.")
             return self.log.save(session, state=SENT)
         session = self.log.save(session, state=SENDING, settled_at=attempts.get_settling_time(self.timeout))
         try:
             failure = kernel_client.push_kernel(self.work / str(session.number), self.slug, timeout=self.timeout)
-        except kernel_client.PushRefusedError:
+        except UserError:
             self.log.save(session, state=FAILED)
             raise
         if failure:
             session = self.log.save(session, settled_at=attempts.get_settling_time())
             advice = f"The same command looks for it before it sends anything. See also {session.url}"
             if not attempts.find_after_failure(lambda: self._has_arrived(session) or None, failure, "the kernel", advice):
-                self.log.save(session, state=READY)
+                self.log.save(session, state=READY, settled_at=0.0)
                 raise UserError(f"{failure} Kaggle has no such kernel, so no session was used up.")
         return self.log.save(session, state=SENT)
 
