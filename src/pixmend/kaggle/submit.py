@@ -91,8 +91,8 @@ class SubmissionSender:
 
     def _settle(self, attempt: attempts.Attempt, latest: client.Submission | None) -> bool:
         """Find out what became of an earlier attempt, and return whether Kaggle has its file."""
-        found = latest if latest and latest.ref != attempt.earlier else \
-            attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
+        is_new = latest is not None and latest.ref != attempt.earlier
+        found = latest if is_new else attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
         if found:
             print_message(f"Kaggle has received this file ({found.date[:16]}): nothing is sent, only its score is fetched.")
             self._record_sent(found)
