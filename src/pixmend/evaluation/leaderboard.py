@@ -44,8 +44,6 @@ def update_run(path: PathLike, run: str, **columns: Any) -> None:
 
 
 def _load(path: PathLike) -> tuple[list[str], list[dict[str, Any]]]:
-    names: list[str] = []
-    rows: list[dict[str, Any]] = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="", strict=True)
@@ -53,7 +51,7 @@ def _load(path: PathLike) -> tuple[list[str], list[dict[str, Any]]]:
     except FileNotFoundError:
         return ["run"], []
     except (csv.Error, UnicodeDecodeError):
-        names = []
+        names, rows = [], []
     if "run" not in names or any(None in row for row in rows):
         raise UserError(f"{path} is not a table with a column `run`. Move it to another folder; the next run writes a new one.")
     return names, rows

@@ -6,10 +6,10 @@ height x width. Lower is better, except for the cosine similarity and the inters
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-GREYS = 255
 LEAST = 1e-8   # added under the logarithm of the Poisson likelihood, as PyTorch does
 
 
@@ -26,23 +26,18 @@ class Metric:
         return float(np.sqrt(total / number) if self.root else total / number)
 
 
-def sum_squared_errors(original: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> tuple[float, int]:
+def sum_squared_errors(original: np.ndarray, predicted: np.ndarray, counts: np.ndarray, scale: int = 1) -> tuple[float, int]:
     """Return sum of squared errors and number of values of the missing pixels; a pixel in two boxes counts twice."""
     error = np.square(original.astype(np.float64) - predicted).sum(-1)
-    return float((error * counts).sum()), int(counts.sum(dtype=np.int64)) * original.shape[-1]
+    return float((error * counts).sum()) * scale**2, int(counts.sum(dtype=np.int64)) * original.shape[-1]
 
 
-def sum_squared_errors_255(original: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> tuple[float, int]:
-    total, number = sum_squared_errors(original, predicted, counts)
-    return total * GREYS**2, number
+def sum_all_squared_errors(original: np.ndarray, predicted: np.ndarray, counts: np.ndarray, scale: int = 1) -> tuple[float, int]:
+    return sum_squared_errors(original, predicted, np.ones_like(counts), scale=scale)
 
 
-def sum_all_squared_errors_255(original: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> tuple[float, int]:
-    return sum_squared_errors_255(original, predicted, np.ones_like(counts))
-
-
-def sum_all_squared_errors(original: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> tuple[float, int]:
-    return sum_squared_errors(original, predicted, np.ones_like(counts))
+sum_squared_errors_255 = partial(sum_squared_errors, scale=255)
+sum_all_squared_errors_255 = partial(sum_all_squared_errors, scale=255)
 
 
 def sum_all_absolute_errors(original: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> tuple[float, int]:

@@ -4,6 +4,7 @@ Kaggle can finish a request after the client is gone. So before anything is sent
 written to disk; a later process polls Kaggle until then before it may send the same thing again. Times are those of time.time().
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -63,16 +64,15 @@ def poll_until_settled(find: Callable[[], Found | None], settled_at: float) -> F
     return None
 
 
-def find_after_failure(find: Callable[[], Found | None], failure: KaggleError) -> Found | None:
-    """Look for what was just sent without a confirmation; twice where Kaggle may still be at work on it."""
+def find_after_failure(find: Callable[[], Found | None], failure: KaggleError, what: str, advice: str) -> Found | None:
+    """Look for `what` was just sent without a confirmation; None where it certainly did not arrive, an error if it still may."""
     print_message("Kaggle did not confirm it. Looking for it there.")
-    try:
+    found = None
+    with contextlib.suppress(KaggleError):
         found = find()
         if found is None and not failure.nothing_sent:
             time.sleep(SECOND_POLL)
             found = find()
-    except KaggleError:
-        if failure.nothing_sent:
-            return None
-        raise
+    if found is None and not failure.nothing_sent:
+        raise UserError(f"{failure} It is not known yet whether Kaggle received {what}. {advice}")
     return found

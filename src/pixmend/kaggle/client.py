@@ -4,6 +4,7 @@ The exit code alone proves nothing: a failed upload exits with 0, and a submissi
 output is read, too. Whatever Kaggle says goes through `clean_text` before anybody sees it: no token leaves this file.
 """
 
+import contextlib
 import csv
 import json
 import os
@@ -14,6 +15,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import dropwhile
 from pathlib import Path
 
 from pixmend import subprocesses
@@ -30,7 +33,6 @@ NOTHING_SENT = ("broken", "disk", "rules", "token", "limit", "forbidden", "missi
 SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{8,}|KGAT_\w+|\b[0-9a-f]{32}\b"
 SIGNED_URL = r"((?:https?:/|\burl: )/[^\s?'\"<>]+)\?[^\s'\"<>]+"  # storage URLs carry their signature in the query
 TERMINAL_ESCAPE = r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)"
-UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # so that each line of the command's output shows that it is alive
 SUBMISSIONS_PER_PAGE = 200
 SUBMISSION_COLUMNS = {"description", "status", "publicScore"}
 INSTALL = "run `./set_up.sh` or `python -m pip install -r requirements.txt`"
@@ -94,12 +96,7 @@ class KaggleError(UserError):
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
-        self.kind = kind
-
-    @property
-    def nothing_sent(self) -> bool:
-        """Whether Kaggle certainly did not do what it was asked to do."""
-        return self.kind in NOTHING_SENT
+        self.kind, self.nothing_sent = kind, kind in NOTHING_SENT
 
 
 @dataclass(frozen=True)
@@ -149,12 +146,11 @@ def list_submissions(slug: str, *, timeout: float) -> list[Submission]:
     text = run_query(arguments, slug, timeout=timeout).out
     if "No submissions found" in text:
         return []
-    lines = text.splitlines()
     # Warnings may stand before the header.
-    start = next((i for i, line in enumerate(lines) if set(line.split(",")) >= SUBMISSION_COLUMNS), None)
-    if start is None:
+    lines = list(dropwhile(lambda line: not set(line.split(",")) >= SUBMISSION_COLUMNS, text.splitlines()))
+    if not lines:
         raise KaggleError("usage", f"This kaggle command lists submissions in another format. To replace it, {INSTALL}.")
-    rows = [{name: clean_text(value or "") for name, value in row.items() if name} for row in csv.DictReader(lines[start:])]
+    rows = [{name: clean_text(value or "") for name, value in row.items() if name} for row in csv.DictReader(lines)]
     return [Submission(row.get("ref", ""), row.get("date", ""), row.get("description", ""),
                        row.get("status", "").rsplit(".", 1)[-1].upper(), row.get("publicScore", ""), row.get("privateScore", ""))
             for row in rows]
@@ -208,17 +204,14 @@ def get_competition_url(slug: str) -> str:
 
 def find_token() -> Token | None:
     """Return where kaggle would take its token from, in its own order, or None."""
-    if value := os.environ.get("KAGGLE_API_TOKEN"):
-        return _inspect_token_file(Path(value)) if os.path.isfile(value) else Token("KAGGLE_API_TOKEN", False)
-    paths = [path for path in _list_token_files() if path.read_text(errors="replace").strip()]
+    value = os.environ.get("KAGGLE_API_TOKEN")
+    if value and not os.path.isfile(value):
+        return Token("KAGGLE_API_TOKEN", False)
+    paths = [path for path in _list_token_files() if path == Path(value or "") or path.read_text(errors="replace").strip()]
     if not paths and os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return Token("KAGGLE_USERNAME and KAGGLE_KEY", False)
-    paths += [path for path in _list_credential_files() if _read_credentials(path)]
-    return _inspect_token_file(paths[0]) if paths else None
-
-
-def _inspect_token_file(path: Path) -> Token:
-    return Token(str(path), bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)))
+    paths += [path for path, texts in _read_credentials().items() if texts]
+    return Token(str(paths[0]), bool(paths[0].stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))) if paths else None
 
 
 def _list_token_files() -> list[Path]:
@@ -227,28 +220,23 @@ def _list_token_files() -> list[Path]:
     return [Path(path) for path in paths if os.path.isfile(path)]
 
 
-def _list_credential_files() -> list[Path]:
-    """Return where this version of kaggle keeps a name with a key, and what `kaggle auth login` writes."""
+def _read_credentials() -> dict[Path, list[str]]:
+    """Return all texts in the file where this kaggle keeps a name with a key, and in the one that `kaggle auth login` writes."""
     home = Path.home() / ".kaggle"
     newer = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
     config = Path(os.environ.get("KAGGLE_CONFIG_DIR") or (home if home.exists() else newer))
-    return [config / "kaggle.json", home / "credentials.json"]
-
-
-def _read_credentials(path: Path) -> list[str]:
-    """Return all texts in a JSON file of credentials."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return []
-    return [value for value in content.values() if isinstance(value, str)] if isinstance(content, dict) else []
+    texts = {}
+    for path in (config / "kaggle.json", home / "credentials.json"):
+        with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):   # the last one where it is no object
+            texts[path] = [value for value in json.loads(path.read_text(encoding="utf-8")).values() if isinstance(value, str)]
+    return texts
 
 
 def clean_text(text: str) -> str:
     """Return text as one line without tokens, signatures of storage URLs and characters that control a terminal."""
     secrets = [os.environ.get(name, "") for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY")]
     secrets += [word for path in _list_token_files() for word in path.read_text(errors="replace").split()]
-    secrets += [text for path in _list_credential_files() for text in _read_credentials(path)]
+    secrets += [text for texts in _read_credentials().values() for text in texts]
     text = re.sub(TERMINAL_ESCAPE, "", text)
     text = "".join(character if character.isprintable() else " " for character in text).strip()
     for secret in sorted((secret for secret in secrets if len(secret) >= 8), key=len, reverse=True):
@@ -256,20 +244,11 @@ def clean_text(text: str) -> str:
     return re.sub(SECRET, "***", re.sub(SIGNED_URL, r"\1?***", text))
 
 
-def _get_kaggle_command() -> list[str]:
-    """Return the command of this environment, else the one that PATH finds."""
-    sibling = Path(sys.executable).with_name("kaggle")
-    found = str(sibling) if sibling.exists() else shutil.which("kaggle")
-    if not found:
-        raise KaggleError("broken", f"The kaggle command is not installed. To install it, {INSTALL}.")
-    return [found, "-W"]
-
-
 def run_query(arguments: list[str], slug: str, *, timeout: float, on_output: OnOutput | None = None,
               program: list[str] | None = None, retry_on: tuple[str, ...] = TEMPORARY) -> FinishedProcess:
     """Run a command that may be repeated. Return how it ended well, or raise a KaggleError after the last attempt."""
     for delay in (*RETRY_DELAYS, None):
-        ended = _run([*(program or _get_kaggle_command()), *arguments], timeout, on_output)
+        ended = _run(arguments, timeout, on_output, program)
         if ended.code == 0:
             break
         failure = _classify_failure(ended, slug, timeout)
@@ -282,21 +261,24 @@ def run_query(arguments: list[str], slug: str, *, timeout: float, on_output: OnO
 def run_once(arguments: list[str], slug: str, success: str, *, timeout: float,
              on_output: OnOutput | None = None) -> tuple[str, KaggleError | None]:
     """Run a command that must not be repeated. Return its output, and its failure unless the output contains `success`."""
-    try:
-        ended = _run([*_get_kaggle_command(), *arguments], timeout, on_output)
-    except KaggleError as error:
-        return "", error
+    ended = _run(arguments, timeout, on_output)
     succeeded = ended.code == 0 and success in ended.out
     return ended.out, None if succeeded else _classify_failure(ended, slug, timeout)
 
 
-def _run(command: list[str], timeout: float, on_output: OnOutput | None) -> FinishedProcess:
-    """Run a command; a version that does not know -W refuses before it does anything, and is run again without it."""
-    ended = subprocesses.run_command(command, timeout=timeout, on_output=on_output, environment=UNBUFFERED)
-    if ended.code == 2 and "-W" in command and re.search(r"(unrecognized|no such).*-W", ended.err, re.IGNORECASE):
-        command = [word for word in command if word != "-W"]
-        ended = subprocesses.run_command(command, timeout=timeout, on_output=on_output, environment=UNBUFFERED)
-    return ended
+def _run(arguments: list[str], timeout: float, on_output: OnOutput | None, program: list[str] | None = None) -> FinishedProcess:
+    """Run a program, or the kaggle of this environment, else of PATH; one that does not know -W is run again without it."""
+    unbuffered = {"PYTHONUNBUFFERED": "1"}  # so that each line of output shows that the command is alive
+    run = partial(subprocesses.run_command, timeout=timeout, on_output=on_output, environment=unbuffered)
+    if program:
+        return run([*program, *arguments])
+    sibling = Path(sys.executable).with_name("kaggle")
+    found = str(sibling) if sibling.exists() else shutil.which("kaggle")
+    if not found:
+        raise KaggleError("broken", f"The kaggle command is not installed. To install it, {INSTALL}.")
+    ended = run([found, "-W", *arguments])
+    is_unknown = ended.code == 2 and re.search(r"(unrecognized|no such).*-W", ended.err, re.IGNORECASE)
+    return run([found, *arguments]) if is_unknown else ended
 
 
 def _classify_failure(ended: FinishedProcess, slug: str, timeout: float) -> KaggleError:

@@ -15,10 +15,7 @@ from pixmend.progress import ProgressBar, print_message
 
 
 def download_competition(settings: Settings) -> None:
-    """Write competition/<competition>/files and archive.json, which says which archive they are from.
-
-    The archive is made from photos, or the one that is here is used, or it is downloaded.
-    """
+    """Make the archive from photos, use the one that is here, or download it; write files/ and archive.json, which names it."""
     competition, folder = competitions.get_competition(settings.competition), settings.competition_folder
     with files.try_lock(folder):
         if not settings.force and archive_manifest.is_complete(competition, settings):
@@ -70,15 +67,14 @@ def download(competition: Competition, settings: Settings, zipped: Path) -> list
                 client.download_archive(competition.slug, arriving.parent, timeout=settings.kaggle_timeout, force=is_second,
                                         on_output=client.follow_percentage(bar))
             members = unpack(competition, arriving, settings.competition_folder / "files")
-            break
+            files.replace_durably(arriving, zipped)
+            shutil.rmtree(arriving.parent)
+            return members
         except (archive.BadArchive, client.KaggleError) as error:
             if getattr(error, "kind", "garbled") != "garbled":
                 raise
         shutil.rmtree(arriving.parent)
-        if is_second:
-            raise UserError(f"{zipped.name} was damaged twice and was removed. Run the same command again, or download it at "
-                            f"{url}/data and put it into {zipped.parent}.")
-        print_message("The download is damaged. Downloading it once more from its beginning.")
-    files.replace_durably(arriving, zipped)
-    shutil.rmtree(arriving.parent)
-    return members
+        if not is_second:
+            print_message("The download is damaged. Downloading it once more from its beginning.")
+    raise UserError(f"{zipped.name} was damaged twice and was removed. Run the same command again, or download it at "
+                    f"{url}/data and put it into {zipped.parent}.")

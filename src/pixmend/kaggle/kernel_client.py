@@ -15,10 +15,6 @@ FILES_PER_PAGE = 200
 LOG_LINES, LOG_LENGTH = 3, 400
 
 
-class PushRefusedError(UserError):
-    """Kaggle answered a push with a reason against it."""
-
-
 def get_username(slug: str, *, timeout: float) -> str:
     """Return the name of the account whose token is used."""
     found = re.search(r"username: (\S+)", client.run_query(["config", "view"], slug, timeout=timeout).out)
@@ -40,14 +36,14 @@ def read_source(ref: str, slug: str, *, timeout: float) -> str | None:
 
 
 def push_kernel(folder: Path, slug: str, *, timeout: float) -> client.KaggleError | None:
-    """Send a kernel once. Return None if Kaggle confirmed it, else the failure: Kaggle may have the kernel all the same."""
+    """Send a kernel once. Return None or a failure, where Kaggle may have it all the same; raise Kaggle's reason against it."""
     output, failure = client.run_once(["kernels", "push", "-p", str(folder)], slug, "successfully pushed", timeout=timeout)
     if found := re.search(r"Kernel push error: (.*)", output):
-        raise PushRefusedError(f"Kaggle does not accept the kernel: {client.clean_text(found[1]).rstrip('.')}.")
+        raise UserError(f"Kaggle does not accept the kernel: {client.clean_text(found[1]).rstrip('.')}.")
     if found := re.search(r"not valid (\w+) sources and could not\s+be added to the kernel: (.*)", output):
         url = client.get_competition_url(slug)
-        raise PushRefusedError(f"Kaggle could not attach the {found[1]} source {client.clean_text(found[2])}. This kernel ends "
-                               f"by itself. Accept the rules at {url}/rules, and run the same command again.")
+        raise UserError(f"Kaggle could not attach the {found[1]} source {client.clean_text(found[2])}. This kernel ends "
+                        f"by itself. Accept the rules at {url}/rules, and run the same command again.")
     return failure
 
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from pixmend import files
 from pixmend.data import archive_manifest
-from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 
 STAGES_AFTER_TRAINING = ("predict", "serialize", "score")
@@ -44,14 +43,14 @@ def run_session(order: dict[str, Any], working: Path) -> None:
     session.link_output_folders()
     install_missing(order, session.inputs)
     session.copy_previous_state()
-    session.run_required_stage("configure", ["--competition", order["competition"], "--run", order["run"], *order["flags"]])
+    session.run_stage("configure", ["--competition", order["competition"], "--run", order["run"], *order["flags"]])
     session.link_competition_files()
-    session.run_required_stage("augment")
+    session.run_stage("augment")
     finished, failed = session.train(deadline)
     if not session.list_states():
         raise SystemExit(f"Training saved no state in {order['hours']:g} hours. Allow more time with --kernel-hours.")
     for stage in STAGES_AFTER_TRAINING:
-        if not failed and session.run_stage(stage):
+        if not failed and session.run_stage(stage, is_required=False):
             failed = stage
     session.write_report(finished, failed)
 
@@ -80,30 +79,35 @@ class SessionRunner:
         source = str(Path(__file__).resolve().parents[2])
         return subprocess.Popen(command, env={**os.environ, "KERAS_BACKEND": self.order["backend"], "PYTHONPATH": source})
 
-    def run_stage(self, stage: str, flags: list[str] | None = None) -> int:
+    def run_stage(self, stage: str, flags: list[str] | None = None, *, is_required: bool = True) -> int:
         print(f"{stage} ...", flush=True)
-        return self.start_stage(stage, flags).wait()
-
-    def run_required_stage(self, stage: str, flags: list[str] | None = None) -> None:
-        if self.run_stage(stage, flags):
+        code = self.start_stage(stage, flags).wait()
+        if code and is_required:
             raise SystemExit(f"The stage {stage} failed; see the lines above.")
+        return code
 
     def link_competition_files(self) -> None:
         """Use the competition's files as Kaggle mounts them, or make those of a synthetic competition."""
         slug = self.order["slug"]
         if self.order["is_synthetic"]:
-            return self.run_required_stage("download")
+            self.run_stage("download")
+            return
         found = [path for pattern in (slug, f"*/{slug}") for path in self.inputs.glob(pattern) if path.is_dir()]
         if not found:
             raise SystemExit(f"{self.inputs} has no files of {slug}. Accept the competition's rules, and send the kernel again.")
         folder = self.home / "competition" / self.order["competition"]
-        return archive_manifest.adopt_folder(folder, found[0], slug, self.order["archive"])
+        archive_manifest.adopt_folder(folder, found[0], slug, self.order["archive"])
 
     def copy_previous_state(self) -> None:
         """Copy the checkpoint of the previous session, every file verified."""
         if not self.order["previous"]:
             return
-        folder, report = self._find_previous()
+        for path in glob_inputs(self.inputs, REPORT):
+            folder, report = path.parent, files.read_json(path)
+            if report.get("tag") == self.order["previous"]:
+                break
+        else:
+            raise SystemExit(f"{self.inputs} has no output of the previous session. Send the kernel again.")
         self.run_folder.mkdir(parents=True, exist_ok=True)
         for name, expected in report["files"].items():
             if any(Path(name).match(f"checkpoints/*/*/{pattern}") for pattern in STATE_FILES):
@@ -113,14 +117,6 @@ class SessionRunner:
                 modified = expected["mtime_ns"]  # manifests of what was made from the file contain it
                 os.utime(self.working / name, ns=(modified, modified))
         print(f"Continuing from step {report['step']} of the previous session.", flush=True)
-
-    def _find_previous(self) -> tuple[Path, dict[str, Any]]:
-        """Return where the previous session's output is mounted, and its report."""
-        for path in glob_inputs(self.inputs, REPORT):
-            report = files.read_json(path)
-            if report.get("tag") == self.order["previous"]:
-                return path.parent, report
-        raise SystemExit(f"{self.inputs} has no output of the previous session. Send the kernel again.")
 
     def train(self, deadline: float) -> tuple[bool, str]:
         """Train to the last step or until the time is up; return whether it is finished, and "train" where it failed."""
@@ -146,10 +142,7 @@ class SessionRunner:
         newest, *older = self.list_states()
         for state in older:
             state.unlink()
-        try:
-            rows = leaderboard.read_leaderboard(self.submissions / "leaderboard.csv")
-        except UserError:
-            rows = []
+        rows = leaderboard.read_leaderboard(self.submissions / "leaderboard.csv")
         outputs = [path for folder in (self.run_folder, self.submissions) for path in sorted(folder.glob("[!.]*"))
                    if path.is_file() and path.name != "leaderboard.csv"]
         files.write_json(self.working / REPORT, {
@@ -173,12 +166,16 @@ def install_missing(order: dict[str, Any], inputs: Path) -> None:
         print("All packages are installed already.", flush=True)
         return
     wanted = [requirement for requirement, name in packages.items() if name in missing]
-    error = install_packages(wanted, order["internet"], inputs)
+    print(f"Installing {', '.join(wanted)} ({'with internet' if order['internet'] else 'from attached wheels'}).", flush=True)
+    links = [f"--find-links={folder}" for folder in sorted({wheel.parent for wheel in glob_inputs(inputs, "*.whl")})]
+    ended = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                            *([] if order["internet"] else ["--no-index"]), *links, *wanted], capture_output=True, text=True)
     if missing := find_missing(packages):
         requirements = ", ".join(requirement for requirement, name in packages.items() if name in missing)
         reason = ("pip could not install it" if order["internet"] else
                   "internet is off: send it with --internet, or attach a dataset with its wheels (--wheels owner/name)")
-        raise SystemExit(f"This session lacks {requirements}, and {reason}. {error} {'; '.join(missing.values())}")
+        error = ended.stderr.strip().splitlines()[-1:] if ended.returncode else []
+        raise SystemExit(f"This session lacks {requirements}, and {reason}. {' '.join([*error, '; '.join(missing.values())])}")
 
 
 def find_missing(packages: dict[str, str]) -> dict[str, str]:
@@ -187,12 +184,3 @@ def find_missing(packages: dict[str, str]) -> dict[str, str]:
     if ended.returncode:
         raise SystemExit(f"Python could not import {', '.join(packages.values())}: {ended.stderr.strip()[-300:]}")
     return dict(re.findall(r"^missing: (\w+) \| (.*)", ended.stdout, re.MULTILINE))
-
-
-def install_packages(requirements: list[str], internet: bool, inputs: Path) -> str:
-    """Run pip once, and return the last line of its errors where it failed."""
-    print(f"Installing {', '.join(requirements)} ({'with internet' if internet else 'from attached wheels'}).", flush=True)
-    links = [f"--find-links={folder}" for folder in sorted({wheel.parent for wheel in glob_inputs(inputs, "*.whl")})]
-    ended = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                            *([] if internet else ["--no-index"]), *links, *requirements], capture_output=True, text=True)
-    return ended.stderr.strip().splitlines()[-1] if ended.returncode and ended.stderr.strip() else ""

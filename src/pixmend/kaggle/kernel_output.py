@@ -15,7 +15,7 @@ from pixmend.kaggle.kernel_main import REPORT
 from pixmend.kaggle.kernel_sessions import Session
 from pixmend.progress import ProgressBar
 
-REPORT_FIELDS = {"tag": str, "step": int, "finished": bool, "failed": str, "score": dict, "files": dict}
+REPORT_FIELDS = {"tag": str, "step": int, "finished": bool, "failed": str, "score": dict, "files": {str: dict}}
 FILE_FIELDS = {"sha256": str, "bytes": int, "mtime_ns": int}
 
 Report = dict[str, Any]  # session.json: see kernel_main.SessionRunner.write_report
@@ -50,20 +50,16 @@ def _download_report(session: Session, arriving: Path, settings: Settings, slug:
     (arriving / REPORT).unlink(missing_ok=True)
     kernel_client.download_output(session.ref, slug, arriving, [REPORT], timeout=settings.kaggle_timeout)
     try:
-        report = files.read_json(arriving / REPORT)
+        report = files.read_object(arriving / REPORT, REPORT_FIELDS)
     except UserError:
         report = None
-    if not _has_fields(report, REPORT_FIELDS) or report["tag"] != session.tag \
-            or not all(_has_fields(one, FILE_FIELDS) for one in report["files"].values()):
+    if not report or report["tag"] != session.tag or not all(
+            files.has_type(one.get(name), type_) for one in report["files"].values() for name, type_ in FILE_FIELDS.items()):
         raise UserError(f"{session.url} has no complete output of this session. Look there, and run the same command again.")
     folders = {f"checkpoints/{settings.dataset_name}/{settings.run}", f"submissions/{settings.dataset_name}"}
     if any(str(PurePosixPath(name).parent) not in folders for name in report["files"]):
         raise UserError(f"{session.url} contains files of other folders than this run's. Nothing was taken.")
     return report
-
-
-def _has_fields(value: Any, types: dict[str, type]) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in types.items())
 
 
 def _list_missing(report: Report, arriving: Path, home: Path) -> list[str]:

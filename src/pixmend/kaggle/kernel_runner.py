@@ -8,7 +8,7 @@ import shutil
 import time
 from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pixmend import files, models
 from pixmend.competitions.base import Competition
@@ -16,7 +16,6 @@ from pixmend.config import Settings, flag
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, client, kernel_client, kernel_output, kernel_script, kernel_sessions
-from pixmend.kaggle.client import KaggleError
 from pixmend.kaggle.kernel_sessions import FAILED, READY, SENDING, SENT, TAKEN, Session, SessionLog, make_ref
 from pixmend.progress import ProgressBar, format_duration, print_message
 from pixmend.training import checkpoints
@@ -37,7 +36,6 @@ class KernelRunner:
         self.work = self.folder / ".kernel"
         self.log = SessionLog(self.folder)
         self.flags = kernel_sessions.select_flags(settings)
-        self.is_new = False  # whether Kaggle was just asked and has no kernel of this name
 
     def run(self) -> Session | None:
         """Send a session, or follow the one that was sent, and bring it home; None if it has not ended, or nothing was sent."""
@@ -89,44 +87,27 @@ class KernelRunner:
             source = None if dry else kernel_client.read_source(ref, self.slug, timeout=self.timeout)
             if source is None or (tag in source and not self.settings.force):
                 break
-        self.is_new = source is None
         session = Session(number, ref, tag, self.flags, self._get_local_step())
         return session if dry else self.log.save(session)
 
     def _send(self, session: Session) -> Session:
         """Push the kernel once; one that arrived from an earlier push is followed instead."""
-        arrived: bool | None = None
-        if session.state == SENDING:
-            arrived = attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at)
-        elif not self.is_new:
-            arrived = self._has_arrived(session)
-        if arrived:
+        if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at):
             print_message("Kaggle has this kernel already: nothing is sent.")
             return self.log.save(session, state=SENT)
         session = self.log.save(session, state=SENDING, settled_at=attempts.get_settling_time(self.timeout))
         try:
             failure = kernel_client.push_kernel(self.work / str(session.number), self.slug, timeout=self.timeout)
-        except kernel_client.PushRefusedError:
+        except UserError:
             self.log.save(session, state=FAILED)
             raise
         if failure:
-            self._check_arrival(session, failure)
+            session = self.log.save(session, settled_at=attempts.get_settling_time())
+            advice = f"The same command looks for it before it sends anything. See also {session.url}"
+            if not attempts.find_after_failure(lambda: self._has_arrived(session) or None, failure, "the kernel", advice):
+                self.log.save(session, state=READY, settled_at=0.0)
+                raise UserError(f"{failure} Kaggle has no such kernel, so no session was used up.")
         return self.log.save(session, state=SENT)
-
-    def _check_arrival(self, session: Session, failure: KaggleError) -> None:
-        """Return if the kernel arrived although the push was not confirmed; else raise what is known about it."""
-        unknown = UserError(f"{failure} It is not known yet whether Kaggle received the kernel: the same command looks for it "
-                            f"before it sends anything. See also {session.url}")
-        try:
-            if attempts.find_after_failure(lambda: self._has_arrived(session) or None, failure):
-                return
-        except KaggleError:
-            raise unknown from None
-        if failure.nothing_sent:
-            self.log.save(session, state=READY)
-            raise UserError(f"{failure} Kaggle has no such kernel, so no session was used up.")
-        self.log.save(session, settled_at=attempts.get_settling_time())
-        raise unknown
 
     def _has_arrived(self, session: Session) -> bool:
         """Return whether Kaggle's newest version of the kernel is this very push."""
@@ -136,46 +117,39 @@ class KernelRunner:
         """Wait for the end of a session. True: there is something to take; False: the waiting ended first."""
         how_to_continue = (f"The kernel continues at Kaggle, whatever happens here: {session.url}. "
                            "The same command follows it and brings its files home.")
+        start = time.monotonic()
         try:
-            if not (ended := self._await_end(session)):
-                print(how_to_continue)
-            return ended
-        except (KeyboardInterrupt, KaggleError):
+            with ProgressBar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
+                for delay in client.iterate_delays(STATUS_DELAYS, start + 60 * self.settings.follow_minutes):
+                    time.sleep(delay)
+                    if (status := self._get_status(session)) == "complete":
+                        return True
+                    waited = time.monotonic() - start
+                    bar.advance(min(int(waited) // 60, bar.total) - bar.done, f"{status}, waiting for {format_duration(waited)}")
+        except (KeyboardInterrupt, client.KaggleError):
             print(f"\n{how_to_continue}")
             raise
-
-    def _await_end(self, session: Session) -> bool:
-        start = time.monotonic()
-        with ProgressBar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
-            for delay in client.iterate_delays(STATUS_DELAYS, start + 60 * self.settings.follow_minutes):
-                time.sleep(delay)
-                status, message = self._get_status(session)
-                if status == "complete":
-                    return True
-                if status not in RUNNING:
-                    self._refuse_end(session, status, message)
-                waited = time.monotonic() - start
-                bar.advance(min(int(waited) // 60, bar.total) - bar.done, f"{status}, waiting for {format_duration(waited)}")
+        print(how_to_continue)
         return False
 
-    def _get_status(self, session: Session) -> tuple[str, str]:
-        """Ask for the status; a lost connection is no reason to stop waiting."""
+    def _get_status(self, session: Session) -> str:
+        """Return "complete" or one of RUNNING, also where the connection is lost; refuse what ended otherwise."""
         try:
-            return kernel_client.get_status(session.ref, self.slug, timeout=self.timeout)
-        except KaggleError as error:
+            status, message = kernel_client.get_status(session.ref, self.slug, timeout=self.timeout)
+        except client.KaggleError as error:
             if error.kind in kernel_client.NOT_THERE:
                 self.log.save(session, state=FAILED)
                 raise UserError(f"{session.url} no longer exists. {NEW_SESSION}") from None
             if error.kind not in client.TEMPORARY:
                 raise
-            return "running", ""
-
-    def _refuse_end(self, session: Session, status: str, message: str) -> NoReturn:
+            return "running"
+        if status in (*RUNNING, "complete"):
+            return status
         self.log.save(session, state=FAILED)
         if status == "cancelacknowledged":
             raise UserError(f"The kernel was cancelled at Kaggle ({session.url}), which keeps nothing of it. {NEW_SESSION}")
-        reason = self.get_reason(session, message)
-        raise UserError(f"The kernel ended with status {status}: {reason}. See {session.url}. {NEW_SESSION}")
+        raise UserError(f"The kernel ended with status {status}: {self.get_reason(session, message)}. See {session.url}. "
+                        f"{NEW_SESSION}")
 
     def get_reason(self, session: Session, message: str = "") -> str:
         """Return Kaggle's message and the end of the log as one text."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pixmend import competitions
+from pixmend.competitions.synthetic import add_file
 from pixmend.config import Settings, format_flag
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
@@ -21,7 +22,6 @@ from pixmend.kaggle.kernel_sessions import Session
 PACKAGE = Path(__file__).resolve().parents[1]
 LEFT_OUT = {"__pycache__", "photographs"}  # folders; the photographs are those of the demo, which does not run at Kaggle
 MAX_BYTES = 1_000_000  # Kaggle accepts no larger source of a kernel
-ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 IMPORT_NAMES = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn", "scikit-image": "skimage"}
 # The backend is added by its name.
 NOT_IN_A_SESSION = {"tensorflow", "kaggle", "six", "rich", "matplotlib", "Jinja2", "optuna", "SQLAlchemy"}
@@ -89,9 +89,7 @@ def _pack_source() -> bytes:
         for path in sorted(PACKAGE.rglob("*")):
             name = path.relative_to(PACKAGE.parent)
             if path.is_file() and not LEFT_OUT & set(name.parts) and not path.name.startswith("."):
-                member = zipfile.ZipInfo(name.as_posix(), ZIP_EPOCH)
-                member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                archive.writestr(member, path.read_bytes())
+                add_file(archive, name.as_posix(), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 

@@ -15,12 +15,9 @@ from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, client
-from pixmend.kaggle.attempts import Attempt
-from pixmend.kaggle.client import KaggleError, Submission
 from pixmend.progress import ProgressBar, print_message
 
 SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
-ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same file gives the same zip
 HEARTBEAT_SECONDS = 5  # between two updates of .submit/<tag>.json during an upload
 
 
@@ -86,23 +83,23 @@ class SubmissionSender:
         self._send(zipped, earlier.ref if earlier else None)
         return self._await_score(earlier.ref if earlier else None)
 
-    def _find(self, other_than: str | None = None) -> Submission | None:
+    def _find(self, other_than: str | None = None) -> client.Submission | None:
         """Return the newest submission of this file, or None where there is none or it has the ref `other_than`."""
         known = client.list_submissions(self.slug, timeout=self.timeout)
         newest = next((one for one in known if self.tag in one.description), None)
         return newest if newest and newest.ref != other_than else None
 
-    def _settle(self, attempt: Attempt, latest: Submission | None) -> bool:
+    def _settle(self, attempt: attempts.Attempt, latest: client.Submission | None) -> bool:
         """Find out what became of an earlier attempt, and return whether Kaggle has its file."""
-        found = latest if latest and latest.ref != attempt.earlier else \
-            attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
+        is_new = latest is not None and latest.ref != attempt.earlier
+        found = latest if is_new else attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
         if found:
             print_message(f"Kaggle has received this file ({found.date[:16]}): nothing is sent, only its score is fetched.")
-            self._record_sent(found, is_new=True)
+            self._record_sent(found)
         self.attempt_path.unlink(missing_ok=True)
         return found is not None
 
-    def _was_sent(self, earlier: Submission | None) -> bool:
+    def _was_sent(self, earlier: client.Submission | None) -> bool:
         """Return False for a new file and True for one whose score is still to be fetched; refuse any other one."""
         rows = [row for row in leaderboard.read_leaderboard(self.table) if row.get("sent", "").endswith(self.tag)]
         row: dict[str, str] = next((row for row in rows if row["run"] == self.settings.run), {})
@@ -122,7 +119,7 @@ class SubmissionSender:
     def _write_zip(self) -> Path:
         """Write the CSV alone into a zip archive, which is about 10 times smaller; the same CSV gives the same bytes."""
         zipped = self.attempt_path.with_name(f"{self.settings.run}.csv.zip")
-        member = zipfile.ZipInfo(self.path.name, ZIP_EPOCH)
+        member = zipfile.ZipInfo(self.path.name)   # of 1980-01-01
         member.compress_type, member.external_attr, member.file_size = zipfile.ZIP_DEFLATED, 0o644 << 16, 0
         digest, megabytes = hashlib.sha256(), self.path.stat().st_size >> 20
         with (files.atomic_write(zipped) as file, zipfile.ZipFile(file, "w") as archive, open(self.path, "rb") as plain,
@@ -147,8 +144,14 @@ class SubmissionSender:
             attempts.write_attempt(self.attempt_path, earlier)
             print(f"\nIt is not known yet whether Kaggle received the file. {self._say_how_to_continue()}")
             raise
-        found = self._find_unconfirmed(failure, earlier) if failure else None
-        self._record_sent(found, is_new=True)
+        found = None
+        if failure:
+            attempts.write_attempt(self.attempt_path, earlier)
+            found = attempts.find_after_failure(lambda: self._find(earlier), failure, "the file", self._say_how_to_continue())
+            if not found:
+                self.attempt_path.unlink(missing_ok=True)
+                raise UserError(f"{failure} No submission was used up.")
+        self._record_sent(found)
         self.attempt_path.unlink(missing_ok=True)
         print(f"Submitted {self.path.name} to {self.slug} as `{message}`.")
 
@@ -164,22 +167,6 @@ class SubmissionSender:
                 written = time.monotonic()
         return update
 
-    def _find_unconfirmed(self, failure: KaggleError, earlier: str | None) -> Submission:
-        """Return the submission whose confirmation was lost, or raise what is known about it."""
-        unknown = f"{failure} It is not known yet whether Kaggle received the file. {self._say_how_to_continue()}"
-        try:
-            found = attempts.find_after_failure(lambda: self._find(earlier), failure)
-        except KaggleError:
-            attempts.write_attempt(self.attempt_path, earlier)
-            raise UserError(unknown) from None
-        if found:
-            return found
-        if not failure.nothing_sent:
-            attempts.write_attempt(self.attempt_path, earlier)
-            raise UserError(unknown)
-        self.attempt_path.unlink(missing_ok=True)
-        raise UserError(f"{failure} No submission was used up.")
-
     def _await_score(self, earlier: str | None) -> None:
         """Wait for the score. With Ctrl-C, or after --wait-minutes, say how to fetch it later."""
         end = time.monotonic() + 60 * self.settings.wait_minutes
@@ -188,18 +175,18 @@ class SubmissionSender:
                 time.sleep(delay)
                 try:
                     found = self._find(earlier)
-                except KaggleError as error:   # a lost connection is no reason to stop waiting
+                except client.KaggleError as error:   # a lost connection is no reason to stop waiting
                     if error.kind not in client.TEMPORARY:
                         raise
                     continue
                 if found and found.status != "PENDING":
                     return self._record_score(found)
-        except (KeyboardInterrupt, KaggleError):
+        except (KeyboardInterrupt, client.KaggleError):
             print(f"\n{self._say_how_to_continue()}")
             raise
         return print(f"There is no score yet. {self._say_how_to_continue()}")
 
-    def _record_score(self, found: Submission) -> None:
+    def _record_score(self, found: client.Submission) -> None:
         """Write the score, or why there is none, into the table and onto the screen."""
         if found.status == "COMPLETE":
             leaderboard.update_run(self.table, self.settings.run, public=found.public, private=found.private, kaggle="complete")
@@ -210,14 +197,11 @@ class SubmissionSender:
         raise UserError(f"Kaggle could not score {self.path.name}: {reason.rstrip('.')}. Correct the file and submit it again. "
                         f"See {client.get_competition_url(self.slug)}/submissions")
 
-    def _record_sent(self, found: Submission | None, is_new: bool = False) -> None:
+    def _record_sent(self, found: client.Submission | None) -> None:
         """Write when this file was sent; a score of another file leaves the row."""
-        rows = leaderboard.read_leaderboard(self.table)
-        row: dict[str, str] = next((row for row in rows if row["run"] == self.settings.run), {})
-        if is_new or not row.get("sent", "").endswith(self.tag):
-            date = found.date[:16].replace("T", " ") if found else f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
-            sent = f"{date} {self.tag}"
-            leaderboard.update_run(self.table, self.settings.run, sent=sent, public="", private="", kaggle="pending")
+        date = found.date[:16].replace("T", " ") if found else f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+        sent = f"{date} {self.tag}"
+        leaderboard.update_run(self.table, self.settings.run, sent=sent, public="", private="", kaggle="pending")
 
     def _say_how_to_continue(self) -> str:
         home = f" --home {self.settings.home}" if "home" in self.settings.given else ""

@@ -5,7 +5,6 @@ small matrix (members x members) for each source photo, which is all that is kep
 weights of the whole holdout, and each holdout image with weights that were chosen without its source.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import repeat
@@ -57,9 +56,7 @@ def check_member(settings: Settings, dataset: Any, run: str) -> None:
     if models.run_finds_masks(replace(settings, run=run)):
         raise UserError(f"Run {run!r} finds masks and predicts no images. Leave it out.")
     for path in list_files(settings, run):
-        if predictions.read_metadata(path)["set"] != dataset.cache_key:
-            raise UserError(f"{path} is of another dataset or holdout than {settings.augment_folder} contains now. "
-                            f"Predict again: pixmend predict --run {run}. Or leave {run} out.")
+        predictions.check_same_dataset(path, dataset)
     trained = run_file.read_trained(settings.run_folder.with_name(run)) or {}
     if trained.get("model") == "ensemble":
         raise UserError(f"Run {run!r} is an ensemble itself, with weights from this holdout. Name its members: "
@@ -79,8 +76,9 @@ def check_mixed_run(settings: Settings) -> None:
 def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: dict[str, Any]) -> None:
     """Choose the weights, then write the mixed predictions, what they are made of, and the manifest."""
     holdout, test = zip(*(list_files(settings, run) for run in members), strict=True)
-    sources, products, counts = sum_error_products(dataset, dataset.split("holdout"), holdout)
-    weights, fold_weights, folder = find_weights(products.sum(0)), find_fold_weights(products, settings.seed), settings.run_folder
+    sources, products, count = sum_error_products(dataset, dataset.split("holdout"), holdout)
+    total, folder = products.sum(0), settings.run_folder
+    weights, fold_weights = find_weights(total), find_fold_weights(products, settings.seed)
     of_source = dict(zip(sources, fold_weights, strict=True))
     holdout_weights = (of_source[row.source] for row in dataset.split("holdout"))
     for split, paths, row_weights in (("holdout", holdout, holdout_weights), ("test", test, repeat(weights))):
@@ -89,23 +87,27 @@ def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: d
         masks = ((row.id, dataset.read_counts(row) > 0) for row in rows)
         predictions.write_predictions(folder / f"{split}.npz", images, masks, cache_key)
     run_file.save_run(settings)
-    trained = {"model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist()}
-    run_file.save_trained(folder, trained | score_mix(products, counts, weights, fold_weights))
+    run_file.save_trained(folder, {
+        "model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
+        "sources": len(products), "member_rmse": np.sqrt(total.diagonal() / count).tolist(),
+        "rmse": float(np.sqrt(weights @ total @ weights / count)),
+        # The score: each image is mixed with weights from other sources.
+        "cross_validated_rmse": float(np.sqrt(np.einsum("si,sij,sj", fold_weights, products, fold_weights) / count))})
     files.write_manifest(folder / "ensemble.json", cache_key, [*list_files(settings, settings.run), folder / run_file.RUN_FILE])
 
 
-def sum_error_products(dataset: Any, rows: Sequence[Any], paths: Sequence[Path]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Return the sources and, for each, the products of the members' errors and the number of values, as the grader counts."""
+def sum_error_products(dataset: Any, rows: Sequence[Any], paths: Sequence[Path]) -> tuple[list[str], np.ndarray, int]:
+    """Return the sources, the products of the members' errors for each, and the number of all values, as the grader counts."""
     products: dict[str, np.ndarray] = {}
-    counts: dict[str, int] = defaultdict(int)
+    count = 0
     for row, values in predictions.read_together(rows, paths, "weigh the members"):
         pixel_counts = dataset.read_counts(row)
         mask = pixel_counts > 0
         errors = values.astype(np.float64) - dataset.read_original(row)[mask] / np.float32(255)
         product = np.tensordot(errors * pixel_counts[mask][:, None], errors, ((1, 2), (1, 2)))
         products[row.source] = products.get(row.source, 0) + product
-        counts[row.source] += int(pixel_counts.sum(dtype=np.int64)) * errors.shape[-1]
-    return list(products), np.stack(list(products.values())), np.array(list(counts.values()))
+        count += int(pixel_counts.sum(dtype=np.int64)) * errors.shape[-1]
+    return list(products), np.stack(list(products.values())), count
 
 
 def find_weights(product: np.ndarray) -> np.ndarray:
@@ -129,14 +131,6 @@ def find_fold_weights(products: np.ndarray, seed: int) -> np.ndarray:
                         "Prepare the dataset with a larger holdout: pixmend augment --holdout 0.2")
     fold = np.random.default_rng(seed).permutation(len(products)) % min(FOLDS, len(products))
     return np.stack([find_weights(products[fold != number].sum(0)) for number in range(fold.max() + 1)])[fold]
-
-
-def score_mix(products: np.ndarray, counts: np.ndarray, weights: np.ndarray, fold_weights: np.ndarray) -> dict[str, Any]:
-    """Return the holdout RMSE of each member, of the mix on the images of its weights, and of mixes with weights from others."""
-    total, count = products.sum(0), counts.sum()
-    return {"sources": len(products), "member_rmse": np.sqrt(total.diagonal() / count).tolist(),
-            "rmse": float(np.sqrt(weights @ total @ weights / count)),
-            "cross_validated_rmse": float(np.sqrt(np.einsum("si,sij,sj", fold_weights, products, fold_weights) / count))}
 
 
 def format_table(settings: Settings, mix: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from pixmend import competitions, files, run_file
-from pixmend.competitions import order_records, read_records
 from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.paste import paste_values
@@ -53,17 +52,15 @@ def read_score(folder: Path, fields: Mapping[str, Any] = SCORE_FIELDS) -> dict[s
 
 
 def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str, Any]:
-    """Return squared errors and counts of each holdout image, read from the file on disk, and the competition's metrics.
-
-    The file holds missing pixels only. With unknown masks, all other pixels are as the run predicted them.
-    """
+    """Return squared errors and counts of each holdout image, read from the file on disk, and the competition's metrics."""
     path = competitions.get_submission_path(settings, "holdout")
     if not path.exists():
         raise UserError(f"Run {settings.run!r} has no holdout file ({path}). Write it first: "
                         f"pixmend serialize --run {settings.run}")
     check_written_form(settings, path)
     format_, extra = competitions.get_submission_format(settings, "holdout"), competitions.get_extra_metrics(settings)
-    rows, records = dataset.split("holdout"), order_records(settings, dataset, "holdout", read_records(settings))
+    rows = dataset.split("holdout")
+    records = competitions.order_records(settings, dataset, "holdout", competitions.read_records(settings))
     written, around = format_.read(path, records, settings), read_known_pixels(settings, dataset, predicted)
     scored = []
     for row, values, image in zip(track(rows, "score the holdout"), written, around, strict=True):
@@ -87,13 +84,12 @@ def check_written_form(settings: Settings, path: Path) -> None:
 
 
 def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Iterator[np.ndarray]:
-    """Yield the images around the missing pixels: as given, or with unknown masks as the run predicted them."""
+    """Return the images around the missing pixels: as given, or with unknown masks as the run predicted them."""
     rows, path = dataset.split("holdout"), settings.run_folder / "holdout.npz"
     if not settings.unknown_masks:
-        yield from (dataset.read_damaged(row) / np.float32(255) for row in rows)
-    else:
-        predictions.check_same_dataset(path, predicted)
-        yield from predictions.read_images(path, predicted, rows)
+        return (dataset.read_damaged(row) / np.float32(255) for row in rows)
+    predictions.check_same_dataset(path, predicted)
+    return predictions.read_images(path, predicted, rows)
 
 
 def summarize(scores: dict[str, Any], baselines: dict[str, list[float]]) -> dict[str, Any]:
@@ -154,6 +150,5 @@ def score_files(settings: Settings) -> dict[str, float | None]:
 
 
 def compute_label_rmse(scores: dict[str, Any]) -> dict[str, float]:
-    """Return the RMSE of the images of each label."""
     labels, sums, counts = np.array(scores["classes"]), np.array(scores["sums"]), np.array(scores["numbers"])
     return {label: compute_rmse(sums[labels == label], counts[labels == label]) for label in sorted(set(labels.tolist()))}

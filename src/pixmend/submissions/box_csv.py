@@ -97,27 +97,27 @@ class BoxCsv(CsvFormat):
             first = rows.column(0)[0].as_py().decode(errors="replace")
             if first.rpartition("_box")[0] not in test_images:
                 raise UserError(f"{path}: its first id, {first!r}, is of no test image; {DOWNLOAD_AGAIN}.")
-        if csv_reader.count_lines(path) - 1 == expected:
-            return
-        found = sum(rows.num_rows for rows in self._sample_rows(folder))   # which leaves blank lines out
-        if found != expected:
-            raise UserError(f"{path} has {found} rows, and the test images' boxes {expected}; {DOWNLOAD_AGAIN}.")
+        if csv_reader.count_lines(path) - 1 != expected:   # which counts blank lines, too
+            found = sum(rows.num_rows for rows in self._sample_rows(folder))
+            if found != expected:
+                raise UserError(f"{path} has {found} rows, and the test images' boxes {expected}; {DOWNLOAD_AGAIN}.")
 
     def sample_order(self, folder: Path, images: Sequence[ImageRecord]) -> np.ndarray | None:
-        """Return for each row of the sample the images' row with the same id; None where both have one order.
-
-        A UserError names the first id that only one of them has.
-        """
+        """Return for each row of the sample the images' row with the same id; None where both have one order."""
         path = Path(folder) / self.sample_name
-        if is_uniform(path, images):
-            return None
-        if all(csv_reader.ids_are_equal(*pair) for pair in csv_reader.pair_batches(list_ids(images), self._sample_rows(folder))):
+        if is_uniform(path, images) or csv_reader.find_first_difference(list_ids(images), self._sample_rows(folder)) is None:
             return None
         wanted, given = csv_reader.hash_table_ids(self._sample_rows(folder)), csv_reader.hash_table_ids(list_ids(images))
         try:
             return csv_reader.match_ids(wanted, given)
         except csv_reader.IdMismatch as mismatch:
-            raise UserError(describe_mismatch(path, images, *mismatch.args)) from None
+            which, what, row = mismatch.args
+        if which == "given":
+            missing = next(islice((id for ids in list_ids(images) for id in ids.column(0)), row, None)).as_py().decode()
+            raise UserError(f"{path} lacks the id {missing!r} of a box in masked_info.csv; {DOWNLOAD_AGAIN}.")
+        line, fields = csv_reader.read_row(path, row, DOWNLOAD_AGAIN) or (row, [""])
+        how = "occurs a second time" if what == "twice" else "belongs to no box in masked_info.csv"
+        raise UserError(f"{path}, line {line}: the id {fields[0]!r} {how}; {DOWNLOAD_AGAIN}.")
 
     def _sample_rows(self, folder: Path) -> Iterator[pa.RecordBatch]:
         return csv_reader.read_table(Path(folder) / self.sample_name, (Kind.TEXT, Kind.TEXT), DOWNLOAD_AGAIN)
@@ -153,13 +153,3 @@ def is_uniform(sample: Path, images: Sequence[ImageRecord]) -> bool:
         file.seek(first_row)
         expected = (csv_format.encode_fields(*pieces, ending) for pieces in list_pieces(images))
         return all(file.read(len(text)) == text for text in expected) and not file.read(1)
-
-
-def describe_mismatch(sample: Path, images: Sequence[ImageRecord], which: str, what: str, row: int) -> str:
-    """Return the message for the first id that only the sample or only the images have."""
-    if which == "given":
-        missing = next(islice((id for ids in list_ids(images) for id in ids.column(0)), row, None)).as_py().decode()
-        return f"{sample} lacks the id {missing!r} of a box in masked_info.csv; {DOWNLOAD_AGAIN}."
-    line, fields = csv_reader.read_row(sample, row, DOWNLOAD_AGAIN) or (row, [""])
-    how = "occurs a second time" if what == "twice" else "belongs to no box in masked_info.csv"
-    return f"{sample}, line {line}: the id {fields[0]!r} {how}; {DOWNLOAD_AGAIN}."

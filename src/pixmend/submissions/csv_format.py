@@ -64,16 +64,14 @@ def encode_reordered_rows(batches: Iterable[pa.RecordBatch], order: np.ndarray, 
 
 
 def list_ids(image_id: str, id_pieces: list[Piece]) -> pa.RecordBatch:
-    """Return an image's ids as an Arrow table with one column of bytes, in the order of their rows.
-
-    Its buffers are made here, since Arrow would need a Python object for each id.
-    """
+    """Return an image's ids as an Arrow table with one column of bytes, in the order of their rows."""
     import pyarrow as pa
 
     pieces = [image_id.encode(), *id_pieces]
     lengths = sum(len(piece) if isinstance(piece, bytes) else np.count_nonzero(piece, axis=-1) for piece in pieces)
     offsets = np.zeros(np.size(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
+    # The buffers are made here, since Arrow would need a Python object for each id.
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(join_pieces(*pieces))]
     return pa.RecordBatch.from_arrays([pa.Array.from_buffers(pa.binary(), np.size(lengths), buffers)], ["id"])
 

@@ -38,7 +38,6 @@ class Kind(StrEnum):
     USAGE = "Public or Private"
 
 
-Pair = tuple["pa.RecordBatch | None", "pa.RecordBatch | None"]
 BLOCK = 1 << 19   # bytes that are read at once
 NEWLINE = ord("\n")
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -48,6 +47,10 @@ UNREADABLE = {FileNotFoundError: "is missing", IsADirectoryError: "is a folder",
 WRITE_AGAIN = "write it again with `pixmend serialize --force`"
 CORRECT_FILE = "correct that file"
 DOWNLOAD_AGAIN = "download it again with `pixmend download --force`"
+
+
+class RowsDiffer(Exception):
+    """Two tables differ first in the id of this row, or only one of them has it."""
 
 
 class IdMismatch(Exception):
@@ -150,33 +153,31 @@ def to_numpy(column: pa.Array) -> np.ndarray:
 
 # Two tables
 
-def pair_batches(left: Iterable[pa.RecordBatch], right: Iterable[pa.RecordBatch]) -> Iterator[Pair]:
-    """Yield parts of two tables with equally many rows; last, what one table has left, with None."""
+def pair_batches(left: Iterable[pa.RecordBatch],
+                 right: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Yield parts of two tables with the same ids in the same order; raise RowsDiffer where they have others."""
     lefts, rights = ((batch for batch in table if batch.num_rows) for table in (left, right))
-    a, b = next(lefts, None), next(rights, None)
+    a, b, rows = next(lefts, None), next(rights, None), 0
     while a is not None and b is not None:
         count = min(a.num_rows, b.num_rows)
+        ids, others = a.column(0).slice(0, count), b.column(0).slice(0, count)
+        if not ids.equals(others):
+            raise RowsDiffer(rows + next(i for i, (x, y) in enumerate(zip(ids, others, strict=True)) if x != y))
         yield a.slice(0, count), b.slice(0, count)
+        rows += count
         a = a.slice(count) if count < a.num_rows else next(lefts, None)
         b = b.slice(count) if count < b.num_rows else next(rights, None)
     if a is not None or b is not None:
-        yield a, b
-
-
-def ids_are_equal(a: pa.RecordBatch | None, b: pa.RecordBatch | None) -> bool:
-    """Whether two parts of tables have the same ids in the same order."""
-    return a is not None and b is not None and a.column(0).equals(b.column(0))
+        raise RowsDiffer(rows)
 
 
 def find_first_difference(left: Iterable[pa.RecordBatch], right: Iterable[pa.RecordBatch]) -> int | None:
     """Return the number of the first row whose ids differ, or that only one table has; None where all agree."""
-    rows = 0
-    for a, b in pair_batches(left, right):
-        if a is None or b is None:
-            return rows
-        if not ids_are_equal(a, b):
-            return rows + next(i for i, (x, y) in enumerate(zip(a.column(0), b.column(0), strict=True)) if x != y)
-        rows += a.num_rows
+    try:
+        for _ in pair_batches(left, right):
+            pass
+    except RowsDiffer as difference:
+        return difference.args[0]
     return None
 
 
@@ -191,11 +192,11 @@ def check_against_sample(path: Path, sample: Path) -> None:
         return
     check_rows(path, {names[0]: Kind.TEXT, names[1]: Kind.UNIT}, WRITE_AGAIN)
     given, expected = read_row(path, number, WRITE_AGAIN), read_row(sample, number, DOWNLOAD_AGAIN)
-    if given is None and expected is not None:
+    if expected and not given:
         raise UserError(f"{path} ends after {number} rows, where {sample} goes on with {expected[1][0]!r}; {WRITE_AGAIN}.")
-    if given is not None and expected is None:
+    if given and not expected:
         raise UserError(f"{path}, line {given[0]}: {given[1][0]!r} comes after the last row of {sample}; {WRITE_AGAIN}.")
-    if given is not None and expected is not None:
+    if given and expected:
         raise UserError(f"{path}, line {given[0]}: the id is {given[1][0]!r}, in {sample} {expected[1][0]!r}; {WRITE_AGAIN}.")
 
 
@@ -203,10 +204,11 @@ def read_values_by_image(path: Path, wanted: Iterable[Iterable[pa.RecordBatch]])
     """Yield the values of each image; `wanted` are the ids of each image, in the order in which the file must hold them."""
     def read_parts() -> Iterator[tuple[bytes, np.ndarray]]:
         numbered = (batch.replace_schema_metadata({"image": str(number)}) for number, ids in enumerate(wanted) for batch in ids)
-        for given, expected in pair_batches(read_table(path, (Kind.TEXT, Kind.FINITE), WRITE_AGAIN), numbered):
-            if given is None or expected is None or not ids_are_equal(given, expected):
-                raise UserError(f"{path} does not hold the rows of this holdout in their order; {WRITE_AGAIN}.")
-            yield expected.schema.metadata[b"image"], to_numpy(given.column(1))
+        try:
+            for given, expected in pair_batches(read_table(path, (Kind.TEXT, Kind.FINITE), WRITE_AGAIN), numbered):
+                yield expected.schema.metadata[b"image"], to_numpy(given.column(1))
+        except RowsDiffer:
+            raise UserError(f"{path} does not hold the rows of this holdout in their order; {WRITE_AGAIN}.") from None
 
     return (np.concatenate([values for _, values in parts]) for _, parts in groupby(read_parts(), itemgetter(0)))
 
@@ -235,21 +237,11 @@ def match_ids(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
     in_wanted, in_given = np.argsort(wanted), np.argsort(given)
     ordered = wanted[in_wanted]
     if not np.array_equal(ordered, given[in_given]) or (ordered[1:] == ordered[:-1]).any():
-        raise describe_mismatch(wanted, given)
+        import pandas as pd
+
+        faults = {("wanted", "twice"): pd.Index(wanted).duplicated(), ("given", "twice"): pd.Index(given).duplicated(),
+                  ("given", "unknown"): ~np.isin(given, wanted), ("wanted", "missing"): ~np.isin(wanted, given)}
+        raise IdMismatch(*next((*fault, int(rows.argmax())) for fault, rows in faults.items() if rows.any()))
     positions = np.empty_like(in_given)
     positions[in_wanted] = in_given
     return positions
-
-
-def describe_mismatch(wanted: np.ndarray, given: np.ndarray) -> IdMismatch:
-    """Return the first fault: an id that occurs twice, or one that only one table has."""
-    faults = {("wanted", "twice"): mark_repeats(wanted), ("given", "twice"): mark_repeats(given),
-              ("given", "unknown"): ~np.isin(given, wanted), ("wanted", "missing"): ~np.isin(wanted, given)}
-    return IdMismatch(*next((*fault, int(rows.argmax())) for fault, rows in faults.items() if rows.any()))
-
-
-def mark_repeats(hashes: np.ndarray) -> np.ndarray:
-    """Return True where an id occurred before."""
-    repeats = np.ones(len(hashes), bool)
-    repeats[np.unique(hashes, return_index=True)[1]] = False
-    return repeats

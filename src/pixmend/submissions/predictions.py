@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -32,15 +32,12 @@ LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last fo
 
 def write_predictions(path: Path, images: Iterable[np.ndarray], masks: Iterable[tuple[str, np.ndarray]],
                       metadata: Mapping[str, Any]) -> None:
-    """Write what lies in the mask of each predicted image, height x width x channels; `masks` are (id, mask) of each.
-
-    A temporary file collects the values, since those of a whole training set may not fit into memory.
-    """
+    """Write what lies in the mask of each predicted image, height x width x channels; `masks` are (id, mask) of each."""
     ids, sizes = [], []
     with atomic_write(path, "w+b") as file, tempfile.TemporaryFile(dir=Path(path).parent) as storage:
         for image, (id, mask) in zip(images, masks, strict=True):
             values = image[mask]
-            storage.write(values.tobytes())
+            storage.write(values.tobytes())   # those of a whole training set may not fit into memory
             ids.append(id)
             sizes.append(len(values))
         np.savez(file, facts=np.frombuffer(json.dumps(metadata).encode(), np.uint8), ids=np.array(ids, dtype=str),
@@ -75,18 +72,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 def read_values(path: Path) -> Iterator[np.ndarray]:
     """Yield the values of each image, (missing pixels, channels), one image in memory at a time."""
-    with open_predictions(path) as archive, archive.zip.open("values.npy") as file:
-        (_, channels), dtype = read_array_header(file)
-        for size in np.diff(read_starts(archive)).tolist():
-            yield np.frombuffer(file.read(size * channels * dtype.itemsize), dtype).reshape(size, channels)
-
-
-def read_starts(archive: Any) -> np.ndarray:
-    """Return where the values of each image begin; numbers that cannot be so are a ValueError."""
-    starts = archive["starts"]
-    if starts.dtype.kind != "i" or starts[0] != 0 or (np.diff(starts) < 0).any() or len(starts) != len(archive["ids"]) + 1:
-        raise ValueError("starts")
-    return starts
+    file = PredictionFile(path)
+    for number in range(len(file.starts) - 1):
+        yield file.read_values(number)
 
 
 def read_images(path: Path, ready: Dataset, rows: Sequence[DatasetRow]) -> Iterator[np.ndarray]:
@@ -98,15 +86,8 @@ def read_images(path: Path, ready: Dataset, rows: Sequence[DatasetRow]) -> Itera
 def check_same_dataset(path: Path, ready: Dataset) -> None:
     """Refuse predictions of another dataset, or in other masks."""
     if read_metadata(path)["set"] != ready.cache_key:
-        raise UserError(f"{path} holds predictions of another dataset, or in other masks. Predict again: {format_command(path)}, "
-                        "then serialize and score.")
-
-
-def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Return the shape and the dtype of an array file, which is then at its first number."""
-    np.lib.format.read_magic(file)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    return shape, dtype
+        raise UserError(f"{path} holds predictions of another dataset or holdout, or in other masks. Predict again: "
+                        f"{format_command(path)}, then serialize and score.")
 
 
 def read_together(rows: Sequence[DatasetRow], paths: Iterable[Path], label: str) -> Iterator[tuple[DatasetRow, np.ndarray]]:
@@ -130,13 +111,17 @@ class PredictionFile:
         self.path = path
         with open_predictions(path) as archive:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed with its last reader)
-            self.starts = read_starts(archive)
-            self.positions = {id: i for i, id in enumerate(archive["ids"].tolist())}
+            self.starts, ids = archive["starts"], archive["ids"].tolist()
+            self.positions = {id: i for i, id in enumerate(ids)}
             with archive.zip.open("values.npy") as member:
-                (_, self.channels), self.dtype = read_array_header(member)
+                np.lib.format.read_magic(member)
+                (count, self.channels), _, self.dtype = np.lib.format.read_array_header_1_0(member)
                 array_header = member.tell()
                 while member.read(CHUNK):   # to the end, where the checksum is tested
                     pass
+            is_ordered = self.starts.dtype.kind == "i" and bool((np.diff(self.starts) >= 0).all())
+            if not is_ordered or len(self.starts) != len(ids) + 1 or self.starts[[0, -1]].tolist() != [0, count]:
+                raise ValueError("starts")
             start = archive.zip.getinfo("values.npy").header_offset
             lengths = np.frombuffer(os.pread(self._file.fileno(), LOCAL_HEADER, start)[-4:], "<u2")
         self.offset = start + LOCAL_HEADER + int(lengths.sum()) + array_header
@@ -145,7 +130,10 @@ class PredictionFile:
         """Return a whole image: `known` where the mask is False, the predicted values where it is True."""
         if id not in self.positions:
             raise UserError(f"{self.path} has no prediction for {id}. Predict again: {format_command(self.path)} --force.")
-        i = self.positions[id]
-        begin, end = self.channels * self.dtype.itemsize * self.starts[i:i + 2]
+        return paste_values(known, mask, self.read_values(self.positions[id]))
+
+    def read_values(self, number: int) -> np.ndarray:
+        """Return the values of an image, (missing pixels, channels)."""
+        begin, end = self.channels * self.dtype.itemsize * self.starts[number:number + 2]
         values = np.frombuffer(os.pread(self._file.fileno(), end - begin, self.offset + begin), self.dtype)
-        return paste_values(known, mask, values.reshape(-1, self.channels))
+        return values.reshape(-1, self.channels)

@@ -29,10 +29,7 @@ class SubmissionFormat(ABC):
     @abstractmethod
     def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
                is_public: Iterable[bool] | None = None) -> Iterable[bytes]:
-        """Return the bytes of a submission in pieces; with `is_public` for each image, those of a solution.
-
-        `values` are as submitted, see `to_submission_values`.
-        """
+        """Return the bytes of a submission with these submitted values, in pieces; with `is_public`, those of a solution."""
 
     @abstractmethod
     def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
