@@ -99,6 +99,18 @@ def test_done_it_makes_nothing_again_and_says_the_same(studied, capsys):
     assert trained(home, "landscapes") == stamps and page_of(home, "optimizers", "landscapes") == page
 
 
+def test_runs_whose_folders_were_deleted_are_made_again(studied, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(studied[0], home)
+    deleted = sorted(RUNS)[:3]
+    for run in deleted:
+        shutil.rmtree(home / "checkpoints" / "landscapes" / run)
+    study_here(home, *OPTIMIZERS)
+    assert {path.parent.name for path in trained(home, "landscapes")} == RUNS
+    old, new = (kept(each, "optimizers", "landscapes") for each in (studied[0], home))
+    assert [row["rmse"] for row in new["rows"]] == [row["rmse"] for row in old["rows"]]
+
+
 def test_a_run_of_a_study_is_the_run_that_its_own_command_makes_even_in_two_parts(studied, tmp_path):
     home, _, _ = studied
     for room in ("competition", "augment"):

@@ -13,7 +13,7 @@ from support.stages import SMALL, done, stage
 
 RUN = ("--run", "a", "--steps", "4")
 ALL = ("train", "predict", "serialize", "score", "report")
-CASES_PER_FILE = 60   # drawn from those of a file
+CASES_PER_FILE = 40   # drawn from those of a file
 SECONDS = 120
 # Which stages read a file, with flags that make them read it.
 AGAIN, LONGER = ("--force",), ("--steps", "6")

@@ -97,3 +97,15 @@ def test_predictions_whose_starts_are_impossible_are_refused(tmp_path, starts):
     np.savez(path, **arrays | {"starts": np.array(starts)})
     with pytest.raises(UserError, match=r"test\.npz"):
         list(read_values(path))
+
+
+@pytest.mark.parametrize("values", [np.full((4, 3), np.nan), np.full((4, 3), 1.5), np.zeros((3, 3)), np.zeros((0,)),
+                                    np.asfortranarray(np.zeros((4, 3)))])
+def test_predicted_values_that_are_impossible_are_refused(tmp_path, values):
+    path, mask = tmp_path / "test.npz", np.array([[True, True], [False, False]])
+    write_predictions(path, [np.zeros((2, 2, 3), np.float32)] * 2, [("a", mask), ("b", mask)], {"set": {"size": 2}})
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **arrays | {"values": values})
+    with pytest.raises(UserError, match=r"test\.npz"):
+        list(read_values(path))

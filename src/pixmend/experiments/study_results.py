@@ -42,6 +42,7 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
     """Return the state of a study as plain values; `runs` says how each planned run ended."""
     scores = {chosen.run: score for _, _, chosen in planned
               if runs.get(chosen.run, {}).get("state") == DONE and (score := read_score(chosen.run_folder))}
+    runs = {name: run for name, run in runs.items() if run["state"] != DONE or name in scores}   # folders may be deleted
     lines = [summarize_row(plan, row, planned, runs, scores) for row in rows]
     figures: dict[str, Any] = {"pictures": 0, "values": 0, "best": None, "conclusion": "No run is finished yet."}
     if scores:

@@ -115,16 +115,18 @@ class PredictionFile:
             self.positions = {id: i for i, id in enumerate(ids)}
             with archive.zip.open("values.npy") as member:
                 np.lib.format.read_magic(member)
-                (count, self.channels), _, self.dtype = np.lib.format.read_array_header_1_0(member)
+                (count, self.channels), in_columns, self.dtype = np.lib.format.read_array_header_1_0(member)
                 array_header = member.tell()
                 while member.read(CHUNK):   # to the end, where the checksum is tested
                     pass
             is_ordered = self.starts.dtype.kind == "i" and bool((np.diff(self.starts) >= 0).all())
             if not is_ordered or len(self.starts) != len(ids) + 1 or self.starts[[0, -1]].tolist() != [0, count]:
                 raise ValueError("starts")
-            start = archive.zip.getinfo("values.npy").header_offset
-            lengths = np.frombuffer(os.pread(self._file.fileno(), LOCAL_HEADER, start)[-4:], "<u2")
-        self.offset = start + LOCAL_HEADER + int(lengths.sum()) + array_header
+            info = archive.zip.getinfo("values.npy")
+            if in_columns or info.compress_type != zipfile.ZIP_STORED:
+                raise ValueError("values")
+            lengths = np.frombuffer(os.pread(self._file.fileno(), LOCAL_HEADER, info.header_offset)[-4:], "<u2")
+        self.offset = info.header_offset + LOCAL_HEADER + int(lengths.sum()) + array_header
 
     def read_image(self, id: str, known: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return a whole image: `known` where the mask is False, the predicted values where it is True."""
@@ -133,7 +135,9 @@ class PredictionFile:
         return paste_values(known, mask, self.read_values(self.positions[id]))
 
     def read_values(self, number: int) -> np.ndarray:
-        """Return the values of an image, (missing pixels, channels)."""
+        """Return the values of an image, (missing pixels, channels); numbers that cannot be predictions are refused."""
         begin, end = self.channels * self.dtype.itemsize * self.starts[number:number + 2]
         values = np.frombuffer(os.pread(self._file.fileno(), end - begin, self.offset + begin), self.dtype)
+        if values.dtype.kind == "f" and not ((values >= 0) & (values <= 1)).all():
+            raise UserError(f"{self.path} has values that are not in 0..1. Predict again: {format_command(self.path)} --force.")
         return values.reshape(-1, self.channels)
