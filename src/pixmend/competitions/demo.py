@@ -32,8 +32,6 @@ SMALLEST = 200   # pixels of a photo along the side of an image
 # 31 photos teach a network only so much: after more steps window_mlp gets worse.
 FEW_PHOTOS = {"start": "smooth", "masks_per_image": 7, "width": 512, "steps": 200, "evaluate_every": 50}
 
-ListedBoxes = tuple[str, tuple[Box, Box]]   # an image's file name and its boxes
-
 
 class DemoImage(NamedTuple):
     """One image cut from a photo, uint8, with its file name and its boxes."""
@@ -63,22 +61,17 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
         rng, test = np.random.default_rng(SEED), list(self.make_split("test", settings.shape))
         test = [test[number] for number in rng.permutation(len(test))]
         with files.atomic_write(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
-            pack_training_images(archive, self.make_split("train", settings.shape))
-            pack_test_images(archive, test)
+            pack_images(archive, "train", self.make_split("train", settings.shape))
+            pack_images(archive, "test", test)
             black = (np.zeros_like(image.original) for image in test)
             add_large_file(archive, SUBMISSION.sample_name, encode_submission(test, black, settings), folder)
-        public = set(rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))].tolist())
-        is_public = [number in public for number in range(len(test))]
+        is_public = np.isin(np.arange(len(test)), rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))]).tolist()
         with files.atomic_write(folder / "solution.csv") as file:
             file.writelines(encode_submission(test, (image.original for image in test), settings, is_public))
 
     def cut_squares(self, rng: np.random.Generator, photo: Photo, side: int) -> Iterable[np.ndarray]:
         """Yield squares of many scales, the largest as large as the photo; none is enlarged, if the photo is large enough."""
-        pixels = photo.decode()
-        short = min(pixels.shape[:2])
-        smallest = min(max(side, SMALLEST), 3 * short // 4)
-        for _ in range(count_images(photo.split, side)):
-            yield photos.cut_random_square(rng, pixels, int(rng.integers(smallest, short + 1)))
+        return photos.cut_squares(rng, photo.decode(), count_images(photo.split, side), max(side, SMALLEST), least=0)
 
     def make_split(self, split: str, shape: Shape) -> Iterable[DemoImage]:
         """Yield the images of all photos of a split."""
@@ -98,36 +91,20 @@ def count_images(split: str, side: int) -> int:
     return IMAGES_PER_PHOTO[split] if side >= TRIAL_SIZE else IMAGES_PER_PHOTO_IN_A_TRIAL
 
 
-def pack_training_images(archive: zipfile.ZipFile, images: Iterable[DemoImage]) -> None:
-    """Add the images one by one, and then a table for each class."""
-    listed: dict[str, list[ListedBoxes]] = {}
+def pack_images(archive: zipfile.ZipFile, split: str, images: Iterable[DemoImage]) -> None:
+    """Add the images of a split one by one, and then a table for each folder of damaged images."""
+    tables: dict[str, list[tuple[Any, ...]]] = {}
     for image in images:
-        folder = f"{layout.TRAIN}/{image.label}"
-        add_file(archive, f"{folder}/{layout.ORIGINAL}/{image.name}", encode_image(image.name, image.original))
-        add_file(archive, f"{folder}/{layout.DAMAGED}/{image.name}", encode_damaged(image))
-        listed.setdefault(image.label, []).append((image.name, image.boxes))
-    for label, rows in sorted(listed.items()):
-        add_file(archive, f"{layout.TRAIN}/{label}/{layout.DAMAGED}/{layout.TABLE}", encode_table(rows))
-
-
-def pack_test_images(archive: zipfile.ZipFile, test: Sequence[DemoImage]) -> None:
-    """Add the damaged images and their table."""
-    for image in test:
-        add_file(archive, f"{layout.TEST}/{image.name}", encode_damaged(image))
-    add_file(archive, f"{layout.TEST}/{layout.TABLE}", encode_table([(image.name, image.boxes) for image in test]))
-
-
-def encode_image(name: str, image: np.ndarray) -> bytes:
-    return encode_png(image) if name.endswith(".png") else encode_jpeg(image)
-
-
-def encode_damaged(image: DemoImage) -> bytes:
-    return encode_image(image.name, cover_pixels(image.original, count_boxes(image.boxes, image.original.shape)))
-
-
-def encode_table(listed: Sequence[ListedBoxes]) -> bytes:
-    rows = [(number, name, *(corner for box in boxes for corner in box[:2])) for number, (name, boxes) in enumerate(listed)]
-    return csv_format.encode_table([("", layout.NAME_COLUMN, *layout.CORNER_COLUMNS), *rows])
+        encode = encode_png if image.name.endswith(".png") else encode_jpeg
+        folder = f"{layout.TRAIN}/{image.label}/{layout.DAMAGED}" if split == "train" else layout.TEST
+        if split == "train":
+            add_file(archive, f"{layout.TRAIN}/{image.label}/{layout.ORIGINAL}/{image.name}", encode(image.original))
+        damaged = cover_pixels(image.original, count_boxes(image.boxes, image.original.shape))
+        add_file(archive, f"{folder}/{image.name}", encode(damaged))
+        rows = tables.setdefault(folder, [("", layout.NAME_COLUMN, *layout.CORNER_COLUMNS)])
+        rows.append((len(rows) - 1, image.name, *(corner for box in image.boxes for corner in box[:2])))
+    for folder, rows in sorted(tables.items()):
+        add_file(archive, f"{folder}/{layout.TABLE}", csv_format.encode_table(rows))
 
 
 def encode_submission(images: Sequence[DemoImage], pixels: Iterable[np.ndarray], settings: Settings,
