@@ -42,10 +42,8 @@ def assign_folds(sources: Sequence[str], labels: Sequence[str], count: int, seed
 def _shuffle_by_class(sources: Sequence[str], labels: Sequence[str], seed: int) -> list[list[str]]:
     """Return the sources of each class, in an order drawn by the seed."""
     by_label: dict[str, list[str]] = defaultdict(list)
-    label_of: dict[str, str] = {}
-    for source, label in zip(sources, labels, strict=True):
-        label_of.setdefault(source, label)
-    for source in sorted(label_of):
-        by_label[label_of[source]].append(source)
+    label_of = dict(zip(reversed(sources), reversed(labels), strict=True))   # the first label of each source
+    for source, label in sorted(label_of.items()):
+        by_label[label].append(source)
     rng = np.random.default_rng(seed)
     return [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(by_label.items())]
