@@ -1,6 +1,6 @@
 """The registry of competitions: one line each, imported when it is first used; and what a run's settings take from it."""
 
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -40,9 +40,8 @@ def get_competition_name(text: str) -> str:
 def get_competition(name: str) -> Competition:
     """Return the competition with this name in the registry."""
     target = COMPETITIONS[get_competition_name(name)]
-    module, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return pkgutil.resolve_name(target)
     except TypeError as error:   # raised by Python for a class without a method that it must have
         raise UserError(f"The competition {name} ({target}) is incomplete: {error}.") from error
 
