@@ -19,8 +19,6 @@ MAX_BYTES = 200 << 30
 UNCHECKED_BYTES = 1 << 28   # up to here any compression ratio is accepted
 MAX_RATIO = 150
 MAX_NAME_BYTES = 255
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-ENCRYPTED = 1
 AGAIN = "download it again from the competition's page, or delete it and run `pixmend download`."
 
 
@@ -29,10 +27,7 @@ class BadArchive(UserError):
 
 
 def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made_here: bool = False) -> list[zipfile.ZipInfo]:
-    """Unpack into a folder that appears complete or not at all, with a check of each checksum; return the files.
-
-    An archive without the `required` file is refused.
-    """
+    """Unpack an archive that has the `required` file, into a folder that appears complete or not at all; return the files."""
     folder = Path(folder)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -63,12 +58,11 @@ def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made
 
 def extract_members(path: PathLike, opened: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], part: Path) -> None:
     """Write the members' files; zipfile checks the checksum of each after its last bytes."""
-    for parent in sorted({part / Path(member.filename).parent for member in members}):
-        parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with ProgressBar("unpack", len(members)) as bar:
         for member in members:
             target = part / member.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
             with name_file_on_full_disk(target), open(target, "xb") as file:
                 try:
                     with opened.open(member) as packed:
@@ -96,10 +90,7 @@ def open_archive(path: PathLike) -> zipfile.ZipFile:
 
 
 def check_members(path: PathLike, opened: zipfile.ZipFile, made_here: bool) -> list[zipfile.ZipInfo]:
-    """Return the files among the members after all checks that need no data.
-
-    For own photos (`made_here`) there are no limits of number and size.
-    """
+    """Return the files among the members after all checks that need no data; an archive `made_here` may be of any size."""
     members, packed = opened.infolist(), os.path.getsize(path)
     if not all(0 <= member.header_offset < packed for member in members):
         raise BadArchive(f"{path} is a zip archive that was cut off or damaged; {AGAIN}")
@@ -127,11 +118,11 @@ def check_count_and_size(members: Sequence[zipfile.ZipInfo], packed: int) -> str
 def check_member(member: zipfile.ZipInfo) -> str | None:
     """Return why a member is refused; None if it is not."""
     name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
-    if member.flag_bits & ENCRYPTED:
+    if member.flag_bits & 1:
         return f"{name!r} in it is encrypted"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return f"{name!r} in it is a link or a device, not a file"
-    if member.compress_type not in METHODS:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"{name!r} in it is compressed in an unusual way"
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         return f"{name!r} in it is an absolute path"
