@@ -42,9 +42,7 @@ class Landscapes(SyntheticCompetition):
 
 
 LANDSCAPES = Landscapes(
-    slug="landscapes",
-    submission=PixelCsv(),
-    defaults=QUICK_TRAINING | {"size": SIDE, "model": "pix2pix"},
+    slug="landscapes", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "model": "pix2pix"},
     metrics={
         "l1": Metric(metrics.sum_all_absolute_errors, "mean absolute error over the whole image"),
         "l2": Metric(metrics.sum_all_squared_errors, "mean squared error over the whole image"),

@@ -33,8 +33,7 @@ class MissingPixels(SyntheticCompetition):
 
 
 MISSING_PIXELS = MissingPixels(
-    slug="missing-pixels",
-    submission=PixelCsv(),
+    slug="missing-pixels", submission=PixelCsv(),
     defaults=QUICK_TRAINING | {"size": 256, "channels": 1, "model": "lattice_mlp", "start": "biharmonic"},
     metrics={"mse_255": Metric(sum_all_squared_errors_255, "mean squared error over the whole image, values 0 to 255")},
 )

@@ -91,10 +91,7 @@ def number_records(settings: Settings, building: Path) -> Iterator[tuple[int, in
 
 
 def write_chunk(folder: Path, settings: Settings, numbered: Iterable[tuple[int, int, ImageRecord]]) -> list[dict[str, Any]]:
-    """Decode some images into their rows, in a worker process; return what the index needs to know of each.
-
-    With --broken-images skip, a training image that cannot be decoded is left out and named.
-    """
+    """Decode some images into their rows, in a worker process; return what the index needs to know of each."""
     lines = []
     with contextlib.ExitStack() as stack:
         writers = {name: stack.enter_context(array_files.open_row_writer(folder / f"{name}.npy")) for name in ARRAYS}
@@ -123,13 +120,9 @@ def write_image(row: int, original_row: int, record: ImageRecord, settings: Sett
 
 def store_image(row: int, original_row: int, record: ImageRecord, settings: Settings,
                 writers: Mapping[str, WriteRow]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Decode one image and write it; return the damaged image, its counts, and the original of a training image.
-
-    Each array is written right after it is decoded, while it is in the processor's cache.
-    """
-    original = None
-    if record.original is not None:
-        original = decode_image(record.original, settings.shape)
+    """Decode one image and write it; return the damaged image, its counts, and the original of a training image."""
+    original = decode_image(record.original, settings.shape) if record.original is not None else None
+    if original is not None:   # written at once, while it is in the processor's cache
         writers["pictures"](original_row, original)
     damaged, counts = read_damaged(record, original, settings)
     writers["pictures"](row, damaged)
@@ -138,10 +131,7 @@ def store_image(row: int, original_row: int, record: ImageRecord, settings: Sett
 
 
 def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the damaged image and its counts; with --damage, training images are damaged anew.
-
-    Raise an error if the known pixels of the damaged and the original image differ by more than compression explains.
-    """
+    """Return the damaged image, whose known pixels must agree with the original, and its counts; --damage damages it anew."""
     damaged, counts = decode_image(record.damaged, settings.shape), record.counts(settings.shape)
     if original is None:
         return damaged, counts
@@ -166,10 +156,7 @@ def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping
 
 
 def make_index(settings: Settings, listed: list[dict[str, Any]]) -> Iterator[DatasetRow]:
-    """Yield a row for each transform of each image that could be decoded; holdout and test images are not transformed.
-
-    Near duplicates have one source, and a source is in one split.
-    """
+    """Yield a row for each image that could be decoded, and for each transform of a training image; twins have one source."""
     train = [line for line in listed if line.get("split") == "train"]
     if len(train) < 2:
         raise UserError(f"{settings.competition_folder} has fewer than two training images that can be decoded.")

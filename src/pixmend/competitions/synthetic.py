@@ -25,12 +25,11 @@ from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.encode import encode_png
 from pixmend.data.image_record import ImageRecord
-from pixmend.data.photos import Photo
+from pixmend.data.photos import SEED, Photo
 from pixmend.errors import UserError
 from pixmend.submissions import csv_format, csv_reader
 from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 
-SEED = 20230415
 ZIP_DATE = (2023, 4, 15, 0, 0, 0)
 PUBLIC_SHARE = 0.4   # of the test images
 TABLE, COLUMNS = "pictures.csv", ("id", "class", "source", "split")
