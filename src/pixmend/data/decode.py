@@ -69,10 +69,9 @@ def parse_file(path: PathLike, advice: str) -> ImageFile:
     try:
         with open(path, "rb", buffering=0) as file:
             data = file.read()
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; {advice}.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not an image; {advice}.") from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        what = "is missing" if isinstance(error, FileNotFoundError) else "is a folder, not an image"
+        raise UserError(f"{path} {what}; {advice}.") from None
     if data.startswith(JPEG):
         return parse_jpeg(path, data, advice)
     if data.startswith(PNG):

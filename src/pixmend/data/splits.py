@@ -11,13 +11,11 @@ def choose_holdout(sources: Sequence[str], labels: Sequence[str], share: float, 
     sizes = Counter(sources)
     holdout: set[str] = set()
     for group in _shuffle_by_class(sources, labels, seed):
-        wanted, taken, last = share * sum(sizes[s] for s in group), 0, len(group) - 1
-        chosen: set[str] = set()
+        wanted, taken, most = share * sum(sizes[s] for s in group), 0, len(holdout) + len(group) - 1
         for source in group:   # each that brings the class nearer to its share
-            if len(chosen) < last and abs(taken + sizes[source] - wanted) <= abs(taken - wanted):
-                chosen.add(source)
+            if len(holdout) < most and abs(taken + sizes[source] - wanted) <= abs(taken - wanted):
+                holdout.add(source)
                 taken += sizes[source]
-        holdout |= chosen
     return holdout or {min(sizes, key=lambda s: (sizes[s], s))}
 
 
