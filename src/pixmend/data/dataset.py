@@ -3,8 +3,7 @@
 pictures.npy  uint8, rows x height x width x channels: the damaged images, then the original training images; with --damage,
               training and holdout images have the damage of another competition
 harmonic.npy  uint8: the damaged images with filled holes, the input of a model with `--start harmonic`
-starts/       the same for other fills, written when a training first needs one (see training/prepared_arrays.py)
-windows/, damages/   what else a training prepares in advance (see training/window_batches.py and prepared_arrays.py)
+starts/, windows/, damages/   other fills, and what else a training prepares (training/prepared_arrays.py, window_batches.py)
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
 index.csv     a line for each transform of each image: id, source, class, variant, split, and its rows above; split is
               train, holdout or test, or with `--folds` the fold whose run holds the image out: fold-1, fold-2, ...
@@ -50,12 +49,12 @@ class DatasetRow:
     original: int
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class DatasetRows(Sequence[DatasetRow]):
     """Lines of index.csv; a DatasetRow is created on access, so that a million lines need little memory."""
 
-    def __init__(self, columns: Sequence[Any], places: np.ndarray | None = None) -> None:
-        self.columns = columns
-        self.places = np.arange(len(columns[0])) if places is None else places   # indices into the columns
+    columns: Sequence[Any]
+    places: np.ndarray   # indices into the columns
 
     def __len__(self) -> int:
         return len(self.places)
@@ -137,10 +136,7 @@ def holdout_cache_key(cache_key: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in cache_key.items() if name != "augment"}
 
 
-@lru_cache(1)
-def open_dataset_cached(folder: str | Path) -> Dataset:
-    """Return the dataset that all chunks of a worker process share."""
-    return Dataset(folder)
+open_dataset_cached = lru_cache(1)(Dataset)   # which all chunks of a worker process share
 
 
 def read_index(path: Path) -> DatasetRows:
@@ -154,7 +150,7 @@ def read_index(path: Path) -> DatasetRows:
     with pa.OSFile(str(path)) as file:
         table = arrow.read_csv(file, memory_pool=memory, parse_options=arrow.ParseOptions(newlines_in_values=True),
                                convert_options=arrow.ConvertOptions(column_types=types, include_columns=COLUMNS, null_values=[]))
-    return DatasetRows([column.combine_chunks(memory) for column in table.columns])
+    return DatasetRows([column.combine_chunks(memory) for column in table.columns], np.arange(table.num_rows))
 
 
 def write_index(path: Path, rows: Iterable[DatasetRow]) -> None:
