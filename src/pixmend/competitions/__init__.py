@@ -38,7 +38,6 @@ def get_competition_name(text: str) -> str:
 
 @cache
 def get_competition(name: str) -> Competition:
-    """Return the competition with this name in the registry."""
     target = COMPETITIONS[get_competition_name(name)]
     try:
         return pkgutil.resolve_name(target)
@@ -69,7 +68,6 @@ def get_submission_format(settings: Settings, split: str = "test") -> Submission
 
 
 def get_submission_path(settings: Settings, split: str = "test") -> Path:
-    """Return the path of the run's submission of a split."""
     middle = "" if split == "test" else f".{split}"
     return settings.submissions_folder / f"{settings.run}{middle}{get_submission_format(settings, split).suffix}"
 

@@ -14,14 +14,12 @@ import numpy as np
 from pixmend import files
 from pixmend.competitions import photo_reconstruction as layout
 from pixmend.competitions.base import Shape
-from pixmend.competitions.photo_reconstruction import SUBMISSION, PhotoReconstruction, get_box_side
 from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file, add_large_file
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.damage import Box, count_boxes, cover_pixels, draw_two_boxes
 from pixmend.data.encode import encode_jpeg, encode_png
 from pixmend.data.image_record import ImageRecord
-from pixmend.data.photos import Photo
 from pixmend.submissions import csv_format
 
 EDITION = 2   # another one replaces a demo that was made before
@@ -42,7 +40,7 @@ class DemoImage(NamedTuple):
     boxes: tuple[Box, Box]
 
 
-class Demo(PhotoReconstruction, SyntheticCompetition):
+class Demo(layout.PhotoReconstruction, SyntheticCompetition):
     """The format and the damage of photo-reconstruction, in an archive that is made here."""
 
     accepts_photos: ClassVar[bool] = False
@@ -64,12 +62,12 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
             pack_images(archive, "train", self.make_split("train", settings.shape))
             pack_images(archive, "test", test)
             black = (np.zeros_like(image.original) for image in test)
-            add_large_file(archive, SUBMISSION.sample_name, encode_submission(test, black, settings), folder)
+            add_large_file(archive, layout.SUBMISSION.sample_name, encode_submission(test, black, settings), folder)
         is_public = np.isin(np.arange(len(test)), rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))]).tolist()
         with files.atomic_write(folder / "solution.csv") as file:
             file.writelines(encode_submission(test, (image.original for image in test), settings, is_public))
 
-    def cut_squares(self, rng: np.random.Generator, photo: Photo, side: int) -> Iterable[np.ndarray]:
+    def cut_squares(self, rng: np.random.Generator, photo: photos.Photo, side: int) -> Iterable[np.ndarray]:
         """Yield squares of many scales, the largest as large as the photo; none is enlarged, if the photo is large enough."""
         return photos.cut_squares(rng, photo.decode(), count_images(photo.split, side), max(side, SMALLEST), least=0)
 
@@ -79,10 +77,10 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
             if photo.split == split:
                 yield from self.make_images(np.random.default_rng((SEED, number)), photo, shape)
 
-    def make_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[DemoImage]:
+    def make_images(self, rng: np.random.Generator, photo: photos.Photo, shape: Shape) -> Iterable[DemoImage]:
         for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
             suffix = "jpeg" if number % min(PNG_INTERVAL, count_images(photo.split, shape[0])) else "png"
-            boxes = draw_two_boxes(rng, shape, get_box_side(shape))
+            boxes = draw_two_boxes(rng, shape, layout.get_box_side(shape))
             yield DemoImage(photo.label, f"{photo.name} ({number}).{suffix}", image, boxes)
 
 
@@ -112,9 +110,9 @@ def encode_submission(images: Sequence[DemoImage], pixels: Iterable[np.ndarray],
     """Return a submission with the pixels, uint8, of each image: blue first and values in 0..1, as they are scored."""
     as_scored = replace(settings, channel_order="bgr", value_scale="unit")
     records = [ImageRecord(image.name, image.label, image.name, "test", image.name, None, image.boxes) for image in images]
-    values = SUBMISSION.missing_values(records, (image / np.float32(255) for image in pixels), as_scored)
-    return SUBMISSION.encode(records, values, as_scored, is_public)
+    values = layout.SUBMISSION.missing_values(records, (image / np.float32(255) for image in pixels), as_scored)
+    return layout.SUBMISSION.encode(records, values, as_scored, is_public)
 
 
-DEMO = Demo(slug="photo-reconstruction-demo", submission=SUBMISSION, defaults=QUICK_TRAINING,
+DEMO = Demo(slug="photo-reconstruction-demo", submission=layout.SUBMISSION, defaults=QUICK_TRAINING,
             model_defaults={"window_mlp": FEW_PHOTOS})

@@ -13,7 +13,6 @@ from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import Box, count_boxes, draw_box, pixelate_box, scale_length
-from pixmend.data.photos import Photo
 from pixmend.evaluation.metrics import Metric, sum_squared_errors_255
 from pixmend.fills import tiles
 from pixmend.submissions.pixel_bytes import PixelBytes
@@ -43,7 +42,7 @@ class Depixelation(SyntheticCompetition):
         """Move each tile evenly, so that its mean is the one that the damaged image shows."""
         return tiles.restore_tile_means(prediction, damaged, mask)
 
-    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
+    def cut_images(self, rng: np.random.Generator, photo: photos.Photo, shape: Shape) -> Iterable[np.ndarray]:
         squares = photos.cut_squares(rng, photo.decode(), photo.count and PIECES_PER_SQUARE * photo.count, shape[0])
         return [photos.convert_to_grey_by_light(photos.resize_image(square, shape)) for square in squares]
 

@@ -22,9 +22,8 @@ from pixmend.data.damage import Box, count_boxes, draw_two_boxes
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import ENDINGS
 from pixmend.errors import UserError
-from pixmend.submissions import csv_reader
 from pixmend.submissions.box_csv import BoxCsv
-from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
+from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN, read_lines
 
 TRAIN, TEST = "Dataset/Training_Data", "Dataset/Testing_Data"
 DAMAGED, ORIGINAL = "Masked_Train", "Unmasked_Train"
@@ -76,7 +75,7 @@ def read_table(path: Path, shape: Shape, *folders: Path) -> dict[str, tuple[Box,
     """Return the boxes by file name as a masked_info.csv lists them; each folder must hold exactly these images."""
     images: dict[str, tuple[Box, Box]] = {}
     lines: dict[str, tuple[int, str]] = {}
-    with csv_reader.read_lines(path, DOWNLOAD_AGAIN) as table:
+    with read_lines(path, DOWNLOAD_AGAIN) as table:
         _, header = next(table, (1, []))
         names = [text.removeprefix("\ufeff") for text in header]   # without a byte order mark
         for name in (NAME_COLUMN, *CORNER_COLUMNS):

@@ -15,7 +15,6 @@ BLACK, WHITE = 0, 255
 
 
 def count_boxes(boxes: Iterable[Sequence[int]], shape: Sequence[int]) -> np.ndarray:
-    """Return the counts of boxes."""
     counts = np.zeros(shape[:2], np.uint8)
     for row, column, height, width in boxes:
         box = counts[row:row + height, column:column + width]

@@ -25,7 +25,6 @@ class FillSpec:
     summary: str
 
     def load(self) -> Fill:
-        """Import the function."""
         return pkgutil.resolve_name(self.function)
 
 

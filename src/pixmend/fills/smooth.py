@@ -42,7 +42,6 @@ def fill_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def fill_channels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Fill each channel separately."""
     filled = fill_harmonic(image, mask)
     samples = cv2.blur(filled, (BLUR, BLUR)).reshape(image.shape)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
