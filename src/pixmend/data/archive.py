@@ -103,37 +103,30 @@ def check_members(path: PathLike, opened: zipfile.ZipFile, made_here: bool) -> l
 
 
 def check_count_and_size(members: Sequence[zipfile.ZipInfo], packed: int) -> str | None:
+    """Return why an archive of these members, `packed` bytes in all, is refused; None if it is not."""
     total = sum(member.file_size for member in members)
-    if not members:
-        return "it contains no files"
-    if len(members) > MAX_FILES:
-        return f"it contains {len(members)} files, more than {MAX_FILES}"
-    if total > MAX_BYTES:
-        return f"it would unpack to {total >> 30} GB, more than {MAX_BYTES >> 30} GB"
-    if total > UNCHECKED_BYTES and total > MAX_RATIO * packed:
-        return f"it would unpack to {total // max(packed, 1)} times its size, as a zip bomb does"
-    return None
+    faults = {
+        "it contains no files": not members,
+        f"it contains {len(members)} files, more than {MAX_FILES}": len(members) > MAX_FILES,
+        f"it would unpack to {total >> 30} GB, more than {MAX_BYTES >> 30} GB": total > MAX_BYTES,
+        f"it would unpack to {total // packed} times its size, as a zip bomb does":
+            total > max(UNCHECKED_BYTES, MAX_RATIO * packed)}
+    return next((fault for fault, is_found in faults.items() if is_found), None)
 
 
 def check_member(member: zipfile.ZipInfo) -> str | None:
     """Return why a member is refused; None if it is not."""
     name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
-    if member.flag_bits & 1:
-        return f"{name!r} in it is encrypted"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return f"{name!r} in it is a link or a device, not a file"
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return f"{name!r} in it is compressed in an unusual way"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return f"{name!r} in it is an absolute path"
-    if "\\" in name or re.search(r"[\x00-\x1f\x7f]", name):
-        return f"{name!r} in it has a backslash or a control character in its name"
     parts = name.removesuffix("/").split("/")
-    if any(part in ("", ".", "..") for part in parts):
-        return f"{name!r} in it points outside its folder"
-    if any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts):
-        return f"{name!r} in it has too long a name"
-    return None
+    faults = {
+        "is encrypted": member.flag_bits & 1,
+        "is a link or a device, not a file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+        "is compressed in an unusual way": member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+        "is an absolute path": name.startswith("/") or re.match(r"[A-Za-z]:", name),
+        "has a backslash or a control character in its name": "\\" in name or re.search(r"[\x00-\x1f\x7f]", name),
+        "points outside its folder": any(part in ("", ".", "..") for part in parts),
+        "has too long a name": any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts)}
+    return next((f"{name!r} in it {fault}" for fault, is_found in faults.items() if is_found), None)
 
 
 def check_names(names: Sequence[str]) -> str | None:
