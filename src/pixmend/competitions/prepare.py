@@ -191,7 +191,7 @@ def assign_splits(settings: Settings, sources: list[str], labels: list[str]) -> 
 def draw_preview(dataset: Dataset, augment: str) -> np.ndarray:
     """Return one image with some training images, a line each: damaged, filled, original, and the transforms."""
     rows = dataset.split("train")
-    rows = rows.only(rows.words("variant") == augmentation.TRANSFORM_NAMES[0])
+    rows = rows[rows.words("variant") == augmentation.TRANSFORM_NAMES[0]]
     rows = rows[::max(1, len(rows) // PREVIEW_IMAGES)][:PREVIEW_IMAGES]
     lines = []
     for row in rows:

@@ -60,15 +60,11 @@ class DatasetRows(Sequence[DatasetRow]):
         return len(self.places)
 
     def __getitem__(self, at: Any) -> Any:
-        """Return a DatasetRow, or the DatasetRows of a slice."""
-        if isinstance(at, slice):
+        """Return a DatasetRow, or the DatasetRows of a slice or of a boolean array."""
+        if isinstance(at, slice | np.ndarray):
             return DatasetRows(self.columns, self.places[at])
         id, source, label, variant, split, *rows = (column[int(self.places[at])].as_py() for column in self.columns)
         return DatasetRow(id, source, label, augmentation.TRANSFORM_NAMES.index(variant), split, *rows)
-
-    def only(self, these: np.ndarray) -> "DatasetRows":
-        """Return the rows that a boolean array selects."""
-        return DatasetRows(self.columns, self.places[these])
 
     def words(self, name: str) -> np.ndarray:
         """Return a column of few different words as an array of strings."""
@@ -108,7 +104,7 @@ class Dataset:
         splits, as_is = self.rows.words("split"), self.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
         in_fold = splits == self.fold if self.fold else np.ones(len(splits), bool)
         of_folds = {"train": splits != (self.fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(splits), bool)}
-        return self.rows.only(np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds[name]))
+        return self.rows[np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds[name])]
 
     def read_damaged(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.images[row.damaged], row.variant)
@@ -184,7 +180,7 @@ def measure_widest_mask(dataset: Dataset) -> int:
 def hash_split(dataset: Dataset) -> str:
     """Return a hash of which images are trained on and which are held out."""
     as_is = dataset.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
-    rows = dataset.rows.only(as_is & (dataset.rows.words("split") != "test"))
+    rows = dataset.rows[as_is & (dataset.rows.words("split") != "test")]
     texts = (rows.columns[COLUMNS.index(name)].take(rows.places).to_pylist() for name in ("id", "source", "split"))
     return hash_value(sorted(zip(*texts, strict=True)))
 

@@ -56,8 +56,7 @@ def classify_holes(mask: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], np.n
         if len(group):
             groups.append(group + (top, left, 0, 0))
             rest[top:top + height, left:left + width] &= ~inside
-    is_box[0] = False
-    return np.stack([tops, lefts, heights, widths], 1)[is_box], groups, rest
+    return np.stack([tops, lefts, heights, widths], 1)[is_box][1:], groups, rest
 
 
 def find_largest_boxes(hole: np.ndarray) -> np.ndarray:
