@@ -248,7 +248,7 @@ def test_faults_of_the_table_are_errors_with_their_line(tmp_path, change, reason
 
 
 def test_a_photo_smaller_than_a_square_is_enlarged(tmp_path):
-    path = photos.find_embedded_photo("chelsea.png", *photos.SCIKIT_IMAGE)
+    path = next(photo.path for photo in photos.list_embedded_photos() if photo.name == "chelsea")
     photo = photos.Photo("cat", "", "", "train", path)
     pieces = competitions.get_competition("landscapes").cut_images(np.random.default_rng(1), photo, (512, 512, 3))
     assert [piece.shape for piece in pieces] == [(512, 512, 3)]

@@ -81,7 +81,7 @@ def tiled(area, tile):
 def test_tiles_can_be_told_from_the_damaged_picture_and_its_mask_alone(seed):
     """Where a row or column of the box differs from the one before, a tile begins: a model needs to be given no more."""
     rng = np.random.default_rng(seed)
-    box, tile = damage.draw_box(rng, (64, 64), 4, 32), int(rng.integers(4, 17))
+    box, tile = damage.draw_box(rng, (64, 64), (4, 32), at=64), int(rng.integers(4, 17))
     top, left, height, width = box
     inside = damage.pixelate_box(picture(seed, 64), box, tile)[top:top + height, left:left + width, 0].astype(int)
     for axis, length in ((0, height), (1, width)):
@@ -90,7 +90,7 @@ def test_tiles_can_be_told_from_the_damaged_picture_and_its_mask_alone(seed):
 
 
 def test_boxes_and_tiles_come_in_every_size():
-    drawn = [damage.draw_box(np.random.default_rng(seed), (64, 64), 4, 32) for seed in range(800)]
+    drawn = [damage.draw_box(np.random.default_rng(seed), (64, 64), (4, 32), at=64) for seed in range(800)]
     assert {box[2] for box in drawn} == {box[3] for box in drawn} == set(range(4, 33))
     assert min(box[0] for box in drawn) == 0 and max(box[0] + box[2] for box in drawn) == 64
 
@@ -117,7 +117,7 @@ def test_single_shapes_are_the_squares_and_circles_of_both_sizes():
 @given(seed=SEEDS, tile=st.integers(1, 40), channels=CHANNELS)
 def test_a_tile_is_the_mean_that_opencv_finds(seed, tile, channels):
     whole = picture(seed, 48, channels)
-    box = damage.draw_box(np.random.default_rng(seed), whole.shape, 1, 48)
+    box = damage.draw_box(np.random.default_rng(seed), whole.shape, (1, 48), at=48)
     coarse = damage.pixelate_box(whole, box, tile)
     top, left, height, width = box
     corner = whole[top:top + min(tile, height), left:left + min(tile, width)]

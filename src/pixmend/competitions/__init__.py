@@ -1,6 +1,6 @@
 """The registry of competitions: one line each, imported when it is first used; and what a run's settings take from it."""
 
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -38,11 +38,9 @@ def get_competition_name(text: str) -> str:
 
 @cache
 def get_competition(name: str) -> Competition:
-    """Return the competition with this name in the registry."""
     target = COMPETITIONS[get_competition_name(name)]
-    module, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return pkgutil.resolve_name(target)
     except TypeError as error:   # raised by Python for a class without a method that it must have
         raise UserError(f"The competition {name} ({target}) is incomplete: {error}.") from error
 
@@ -70,7 +68,6 @@ def get_submission_format(settings: Settings, split: str = "test") -> Submission
 
 
 def get_submission_path(settings: Settings, split: str = "test") -> Path:
-    """Return the path of the run's submission of a split."""
     middle = "" if split == "test" else f".{split}"
     return settings.submissions_folder / f"{settings.run}{middle}{get_submission_format(settings, split).suffix}"
 

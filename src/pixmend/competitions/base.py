@@ -28,9 +28,8 @@ Shape = tuple[int, int, int]   # height, width, channels
 class Competition(ABC):
     """A competition: where its images are, how they are damaged, and how a submission looks.
 
-    `slug` is its name on Kaggle; `defaults` replaces defaults of settings, and `model_defaults` those of a
-    model, where other ones suit the competition's images; `metrics` are its scores besides the RMSE.
-    A class that lacks a method without a default cannot be instantiated; neither can one whose method is a misspelt hook.
+    `slug` is its name on Kaggle; `defaults` replaces defaults of settings, and `model_defaults` those of a model, where other
+    ones suit the competition's images; `metrics` are its scores besides the RMSE.
     """
 
     slug: str
@@ -60,10 +59,7 @@ class Competition(ABC):
 
     def damage_image(self, rng: np.random.Generator, image: np.ndarray,
                      settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
-        """Return a damaged copy of an image, and the counts; by default `hole_value` stands wherever pixels are missing.
-
-        A competition with another damage overrides this.
-        """
+        """Return a damaged copy of an image, and the counts; by default `hole_value` stands wherever pixels are missing."""
         counts, value = self.draw_mask(rng, image.shape, settings), self.hole_value(settings)
         assert value is not None, f"{type(self).__name__} has no hole_value, so it must define damage_image"
         return cover_pixels(image, counts, value), counts
@@ -77,10 +73,7 @@ class Competition(ABC):
         return windows.find_boxes(counts)
 
     def apply_constraint(self, prediction: np.ndarray, damaged: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Return the prediction, changed to agree with what the damaged image shows of its missing pixels.
-
-        `damaged` is float32 in 0..1. By default it shows nothing, and the prediction is returned unchanged.
-        """
+        """Return the prediction, changed to agree with what the damaged image, float32 in 0..1, shows of its missing pixels."""
         return prediction
 
     @property

@@ -14,14 +14,12 @@ import numpy as np
 from pixmend import files
 from pixmend.competitions import photo_reconstruction as layout
 from pixmend.competitions.base import Shape
-from pixmend.competitions.photo_reconstruction import SUBMISSION, PhotoReconstruction, get_box_side
 from pixmend.competitions.synthetic import PUBLIC_SHARE, QUICK_TRAINING, SEED, SyntheticCompetition, add_file, add_large_file
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.damage import Box, count_boxes, cover_pixels, draw_two_boxes
 from pixmend.data.encode import encode_jpeg, encode_png
 from pixmend.data.image_record import ImageRecord
-from pixmend.data.photos import Photo
 from pixmend.submissions import csv_format
 
 EDITION = 2   # another one replaces a demo that was made before
@@ -31,8 +29,6 @@ TRIAL_SIZE, IMAGES_PER_PHOTO_IN_A_TRIAL = 64, 2   # smaller images are for tryin
 SMALLEST = 200   # pixels of a photo along the side of an image
 # 31 photos teach a network only so much: after more steps window_mlp gets worse.
 FEW_PHOTOS = {"start": "smooth", "masks_per_image": 7, "width": 512, "steps": 200, "evaluate_every": 50}
-
-ListedBoxes = tuple[str, tuple[Box, Box]]   # an image's file name and its boxes
 
 
 class DemoImage(NamedTuple):
@@ -44,7 +40,7 @@ class DemoImage(NamedTuple):
     boxes: tuple[Box, Box]
 
 
-class Demo(PhotoReconstruction, SyntheticCompetition):
+class Demo(layout.PhotoReconstruction, SyntheticCompetition):
     """The format and the damage of photo-reconstruction, in an archive that is made here."""
 
     accepts_photos: ClassVar[bool] = False
@@ -63,22 +59,17 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
         rng, test = np.random.default_rng(SEED), list(self.make_split("test", settings.shape))
         test = [test[number] for number in rng.permutation(len(test))]
         with files.atomic_write(folder / f"{self.slug}.zip") as file, zipfile.ZipFile(file, "w") as archive:
-            pack_training_images(archive, self.make_split("train", settings.shape))
-            pack_test_images(archive, test)
+            pack_images(archive, "train", self.make_split("train", settings.shape))
+            pack_images(archive, "test", test)
             black = (np.zeros_like(image.original) for image in test)
-            add_large_file(archive, SUBMISSION.sample_name, encode_submission(test, black, settings), folder)
-        public = set(rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))].tolist())
-        is_public = [number in public for number in range(len(test))]
+            add_large_file(archive, layout.SUBMISSION.sample_name, encode_submission(test, black, settings), folder)
+        is_public = np.isin(np.arange(len(test)), rng.permutation(len(test))[:round(PUBLIC_SHARE * len(test))]).tolist()
         with files.atomic_write(folder / "solution.csv") as file:
             file.writelines(encode_submission(test, (image.original for image in test), settings, is_public))
 
-    def cut_squares(self, rng: np.random.Generator, photo: Photo, side: int) -> Iterable[np.ndarray]:
+    def cut_squares(self, rng: np.random.Generator, photo: photos.Photo, side: int) -> Iterable[np.ndarray]:
         """Yield squares of many scales, the largest as large as the photo; none is enlarged, if the photo is large enough."""
-        pixels = photo.decode()
-        short = min(pixels.shape[:2])
-        smallest = min(max(side, SMALLEST), 3 * short // 4)
-        for _ in range(count_images(photo.split, side)):
-            yield photos.cut_random_square(rng, pixels, int(rng.integers(smallest, short + 1)))
+        return photos.cut_squares(rng, photo.decode(), count_images(photo.split, side), max(side, SMALLEST), least=0)
 
     def make_split(self, split: str, shape: Shape) -> Iterable[DemoImage]:
         """Yield the images of all photos of a split."""
@@ -86,10 +77,10 @@ class Demo(PhotoReconstruction, SyntheticCompetition):
             if photo.split == split:
                 yield from self.make_images(np.random.default_rng((SEED, number)), photo, shape)
 
-    def make_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[DemoImage]:
+    def make_images(self, rng: np.random.Generator, photo: photos.Photo, shape: Shape) -> Iterable[DemoImage]:
         for number, image in enumerate(self.cut_images(rng, photo, shape), 1):
             suffix = "jpeg" if number % min(PNG_INTERVAL, count_images(photo.split, shape[0])) else "png"
-            boxes = draw_two_boxes(rng, shape, get_box_side(shape))
+            boxes = draw_two_boxes(rng, shape, layout.get_box_side(shape))
             yield DemoImage(photo.label, f"{photo.name} ({number}).{suffix}", image, boxes)
 
 
@@ -98,36 +89,20 @@ def count_images(split: str, side: int) -> int:
     return IMAGES_PER_PHOTO[split] if side >= TRIAL_SIZE else IMAGES_PER_PHOTO_IN_A_TRIAL
 
 
-def pack_training_images(archive: zipfile.ZipFile, images: Iterable[DemoImage]) -> None:
-    """Add the images one by one, and then a table for each class."""
-    listed: dict[str, list[ListedBoxes]] = {}
+def pack_images(archive: zipfile.ZipFile, split: str, images: Iterable[DemoImage]) -> None:
+    """Add the images of a split one by one, and then a table for each folder of damaged images."""
+    tables: dict[str, list[tuple[Any, ...]]] = {}
     for image in images:
-        folder = f"{layout.TRAIN}/{image.label}"
-        add_file(archive, f"{folder}/{layout.ORIGINAL}/{image.name}", encode_image(image.name, image.original))
-        add_file(archive, f"{folder}/{layout.DAMAGED}/{image.name}", encode_damaged(image))
-        listed.setdefault(image.label, []).append((image.name, image.boxes))
-    for label, rows in sorted(listed.items()):
-        add_file(archive, f"{layout.TRAIN}/{label}/{layout.DAMAGED}/{layout.TABLE}", encode_table(rows))
-
-
-def pack_test_images(archive: zipfile.ZipFile, test: Sequence[DemoImage]) -> None:
-    """Add the damaged images and their table."""
-    for image in test:
-        add_file(archive, f"{layout.TEST}/{image.name}", encode_damaged(image))
-    add_file(archive, f"{layout.TEST}/{layout.TABLE}", encode_table([(image.name, image.boxes) for image in test]))
-
-
-def encode_image(name: str, image: np.ndarray) -> bytes:
-    return encode_png(image) if name.endswith(".png") else encode_jpeg(image)
-
-
-def encode_damaged(image: DemoImage) -> bytes:
-    return encode_image(image.name, cover_pixels(image.original, count_boxes(image.boxes, image.original.shape)))
-
-
-def encode_table(listed: Sequence[ListedBoxes]) -> bytes:
-    rows = [(number, name, *(corner for box in boxes for corner in box[:2])) for number, (name, boxes) in enumerate(listed)]
-    return csv_format.encode_table([("", layout.NAME_COLUMN, *layout.CORNER_COLUMNS), *rows])
+        encode = encode_png if image.name.endswith(".png") else encode_jpeg
+        folder = f"{layout.TRAIN}/{image.label}/{layout.DAMAGED}" if split == "train" else layout.TEST
+        if split == "train":
+            add_file(archive, f"{layout.TRAIN}/{image.label}/{layout.ORIGINAL}/{image.name}", encode(image.original))
+        damaged = cover_pixels(image.original, count_boxes(image.boxes, image.original.shape))
+        add_file(archive, f"{folder}/{image.name}", encode(damaged))
+        rows = tables.setdefault(folder, [("", layout.NAME_COLUMN, *layout.CORNER_COLUMNS)])
+        rows.append((len(rows) - 1, image.name, *(corner for box in image.boxes for corner in box[:2])))
+    for folder, rows in sorted(tables.items()):
+        add_file(archive, f"{folder}/{layout.TABLE}", csv_format.encode_table(rows))
 
 
 def encode_submission(images: Sequence[DemoImage], pixels: Iterable[np.ndarray], settings: Settings,
@@ -135,9 +110,9 @@ def encode_submission(images: Sequence[DemoImage], pixels: Iterable[np.ndarray],
     """Return a submission with the pixels, uint8, of each image: blue first and values in 0..1, as they are scored."""
     as_scored = replace(settings, channel_order="bgr", value_scale="unit")
     records = [ImageRecord(image.name, image.label, image.name, "test", image.name, None, image.boxes) for image in images]
-    values = SUBMISSION.missing_values(records, (image / np.float32(255) for image in pixels), as_scored)
-    return SUBMISSION.encode(records, values, as_scored, is_public)
+    values = layout.SUBMISSION.missing_values(records, (image / np.float32(255) for image in pixels), as_scored)
+    return layout.SUBMISSION.encode(records, values, as_scored, is_public)
 
 
-DEMO = Demo(slug="photo-reconstruction-demo", submission=SUBMISSION, defaults=QUICK_TRAINING,
+DEMO = Demo(slug="photo-reconstruction-demo", submission=layout.SUBMISSION, defaults=QUICK_TRAINING,
             model_defaults={"window_mlp": FEW_PHOTOS})

@@ -13,7 +13,6 @@ from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import Box, count_boxes, draw_box, pixelate_box, scale_length
-from pixmend.data.photos import Photo
 from pixmend.evaluation.metrics import Metric, sum_squared_errors_255
 from pixmend.fills import tiles
 from pixmend.submissions.pixel_bytes import PixelBytes
@@ -27,12 +26,12 @@ class Depixelation(SyntheticCompetition):
     """One box in tiles, each of which shows its mean."""
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
-        return count_boxes([draw_pixelated_box(rng, shape)], shape)
+        return count_boxes([draw_box(rng, shape, BOX_SIDES, at=SIDE)], shape)
 
     def damage_image(self, rng: np.random.Generator, image: np.ndarray,
                      settings: DownloadSettings) -> tuple[np.ndarray, np.ndarray]:
         """Pixelate one box, in tiles of one size."""
-        box = draw_pixelated_box(rng, image.shape)
+        box = draw_box(rng, image.shape, BOX_SIDES, at=SIDE)
         smallest, largest = (scale_length(side, image.shape, at=SIDE) for side in TILE_SIDES)
         return pixelate_box(image, box, int(rng.integers(smallest, largest + 1))), count_boxes([box], image.shape)
 
@@ -43,20 +42,13 @@ class Depixelation(SyntheticCompetition):
         """Move each tile evenly, so that its mean is the one that the damaged image shows."""
         return tiles.restore_tile_means(prediction, damaged, mask)
 
-    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
+    def cut_images(self, rng: np.random.Generator, photo: photos.Photo, shape: Shape) -> Iterable[np.ndarray]:
         squares = photos.cut_squares(rng, photo.decode(), photo.count and PIECES_PER_SQUARE * photo.count, shape[0])
         return [photos.convert_to_grey_by_light(photos.resize_image(square, shape)) for square in squares]
 
 
-def draw_pixelated_box(rng: np.random.Generator, shape: Shape) -> Box:
-    """Draw the box that is pixelated."""
-    shortest, longest = (scale_length(side, shape, at=SIDE) for side in BOX_SIDES)
-    return draw_box(rng, shape, shortest, longest)
-
-
 DEPIXELATION = Depixelation(
-    slug="depixelation",
-    submission=PixelBytes(),
+    slug="depixelation", submission=PixelBytes(),
     defaults=QUICK_TRAINING | {"size": SIDE, "channels": 1, "model": "tile_mlp", "start": "tile_smooth"},
     metrics={"rmse_255": Metric(sum_squared_errors_255, "RMSE of the pixelated area, values 0 to 255", root=True)},
 )

@@ -37,11 +37,11 @@ class HiddenAreas(SyntheticCompetition):
                 counts[inside] = 1
         return damaged, counts
 
+
 def draw_free_box(rng: np.random.Generator, counts: np.ndarray) -> Box | None:
     """Draw a box that touches no area so far, or return None where all tries touched one."""
-    shortest, longest = (scale_length(side, counts.shape, at=SIDE) for side in AREA_SIDES)
     for _ in range(TRIES):
-        row, column, height, width = draw_box(rng, counts.shape, shortest, longest)
+        row, column, height, width = draw_box(rng, counts.shape, AREA_SIDES, at=SIDE)
         if not counts[max(row - 1, 0):row + height + 1, max(column - 1, 0):column + width + 1].any():
             return row, column, height, width
     return None

@@ -12,15 +12,12 @@ from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import BLACK, WHITE, draw_shapes, scale_length
-from pixmend.data.photos import Photo
 from pixmend.evaluation import metrics
-from pixmend.evaluation.metrics import Metric
 from pixmend.submissions.pixel_csv import PixelCsv
 
 SIDE = 256   # of an image; lengths below are in pixels of an image with this side
 MAX_SHAPES, SHAPE_SIDES = 9, (32, 64)
 MAX_SQUARES = 9   # of one photo
-GREY_LEVELS = {"black": BLACK, "white": WHITE}
 
 
 class Landscapes(SyntheticCompetition):
@@ -30,9 +27,9 @@ class Landscapes(SyntheticCompetition):
         return draw_shapes(rng, shape, MAX_SHAPES, [scale_length(side, shape, at=SIDE) for side in SHAPE_SIDES])
 
     def hole_value(self, settings: DownloadSettings) -> int:
-        return GREY_LEVELS[settings.hole_colour]
+        return {"black": BLACK, "white": WHITE}[settings.hole_colour]
 
-    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
+    def cut_images(self, rng: np.random.Generator, photo: photos.Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Cut squares at random places, as many as fit beside each other; a photo smaller than a square is enlarged."""
         image, side = photos.convert_to_colour(photo.decode()), shape[0]
         if min(image.shape[:2]) < side:
@@ -42,14 +39,12 @@ class Landscapes(SyntheticCompetition):
 
 
 LANDSCAPES = Landscapes(
-    slug="landscapes",
-    submission=PixelCsv(),
-    defaults=QUICK_TRAINING | {"size": SIDE, "model": "pix2pix"},
+    slug="landscapes", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "model": "pix2pix"},
     metrics={
-        "l1": Metric(metrics.sum_all_absolute_errors, "mean absolute error over the whole image"),
-        "l2": Metric(metrics.sum_all_squared_errors, "mean squared error over the whole image"),
-        "cosine": Metric(metrics.compute_cosine_similarity,
-                         "cosine similarity of the predicted and the original image; higher is better"),
-        "poisson": Metric(metrics.sum_poisson, "Poisson negative log likelihood of the whole image"),
+        "l1": metrics.Metric(metrics.sum_all_absolute_errors, "mean absolute error over the whole image"),
+        "l2": metrics.Metric(metrics.sum_all_squared_errors, "mean squared error over the whole image"),
+        "cosine": metrics.Metric(metrics.compute_cosine_similarity,
+                                 "cosine similarity of the predicted and the original image; higher is better"),
+        "poisson": metrics.Metric(metrics.sum_poisson, "Poisson negative log likelihood of the whole image"),
     },
 )

@@ -10,7 +10,6 @@ import numpy as np
 from pixmend.competitions.base import Shape
 from pixmend.competitions.synthetic import QUICK_TRAINING, SyntheticCompetition
 from pixmend.config import DownloadSettings
-from pixmend.data import photos
 from pixmend.data.damage import count_block_holes
 from pixmend.data.photos import Photo
 from pixmend.evaluation.metrics import Metric, sum_all_squared_errors_255
@@ -25,16 +24,13 @@ class MissingPixels(SyntheticCompetition):
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         return count_block_holes(shape, BLOCK, MISSING)
 
-    def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
-        """Cut squares, or the whole photo, and resize them."""
-        image = photo.decode()
-        pieces = photos.cut_squares(rng, image, photo.count, shape[0]) if photo.count else [image]
-        return [photos.resize_image(photos.convert_to_grey(piece), shape) for piece in pieces]
+    def cut_squares(self, rng: np.random.Generator, photo: Photo, side: int) -> Iterable[np.ndarray]:
+        """Yield squares of a photo, or all of it, its proportions changed."""
+        return super().cut_squares(rng, photo, side) if photo.count else [photo.decode()]
 
 
 MISSING_PIXELS = MissingPixels(
-    slug="missing-pixels",
-    submission=PixelCsv(),
+    slug="missing-pixels", submission=PixelCsv(),
     defaults=QUICK_TRAINING | {"size": 256, "channels": 1, "model": "lattice_mlp", "start": "biharmonic"},
     metrics={"mse_255": Metric(sum_all_squared_errors_255, "mean squared error over the whole image, values 0 to 255")},
 )

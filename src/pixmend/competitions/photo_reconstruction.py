@@ -20,15 +20,14 @@ from pixmend.competitions.base import Competition, Shape
 from pixmend.config import DownloadSettings
 from pixmend.data.damage import Box, count_boxes, draw_two_boxes
 from pixmend.data.image_record import ImageRecord
+from pixmend.data.photos import ENDINGS
 from pixmend.errors import UserError
-from pixmend.submissions import csv_reader
 from pixmend.submissions.box_csv import BoxCsv
-from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
+from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN, read_lines
 
 TRAIN, TEST = "Dataset/Training_Data", "Dataset/Testing_Data"
 DAMAGED, ORIGINAL = "Masked_Train", "Unmasked_Train"
 TABLE, NAME_COLUMN, CORNER_COLUMNS = "masked_info.csv", "filename", ("box1_row", "box1_col", "box2_row", "box2_col")
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 WHOLE_NUMBER = re.compile(r"\d{1,9}(\.0*)?", re.ASCII)
 SUBMISSION = BoxCsv()
 
@@ -76,7 +75,7 @@ def read_table(path: Path, shape: Shape, *folders: Path) -> dict[str, tuple[Box,
     """Return the boxes by file name as a masked_info.csv lists them; each folder must hold exactly these images."""
     images: dict[str, tuple[Box, Box]] = {}
     lines: dict[str, tuple[int, str]] = {}
-    with csv_reader.read_lines(path, DOWNLOAD_AGAIN) as table:
+    with read_lines(path, DOWNLOAD_AGAIN) as table:
         _, header = next(table, (1, []))
         names = [text.removeprefix("\ufeff") for text in header]   # without a byte order mark
         for name in (NAME_COLUMN, *CORNER_COLUMNS):
@@ -126,7 +125,7 @@ def check_files(folder: Path, names: Collection[str], table: Path) -> None:
             near = next((f"; there is {p}" for p in sorted(present) if p.casefold() == name.casefold()), "")
             raise UserError(f"{table} lists {name}, which {folder} does not hold{near}; {DOWNLOAD_AGAIN}.")
     for name in sorted(present.difference(names)):
-        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+        if name.lower().endswith(ENDINGS) and not name.startswith("."):
             raise UserError(f"{folder / name} has no row in {table}; {DOWNLOAD_AGAIN}, or remove the image and continue with "
                             "`pixmend augment` (`pixmend download` would bring it back).")
 

@@ -33,7 +33,7 @@ CHUNK = 256   # images for a worker; with 16, handing them out took a twentieth 
 # Mean difference of the known pixels, in grey levels, above which two files show different images; JPEG makes 0.4.
 MAX_DIFFERENCE, LINES = 25, 16   # LINES lines of pixels are as reliable as all of them
 PREVIEW_IMAGES = 4
-WriteRow = Callable[[int, np.ndarray], None]
+Writers = Mapping[str, Callable[[int, np.ndarray], None]]   # by array: each writes a row
 
 
 def prepare_dataset(settings: Settings) -> None:
@@ -53,8 +53,9 @@ def prepare_dataset(settings: Settings) -> None:
         if settings.force or not files.manifest_matches(folder / "index.json", cache_key):
             write_index_and_preview(settings, folder, cache_key)
         if settings.materialize:
-            write_png_files(folder)
-    print_message(describe_dataset(Dataset(folder), folder))
+            list(workers.run_in_chunks(partial(write_png_chunk, folder), Dataset(folder).split("train"), size=CHUNK,
+                                       label="write PNG files"))
+    print_message(describe_dataset(Dataset(folder)))
 
 
 def write_arrays(settings: Settings, folder: Path, cache_key: Mapping[str, Any]) -> None:
@@ -91,10 +92,7 @@ def number_records(settings: Settings, building: Path) -> Iterator[tuple[int, in
 
 
 def write_chunk(folder: Path, settings: Settings, numbered: Iterable[tuple[int, int, ImageRecord]]) -> list[dict[str, Any]]:
-    """Decode some images into their rows, in a worker process; return what the index needs to know of each.
-
-    With --broken-images skip, a training image that cannot be decoded is left out and named.
-    """
+    """Decode some images into their rows, in a worker process; return what the index needs to know of each."""
     lines = []
     with contextlib.ExitStack() as stack:
         writers = {name: stack.enter_context(array_files.open_row_writer(folder / f"{name}.npy")) for name in ARRAYS}
@@ -110,8 +108,7 @@ def write_chunk(folder: Path, settings: Settings, numbered: Iterable[tuple[int, 
     return lines
 
 
-def write_image(row: int, original_row: int, record: ImageRecord, settings: Settings,
-                writers: Mapping[str, WriteRow]) -> dict[str, Any]:
+def write_image(row: int, original_row: int, record: ImageRecord, settings: Settings, writers: Writers) -> dict[str, Any]:
     """Decode one image into its rows and fill its missing pixels; return its entry in listed.json."""
     damaged, counts, original = store_image(row, original_row, record, settings, writers)
     writers[FILLED](row, np.rint(fill_harmonic(damaged / np.float32(255), counts > 0) * 255))
@@ -122,14 +119,10 @@ def write_image(row: int, original_row: int, record: ImageRecord, settings: Sett
 
 
 def store_image(row: int, original_row: int, record: ImageRecord, settings: Settings,
-                writers: Mapping[str, WriteRow]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Decode one image and write it; return the damaged image, its counts, and the original of a training image.
-
-    Each array is written right after it is decoded, while it is in the processor's cache.
-    """
-    original = None
-    if record.original is not None:
-        original = decode_image(record.original, settings.shape)
+                writers: Writers) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Decode one image and write it; return the damaged image, its counts, and the original of a training image."""
+    original = decode_image(record.original, settings.shape) if record.original is not None else None
+    if original is not None:   # written at once, while it is in the processor's cache
         writers["pictures"](original_row, original)
     damaged, counts = read_damaged(record, original, settings)
     writers["pictures"](row, damaged)
@@ -138,10 +131,7 @@ def store_image(row: int, original_row: int, record: ImageRecord, settings: Sett
 
 
 def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the damaged image and its counts; with --damage, training images are damaged anew.
-
-    Raise an error if the known pixels of the damaged and the original image differ by more than compression explains.
-    """
+    """Return the damaged image, whose known pixels must agree with the original, and its counts; --damage damages it anew."""
     damaged, counts = decode_image(record.damaged, settings.shape), record.counts(settings.shape)
     if original is None:
         return damaged, counts
@@ -166,10 +156,7 @@ def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping
 
 
 def make_index(settings: Settings, listed: list[dict[str, Any]]) -> Iterator[DatasetRow]:
-    """Yield a row for each transform of each image that could be decoded; holdout and test images are not transformed.
-
-    Near duplicates have one source, and a source is in one split.
-    """
+    """Yield a row for each image that could be decoded, and for each transform of a training image; twins have one source."""
     train = [line for line in listed if line.get("split") == "train"]
     if len(train) < 2:
         raise UserError(f"{settings.competition_folder} has fewer than two training images that can be decoded.")
@@ -204,25 +191,18 @@ def assign_splits(settings: Settings, sources: list[str], labels: list[str]) -> 
 def draw_preview(dataset: Dataset, augment: str) -> np.ndarray:
     """Return one image with some training images, a line each: damaged, filled, original, and the transforms."""
     rows = dataset.split("train")
-    rows = rows.only(rows.words("variant") == augmentation.TRANSFORM_NAMES[0])
+    rows = rows[rows.words("variant") == augmentation.TRANSFORM_NAMES[0]]
     rows = rows[::max(1, len(rows) // PREVIEW_IMAGES)][:PREVIEW_IMAGES]
     lines = []
     for row in rows:
         original = dataset.read_original(row)
-        transforms = range(augmentation.TRANSFORMS_PER_MODE[augment])
-        transformed = [augmentation.apply_transform(original, number) for number in transforms]
+        transformed = [augmentation.apply_transform(original, n) for n in range(augmentation.TRANSFORMS_PER_MODE[augment])]
         lines.append(np.concatenate([dataset.read_damaged(row), dataset.read_input(row, FILLED), *transformed], 1))
     return np.concatenate(lines)
 
 
-def write_png_files(folder: Path) -> None:
-    """Write the training rows as PNG files, damaged and original, named by image and transform."""
-    job = partial(write_png_chunk, folder)
-    for _ in workers.run_in_chunks(job, Dataset(folder).split("train"), size=CHUNK, label="write PNG files"):
-        pass
-
-
 def write_png_chunk(folder: Path, rows: Iterable[DatasetRow]) -> None:
+    """Write some training rows as PNG files, damaged and original, named by image and transform, in a worker process."""
     dataset = datasets.open_dataset_cached(folder)
     for row in rows:
         name = f"{row.id.replace('/', '-')}.{augmentation.TRANSFORM_NAMES[row.variant]}.png"
@@ -231,12 +211,12 @@ def write_png_chunk(folder: Path, rows: Iterable[DatasetRow]) -> None:
                 file.write(encode_png(np.ascontiguousarray(image)))
 
 
-def describe_dataset(dataset: Dataset, folder: Path) -> str:
+def describe_dataset(dataset: Dataset) -> str:
     """Return the numbers of rows and images, and the images that were left out."""
+    folder = dataset.folder
     train, holdout, test = (dataset.split(name) for name in ("train", "holdout", "test"))
     left_out = [f"left out: {line['broken']}" for line in files.read_json(folder / "listed.json") if "broken" in line]
     sizes = [len(view.split("holdout")) for _, view in dataset.views()]
     folds = f" in {len(sizes)} folds of {min(sizes)} to {max(sizes)}" if dataset.folds else ""
-    summary = (f"augment: {len(train)} training rows, {len(holdout)} holdout images{folds} and {len(test)} test images; "
-               f"{folder / 'index.csv'}, {folder / 'preview.png'}")
-    return "\n".join([*left_out, summary])
+    return "\n".join([*left_out, f"augment: {len(train)} training rows, {len(holdout)} holdout images{folds} and {len(test)} "
+                                 f"test images; {folder / 'index.csv'}, {folder / 'preview.png'}"])

@@ -25,17 +25,15 @@ from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
 from pixmend.data.encode import encode_png
 from pixmend.data.image_record import ImageRecord
-from pixmend.data.photos import Photo
+from pixmend.data.photos import SEED, Photo
 from pixmend.errors import UserError
 from pixmend.submissions import csv_format, csv_reader
 from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 
-SEED = 20230415
 ZIP_DATE = (2023, 4, 15, 0, 0, 0)
 PUBLIC_SHARE = 0.4   # of the test images
 TABLE, COLUMNS = "pictures.csv", ("id", "class", "source", "split")
-MAX_NAME_LENGTH = 40   # letters of a photo's name in an image's id
-CHUNK = 2   # photos
+MAX_NAME_LENGTH, CHUNK = 40, 2   # letters of a photo's name in an image's id; photos for a worker
 QUICK_TRAINING = {"width": 16, "steps": 400, "evaluate_every": 50}   # defaults that suit the few photos inside the packages
 
 
@@ -68,10 +66,8 @@ class SyntheticCompetition(Competition):
 
     def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
         """Return the settings, and what tells a user's photos from others."""
-        cache_key: dict[str, Any] = {"size": settings.size, "filling": settings.hole_colour}
-        if settings.photos:
-            cache_key |= {"pictures": photos.hash_folder(settings.photos), "broken": settings.broken_images}
-        return cache_key
+        own = {"pictures": photos.hash_folder(settings.photos), "broken": settings.broken_images} if settings.photos else {}
+        return {"size": settings.size, "filling": settings.hole_colour, **own}
 
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive and the solution into a folder; the same photos and settings give the same bytes."""
@@ -87,15 +83,14 @@ class SyntheticCompetition(Competition):
                 ids = [row[0] for row in rows[-len(test):]]
                 add_file(archive, TABLE, csv_format.encode_table([COLUMNS, *rows]), zipfile.ZIP_DEFLATED)
                 zeros = (np.zeros_like(image.values) for image in test)
-                lines = self.submission.encode(list_records(ids, test), zeros, settings)
-                add_large_file(archive, self.submission.sample_name, lines, folder)
+                sample = self.submission.encode(list_records(ids, test), zeros, settings)
+                add_large_file(archive, self.submission.sample_name, sample, folder)
             with files.atomic_write(folder / f"solution{self.submission.suffix}") as file:
                 values = (image.values for image in test)
                 is_public = (number < round(PUBLIC_SHARE * len(test)) for number in range(len(test)))
                 file.writelines(self.submission.encode(list_records(ids, test), values, settings, is_public))
 
     def _make_images(self, found: Sequence[Photo], split: str, settings: Settings) -> Iterator[SyntheticImage]:
-        """Yield the images of a split."""
         numbered = [(number, photo) for number, photo in enumerate(found) if photo.split == split]
         job = partial(make_chunk, self, settings)
         for chunk in workers.run_in_chunks(job, numbered, size=CHUNK, label=f"make the {split} images", unit="photos"):

@@ -19,8 +19,6 @@ MAX_BYTES = 200 << 30
 UNCHECKED_BYTES = 1 << 28   # up to here any compression ratio is accepted
 MAX_RATIO = 150
 MAX_NAME_BYTES = 255
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-ENCRYPTED = 1
 AGAIN = "download it again from the competition's page, or delete it and run `pixmend download`."
 
 
@@ -29,10 +27,7 @@ class BadArchive(UserError):
 
 
 def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made_here: bool = False) -> list[zipfile.ZipInfo]:
-    """Unpack into a folder that appears complete or not at all, with a check of each checksum; return the files.
-
-    An archive without the `required` file is refused.
-    """
+    """Unpack an archive that has the `required` file, into a folder that appears complete or not at all; return the files."""
     folder = Path(folder)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -63,12 +58,11 @@ def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made
 
 def extract_members(path: PathLike, opened: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], part: Path) -> None:
     """Write the members' files; zipfile checks the checksum of each after its last bytes."""
-    for parent in sorted({part / Path(member.filename).parent for member in members}):
-        parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with ProgressBar("unpack", len(members)) as bar:
         for member in members:
             target = part / member.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
             with name_file_on_full_disk(target), open(target, "xb") as file:
                 try:
                     with opened.open(member) as packed:
@@ -96,10 +90,7 @@ def open_archive(path: PathLike) -> zipfile.ZipFile:
 
 
 def check_members(path: PathLike, opened: zipfile.ZipFile, made_here: bool) -> list[zipfile.ZipInfo]:
-    """Return the files among the members after all checks that need no data.
-
-    For own photos (`made_here`) there are no limits of number and size.
-    """
+    """Return the files among the members after all checks that need no data; an archive `made_here` may be of any size."""
     members, packed = opened.infolist(), os.path.getsize(path)
     if not all(0 <= member.header_offset < packed for member in members):
         raise BadArchive(f"{path} is a zip archive that was cut off or damaged; {AGAIN}")
@@ -112,37 +103,30 @@ def check_members(path: PathLike, opened: zipfile.ZipFile, made_here: bool) -> l
 
 
 def check_count_and_size(members: Sequence[zipfile.ZipInfo], packed: int) -> str | None:
+    """Return why an archive of these members, `packed` bytes in all, is refused; None if it is not."""
     total = sum(member.file_size for member in members)
-    if not members:
-        return "it contains no files"
-    if len(members) > MAX_FILES:
-        return f"it contains {len(members)} files, more than {MAX_FILES}"
-    if total > MAX_BYTES:
-        return f"it would unpack to {total >> 30} GB, more than {MAX_BYTES >> 30} GB"
-    if total > UNCHECKED_BYTES and total > MAX_RATIO * packed:
-        return f"it would unpack to {total // max(packed, 1)} times its size, as a zip bomb does"
-    return None
+    faults = {
+        "it contains no files": not members,
+        f"it contains {len(members)} files, more than {MAX_FILES}": len(members) > MAX_FILES,
+        f"it would unpack to {total >> 30} GB, more than {MAX_BYTES >> 30} GB": total > MAX_BYTES,
+        f"it would unpack to {total // packed} times its size, as a zip bomb does":
+            total > max(UNCHECKED_BYTES, MAX_RATIO * packed)}
+    return next((fault for fault, is_found in faults.items() if is_found), None)
 
 
 def check_member(member: zipfile.ZipInfo) -> str | None:
     """Return why a member is refused; None if it is not."""
     name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
-    if member.flag_bits & ENCRYPTED:
-        return f"{name!r} in it is encrypted"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return f"{name!r} in it is a link or a device, not a file"
-    if member.compress_type not in METHODS:
-        return f"{name!r} in it is compressed in an unusual way"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return f"{name!r} in it is an absolute path"
-    if "\\" in name or re.search(r"[\x00-\x1f\x7f]", name):
-        return f"{name!r} in it has a backslash or a control character in its name"
     parts = name.removesuffix("/").split("/")
-    if any(part in ("", ".", "..") for part in parts):
-        return f"{name!r} in it points outside its folder"
-    if any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts):
-        return f"{name!r} in it has too long a name"
-    return None
+    faults = {
+        "is encrypted": member.flag_bits & 1,
+        "is a link or a device, not a file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+        "is compressed in an unusual way": member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+        "is an absolute path": name.startswith("/") or re.match(r"[A-Za-z]:", name),
+        "has a backslash or a control character in its name": "\\" in name or re.search(r"[\x00-\x1f\x7f]", name),
+        "points outside its folder": any(part in ("", ".", "..") for part in parts),
+        "has too long a name": any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts)}
+    return next((f"{name!r} in it {fault}" for fault, is_found in faults.items() if is_found), None)
 
 
 def check_names(names: Sequence[str]) -> str | None:

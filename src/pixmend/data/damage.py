@@ -15,7 +15,6 @@ BLACK, WHITE = 0, 255
 
 
 def count_boxes(boxes: Iterable[Sequence[int]], shape: Sequence[int]) -> np.ndarray:
-    """Return the counts of boxes."""
     counts = np.zeros(shape[:2], np.uint8)
     for row, column, height, width in boxes:
         box = counts[row:row + height, column:column + width]
@@ -39,8 +38,9 @@ def draw_two_boxes(rng: np.random.Generator, shape: Sequence[int], side: int) ->
     return tuple((int(row), int(column), side, side) for row, column in corners)   # type: ignore[return-value]   # two corners
 
 
-def draw_box(rng: np.random.Generator, shape: Sequence[int], shortest: int, longest: int) -> Box:
-    """Draw a box with independent sides and a uniform position."""
+def draw_box(rng: np.random.Generator, shape: Sequence[int], sides: Sequence[int], *, at: int) -> Box:
+    """Draw a box with a uniform position and independent sides, from the shorter to the longer one in an image of side `at`."""
+    shortest, longest = (scale_length(side, shape, at=at) for side in sides)
     height, width = (int(side) for side in rng.integers(shortest, longest + 1, 2))
     return (int(rng.integers(shape[0] - height + 1)), int(rng.integers(shape[1] - width + 1)), height, width)
 

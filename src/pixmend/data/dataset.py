@@ -3,8 +3,7 @@
 pictures.npy  uint8, rows x height x width x channels: the damaged images, then the original training images; with --damage,
               training and holdout images have the damage of another competition
 harmonic.npy  uint8: the damaged images with filled holes, the input of a model with `--start harmonic`
-starts/       the same for other fills, written when a training first needs one (see training/prepared_arrays.py)
-windows/, damages/   what else a training prepares in advance (see training/window_batches.py and prepared_arrays.py)
+starts/, windows/, damages/   other fills, and what else a training prepares (training/prepared_arrays.py, window_batches.py)
 counts.npy    uint8, rows x height x width: how many rows of a submission ask for each pixel (see damage.py)
 index.csv     a line for each transform of each image: id, source, class, variant, split, and its rows above; split is
               train, holdout or test, or with `--folds` the fold whose run holds the image out: fold-1, fold-2, ...
@@ -50,26 +49,22 @@ class DatasetRow:
     original: int
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class DatasetRows(Sequence[DatasetRow]):
     """Lines of index.csv; a DatasetRow is created on access, so that a million lines need little memory."""
 
-    def __init__(self, columns: Sequence[Any], places: np.ndarray | None = None) -> None:
-        self.columns = columns
-        self.places = np.arange(len(columns[0])) if places is None else places   # indices into the columns
+    columns: Sequence[Any]
+    places: np.ndarray   # indices into the columns
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, at: Any) -> Any:
-        """Return a DatasetRow, or the DatasetRows of a slice."""
-        if isinstance(at, slice):
+        """Return a DatasetRow, or the DatasetRows of a slice or of a boolean array."""
+        if isinstance(at, slice | np.ndarray):
             return DatasetRows(self.columns, self.places[at])
         id, source, label, variant, split, *rows = (column[int(self.places[at])].as_py() for column in self.columns)
         return DatasetRow(id, source, label, augmentation.TRANSFORM_NAMES.index(variant), split, *rows)
-
-    def only(self, these: np.ndarray) -> "DatasetRows":
-        """Return the rows that a boolean array selects."""
-        return DatasetRows(self.columns, self.places[these])
 
     def words(self, name: str) -> np.ndarray:
         """Return a column of few different words as an array of strings."""
@@ -109,7 +104,7 @@ class Dataset:
         splits, as_is = self.rows.words("split"), self.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
         in_fold = splits == self.fold if self.fold else np.ones(len(splits), bool)
         of_folds = {"train": splits != (self.fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(splits), bool)}
-        return self.rows.only(np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds[name]))
+        return self.rows[np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds[name])]
 
     def read_damaged(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.images[row.damaged], row.variant)
@@ -137,10 +132,7 @@ def holdout_cache_key(cache_key: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in cache_key.items() if name != "augment"}
 
 
-@lru_cache(1)
-def open_dataset_cached(folder: str | Path) -> Dataset:
-    """Return the dataset that all chunks of a worker process share."""
-    return Dataset(folder)
+open_dataset_cached = lru_cache(1)(Dataset)   # which all chunks of a worker process share
 
 
 def read_index(path: Path) -> DatasetRows:
@@ -154,7 +146,7 @@ def read_index(path: Path) -> DatasetRows:
     with pa.OSFile(str(path)) as file:
         table = arrow.read_csv(file, memory_pool=memory, parse_options=arrow.ParseOptions(newlines_in_values=True),
                                convert_options=arrow.ConvertOptions(column_types=types, include_columns=COLUMNS, null_values=[]))
-    return DatasetRows([column.combine_chunks(memory) for column in table.columns])
+    return DatasetRows([column.combine_chunks(memory) for column in table.columns], np.arange(table.num_rows))
 
 
 def write_index(path: Path, rows: Iterable[DatasetRow]) -> None:
@@ -188,7 +180,7 @@ def measure_widest_mask(dataset: Dataset) -> int:
 def hash_split(dataset: Dataset) -> str:
     """Return a hash of which images are trained on and which are held out."""
     as_is = dataset.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
-    rows = dataset.rows.only(as_is & (dataset.rows.words("split") != "test"))
+    rows = dataset.rows[as_is & (dataset.rows.words("split") != "test")]
     texts = (rows.columns[COLUMNS.index(name)].take(rows.places).to_pylist() for name in ("id", "source", "split"))
     return hash_value(sorted(zip(*texts, strict=True)))
 

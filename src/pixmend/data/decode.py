@@ -8,13 +8,14 @@ import os
 import shlex
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import simplejpeg
 
+from pixmend.data.augmentation import apply_transform
 from pixmend.errors import UserError
 from pixmend.files import PathLike
 
@@ -22,9 +23,8 @@ JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 EXIF_IN_JPEG = b"Exif\0\0"
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 ORIENTATION, UPRIGHT = 0x0112, 1
-# How to show an image with each EXIF orientation: whether to flip it left-right, then quarter turns anticlockwise.
-ORIENTATIONS: Mapping[int | None, tuple[bool, int]] = {
-    2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
+# The number of the transform that shows an image with each EXIF orientation upright.
+ORIENTATIONS: dict[int | None, int] = {2: 4, 3: 2, 4: 6, 5: 5, 6: 3, 7: 7, 8: 1}
 START_OF_SCAN, APP1 = 0xDA, 0xE1
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
@@ -61,19 +61,17 @@ def decode_photo(path: PathLike) -> np.ndarray:
     """Return a photo of any size, grey or in colour, turned upright by its EXIF orientation."""
     packed = parse_file(path, CONVERT_OR_REMOVE)
     check_kind(path, packed.kind, CHANNELS)
-    flipped, turns = ORIENTATIONS.get(read_orientation(packed.exif), (False, 0))
-    photo = packed.unpack(CHANNELS[packed.kind])
-    return np.ascontiguousarray(np.rot90(photo[:, ::-1] if flipped else photo, turns))
+    transform = ORIENTATIONS.get(read_orientation(packed.exif), 0)
+    return np.ascontiguousarray(apply_transform(packed.unpack(CHANNELS[packed.kind]), transform))
 
 
 def parse_file(path: PathLike, advice: str) -> ImageFile:
     try:
         with open(path, "rb", buffering=0) as file:
             data = file.read()
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; {advice}.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not an image; {advice}.") from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        what = "is missing" if isinstance(error, FileNotFoundError) else "is a folder, not an image"
+        raise UserError(f"{path} {what}; {advice}.") from None
     if data.startswith(JPEG):
         return parse_jpeg(path, data, advice)
     if data.startswith(PNG):
@@ -118,11 +116,9 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
 
     def unpack(channels: int) -> np.ndarray:
         how = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
-        try:
-            with drop_stderr():
-                image = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
-        except cv2.error:   # more pixels than OpenCV takes
-            image = None
+        image: np.ndarray | None = None
+        with contextlib.suppress(cv2.error), drop_stderr():   # an error for more pixels than OpenCV takes
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None:
             raise UserError(f"{path} is damaged: its pixels cannot be decoded; {advice}.")
         return image.reshape(height, width, channels)

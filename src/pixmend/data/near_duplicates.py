@@ -25,13 +25,10 @@ def hash_image(image: np.ndarray) -> tuple[np.uint64, np.uint64]:
 
 
 def find_near_duplicates(straight: Sequence[np.uint64], mirrored: Sequence[np.uint64]) -> Iterator[np.ndarray]:
-    """Yield arrays of pairs (i, j) of images whose hashes are near, straight or mirrored; a pair may be repeated.
-
-    Images with equal hashes are paired with the first of them, and only the first with others.
-    """
+    """Yield arrays of pairs (i, j) of images whose hashes are near, straight or mirrored; a pair may be repeated."""
     both = np.stack([np.asarray(straight, np.uint64), np.asarray(mirrored, np.uint64)], 1)
     distinct, first, which = np.unique(both, axis=0, return_index=True, return_inverse=True)
-    yield _pairs(first[which.ravel()], np.arange(len(both)))
+    yield _pairs(first[which.ravel()], np.arange(len(both)))   # of images with equal hashes, only the first is paired below
     for other in distinct.T:
         for band in range(BANDS):
             for left, right in _near(distinct[:, 0], other, band):
@@ -58,10 +55,7 @@ def _near(left: np.ndarray, right: np.ndarray, band: int) -> Iterator[tuple[np.n
 
 
 def join_sources(sources: Sequence[str], pairs: Iterable[np.ndarray]) -> list[str]:
-    """Return the source of each image after near duplicates are joined: the first name of the connected sources.
-
-    Pairs are read in parts, so that the many pairs of a large group never need memory together.
-    """
+    """Return the source of each image, the first name of those that pairs connect; pairs are read in parts to save memory."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -73,7 +67,5 @@ def join_sources(sources: Sequence[str], pairs: Iterable[np.ndarray]) -> list[st
         if len(ties):
             graph = coo_array((np.ones(len(ties)), (ties[:, 0], ties[:, 1])), shape=(len(names),) * 2)
             group = connected_components(graph, directed=False)[1][group]
-    first: dict[int, str] = {}
-    for name, label in zip(names, group.tolist(), strict=True):
-        first.setdefault(label, str(name))
-    return [first[group[n]] for n in number]
+    _, first, which = np.unique(group, return_index=True, return_inverse=True)
+    return names[first[which[number]]].tolist()

@@ -22,19 +22,18 @@ from pixmend.files import file_signature, hash_value
 from pixmend.progress import print_message
 
 SCIKIT_LEARN, SCIKIT_IMAGE = ("sklearn", "datasets/images"), ("skimage", "data")
-DEMO_TABLE = "photographs.csv"   # the photos of the demo, and where each ships
-# Photo, where it ships, label, images cut from it. In each class one photo gives few: a holdout of whole photos.
-TRAINING = (
-    ("china.jpg", SCIKIT_LEARN, "Made", 9),
-    ("motorcycle_left.png", SCIKIT_IMAGE, "Made", 9),
-    ("astronaut.png", SCIKIT_IMAGE, "Made", 9),
-    ("rocket.jpg", SCIKIT_IMAGE, "Made", 4),
-    ("flower.jpg", SCIKIT_LEARN, "Grown", 10),
-    ("ihc.png", SCIKIT_IMAGE, "Grown", 9),
-    ("retina.jpg", SCIKIT_IMAGE, "Grown", 4),
-    ("hubble_deep_field.jpg", SCIKIT_IMAGE, "Grown", 6),
-)
-TEST = (("chelsea.png", SCIKIT_IMAGE, "Grown", 6), ("coffee.png", SCIKIT_IMAGE, "Made", 6))
+DEMO_TABLE = Path(__file__).parents[1] / "photographs/photographs.csv"   # file, package, folder, class and split of each photo
+# File, package, folder, label, split, images cut from it. In each class one photo gives few: a holdout of whole photos.
+EMBEDDED = (
+    ("china.jpg", *SCIKIT_LEARN, "Made", "train", 9),
+    ("motorcycle_left.png", *SCIKIT_IMAGE, "Made", "train", 9),
+    ("astronaut.png", *SCIKIT_IMAGE, "Made", "train", 9),
+    ("rocket.jpg", *SCIKIT_IMAGE, "Made", "train", 4),
+    ("flower.jpg", *SCIKIT_LEARN, "Grown", "train", 10),
+    ("ihc.png", *SCIKIT_IMAGE, "Grown", "train", 9),
+    ("retina.jpg", *SCIKIT_IMAGE, "Grown", "train", 4),
+    ("hubble_deep_field.jpg", *SCIKIT_IMAGE, "Grown", "train", 6),
+    ("chelsea.png", *SCIKIT_IMAGE, "Grown", "test", 6), ("coffee.png", *SCIKIT_IMAGE, "Made", "test", 6))
 
 LIGHT = np.array([0.2126, 0.7152, 0.0722])   # weights of red, green and blue in Rec. 709
 BEND, SLOPE, POWER, OFFSET = 0.0031308, 12.92, 2.4, 0.055   # of the sRGB curve
@@ -59,44 +58,36 @@ class Photo:
 
 
 def list_embedded_photos() -> list[Photo]:
-    found = []
-    for split, photos in (("train", TRAINING), ("test", TEST)):
-        for file, where, label, count in photos:
-            name = get_photo_name(file)
-            found.append(Photo(name, label, name, split, find_embedded_photo(file, *where), count))
-    return found
+    return [find_embedded_photo(*row) for row in EMBEDDED]
 
 
 def list_demo_photos() -> list[Photo]:
     """Return the photos of the demo, each in the training set or in the test set, in the order of their table."""
-    with open(find_embedded_photo(DEMO_TABLE, "pixmend", "photographs"), newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [Photo(name := get_photo_name(row["file"]), row["class"], name, row["split"],
-                  find_embedded_photo(row["file"], row["package"], row["folder"])) for row in rows]
+    with open(DEMO_TABLE, newline="", encoding="utf-8") as table:
+        return [find_embedded_photo(row["file"], row["package"], row["folder"], row["class"], row["split"])
+                for row in csv.DictReader(table)]
 
 
-def get_photo_name(file: str) -> str:
-    """Return the name of a photo's file without its suffix; of two photos of one scene, `_left` is the one in use."""
-    return file.split(".")[0].removesuffix("_left")
-
-
-def find_embedded_photo(file: str, package: str, folder: str) -> Path:
-    """Return the path of a file inside an installed package, without importing the package."""
+def find_embedded_photo(file: str, package: str, folder: str, label: str, split: str, count: int | None = None) -> Photo:
+    """Return a photo inside an installed package, which is not imported; of two photos of one scene, `_left` is in use."""
     spec = find_spec(package)
     path = Path(spec.submodule_search_locations[0], folder, file) if spec and spec.submodule_search_locations else Path(file)
     if not path.exists():
         raise UserError(f"The demo's photo {path} is missing; run `pip install -r requirements.txt`.")
-    return path
+    name = file.split(".")[0].removesuffix("_left")
+    return Photo(name, label, name, split, path, count)
 
 
-def cut_squares(rng: np.random.Generator, photo: np.ndarray, count: int | None, side: int) -> Iterator[np.ndarray]:
-    """Yield `count` random squares of several scales, most of them larger than `side`; without a count, the middle square."""
+def cut_squares(rng: np.random.Generator, photo: np.ndarray, count: int | None, side: int,
+                least: float = 0.5) -> Iterator[np.ndarray]:
+    """Yield `count` random squares, most of them larger than `side` and than a share of the photo; or one middle square."""
     if count is None:
         yield cut_middle_square(photo)
         return
     short = min(photo.shape[:2])
+    smallest = min(max(side, int(least * short)), 3 * short // 4)
     for _ in range(count):
-        yield cut_random_square(rng, photo, int(rng.integers(min(max(side, short // 2), 3 * short // 4), short + 1)))
+        yield cut_random_square(rng, photo, int(rng.integers(smallest, short + 1)))
 
 
 def cut_random_square(rng: np.random.Generator, photo: np.ndarray, side: int) -> np.ndarray:

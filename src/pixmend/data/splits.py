@@ -11,13 +11,11 @@ def choose_holdout(sources: Sequence[str], labels: Sequence[str], share: float, 
     sizes = Counter(sources)
     holdout: set[str] = set()
     for group in _shuffle_by_class(sources, labels, seed):
-        wanted, taken, last = share * sum(sizes[s] for s in group), 0, len(group) - 1
-        chosen: set[str] = set()
+        wanted, taken, most = share * sum(sizes[s] for s in group), 0, len(holdout) + len(group) - 1
         for source in group:   # each that brings the class nearer to its share
-            if len(chosen) < last and abs(taken + sizes[source] - wanted) <= abs(taken - wanted):
-                chosen.add(source)
+            if len(holdout) < most and abs(taken + sizes[source] - wanted) <= abs(taken - wanted):
+                holdout.add(source)
                 taken += sizes[source]
-        holdout |= chosen
     return holdout or {min(sizes, key=lambda s: (sizes[s], s))}
 
 
@@ -42,10 +40,8 @@ def assign_folds(sources: Sequence[str], labels: Sequence[str], count: int, seed
 def _shuffle_by_class(sources: Sequence[str], labels: Sequence[str], seed: int) -> list[list[str]]:
     """Return the sources of each class, in an order drawn by the seed."""
     by_label: dict[str, list[str]] = defaultdict(list)
-    label_of: dict[str, str] = {}
-    for source, label in zip(sources, labels, strict=True):
-        label_of.setdefault(source, label)
-    for source in sorted(label_of):
-        by_label[label_of[source]].append(source)
+    label_of = dict(zip(reversed(sources), reversed(labels), strict=True))   # the first label of each source
+    for source, label in sorted(label_of.items()):
+        by_label[label].append(source)
     rng = np.random.default_rng(seed)
     return [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(by_label.items())]

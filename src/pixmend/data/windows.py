@@ -37,7 +37,6 @@ def find_first_box(left: np.ndarray) -> Box:
 
 
 def find_bounding_boxes(counts: np.ndarray) -> list[Box]:
-    """Return the bounding box of each hole."""
     _, _, found, _ = cv2.connectedComponentsWithStats((counts > 0).astype(np.uint8), connectivity=8)
     if len(found) - 1 > MAX_HOLES:
         raise UserError(f"An image has {len(found) - 1} holes, and a network on windows predicts {MAX_HOLES} at most. "

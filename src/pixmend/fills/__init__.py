@@ -6,7 +6,7 @@ is passed in is never changed. Fills read known pixels only; the tile fills also
 missing pixels become 0.5.
 """
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,9 +25,7 @@ class FillSpec:
     summary: str
 
     def load(self) -> Fill:
-        """Import the function."""
-        module, _, name = self.function.partition(":")
-        return getattr(importlib.import_module(module), name)
+        return pkgutil.resolve_name(self.function)
 
 
 FILLS: dict[str, FillSpec] = {

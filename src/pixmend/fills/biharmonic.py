@@ -12,10 +12,10 @@ import numpy as np
 
 def fill_biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fill the missing pixels with the solution of the biharmonic equation."""
-    filled = image.copy()
     if mask.all():
-        filled[mask] = 0.5
-    elif mask.any():
+        return np.full_like(image, 0.5)
+    filled = image.copy()
+    if mask.any():
         from scipy.sparse.linalg import splu
 
         matrix, right_side = restrict_to_missing(build_bilaplacian(mask.shape), image, mask)
@@ -42,10 +42,7 @@ def build_bilaplacian(shape: tuple[int, int]) -> Any:
 
 
 def restrict_to_missing(operator: Any, image: np.ndarray, mask: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Return the linear system of missing pixels for which the operator gives zero: its matrix and its right-hand side.
-
-    The right-hand side comes from the known pixels: pixels x channels.
-    """
+    """Return matrix and right-hand side (pixels x channels) of the system in which the operator is zero at missing pixels."""
     missing = np.flatnonzero(mask)
     rows = operator[missing]
     known = np.where(mask[..., None], 0, image).reshape(-1, image.shape[2]).astype(float)

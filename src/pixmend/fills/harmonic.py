@@ -56,8 +56,7 @@ def classify_holes(mask: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], np.n
         if len(group):
             groups.append(group + (top, left, 0, 0))
             rest[top:top + height, left:left + width] &= ~inside
-    is_box[0] = False
-    return np.stack([tops, lefts, heights, widths], 1)[is_box], groups, rest
+    return np.stack([tops, lefts, heights, widths], 1)[is_box][1:], groups, rest
 
 
 def find_largest_boxes(hole: np.ndarray) -> np.ndarray:
@@ -127,10 +126,7 @@ def compute_modes(box_type: BoxType) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def compute_line_modes(length: int, free_start: bool, free_end: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the eigenvectors of the second difference on a line of pixels, as orthonormal columns, and its eigenvalues.
-
-    A free end has slope zero; at any other end the next pixel is known.
-    """
+    """Return the second difference's eigenvectors on a line, as orthonormal columns, and eigenvalues; a free end has slope 0."""
     place, order = np.arange(length)[:, None], np.arange(length)
     frequency: np.ndarray
     if free_start and free_end:
@@ -146,16 +142,13 @@ def compute_line_modes(length: int, free_start: bool, free_end: bool) -> tuple[n
 
 
 def solve_overlapping_boxes(padded: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Solve each box in turn from what the others left, until nothing moves (Schwarz's alternating method).
-
-    Until then only the rows and columns that border another box are computed.
-    """
+    """Solve each box in turn from what the others left, until nothing moves (Schwarz's alternating method)."""
     lines = np.vstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:] + 1])   # of the padded image that border a box
     seams = []   # rows and columns inside each box
     for box in boxes:
         is_inside = (lines > box[:2]) & (lines <= box[:2] + box[2:])
         seams.append([np.unique(lines[is_inside[:, axis], axis]) for axis in (0, 1)])
-    for _ in range(MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS):   # only on the rows and columns that border another box
         if max([update_seams(padded, box, shape, *inside) for box, inside in zip(boxes, seams, strict=True)]) < TOLERANCE:
             break
     for box in boxes:

@@ -30,12 +30,11 @@ def fill_ring(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def inpaint(image: np.ndarray, mask: np.ndarray, method: int) -> np.ndarray:
-    filled = image.copy()
     if mask.all():
-        filled[mask] = 0.5
-        return filled
+        return np.full_like(image, 0.5)
     known = np.where(mask[..., None], 0, image)
     inpainted = cv2.inpaint(np.rint(known * 255).astype(np.uint8), mask.astype(np.uint8), RADIUS, method)
+    filled = image.copy()
     filled[mask] = inpainted.reshape(image.shape)[mask] / np.float32(255)
     return filled
 

@@ -42,10 +42,7 @@ def fill_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def fill_channels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Fill each channel separately."""
     filled = fill_harmonic(image, mask)
-    if mask.all():
-        return filled
     samples = cv2.blur(filled, (BLUR, BLUR)).reshape(image.shape)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     for label in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= MIN_DEPTH ** 2) + 1:

@@ -28,10 +28,7 @@ def build_bending_membrane(shape: tuple[int, int]) -> Any:
 
 
 def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tuple[int, int]], Any]) -> np.ndarray:
-    """Fill all holes harmonically, then those with tiles by the surface of least energy that keeps their means.
-
-    The linear system has one Lagrange multiplier for each tile's mean.
-    """
+    """Fill all holes harmonically, then those with tiles by the surface of least energy that keeps their means."""
     from scipy.sparse import block_array, csr_array
     from scipy.sparse.linalg import spsolve
 
@@ -43,7 +40,7 @@ def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tup
         numbers = tiles[is_tiled]
         sizes = np.bincount(numbers)
         averages = csr_array((1 / sizes[numbers], (numbers, np.arange(len(numbers)))), shape=(len(sizes), len(numbers)))
-        system = block_array([[matrix, averages.T], [averages, None]]).tocsc()
+        system = block_array([[matrix, averages.T], [averages, None]]).tocsc()   # one Lagrange multiplier for each mean
         solution = spsolve(system, np.vstack([right_side, means])).reshape(-1, filled.shape[2])
         filled[is_tiled] = np.clip(solution[:len(numbers)], 0, 1)
     return filled
