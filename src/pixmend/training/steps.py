@@ -15,7 +15,8 @@ from keras import ops
 
 from pixmend import backend, competitions, models
 from pixmend.config import Settings
-from pixmend.training.batches import BatchSource, CompactBatch, bytes_to_floats
+from pixmend.training.batches import CompactBatch, bytes_to_floats
+from pixmend.training.window_batches import BatchSource
 
 STEPS_PER_CALL = 16   # on an accelerator
 FLOATS_OF_BYTES = bytes_to_floats(np.arange(256))   # a table, because a compiler may divide by 255 in a way of its own

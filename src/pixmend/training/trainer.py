@@ -27,12 +27,12 @@ from pixmend.evaluation.bootstrap import compute_rmse
 from pixmend.progress import ProgressBar
 from pixmend.subprocesses import replace_signal_handlers
 from pixmend.training import checkpoints, distributed, losses, setup
-from pixmend.training.batches import BatchSource
 from pixmend.training.history import History
 from pixmend.training.inference import predict_images
 from pixmend.training.optimizer import build_optimizer, compute_budget_share, count_due_snapshots, get_learning_rate
 from pixmend.training.steps import build_steps
 from pixmend.training.unknown_masks import UnknownMaskDataset
+from pixmend.training.window_batches import BatchSource
 
 DIVERGED_FACTOR = 3   # a run has diverged when its holdout RMSE is so many times the best one
 

@@ -5,6 +5,7 @@ other: the filled image, the share of each cell that is missing, the share that 
 image. <cache key>-images.npy: the number of each window's image. Both are the same for every network.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from pixmend.data.augmentation import apply_transform
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.windows import compute_box_coverage, cut_network_input, cut_window
 from pixmend.training import batches, prepared_arrays
-from pixmend.training.batches import Batch, CompactBatch, bytes_to_floats
+from pixmend.training.batches import Batch, CompactBatch, ImageBatches, bytes_to_floats
 
 CHUNK = 16
 
@@ -31,8 +32,10 @@ class WindowBatches:
     def __init__(self, settings: Settings, dataset: Dataset) -> None:
         self.settings = settings
         self.windows, images = cut_training_windows(settings, dataset)
-        windows_by_image = group_by_image(images)
-        self.items = [(window, row.variant) for row in dataset.split("train") for window in windows_by_image.get(row.damaged, [])]
+        by_image = defaultdict(list)
+        for window, image in enumerate(images.tolist()):
+            by_image[image].append(window)
+        self.items = [(window, row.variant) for row in dataset.split("train") for window in by_image[row.damaged]]
 
     def get_batch(self, step: int) -> Batch:
         """Return the batch of a step; every window comes once in each of its image's transforms before any comes again."""
@@ -52,10 +55,7 @@ class WindowBatches:
         return [self.items[batches.draw_order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
 
 
-def group_by_image(images: np.ndarray) -> dict[int, np.ndarray]:
-    by_image = np.argsort(images, kind="stable")
-    numbers, first = np.unique(images[by_image], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(by_image, first[1:]), strict=True))
+BatchSource = ImageBatches | WindowBatches   # what training reads
 
 
 def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFile, np.ndarray]:
@@ -64,7 +64,7 @@ def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFil
     cache_key = prepared_arrays.build_cache_key(settings, dataset, names)
     path = settings.augment_folder / "windows" / f"{files.hash_value(cache_key)}.npy"
     paths = path, path.with_stem(f"{path.stem}-images")
-    prepared_arrays.write_once(paths, cache_key, partial(write_windows, *paths, settings, dataset))
+    prepared_arrays.write_once(paths, cache_key, write_windows, settings, dataset)
     return ArrayFile(path), np.load(paths[1])
 
 
