@@ -34,8 +34,5 @@ def build_window_mlp(input_shape: tuple[int, int, int], settings: Settings, cont
 
 
 def build_tile_mlp(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
-    """Return the same network for one tile of a pixelated area, where the seams of all neighbours lie at the same places.
-
-    Contrast is measured over the whole window, since in a large area none of its pixels is known.
-    """
+    """Return the same network for one tile; contrast is that of the whole window, since in a large area no pixel is known."""
     return build_window_mlp(input_shape, settings, contrast_of_all=True)

@@ -6,13 +6,12 @@ devices exchange.
 
 from typing import Any
 
-import keras
-from keras import ops
+from keras import layers, ops
 
 from pixmend import backend
 
 
-class BatchNormalization(keras.layers.BatchNormalization):
+class BatchNormalization(layers.BatchNormalization):
     """Normalizes images by batch, as Keras's own layer does."""
 
     def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -34,3 +33,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return super()._moments(inputs, mask)
         mean, squares = (ops.mean(values, self._reduction_axes) for values in (inputs, ops.square(inputs)))
         return mean, ops.maximum(squares - ops.square(mean), 0)
+
+
+def convolve_and_normalize(x: Any, channels: int, kernel_size: int, stride: int = 1, use_bias: bool = True) -> Any:
+    return BatchNormalization()(layers.Conv2D(channels, kernel_size, stride, "same", use_bias=use_bias)(x))
