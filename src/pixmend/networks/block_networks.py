@@ -1,7 +1,4 @@
-"""Networks for a 2x2 hole in the middle of every 8x8 block: perceptrons, a small convolutional network and MobileNetV2.
-
-Each is a small network from a block (8, 8, 1) to the four values of its hole, applied to every block of an image.
-"""
+"""Networks for a 2x2 hole in the middle of every 8x8 block: perceptrons, a small convolutional network and MobileNetV2."""
 
 from typing import Any
 

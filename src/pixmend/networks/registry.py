@@ -6,7 +6,7 @@ Nothing is imported before it is used.
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ from pixmend.errors import FlagError
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 ON_BLOCKS: dict[str, Any] = {
     "copies_known_pixels": True, "blocks_only": True,
@@ -66,24 +65,22 @@ class NetworkSpec:
 
     def load(self) -> "Callable[[tuple[int, int, int], Any], keras.Model]":
         """Import the build function."""
-        return load_function(self.build)
+        module, _, name = self.build.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except AttributeError:
+            raise ValueError(f"{module} has no function {name!r}, which the registry names ({self.build}).") from None
 
 
 @dataclass(frozen=True)
 class PipelineSpec:
     """A pretrained pipeline, which predicts without training."""
 
-    predict_function: str   # "module:function", called as `predict` below is
-    check_function: str     # "module:function", called as `check` below is
+    module: str   # it has the functions predict_images and find_python, as in stable_diffusion.py
     summary: str
 
-    def predict(self, dataset: Any, rows: Any, split: str, settings: Settings) -> "Iterator[np.ndarray]":
-        """Yield the image of each row, known pixels and all: float32 in 0..1."""
-        return load_function(self.predict_function)(dataset, rows, split, settings)
-
-    def check(self, settings: Settings) -> None:
-        """Raise a UserError if the pipeline cannot run here."""
-        load_function(self.check_function)(settings)
+    def load(self) -> Any:
+        return importlib.import_module(self.module)
 
 
 def get_network(name: str) -> NetworkSpec:
@@ -91,15 +88,6 @@ def get_network(name: str) -> NetworkSpec:
     if name not in NETWORKS:
         raise FlagError(f"There is no network {name!r}; there are: {', '.join(sorted(NETWORKS))}.")
     return NETWORKS[name]
-
-
-def load_function(path: str) -> Callable:
-    """Import the function that "module:function" names."""
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except AttributeError:
-        raise ValueError(f"{module} has no function {name!r}, which the registry names ({path}).") from None
 
 
 def register_network(name: str, spec: NetworkSpec) -> None:
@@ -196,7 +184,6 @@ NETWORKS: dict[str, NetworkSpec] = {
 
 PIPELINES: dict[str, PipelineSpec] = {
     "stable_diffusion": PipelineSpec(
-        predict_function="pixmend.networks.stable_diffusion:predict_images",
-        check_function="pixmend.networks.stable_diffusion:find_python",
+        module="pixmend.networks.stable_diffusion",
         summary="Pretrained Stable Diffusion inpainting, in an environment of its own."),
 }

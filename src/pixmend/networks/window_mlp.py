@@ -25,9 +25,8 @@ def build_window_mlp(input_shape: tuple[int, int, int], settings: Settings, cont
         y = layers.Dense(settings.width, activation="silu")(layers.LayerNormalization()(x))
         y = layers.Dropout(DROPOUT, seed=settings.seed + level)(y)
         x = layers.Add()([x, layers.Dense(settings.width, kernel_initializer="zeros")(y)])
-    # Pixels across that the box may touch: an even number if the window's side is even, else an odd one.
-    side = min(size, int(-(-size // settings.window))) if settings.window else size
-    side += (size - side) % 2
+    side = min(size, int(-(-size // settings.window))) if settings.window else size   # pixels across that the box may touch
+    side += (size - side) % 2   # even if the window's side is even, else odd
     x = layers.Dense(side * side * channels, dtype="float32")(x)
     residual = layers.Reshape((side, side, channels))(x) * contrast
     return keras.Model([image, mask], layers.ZeroPadding2D((size - side) // 2, dtype="float32")(residual))
