@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from pixmend.config import NetworkSettings
 from pixmend.networks.layers import blocks
-from pixmend.networks.layers.batch_norm import BatchNormalization, convolve_and_normalize
+from pixmend.networks.layers.normalization import BatchNormalization, convolve_and_normalize
 
 # Of MobileNetV2: expansion, channels, number of bottlenecks, and stride of the first one.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))

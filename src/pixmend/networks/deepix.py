@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from pixmend.config import NetworkSettings
-from pixmend.networks.layers.batch_norm import convolve_and_normalize
+from pixmend.networks.layers.normalization import convolve_and_normalize
 
 # Of each block: the size of its kernels, and the channels of its output as a multiple of --width.
 BLOCKS = ((3, 1), (3, 2), (3, 2), (3, 4), (3, 4), (5, 8))

@@ -58,6 +58,5 @@ def compute_traces(image: Any) -> Any:
 
 
 def convolve(x: Any, channels: int, kernel_size: int = 3, **options: Any) -> Any:
-    """Apply a convolution and ReLU."""
     options = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"} | options
     return layers.Conv2D(channels, kernel_size, **options)(x)

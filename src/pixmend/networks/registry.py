@@ -4,14 +4,13 @@ To add a network, write a file with a build function and add an entry to NETWORK
 Nothing is imported before it is used.
 """
 
-import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pixmend.config import Settings
+from pixmend.config import SETTINGS
 from pixmend.errors import FlagError
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ ON_BLOCKS: dict[str, Any] = {
     "copies_known_pixels": True, "blocks_only": True,
     "defaults": {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}}
 DEEPIX_DEFAULTS = {"batch_size": 64, "learning_rate": 1e-3, "beta_1": 0.9, "width": 32, "start": "none", "loss": "l2"}
+UNET_DEFAULTS = {"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"}
 WINDOW_DEFAULTS = {"levels": 2, "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.05,
                    "clip_norm": 0.01, "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.999, "loss": "l2",
                    "loss_region": "hole", "evaluate_every": 200, "evaluation_images": 550}
@@ -59,7 +59,7 @@ class NetworkSpec:
     blocks_only: bool = False           # the output counts in the middle 2x2 pixels of each 8x8 block
 
     def __post_init__(self) -> None:
-        unknown = {*self.defaults, *self.reads} - {f.name for f in dataclasses.fields(Settings)}
+        unknown = {*self.defaults, *self.reads} - SETTINGS.keys()
         if unknown:
             raise ValueError(f"{self.build}: there is no setting {', '.join(sorted(unknown))}.")
 
@@ -84,7 +84,6 @@ class PipelineSpec:
 
 
 def get_network(name: str) -> NetworkSpec:
-    """Return a network's entry in the registry."""
     if name not in NETWORKS:
         raise FlagError(f"There is no network {name!r}; there are: {', '.join(sorted(NETWORKS))}.")
     return NETWORKS[name]
@@ -106,8 +105,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         summary="DeePixV1 for pixelated areas: six blocks of convolutions at full size (2,415,107 parameters).",
         defaults=DEEPIX_DEFAULTS, reads=("width",), output=Output.UNIT, copies_known_pixels=True),
     "deepix_small": NetworkSpec(
-        build="pixmend.networks.deepix:build_deepix_small",
-        summary="DeePixV1 with three blocks (479,427 parameters).",
+        build="pixmend.networks.deepix:build_deepix_small", summary="DeePixV1 with three blocks (479,427 parameters).",
         defaults=DEEPIX_DEFAULTS, reads=("width",), output=Output.UNIT, copies_known_pixels=True),
     "edsr": NetworkSpec(
         build="pixmend.networks.edsr:build_edsr",
@@ -120,8 +118,7 @@ NETWORKS: dict[str, NetworkSpec] = {
     "encoder_decoder": NetworkSpec(
         build="pixmend.networks.unet:build_encoder_decoder",
         summary="Encoder and decoder without skip connections, for masks of any shape (744,387 parameters).",
-        defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
-        reads=("width", "levels"), output=Output.SYMMETRIC),
+        defaults=UNET_DEFAULTS, reads=("width", "levels"), output=Output.SYMMETRIC),
     "lattice_mlp": NetworkSpec(
         build="pixmend.networks.lattice_mlp:build_lattice_mlp",
         summary="Dense layers on a window around the 2x2 hole of every 8x8 block.",
@@ -166,15 +163,13 @@ NETWORKS: dict[str, NetworkSpec] = {
                   "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warmup_steps": 100, "ema_decay": 0.998,
                   "clip_norm": 1.0}, reads=("width", "levels", "work_size"), output=Output.RESIDUAL, copies_known_pixels=True),
     "tile_mlp": NetworkSpec(
-        build="pixmend.networks.window_mlp:build_tile_mlp",
-        summary="window_mlp for one tile of a pixelated area.",
+        build="pixmend.networks.window_mlp:build_tile_mlp", summary="window_mlp for one tile of a pixelated area.",
         defaults={**WINDOW_DEFAULTS, "window": 3.0, "work_size": 30, "masks_per_image": 1, "start": "tile_smooth", "width": 768,
                   "steps": 2000}, reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
     "unet": NetworkSpec(
         build="pixmend.networks.unet:build_unet",
         summary="U-Net without batch normalization, for masks of any shape (2,662,659 parameters).",
-        defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
-        reads=("width", "levels"), output=Output.SYMMETRIC),
+        defaults=UNET_DEFAULTS, reads=("width", "levels"), output=Output.SYMMETRIC),
     "window_mlp": NetworkSpec(
         build="pixmend.networks.window_mlp:build_window_mlp",
         summary="Dense layers on a window around each box; the fastest to train on a CPU.",

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from pixmend.config import NetworkSettings
-from pixmend.networks.layers.batch_norm import convolve_and_normalize
+from pixmend.networks.layers.normalization import convolve_and_normalize
 from pixmend.networks.layers.sizes import plan_channels
 
 

@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import Settings
-from pixmend.networks.layers.contrast import compute_contrast
+from pixmend.networks.layers.normalization import compute_contrast
 
 DROPOUT = 0.1
 

@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import NetworkSettings, Settings
-from pixmend.networks.layers.batch_norm import BatchNormalization
+from pixmend.networks.layers.normalization import BatchNormalization
 
 
 def build_patchgan(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:

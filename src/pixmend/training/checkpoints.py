@@ -84,7 +84,6 @@ def _write(file: IO[bytes], groups: Groups, metadata: Mapping[str, Any]) -> None
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Return the metadata of a checkpoint, such as its step."""
     with open_checkpoint(path) as (_, metadata):
         return metadata
 

@@ -63,7 +63,7 @@ def catch_stop_signals() -> Iterator[list[int]]:
 
 
 class Trainer:
-    """Trains one compiled model: fit, evaluate, snapshot, save and restore."""
+    """Trains one compiled model: fit, evaluate, save and restore."""
 
     def __init__(self, model: keras.Model, settings: Settings, dataset: Dataset, batches: BatchSource, folder: Path,
                  on_evaluation: OnEvaluation | None = None) -> None:
