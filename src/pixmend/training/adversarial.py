@@ -1,7 +1,6 @@
 """Adversarial training (Isola et al. 2017): a generator and a PatchGAN discriminator in one Keras model.
 
-Images are float32 in 0..1, shape (batch, height, width, channels).
-Generator loss = adversarial loss + LAMBDA * reconstruction loss.
+Images are float32 in 0..1, shape (batch, height, width, channels). The generator's loss is adversarial + LAMBDA * reconstruction.
 """
 
 from typing import Any

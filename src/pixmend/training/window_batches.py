@@ -6,7 +6,7 @@ image. <cache key>-images.npy: the number of each window's image. Both are the s
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -93,22 +93,19 @@ def write_windows(windows_path: Path, images_path: Path, settings: Settings, dat
 
 
 def cut_chunk(settings: Settings, jobs: Sequence[tuple[DatasetRow, int]]) -> list[tuple[np.ndarray, int]]:
-    """Return the windows of some images with some of their masks, and the images' numbers, in a worker process."""
-    dataset = datasets.open_dataset_cached(settings.augment_folder)
-    return [(window, row.damaged) for row, mask in jobs for window in cut_windows(settings, dataset, row, mask)]
-
-
-def cut_windows(settings: Settings, dataset: Dataset, row: DatasetRow, mask_number: int) -> Iterator[np.ndarray]:
-    """Yield a window for each box of an image; mask 0 is the image's own, the others are drawn."""
-    competition, original = competitions.get_damage_competition(settings), dataset.read_original(row)
-    if mask_number:
-        inputs, damaged, counts = prepared_arrays.damage_and_fill(settings, competition, original, row.damaged, mask_number)
-    else:
-        inputs = bytes_to_floats(dataset.read_input(row, settings.start))
-        damaged, counts = dataset.read_damaged(row), dataset.read_counts(row)
-    sides, size = settings.window, settings.work_size
-    for box in competition.find_boxes(bytes_to_floats(damaged), counts):
-        colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
-        target = cut_window(bytes_to_floats(original), box, sides, size)
-        layers = colours, missing, compute_box_coverage(counts.shape, box, sides, size), target
-        yield np.rint(np.dstack(layers) * 255).astype(np.uint8)
+    """Return a window for each box of each job, and its image's number, in a worker process; mask 0 is the image's own."""
+    dataset, competition = datasets.open_dataset_cached(settings.augment_folder), competitions.get_damage_competition(settings)
+    sides, size, found = settings.window, settings.work_size, []
+    for row, mask in jobs:
+        original = dataset.read_original(row)
+        if mask:
+            inputs, damaged, counts = prepared_arrays.damage_and_fill(settings, competition, original, row.damaged, mask)
+        else:
+            inputs = bytes_to_floats(dataset.read_input(row, settings.start))
+            damaged, counts = dataset.read_damaged(row), dataset.read_counts(row)
+        for box in competition.find_boxes(bytes_to_floats(damaged), counts):
+            colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
+            target = cut_window(bytes_to_floats(original), box, sides, size)
+            layers = colours, missing, compute_box_coverage(counts.shape, box, sides, size), target
+            found.append((np.rint(np.dstack(layers) * 255).astype(np.uint8), row.damaged))
+    return found
