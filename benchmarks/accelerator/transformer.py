@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pixmend.networks.layers.contrast import compute_contrast
+from pixmend.networks.layers.normalization import compute_contrast
 
 MAX_PATCH_SIDE, HEAD_CHANNELS = 8, 64
 DROP_PATH = 0.15   # of the last block; the share falls linearly to 0 at the first block

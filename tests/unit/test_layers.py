@@ -7,8 +7,8 @@ from keras import layers, optimizers
 
 from pixmend import backend
 from pixmend.config import Settings
-from pixmend.networks.layers.batch_norm import BatchNormalization
 from pixmend.networks.layers.blocks import build_hole_mask, join_blocks, pad_to_blocks, split_blocks
+from pixmend.networks.layers.normalization import BatchNormalization
 from pixmend.networks.layers.strided import DownsampleConv, UpsampleConv, uses_matrix_product
 from pixmend.training.optimizer import build_optimizer
 

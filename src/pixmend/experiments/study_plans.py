@@ -95,7 +95,7 @@ def explain_unfit(name: str, settings: Settings, dataset: Any) -> str:
             return "it predicts only the middle 2x2 pixels of each 8x8 block, and more is missing here"
     if not models.is_fill(name) and not models.is_trainable(name):
         try:
-            PIPELINES[name].check(settings)
+            PIPELINES[name].load().find_python(settings)
         except UserError:
             return "its environment is not installed; see --diffusion-env"
     return ""

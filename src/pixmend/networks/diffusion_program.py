@@ -13,7 +13,6 @@ from PIL import Image
 
 
 def main(job: dict[str, Any]) -> None:
-    """Load the pipeline and write every image of the job."""
     try:
         pipeline = AutoPipelineForInpainting.from_pretrained(job["model"], use_safetensors=True).to(get_device())
     except (OSError, ValueError) as error:

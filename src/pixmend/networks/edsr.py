@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import NetworkSettings
-from pixmend.networks.layers.contrast import compute_contrast
+from pixmend.networks.layers.normalization import compute_contrast
 from pixmend.networks.layers.sizes import plan_channels
 
 NEIGHBOURHOOD = 17   # pixels across: contrast is measured this far around missing pixels

@@ -49,22 +49,14 @@ def check_settings(settings: Settings) -> None:
 
 
 def compute_traces(image: Any) -> Any:
-    """Return the colours, the differences to the right and below, and where a difference is 0 in every channel.
-
-    Differences are on a logarithmic scale, on which one grey level and two are far apart.
-    """
-    steps = [ops.abs(image - shift(image, 0, 1)), ops.abs(image - shift(image, 1, 0))]
+    """Return the colours, the differences to the right and below, and where a difference is 0 in every channel."""
+    padded = ops.pad(image, ((0, 0), (0, 1), (0, 1), (0, 0)), "symmetric")   # the neighbour of a pixel at the edge is itself
+    steps = [ops.abs(image - padded[:, :-1, 1:]), ops.abs(image - padded[:, 1:, :-1])]
     is_flat = [ops.cast(ops.equal(ops.max(step, -1, keepdims=True), 0.0), "float32") for step in steps]
+    # On a logarithmic scale one grey level and two are far apart.
     return ops.concatenate([image, *(ops.log1p(GREY_LEVELS * step) / 2 for step in steps), *is_flat], -1)
 
 
-def shift(image: Any, down: int, right: int) -> Any:
-    """Return each pixel's neighbour below or to the right; at the edge the pixel itself."""
-    padded = ops.pad(image, ((0, 0), (0, down), (0, right), (0, 0)), "symmetric")
-    return padded[:, down:, right:]
-
-
 def convolve(x: Any, channels: int, kernel_size: int = 3, **options: Any) -> Any:
-    """Apply a convolution and ReLU."""
     options = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"} | options
     return layers.Conv2D(channels, kernel_size, **options)(x)

@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import NetworkSettings
-from pixmend.networks.layers.batch_norm import BatchNormalization
+from pixmend.networks.layers.normalization import BatchNormalization
 from pixmend.networks.layers.sizes import plan_channels
 
 KERNEL_SIZES = {0: 7, 1: 5}   # of the first levels of the encoder; 3 elsewhere

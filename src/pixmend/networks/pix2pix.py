@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from pixmend.config import Settings
-from pixmend.networks.layers.batch_norm import BatchNormalization
+from pixmend.networks.layers.normalization import BatchNormalization
 from pixmend.networks.layers.sizes import plan_channels
 from pixmend.networks.layers.strided import DownsampleConv, UpsampleConv
 
@@ -39,5 +39,4 @@ def build_pix2pix(input_shape: tuple[int, int, int], settings: Settings) -> kera
 
 
 def build_initializer() -> keras.initializers.Initializer:
-    """Return an initializer with the published distribution."""
     return keras.initializers.RandomNormal(0.0, 0.02)

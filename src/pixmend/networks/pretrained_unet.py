@@ -1,7 +1,6 @@
 """A U-Net whose encoder is a network of keras.applications, trained on the photos of ImageNet; it predicts what a fill misses.
 
-Like residual_unet it works on the image scaled down to --work-size. `--encoder-weights imagenet` downloads weights once through
-Keras; a file of weights, or `none`, needs no network connection.
+Like residual_unet it works on the image scaled down to --work-size. Keras downloads `--encoder-weights imagenet` once.
 """
 
 from typing import Any

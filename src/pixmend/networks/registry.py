@@ -4,22 +4,23 @@ To add a network, write a file with a build function and add an entry to NETWORK
 Nothing is imported before it is used.
 """
 
-import dataclasses
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pixmend.config import Settings
+from pixmend.config import SETTINGS
 from pixmend.errors import FlagError
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
-BLOCK_DEFAULTS = {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}
+ON_BLOCKS: dict[str, Any] = {
+    "copies_known_pixels": True, "blocks_only": True,
+    "defaults": {"batch_size": 1, "learning_rate": 1e-3, "beta_1": 0.9, "start": "none", "loss": "l2", "loss_region": "hole"}}
 DEEPIX_DEFAULTS = {"batch_size": 64, "learning_rate": 1e-3, "beta_1": 0.9, "width": 32, "start": "none", "loss": "l2"}
+UNET_DEFAULTS = {"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"}
 WINDOW_DEFAULTS = {"levels": 2, "batch_size": 512, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.05,
                    "clip_norm": 0.01, "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.999, "loss": "l2",
                    "loss_region": "hole", "evaluate_every": 200, "evaluation_images": 550}
@@ -45,75 +46,47 @@ class Output(Enum):
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A network that is trained.
+    """A network that is trained."""
 
-    build                "module:function"; it takes (input_shape, settings) and returns keras.Model([image, mask], output)
-    summary              one line for --help and the documentation
-    defaults             settings that replace the general defaults where no flag is given
-    reads                settings that shape the network, of those that not every network has a use for
-    finds_masks          the output is no image, but the probability of each pixel to be missing
-    input                what the network is given
-    output               what its last layer returns; if None, one run of the network shows it (see residual.py)
-    copies_known_pixels  the output counts where pixels are missing; known pixels are those of the input
-    blocks_only          the output counts in the middle 2x2 pixels of each 8x8 block
-    """
-
-    build: str
-    summary: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    reads: tuple[str, ...] = ()
-    finds_masks: bool = False
+    build: str     # "module:function"; it takes (input_shape, settings) and returns keras.Model([image, mask], output)
+    summary: str   # one line for --help and the documentation
+    defaults: Mapping[str, Any] = field(default_factory=dict)   # settings that replace the general defaults without a flag
+    reads: tuple[str, ...] = ()         # settings that shape the network, of those that not every network has a use for
+    finds_masks: bool = False           # the output is no image, but the probability of each pixel to be missing
     input: Input = Input.IMAGE
-    output: Output | None = None
-    copies_known_pixels: bool = False
-    blocks_only: bool = False
+    output: Output | None = None        # if None, one run of the network shows it (see residual.py)
+    copies_known_pixels: bool = False   # the output counts where pixels are missing; known pixels are those of the input
+    blocks_only: bool = False           # the output counts in the middle 2x2 pixels of each 8x8 block
 
     def __post_init__(self) -> None:
-        unknown = {*self.defaults, *self.reads} - {f.name for f in dataclasses.fields(Settings)}
+        unknown = {*self.defaults, *self.reads} - SETTINGS.keys()
         if unknown:
             raise ValueError(f"{self.build}: there is no setting {', '.join(sorted(unknown))}.")
 
     def load(self) -> "Callable[[tuple[int, int, int], Any], keras.Model]":
         """Import the build function."""
-        return load_function(self.build)
+        module, _, name = self.build.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except AttributeError:
+            raise ValueError(f"{module} has no function {name!r}, which the registry names ({self.build}).") from None
 
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """A pretrained pipeline, which predicts without training.
+    """A pretrained pipeline, which predicts without training."""
 
-    predict_function  "module:function", called as `predict` below is
-    check_function    "module:function", called as `check` below is
-    summary           one line for --help and the documentation
-    """
-
-    predict_function: str
-    check_function: str
+    module: str   # it has the functions predict_images and find_python, as in stable_diffusion.py
     summary: str
 
-    def predict(self, dataset: Any, rows: Any, split: str, settings: Settings) -> "Iterator[np.ndarray]":
-        """Yield the image of each row, known pixels and all: float32 in 0..1."""
-        return load_function(self.predict_function)(dataset, rows, split, settings)
-
-    def check(self, settings: Settings) -> None:
-        """Raise a UserError if the pipeline cannot run here."""
-        load_function(self.check_function)(settings)
+    def load(self) -> Any:
+        return importlib.import_module(self.module)
 
 
 def get_network(name: str) -> NetworkSpec:
-    """Return a network's entry in the registry."""
     if name not in NETWORKS:
         raise FlagError(f"There is no network {name!r}; there are: {', '.join(sorted(NETWORKS))}.")
     return NETWORKS[name]
-
-
-def load_function(path: str) -> Callable:
-    """Import the function that "module:function" names."""
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except AttributeError:
-        raise ValueError(f"{module} has no function {name!r}, which the registry names ({path}).") from None
 
 
 def register_network(name: str, spec: NetworkSpec) -> None:
@@ -125,16 +98,14 @@ def register_network(name: str, spec: NetworkSpec) -> None:
 
 NETWORKS: dict[str, NetworkSpec] = {
     "cnn": NetworkSpec(
-        build="pixmend.networks.block_networks:build_cnn",
-        summary="Small convolutional network for a 2x2 hole in every 8x8 block (23,748 parameters).",
-        defaults=BLOCK_DEFAULTS, output=Output.LINEAR, copies_known_pixels=True, blocks_only=True),
+        build="pixmend.networks.block_networks:build_cnn", output=Output.LINEAR, **ON_BLOCKS,
+        summary="Small convolutional network for a 2x2 hole in every 8x8 block (23,748 parameters)."),
     "deepix": NetworkSpec(
         build="pixmend.networks.deepix:build_deepix",
         summary="DeePixV1 for pixelated areas: six blocks of convolutions at full size (2,415,107 parameters).",
         defaults=DEEPIX_DEFAULTS, reads=("width",), output=Output.UNIT, copies_known_pixels=True),
     "deepix_small": NetworkSpec(
-        build="pixmend.networks.deepix:build_deepix_small",
-        summary="DeePixV1 with three blocks (479,427 parameters).",
+        build="pixmend.networks.deepix:build_deepix_small", summary="DeePixV1 with three blocks (479,427 parameters).",
         defaults=DEEPIX_DEFAULTS, reads=("width",), output=Output.UNIT, copies_known_pixels=True),
     "edsr": NetworkSpec(
         build="pixmend.networks.edsr:build_edsr",
@@ -147,8 +118,7 @@ NETWORKS: dict[str, NetworkSpec] = {
     "encoder_decoder": NetworkSpec(
         build="pixmend.networks.unet:build_encoder_decoder",
         summary="Encoder and decoder without skip connections, for masks of any shape (744,387 parameters).",
-        defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
-        reads=("width", "levels"), output=Output.SYMMETRIC),
+        defaults=UNET_DEFAULTS, reads=("width", "levels"), output=Output.SYMMETRIC),
     "lattice_mlp": NetworkSpec(
         build="pixmend.networks.lattice_mlp:build_lattice_mlp",
         summary="Dense layers on a window around the 2x2 hole of every 8x8 block.",
@@ -161,20 +131,16 @@ NETWORKS: dict[str, NetworkSpec] = {
         summary="Small U-Net that finds missing pixels from the traces that damage leaves.",
         defaults={"start": "none", "loss": "cross_entropy", "batch_size": 4, "learning_rate": 1e-3, "beta_1": 0.9, "width": 24,
                   "levels": 3, "schedule": "cosine", "warmup_steps": 50, "clip_norm": 1.0, "fresh_masks": True, "steps": 1500,
-                  "evaluate_every": 250, "unknown_masks": True},
-        reads=("width", "levels"), finds_masks=True),
+                  "evaluate_every": 250, "unknown_masks": True}, reads=("width", "levels"), finds_masks=True),
     "mlp": NetworkSpec(
-        build="pixmend.networks.block_networks:build_mlp",
-        summary="Perceptron for a 2x2 hole in every 8x8 block (14,824 parameters).",
-        defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
+        build="pixmend.networks.block_networks:build_mlp", output=Output.UNIT, **ON_BLOCKS,
+        summary="Perceptron for a 2x2 hole in every 8x8 block (14,824 parameters)."),
     "mlp_large": NetworkSpec(
-        build="pixmend.networks.block_networks:build_mlp_large",
-        summary="Larger perceptron for a 2x2 hole in every 8x8 block (73,540 parameters).",
-        defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
+        build="pixmend.networks.block_networks:build_mlp_large", output=Output.UNIT, **ON_BLOCKS,
+        summary="Larger perceptron for a 2x2 hole in every 8x8 block (73,540 parameters)."),
     "mobilenet_v2": NetworkSpec(
-        build="pixmend.networks.block_networks:build_mobilenet_v2",
-        summary="MobileNetV2 for a 2x2 hole in every 8x8 block (2,262,532 parameters).",
-        defaults=BLOCK_DEFAULTS, output=Output.UNIT, copies_known_pixels=True, blocks_only=True),
+        build="pixmend.networks.block_networks:build_mobilenet_v2", output=Output.UNIT, **ON_BLOCKS,
+        summary="MobileNetV2 for a 2x2 hole in every 8x8 block (2,262,532 parameters)."),
     "pconv_unet": NetworkSpec(
         build="pixmend.networks.pconv_unet:build_pconv_unet",
         summary="U-Net of partial convolutions, which read known pixels only (25,255,508 parameters).",
@@ -195,30 +161,24 @@ NETWORKS: dict[str, NetworkSpec] = {
         summary="U-Net with attention on the image scaled to --work-size.",
         defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "width": 48, "levels": 4, "start": "smooth",
                   "loss": "l2", "loss_region": "hole", "schedule": "cosine", "warmup_steps": 100, "ema_decay": 0.998,
-                  "clip_norm": 1.0},
-        reads=("width", "levels", "work_size"), output=Output.RESIDUAL, copies_known_pixels=True),
+                  "clip_norm": 1.0}, reads=("width", "levels", "work_size"), output=Output.RESIDUAL, copies_known_pixels=True),
     "tile_mlp": NetworkSpec(
-        build="pixmend.networks.window_mlp:build_tile_mlp",
-        summary="window_mlp for one tile of a pixelated area.",
+        build="pixmend.networks.window_mlp:build_tile_mlp", summary="window_mlp for one tile of a pixelated area.",
         defaults={**WINDOW_DEFAULTS, "window": 3.0, "work_size": 30, "masks_per_image": 1, "start": "tile_smooth", "width": 768,
-                  "steps": 2000},
-        reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
+                  "steps": 2000}, reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
     "unet": NetworkSpec(
         build="pixmend.networks.unet:build_unet",
         summary="U-Net without batch normalization, for masks of any shape (2,662,659 parameters).",
-        defaults={"batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "levels": 3, "start": "none", "loss": "l2"},
-        reads=("width", "levels"), output=Output.SYMMETRIC),
+        defaults=UNET_DEFAULTS, reads=("width", "levels"), output=Output.SYMMETRIC),
     "window_mlp": NetworkSpec(
         build="pixmend.networks.window_mlp:build_window_mlp",
         summary="Dense layers on a window around each box; the fastest to train on a CPU.",
         defaults={**WINDOW_DEFAULTS, "window": 2.0, "work_size": 32, "masks_per_image": 16, "start": "harmonic",
-                  "width": 1024},
-        reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
+                  "width": 1024}, reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
 }
 
 PIPELINES: dict[str, PipelineSpec] = {
     "stable_diffusion": PipelineSpec(
-        predict_function="pixmend.networks.stable_diffusion:predict_images",
-        check_function="pixmend.networks.stable_diffusion:find_python",
+        module="pixmend.networks.stable_diffusion",
         summary="Pretrained Stable Diffusion inpainting, in an environment of its own."),
 }

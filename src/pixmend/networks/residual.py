@@ -31,16 +31,12 @@ def build_with_start(input_shape: tuple[int, int, int], settings: NetworkSetting
         return network
     output = network.output if network.output.dtype == "float32" else ops.cast(network.output, "float32")
     if settings.start == "none" and spec.output is not Output.RESIDUAL:
-        return keras.Model(network.inputs, compute_image(network, output, spec))
+        image, mask = network.inputs
+        predicted = (output + 1.0) / 2.0 if spec.output is Output.SYMMETRIC else output
+        predicted = image + (predicted - image) * find_region(mask, spec) if spec.copies_known_pixels else predicted
+        return keras.Model(network.inputs, predicted)
     set_last_layer_to_zero(network)
     return keras.Model(network.inputs, add_residual(network, output, spec, settings))
-
-
-def compute_image(network: keras.Model, output: Any, spec: NetworkSpec) -> Any:
-    """Return the image that an output stands for."""
-    image, mask = network.inputs
-    predicted = (output + 1.0) / 2.0 if spec.output is Output.SYMMETRIC else output
-    return image + (predicted - image) * find_region(mask, spec) if spec.copies_known_pixels else predicted
 
 
 def add_residual(network: keras.Model, output: Any, spec: NetworkSpec, settings: NetworkSettings) -> Any:

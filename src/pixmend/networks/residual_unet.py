@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import NetworkSettings
-from pixmend.networks.layers.contrast import compute_contrast
+from pixmend.networks.layers.normalization import compute_contrast
 from pixmend.networks.layers.sizes import count_exact_halvings, find_shrink_factor
 
 GROUP_CHANNELS = 8   # channels of a group of the normalization
@@ -47,7 +47,6 @@ def apply_unet(x: Any, settings: NetworkSettings) -> Any:
 
 
 def residual_block(x: Any, channels: int) -> Any:
-    """Apply two convolutions with a skip connection."""
     skip = x if x.shape[-1] == channels else layers.Conv2D(channels, 1)(x)
     x = layers.GroupNormalization(count_groups(x.shape[-1]))(x)
     x = layers.Conv2D(channels, 3, padding="same", activation="silu")(x)

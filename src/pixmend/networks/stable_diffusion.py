@@ -20,7 +20,6 @@ from pixmend.data.encode import encode_png
 from pixmend.errors import FlagError, UserError
 from pixmend.progress import ProgressBar
 
-PROGRAM = Path(__file__).parent / "diffusion_program.py"
 RESULTS = "painted"   # folder in the folder of a run
 SIZE_MULTIPLE = 8     # pixels of an image for one of its latent representation
 TIMEOUT = 3600        # seconds without output; an image of 512x512 takes some minutes on a CPU
@@ -45,7 +44,7 @@ def predict_images(dataset: Dataset, rows: Sequence[DatasetRow], split: str, set
 def inpaint_in_child_process(dataset: Dataset, missing: Sequence[tuple[DatasetRow, Path]], settings: Settings,
                              bar: ProgressBar) -> None:
     """Write the results of some rows; progress is the number of files that have appeared."""
-    python = find_python(settings)
+    python, program = find_python(settings), Path(__file__).with_name("diffusion_program.py")
 
     def show_progress(_: str) -> None:
         done = bar.total - sum(not path.exists() for _, path in missing)
@@ -54,7 +53,7 @@ def inpaint_in_child_process(dataset: Dataset, missing: Sequence[tuple[DatasetRo
 
     with tempfile.TemporaryDirectory() as folder, bar:
         job = write_job(Path(folder), dataset, missing, settings)
-        ended = subprocesses.run_command([python, str(PROGRAM), str(job)], timeout=TIMEOUT, on_output=show_progress)
+        ended = subprocesses.run_command([python, str(program), str(job)], timeout=TIMEOUT, on_output=show_progress)
     if ended.code is None:
         raise UserError(f"{settings.diffusion_model} gave no output for {TIMEOUT} seconds. Choose a smaller --diffusion-size or "
                         f"fewer --diffusion-steps; finished images are not computed again.")

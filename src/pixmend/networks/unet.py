@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from pixmend.config import NetworkSettings
-from pixmend.networks.layers.batch_norm import BatchNormalization
+from pixmend.networks.layers.normalization import convolve_and_normalize
 from pixmend.networks.layers.sizes import plan_channels
 
 
@@ -49,14 +49,8 @@ def build_encoder_decoder(input_shape: tuple[int, int, int], settings: NetworkSe
     x = layers.Concatenate()([*[mask] * input_shape[-1], image * 2.0 - 1.0])
     channels = plan_channels(input_shape, settings)
     for width in channels:
-        x = layers.MaxPooling2D()(convolve(x, width))
+        x = layers.MaxPooling2D()(layers.ReLU()(convolve_and_normalize(x, width, 3)))
     for width in reversed(channels[:-1]):
-        x = convolve(layers.UpSampling2D()(x), width)
+        x = layers.ReLU()(convolve_and_normalize(layers.UpSampling2D()(x), width, 3))
     x = layers.Conv2D(input_shape[-1], 3, padding="same")(layers.UpSampling2D()(x))
     return keras.Model([image, mask], layers.Activation("tanh", dtype="float32")(x))
-
-
-def convolve(x: Any, channels: int) -> Any:
-    """Apply a convolution, batch normalization and ReLU."""
-    x = layers.Conv2D(channels, 3, padding="same")(x)
-    return layers.ReLU()(BatchNormalization()(x))

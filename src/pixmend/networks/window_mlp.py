@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import Settings
-from pixmend.networks.layers.contrast import compute_contrast
+from pixmend.networks.layers.normalization import compute_contrast
 
 DROPOUT = 0.1
 
@@ -25,17 +25,13 @@ def build_window_mlp(input_shape: tuple[int, int, int], settings: Settings, cont
         y = layers.Dense(settings.width, activation="silu")(layers.LayerNormalization()(x))
         y = layers.Dropout(DROPOUT, seed=settings.seed + level)(y)
         x = layers.Add()([x, layers.Dense(settings.width, kernel_initializer="zeros")(y)])
-    # Pixels across that the box may touch: an even number if the window's side is even, else an odd one.
-    side = min(size, int(-(-size // settings.window))) if settings.window else size
-    side += (size - side) % 2
+    side = min(size, int(-(-size // settings.window))) if settings.window else size   # pixels across that the box may touch
+    side += (size - side) % 2   # even if the window's side is even, else odd
     x = layers.Dense(side * side * channels, dtype="float32")(x)
     residual = layers.Reshape((side, side, channels))(x) * contrast
     return keras.Model([image, mask], layers.ZeroPadding2D((size - side) // 2, dtype="float32")(residual))
 
 
 def build_tile_mlp(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
-    """Return the same network for one tile of a pixelated area, where the seams of all neighbours lie at the same places.
-
-    Contrast is measured over the whole window, since in a large area none of its pixels is known.
-    """
+    """Return the same network for one tile; contrast is that of the whole window, since in a large area no pixel is known."""
     return build_window_mlp(input_shape, settings, contrast_of_all=True)

@@ -1,7 +1,6 @@
 """Adversarial training (Isola et al. 2017): a generator and a PatchGAN discriminator in one Keras model.
 
-Images are float32 in 0..1, shape (batch, height, width, channels).
-Generator loss = adversarial loss + LAMBDA * reconstruction loss.
+Images are float32 in 0..1, shape (batch, height, width, channels). The generator's loss is adversarial + LAMBDA * reconstruction.
 """
 
 from typing import Any
@@ -10,15 +9,11 @@ import keras
 from keras import layers, ops
 
 from pixmend.config import NetworkSettings, Settings
-from pixmend.networks.layers.batch_norm import BatchNormalization
-from pixmend.training.losses import scale_to_symmetric_range
+from pixmend.networks.layers.normalization import BatchNormalization
 
 
 def build_patchgan(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
-    """Return a model of [damaged image, image] that scores patches of the second as real or fake: logits.
-
-    With width 64 it is the published one: 2,770,433 parameters, 30x30 patches of an image of 256x256.
-    """
+    """Return a model of [damaged image, image] that scores patches of the second: logits, 30x30 for images of 256x256."""
     damaged, image = keras.Input(input_shape), keras.Input(input_shape)
     x = layers.Concatenate()([damaged, image]) * 2.0 - 1.0
     x = layers.LeakyReLU(0.3)(convolve(x, settings.width))
@@ -57,17 +52,16 @@ class AdversarialModel(keras.Model):
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
         """Return the sum of both losses; one optimizer minimizes it, since neither loss has gradients in the other's weights."""
         settings, damaged = self.settings, x[0]
-        reconstruction = scale_to_symmetric_range(settings.loss) * super().compute_loss(x, y, y_pred, sample_weight)
+        # LAMBDA was published for images in -1..1, whose squared errors are four times as large, and absolute ones twice.
+        reconstruction = (4.0 if settings.loss == "l2" else 2.0) * super().compute_loss(x, y, y_pred, sample_weight)
         real = binary_crossentropy(self.discriminator([damaged, y], training=training), 1.0)
         fake_for_generator, fake_for_discriminator = self._score_fake(damaged, y_pred, training)
         adversarial = binary_crossentropy(fake_for_generator, 1.0)
-        fake = binary_crossentropy(fake_for_discriminator, 0.0)
-        generator_loss = adversarial + settings.LAMBDA * reconstruction
-        discriminator_loss = real + settings.disc_lambda * fake
+        discriminator_loss = real + settings.disc_lambda * binary_crossentropy(fake_for_discriminator, 0.0)
         self.trackers["generator"].update_state(adversarial)
         self.trackers["discriminator"].update_state(discriminator_loss)
         self.trackers["reconstruction"].update_state(reconstruction)
-        return generator_loss + discriminator_loss
+        return adversarial + settings.LAMBDA * reconstruction + discriminator_loss
 
     def _score_fake(self, damaged: Any, fake: Any, training: bool) -> tuple[Any, Any]:
         """Return the discriminator's logits twice: with gradients in the generator only, and in the discriminator only.

@@ -18,9 +18,9 @@ from pixmend import backend
 from pixmend.config import Settings
 from pixmend.progress import print_message
 from pixmend.training import setup
-from pixmend.training.batches import BatchSource
 from pixmend.training.optimizer import get_learning_rate
 from pixmend.training.steps import build_steps
+from pixmend.training.window_batches import BatchSource
 
 LARGEST = 512
 MEMORY_SHARE = 0.5   # of the free memory that training may use on a CPU

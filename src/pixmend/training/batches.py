@@ -10,10 +10,9 @@ together, each takes its share of the batch. A compact batch holds bytes where i
 a device; `steps.expand_batch` makes the same floats of it there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -32,16 +31,6 @@ CONTRAST_WINDOW, LEAST_CONTRAST = (13, 13), 0.02   # pixels; below the least con
 ORDER, DRAWS, DAMAGE = 0, 1, 2   # keys of independent streams of random numbers
 
 
-class BatchSource(Protocol):
-    """What training reads: the batch of a step, and the same batch for `expand_batch`."""
-
-    settings: Settings
-
-    def get_batch(self, step: int) -> Batch: ...
-
-    def get_compact_batch(self, step: int) -> CompactBatch: ...
-
-
 class ImageBatches:
     """Batches of whole training images, with their own masks and with those drawn before training, if there are any."""
 
@@ -56,7 +45,7 @@ class ImageBatches:
 
     def get_batch(self, step: int) -> Batch:
         """Return the batch of a step; every row comes once with each of its masks before any comes again."""
-        input_images, count_images, target_images = self._load_images(self.choose_items(step), step)
+        input_images, count_images, target_images = zip(*self._load_images(self.choose_items(step), step), strict=True)
         counts = np.stack(count_images)
         inputs, targets = np.split(stack_floats([*input_images, *target_images]), 2)
         mask = np.greater(counts[..., None], 0, out=backend.allocate_aligned((*counts.shape, 1)))
@@ -72,18 +61,15 @@ class ImageBatches:
         if self.covers_on_device:
             settings, numbers = self.settings, list_positions(self.settings, step)
             masks = (self.competition.draw_mask(self._rng(number), settings.shape, settings) for number in numbers)
-            counts = [invert_transform(mask, row.variant) for mask, (row, _) in zip(masks, items, strict=True)]
-            originals = [self.dataset.read_original(row) for row, _ in upright]
-            return {"target": np.stack(originals), "counts": np.stack(counts), "transforms": transforms}
+            counts = np.stack([invert_transform(mask, row.variant) for mask, (row, _) in zip(masks, items, strict=True)])
+            originals = np.stack([self.dataset.read_original(row) for row, _ in upright])
+            return {"target": originals, "counts": counts, "transforms": transforms}
         if not self.transforms_on_device:
             upright, transforms = items, np.zeros_like(transforms)
-        inputs, counts, targets = self._load_images(upright, step)
-        batch = {"inputs": np.stack(inputs), "counts": np.stack(counts), "target": np.stack(targets), "transforms": transforms}
-        if self.settings.contrast_weighting:
-            weight = compute_weights(self.settings, stack_floats(inputs), batch["counts"])
-            assert weight is not None
-            batch["weight"] = weight
-        return batch
+        inputs, counts, targets = map(np.stack, zip(*self._load_images(upright, step), strict=True))
+        batch = {"inputs": inputs, "counts": counts, "target": targets, "transforms": transforms}
+        weight = compute_weights(self.settings, stack_floats(inputs), counts) if self.settings.contrast_weighting else None
+        return batch if weight is None else batch | {"weight": weight}
 
     def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng((self.settings.seed, DRAWS, number))
@@ -97,19 +83,17 @@ class ImageBatches:
             items.append((self.rows[row], mask))
         return items
 
-    def _load_images(self, items: list[Item], step: int) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-        """Return inputs, counts and targets of a batch: uint8, or float32 in 0..1 for inputs that were filled here."""
-        settings, images = self.settings, []
+    def _load_images(self, items: list[Item], step: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield input, counts and target of each item: uint8, or float32 in 0..1 for inputs that were filled here."""
+        settings = self.settings
         for (row, mask), number in zip(items, list_positions(settings, step), strict=True):
             rng = self._rng(number)
-            drawn = settings.jitter or settings.fresh_masks
-            inputs, counts, target = self._draw_image(rng, row) if drawn else self._read_image(row, mask)
+            is_drawn = settings.jitter or settings.fresh_masks
+            inputs, counts, target = self._draw_image(rng, row) if is_drawn else self._read_image(row, mask)
             if settings.noise:
                 inputs = stack_floats([inputs])[0]
                 inputs = np.clip(inputs + rng.normal(0, settings.noise, inputs.shape), 0, 1).astype(np.float32)
-            images.append((inputs, counts, target))
-        all_inputs, all_counts, all_targets = map(list, zip(*images, strict=True))
-        return all_inputs, all_counts, all_targets
+            yield inputs, counts, target
 
     def _read_image(self, row: DatasetRow, mask_number: int) -> tuple[np.ndarray, ...]:
         """Read an image with its own mask, or with one that was drawn before training."""
@@ -163,21 +147,16 @@ def bytes_to_floats(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32) / np.float32(255)
 
 
-def stack_floats(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Stack images, uint8 or in 0..1, as float32 in 0..1.
-
-    They are written into one array for the whole batch: large arrays are returned to the system each time, and getting the
-    memory again took longer than the conversion.
-    """
+def stack_floats(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """Return images, uint8 or in 0..1, as float32 in 0..1, in one array: to get memory for each took longer than to convert."""
     batch = backend.allocate_aligned((len(images), *images[0].shape))
     for place, image in zip(batch, images, strict=True):
         np.divide(image, np.float32(255 if image.dtype == np.uint8 else 1), out=place, dtype=np.float32)
     return batch
 
 
-def crop_randomly(
-        rng: np.random.Generator, target: np.ndarray, damaged: np.ndarray, counts: np.ndarray,
-        side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def crop_randomly(rng: np.random.Generator, target: np.ndarray, damaged: np.ndarray, counts: np.ndarray,
+                  side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Enlarge an image and its damage to a side, then cut the original size out at a random place."""
     height, width = counts.shape
     row, column = rng.integers(0, (side - height + 1, side - width + 1))

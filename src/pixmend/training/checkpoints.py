@@ -75,8 +75,7 @@ def find_weights(run_folder: Path, fold: str = "", snapshot: str = "") -> Path:
         return path
     if snapshot:
         existing = sorted((path.stem.removeprefix("snapshot-") for path in folder.glob("snapshot-*.npz")), key=int)
-        numbers = ", ".join(existing) or "none"
-        raise UserError(f"Run {run!r} has no snapshot {snapshot} ({path}); it has: {numbers}. "
+        raise UserError(f"Run {run!r} has no snapshot {snapshot} ({path}); it has: {', '.join(existing) or 'none'}. "
                         f"Train it with more of them: pixmend train --run {run} --snapshots {snapshot} --force")
     raise UserError(f"Run {run!r} has no trained weights ({path}). Train it first: pixmend train --run {run}")
 
@@ -92,7 +91,6 @@ def _write(file: IO[bytes], groups: Groups, metadata: Mapping[str, Any]) -> None
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Return the metadata of a checkpoint, such as its step."""
     with open_checkpoint(path) as (_, metadata):
         return metadata
 

@@ -25,17 +25,14 @@ from pixmend.config import Settings, flag
 from pixmend.errors import FlagError, UserError
 from pixmend.subprocesses import END_WITH_PARENT, replace_signal_handlers
 
-# Environment variables of Keras, read where no flag is given.
-ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
-COUNT = "KERAS_DISTRIBUTION_NUM_PROCESSES"
-NUMBER = "KERAS_DISTRIBUTION_PROCESS_ID"
 IS_CHILD = "PIXMEND_TRAINING_CHILD"
 EXIT_PROCESS_LOST = 75   # exit code of a child that has lost another process
 
 
 def resolve_processes(settings: Settings, environment: Mapping[str, str] = os.environ) -> Settings:
     """Return settings whose processes come from the flags or from Keras's environment variables."""
-    addresses = [address for address in (settings.processes or environment.get(ADDRESSES, "")).split(",") if address]
+    listed = settings.processes or environment.get("KERAS_DISTRIBUTION_JOB_ADDRESSES", "")
+    addresses = [address for address in listed.split(",") if address]
     if not addresses:
         if "process" in settings.given:
             raise FlagError("--process needs --processes: host:port of each process, separated by commas, the same list for all.")
@@ -43,8 +40,8 @@ def resolve_processes(settings: Settings, environment: Mapping[str, str] = os.en
     for address in addresses:
         if not re.fullmatch(r"[\w.\-\[\]:]+:\d{1,5}", address):
             raise FlagError(f"--processes: {address!r} is not host:port. Example: --processes gpu1:9911,gpu2:9911")
-    count = len(addresses) if settings.processes else int(environment.get(COUNT, len(addresses)))
-    number = settings.process if "process" in settings.given else int(environment.get(NUMBER, -1))
+    count = len(addresses) if settings.processes else int(environment.get("KERAS_DISTRIBUTION_NUM_PROCESSES", len(addresses)))
+    number = settings.process if "process" in settings.given else int(environment.get("KERAS_DISTRIBUTION_PROCESS_ID", -1))
     check_processes(number, count, settings.batch_size)
     return replace(settings, processes=addresses[0], process=number, of_processes=count)
 

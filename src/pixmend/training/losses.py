@@ -11,14 +11,6 @@ POSITIVE_ONLY = {"poisson", "kl", "cross_entropy"}  # these need predictions abo
 EPSILON = 1e-3
 
 
-def scale_to_symmetric_range(name: str) -> float:
-    """Return the factor between a distance of images in 0..1 and of the same images in -1..1, where LAMBDA was published.
-
-    Absolute errors double, squared ones quadruple. The distances that have no such factor are doubled, too.
-    """
-    return 4.0 if name == "l2" else 2.0
-
-
 class ReconstructionLoss(keras.losses.Loss):
     """One of DISTANCES, chosen by the name of --loss; sample weights, where there are any, say how much each pixel counts."""
 

@@ -1,7 +1,4 @@
-"""Optimizers by name, and the learning rate and the snapshots over the budget of a run: steps, minutes or both.
-
-Adam is faster here on TensorFlow than Keras's own, and its averaged weights can be used early.
-"""
+"""Optimizers by name, and the learning rate and the snapshots over the budget of a run: steps, minutes or both."""
 
 import math
 from typing import Any
@@ -34,14 +31,11 @@ def build_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
 
 
 class Adam(keras.optimizers.Adam):
-    """Adam as one operation per variable where the backend has it; its weight average adapts to the number of steps.
-
-    The share of the past is at most (1 + steps) / (10 + steps), so an average after few steps is not still the first weights.
-    """
+    """Adam as one operation per variable where the backend has it, which is faster than Keras's own."""
 
     @property
     def ema_momentum(self) -> Any:
-        """The share of the past in the averaged weights at the current step."""
+        """The share of the past in the averaged weights: small at first, so that these do not stay the first weights."""
         steps = ops.cast(self.iterations, "float32")
         return ops.minimum(self._max_ema_momentum, (1 + steps) / (10 + steps))
 

@@ -32,13 +32,13 @@ def build_cache_key(settings: Settings, dataset: Dataset, names: Iterable[str]) 
             | {name: getattr(settings, name) for name in (*names, *datasets.DAMAGE_SETTINGS)})
 
 
-def write_once(paths: Sequence[Path], cache_key: dict[str, Any], write: Callable[[], None]) -> None:
-    """Call `write`, which writes these files, unless they exist with this cache key; other processes wait meanwhile."""
+def write_once(paths: Sequence[Path], cache_key: dict[str, Any], write: Callable[..., None], *arguments: Any) -> None:
+    """Call `write` with these files and arguments, unless they exist with this cache key; other processes wait meanwhile."""
     folder, manifest = paths[0].parent, paths[0].with_suffix(".json")
     folder.mkdir(exist_ok=True)
     with files.wait_for_lock(folder / ".lock"):
         if not files.manifest_matches(manifest, cache_key):
-            write()
+            write(*paths, *arguments)
             files.write_manifest(manifest, cache_key, paths)
 
 
@@ -57,14 +57,9 @@ def fill_training_images(settings: Settings, dataset: Dataset) -> None:
     """Fill all images of the dataset as --start says, unless that was done."""
     if settings.start in datasets.UNFILLED or settings.start in datasets.ARRAYS:
         return
-    path, count = dataset.start_file(settings.start), len(dataset.counts)
-
-    def write() -> None:
-        fill = partial(fill_chunk, settings)
-        write_array(path, (count, *settings.shape),
-                    workers.run_in_chunks(fill, range(count), size=FILL_CHUNK, label=f"start from {settings.start}"))
-
-    write_once([path], build_cache_key(settings, dataset, ["start"]), write)
+    path, shape, fill = dataset.start_file(settings.start), (len(dataset.counts), *settings.shape), partial(fill_chunk, settings)
+    chunks = workers.run_in_chunks(fill, range(len(dataset.counts)), size=FILL_CHUNK, label=f"start from {settings.start}")
+    write_once([path], build_cache_key(settings, dataset, ["start"]), write_array, shape, chunks)
 
 
 def damage_and_fill(
@@ -87,13 +82,9 @@ def draw_training_masks(settings: Settings, dataset: Dataset) -> ArrayFile:
     cache_key = build_cache_key(settings, dataset, ["start", "masks_per_image", "split_seed"])
     path = settings.augment_folder / "damages" / f"{files.hash_value(cache_key)}.npy"
     count = len(dataset.images) - len(dataset.counts)
-    height, width, channels = settings.shape
-
-    def write() -> None:
-        chunks = workers.run_in_chunks(partial(draw_chunk, settings), range(count), size=DRAW_CHUNK, label="damage and fill")
-        write_array(path, (count, settings.masks_per_image, height, width, channels + 1), chunks)
-
-    write_once([path], cache_key, write)
+    shape = count, settings.masks_per_image, *settings.shape[:2], settings.channels + 1
+    chunks = workers.run_in_chunks(partial(draw_chunk, settings), range(count), size=DRAW_CHUNK, label="damage and fill")
+    write_once([path], cache_key, write_array, shape, chunks)
     return ArrayFile(path, axes=2)
 
 

@@ -20,8 +20,8 @@ from pixmend.errors import FlagError, UserError
 from pixmend.networks.registry import Input, get_network
 from pixmend.progress import print_message
 from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
-from pixmend.training.batches import BatchSource, ImageBatches
-from pixmend.training.window_batches import WindowBatches
+from pixmend.training.batches import ImageBatches
+from pixmend.training.window_batches import BatchSource, WindowBatches
 
 if TYPE_CHECKING:
     import keras
@@ -51,7 +51,9 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
             for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv")]:
                 path.unlink()
             run_file.forget_trained(folder)
-        check_continuation(settings, dataset, folder)
+        if run_file.read_trained(folder):
+            check_same_settings(settings)
+            datasets.check_same_images(dataset, folder)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     if settings.batch_size == 0:
@@ -161,13 +163,6 @@ def check_same_settings(settings: Settings) -> None:
         listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name]})" for name in changed)
         raise UserError(f"Run {folder.name!r} ({folder}) was trained with {listed}. Choose another --run, train it anew with "
                         f"--force, or continue it with its own settings: pixmend train --run {folder.name}")
-
-
-def check_continuation(settings: Settings, dataset: Dataset, folder: Path) -> None:
-    """Refuse to continue a run with other settings or other images."""
-    if run_file.read_trained(folder):
-        check_same_settings(settings)
-        datasets.check_same_images(dataset, folder)
 
 
 def save_run_settings(settings: Settings) -> None:

@@ -78,7 +78,7 @@ def fill_chunk(settings: Settings, rows: Sequence[DatasetRow]) -> list[np.ndarra
 
 def predict_with_pipeline(settings: Settings, dataset: Dataset, rows: Sequence[DatasetRow], split: str) -> Iterator[np.ndarray]:
     competition = competitions.get_damage_competition(settings)
-    images = PIPELINES[settings.model].predict(dataset, rows, split, settings)
+    images = PIPELINES[settings.model].load().predict_images(dataset, rows, split, settings)
     for row, image in zip(rows, images, strict=True):
         damaged, mask = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0
         yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))

@@ -16,14 +16,13 @@ from pixmend.progress import print_message
 from pixmend.training import checkpoints
 from pixmend.training.adversarial import AdversarialModel
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 NETWORK_SETTINGS = {"width", "levels", "mask_channel", "encoder", "encoder_weights"}   # each is read by some networks only
 ADVERSARIAL_SETTINGS = {"LAMBDA", "disc_lambda"}
 
 
 def build_network(settings: Settings) -> keras.Model:
     """Return the network of these settings; equal settings give equal weights."""
-    keras.config.set_dtype_policy(POLICIES[settings.precision])
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else settings.precision)
     keras.utils.set_random_seed(settings.seed)
     return build_with_start(settings.input_shape, settings)
 

@@ -2,8 +2,7 @@
 
 On JAX a step is one function, compiled once for the whole run, that is called again before the previous call has ended. The
 device goes from step to step by itself, batches are copied to it ahead, and the losses of a group of steps are read together.
-The size of a group does not change any bit of the result. Batches are copied in their compact form (see batches.py), which
-becomes, within the compiled step, the batch that the host would have made, bit for bit.
+The size of a group does not change any bit of the result, nor do the compact batches that are copied (see batches.py).
 """
 
 from collections.abc import Iterable
@@ -15,7 +14,8 @@ from keras import ops
 
 from pixmend import backend, competitions, models
 from pixmend.config import Settings
-from pixmend.training.batches import BatchSource, CompactBatch, bytes_to_floats
+from pixmend.training.batches import CompactBatch, bytes_to_floats
+from pixmend.training.window_batches import BatchSource
 
 STEPS_PER_CALL = 16   # on an accelerator
 FLOATS_OF_BYTES = bytes_to_floats(np.arange(256))   # a table, because a compiler may divide by 255 in a way of its own
@@ -68,7 +68,6 @@ class JaxSteps:
         return {name: self.to_device(array) for name, array in self.batches.get_compact_batch(step).items()}
 
     def run(self, batches: Iterable[Any], learning_rates: list[float]) -> list[dict[str, float]]:
-        """Train one step on each batch; return the losses of each step by name."""
         model, results = self.model, []
         groups = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables
         state: Any = tuple([variable.value for variable in variables] for variables in groups)
@@ -81,7 +80,6 @@ class JaxSteps:
         return [{name: float(losses[name]) for name in sorted(losses)} for losses in backend.copy_to_host(results)]
 
     def _train_step(self, state: Any, batch: dict[str, Any], learning_rate: Any) -> Any:
-        """As `train_on_batch` of Keras, but the learning rate is set and the metrics are reset inside the compiled function."""
         trainable, non_trainable, optimizer, metrics = state
         optimizer = [learning_rate if i == self.rate_index else value for i, value in enumerate(optimizer)]
         metrics = [ops.zeros_like(value) for value in metrics]

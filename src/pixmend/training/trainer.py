@@ -27,12 +27,12 @@ from pixmend.evaluation.bootstrap import compute_rmse
 from pixmend.progress import ProgressBar
 from pixmend.subprocesses import replace_signal_handlers
 from pixmend.training import checkpoints, distributed, losses, setup
-from pixmend.training.batches import BatchSource
 from pixmend.training.history import History
 from pixmend.training.inference import predict_images
 from pixmend.training.optimizer import build_optimizer, compute_budget_share, count_due_snapshots, get_learning_rate
 from pixmend.training.steps import build_steps
 from pixmend.training.unknown_masks import UnknownMaskDataset
+from pixmend.training.window_batches import BatchSource
 
 DIVERGED_FACTOR = 3   # a run has diverged when its holdout RMSE is so many times the best one
 
@@ -63,7 +63,7 @@ def catch_stop_signals() -> Iterator[list[int]]:
 
 
 class Trainer:
-    """Trains one compiled model: fit, evaluate, snapshot, save and restore."""
+    """Trains one compiled model: fit, evaluate, save and restore."""
 
     def __init__(self, model: keras.Model, settings: Settings, dataset: Dataset, batches: BatchSource, folder: Path,
                  on_evaluation: OnEvaluation | None = None) -> None:
@@ -82,7 +82,7 @@ class Trainer:
         """Train until the budget is used or a signal asks to stop; save a state now and then, and at the end."""
         last_saved, stop = time.monotonic(), False
         total = self.settings.steps if self.settings.steps < UNLIMITED_STEPS else 0
-        bar = ProgressBar("train", total, self.step, self._budget_share())
+        bar = ProgressBar("train", total, self.step, compute_budget_share(self.settings, self.step, self.minutes))
         with catch_stop_signals() as signals, ThreadPoolExecutor(1) as loader, bar:
             if self.step == 0:
                 self.evaluate(losses={})
@@ -92,13 +92,15 @@ class Trainer:
                 losses = self._train(itertools.islice(batches, count), count)
                 stop, self.minutes = distributed.synchronize_stop(self.settings, bool(signals), self.minutes)
                 if (due := self._due_snapshots(self.step)) > snapshots:
-                    self.snapshot(due)
+                    with self._averaged_weights():
+                        self._save_weights({"step": self.step}, str(due))
                 if self.step % self.settings.evaluate_every == 0 or self.is_finished():
                     self.evaluate(losses)
                 if time.monotonic() - last_saved >= 60 * self.settings.save_minutes:
                     self.save()
                     last_saved = time.monotonic()
-                bar.advance(count, self._format_progress(losses, bar) if self.writes_files else "", self._budget_share())
+                text = self._format_progress(losses, bar) if self.writes_files else ""
+                bar.advance(count, text, compute_budget_share(self.settings, self.step, self.minutes))
         self.save()
         if stop:
             raise KeyboardInterrupt
@@ -107,9 +109,6 @@ class Trainer:
         """Tell whether the budget is used, or `on_evaluation` has ended the training."""
         budget = self.settings.minutes
         return self.stopped_early or self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
-
-    def _budget_share(self) -> float:
-        return compute_budget_share(self.settings, self.step, self.minutes)
 
     def _due_snapshots(self, step: int) -> int:
         return count_due_snapshots(self.settings, step, self.minutes)
@@ -147,10 +146,7 @@ class Trainer:
                         f"Lower --learning-rate, set {flag('clip_norm')} 1, or use --precision float32.")
 
     def evaluate(self, losses: dict[str, float]) -> None:
-        """Score the holdout and add a line to the history; if the score is the best so far, save the weights.
-
-        The first weights of a run that starts from another run's (--init-from) are that run's, and are not saved.
-        """
+        """Score the holdout and extend the history; save the weights if they are the best so far and not those of --init-from."""
         with self._averaged_weights():
             scores = evaluate_holdout(self.model, self.dataset, self.evaluation_rows, self.settings)
             rmse = scores["holdout_rmse"]
@@ -162,11 +158,6 @@ class Trainer:
         self.model.reset_metrics()
         self.history.add(step=self.step, minutes=self.minutes, **scores, **losses)
         self.stopped_early = bool(self.on_evaluation and self.on_evaluation(self.step, rmse))
-
-    def snapshot(self, number: int) -> None:
-        """Save the weights that an evaluation would use now."""
-        with self._averaged_weights():
-            self._save_weights({"step": self.step}, str(number))
 
     def _save_weights(self, metadata: dict[str, Any], snapshot: str = "") -> None:
         if self.writes_files:
@@ -243,11 +234,9 @@ def evaluate_holdout(model: keras.Model, dataset: Dataset, rows: list[DatasetRow
     if models.finds_masks(settings.model):
         masks = [dataset.read_counts(row) > 0 for row in rows]
         return score_masks(predict_images(model, UnknownMaskDataset(dataset), rows, settings), masks)
-    pairs = zip(rows, predict_images(model, dataset, rows, settings), strict=True)
     errors = [metrics.sum_squared_errors(dataset.read_original(row) / 255, image, dataset.read_counts(row))
-              for row, image in pairs]
-    sums, numbers = zip(*errors, strict=True)
-    return {"holdout_rmse": compute_rmse(sums, numbers)}
+              for row, image in zip(rows, predict_images(model, dataset, rows, settings), strict=True)]
+    return {"holdout_rmse": compute_rmse(*zip(*errors, strict=True))}
 
 
 def score_masks(predictions: Iterable[np.ndarray], masks: list[np.ndarray]) -> dict[str, float]:

@@ -6,7 +6,6 @@ the masks that the run --mask-run has found. Both read only the damaged images; 
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +43,13 @@ class LocatedMaskDataset(UnknownMaskDataset):
         super().__init__(dataset)
         paths = {split: run_folder / f"{split}.npz" for split in ("holdout", "test")}
         for path in paths.values():
-            check_located_masks(path, self.cache_key)
+            found = predictions.read_metadata(path)["set"]
+            if found.get("masks") != self.cache_key["masks"]:
+                raise UserError(f"{flag('mask_run')} {run_folder.name} is a run that restores images ({path}). Name the run of a "
+                                f"model that finds masks, for example locate.")
+            if found != self.cache_key:
+                raise UserError(f"{path} holds masks of another dataset than there is now. "
+                                f"Predict them again: pixmend predict --run {run_folder.name}")
         self.predictions = {split: predictions.PredictionFile(path) for split, path in paths.items()}
         self.last_filled: tuple[DatasetRow, str, np.ndarray] | None = None
         self.cache_key = dataset.cache_key | {"masks": [GROWN_PIXELS, *(files.file_signature(path) for path in paths.values())]}
@@ -67,17 +72,6 @@ class LocatedMaskDataset(UnknownMaskDataset):
             filled = models.get_fill(start)(self.read_damaged(row) / np.float32(255), self.read_counts(row) > 0)
             self.last_filled = row, start, np.rint(filled * 255).astype(np.uint8)
         return self.last_filled[2]
-
-
-def check_located_masks(path: Path, cache_key: dict[str, Any]) -> None:
-    """Refuse a file that does not hold masks of this very dataset."""
-    run, found = path.parent.name, predictions.read_metadata(path)["set"]
-    if found.get("masks") != cache_key["masks"]:
-        raise UserError(f"{flag('mask_run')} {run} is a run that restores images ({path}). Name the run of a model that finds "
-                        f"masks, for example locate.")
-    if found != cache_key:
-        raise UserError(f"{path} holds masks of another dataset than there is now. "
-                        f"Predict them again: pixmend predict --run {run}")
 
 
 def open_dataset_for_prediction(settings: Settings) -> Dataset:

@@ -5,7 +5,8 @@ other: the filled image, the share of each cell that is missing, the share that 
 image. <cache key>-images.npy: the number of each window's image. Both are the same for every network.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -20,7 +21,7 @@ from pixmend.data.augmentation import apply_transform
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.windows import compute_box_coverage, cut_network_input, cut_window
 from pixmend.training import batches, prepared_arrays
-from pixmend.training.batches import Batch, CompactBatch, bytes_to_floats
+from pixmend.training.batches import Batch, CompactBatch, ImageBatches, bytes_to_floats
 
 CHUNK = 16
 
@@ -31,8 +32,10 @@ class WindowBatches:
     def __init__(self, settings: Settings, dataset: Dataset) -> None:
         self.settings = settings
         self.windows, images = cut_training_windows(settings, dataset)
-        windows_by_image = group_by_image(images)
-        self.items = [(window, row.variant) for row in dataset.split("train") for window in windows_by_image.get(row.damaged, [])]
+        by_image = defaultdict(list)
+        for window, image in enumerate(images.tolist()):
+            by_image[image].append(window)
+        self.items = [(window, row.variant) for row in dataset.split("train") for window in by_image[row.damaged]]
 
     def get_batch(self, step: int) -> Batch:
         """Return the batch of a step; every window comes once in each of its image's transforms before any comes again."""
@@ -52,10 +55,7 @@ class WindowBatches:
         return [self.items[batches.draw_order(self.settings.seed, epoch, len(self.items))[place]] for epoch, place in places]
 
 
-def group_by_image(images: np.ndarray) -> dict[int, np.ndarray]:
-    by_image = np.argsort(images, kind="stable")
-    numbers, first = np.unique(images[by_image], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(by_image, first[1:]), strict=True))
+BatchSource = ImageBatches | WindowBatches   # what training reads
 
 
 def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFile, np.ndarray]:
@@ -64,7 +64,7 @@ def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFil
     cache_key = prepared_arrays.build_cache_key(settings, dataset, names)
     path = settings.augment_folder / "windows" / f"{files.hash_value(cache_key)}.npy"
     paths = path, path.with_stem(f"{path.stem}-images")
-    prepared_arrays.write_once(paths, cache_key, partial(write_windows, *paths, settings, dataset))
+    prepared_arrays.write_once(paths, cache_key, write_windows, settings, dataset)
     return ArrayFile(path), np.load(paths[1])
 
 
@@ -93,22 +93,19 @@ def write_windows(windows_path: Path, images_path: Path, settings: Settings, dat
 
 
 def cut_chunk(settings: Settings, jobs: Sequence[tuple[DatasetRow, int]]) -> list[tuple[np.ndarray, int]]:
-    """Return the windows of some images with some of their masks, and the images' numbers, in a worker process."""
-    dataset = datasets.open_dataset_cached(settings.augment_folder)
-    return [(window, row.damaged) for row, mask in jobs for window in cut_windows(settings, dataset, row, mask)]
-
-
-def cut_windows(settings: Settings, dataset: Dataset, row: DatasetRow, mask_number: int) -> Iterator[np.ndarray]:
-    """Yield a window for each box of an image; mask 0 is the image's own, the others are drawn."""
-    competition, original = competitions.get_damage_competition(settings), dataset.read_original(row)
-    if mask_number:
-        inputs, damaged, counts = prepared_arrays.damage_and_fill(settings, competition, original, row.damaged, mask_number)
-    else:
-        inputs = bytes_to_floats(dataset.read_input(row, settings.start))
-        damaged, counts = dataset.read_damaged(row), dataset.read_counts(row)
-    sides, size = settings.window, settings.work_size
-    for box in competition.find_boxes(bytes_to_floats(damaged), counts):
-        colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
-        target = cut_window(bytes_to_floats(original), box, sides, size)
-        layers = colours, missing, compute_box_coverage(counts.shape, box, sides, size), target
-        yield np.rint(np.dstack(layers) * 255).astype(np.uint8)
+    """Return a window for each box of each job, and its image's number, in a worker process; mask 0 is the image's own."""
+    dataset, competition = datasets.open_dataset_cached(settings.augment_folder), competitions.get_damage_competition(settings)
+    sides, size, found = settings.window, settings.work_size, []
+    for row, mask in jobs:
+        original = dataset.read_original(row)
+        if mask:
+            inputs, damaged, counts = prepared_arrays.damage_and_fill(settings, competition, original, row.damaged, mask)
+        else:
+            inputs = bytes_to_floats(dataset.read_input(row, settings.start))
+            damaged, counts = dataset.read_damaged(row), dataset.read_counts(row)
+        for box in competition.find_boxes(bytes_to_floats(damaged), counts):
+            colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
+            target = cut_window(bytes_to_floats(original), box, sides, size)
+            layers = colours, missing, compute_box_coverage(counts.shape, box, sides, size), target
+            found.append((np.rint(np.dstack(layers) * 255).astype(np.uint8), row.damaged))
+    return found

@@ -16,13 +16,6 @@ from pixmend.networks.layers.sizes import count_blocks
 BLOCK_SIZE, HOLE_START, HOLE_SIZE = 8, 3, 2   # pixels: side of a block; where its hole begins, down and across; side of the hole
 
 
-def list_known_pixels() -> list[int]:
-    """Return the numbers of a block's pixels, row by row, without those of the hole."""
-    hole = range(HOLE_START, HOLE_START + HOLE_SIZE)
-    return [row * BLOCK_SIZE + column for row in range(BLOCK_SIZE) for column in range(BLOCK_SIZE)
-            if not (row in hole and column in hole)]
-
-
 def build_from_blocks(input_shape: tuple[int, int, int], settings: NetworkSettings, network: keras.Model,
                       sigmoid: bool = True) -> keras.Model:
     """Apply a network of blocks to whole images.

@@ -21,25 +21,23 @@ def uses_matrix_product(smaller_shape: tuple[int, int, int]) -> bool:
 
 
 class DownsampleConv(layers.Conv2D):
-    """A convolution that halves the sides of an image."""
+    """A convolution that halves the sides of an image, on TensorFlow with the faster gradient where that pays."""
 
     def __init__(self, channels: int, **options: Any) -> None:
         super().__init__(channels, KERNEL_SIZE, STRIDE, "same", **options)
 
     def convolution_op(self, x: Any, kernel: Any) -> Any:
-        """Convolve, on TensorFlow with the faster gradient where that pays."""
         smaller_shape = self.compute_output_shape(x.shape)[1:]
         return backend.convolve_down(x, kernel) if uses_matrix_product(smaller_shape) else super().convolution_op(x, kernel)
 
 
 class UpsampleConv(layers.Conv2DTranspose):
-    """A transposed convolution that doubles the sides of an image."""
+    """A transposed convolution that doubles the sides of an image, with the same gradient."""
 
     def __init__(self, channels: int, **options: Any) -> None:
         super().__init__(channels, KERNEL_SIZE, STRIDE, "same", **options)
 
     def call(self, x: Any) -> Any:
-        """Convolve, on TensorFlow with the faster gradient where that pays."""
         if self.use_bias or not uses_matrix_product(x.shape[1:]):
             return super().call(x)
         return backend.convolve_up(x, self.kernel)
