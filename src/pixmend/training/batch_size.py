@@ -6,6 +6,7 @@ that a size used is measured, and the next size is tried only if twice as much i
 
 import os
 import resource
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -58,7 +59,7 @@ def fits(model: keras.Model, batches: BatchSource) -> bool:
 
 def get_peak_memory() -> int:
     """Return the most bytes that this process has used at once."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def get_free_memory() -> int:

@@ -173,7 +173,7 @@ class Trainer:
         trained = [(v, np.asarray(v)) for v in self.model.trainable_variables]
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         for variable, _ in trained:   # a copy: JAX would reuse the memory of the optimizer's averages for a prediction
-            variable.assign(np.array(variable))
+            variable.assign(np.asarray(variable).copy())
         try:
             yield
         finally:
