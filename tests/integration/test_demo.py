@@ -49,10 +49,10 @@ def test_no_photo_is_in_two_splits(settings):
 @pytest.mark.parametrize("seed", range(5))
 def test_the_holdout_has_a_whole_photograph_of_each_class(settings, seed):
     train = list_images(settings, "train")
-    kept = splits.choose_holdout([e.source for e in train], [e.label for e in train], Settings().holdout, seed)
+    holdout = splits.choose_holdout([e.source for e in train], [e.label for e in train], Settings().holdout, seed)
     label_of = {e.source: e.label for e in train}
-    assert sorted(label_of[source] for source in kept) == ["Built", "Grown", "Land", "Thing", "Water"]
-    assert sum(e.source in kept for e in train) == 10
+    assert sorted(label_of[source] for source in holdout) == ["Built", "Grown", "Land", "Thing", "Water"]
+    assert sum(e.source in holdout for e in train) == 10
 
 
 def test_no_two_photographs_are_near_duplicates():

@@ -230,6 +230,7 @@ def test_new_archive_replaces_the_unpacked_one(machine, server):
         assert all((folder / name).read_bytes() == archive.read(name) for name in archive.namelist())
 
 
+@pytest.mark.long
 def test_the_demo_is_made_anew_for_another_size(tmp_path):
     machine = Machine(tmp_path, token=False)
     zipped = machine.home / "competition" / "demo" / "photo-reconstruction-demo.zip"

@@ -193,17 +193,17 @@ def test_a_second_call_redoes_nothing_and_force_does(mixed_home):
     assert done(stage("ensemble", home, *flags, "--force")) == printed["ensemble"] and path.stat().st_mtime_ns > before
 
 
-@pytest.mark.parametrize(("members", "run", "told"), [
+@pytest.mark.parametrize(("members", "run", "message"), [
     ("mean", "new", ["--members a,b"]),
     ("mean,mean", "new", ["--members a,b"]),
     ("mean,nobody", "new", ["nobody", "no predictions", "pixmend predict --run nobody"]),
     ("mean,mixed", "new", ["'mixed' is an ensemble itself", "mean,harmonic,smooth"]),
     ("mean,harmonic", "smooth", ["/smooth is for a run of smooth", "--run"]),
 ])
-def test_members_that_cannot_be_mixed_are_refused_in_a_sentence(mixed_home, members, run, told):
+def test_members_that_cannot_be_mixed_are_refused_in_a_sentence(mixed_home, members, run, message):
     home, _ = mixed_home
     stderr = refused(home, "--members", members, "--run", run)
-    assert all(words in stderr for words in told), stderr
+    assert all(words in stderr for words in message), stderr
     assert not (home / "checkpoints/demo/new").exists()
 
 
@@ -212,6 +212,7 @@ def test_a_mix_needs_a_name_of_its_own(mixed_home):
     assert "--run" in refused(home, "--members", "mean,harmonic")
 
 
+@pytest.mark.long
 def test_members_of_other_variants_are_mixed_since_holdout_and_test_pictures_have_none(mixed_home, tmp_path):
     home, flags = tmp_path / "home", (*SMALL, "--augment", "none")
     shutil.copytree(mixed_home[0], home)
@@ -228,5 +229,5 @@ def test_a_member_of_another_holdout_is_refused(mixed_home, tmp_path):
     shutil.copytree(mixed_home[0], home)
     other = (*SMALL, "--holdout", "0.3")
     done(stage("augment", home, *other))
-    assert "mean/holdout.npz" in (told := refused(home, *other[-2:], "--members", "mean,harmonic", "--run", "new"))
-    assert "another dataset or holdout" in told and "pixmend predict --run mean" in told
+    assert "mean/holdout.npz" in (message := refused(home, *other[-2:], "--members", "mean,harmonic", "--run", "new"))
+    assert "another dataset or holdout" in message and "pixmend predict --run mean" in message

@@ -104,6 +104,7 @@ def test_kernel_is_sent_followed_and_brought_home(machine, server, running):
     assert code == 0 and len(server.calls) == calls and len(server.pushes) == 1
 
 
+@pytest.mark.long
 def test_unfinished_training_is_not_submitted(machine, server, running):
     machine.put_archive(TINY.archive)
     assert machine.run("download", "--size", "32")[0] == 0
@@ -143,6 +144,7 @@ def test_killed_push_is_looked_for_before_the_next_one(machine, server, running)
     assert len(server.pushes) == 1 and server.calls.count("SaveKernel") == 1
 
 
+@pytest.mark.long
 def test_late_kernel_is_awaited_by_the_next_run(machine, server, running):
     """Kaggle has the kernel only when the client has looked for it in vain."""
     server.trouble("SaveKernel", "late", times=1, polls=4)
@@ -213,6 +215,7 @@ def test_session_that_ends_otherwise(machine, server, running, state, words):
     assert len(server.pushes) == len(server.kernels) == 2 and "kernelDataSources" not in server.pushes[1]
 
 
+@pytest.mark.long
 def test_killed_download_is_continued(machine, server, running):
     kernel = send_and_end(machine, server)
     server.trouble("output", "none", times=4)

@@ -43,9 +43,9 @@ def test_where_git_is_not_installed_the_score_stands_without_a_commit(serialized
 
 
 def test_a_file_in_another_channel_order_or_scale_is_refused_with_the_flag_to_give(serialized):
-    for flags, told in ((("--channel-order", "rgb"), "--channel-order bgr"), (("--value-scale", "minmax"), "--value-scale unit")):
+    for flags, flag in ((("--channel-order", "rgb"), "--channel-order bgr"), (("--value-scale", "minmax"), "--value-scale unit")):
         result = stage("score", serialized, *FILL, *flags)
-        assert result.returncode == 1 and told in result.stderr and "harmonic.holdout.csv" in result.stderr
+        assert result.returncode == 1 and flag in result.stderr and "harmonic.holdout.csv" in result.stderr
         assert "Traceback" not in result.stderr and not (serialized / "submissions/demo/leaderboard.csv").exists()
 
 

@@ -41,12 +41,12 @@ def study_here(home, name, *flags):
     return main(["study", name, "--home", str(home), *map(str, flags)])
 
 
-def kept(home, name, place="demo"):
+def read_study(home, name, place="demo"):
     return json.loads((home / "checkpoints" / place / f"{name}.study.json").read_text())
 
 
 def row_of(home, name, title, place="demo"):
-    return next(row for row in kept(home, name, place)["rows"] if row["title"] == title)
+    return next(row for row in read_study(home, name, place)["rows"] if row["title"] == title)
 
 
 def page_of(home, name, place="demo"):
@@ -94,8 +94,8 @@ def test_done_it_makes_nothing_again_and_says_the_same(studied, capsys):
     home, _, out = studied
     stamps, page = trained(home, "landscapes"), page_of(home, "optimizers", "landscapes")
     study_here(home, *OPTIMIZERS)
-    told = capsys.readouterr().out
-    assert "study: run" not in told and told.splitlines()[-2:] == out.splitlines()[-2:]
+    printed = capsys.readouterr().out
+    assert "study: run" not in printed and printed.splitlines()[-2:] == out.splitlines()[-2:]
     assert trained(home, "landscapes") == stamps and page_of(home, "optimizers", "landscapes") == page
 
 
@@ -107,7 +107,7 @@ def test_runs_whose_folders_were_deleted_are_made_again(studied, tmp_path):
         shutil.rmtree(home / "checkpoints" / "landscapes" / run)
     study_here(home, *OPTIMIZERS)
     assert {path.parent.name for path in trained(home, "landscapes")} == RUNS
-    old, new = (kept(each, "optimizers", "landscapes") for each in (studied[0], home))
+    old, new = (read_study(each, "optimizers", "landscapes") for each in (studied[0], home))
     assert [row["rmse"] for row in new["rows"]] == [row["rmse"] for row in old["rows"]]
 
 
@@ -127,11 +127,11 @@ def test_a_run_of_a_study_is_the_run_that_its_own_command_makes_even_in_two_part
 
 def errors_on_disk(home, run):
     """Squared errors of each holdout picture, from the submission's rows, the contest's PNG files and nothing of src."""
-    told = pandas.read_csv(home / "submissions/landscapes" / f"{run}.holdout.csv")
-    told[["picture", "row", "column", "channel"]] = told["pixel"].str.rsplit("_", n=3, expand=True)
-    places = {name: told[name].astype(int) for name in ("row", "column", "channel")}
+    submission = pandas.read_csv(home / "submissions/landscapes" / f"{run}.holdout.csv")
+    submission[["picture", "row", "column", "channel"]] = submission["pixel"].str.rsplit("_", n=3, expand=True)
+    places = {name: submission[name].astype(int) for name in ("row", "column", "channel")}
     squares = []
-    for _, rows in told.groupby("picture", sort=False):
+    for _, rows in submission.groupby("picture", sort=False):
         path = home / "competition/landscapes/files/train/whole" / f"{rows['picture'].iloc[0]}.png"
         whole = cv2.imread(str(path))[..., ::-1] / 255
         at = [places[name].loc[rows.index] for name in ("row", "column", "channel")]
@@ -146,7 +146,7 @@ def rmse_on_disk(home, runs):
 
 def test_table_and_sentence_are_what_the_files_of_the_runs_say(studied):
     home, _, out = studied
-    shown, study = cells(home, "optimizers", "landscapes"), kept(home, "optimizers", "landscapes")
+    shown, study = cells(home, "optimizers", "landscapes"), read_study(home, "optimizers", "landscapes")
     page = page_of(home, "optimizers", "landscapes")
     rmse = {"Adam": rmse_on_disk(home, [run for run in RUNS if "sgd" not in run]),
             "SGD": rmse_on_disk(home, [run for run in RUNS if "sgd" in run])}
@@ -187,12 +187,12 @@ def test_the_report_shows_the_study(studied, tmp_path):
             assert not page.get_events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
             assert page.ask("document.documentElement.scrollWidth") <= width
         study = "[...document.querySelectorAll('#experiments {}')].map(each => each.textContent.trim())"
-        assert page.ask(study.format("b")) == [kept(home, "optimizers", "landscapes")["conclusion"]]
+        assert page.ask(study.format("b")) == [read_study(home, "optimizers", "landscapes")["conclusion"]]
         assert page.ask(study.format("figcaption")) == [
             "Training loss", "Training loss, over time",
             "Holdout RMSE during training", "Holdout RMSE during training, over time", "Holdout RMSE"]
         assert page.ask(study.format("tbody th")) == list(cells(home, "optimizers", "landscapes").index)
-        assert page.ask(study.format("tr.here th")) == [kept(home, "optimizers", "landscapes")["best"]]
+        assert page.ask(study.format("tr.here th")) == [read_study(home, "optimizers", "landscapes")["best"]]
 
 
 @pytest.mark.long
@@ -203,8 +203,8 @@ def test_a_row_that_diverges_says_so_and_the_others_are_made(home, capsys):
     adam, sgd = row_of(home, "optimizers", "Adam"), row_of(home, "optimizers", "SGD")
     assert adam["rmse"] is None and adam["state"].startswith("diverged: Training diverged") and str(home) not in adam["state"]
     assert sgd["rmse"] and not sgd["state"]
-    told = kept(home, "optimizers")["conclusion"]
-    assert told.startswith("SGD is the only row") and told.endswith("Adam is not compared: 1 of 1 runs diverged.")
+    conclusion = read_study(home, "optimizers")["conclusion"]
+    assert conclusion.startswith("SGD is the only row") and conclusion.endswith("Adam is not compared: 1 of 1 runs diverged.")
     assert adam["state"] in cells(home, "optimizers").loc["Adam", "remarks"]
     board = (home / "submissions/demo/leaderboard.csv").read_text()
     assert all(run in board for run in adam["runs"])
@@ -227,9 +227,10 @@ def test_models_say_what_they_cost_and_which_cannot_take_the_pictures(home):
     assert shown.loc["unet", "steps"] == "4" and len(row_of(home, "models", "harmonic")["runs"]) == 1
     assert "2x2" in shown.loc["mlp", "remarks"] and "--diffusion-env" in shown.loc["stable_diffusion", "remarks"]
     assert "needs 32 pixels a side" in shown.loc["pretrained_unet", "remarks"]
-    assert "best baseline" in kept(home, "models")["conclusion"]
+    assert "best baseline" in read_study(home, "models")["conclusion"]
 
 
+@pytest.mark.long
 def test_augmentation_varies_the_prepared_set_and_leaves_it_as_it_was(home, capsys):
     index = (home / "augment/demo/index.csv").read_bytes()
     study_here(home, "augmentation", *TINY, "--steps", "2", "--seeds", "1", "--rows", "none", "--no-adversarial")
@@ -278,7 +279,7 @@ def test_an_optimizer_goes_on_exactly_where_it_stopped_averages_and_all(home, na
     assert looks.iloc[-1] != looks.iloc[0]
 
 
-@pytest.mark.parametrize(("words", "told"), [
+@pytest.mark.parametrize(("words", "message"), [
     ([], "Name the study.*optimizers"),
     (["optimisers"], "no study 'optimisers'.*optimizers"),
     (["--steps", "3"], "Name the study"),
@@ -299,9 +300,9 @@ def test_an_optimizer_goes_on_exactly_where_it_stopped_averages_and_all(home, na
     (["losses", "--snapshots", "2"], "--snapshots is not for a study"),
     (["losses", "--lamda", "2"], "--lambda"),
 ])
-def test_what_a_study_cannot_do_is_said_before_anything_starts(home, words, told):
+def test_what_a_study_cannot_do_is_said_before_anything_starts(home, words, message):
     before = sorted(home.rglob("*"))
-    with pytest.raises(FlagError, match=told):
+    with pytest.raises(FlagError, match=message):
         main(["study", *words, "--home", str(home), *TINY])
     assert not [path for path in home.rglob("*") if path not in before and path.suffix]
 
@@ -327,16 +328,16 @@ def test_the_best_row_wins_by_its_paired_difference_though_its_pictures_differ_f
     ours = {"slow": squares(0.20, 0.20, spread=0.9), "quick": squares(0.19, 0.19, spread=0.9)}
     low, high = study_conclusion.Draws(NUMBERS).compute_interval(ours["quick"])
     assert low < 0.19 < high and high > 0.20
-    told = study_conclusion.write_conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
-    assert told.startswith("The best row is quick, RMSE 0.19") and "The next, slow, is 0.0" in told
-    assert "It is better than the best baseline, mean" in told
+    conclusion = study_conclusion.write_conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
+    assert conclusion.startswith("The best row is quick, RMSE 0.19") and "The next, slow, is 0.0" in conclusion
+    assert "It is better than the best baseline, mean" in conclusion
 
 
 def test_rows_whose_order_changes_with_the_seed_cannot_be_told_apart():
     ours = {"one": squares(0.30, 0.26), "other": squares(0.26, 0.31), "far": squares(0.6, 0.61)}
-    told = study_conclusion.write_conclusion(ours, FILLS, NUMBERS)
-    assert told.startswith("one has the lowest RMSE, RMSE 0.28") and "no difference can be seen from other:" in told
-    assert "Clearly worse: far." in told and "It is worse than the best baseline, smooth, by 0.08" in told
+    conclusion = study_conclusion.write_conclusion(ours, FILLS, NUMBERS)
+    assert conclusion.startswith("one has the lowest RMSE, RMSE 0.28") and "no difference can be seen from other:" in conclusion
+    assert "Clearly worse: far." in conclusion and "It is worse than the best baseline, smooth, by 0.08" in conclusion
 
 
 def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
@@ -346,8 +347,9 @@ def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
 
 
 def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
-    told = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
-    assert told.startswith("sgd is the only row, RMSE 0.1") and told.endswith("adam is not compared: 2 of 3 runs diverged.")
+    conclusion = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
+    assert conclusion.startswith("sgd is the only row, RMSE 0.1")
+    assert conclusion.endswith("adam is not compared: 2 of 3 runs diverged.")
     assert study_conclusion.write_conclusion({}, FILLS, NUMBERS).startswith("No row was finished")
     conclusion = study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1])
     assert conclusion == "One image is too few for a conclusion."
@@ -368,5 +370,5 @@ def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
 @pytest.mark.parametrize("contest", ["demo", "depixelation", "missing_pixels", "landscapes"])
 def test_every_model_is_a_row_that_is_whole_or_says_why_not(tmp_path, contest):
     study_here(tmp_path, "models", "--competition", contest, *TINY, "--steps", "2", "--seeds", "1", "--encoder-weights", "none")
-    for row in kept(tmp_path, "models", contest)["rows"]:
+    for row in read_study(tmp_path, "models", contest)["rows"]:
         assert row["rmse"] or row["state"].startswith(("left out: ", "cannot be made: ")), row

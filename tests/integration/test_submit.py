@@ -196,6 +196,7 @@ def test_lost_answer_is_found_in_the_list(machine, server, kind):
     assert read_attempts(machine) == []
 
 
+@pytest.mark.long
 def test_late_submission_is_awaited_by_the_next_run(machine, server):
     """Kaggle finishes the submission only when the client has looked for it in vain."""
     server.trouble("CreateSubmission", "late", times=1, polls=5)
@@ -207,6 +208,7 @@ def test_late_submission_is_awaited_by_the_next_run(machine, server):
     assert read_row(machine)["sent"].endswith(TAG) and read_row(machine)["public"] and read_attempts(machine) == []
 
 
+@pytest.mark.long
 def test_attempt_that_never_arrives_is_sent_again_once_settled(machine, server, settled_soon):
     server.trouble("CreateSubmission", "drop")
     assert machine.run("submit", "--run", "a")[0] == 1 and server.submissions == []
@@ -215,6 +217,7 @@ def test_attempt_that_never_arrives_is_sent_again_once_settled(machine, server, 
     assert read_attempts(machine) == []
 
 
+@pytest.mark.long
 def test_unsettled_attempt_is_not_sent_again_where_the_list_is_out_of_reach(machine, server, settled_soon):
     server.trouble("CreateSubmission", "late", times=1, polls=2)
     assert machine.run("submit", "--run", "a")[0] == 1

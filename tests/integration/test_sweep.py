@@ -38,12 +38,12 @@ def folder(home):
     return home / "checkpoints/demo"
 
 
-def kept(home):
+def read_sweep(home):
     return json.loads(next(folder(home).glob("*.sweep.json")).read_text())
 
 
 def winner(home):
-    found = kept(home)
+    found = read_sweep(home)
     return folder(home) / found["trials"][found["best"]]["run"]
 
 
@@ -76,22 +76,22 @@ def test_stopped_then_shared_by_two_of_which_one_is_killed_no_point_is_lost_or_t
     first = runs[0]
     lines = until_it_trains(process, first)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=300)
-    assert process.returncode == 130 and "continues from here" in told and "Traceback" not in told
+    _, printed = process.communicate(timeout=300)
+    assert process.returncode == 130 and "continues from here" in printed and "Traceback" not in printed
     assert rows(home, "SELECT number, state FROM trials") == [(0, "RUNNING")]
 
     victim, survivor = (start_stage("sweep", home, *GRID) for _ in range(2))
     next(line for line in victim.stdout if re.search(r"trial \d of 2:", line))
     victim.kill()
     victim.communicate()
-    told = ended(survivor)
+    printed = ended(survivor)
     assert rows(home, "SELECT number, state FROM trials ORDER BY number") == [(0, "COMPLETE"), (1, "COMPLETE")]
-    assert sorted(re.findall(r"trial (\d) of 2:", told)) == ["1", "2"]
+    assert sorted(re.findall(r"trial (\d) of 2:", printed)) == ["1", "2"]
     looks = rows(home, "SELECT trial_id, step FROM trial_intermediate_values")
     assert len(looks) == len(set(looks)) == 2 * 4
-    assert {trial["run"] for trial in kept(home)["trials"]} == {run.name for run in folder(home).glob("pix2pix*/")} == RUNS
+    assert {trial["run"] for trial in read_sweep(home)["trials"]} == {run.name for run in folder(home).glob("pix2pix*/")} == RUNS
     assert (first / "history.csv").read_text().splitlines()[:3] == lines   # its clock, too: these looks were not made again
-    assert told.splitlines()[-1].strip() == kept(home)["command"]
+    assert printed.splitlines()[-1].strip() == read_sweep(home)["command"]
 
     main(["train", "--home", str(tmp_path / "other"), *GRID[:-2], "--lambda", "3"])
     assert newest_state(first) == newest_state(folder(tmp_path / "other") / first.name)
@@ -100,7 +100,7 @@ def test_stopped_then_shared_by_two_of_which_one_is_killed_no_point_is_lost_or_t
 @pytest.fixture(scope="module")
 def database():
     if not postgres.installed():
-        pytest.skip("PostgreSQL is not installed here, so no study is kept in it; .ci/run installs it.")
+        pytest.skip("PostgreSQL is not installed here, so no study is stored in it; .ci/run installs it.")
     with postgres.server() as url:
         yield url
 
@@ -113,14 +113,14 @@ def test_two_machines_share_a_grid_in_postgresql_and_its_password_is_shown_nowhe
     both = [ended(process) for process in [start_stage("sweep", home, *flags) for home in homes]]
     trained = Counter(run.name for home in homes for run in folder(home).glob("pix2pix-*/"))
     assert sorted(re.search(r"lambda(\d)", name)[1] for name in trained) == ["1", "2", "3"] and set(trained.values()) == {1}
-    assert [trial["state"] for trial in kept(homes[0])["trials"]] == 3 * ["done"]
-    assert kept(homes[0])["trials"] == kept(homes[1])["trials"]
+    assert [trial["state"] for trial in read_sweep(homes[0])["trials"]] == 3 * ["done"]
+    assert read_sweep(homes[0])["trials"] == read_sweep(homes[1])["trials"]
     assert "***@127.0.0.1" in both[0] and postgres.PASSWORD not in "".join(both)
     written = [path for home in homes for path in home.rglob("*") if path.is_file()]
     assert not [path for path in written if postgres.PASSWORD.encode() in path.read_bytes()]
-    with pytest.raises(UserError, match=r"reports an error.*authentication failed") as told:
+    with pytest.raises(UserError, match=r"reports an error.*authentication failed") as error:
         sweep_here(homes[0], *flags[:-1], database.replace(postgres.PASSWORD, "wr0ng-w0rd"))
-    assert "wr0ng-w0rd" not in str(told.value)
+    assert "wr0ng-w0rd" not in str(error.value)
 
 
 @pytest.fixture(scope="module")
@@ -134,17 +134,17 @@ def swept(prepared_home, tmp_path_factory):
 
 
 def test_a_bad_trial_is_stopped_early_and_one_that_blows_up_fails_with_its_sentence(swept):
-    trials = {trial["values"]["learning_rate"]: trial for trial in kept(swept)["trials"]}
+    trials = {trial["values"]["learning_rate"]: trial for trial in read_sweep(swept)["trials"]}
     assert [trials[rate]["state"] for rate in (1e-4, 2e-4, 3e-4)] == 3 * ["done"]
     assert [trials[rate]["step"] for rate in (1e-4, 2e-4, 3e-4)] == 3 * [30]
     assert trials[0.05]["state"] == "stopped early" and trials[0.05]["step"] < 30
     assert trials[1]["state"] == "failed" and "at step" in trials[1]["reason"] and trials[1]["rmse"] is None
     lowest = min((trials[rate] for rate in (1e-4, 2e-4, 3e-4)), key=lambda trial: trial["rmse"])
-    assert kept(swept)["best"] == lowest["number"]
+    assert read_sweep(swept)["best"] == lowest["number"]
 
 
 def test_the_winners_command_makes_the_entry_without_training_again(swept, capsys):
-    words = shlex.split(kept(swept)["command"])
+    words = shlex.split(read_sweep(swept)["command"])
     assert words[0] == "./run_pipeline.sh"
     before = (winner(swept) / "best.npz").read_bytes()
     for name in ("train", "predict", "serialize", "score"):
@@ -152,7 +152,7 @@ def test_the_winners_command_makes_the_entry_without_training_again(swept, capsy
     assert "has all its 30 steps" in capsys.readouterr().out
     assert (winner(swept) / "best.npz").read_bytes() == before
     board = (swept / "submissions/demo/leaderboard.csv").read_text()
-    assert all(trial["run"] in board for trial in kept(swept)["trials"])
+    assert all(trial["run"] in board for trial in read_sweep(swept)["trials"])
 
 
 def test_a_finished_sweep_ends_at_once_and_what_runs_did_is_used_by_another_study(swept, capsys):
@@ -168,14 +168,15 @@ def test_a_finished_sweep_ends_at_once_and_what_runs_did_is_used_by_another_stud
         sweep_here(swept, *flags, "--learning-rate", "1e-4,3e-4", "--sweep-name", "again")
 
 
+@pytest.mark.long
 def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home):
     sweep_here(home, *TINY, "--steps", "2", "--evaluate-every", "1", "--jitter", "8,0")
-    trials = {trial["values"]["jitter"]: trial for trial in kept(home)["trials"]}
+    trials = {trial["values"]["jitter"]: trial for trial in read_sweep(home)["trials"]}
     assert trials[0]["state"] == "done"
     assert trials[8]["state"] == "failed" and "--jitter 8 is the side" in trials[8]["reason"]
 
 
-@pytest.mark.parametrize(("flags", "told"), [
+@pytest.mark.parametrize(("flags", "message"), [
     ([], "needs a flag of `train` with several values"),
     (["--lambda", "1,many"], "many"),
     (["--lambda", "1,-2"], "must be between 0 and"),
@@ -200,17 +201,17 @@ def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home
     (["--lambda", "1,2", "--storage", "cupboard://me:s3cret@here/x"], "cupboard"),
     (["--lambda", "1,2", "--storage", "postgresql://me:s3c@ret@here/x"], "%40"),
 ])
-def test_what_a_sweep_cannot_do_is_said_before_anything_starts(home, flags, told):
-    with pytest.raises(FlagError, match=told) as error:
+def test_what_a_sweep_cannot_do_is_said_before_anything_starts(home, flags, message):
+    with pytest.raises(FlagError, match=message) as error:
         sweep_here(home, *TINY, *flags)
     assert "s3c" not in str(error.value)
     assert not list(folder(home).glob("*/"))
 
 
 def test_a_database_that_is_away_is_a_sentence(home):
-    with pytest.raises(UserError, match=r"postgresql://me:\*\*\*@127.0.0.1:\d+/x reports an error") as told:
+    with pytest.raises(UserError, match=r"postgresql://me:\*\*\*@127.0.0.1:\d+/x reports an error") as error:
         sweep_here(home, *TINY, "--lambda", "1,2", "--storage", f"postgresql://me:s3cret@127.0.0.1:{postgres.free_port()}/x")
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(error.value)
     (folder(home) / "sweeps.db").write_bytes(b"no database at all, but long enough to be looked at" * 99)
     with pytest.raises(UserError, match="not a database"):
         sweep_here(home, *TINY, "--lambda", "1,2")
@@ -332,7 +333,7 @@ def page(swept, tmp_path_factory):
     """The report of a home with two sweeps, in a browser."""
     if chromium.BINARY is None:
         pytest.skip("Chromium is not installed here, so the page is not opened; .ci/run installs it.")
-    words = shlex.split(kept(swept)["command"])[1:]
+    words = shlex.split(read_sweep(swept)["command"])[1:]
     for name in ("predict", "serialize", "score"):
         main([name, *words])
     files.write_json(folder(swept) / "two.sweep.json", two_knobs(tmp_path_factory.mktemp("two")))

@@ -68,9 +68,9 @@ def masks(home, ids, split="holdout"):
 def painted(home, run):
     """The holdout as a run painted it, and where: in the masks found and one pixel around them."""
     ids, damaged, *_ = truth(home)
-    told = binary_dilation(masks(home, ids), np.ones((1, 3, 3)))
+    grown = binary_dilation(masks(home, ids), np.ones((1, 3, 3)))
     predicted = PredictionFile(home / f"checkpoints/{PLACE}/{run}/holdout.npz")
-    return np.stack([predicted.read_image(*each) for each in zip(ids, damaged, told, strict=True)]), told
+    return np.stack([predicted.read_image(*each) for each in zip(ids, damaged, grown, strict=True)]), grown
 
 
 # Arithmetic
@@ -147,7 +147,7 @@ def test_the_target_of_a_batch_is_the_mask(found):
 # Three runs in a row
 
 def test_a_short_training_finds_masks(found):
-    home, told, *_ = found
+    home, printed, *_ = found
     ids, _, true, _ = truth(home)
     board, mine = row(home, PLACE, "locate"), masks(home, ids)
     assert float(board["iou"]) == pytest.approx(jaccard_score(true.ravel(), mine.ravel()), abs=1e-5)
@@ -155,8 +155,8 @@ def test_a_short_training_finds_masks(found):
     assert float(board["iou_mean"]) == pytest.approx(np.mean(each), abs=1e-5)
     assert float(board["pixel_accuracy"]) == pytest.approx((true == mine).mean(), abs=1e-5)
     assert float(board["iou"]) > max(0.4, 4 * true.mean()) and not board.get("holdout_rmse")
-    assert f"intersection over union {float(board['iou']):.4f}" in told
-    assert f"--size 64 --photos {home / 'photos'} --holdout 0.2 --unknown-masks --mask-run locate" in told
+    assert f"intersection over union {float(board['iou']):.4f}" in printed
+    assert f"--size 64 --photos {home / 'photos'} --holdout 0.2 --unknown-masks --mask-run locate" in printed
     history = pd.read_csv(home / f"checkpoints/{PLACE}/locate/history.csv")
     first, last = history.iloc[0], history.iloc[-1]
     assert last.holdout_iou > first.holdout_iou and last.holdout_rmse < first.holdout_rmse
@@ -164,7 +164,7 @@ def test_a_short_training_finds_masks(found):
 
 @pytest.mark.parametrize("run", ["painter", "sharper"])
 def test_a_run_is_scored_over_the_mask_and_the_whole_image(found, run):
-    home, told = found[0], found[2 + (run == "sharper")]
+    home, printed = found[0], found[2 + (run == "sharper")]
     _, damaged, true, whole = truth(home)
     (pictures, told_of), board = painted(home, run), row(home, PLACE, run)
     assert (true & ~told_of).any() and (told_of & ~true).any()
@@ -173,10 +173,10 @@ def test_a_run_is_scored_over_the_mask_and_the_whole_image(found, run):
         rmse = root_mean_squared_error(whole[where].ravel(), pictures[where].ravel())
         assert float(board[column]) == pytest.approx(rmse, abs=2e-5)
     assert board["iou"] == row(home, PLACE, "locate")["iou"]
-    line = next(line for line in told.splitlines() if line.startswith(f"  {run} "))
+    line = next(line for line in printed.splitlines() if line.startswith(f"  {run} "))
     assert float(line.partition("whole_rmse ")[2]) == pytest.approx(float(board["whole_rmse"]), rel=1e-3)
-    assert "masks of run 'locate'" in told
-    assert "true masks" in told
+    assert "masks of run 'locate'" in printed
+    assert "true masks" in printed
 
 
 def test_init_from_continues_with_the_weights_of_another_run(found):
@@ -230,7 +230,7 @@ def refused(name, home, *flags, code=1):
     return result.stderr
 
 
-@pytest.mark.parametrize(("name", "flags", "told"), [
+@pytest.mark.parametrize(("name", "flags", "message"), [
     ("train", (*TINY, "--mask-run", "nobody"), "'nobody'"),
     ("predict", (*TINY, "--run", "painter", "--mask-run", "painter"), "--mask-run painter"),
     ("score", (*TINY, "--run", "painter", "--no-unknown-masks"), "--unknown-masks"),
@@ -239,8 +239,8 @@ def refused(name, home, *flags, code=1):
     ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "'locate'"),
     ("train", (*TINY, "--init-from", "nobody"), "pixmend train --run nobody"),
 ])
-def test_wrong_runs_are_refused(found, name, flags, told):
-    assert told in refused(name, found[0], *flags, code=2 if name == "kernel" else 1)
+def test_wrong_runs_are_refused(found, name, flags, message):
+    assert message in refused(name, found[0], *flags, code=2 if name == "kernel" else 1)
 
 
 def test_predictions_in_other_masks_are_refused(found, tmp_path):

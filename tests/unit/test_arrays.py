@@ -60,6 +60,6 @@ print(len([None for _ in rows]), held() - before)
 def test_reading_64_megabytes_a_row_at_a_time_holds_a_tenth_of_them_at_most(tmp_path):
     path = tmp_path / "rows.npy"
     np.save(path, np.ones((64, 1 << 20), np.uint8))
-    told = subprocess.run([sys.executable, "-c", READS_ALL, path], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    read, kilobytes = map(int, told.split())
+    printed = subprocess.run([sys.executable, "-c", READS_ALL, path], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    read, kilobytes = map(int, printed.split())
     assert read == 64 and kilobytes < 6400

@@ -126,15 +126,15 @@ def test_the_holdout_is_whole_sources_and_leaves_training_something(pictures, sh
     sources, kinds = [f"{kind}{n}" for n, kind in pictures], [kind for _, kind in pictures]
     if len(set(sources)) < 2:
         return
-    kept = splits.choose_holdout(sources, kinds, share, seed=3)
-    assert kept and kept < set(sources)
-    assert kept == splits.choose_holdout(sources, kinds, share, seed=3)
+    holdout = splits.choose_holdout(sources, kinds, share, seed=3)
+    assert holdout and holdout < set(sources)
+    assert holdout == splits.choose_holdout(sources, kinds, share, seed=3)
 
 
 def test_every_class_gives_its_share_to_the_holdout():
     sources, kinds = [f"s{n}" for n in range(400)], [("cat", "dog", "tiger")[n % 3] for n in range(400)]
-    kept = splits.choose_holdout(sources, kinds, 0.1, seed=1)
-    per_class = [sum(f"s{n}" in kept for n in range(400) if kinds[n] == kind) for kind in ("cat", "dog", "tiger")]
+    holdout = splits.choose_holdout(sources, kinds, 0.1, seed=1)
+    per_class = [sum(f"s{n}" in holdout for n in range(400) if kinds[n] == kind) for kind in ("cat", "dog", "tiger")]
     assert all(12 <= count <= 14 for count in per_class)
 
 

@@ -1,4 +1,4 @@
-"""The index and the predictions on disk: read as the csv module and NumPy read them, damage told, whatever the names."""
+"""The index and the predictions on disk: read as the csv module and NumPy read them, damage reported, whatever the names."""
 
 import csv
 
