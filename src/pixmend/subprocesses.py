@@ -30,11 +30,15 @@ class FinishedProcess:
     err: str
 
 
+def end_with_parent(command: Sequence[str]) -> list[str]:
+    """Return a command that runs this one, which on Linux ends when this process does."""
+    return [sys.executable, "-I", "-S", "-c", END_WITH_PARENT, str(os.getpid()), *command]
+
+
 def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[str], None] | None = None,
                 environment: Mapping[str, str] | None = None) -> FinishedProcess:
     """Run a command to its end, or until it prints nothing for `timeout` seconds; `on_output` receives each piece of output."""
-    starter = [sys.executable, "-I", "-S", "-c", END_WITH_PARENT, str(os.getpid())]
-    process = subprocess.Popen([*starter, *command], start_new_session=True,
+    process = subprocess.Popen(end_with_parent(command), start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, **(environment or {})})
     assert process.stdout and process.stderr

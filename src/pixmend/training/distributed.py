@@ -23,7 +23,7 @@ import numpy as np
 from pixmend import backend, progress
 from pixmend.config import Settings, flag
 from pixmend.errors import FlagError, UserError
-from pixmend.subprocesses import END_WITH_PARENT, replace_signal_handlers
+from pixmend.subprocesses import end_with_parent, replace_signal_handlers
 
 IS_CHILD = "PIXMEND_TRAINING_CHILD"
 EXIT_PROCESS_LOST = 75   # exit code of a child that has lost another process
@@ -65,7 +65,7 @@ def is_launcher(settings: Settings) -> bool:
 
 def run_in_child(settings: Settings) -> int:
     """Run this process's command in a child; return its exit code, or report why it was ended."""
-    command = [sys.executable, "-I", "-S", "-c", END_WITH_PARENT, sys.executable, *sys.orig_argv[1:]]
+    command = end_with_parent([sys.executable, *sys.orig_argv[1:]])
     child = subprocess.Popen(command, env={**os.environ, IS_CHILD: "1"}, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: child.send_signal(number))
