@@ -8,6 +8,7 @@ import pytest
 from pixmend import files
 from pixmend.data.archive_manifest import read_archive_manifest
 from pixmend.errors import UserError
+from pixmend.kaggle import kernel_main
 from pixmend.scoring.run_score import read_score
 from pixmend.submissions.predictions import read_metadata, read_values, write_predictions
 from pixmend.training import checkpoints
@@ -109,3 +110,13 @@ def test_predicted_values_that_are_impossible_are_refused(tmp_path, values):
     np.savez(path, **arrays | {"values": values})
     with pytest.raises(UserError, match=r"test\.npz"):
         list(read_values(path))
+
+
+def test_session_at_kaggle_is_reported_whatever_its_leaderboard_holds(tmp_path):
+    session = kernel_main.SessionRunner({"dataset": "demo", "run": "a", "tag": "t"}, tmp_path)
+    for folder in (session.run_folder, session.submissions):
+        folder.mkdir(parents=True)
+    (session.run_folder / "state-000000004-abcdefabcdef.npz").write_bytes(b"state")
+    (session.submissions / "leaderboard.csv").write_bytes(b"\xff\x00,")
+    session.write_report(True, "")
+    assert json.loads((tmp_path / kernel_main.REPORT).read_text())["step"] == 4

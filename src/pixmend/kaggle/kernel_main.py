@@ -19,6 +19,7 @@ from typing import Any
 
 from pixmend import files
 from pixmend.data import archive_manifest
+from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 
 STAGES_AFTER_TRAINING = ("predict", "serialize", "score")
@@ -142,7 +143,10 @@ class SessionRunner:
         newest, *older = self.list_states()
         for state in older:
             state.unlink()
-        rows = leaderboard.read_leaderboard(self.submissions / "leaderboard.csv")
+        try:
+            rows = leaderboard.read_leaderboard(self.submissions / "leaderboard.csv")
+        except UserError:   # Kaggle keeps what is listed below, whatever became of the score
+            rows = []
         outputs = [path for folder in (self.run_folder, self.submissions) for path in sorted(folder.glob("[!.]*"))
                    if path.is_file() and path.name != "leaderboard.csv"]
         files.write_json(self.working / REPORT, {
