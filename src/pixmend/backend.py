@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pixmend.errors import UserError
+from pixmend.errors import FlagError, UserError
 
+BACKENDS = "tensorflow", "jax"
 CUDA_PACKAGE = "jax_cuda12_plugin"
 NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/dxg")   # on Linux, and on Linux inside Windows
 START_SECONDS = 600      # until all processes of a run are there
@@ -24,7 +25,9 @@ ALIGNED = 64             # bytes; TensorFlow uses memory that begins at a multip
 
 def start_keras(join: Callable[[], object] | None = None) -> None:
     """Import Keras on the chosen backend, before any network; `join` lets processes find each other before devices are listed."""
-    os.environ["KERAS_BACKEND"] = get_name()
+    os.environ["KERAS_BACKEND"] = name = get_name()
+    if name not in BACKENDS:
+        raise FlagError(f"KERAS_BACKEND is {name!r}; pixmend trains on {' or '.join(BACKENDS)}.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # With more, oneDNN splits its sums by whichever thread an operation happens to run on: a loaded machine then ends
     # with other bits than an idle one, and a resumed run with other bits than an undisturbed one.
@@ -36,7 +39,7 @@ def start_keras(join: Callable[[], object] | None = None) -> None:
                 join()
             keras.distribution.list_devices()
     except ModuleNotFoundError as error:
-        raise UserError(f"The backend {get_name()} is not installed ({error}); `pip install {get_name()}` in .venv, or choose "
+        raise UserError(f"The backend {name} is not installed ({error}); `pip install {name}` in .venv, or choose "
                         f"another one with KERAS_BACKEND.") from None
 
 
@@ -52,10 +55,14 @@ def list_accelerators() -> list[str]:
     if get_name() == "jax":
         import jax
         return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
-    if get_name() != "tensorflow":
-        return []
     import tensorflow
     return [d.name for kind in ("GPU", "TPU") for d in tensorflow.config.list_physical_devices(kind)]
+
+
+def is_on_cpu() -> bool:
+    """Tell whether Keras sees no accelerator."""
+    import keras
+    return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
 def supports_bfloat16() -> bool:

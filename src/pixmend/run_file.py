@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pixmend import config, files
+from pixmend import config, files, processor
 from pixmend.config import CHECKOUT, IN_CHECKOUT, RENAMED, SETTINGS, WEIGHT_SETTINGS, Settings, flag, format_auto, parse_value
 from pixmend.errors import FlagError, UserError
 
@@ -162,12 +162,7 @@ def format_value(value: Any) -> str:
 
 def describe_circumstances() -> dict[str, Any]:
     """Return the tables of a run's file that are for the record."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    hardware = {"processor": processor, "cores": os.cpu_count() or 0, "system": platform.platform()}
+    hardware = {"processor": processor.get_name(), "cores": os.cpu_count() or 0, "system": platform.platform()}
     return {"versions": list_versions(), "hardware": hardware, "git": describe_checkout()}
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from pixmend import backend
+from pixmend.errors import FlagError
 
 
 @pytest.mark.parametrize(("has_packages", "has_device", "chosen", "expected"), [
@@ -20,3 +21,9 @@ def test_backend_fits_the_machine(tmp_path, monkeypatch, has_packages, has_devic
     monkeypatch.setattr(backend, "NVIDIA_DEVICES", (str(tmp_path / "nvidia0"),))
     monkeypatch.setenv("KERAS_BACKEND", chosen)
     assert backend.get_name() == expected
+
+
+def test_other_backend_of_keras_is_refused(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(FlagError, match="KERAS_BACKEND"):
+        backend.start_keras()

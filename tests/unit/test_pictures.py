@@ -5,7 +5,7 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import root_mean_squared_error
@@ -98,6 +98,7 @@ def test_twins_are_found_mirrored_re_encoded_and_brightened_and_no_others():
     assert {(i, j) for some in pairs for i, j in np.sort(some).tolist()} == {(0, 40), (1, 41), (2, 42)}
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_sources_are_joined_as_looking_at_every_pair_would(seed):
     """A few hashes, each several times with a few bits changed: some copies are the same, some near, some just too far."""

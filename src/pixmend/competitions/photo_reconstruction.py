@@ -21,9 +21,9 @@ from pixmend.config import DownloadSettings
 from pixmend.data.damage import Box, count_boxes, draw_two_boxes
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import ENDINGS
-from pixmend.errors import UserError
+from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.submissions.box_csv import BoxCsv
-from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN, read_lines
+from pixmend.submissions.csv_reader import read_lines
 
 TRAIN, TEST = "Dataset/Training_Data", "Dataset/Testing_Data"
 DAMAGED, ORIGINAL = "Masked_Train", "Unmasked_Train"

@@ -26,9 +26,8 @@ from pixmend.data import photos
 from pixmend.data.encode import encode_png
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import SEED, Photo
-from pixmend.errors import UserError
+from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.submissions import csv_format, csv_reader
-from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN
 
 ZIP_DATE = (2023, 4, 15, 0, 0, 0)
 PUBLIC_SHARE = 0.4   # of the test images

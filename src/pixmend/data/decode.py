@@ -16,7 +16,7 @@ import numpy as np
 import simplejpeg
 
 from pixmend.data.augmentation import apply_transform
-from pixmend.errors import UserError
+from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.files import PathLike
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -29,7 +29,6 @@ START_OF_SCAN, APP1 = 0xDA, 0xE1
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
 CHANNELS = {"grey": 1, "colour": 3}
-DOWNLOAD_AGAIN = "download it again with `pixmend download --force`"
 AFTER_CONVERSION = "before `pixmend augment` (`download` would undo it), "
 CONVERT_OR_REMOVE = "repair the file or remove it from the folder"
 

@@ -1,12 +1,11 @@
 """What a run cost: minutes and steps of training, the size of its weights, and the machine."""
 
-import platform
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pixmend import run_file, workers
+from pixmend import processor, run_file, workers
 from pixmend.training import checkpoints
 from pixmend.training.history import History
 
@@ -37,7 +36,4 @@ def describe_hardware() -> str:
 
 def describe_processor() -> str:
     """Return the processor's name, and AMX if it multiplies matrices in bfloat16, on which the speed of training depends."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{name}, AMX" if any("amx_bf16" in line for line in lines) else name
+    return f"{processor.get_name()}, AMX" if processor.supports("amx_bf16") else processor.get_name()

@@ -18,9 +18,9 @@ from pixmend import files
 from pixmend.config import Settings, SubmissionSettings
 from pixmend.data.damage import Box
 from pixmend.data.image_record import ImageRecord
-from pixmend.errors import UserError
+from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.submissions import csv_format, csv_reader
-from pixmend.submissions.csv_reader import DOWNLOAD_AGAIN, Kind
+from pixmend.submissions.csv_reader import Kind
 from pixmend.submissions.submission_format import CsvFormat
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixmend.errors import UserError
+from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.submissions.csv_format import pad_ids
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ MURMUR_FACTORS = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 UNREADABLE = {FileNotFoundError: "is missing", IsADirectoryError: "is a folder", UnicodeDecodeError: "is not UTF-8 text"}
 WRITE_AGAIN = "write it again with `pixmend serialize --force`"
 CORRECT_FILE = "correct that file"
-DOWNLOAD_AGAIN = "download it again with `pixmend download --force`"
 
 
 class RowsDiffer(Exception):

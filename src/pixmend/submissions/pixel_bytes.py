@@ -12,8 +12,8 @@ import numpy as np
 
 from pixmend.config import Settings
 from pixmend.data.image_record import ImageRecord
-from pixmend.errors import UserError
-from pixmend.submissions.csv_reader import CORRECT_FILE, DOWNLOAD_AGAIN, UNREADABLE, WRITE_AGAIN
+from pixmend.errors import DOWNLOAD_AGAIN, UserError
+from pixmend.submissions.csv_reader import CORRECT_FILE, UNREADABLE, WRITE_AGAIN
 from pixmend.submissions.csv_scoring import Scores
 from pixmend.submissions.submission_format import SubmissionFormat
 

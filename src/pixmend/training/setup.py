@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pixmend import backend
+from pixmend import backend, processor
 from pixmend.config import Settings, flag
 from pixmend.errors import UserError
 from pixmend.networks.registry import get_network
@@ -52,11 +52,10 @@ def resolve_precision(settings: Settings) -> Settings:
     """Replace `auto` by bfloat16 where the device computes in it, else by float32."""
     if settings.precision != "auto":
         return settings
-    if any(not device.startswith("cpu") for device in keras.distribution.list_devices()):
+    if backend.is_on_cpu():   # XLA does not use a CPU's bfloat16 arithmetic
+        has_bfloat16 = backend.is_tensorflow() and processor.supports("avx512_bf16")
+    else:
         has_bfloat16 = backend.supports_bfloat16()
-    else:   # XLA does not use a CPU's bfloat16 arithmetic
-        cpu = Path("/proc/cpuinfo")
-        has_bfloat16 = backend.is_tensorflow() and cpu.exists() and "avx512_bf16" in cpu.read_text()
     return dataclasses.replace(settings, precision="bfloat16" if has_bfloat16 else "float32")
 
 

@@ -43,8 +43,7 @@ def compile_model(model: keras.Model, settings: Settings) -> None:
     """Compile a model with the optimizer and the loss of the settings; averaged weights are part of the optimizer's state."""
     optimizer = build_optimizer(settings)
     # XLA does not use a CPU's own bfloat16 arithmetic and is slower with it.
-    on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
-    xla = False if on_cpu and backend.is_tensorflow() and settings.precision == "bfloat16" else "auto"
+    xla = False if backend.is_on_cpu() and backend.is_tensorflow() and settings.precision == "bfloat16" else "auto"
     model.compile(optimizer=optimizer, loss=losses.ReconstructionLoss(settings.loss), jit_compile=xla)
     optimizer.build(model.trainable_variables)
 
