@@ -364,6 +364,12 @@ def test_lost_connection_does_not_end_the_waiting(machine, server, running):
     assert machine.run("kernel", *FLAGS)[0] == 0 and has_output_of(machine, kernel)
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_refused_status_of_an_existing_kernel_starts_no_second_session(machine, server, running, status):
+    server.trouble("GetKernelSessionStatus", "status", status, times=1)
+    assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 0 and len(server.pushes) == 1
+
+
 @pytest.mark.slow
 def test_without_a_token_nothing_is_built(tmp_path, server):
     code, output = Machine(tmp_path, server, token=False).run("kernel", *FLAGS)

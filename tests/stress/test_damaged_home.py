@@ -34,7 +34,6 @@ READERS = {
     "checkpoints/demo/a/*.npz": [("serialize", AGAIN), ("score", AGAIN), ("report", ())],
     "checkpoints/demo/a/*.json": [("predict", ()), ("serialize", ()), ("score", ()), ("report", ())],
     "submissions/demo/*.csv": [("score", AGAIN), ("submit", ()), ("report", ())],
-    "submissions/demo/*.json": [("score", AGAIN), ("report", ())],
 }
 DECIDES = ("run.toml", "history.csv", "solution.csv")   # whose values may lead to another result
 

@@ -133,14 +133,14 @@ class KernelRunner:
         return False
 
     def _get_status(self, session: Session) -> str:
-        """Return "complete" or one of RUNNING, also where the connection is lost; refuse what ended otherwise."""
+        """Return "complete" or one of RUNNING, also where no status can be had of a kernel that exists; refuse other ends."""
         try:
             status, message = kernel_client.get_status(session.ref, self.slug, timeout=self.timeout)
         except client.KaggleError as error:
-            if error.kind in kernel_client.NOT_THERE:
+            if error.kind in kernel_client.NOT_THERE and not self._has_arrived(session):
                 self.log.save(session, state=FAILED)
                 raise UserError(f"{session.url} no longer exists. {NEW_SESSION}") from None
-            if error.kind not in client.TEMPORARY:
+            if error.kind not in (*client.TEMPORARY, *kernel_client.NOT_THERE):
                 raise
             return "running"
         if status in (*RUNNING, "complete"):
