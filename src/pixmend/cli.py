@@ -5,9 +5,9 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixmend import competitions, models, progress, run_file
+from pixmend import competitions, flags, models, progress, run_file
 from pixmend.commands import COMMANDS, PIPELINE
-from pixmend.config import Settings
+from pixmend.config import Settings, flag
 from pixmend.errors import FlagError, UserError, suggest
 from pixmend.experiments import search_space, study_plans
 from pixmend.flags import Parser, build_parser, parse_flags
@@ -20,17 +20,17 @@ report, one after another."""
 
 def main(arguments: Sequence[str]) -> int | None:
     """Run a command; return its exit code, or None for 0."""
-    name, *flags = arguments or ["--help"]
+    name, *words = arguments or ["--help"]
     if name in ("--help", "-h", "help"):
         print(format_help())
     elif name == "--version":
         print(f"pixmend {run_file.list_versions().get('pixmend', '')}")
     elif name not in COMMANDS:
         raise FlagError(f"There is no command {name!r}.{suggest(name, COMMANDS)} There are: {', '.join(COMMANDS)}.")
-    elif "--help" in flags or "-h" in flags:
+    elif "--help" in words or "-h" in words:
         print(format_command_help(name))
     else:
-        settings = read_settings(name, flags)
+        settings = read_settings(name, words)
         progress.quiet = settings.quiet
         return importlib.import_module(f"pixmend.stages.{name}").main(settings)
     return None
@@ -39,12 +39,13 @@ def main(arguments: Sequence[str]) -> int | None:
 def read_settings(command: str, arguments: list[str]) -> Settings:
     """Return the settings of a command: those of its run, if it has one, and the flags."""
     about, arguments = study_plans.take_study_name(arguments) if command == "study" else ("", arguments)
+    arguments = name_picture(arguments) if command == "mend" else arguments
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     known, arguments = parser.parse_known_args(arguments)
     arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
     settings = given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows))
-    stored = None if command in ("sweep", "study", "ensemble", "completion") else load_stored(command, given, known.config)
+    stored = load_stored(command, given, known.config) if COMMANDS[command].continues_run else None
     if stored:
         changes = {name: getattr(given, name) for name in given.given}
         settings = dataclasses.replace(stored, **changes, given=stored.given | given.given)
@@ -55,6 +56,14 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     if stored and COMMANDS[command].needs_run:
         run_file.check_same_as_trained(settings, set(given.given))
     return settings
+
+
+def name_picture(words: list[str]) -> list[str]:
+    """Return the words of `pixmend mend PICTURE` with the picture as the value of its flag."""
+    places = flags.find_words(words)
+    if len(places) > 1:
+        raise FlagError(f"`pixmend mend` takes one picture or folder, not {words[places[0]]} and {words[places[1]]}.")
+    return [*words[:places[0]], flag("picture"), *words[places[0]:]] if places else words
 
 
 def load_stored(command: str, given: Settings, path: Path | None) -> Settings | None:
@@ -108,7 +117,7 @@ def format_help() -> str:
 
 def format_command_help(name: str) -> str:
     command, groups = COMMANDS[name], ("common", *COMMANDS[name].shows)
-    lines = [f"pixmend {name} [flags]", "", command.summary]
+    lines = [f"pixmend {name} {'PICTURE ' if name == 'mend' else ''}[flags]", "", command.summary]
     if name == "study":
         lines += ["", f"studies: {', '.join(study_plans.PLANS)}"]
     if command.shows and command.shows != PIPELINE:

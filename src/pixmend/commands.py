@@ -8,11 +8,12 @@ PIPELINE = ("common", "download", "augment", "network", "training", "diffusion",
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: the groups of flags that its help shows, and whether it works on a run that exists."""
+    """A subcommand: the groups of flags that its help shows, and whether its run must exist, or goes on if it exists."""
 
     summary: str
     shows: tuple[str, ...]
     needs_run: bool = False
+    continues_run: bool = True   # whether the settings of a run that exists are taken
 
 
 # Each also accepts the flags of the pipeline, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a flag
@@ -29,10 +30,14 @@ COMMANDS = {
                      needs_run=True),
     "submit": Command("Submit to Kaggle, never the same file twice, and read the score.", ("submit", "kaggle"), needs_run=True),
     "report": Command("Write the report page of all runs of a competition.", (), needs_run=True),
-    "sweep": Command("Train a run for each of several values of any training flag.", ("sweep", "network", "training")),
-    "study": Command("Compare optimizers, losses, models, LAMBDA, augmentation or levels with several seeds.", ("study",)),
-    "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",)),
+    "sweep": Command("Train a run for each of several values of any training flag.",
+                     ("sweep", "network", "training"), continues_run=False),
+    "study": Command("Compare optimizers, losses, models, LAMBDA, augmentation or levels with several seeds.",
+                     ("study",), continues_run=False),
+    "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",),
+                        continues_run=False),
+    "mend": Command("Mend pictures of your own, with a run or with a fill.", ("mend",), continues_run=False),
     "kernel": Command("Train on Kaggle's GPU and download the results.", ("kernel", "submit", "kaggle")),
     "doctor": Command("Check this machine and the way to Kaggle, and print the next step for what is missing.", ("kaggle",)),
-    "completion": Command("Print a completion script for bash and zsh.", ()),
+    "completion": Command("Print a completion script for bash and zsh.", (), continues_run=False),
 }

@@ -194,9 +194,19 @@ class StudySettings:
 
 
 @dataclass(frozen=True)
+class MendSettings:
+    picture: str = setting("", "picture, or folder of pictures, to mend; also without the flag's name: pixmend mend PICTURE")
+    mask: str = setting("", "which pixels are missing: a picture that is white there, a folder of such, alpha (what is transparent) or auto (what --mask-run finds)")
+    out: str = setting("mended", "folder for the mended pictures")
+    truth: str = setting("", "original, or folder of originals, to print the RMSE")
+    compare: str = setting("", "runs and fills that mend the pictures, too, separated by commas")
+    keep_metadata: bool = setting(False, "copy the EXIF data of the pictures")
+
+
+@dataclass(frozen=True)
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
                DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
-               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings):
+               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together

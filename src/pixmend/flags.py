@@ -79,6 +79,12 @@ def takes_value(word: str) -> bool:
     return OLD_FLAGS.get(word, word) in ("--config", *with_value)
 
 
+def find_words(words: Sequence[str]) -> list[int]:
+    """Return the places of the words that are neither flags nor their values."""
+    pairs = enumerate(zip(["", *words], words, strict=False))
+    return [place for place, (before, word) in pairs if not word.startswith("-") and not takes_value(before)]
+
+
 def read_auto(text: str) -> int | str:
     """Return the value of a flag that takes a whole number or `auto`."""
     return AUTO if text == AUTO else int(text)

@@ -34,13 +34,14 @@ CONVERT_OR_REMOVE = "repair the file or remove it from the folder"
 
 
 class ImageFile(NamedTuple):
-    """The header of an image file, and a function that decodes it with a number of channels."""
+    """The header of an image file, and a function that decodes it, in 8 bits, with a number of channels."""
 
     kind: str
     height: int
     width: int
     exif: bytes
     unpack: Callable[[int], np.ndarray]
+    png: bytes = b""   # all of the file, if it is a PNG file
 
 
 def decode_image(path: PathLike, shape: tuple[int, ...]) -> np.ndarray:
@@ -127,7 +128,7 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
         kind = "transparent"
     if depth == 16:
         kind = "16-bit"
-    return ImageFile(kind, height, width, chunks.get(b"eXIf", b""), unpack)
+    return ImageFile(kind, height, width, chunks.get(b"eXIf", b""), unpack, data)
 
 
 @contextlib.contextmanager
@@ -166,14 +167,20 @@ def check_kind(path: PathLike, kind: str, wanted: Iterable[str], then: str = "")
 
 def read_orientation(exif: bytes) -> int | None:
     """Return the orientation tag of a TIFF block's first directory; None if there is none or the block is broken."""
+    at = find_orientation(exif)
+    return None if at is None else int(struct.unpack_from(f"{BYTE_ORDERS[exif[:4]]}H", exif, at)[0])
+
+
+def find_orientation(exif: bytes) -> int | None:
+    """Return the place of the orientation's value in a TIFF block; None if there is none or the block is broken."""
     if order := BYTE_ORDERS.get(exif[:4]):
         with contextlib.suppress(struct.error):
             at, = struct.unpack_from(f"{order}I", exif, 4)
             count, = struct.unpack_from(f"{order}H", exif, at)
-            for number in range(count):
-                tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, at + 2 + 12 * number)
+            for entry in range(at + 2, at + 2 + 12 * count, 12):
+                tag, _, _, _ = struct.unpack_from(f"{order}HHIH", exif, entry)
                 if tag == ORIENTATION:
-                    return value
+                    return entry + 8
     return None
 
 

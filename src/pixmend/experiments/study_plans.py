@@ -118,8 +118,7 @@ PLANS = {
 
 def take_study_name(words: list[str]) -> tuple[str, list[str]]:
     """Return the name of the study, which may stand before, between or after the flags, and the other words."""
-    pairs = enumerate(zip(["", *words], words, strict=False))
-    found = [place for place, (before, word) in pairs if not word.startswith("-") and not flags.takes_value(before)]
+    found = flags.find_words(words)
     if not found:
         raise FlagError(f"Name the study: pixmend study NAME [flags], with one of {', '.join(PLANS)}.")
     place = next((place for place in found if words[place] in PLANS), found[0])

@@ -7,6 +7,7 @@ the number of a transform. Predictions are float32 in 0..1, (height, width, chan
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from pixmend import competitions
 from pixmend.config import Settings
 from pixmend.data.augmentation import apply_transform, invert_transform
 from pixmend.data.damage import Box
-from pixmend.data.dataset import Dataset, DatasetRow
+from pixmend.data.dataset import DatasetRow
 from pixmend.data.paste import paste_predictions
 from pixmend.data.windows import cut_network_input, enlarge_box
 from pixmend.training.batches import bytes_to_floats
@@ -26,7 +27,17 @@ BATCH_SIZE = 8
 View = tuple[DatasetRow, Box | None, int]
 
 
-def predict_images(model: keras.Model, dataset: Dataset, rows: Sequence[DatasetRow], settings: Settings,
+class ImageSource(Protocol):
+    """What images are read from: a dataset, or one picture. Images are uint8, height x width x channels."""
+
+    def read_damaged(self, row: DatasetRow) -> np.ndarray: ...
+
+    def read_counts(self, row: DatasetRow) -> np.ndarray: ...
+
+    def read_input(self, row: DatasetRow, start: str) -> np.ndarray: ...
+
+
+def predict_images(model: keras.Model, dataset: ImageSource, rows: Sequence[DatasetRow], settings: Settings,
                    transforms: int = 1) -> Iterator[np.ndarray]:
     """Yield the restored image of each row: known pixels unchanged, missing ones the mean over so many transforms."""
     competition = competitions.get_damage_competition(settings)
@@ -43,7 +54,7 @@ def predict_images(model: keras.Model, dataset: Dataset, rows: Sequence[DatasetR
         yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
-def make_inputs(dataset: Dataset, views: Iterable[View], settings: Settings) -> list[np.ndarray]:
+def make_inputs(dataset: ImageSource, views: Iterable[View], settings: Settings) -> list[np.ndarray]:
     """Return the inputs and the masks of some views, as a network takes them."""
     transformed = [[apply_transform(array, transform) for array in read_view(dataset, row, box, settings)]
                    for row, box, transform in views]
@@ -51,14 +62,15 @@ def make_inputs(dataset: Dataset, views: Iterable[View], settings: Settings) -> 
     return [inputs, mask[..., None].astype(np.float32)]
 
 
-def read_view(dataset: Dataset, row: DatasetRow, box: Box | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+def read_view(dataset: ImageSource, row: DatasetRow, box: Box | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Return input and mask of an image, or of the window around one of its boxes."""
     inputs, mask = bytes_to_floats(dataset.read_input(row, settings.start)), dataset.read_counts(row) > 0
     return cut_network_input(inputs, mask, box, settings.window, settings.work_size) if box else (inputs, mask)
 
 
 def merge_windows(
-        dataset: Dataset, row: DatasetRow, boxes: list[Box], predictions: Iterable[np.ndarray], settings: Settings) -> np.ndarray:
+        dataset: ImageSource, row: DatasetRow, boxes: list[Box], predictions: Iterable[np.ndarray],
+        settings: Settings) -> np.ndarray:
     """Return the filled image plus what the network changed in each box; where boxes overlap, the mean of the changes."""
     image = bytes_to_floats(dataset.read_input(row, settings.start))
     changes, times = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
@@ -71,14 +83,15 @@ def merge_windows(
 
 
 def predict_in_inference_mode(
-        model: keras.Model, dataset: Dataset, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
+        model: keras.Model, dataset: ImageSource, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
     """Yield the prediction of each view; batches always have the same size, so that an image's bits never vary."""
     for batch in split_into_chunks(views, BATCH_SIZE):
         padded = batch + batch[:1] * (BATCH_SIZE - len(batch))
         yield from np.asarray(model.predict_on_batch(make_inputs(dataset, padded, settings)))[:len(batch)]
 
 
-def predict_in_training_mode(model: keras.Model, dataset: Dataset, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
+def predict_in_training_mode(
+        model: keras.Model, dataset: ImageSource, views: list[View], settings: Settings) -> Iterator[np.ndarray]:
     """Yield the prediction of each view with batch norm and dropout as in training, one view at a time.
 
     Dropout is seeded by the image's id. What the network remembers of a prediction, its averages and seeds, is put back:

@@ -1,0 +1,79 @@
+"""Pictures of users, of any size: grey or in colour, with or without transparency, 8 or 16 bits; kept as they came.
+
+Colours are uint8 or uint16, height x width x channels: grey, or red, green and blue; pictures that are given as arrays may also
+be floats in 0..1. Transparency is apart, height x width.
+"""
+
+import contextlib
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pixmend.data import decode
+from pixmend.data.augmentation import apply_transform
+from pixmend.errors import UserError
+from pixmend.files import PathLike, atomic_write
+
+ADVICE = "give a JPEG or PNG picture that can be opened"
+KINDS = ("grey", "colour", "transparent", "16-bit")
+EXIF_CHUNK = b"eXIf"
+FIRST_CHUNK_END = len(decode.PNG) + 25   # of a PNG file: its header is 13 bytes long, in a chunk
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture, upright; `alpha` is None where all of it is opaque, `exif` is empty where the file has none."""
+
+    colours: np.ndarray
+    alpha: np.ndarray | None = None
+    exif: bytes = b""
+
+    @property
+    def largest(self) -> int:
+        """Return the value of full brightness."""
+        return 1 if self.colours.dtype.kind == "f" else int(np.iinfo(self.colours.dtype).max)
+
+
+def read_picture(path: PathLike) -> Picture:
+    """Read a JPEG or PNG file, and turn it upright by its EXIF orientation."""
+    packed = decode.parse_file(path, ADVICE)
+    decode.check_kind(path, packed.kind, KINDS)
+    pixels = decode_all_channels(path, packed.png) if packed.png else packed.unpack(decode.CHANNELS[packed.kind])
+    pixels = np.ascontiguousarray(apply_transform(pixels, decode.ORIENTATIONS.get(decode.read_orientation(packed.exif), 0)))
+    has_alpha = pixels.shape[2] == 4
+    return Picture(pixels[..., :3] if has_alpha else pixels, pixels[..., 3] if has_alpha else None, packed.exif)
+
+
+def decode_all_channels(path: PathLike, data: bytes) -> np.ndarray:
+    """Decode a PNG file with all its bits and its transparency, red first."""
+    pixels: np.ndarray | None = None
+    with contextlib.suppress(cv2.error), decode.drop_stderr():
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise UserError(f"{path} is damaged: its pixels cannot be decoded; {ADVICE}.")
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    return pixels if pixels.shape[2] == 1 else pixels[..., [2, 1, 0, 3][:pixels.shape[2]]]
+
+
+def write_picture(path: Path, picture: Picture, *, with_metadata: bool) -> None:
+    """Write a PNG file, which keeps every bit; with its EXIF data if asked, except for the orientation: it is upright now."""
+    channels = [picture.colours[..., ::-1]] + ([] if picture.alpha is None else [picture.alpha[..., None]])
+    data = cv2.imencode(".png", np.ascontiguousarray(np.concatenate(channels, 2)))[1].tobytes()
+    if with_metadata and picture.exif:
+        body = EXIF_CHUNK + set_upright(picture.exif)
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        data = data[:FIRST_CHUNK_END] + chunk + data[FIRST_CHUNK_END:]
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def set_upright(exif: bytes) -> bytes:
+    """Return EXIF data in which the orientation, if there is one, is upright."""
+    changed = bytearray(exif)
+    if (at := decode.find_orientation(exif)) is not None:
+        struct.pack_into(f"{decode.BYTE_ORDERS[exif[:4]]}H", changed, at, decode.UPRIGHT)
+    return bytes(changed)

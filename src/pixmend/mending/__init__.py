@@ -1,0 +1,1 @@
+"""Mend pictures of any size with a fill or a trained run."""

@@ -1,0 +1,174 @@
+"""Mend one picture or all of a folder: find each one's mask, leave what is mended already, show before and after.
+
+The folder of --out gets NAME.png for each picture, a folder of the same for each name in --compare, contact-sheet.png, and
+mended.json, which tells what each file was made from.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pixmend import files
+from pixmend.config import Settings
+from pixmend.data.encode import encode_png
+from pixmend.data.photos import ENDINGS, list_image_files
+from pixmend.data.picture_files import Picture, read_picture, write_picture
+from pixmend.errors import FlagError, UserError
+from pixmend.mending import masks, pictures
+from pixmend.mending.restorers import BEST_FILL, Restorer, open_restorer
+from pixmend.models import is_fill
+from pixmend.progress import ProgressBar
+
+SHEET, MANIFEST = "contact-sheet.png", "mended.json"
+SHEET_ROWS, CELL, GAP, TITLE_HEIGHT = 12, 240, 6, 24   # pictures; pixels: a picture's longer side, between pictures, a title
+
+
+@dataclass
+class Result:
+    """What became of a picture: the RMSE by restorer where the original is known, or why it could not be mended."""
+
+    name: str
+    missing: float = 0.0   # share of its pixels
+    rmse: dict[str, float] = field(default_factory=dict)
+    failure: str = ""
+
+
+class PictureFolder:
+    """The pictures of a command, and how they are mended."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.given, self.out = settings, Path(settings.picture), Path(settings.out)
+        check_flags(settings)
+        self.paths = list_image_files(self.given) if self.given.is_dir() else [self.given]
+        names = [choose_restorer(settings), *(name.strip() for name in settings.compare.split(",") if name.strip())]
+        self.restorers = [open_restorer(name, settings) for name in dict.fromkeys(names)]
+        manifest = files.read_json(self.out / MANIFEST)
+        self.made_from: dict[str, str] = manifest if isinstance(manifest, dict) else {}
+        self.sheet: list[list[np.ndarray]] = []
+
+    @cached_property
+    def mask_finder(self) -> masks.MaskFinder:
+        """Open the run that finds masks, when the first picture needs it."""
+        return masks.open_mask_finder(self.settings)
+
+    def mend_all(self) -> Iterator[Result]:
+        """Mend each picture, and write the contact sheet; a picture that cannot be mended does not stop the others."""
+        with ProgressBar("mend the pictures", len(self.paths)) as bar:
+            for path in self.paths:
+                result = Result(str(path.relative_to(self.given) if self.given.is_dir() else path.name))
+                try:
+                    self.mend(path, result)
+                except UserError as error:
+                    result.failure = str(error)
+                bar.advance(1)
+                yield result
+        if self.sheet:
+            with files.atomic_write(self.out / SHEET) as file:
+                titles = ["damaged", *(restorer.name for restorer in self.restorers), "original"]
+                file.write(encode_png(make_sheet(titles, self.sheet)))
+
+    def mend(self, path: Path, result: Result) -> None:
+        """Mend a picture with each restorer, write the files, and complete the result."""
+        picture = read_picture(path)
+        mask = self.find_mask(path, picture)
+        original = read_picture(find_companion(Path(self.settings.truth), path, "--truth")) if self.settings.truth else None
+        result.missing, cells = float(mask.mean()), [show(picture, mask)]
+        for number, restorer in enumerate(self.restorers):
+            folder = self.out / restorer.name if number else self.out
+            target = (folder / result.name).with_suffix(".png")
+            mended = self.mend_once(path, picture, mask, restorer, target)
+            cells.append(show(mended))
+            if original:
+                result.rmse[restorer.name] = pictures.compute_rmse(mended, original, mask)
+        if len(self.sheet) < SHEET_ROWS:
+            self.sheet.append([*cells, *([show(original)] if original else [])])
+
+    def mend_once(self, path: Path, picture: Picture, mask: np.ndarray, restorer: Restorer, target: Path) -> Picture:
+        """Return the mended picture, from its file if that was made from the same picture, mask and weights."""
+        key = files.hash_value([files.file_signature(path), np.packbits(mask).tobytes().hex(),
+                                restorer.describe_version(), self.settings.tta, self.settings.keep_metadata])
+        if target.exists() and self.made_from.get(str(target)) == key and not self.settings.force:
+            return read_picture(target)
+        mended = pictures.mend_picture(picture, mask, restorer)
+        write_picture(target, mended, with_metadata=self.settings.keep_metadata)
+        self.made_from[str(target)] = key
+        files.write_json(self.out / MANIFEST, self.made_from)
+        return mended
+
+    def find_mask(self, path: Path, picture: Picture) -> np.ndarray:
+        """Return a picture's mask as --mask says."""
+        if self.settings.mask == masks.ALPHA:
+            return masks.read_transparency(picture, path)
+        if self.settings.mask == masks.AUTOMATIC:
+            return self.mask_finder.find_mask(pictures.to_floats(picture))
+        shape = picture.colours.shape[:2]
+        return masks.read_mask(find_companion(Path(self.settings.mask), path, "--mask"), (shape[0], shape[1]))
+
+
+def check_flags(settings: Settings) -> None:
+    """Raise an error for flags that do not fit together, before anything is read."""
+    if not settings.picture:
+        raise FlagError("Name a picture or a folder of pictures: pixmend mend PHOTO --mask MASK")
+    if not Path(settings.picture).exists():
+        raise UserError(f"{settings.picture} does not exist. Give `pixmend mend` a picture or a folder of pictures.")
+    if not settings.mask:
+        raise FlagError("--mask says which pixels are missing: a picture that is white there, a folder of such, alpha or auto.")
+    if Path(settings.out).resolve() == Path(settings.picture).resolve():
+        raise FlagError(f"--out {settings.out} is the folder of the pictures themselves. Choose another one.")
+
+
+def choose_restorer(settings: Settings) -> str:
+    """Return the name of the run, or of the fill, that the flags name; without any the best fill."""
+    if "run" in settings.given:
+        return settings.run
+    if "model" not in settings.given:
+        return BEST_FILL
+    if not is_fill(settings.model):
+        raise FlagError(f"--model {settings.model} must be trained first. Name its run: pixmend mend PHOTO --run NAME")
+    return settings.model
+
+
+def find_companion(place: Path, path: Path, flag: str) -> Path:
+    """Return the mask or the original of a picture: the file itself, or the one with the picture's name in a folder."""
+    if not place.is_dir():
+        return place
+    for ending in (path.suffix, *ENDINGS):
+        if (found := place / f"{path.stem}{ending}").exists():
+            return found
+    raise UserError(f"{flag} {place} has no file {path.stem}.png for {path}.")
+
+
+def show(picture: Picture, hidden: np.ndarray | None = None) -> np.ndarray:
+    """Return a picture in 8 bits and in colour for the contact sheet, at most CELL wide and high; hidden pixels are white."""
+    image = np.rint(255 * pictures.to_floats(picture)).astype(np.uint8)
+    image = np.repeat(image, 3, 2) if image.shape[2] == 1 else image
+    if hidden is not None:
+        image = np.where(hidden[..., None], np.uint8(255), image)
+    scale = min(1, CELL / max(image.shape[:2]))
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
+
+
+def make_sheet(titles: list[str], rows: list[list[np.ndarray]]) -> np.ndarray:
+    """Return one image: a row for each picture, under the titles of the columns."""
+    width = max(map(len, rows))
+    head = [draw_title(title) for title in titles[:width]]
+    return np.concatenate([join_row(row, width) for row in [head, *rows]])
+
+
+def draw_title(title: str) -> np.ndarray:
+    cell = np.full((TITLE_HEIGHT, CELL, 3), 255, np.uint8)
+    return cv2.putText(cell, title, (0, TITLE_HEIGHT - GAP), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def join_row(cells: list[np.ndarray], width: int) -> np.ndarray:
+    """Return cells side by side, each in a white place of its own."""
+    row = np.full((max(len(cell) for cell in cells) + GAP, width * (CELL + GAP), 3), 255, np.uint8)
+    for number, cell in enumerate(cells):
+        left = number * (CELL + GAP)
+        row[:cell.shape[0], left:left + cell.shape[1]] = cell
+    return row

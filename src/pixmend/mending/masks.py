@@ -1,0 +1,72 @@
+"""Masks of pictures: a file or folder of masks, the transparency of the picture, or what a run that finds masks finds.
+
+A mask is bool, height x width, True where pixels are missing.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from pixmend import models
+from pixmend.config import Settings
+from pixmend.data.picture_files import Picture, read_picture
+from pixmend.errors import UserError
+from pixmend.mending.restorers import find_run, load_network
+from pixmend.training import checkpoints
+from pixmend.training.run import load_run_settings
+
+ALPHA, AUTOMATIC = "alpha", "auto"   # of --mask
+MARGIN_SHARE = 8   # one part in so many of a tile's side is its border, whose mask is taken from the next tile
+HALF = 0.5
+
+
+def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Return the mask in a picture file: white where pixels are missing."""
+    colours = read_picture(path).colours
+    if colours.shape[:2] != shape:
+        raise UserError(f"{path} has {colours.shape[1]}x{colours.shape[0]} pixels, and its picture {shape[1]}x{shape[0]}. "
+                        f"Give a mask of the same size.")
+    return np.asarray(colours.mean(2) > HALF * np.iinfo(colours.dtype).max)
+
+
+def read_transparency(picture: Picture, path: Path) -> np.ndarray:
+    """Return where a picture is mostly transparent."""
+    if picture.alpha is None:
+        raise UserError(f"{path} has no transparency, so --mask alpha has nothing to go by. Give --mask a file or a folder.")
+    return picture.alpha < HALF * picture.largest
+
+
+class MaskFinder:
+    """A run of a model that finds masks, such as locate; it looks at a picture tile by tile."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = load_run_settings(settings)
+        self.network = load_network(settings, checkpoints.find_weights(settings.trained_folder, "", settings.snapshot))
+
+    def find_mask(self, image: np.ndarray) -> np.ndarray:
+        """Return the mask of an image, float32 in 0..1, height x width x channels."""
+        size, (height, width) = self.settings.size, image.shape[:2]
+        margin = size // MARGIN_SHARE
+        step = size - 2 * margin
+        rows, columns = (-(-length // step) for length in (height, width))
+        after = rows * step + margin - height, columns * step + margin - width
+        padded = np.pad(image, ((margin, after[0]), (margin, after[1]), (0, 0)), "symmetric")
+        mask = np.zeros((rows * step, columns * step), bool)
+        for row in range(0, rows * step, step):
+            for column in range(0, columns * step, step):
+                tile = padded[None, row:row + size, column:column + size]
+                found = self.network.predict_on_batch([tile, np.ones((1, size, size, 1), np.float32)])[0, ..., 0]
+                mask[row:row + step, column:column + step] = found[margin:-margin, margin:-margin] > HALF
+        return mask[:height, :width]
+
+
+def open_mask_finder(settings: Settings) -> MaskFinder:
+    """Return the run --mask-run, which must be one that finds masks."""
+    run = find_run(settings.mask_run, settings)
+    if run is None:
+        raise UserError(f"There is no run {settings.mask_run!r}, which --mask auto needs. Train it first: pixmend train --model "
+                        f"locate --run {settings.mask_run}")
+    if not models.run_finds_masks(run):
+        raise UserError(f"The run {settings.mask_run!r} restores images and finds no masks. Give --mask-run a run of the model "
+                        f"locate.")
+    return MaskFinder(run)

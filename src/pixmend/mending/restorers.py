@@ -1,0 +1,182 @@
+"""What mends a picture: a fill, or a trained run, which also takes pictures of other sizes than those it was trained on.
+
+An image is float32 in 0..1, height x width x channels (3, or 1 where it is grey); a mask is bool, height x width, True where
+pixels are missing. A restored image has the image's own pixels, bit for bit, outside the mask.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from pixmend import competitions, files, models, run_file
+from pixmend.config import Settings
+from pixmend.data import windows
+from pixmend.data.damage import Box
+from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
+from pixmend.data.paste import paste_predictions
+from pixmend.errors import UserError, suggest
+from pixmend.fills import FILLS
+from pixmend.networks.registry import get_network
+from pixmend.training import checkpoints
+from pixmend.training.run import load_run_settings
+from pixmend.training.run_predictions import build_run_network
+
+if TYPE_CHECKING:
+    import keras
+
+BEST_FILL = "smooth"
+LEAST_SURROUNDINGS = 2   # sides of the hole that a network on whole images sees at least
+PICTURE_ROW = DatasetRow("picture", "picture", "", 0, "test", 0, -1)
+
+
+class Restorer(Protocol):
+    """What mends a picture."""
+
+    name: str
+
+    def restore(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray: ...
+
+    def describe_version(self) -> Any: ...
+
+
+class FillRestorer:
+    """A fill of --model."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.fill = name, models.get_fill(name)
+
+    def restore(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return paste_predictions(image, mask, self.fill(image, mask))
+
+    def describe_version(self) -> Any:
+        return self.name
+
+
+class PictureSource:
+    """One damaged picture in the place of a dataset: uint8, and a mask. It is filled once."""
+
+    def __init__(self, image: np.ndarray, mask: np.ndarray) -> None:
+        self.image, self.mask = np.rint(image * 255).astype(np.uint8), mask
+        self.filled: dict[str, np.ndarray] = {}
+
+    def read_damaged(self, row: DatasetRow) -> np.ndarray:
+        return self.image
+
+    def read_counts(self, row: DatasetRow) -> np.ndarray:
+        return self.mask.astype(np.uint8)
+
+    def read_input(self, row: DatasetRow, start: str) -> np.ndarray:
+        if start in UNFILLED:
+            return self.image
+        if start not in self.filled:
+            filled = models.get_fill(start)(self.image / np.float32(255), self.mask)
+            self.filled[start] = np.rint(filled * 255).astype(np.uint8)
+        return self.filled[start]
+
+
+class RunRestorer:
+    """A trained run: its network, or with --folds those of all folds, whose mean is taken."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.name, self.settings = settings.run, load_run_settings(settings)
+        folder, folds = settings.trained_folder, self.settings.folds
+        names = [f"{FOLD}{number + 1}" for number in range(folds)] if folds > 1 else [""]
+        self.weights = [checkpoints.find_weights(folder, fold, settings.snapshot) for fold in names]
+        if reason := explain_refusal(self.settings):
+            raise UserError(f"The run {self.name!r} cannot mend pictures: {reason}.")
+
+    def describe_version(self) -> Any:
+        return [self.name, [files.file_signature(path) for path in self.weights]]
+
+    @cached_property
+    def networks(self) -> "list[keras.Model]":
+        """Build the networks at the first picture: Keras takes seconds to start."""
+        return [load_network(self.settings, path) for path in self.weights]
+
+    def restore(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        if image.shape[2] != self.settings.channels:
+            kind = "grey" if self.settings.channels == 1 else "colour"
+            raise UserError(f"The run {self.name!r} was trained on {kind} images, and this picture is not one.")
+        image = self._hide_missing_pixels(image, mask)
+        restored = self._predict(image, mask) if self.settings.window else self._restore_in_squares(image, mask)
+        return paste_predictions(image, mask, restored)
+
+    def _hide_missing_pixels(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Give missing pixels the colour that they had in training, whatever the picture shows there."""
+        value = competitions.get_damage_competition(self.settings).hole_value(self.settings)
+        return image if value is None else np.where(mask[..., None], np.float32(value / 255), image)
+
+    def _predict(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return the mean of what the networks make of an image that they can take."""
+        networks, source = self.networks, PictureSource(image, mask)
+        from pixmend.training.inference import predict_images  # imports Keras, which has been started now
+
+        images = [next(predict_images(network, source, [PICTURE_ROW], self.settings, self.settings.tta)) for network in networks]
+        return np.asarray(np.mean(images, axis=0, dtype=np.float32))
+
+    def _restore_in_squares(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Give a network on whole images a square around each hole, and enlarge what it changes in the fill."""
+        size, start = self.settings.size, self.settings.start
+        filled = models.get_fill(start if start in FILLS else BEST_FILL)(image, mask)
+        restored = filled.copy()
+        for hole in windows.find_bounding_boxes(mask.astype(np.uint8)):
+            square = find_square(hole, mask.shape, size)
+            cells = windows.cut_window(image, square, 1, size)
+            missing = windows.cut_window(mask.astype(np.float32), square, 1, size, beyond=1.0) > 0
+            change = self._predict(cells, missing) - windows.cut_window(filled, square, 1, size)
+            enlarged = windows.enlarge_box(change, square, 1)
+            inside = np.s_[hole[0]:hole[0] + hole[2], hole[1]:hole[1] + hole[3]]
+            of_square = np.s_[hole[0] - square[0]:, hole[1] - square[1]:]
+            restored[inside] += enlarged[of_square][:hole[2], :hole[3]]
+        return restored
+
+
+def load_network(settings: Settings, weights: Path) -> "keras.Model":
+    """Return the network of a run with its trained weights."""
+    network, _ = build_run_network(settings)
+    from pixmend.training import setup  # imports Keras, which has been started now
+
+    setup.load_weights(network, weights)
+    return network
+
+
+def find_square(hole: Box, shape: tuple[int, ...], size: int) -> Box:
+    """Return a square around a hole, at least `size` wide, inside the picture where that is large enough."""
+    row, column, height, width = hole
+    side = max(size, LEAST_SURROUNDINGS * max(height, width))
+    corners = []
+    for at, length, whole in ((row, height, shape[0]), (column, width, shape[1])):
+        middle = at + length // 2 - side // 2
+        corners.append(min(max(middle, 0), whole - side) if whole >= side else (whole - side) // 2)
+    return corners[0], corners[1], side, side
+
+
+def explain_refusal(settings: Settings) -> str:
+    """Return why a run cannot mend pictures; empty if it can."""
+    if not models.is_trainable(settings.model):
+        return f"its model {settings.model} is no network"
+    spec = get_network(settings.model)
+    if spec.finds_masks:
+        return "it finds masks; give it as --mask-run with --mask auto"
+    return "its network restores the middle of 8x8 blocks only" if spec.blocks_only else ""
+
+
+def open_restorer(name: str, settings: Settings) -> Restorer:
+    """Return what mends pictures by its name: a run, or else a fill."""
+    run = find_run(name, settings)
+    if run is None:
+        if models.is_fill(name):
+            return FillRestorer(name)
+        raise UserError(f"There is no run and no fill {name!r}.{suggest(name, FILLS)} Fills: {', '.join(FILLS)}. Train a run "
+                        f"first: pixmend train --run {name}")
+    return FillRestorer(run.model) if models.is_fill(run.model) else RunRestorer(run)
+
+
+def find_run(name: str, settings: Settings) -> Settings | None:
+    """Return the settings of a run by its name, in --competition or in the only one that has such a run."""
+    named = "competition" in settings.given or "damage" in settings.given
+    path = run_file.find_run_file(Path(settings.home), name, settings.dataset_name if named else None)
+    return replace(run_file.load_run(path), run=name, home=settings.home, tta=settings.tta) if path else None

@@ -1,0 +1,238 @@
+"""`pixmend mend` and the Python functions: pictures of any size and kind, with fills and with trained runs."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+from support.stages import SMALL, done, stage
+
+import pixmend
+from pixmend.data import dataset as datasets
+from pixmend.errors import UserError
+from pixmend.submissions.predictions import PredictionFile
+
+WINDOW = ("--model", "window_mlp", "--size", "32", "--width", "8", "--work-size", "16", "--masks-per-image", "0", "--batch-size",
+          "8", "--steps", "4", "--evaluate-every", "4")
+LOCATE = ("--model", "locate", "--size", "32", "--width", "4", "--steps", "4", "--evaluate-every", "4", "--batch-size", "2")
+MODES = {"grey": ("L", np.uint8), "colour": ("RGB", np.uint8), "transparent": ("RGBA", np.uint8), "deep": ("I;16", np.uint16)}
+
+
+@pytest.fixture(scope="module")
+def runs(prepared_home):
+    """A home with a run on windows, one on whole images, one that finds masks, and a fill's."""
+    for run, flags in (("windows", WINDOW), ("whole", (*SMALL, "--steps", "4")), ("finder", LOCATE)):
+        done(stage("train", prepared_home, *flags, "--run", run))
+    return prepared_home
+
+
+def make_photo(height=61, width=47):
+    return np.ascontiguousarray(data.astronaut()[:4 * height:4, :4 * width:4])
+
+
+def make_mask(shape, *boxes):
+    mask = np.zeros(shape[:2], bool)
+    for row, column, height, width in boxes:
+        mask[row:row + height, column:column + width] = True
+    return mask
+
+
+def save(path, array):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(array).save(path)
+    return path
+
+
+def save_mask(path, mask):
+    return save(path, mask.astype(np.uint8) * 255)
+
+
+def mend(tmp_path, *flags, home=None):
+    return stage("mend", home or tmp_path / "home", *flags, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", MODES)
+def test_known_pixels_and_the_kind_of_a_picture_stay(tmp_path, kind):
+    mode, dtype = MODES[kind]
+    photo = np.asarray(Image.fromarray(make_photo()).convert("RGBA" if mode == "RGBA" else "L" if mode != "RGB" else mode))
+    photo = photo.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    if mode == "RGBA":
+        photo = photo.copy()
+        photo[5:9, :, 3] = 77
+    mask = make_mask(photo.shape, (20, 10, 9, 14), (0, 40, 8, 7))
+    path, masked = save(tmp_path / "photo.png", photo), save_mask(tmp_path / "mask.png", mask)
+    done(mend(tmp_path, path, "--mask", masked))
+    mended = np.asarray(Image.open(tmp_path / "out/photo.png"))
+    assert mended.dtype == dtype and mended.shape == photo.shape
+    assert (mended[~mask] == photo[~mask]).all() and (mended[mask] != photo[mask]).any()
+
+
+def test_colours_of_16_bits_are_kept(tmp_path):
+    photo = make_photo().astype(np.uint16) * 257 + 3
+    mask = make_mask(photo.shape, (20, 10, 9, 14))
+    cv2.imwrite(str(tmp_path / "photo.png"), photo[..., ::-1])
+    done(mend(tmp_path, tmp_path / "photo.png", "--mask", save_mask(tmp_path / "mask.png", mask)))
+    mended = cv2.imread(str(tmp_path / "out/photo.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    assert mended.dtype == np.uint16 and (mended[~mask] == photo[~mask]).all()
+    assert np.abs(mended[mask].astype(int) - photo[mask]).mean() < 15000
+
+
+def test_turned_picture_is_mended_upright_and_keeps_its_metadata_if_asked(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Camera"   # orientation, maker
+    turned = Image.fromarray(make_photo())
+    turned.save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    mask = make_mask((47, 61), (10, 30, 9, 9))
+    done(mend(tmp_path, tmp_path / "photo.jpg", "--mask", save_mask(tmp_path / "mask.png", mask), "--keep-metadata"))
+    mended = Image.open(tmp_path / "out/photo.png")
+    upright = np.rot90(np.asarray(Image.open(tmp_path / "photo.jpg")), -1)
+    assert mended.size == (61, 47) and np.abs(np.asarray(mended)[~mask].astype(int) - upright[~mask]).max() <= 2
+    assert mended.getexif()[0x0112] == 1 and mended.getexif()[0x010F] == "Camera"
+
+
+@pytest.mark.parametrize("run", ["windows", "whole"])
+@pytest.mark.parametrize("boxes", [[(0, 0, 12, 12), (50, 20, 11, 9)], [(3, 3, 55, 40)], [(30, 20, 1, 1)]])
+def test_run_mends_holes_of_any_size_and_place(runs, tmp_path, run, boxes):
+    photo = make_photo()
+    mask = make_mask(photo.shape, *boxes)
+    output = done(mend(tmp_path, save(tmp_path / "photo.png", photo), "--mask", save_mask(tmp_path / "mask.png", mask),
+                       "--run", run, "--compare", "smooth", home=runs))
+    for path in (tmp_path / "out/photo.png", tmp_path / "out/smooth/photo.png"):
+        mended = np.asarray(Image.open(path))
+        assert (mended[~mask] == photo[~mask]).all() and mended[mask].std() >= 0
+    assert "1 of 1" in output and (tmp_path / "out/contact-sheet.png").exists()
+
+
+@pytest.mark.parametrize("run", ["windows", "whole"])
+def test_image_of_the_competition_is_mended_as_it_is_predicted(runs, tmp_path, run):
+    done(stage("predict", runs, "--run", run))
+    folder = next(runs.glob("augment/*"))
+    dataset = datasets.Dataset(folder)
+    row = next(row for row in dataset.split("holdout") if dataset.read_counts(row).max() == 1)
+    damaged, counts = dataset.read_damaged(row), dataset.read_counts(row)
+    done(mend(tmp_path, save(tmp_path / "photo.png", damaged), "--mask", save_mask(tmp_path / "mask.png", counts > 0),
+              "--run", run, home=runs))
+    predicted = PredictionFile(next(runs.glob(f"checkpoints/*/{run}/holdout.npz"))).read_image(row.id, damaged / 255, counts > 0)
+    assert np.abs(np.asarray(Image.open(tmp_path / "out/photo.png")) / 255 - predicted).max() < 1 / 255
+
+
+def test_masks_come_from_a_folder_from_transparency_and_from_a_run(runs, tmp_path):
+    photo = make_photo()
+    mask = make_mask(photo.shape, (20, 10, 12, 12))
+    for name in ("one", "two"):
+        save(tmp_path / f"photos/{name}.png", photo)
+        save_mask(tmp_path / f"masks/{name}.png", mask)
+    done(mend(tmp_path, tmp_path / "photos", "--mask", tmp_path / "masks"))
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"one.png", "two.png", "contact-sheet.png"}
+
+    transparent = np.dstack([photo, np.where(mask, 0, 255).astype(np.uint8)])
+    done(mend(tmp_path, save(tmp_path / "clear.png", transparent), "--mask", "alpha"))
+    mended = np.asarray(Image.open(tmp_path / "out/clear.png"))
+    expected = np.asarray(Image.open(tmp_path / "out/one.png"))
+    assert (mended[..., 3] == 255).all() and (mended[..., :3] == expected).all()
+
+    result = mend(tmp_path, tmp_path / "photos/one.png", "--mask", "auto", "--mask-run", "finder", home=runs)
+    assert result.returncode in (0, 1) and "missing" in result.stdout
+
+
+def test_pictures_that_are_mended_are_left_alone(tmp_path):
+    photo = make_photo()
+    path, out = save(tmp_path / "photo.png", photo), tmp_path / "out/photo.png"
+    flags = (path, "--mask", save_mask(tmp_path / "mask.png", make_mask(photo.shape, (20, 10, 9, 9))))
+    done(mend(tmp_path, *flags))
+    first = out.stat().st_mtime_ns
+    done(mend(tmp_path, *flags))
+    assert out.stat().st_mtime_ns == first
+    save_mask(tmp_path / "mask.png", make_mask(photo.shape, (10, 10, 9, 9)))
+    done(mend(tmp_path, *flags))
+    second = out.stat().st_mtime_ns
+    assert second != first
+    done(mend(tmp_path, *flags, "--force"))
+    assert out.stat().st_mtime_ns != second and json.loads((tmp_path / "out/mended.json").read_text())
+
+
+def test_rmse_is_that_of_the_missing_pixels(tmp_path):
+    photo = make_photo()
+    mask = make_mask(photo.shape, (20, 10, 9, 9))
+    path = save(tmp_path / "photo.png", np.where(mask[..., None], np.uint8(0), photo))
+    output = done(mend(tmp_path, path, "--mask", save_mask(tmp_path / "mask.png", mask), "--truth",
+                       save(tmp_path / "original.png", photo)))
+    mended = np.asarray(Image.open(tmp_path / "out/photo.png"))
+    expected = np.sqrt(np.mean(((mended[mask].astype(float) - photo[mask]) / 255) ** 2))
+    assert f"{expected:.5f}" in output
+
+
+def test_broken_picture_does_not_stop_the_others(tmp_path):
+    photo = make_photo()
+    save(tmp_path / "photos/good.png", photo)
+    (tmp_path / "photos/bad.png").write_bytes((tmp_path / "photos/good.png").read_bytes()[:300])
+    mask = save_mask(tmp_path / "mask.png", make_mask(photo.shape, (20, 10, 9, 9)))
+    result = mend(tmp_path, tmp_path / "photos", "--mask", mask)
+    assert result.returncode == 1 and "bad.png" in result.stdout and (tmp_path / "out/good.png").exists()
+    assert not (tmp_path / "out/bad.png").exists()
+
+
+@pytest.mark.parametrize(("flags", "code"), [
+    ((), 2), (("photo.png",), 2), (("photo.png", "photo.png", "--mask", "mask.png"), 2), (("none.png", "--mask", "mask.png"), 1),
+    (("photo.png", "--mask", "none.png"), 1), (("photo.png", "--mask", "small.png"), 1), (("photo.png", "--mask", "alpha"), 1),
+    (("photo.png", "--mask", "mask.png", "--model", "window_mlp"), 2),
+    (("photo.png", "--mask", "mask.png", "--run", "nothing"), 1),
+    (("photo.png", "--mask", "mask.png", "--run", "finder"), 1), (("photo.png", "--mask", "auto", "--mask-run", "whole"), 1),
+    (("photo.png", "--mask", "white.png"), 1), (("photo.png", "--mask", "mask.png", "--truth", "small.png"), 1),
+])
+def test_mistakes_are_messages(runs, tmp_path, monkeypatch, flags, code):
+    photo = make_photo()
+    save(tmp_path / "photo.png", photo)
+    for name, mask in (("mask", make_mask(photo.shape, (20, 10, 9, 9))), ("white", np.ones(photo.shape[:2], bool)),
+                       ("small", np.ones((9, 9), bool))):
+        save_mask(tmp_path / f"{name}.png", mask)
+    words = [str(tmp_path / word) if word.endswith(".png") else word for word in flags]
+    result = mend(tmp_path, *words, home=runs)
+    assert result.returncode == code and "Traceback" not in result.stderr and (result.stderr or result.stdout).strip()
+    assert not (tmp_path / "out/photo.png").exists() or "--truth" in flags
+
+
+def test_python_functions_return_what_they_are_given(runs):
+    photo = make_photo()
+    mask = make_mask(photo.shape, (20, 10, 9, 14))
+    run = pixmend.load_run("windows", home=str(runs))
+    floats = photo / 255
+    for image in (photo, photo[..., :1], photo[..., 0], floats, floats.astype(np.float32), photo.astype(np.uint16) * 257):
+        by_run = pixmend.mend(image, mask.astype(np.uint8) * 255, run)
+        for mended in (pixmend.mend(image, mask), by_run, pixmend.fill(image, mask)):
+            assert mended.dtype == image.dtype and mended.shape == image.shape
+            assert (mended[~mask] == image[~mask]).all() and (mended[mask] != image[mask]).any()
+    for mode in ("RGB", "RGBA", "L"):
+        image = Image.fromarray(photo).convert(mode)
+        assert pixmend.mend(image, Image.fromarray(mask)).mode == mode
+
+
+def test_python_functions_raise_errors_for_mistakes(runs):
+    photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 14))
+    calls = [lambda: pixmend.mend(photo, mask[:9]), lambda: pixmend.mend(photo.astype(int), mask),
+             lambda: pixmend.mend(photo.astype(float), mask), lambda: pixmend.mend(Image.fromarray(photo).convert("P"), mask),
+             lambda: pixmend.mend(photo[..., :2], mask), lambda: pixmend.mend(photo, np.ones_like(mask)),
+             lambda: pixmend.fill(photo, mask, "smoth"), lambda: pixmend.load_run("nothing", home=str(runs)),
+             lambda: pixmend.load_run("smooth", home=str(runs)), lambda: pixmend.load_run("finder", home=str(runs)),
+             lambda: pixmend.score(photo, photo[:9], mask)]
+    for call in calls:
+        with pytest.raises(UserError):
+            call()
+
+
+def test_score_is_the_rmse_of_the_missing_pixels():
+    photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 14))
+    other = photo.copy()
+    other[mask] = 255 - other[mask]
+    expected = np.sqrt(np.mean(((other[mask].astype(float) - photo[mask]) / 255) ** 2))
+    assert pixmend.score(other, photo, mask) == pytest.approx(expected)
+
+
+def test_fill_needs_no_keras():
+    program = ("import sys, numpy as np, pixmend; pixmend.fill(np.zeros((9, 9, 3), np.uint8), np.eye(9) > 0); "
+               "sys.exit('keras' in sys.modules)")
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
