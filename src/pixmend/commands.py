@@ -36,7 +36,7 @@ COMMANDS = {
                      ("study",), continues_run=False),
     "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",),
                         continues_run=False),
-    "mend": Command("Mend pictures of your own, with a run or with a fill.", ("mend",), continues_run=False),
+    "mend": Command("Mend pictures of your own, with a run or with a fill.", ("mend", "prediction"), continues_run=False),
     "kernel": Command("Train on Kaggle's GPU and download the results.", ("kernel", "submit", "kaggle")),
     "doctor": Command("Check this machine and the way to Kaggle, and print the next step for what is missing.", ("kaggle",)),
     "completion": Command("Print a completion script for bash and zsh.", (), continues_run=False),

@@ -201,6 +201,7 @@ class MendSettings:
     truth: str = setting("", "original, or folder of originals, to print the RMSE")
     compare: str = setting("", "runs and fills that mend the pictures, too, separated by commas")
     keep_metadata: bool = setting(False, "copy the EXIF data of the pictures")
+    split: str = setting("", "write the images that --run has predicted instead: holdout or test", choices=("", "holdout", "test"))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """`pixmend mend` and the Python functions: pictures of any size and kind, with fills and with trained runs."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
+from support.documentation import read_page
 from support.stages import SMALL, done, stage
 
 import pixmend
@@ -118,6 +120,18 @@ def test_image_of_the_competition_is_mended_as_it_is_predicted(runs, tmp_path, r
               "--run", run, home=runs))
     predicted = PredictionFile(next(runs.glob(f"checkpoints/*/{run}/holdout.npz"))).read_image(row.id, damaged / 255, counts > 0)
     assert np.abs(np.asarray(Image.open(tmp_path / "out/photo.png")) / 255 - predicted).max() < 1 / 255
+
+
+def test_predicted_images_of_a_run_are_written(runs, tmp_path):
+    done(stage("predict", runs, "--run", "windows"))
+    done(stage("mend", runs, "--split", "test", "--run", "windows", "--out", tmp_path / "out"))
+    dataset = datasets.Dataset(next(runs.glob("augment/*")))
+    predicted = PredictionFile(next(runs.glob("checkpoints/*/windows/test.npz")))
+    assert len(list((tmp_path / "out").iterdir())) == len(dataset.split("test"))
+    for row in dataset.split("test"):
+        image = predicted.read_image(row.id, dataset.read_damaged(row) / 255, dataset.read_counts(row) > 0)
+        written = np.asarray(Image.open(tmp_path / "out" / row.id.replace(".jpeg", ".png")))
+        assert np.abs(written / 255 - image).max() <= 0.5 / 255 + 1e-6
 
 
 def test_masks_come_from_a_folder_from_transparency_and_from_a_run(runs, tmp_path):
@@ -236,3 +250,16 @@ def test_fill_needs_no_keras():
     program = ("import sys, numpy as np, pixmend; pixmend.fill(np.zeros((9, 9, 3), np.uint8), np.eye(9) > 0); "
                "sys.exit('keras' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_program_of_the_page_runs(runs, tmp_path, monkeypatch):
+    program, = re.findall(r"^```python\n(.*?)^```", read_page("python.md"), re.M | re.S)
+    photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 14))
+    save(tmp_path / "photo.png", np.where(mask[..., None], np.uint8(0), photo))
+    save(tmp_path / "original.png", photo)
+    save_mask(tmp_path / "mask.png", mask)
+    monkeypatch.chdir(tmp_path)
+    exec(program.replace('load_run("window_mlp")', f'load_run("windows", home={str(runs)!r})'), {})
+    for name in ("filled", "mended"):
+        result = np.asarray(Image.open(f"{name}.png"))
+        assert (result[~mask] == photo[~mask]).all() and result[mask].any()

@@ -2,10 +2,15 @@
 
 from pixmend.config import Settings
 from pixmend.mending.folder import PictureFolder, Result
+from pixmend.mending.predicted import write_predicted_pictures
 
 
 def main(settings: Settings) -> int:
     """Print a line for each picture; return 1 if one could not be mended."""
+    if settings.split:
+        paths = list(write_predicted_pictures(settings))
+        print(f"mended: {len(paths)} {settings.split} images, in {settings.out}")
+        return 0
     folder = PictureFolder(settings)
     results = []
     for result in folder.mend_all():
