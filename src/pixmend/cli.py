@@ -45,6 +45,8 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     known, arguments = parser.parse_known_args(arguments)
     arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
     settings = given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows))
+    if known.config and not COMMANDS[command].continues_run:
+        raise FlagError(f"`pixmend {command}` does not continue a run, so --config does not apply; leave it out.")
     stored = load_stored(command, given, known.config) if COMMANDS[command].continues_run else None
     if stored:
         changes = {name: getattr(given, name) for name in given.given}
@@ -120,9 +122,10 @@ def format_command_help(name: str) -> str:
     lines = [f"pixmend {name} {'PICTURE ' if name == 'mend' else ''}[flags]", "", command.summary]
     if name == "study":
         lines += ["", f"studies: {', '.join(study_plans.PLANS)}"]
-    if command.shows and command.shows != PIPELINE:
+    if command.continues_run and command.shows and command.shows != PIPELINE:
         lines += ["", "Flags of later stages of the same run are accepted, too, and written into its run.toml."]
     if "network" in groups:
         lines += ["", "The defaults below are the general ones. Models replace some of them; run.toml lists what a run uses."]
-    lines += ["", "--config RUN.TOML   take all settings from the file of a run"]
+    if command.continues_run:
+        lines += ["", "--config RUN.TOML   take all settings from the file of a run"]
     return "\n".join([*lines, "", build_parser(groups).format_help().strip()])

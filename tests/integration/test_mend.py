@@ -16,6 +16,7 @@ from support.stages import SMALL, done, stage
 import pixmend
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
+from pixmend.mending import restorers
 from pixmend.submissions.predictions import PredictionFile
 
 WINDOW = ("--model", "window_mlp", "--size", "32", "--width", "8", "--work-size", "16", "--masks-per-image", "0", "--batch-size",
@@ -190,6 +191,19 @@ def test_broken_picture_does_not_stop_the_others(tmp_path):
     assert not (tmp_path / "out/bad.png").exists()
 
 
+def test_folder_that_holds_its_own_results_is_mended_once(tmp_path):
+    photo = make_photo()
+    save(tmp_path / "photos/a.png", photo)
+    save(tmp_path / "photos/deep/b.png", photo)
+    mask = save_mask(tmp_path / "mask.png", make_mask(photo.shape, (20, 10, 9, 9)))
+    flags = (tmp_path / "photos", "--mask", mask, "--out", tmp_path / "photos/mended")
+    for _ in range(2):
+        assert "2 of 2" in done(stage("mend", tmp_path, *flags))
+    assert (tmp_path / "photos/mended/deep/b.png").exists()
+    save(tmp_path / "photos/a.jpg", photo)
+    assert stage("mend", tmp_path, *flags).returncode == 1
+
+
 @pytest.mark.parametrize(("flags", "code"), [
     ((), 2), (("photo.png",), 2), (("photo.png", "photo.png", "--mask", "mask.png"), 2), (("none.png", "--mask", "mask.png"), 1),
     (("photo.png", "--mask", "none.png"), 1), (("photo.png", "--mask", "small.png"), 1), (("photo.png", "--mask", "alpha"), 1),
@@ -236,6 +250,16 @@ def test_python_functions_raise_errors_for_mistakes(runs):
     for call in calls:
         with pytest.raises(UserError):
             call()
+
+
+def test_picture_of_which_little_is_known_is_mended(monkeypatch):
+    monkeypatch.setattr(restorers, "MAX_MISSING", 500)
+    rows, columns = np.mgrid[:90, :71]
+    photo = np.dstack([rows / 100, columns / 100, np.full(rows.shape, 0.5)])
+    mask = np.ones(rows.shape, bool)
+    mask[::9, ::7] = False
+    mended = pixmend.mend(photo, mask)
+    assert (mended[~mask] == photo[~mask]).all() and pixmend.score(mended, photo, mask) < 0.05
 
 
 def test_score_is_the_rmse_of_the_missing_pixels():

@@ -43,7 +43,7 @@ class PictureFolder:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.given, self.out = settings, Path(settings.picture), Path(settings.out)
         check_flags(settings)
-        self.paths = list_image_files(self.given) if self.given.is_dir() else [self.given]
+        self.paths = list_pictures(self.given, self.out)
         names = [choose_restorer(settings), *(name.strip() for name in settings.compare.split(",") if name.strip())]
         self.restorers = [open_restorer(name, settings) for name in dict.fromkeys(names)]
         manifest = files.read_json(self.out / MANIFEST)
@@ -59,7 +59,7 @@ class PictureFolder:
         """Mend each picture, and write the contact sheet; a picture that cannot be mended does not stop the others."""
         with ProgressBar("mend the pictures", len(self.paths)) as bar:
             for path in self.paths:
-                result = Result(str(path.relative_to(self.given) if self.given.is_dir() else path.name))
+                result = Result(str(self.get_name(path)))
                 try:
                     self.mend(path, result)
                 except UserError as error:
@@ -71,11 +71,15 @@ class PictureFolder:
                 titles = ["damaged", *(restorer.name for restorer in self.restorers), "original"]
                 file.write(encode_png(make_sheet(titles, self.sheet)))
 
+    def get_name(self, path: Path) -> Path:
+        """Return the path of a picture inside the folder that was given."""
+        return path.relative_to(self.given if self.given.is_dir() else self.given.parent)
+
     def mend(self, path: Path, result: Result) -> None:
         """Mend a picture with each restorer, write the files, and complete the result."""
         picture = read_picture(path)
         mask = self.find_mask(path, picture)
-        original = read_picture(find_companion(Path(self.settings.truth), path, "--truth")) if self.settings.truth else None
+        original = self.read_original(path)
         result.missing, cells = float(mask.mean()), [show(picture, mask)]
         for number, restorer in enumerate(self.restorers):
             folder = self.out / restorer.name if number else self.out
@@ -90,7 +94,7 @@ class PictureFolder:
     def mend_once(self, path: Path, picture: Picture, mask: np.ndarray, restorer: Restorer, target: Path) -> Picture:
         """Return the mended picture, from its file if that was made from the same picture, mask and weights."""
         key = files.hash_value([files.file_signature(path), np.packbits(mask).tobytes().hex(),
-                                restorer.describe_version(), self.settings.tta, self.settings.keep_metadata])
+                                restorer.describe_version(), self.settings.keep_metadata])
         if target.exists() and self.made_from.get(str(target)) == key and not self.settings.force:
             return read_picture(target)
         mended = pictures.mend_picture(picture, mask, restorer)
@@ -99,6 +103,10 @@ class PictureFolder:
         files.write_json(self.out / MANIFEST, self.made_from)
         return mended
 
+    def read_original(self, path: Path) -> Picture | None:
+        truth = self.settings.truth
+        return read_picture(find_companion(Path(truth), self.get_name(path), "--truth")) if truth else None
+
     def find_mask(self, path: Path, picture: Picture) -> np.ndarray:
         """Return a picture's mask as --mask says."""
         if self.settings.mask == masks.ALPHA:
@@ -106,7 +114,7 @@ class PictureFolder:
         if self.settings.mask == masks.AUTOMATIC:
             return self.mask_finder.find_mask(pictures.to_floats(picture))
         shape = picture.colours.shape[:2]
-        return masks.read_mask(find_companion(Path(self.settings.mask), path, "--mask"), (shape[0], shape[1]))
+        return masks.read_mask(find_companion(Path(self.settings.mask), self.get_name(path), "--mask"), (shape[0], shape[1]))
 
 
 def check_flags(settings: Settings) -> None:
@@ -132,14 +140,28 @@ def choose_restorer(settings: Settings) -> str:
     return settings.model
 
 
-def find_companion(place: Path, path: Path, flag: str) -> Path:
+def list_pictures(given: Path, out: Path) -> list[Path]:
+    """Return a picture, or those of a folder and its subfolders without the ones that are written there."""
+    if not given.is_dir():
+        return [given]
+    paths = [path for path in list_image_files(given) if out.resolve() not in path.resolve().parents]
+    first: dict[Path, Path] = {}
+    for path in paths:
+        if (other := first.setdefault(path.with_suffix(""), path)) != path:
+            raise UserError(f"{other} and {path} would both become {path.stem}.png. Rename one of them.")
+    if not paths:
+        raise UserError(f"{given} holds no pictures that end in {', '.join(ENDINGS)}.")
+    return paths
+
+
+def find_companion(place: Path, name: Path, flag: str) -> Path:
     """Return the mask or the original of a picture: the file itself, or the one with the picture's name in a folder."""
     if not place.is_dir():
         return place
-    for ending in (path.suffix, *ENDINGS):
-        if (found := place / f"{path.stem}{ending}").exists():
+    for ending in (name.suffix, *ENDINGS):
+        if (found := place / name.with_suffix(ending)).exists():
             return found
-    raise UserError(f"{flag} {place} has no file {path.stem}.png for {path}.")
+    raise UserError(f"{flag} {place} has no file {name.with_suffix('.png')}.")
 
 
 def show(picture: Picture, hidden: np.ndarray | None = None) -> np.ndarray:

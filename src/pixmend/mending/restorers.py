@@ -5,20 +5,21 @@ pixels are missing. A restored image has the image's own pixels, bit for bit, ou
 """
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import cv2
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import Settings
+from pixmend.config import Settings, group_values
 from pixmend.data import windows
 from pixmend.data.damage import Box
 from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import UserError, suggest
-from pixmend.fills import FILLS
+from pixmend.fills import FILLS, Fill
 from pixmend.networks.registry import get_network
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 BEST_FILL = "smooth"
 LEAST_SURROUNDINGS = 2   # sides of the hole that a network on whole images sees at least
+MAX_MISSING = 1_000_000   # pixels of an image that a fill's solver takes at once
+LEAST_SHARE = 1e-3   # of a cell's area, below which none of it counts as known
 PICTURE_ROW = DatasetRow("picture", "picture", "", 0, "test", 0, -1)
 
 
@@ -46,13 +49,25 @@ class FillRestorer:
     """A fill of --model."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.fill = name, models.get_fill(name)
+        self.name, self.fill = name, partial(fill_image, models.get_fill(name))
 
     def restore(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return paste_predictions(image, mask, self.fill(image, mask))
 
     def describe_version(self) -> Any:
         return self.name
+
+
+def fill_image(fill: Fill, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill an image; one with too many missing pixels for the memory of a solver is filled at half its size, and enlarged."""
+    if np.count_nonzero(mask) <= MAX_MISSING:
+        return fill(image, mask)
+    known, size = (~mask).astype(np.float32), (-(-mask.shape[1] // 2), -(-mask.shape[0] // 2))
+    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)[..., None]
+    colours = cv2.resize(image * known[..., None], size, interpolation=cv2.INTER_AREA).reshape(*share.shape[:2], -1)
+    filled = fill_image(fill, colours / np.maximum(share, LEAST_SHARE), share[..., 0] < LEAST_SHARE)
+    enlarged = cv2.resize(filled, mask.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(image.shape)
+    return np.where(mask[..., None], enlarged, image)
 
 
 class PictureSource:
@@ -72,7 +87,7 @@ class PictureSource:
         if start in UNFILLED:
             return self.image
         if start not in self.filled:
-            filled = models.get_fill(start)(self.image / np.float32(255), self.mask)
+            filled = fill_image(models.get_fill(start), self.image / np.float32(255), self.mask)
             self.filled[start] = np.rint(filled * 255).astype(np.uint8)
         return self.filled[start]
 
@@ -89,7 +104,7 @@ class RunRestorer:
             raise UserError(f"The run {self.name!r} cannot mend pictures: {reason}.")
 
     def describe_version(self) -> Any:
-        return [self.name, [files.file_signature(path) for path in self.weights]]
+        return [self.name, self.settings.tta, self.settings.predict_mode, [files.file_signature(path) for path in self.weights]]
 
     @cached_property
     def networks(self) -> "list[keras.Model]":
@@ -120,7 +135,7 @@ class RunRestorer:
     def _restore_in_squares(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Give a network on whole images a square around each hole, and enlarge what it changes in the fill."""
         size, start = self.settings.size, self.settings.start
-        filled = models.get_fill(start if start in FILLS else BEST_FILL)(image, mask)
+        filled = fill_image(models.get_fill(start if start in FILLS else BEST_FILL), image, mask)
         restored = filled.copy()
         for hole in windows.find_bounding_boxes(mask.astype(np.uint8)):
             square = find_square(hole, mask.shape, size)
@@ -130,7 +145,7 @@ class RunRestorer:
             enlarged = windows.enlarge_box(change, square, 1)
             inside = np.s_[hole[0]:hole[0] + hole[2], hole[1]:hole[1] + hole[3]]
             of_square = np.s_[hole[0] - square[0]:, hole[1] - square[1]:]
-            restored[inside] += enlarged[of_square][:hole[2], :hole[3]]
+            restored[inside] = filled[inside] + enlarged[of_square][:hole[2], :hole[3]]
         return restored
 
 
@@ -179,4 +194,7 @@ def find_run(name: str, settings: Settings) -> Settings | None:
     """Return the settings of a run by its name, in --competition or in the only one that has such a run."""
     named = "competition" in settings.given or "damage" in settings.given
     path = run_file.find_run_file(Path(settings.home), name, settings.dataset_name if named else None)
-    return replace(run_file.load_run(path), run=name, home=settings.home, tta=settings.tta) if path else None
+    if path is None:
+        return None
+    of_flags = {key: value for key, value in group_values(settings, "prediction").items() if key in settings.given}
+    return replace(run_file.load_run(path), run=name, home=settings.home, **of_flags)
