@@ -150,8 +150,9 @@ def test_masks_come_from_a_folder_from_transparency_and_from_a_run(runs, tmp_pat
     expected = np.asarray(Image.open(tmp_path / "out/one.png"))
     assert (mended[..., 3] == 255).all() and (mended[..., :3] == expected).all()
 
-    result = mend(tmp_path, tmp_path / "photos/one.png", "--mask", "auto", "--mask-run", "finder", home=runs)
-    assert result.returncode in (0, 1) and "missing" in result.stdout
+    save(tmp_path / "photos/three.png", photo[..., 0])
+    result = mend(tmp_path, tmp_path / "photos", "--mask", "auto", "--mask-run", "finder", home=runs)
+    assert result.returncode in (0, 1) and all(f"{name}.png" in result.stdout for name in ("one", "two", "three"))
 
 
 def test_pictures_that_are_mended_are_left_alone(tmp_path):
@@ -210,7 +211,8 @@ def test_folder_that_holds_its_own_results_is_mended_once(tmp_path):
     (("photo.png", "--mask", "mask.png", "--model", "window_mlp"), 2),
     (("photo.png", "--mask", "mask.png", "--run", "nothing"), 1),
     (("photo.png", "--mask", "mask.png", "--run", "finder"), 1), (("photo.png", "--mask", "auto", "--mask-run", "whole"), 1),
-    (("photo.png", "--mask", "white.png"), 1), (("photo.png", "--mask", "mask.png", "--truth", "small.png"), 1),
+    (("photo.png", "--mask", "white.png"), 1), (("photo.png", "--mask", "mask.png", "--out", "."), 2),
+    (("photo.png", "--mask", "mask.png", "--truth", "small.png"), 1),
 ])
 def test_mistakes_are_messages(runs, tmp_path, monkeypatch, flags, code):
     photo = make_photo()
@@ -218,8 +220,8 @@ def test_mistakes_are_messages(runs, tmp_path, monkeypatch, flags, code):
     for name, mask in (("mask", make_mask(photo.shape, (20, 10, 9, 9))), ("white", np.ones(photo.shape[:2], bool)),
                        ("small", np.ones((9, 9), bool))):
         save_mask(tmp_path / f"{name}.png", mask)
-    words = [str(tmp_path / word) if word.endswith(".png") else word for word in flags]
-    result = mend(tmp_path, *words, home=runs)
+    words = [str(tmp_path / word) if word.endswith((".png", ".")) else word for word in flags]
+    result = stage("mend", runs, "--out", tmp_path / "out", *words)
     assert result.returncode == code and "Traceback" not in result.stderr and (result.stderr or result.stdout).strip()
     assert not (tmp_path / "out/photo.png").exists() or "--truth" in flags
 

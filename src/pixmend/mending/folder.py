@@ -125,7 +125,8 @@ def check_flags(settings: Settings) -> None:
         raise UserError(f"{settings.picture} does not exist. Give `pixmend mend` a picture or a folder of pictures.")
     if not settings.mask:
         raise FlagError("--mask says which pixels are missing: a picture that is white there, a folder of such, alpha or auto.")
-    if Path(settings.out).resolve() == Path(settings.picture).resolve():
+    given = Path(settings.picture)
+    if Path(settings.out).resolve() == (given if given.is_dir() else given.parent).resolve():
         raise FlagError(f"--out {settings.out} is the folder of the pictures themselves. Choose another one.")
 
 

@@ -11,7 +11,7 @@ from pixmend import models
 from pixmend.config import Settings
 from pixmend.data.picture_files import Picture, read_picture
 from pixmend.errors import UserError
-from pixmend.mending.restorers import find_run, load_network
+from pixmend.mending.restorers import check_channels, find_run, load_network, show_as_colour
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 
@@ -45,6 +45,8 @@ class MaskFinder:
 
     def find_mask(self, image: np.ndarray) -> np.ndarray:
         """Return the mask of an image, float32 in 0..1, height x width x channels."""
+        image = show_as_colour(image, self.settings.channels)
+        check_channels(image, self.settings)
         size, (height, width) = self.settings.size, image.shape[:2]
         margin = size // MARGIN_SHARE
         step = size - 2 * margin

@@ -6,7 +6,7 @@ import numpy as np
 
 from pixmend.data.picture_files import Picture
 from pixmend.errors import UserError
-from pixmend.mending.restorers import Restorer, RunRestorer
+from pixmend.mending.restorers import Restorer, RunRestorer, show_as_colour
 
 
 def mend_picture(picture: Picture, mask: np.ndarray, restorer: Restorer) -> Picture:
@@ -28,10 +28,10 @@ def to_floats(picture: Picture) -> np.ndarray:
 
 
 def restore_as(restorer: Restorer, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Restore an image; a grey one is shown to a run that was trained on colours as a colourless one."""
-    if isinstance(restorer, RunRestorer) and image.shape[2] == 1 and restorer.settings.channels == 3:
-        return restorer.restore(np.repeat(image, 3, 2), mask).mean(2, keepdims=True)
-    return restorer.restore(image, mask)
+    """Restore an image; of a grey one that is shown to a run as a colourless one, the mean of the three channels is taken."""
+    shown = show_as_colour(image, restorer.settings.channels) if isinstance(restorer, RunRestorer) else image
+    restored = restorer.restore(shown, mask)
+    return restored.mean(2, keepdims=True) if shown is not image else restored
 
 
 def compute_rmse(restored: Picture, original: Picture, mask: np.ndarray) -> float:

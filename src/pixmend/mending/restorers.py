@@ -112,9 +112,7 @@ class RunRestorer:
         return [load_network(self.settings, path) for path in self.weights]
 
     def restore(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        if image.shape[2] != self.settings.channels:
-            kind = "grey" if self.settings.channels == 1 else "colour"
-            raise UserError(f"The run {self.name!r} was trained on {kind} images, and this picture is not one.")
+        check_channels(image, self.settings)
         image = self._hide_missing_pixels(image, mask)
         restored = self._predict(image, mask) if self.settings.window else self._restore_in_squares(image, mask)
         return paste_predictions(image, mask, restored)
@@ -147,6 +145,17 @@ class RunRestorer:
             of_square = np.s_[hole[0] - square[0]:, hole[1] - square[1]:]
             restored[inside] = filled[inside] + enlarged[of_square][:hole[2], :hole[3]]
         return restored
+
+
+def check_channels(image: np.ndarray, settings: Settings) -> None:
+    if image.shape[2] != settings.channels:
+        kind = "grey" if settings.channels == 1 else "colour"
+        raise UserError(f"The run {settings.run!r} was trained on {kind} images, and this picture is not one.")
+
+
+def show_as_colour(image: np.ndarray, channels: int) -> np.ndarray:
+    """Return a grey image as a colourless one with three channels for a run that was trained on colours."""
+    return np.repeat(image, 3, 2) if image.shape[2] < channels else image
 
 
 def load_network(settings: Settings, weights: Path) -> "keras.Model":
