@@ -8,7 +8,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage import data
 from support.documentation import read_page
 from support.stages import SMALL, done, stage
@@ -95,6 +95,15 @@ def test_turned_picture_is_mended_upright_and_keeps_its_metadata_if_asked(tmp_pa
     upright = np.rot90(np.asarray(Image.open(tmp_path / "photo.jpg")), -1)
     assert mended.size == (61, 47) and np.abs(np.asarray(mended)[~mask].astype(int) - upright[~mask]).max() <= 2
     assert mended.getexif()[0x0112] == 1 and mended.getexif()[0x010F] == "Camera"
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.jpg"])
+def test_colour_profile_is_kept(tmp_path, name):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() * 200   # too long for one block of a JPEG file
+    Image.fromarray(make_photo()).save(tmp_path / name, icc_profile=profile)
+    mask = save_mask(tmp_path / "mask.png", make_mask((61, 47), (10, 30, 9, 9)))
+    done(mend(tmp_path, tmp_path / name, "--mask", mask))
+    assert Image.open(tmp_path / "out/photo.png").info["icc_profile"] == profile
 
 
 @pytest.mark.parametrize("run", ["windows", "whole"])

@@ -8,7 +8,7 @@ import os
 import shlex
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import cv2
@@ -20,12 +20,12 @@ from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.files import PathLike
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-EXIF_IN_JPEG = b"Exif\0\0"
+EXIF_IN_JPEG, PROFILE_IN_JPEG = b"Exif\0\0", b"ICC_PROFILE\0"
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 ORIENTATION, UPRIGHT = 0x0112, 1
 # The number of the transform that shows an image with each EXIF orientation upright.
 ORIENTATIONS: dict[int | None, int] = {2: 4, 3: 2, 4: 6, 5: 5, 6: 3, 7: 7, 8: 1}
-START_OF_SCAN, APP1 = 0xDA, 0xE1
+START_OF_SCAN, APP1, APP2 = 0xDA, 0xE1, 0xE2
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
 CHANNELS = {"grey": 1, "colour": 3}
@@ -42,6 +42,7 @@ class ImageFile(NamedTuple):
     exif: bytes
     unpack: Callable[[int], np.ndarray]
     png: bytes = b""   # all of the file, if it is a PNG file
+    profile: bytes = b""   # its colour profile (ICC)
 
 
 def decode_image(path: PathLike, shape: tuple[int, ...]) -> np.ndarray:
@@ -96,18 +97,26 @@ def parse_jpeg(path: PathLike, data: bytes, advice: str) -> ImageFile:
         return call_decoder(simplejpeg.decode_jpeg, "GRAY" if channels == 1 else "RGB", buffer=image, strict=True)
 
     height, width, colours, _ = call_decoder(simplejpeg.decode_jpeg_header)
-    return ImageFile(JPEG_COLOURS.get(colours, colours), height, width, find_jpeg_exif(data), unpack)
+    blocks = list(list_jpeg_blocks(data))
+    exif = next((block.removeprefix(EXIF_IN_JPEG) for marker, block in blocks
+                 if marker == APP1 and block.startswith(EXIF_IN_JPEG)), b"")
+    return ImageFile(JPEG_COLOURS.get(colours, colours), height, width, exif, unpack, profile=join_profile(blocks))
 
 
-def find_jpeg_exif(data: bytes) -> bytes:
-    """Return the EXIF block before the first scan; empty if there is none."""
+def list_jpeg_blocks(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield marker and content of each block before the first scan."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != START_OF_SCAN:
         marker, length = data[at + 1], int.from_bytes(data[at + 2:at + 4], "big")
-        if marker == APP1 and data.startswith(EXIF_IN_JPEG, at + 4):
-            return data[at + 4 + len(EXIF_IN_JPEG):at + 2 + length]
+        if marker != 0xFF:
+            yield marker, data[at + 4:at + 2 + length]
         at += 1 if marker == 0xFF else 2 + length
-    return b""
+
+
+def join_profile(blocks: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return the colour profile of a JPEG file, which may lie in several numbered blocks; empty if there is none."""
+    parts = [block[len(PROFILE_IN_JPEG):] for marker, block in blocks if marker == APP2 and block.startswith(PROFILE_IN_JPEG)]
+    return b"".join(part[2:] for part in sorted(parts))
 
 
 def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
@@ -128,7 +137,15 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
         kind = "transparent"
     if depth == 16:
         kind = "16-bit"
-    return ImageFile(kind, height, width, chunks.get(b"eXIf", b""), unpack, data)
+    return ImageFile(kind, height, width, chunks.get(b"eXIf", b""), unpack, data, read_png_profile(chunks))
+
+
+def read_png_profile(chunks: Mapping[bytes, bytes]) -> bytes:
+    """Return the colour profile of a PNG file; empty if there is none, or if it is broken."""
+    _, _, packed = chunks.get(b"iCCP", b"").partition(b"\0")   # its name; then how it is compressed
+    with contextlib.suppress(zlib.error):
+        return zlib.decompress(packed[1:])
+    return b""
 
 
 @contextlib.contextmanager

@@ -20,17 +20,18 @@ from pixmend.files import PathLike, atomic_write
 
 ADVICE = "give a JPEG or PNG picture that can be opened"
 KINDS = ("grey", "colour", "transparent", "16-bit")
-EXIF_CHUNK = b"eXIf"
+PROFILE_NAME = b"profile\0\0"   # and the number of its compression
 FIRST_CHUNK_END = len(decode.PNG) + 25   # of a PNG file: its header is 13 bytes long, in a chunk
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, upright; `alpha` is None where all of it is opaque, `exif` is empty where the file has none."""
+    """A picture, upright; `alpha` is None where all of it is opaque, `exif` and `profile` are empty where the file has none."""
 
     colours: np.ndarray
     alpha: np.ndarray | None = None
     exif: bytes = b""
+    profile: bytes = b""   # of its colours (ICC)
 
     @property
     def largest(self) -> int:
@@ -45,7 +46,7 @@ def read_picture(path: PathLike) -> Picture:
     pixels = decode_all_channels(path, packed.png) if packed.png else packed.unpack(decode.CHANNELS[packed.kind])
     pixels = np.ascontiguousarray(apply_transform(pixels, decode.ORIENTATIONS.get(decode.read_orientation(packed.exif), 0)))
     has_alpha = pixels.shape[2] == 4
-    return Picture(pixels[..., :3] if has_alpha else pixels, pixels[..., 3] if has_alpha else None, packed.exif)
+    return Picture(pixels[..., :3] if has_alpha else pixels, pixels[..., 3] if has_alpha else None, packed.exif, packed.profile)
 
 
 def decode_all_channels(path: PathLike, data: bytes) -> np.ndarray:
@@ -60,19 +61,25 @@ def decode_all_channels(path: PathLike, data: bytes) -> np.ndarray:
 
 
 def write_picture(path: Path, picture: Picture, *, with_metadata: bool) -> None:
-    """Write a PNG file, which keeps every bit; with its EXIF data if asked, except for the orientation: it is upright now."""
+    """Write a PNG file, which keeps every bit; the colour profile is kept, too, and the EXIF data if asked."""
     channels = [picture.colours[..., ::-1]] + ([] if picture.alpha is None else [picture.alpha[..., None]])
     data = cv2.imencode(".png", np.ascontiguousarray(np.concatenate(channels, 2)))[1].tobytes()
     if with_metadata and picture.exif:
-        body = EXIF_CHUNK + set_upright(picture.exif)
-        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-        data = data[:FIRST_CHUNK_END] + chunk + data[FIRST_CHUNK_END:]
+        data = add_chunk(data, b"eXIf", set_upright(picture.exif))
+    if picture.profile:
+        data = add_chunk(data, b"iCCP", PROFILE_NAME + zlib.compress(picture.profile))
     with atomic_write(path) as file:
         file.write(data)
 
 
+def add_chunk(data: bytes, name: bytes, content: bytes) -> bytes:
+    """Return a PNG file with one more chunk after its header."""
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return data[:FIRST_CHUNK_END] + chunk + data[FIRST_CHUNK_END:]
+
+
 def set_upright(exif: bytes) -> bytes:
-    """Return EXIF data in which the orientation, if there is one, is upright."""
+    """Return EXIF data in which the orientation, if there is one, is upright: a picture that was read is."""
     changed = bytearray(exif)
     if (at := decode.find_orientation(exif)) is not None:
         struct.pack_into(f"{decode.BYTE_ORDERS[exif[:4]]}H", changed, at, decode.UPRIGHT)
