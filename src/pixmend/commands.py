@@ -37,6 +37,7 @@ COMMANDS = {
     "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",),
                         continues_run=False),
     "mend": Command("Mend pictures of your own, with a run or with a fill.", ("mend", "prediction"), continues_run=False),
+    "serve": Command("Open a local page on which pictures are mended.", ("serve",), continues_run=False),
     "kernel": Command("Train on Kaggle's GPU and download the results.", ("kernel", "submit", "kaggle")),
     "doctor": Command("Check this machine and the way to Kaggle, and print the next step for what is missing.", ("kaggle",)),
     "completion": Command("Print a completion script for bash and zsh.", (), continues_run=False),

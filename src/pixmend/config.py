@@ -205,9 +205,15 @@ class MendSettings:
 
 
 @dataclass(frozen=True)
+class ServeSettings:
+    host: str = setting("127.0.0.1", "address at which the page is served; other machines see it only if it is not this one")
+    port: int = setting(7860, "port of the page; 0: any that is free", low=0, high=65535)
+
+
+@dataclass(frozen=True)
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
                DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
-               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings):
+               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together

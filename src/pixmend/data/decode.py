@@ -73,6 +73,11 @@ def parse_file(path: PathLike, advice: str) -> ImageFile:
     except (FileNotFoundError, IsADirectoryError) as error:
         what = "is missing" if isinstance(error, FileNotFoundError) else "is a folder, not an image"
         raise UserError(f"{path} {what}; {advice}.") from None
+    return parse_data(path, data, advice)
+
+
+def parse_data(path: PathLike, data: bytes, advice: str) -> ImageFile:
+    """Read the header in the bytes of a file, whose path is for messages."""
     if data.startswith(JPEG):
         return parse_jpeg(path, data, advice)
     if data.startswith(PNG):

@@ -41,7 +41,11 @@ class Picture:
 
 def read_picture(path: PathLike) -> Picture:
     """Read a JPEG or PNG file, and turn it upright by its EXIF orientation."""
-    packed = decode.parse_file(path, ADVICE)
+    return decode_picture(path, decode.parse_file(path, ADVICE))
+
+
+def decode_picture(path: PathLike, packed: decode.ImageFile) -> Picture:
+    """Return the picture in a file, whose path is for messages, upright."""
     decode.check_kind(path, packed.kind, KINDS)
     pixels = decode_all_channels(path, packed.png) if packed.png else packed.unpack(decode.CHANNELS[packed.kind])
     pixels = np.ascontiguousarray(apply_transform(pixels, decode.ORIENTATIONS.get(decode.read_orientation(packed.exif), 0)))
@@ -61,15 +65,19 @@ def decode_all_channels(path: PathLike, data: bytes) -> np.ndarray:
 
 
 def write_picture(path: Path, picture: Picture, *, with_metadata: bool) -> None:
-    """Write a PNG file, which keeps every bit; the colour profile is kept, too, and the EXIF data if asked."""
+    """Write a PNG file, with the EXIF data if asked."""
+    data = encode_picture(picture, with_metadata=with_metadata)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def encode_picture(picture: Picture, *, with_metadata: bool) -> bytes:
+    """Return a PNG file, which keeps every bit; the colour profile is kept, too, and the EXIF data if asked."""
     channels = [picture.colours[..., ::-1]] + ([] if picture.alpha is None else [picture.alpha[..., None]])
     data = cv2.imencode(".png", np.ascontiguousarray(np.concatenate(channels, 2)))[1].tobytes()
     if with_metadata and picture.exif:
         data = add_chunk(data, b"eXIf", set_upright(picture.exif))
-    if picture.profile:
-        data = add_chunk(data, b"iCCP", PROFILE_NAME + zlib.compress(picture.profile))
-    with atomic_write(path) as file:
-        file.write(data)
+    return add_chunk(data, b"iCCP", PROFILE_NAME + zlib.compress(picture.profile)) if picture.profile else data
 
 
 def add_chunk(data: bytes, name: bytes, content: bytes) -> bytes:

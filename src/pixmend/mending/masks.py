@@ -11,6 +11,7 @@ from pixmend import models
 from pixmend.config import Settings
 from pixmend.data.picture_files import Picture, read_picture
 from pixmend.errors import UserError
+from pixmend.files import PathLike
 from pixmend.mending.restorers import check_channels, find_run, load_network, show_as_colour
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
@@ -22,7 +23,12 @@ HALF = 0.5
 
 def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """Return the mask in a picture file: white where pixels are missing."""
-    colours = read_picture(path).colours
+    return to_mask(path, read_picture(path), shape)
+
+
+def to_mask(path: PathLike, picture: Picture, shape: tuple[int, int]) -> np.ndarray:
+    """Return where a picture, whose path is for messages, is white."""
+    colours = picture.colours
     if colours.shape[:2] != shape:
         raise UserError(f"{path} has {colours.shape[1]}x{colours.shape[0]} pixels, and its picture {shape[1]}x{shape[0]}. "
                         f"Give a mask of the same size.")

@@ -5,7 +5,7 @@ pixels are missing. A restored image has the image's own pixels, bit for bit, ou
 """
 
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -97,6 +97,7 @@ class RunRestorer:
 
     def __init__(self, settings: Settings) -> None:
         self.name, self.settings = settings.run, load_run_settings(settings)
+        self.networks: list[keras.Model] = []
         folder, folds = settings.trained_folder, self.settings.folds
         names = [f"{FOLD}{number + 1}" for number in range(folds)] if folds > 1 else [""]
         self.weights = [checkpoints.find_weights(folder, fold, settings.snapshot) for fold in names]
@@ -106,10 +107,11 @@ class RunRestorer:
     def describe_version(self) -> Any:
         return [self.name, self.settings.tta, self.settings.predict_mode, [files.file_signature(path) for path in self.weights]]
 
-    @cached_property
-    def networks(self) -> "list[keras.Model]":
-        """Build the networks at the first picture: Keras takes seconds to start."""
-        return [load_network(self.settings, path) for path in self.weights]
+    def build_networks(self) -> "list[keras.Model]":
+        """Return the networks, which are built once, at the first picture: Keras takes seconds to start."""
+        if not self.networks:
+            self.networks = [load_network(self.settings, path) for path in self.weights]
+        return self.networks
 
     def restore(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         check_channels(image, self.settings)
@@ -124,7 +126,7 @@ class RunRestorer:
 
     def _predict(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return the mean of what the networks make of an image that they can take."""
-        networks, source = self.networks, PictureSource(image, mask)
+        networks, source = self.build_networks(), PictureSource(image, mask)
         from pixmend.training.inference import predict_images  # imports Keras, which has been started now
 
         images = [next(predict_images(network, source, [PICTURE_ROW], self.settings, self.settings.tta)) for network in networks]

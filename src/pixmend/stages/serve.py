@@ -1,0 +1,32 @@
+"""Open a local page on which pictures are mended; Ctrl-C ends it."""
+
+import contextlib
+import socket
+from pathlib import Path
+
+from pixmend.config import Settings
+from pixmend.errors import UserError
+
+
+def main(settings: Settings) -> None:
+    """Serve the page until Ctrl-C."""
+    try:
+        import uvicorn
+
+        from pixmend.serving.app import LOOPBACK, make_app
+    except ModuleNotFoundError as error:
+        raise UserError(f"The page needs the package {error.name}: ./set_up.sh web (without a checkout: pip install "
+                        f"'pixmend[web]').") from None
+    app = make_app(Path(settings.home), (*LOOPBACK, settings.host))
+    with open_socket(settings) as listening:
+        print(f"The page is at http://{settings.host}:{listening.getsockname()[1]}. Ctrl-C ends it.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
+
+
+def open_socket(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port))
+    except OSError as error:
+        raise UserError(f"The page cannot be served at {settings.host}:{settings.port} ({error.strerror or error}). "
+                        f"Choose another --port or --host.") from None

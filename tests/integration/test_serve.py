@@ -1,0 +1,160 @@
+"""`pixmend serve`: the local page, its limits, and what it does in a browser."""
+
+import base64
+import io
+import json
+import signal
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from skimage import data
+from support import chromium
+from support.stages import SMALL, clean_environment, command, done, stage
+
+from pixmend.serving import app as serving
+
+
+@pytest.fixture(scope="module")
+def home(prepared_home):
+    done(stage("train", prepared_home, *SMALL, "--steps", "4", "--run", "whole"))
+    done(stage("configure", prepared_home, *SMALL, "--run", "untrained"))
+    return prepared_home
+
+
+@pytest.fixture(scope="module")
+def address(home):
+    """The page of the home, in a thread of this process."""
+    server = uvicorn.Server(uvicorn.Config(serving.make_app(home), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+        assert thread.is_alive()
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def ask(url, order=None, **headers):
+    """Return status and answer of a request, which has a body if there is an order."""
+    body = order if isinstance(order, bytes) or order is None else json.dumps(order).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def encode(array):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "png")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def decode(url):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
+
+
+PHOTO = np.ascontiguousarray(data.astronaut()[:120:2, :160:2])
+MASK = np.zeros(PHOTO.shape[:2], np.uint8)
+MASK[20:32, 30:45] = 255
+ORDER = {"picture": encode(PHOTO), "mask": encode(MASK), "names": ["smooth"]}
+
+
+def test_page_offers_trained_runs_and_fills(address):
+    choices = json.loads(ask(f"{address}/choices")[1])["choices"]
+    assert "demo/whole" in choices and "smooth" in choices and not any("untrained" in name for name in choices)
+
+
+def test_picture_is_mended_by_each_choice(address):
+    status, answer = ask(f"{address}/mend", ORDER | {"names": ["demo/whole", "smooth"], "is_original": True})
+    results = json.loads(answer)["results"]
+    assert status == 200 and [result["name"] for result in results] == ["demo/whole", "smooth"]
+    for result in results:
+        mended = decode(result["image"])
+        assert (mended[MASK == 0] == PHOTO[MASK == 0]).all() and (mended[MASK > 0] != PHOTO[MASK > 0]).any()
+        difference = (mended[MASK > 0].astype(float) - PHOTO[MASK > 0]) / 255
+        assert result["rmse"] == pytest.approx(np.sqrt(np.mean(difference**2))) and result["seconds"] > 0
+
+
+@pytest.mark.parametrize("order", [
+    b"", b"[]", b"[" * 100_000, b"{}", ORDER | {"picture": 7}, ORDER | {"picture": "data:,x"}, ORDER | {"names": "smooth"},
+    ORDER | {"names": ["../../whole"]}, ORDER | {"names": [["smooth"]]}, ORDER | {"mask": encode(MASK[:9])},
+    ORDER | {"mask": encode(0 * MASK)}, ORDER | {"mask": encode(255 + 0 * MASK)}, ORDER | {"picture": ORDER["picture"][:-900]},
+    ORDER | {"picture": encode(np.zeros((4100, 4100), np.uint8))},
+])
+def test_bad_requests_are_messages(address, order):
+    status, answer = ask(f"{address}/mend", order)
+    assert status == 400 and json.loads(answer)["error"].strip()
+
+
+def test_large_requests_are_refused(address, monkeypatch):
+    monkeypatch.setattr(serving, "MAX_BYTES", 1000)
+    assert ask(f"{address}/mend", ORDER)[0] == 413
+
+
+@pytest.mark.parametrize("path", ["/app.py", "/../app.py", "/examples/nothing", "/examples/..%2Fapp.py", "/page.js/../app.py"])
+def test_no_other_file_can_be_read(address, path):
+    assert ask(address + path)[0] == 404
+
+
+def test_requests_under_another_host_name_are_refused(address):
+    assert ask(f"{address}/choices", Host="example.com")[0] == 400
+
+
+def test_command_serves_until_it_is_interrupted(home, tmp_path):
+    process = subprocess.Popen(command("serve", home, "--port", "0"), cwd=tmp_path, env=clean_environment(), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    address = next(word for word in process.stdout.readline().split() if word.startswith("http")).rstrip(".")
+    before = set(home.rglob("*"))
+    assert ask(f"{address}/mend", ORDER)[0] == 200
+    port = address.rpartition(":")[2]
+    assert stage("serve", home, "--port", port).returncode == 1
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and "Traceback" not in errors
+    assert set(home.rglob("*")) == before and not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+@pytest.mark.skipif(chromium.BINARY is None, reason="Chromium is not installed here")
+def test_picture_is_painted_and_mended_in_a_browser(address, tmp_path):
+    with chromium.Browser(tmp_path / "profile") as page:
+        page.set_view(width=900, height=1400)
+        page.open(address)
+        wait_for(page, "document.querySelectorAll('input[name=choice]').length > 1")
+        page.ask("(() => { const list = document.querySelector('#example'); list.value = 'coffee';"
+                 " list.dispatchEvent(new Event('change')); })()")
+        wait_for(page, "!document.querySelector('#paint').hidden")
+        paint(page, (100, 90), (160, 120))
+        paint(page, (40, 40), (60, 40))
+        page.click("#undo")
+        painted = page.ask("pen.getImageData(50, 40, 1, 1).data[3] + ' ' + pen.getImageData(130, 105, 1, 1).data[3]").split()
+        assert painted[0] == "0" and int(painted[1]) > 0
+        page.ask("document.querySelectorAll('input[name=choice]').forEach(box => { box.checked = box.value === 'smooth'; })")
+        page.click("#mend")
+        wait_for(page, "!document.querySelector('#results').hidden")
+        assert float(page.ask("document.querySelector('#rows tr').children[3].textContent")) > 0
+        assert page.ask("document.querySelector('#rows a').href").startswith("data:image/png")
+        urls = [event["request"]["url"] for event in page.get_events("Network.requestWillBeSent")]
+        assert urls and all(url.startswith((address, "data:", "blob:")) for url in urls)
+        assert not page.get_events("Runtime.exceptionThrown") and not page.get_events("Log.entryAdded")
+
+
+def paint(page, start, end):
+    frame = page.ask("document.querySelector('#strokes').getBoundingClientRect().toJSON()")
+    for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+        place = {"x": frame["x"] + x, "y": frame["y"] + y}
+        page.send("Input.dispatchMouseEvent", type=kind, **place, button="left", buttons=1, clickCount=1)
+
+
+def wait_for(page, condition):
+    """Wait in the page itself until a condition holds."""
+    page.ask("new Promise((done, fail) => { let left = 600; const look = () => { if (" + condition + ") done();"
+             " else if (--left) setTimeout(look, 50); else fail(new Error('waited in vain')); }; look(); })")
