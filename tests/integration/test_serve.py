@@ -142,6 +142,8 @@ def test_picture_is_painted_and_mended_in_a_browser(address, tmp_path):
         wait_for(page, "!document.querySelector('#results').hidden")
         assert float(page.ask("document.querySelector('#rows tr').children[3].textContent")) > 0
         assert page.ask("document.querySelector('#rows a').href").startswith("data:image/png")
+        page.set_view(width=390)
+        assert page.ask("document.documentElement.scrollWidth") <= 390
         urls = [event["request"]["url"] for event in page.get_events("Network.requestWillBeSent")]
         assert urls and all(url.startswith((address, "data:", "blob:")) for url in urls)
         assert not page.get_events("Runtime.exceptionThrown") and not page.get_events("Log.entryAdded")
