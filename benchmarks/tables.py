@@ -7,7 +7,7 @@ ACCELERATOR.md is not among them: it is written by hand from ACCELERATOR.json.
 
 import argparse
 
-from benchmarks import border, contests, growth, locate, rmse, speed
+from benchmarks import border, contests, growth, locate, mending, rmse, speed
 from benchmarks._measure import RESULTS, read_results
 
 FORMATTERS = {
@@ -15,6 +15,7 @@ FORMATTERS = {
     "CONTESTS": contests.format_page,
     "GROWTH": growth.format_table,
     "LOCATE": locate.format_table,
+    "MENDING": mending.format_table,
     "RMSE": rmse.format_table,
     "SPEED": speed.format_table,
 }
