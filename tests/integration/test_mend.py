@@ -106,6 +106,13 @@ def test_colour_profile_is_kept(tmp_path, name):
     assert Image.open(tmp_path / "out/photo.png").info["icc_profile"] == profile
 
 
+def test_profile_that_unpacks_to_gigabytes_is_left_out(tmp_path):
+    Image.fromarray(make_photo()).save(tmp_path / "photo.png", icc_profile=bytes(50_000_000))
+    mask = save_mask(tmp_path / "mask.png", make_mask((61, 47), (10, 30, 9, 9)))
+    done(mend(tmp_path, tmp_path / "photo.png", "--mask", mask))
+    assert "icc_profile" not in Image.open(tmp_path / "out/photo.png").info
+
+
 @pytest.mark.parametrize("run", ["windows", "whole"])
 @pytest.mark.parametrize("boxes", [[(0, 0, 12, 12), (50, 20, 11, 9)], [(3, 3, 55, 40)], [(30, 20, 1, 1)]])
 def test_run_mends_holes_of_any_size_and_place(runs, tmp_path, run, boxes):

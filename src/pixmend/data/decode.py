@@ -8,7 +8,7 @@ import os
 import shlex
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import cv2
@@ -42,7 +42,7 @@ class ImageFile(NamedTuple):
     exif: bytes
     unpack: Callable[[int], np.ndarray]
     png: bytes = b""   # all of the file, if it is a PNG file
-    profile: bytes = b""   # its colour profile (ICC)
+    profile: bytes = b""   # its colour profile (ICC); of a PNG file as it stands there, with a name and compressed
 
 
 def decode_image(path: PathLike, shape: tuple[int, ...]) -> np.ndarray:
@@ -142,15 +142,7 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
         kind = "transparent"
     if depth == 16:
         kind = "16-bit"
-    return ImageFile(kind, height, width, chunks.get(b"eXIf", b""), unpack, data, read_png_profile(chunks))
-
-
-def read_png_profile(chunks: Mapping[bytes, bytes]) -> bytes:
-    """Return the colour profile of a PNG file; empty if there is none, or if it is broken."""
-    _, _, packed = chunks.get(b"iCCP", b"").partition(b"\0")   # its name; then how it is compressed
-    with contextlib.suppress(zlib.error):
-        return zlib.decompress(packed[1:])
-    return b""
+    return ImageFile(kind, height, width, chunks.get(b"eXIf", b""), unpack, data, chunks.get(b"iCCP", b""))
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from pixmend.files import PathLike, atomic_write
 ADVICE = "give a JPEG or PNG picture that can be opened"
 KINDS = ("grey", "colour", "transparent", "16-bit")
 PROFILE_NAME = b"profile\0\0"   # and the number of its compression
+MAX_PROFILE = 4_000_000   # bytes
 FIRST_CHUNK_END = len(decode.PNG) + 25   # of a PNG file: its header is 13 bytes long, in a chunk
 
 
@@ -49,8 +50,19 @@ def decode_picture(path: PathLike, packed: decode.ImageFile) -> Picture:
     decode.check_kind(path, packed.kind, KINDS)
     pixels = decode_all_channels(path, packed.png) if packed.png else packed.unpack(decode.CHANNELS[packed.kind])
     pixels = np.ascontiguousarray(apply_transform(pixels, decode.ORIENTATIONS.get(decode.read_orientation(packed.exif), 0)))
+    profile = unpack_profile(packed.profile) if packed.png else packed.profile
     has_alpha = pixels.shape[2] == 4
-    return Picture(pixels[..., :3] if has_alpha else pixels, pixels[..., 3] if has_alpha else None, packed.exif, packed.profile)
+    return Picture(pixels[..., :3] if has_alpha else pixels, pixels[..., 3] if has_alpha else None, packed.exif, profile)
+
+
+def unpack_profile(chunk: bytes) -> bytes:
+    """Return the colour profile in a chunk of a PNG file; empty if it is broken, or too long to be one."""
+    _, _, packed = chunk.partition(b"\0")   # its name; then the number of its compression
+    unpacking = zlib.decompressobj()
+    with contextlib.suppress(zlib.error):
+        profile = unpacking.decompress(packed[1:], MAX_PROFILE)
+        return profile if unpacking.eof else b""
+    return b""
 
 
 def decode_all_channels(path: PathLike, data: bytes) -> np.ndarray:
