@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 BEST_FILL = "smooth"
-LEAST_SURROUNDINGS = 2   # sides of the hole that a network on whole images sees at least
+LEAST_SURROUNDINGS = 4 / 3   # sides of the hole that a network on whole images sees at least
 MAX_MISSING = 1_000_000   # pixels of an image that a fill's solver takes at once
 LEAST_SHARE = 1e-3   # of a cell's area, below which none of it counts as known
 PICTURE_ROW = DatasetRow("picture", "picture", "", 0, "test", 0, -1)
@@ -172,7 +172,7 @@ def load_network(settings: Settings, weights: Path) -> "keras.Model":
 def find_square(hole: Box, shape: tuple[int, ...], size: int) -> Box:
     """Return a square around a hole, at least `size` wide, inside the picture where that is large enough."""
     row, column, height, width = hole
-    side = max(size, LEAST_SURROUNDINGS * max(height, width))
+    side = max(size, round(LEAST_SURROUNDINGS * max(height, width)))
     corners = []
     for at, length, whole in ((row, height, shape[0]), (column, width, shape[1])):
         middle = at + length // 2 - side // 2
