@@ -39,7 +39,7 @@ def completed(script, *words, cwd=ROOT):
 
 def test_commands(script):
     assert completed(script, "pixmend", "") == list(COMMANDS)
-    assert completed(script, "pixmend", "se") == ["serialize"]
+    assert completed(script, "pixmend", "seri") == ["serialize"]
 
 
 def test_names_of_studies(script):
