@@ -114,6 +114,7 @@ def test_profile_that_unpacks_to_gigabytes_is_left_out(tmp_path):
     assert "icc_profile" not in Image.open(tmp_path / "out/photo.png").info
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", ["windows", "whole"])
 @pytest.mark.parametrize("boxes", [[(0, 0, 12, 12), (50, 20, 11, 9)], [(3, 3, 55, 40)], [(30, 20, 1, 1)]])
 def test_run_mends_holes_of_any_size_and_place(runs, tmp_path, run, boxes):
@@ -155,6 +156,7 @@ def test_predicted_images_of_a_run_are_written(runs, tmp_path):
         assert np.abs(written / 255 - image).max() <= 0.5 / 255 + 1e-6
 
 
+@pytest.mark.long
 def test_masks_come_from_a_folder_from_transparency_and_from_a_run(runs, tmp_path):
     photo = make_photo()
     mask = make_mask(photo.shape, (20, 10, 12, 12))
@@ -225,6 +227,7 @@ def test_folder_that_holds_its_own_results_is_mended_once(tmp_path):
     assert stage("mend", tmp_path, *flags).returncode == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("flags", "code"), [
     ((), 2), (("photo.png",), 2), (("photo.png", "photo.png", "--mask", "mask.png"), 2), (("none.png", "--mask", "mask.png"), 1),
     (("photo.png", "--mask", "none.png"), 1), (("photo.png", "--mask", "small.png"), 1), (("photo.png", "--mask", "alpha"), 1),
@@ -261,6 +264,7 @@ def test_python_functions_return_what_they_are_given(runs):
         assert pixmend.mend(image, Image.fromarray(mask)).mode == mode
 
 
+@pytest.mark.long
 def test_python_functions_raise_errors_for_mistakes(runs):
     photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 14))
     calls = [lambda: pixmend.mend(photo, mask[:9]), lambda: pixmend.mend(photo.astype(int), mask),

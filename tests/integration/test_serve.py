@@ -108,6 +108,7 @@ def test_requests_under_another_host_name_are_refused(address):
     assert ask(f"{address}/choices", Host="example.com")[0] == 400
 
 
+@pytest.mark.long
 def test_command_serves_until_it_is_interrupted(home, tmp_path):
     process = subprocess.Popen(command("serve", home, "--port", "0"), cwd=tmp_path, env=clean_environment(), text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
