@@ -7,7 +7,7 @@ CPU_FILE = Path("/proc/cpuinfo")   # of Linux
 
 
 def read_lines() -> list[str]:
-    """Return what the system tells of its processors; nothing on macOS."""
+    """Return the lines of the file that describes the processors; none on macOS."""
     return CPU_FILE.read_text(encoding="utf-8").splitlines() if CPU_FILE.exists() else []
 
 

@@ -1,7 +1,7 @@
 """Mend one picture or all of a folder: find each one's mask, leave what is mended already, show before and after.
 
 The folder of --out gets NAME.png for each picture, a folder of the same for each name in --compare, contact-sheet.png, and
-mended.json, which tells what each file was made from.
+mended.json, a record of the picture, mask and run behind each file.
 """
 
 from collections.abc import Iterator
