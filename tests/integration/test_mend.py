@@ -15,6 +15,7 @@ from support.stages import SMALL, done, stage
 
 import pixmend
 from pixmend.data import dataset as datasets
+from pixmend.data import picture_files
 from pixmend.errors import UserError
 from pixmend.mending import restorers
 from pixmend.submissions.predictions import PredictionFile
@@ -23,7 +24,8 @@ WINDOW = ("--model", "window_mlp", "--size", "32", "--width", "8", "--work-size"
           "8", "--steps", "12", "--evaluate-every", "12", "--start", "none", "--learning-rate", "0.02", "--ema-decay", "0")
 WHOLE = (*SMALL, "--steps", "4", "--start", "none")   # neither begins at a fill, so what is mended is the networks' own
 LOCATE = ("--model", "locate", "--size", "32", "--width", "4", "--steps", "4", "--evaluate-every", "4", "--batch-size", "2")
-MODES = {"grey": ("L", np.uint8), "colour": ("RGB", np.uint8), "transparent": ("RGBA", np.uint8), "deep": ("I;16", np.uint16)}
+MODES = {"grey": ("L", np.uint8), "colour": ("RGB", np.uint8), "transparent": ("RGBA", np.uint8), "deep": ("I;16", np.uint16),
+         "grey and transparent": ("LA", np.uint8)}
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +64,11 @@ def mend(tmp_path, *flags, home=None):
 @pytest.mark.parametrize("kind", MODES)
 def test_known_pixels_and_the_kind_of_a_picture_stay(tmp_path, kind):
     mode, dtype = MODES[kind]
-    photo = np.asarray(Image.fromarray(make_photo()).convert("RGBA" if mode == "RGBA" else "L" if mode != "RGB" else mode))
+    photo = np.asarray(Image.fromarray(make_photo()).convert("L" if mode == "I;16" else mode))
     photo = photo.astype(dtype) * (257 if dtype == np.uint16 else 1)
-    if mode == "RGBA":
+    if mode in ("RGBA", "LA"):
         photo = photo.copy()
-        photo[5:9, :, 3] = 77
+        photo[5:9, :, -1] = 77
     mask = make_mask(photo.shape, (20, 10, 9, 14), (0, 40, 8, 7))
     path, masked = save(tmp_path / "photo.png", photo), save_mask(tmp_path / "mask.png", mask)
     done(mend(tmp_path, path, "--mask", masked))
@@ -83,6 +85,16 @@ def test_colours_of_16_bits_are_kept(tmp_path):
     mended = cv2.imread(str(tmp_path / "out/photo.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
     assert mended.dtype == np.uint16 and (mended[~mask] == photo[~mask]).all()
     assert np.abs(mended[mask].astype(int) - photo[mask]).mean() < 15000
+
+
+def test_grey_picture_of_16_bits_with_transparency_is_kept(tmp_path):
+    photo = np.stack([make_photo()[..., 0].astype(np.uint16) * 257 + 3, np.full((61, 47), 40000, np.uint16)], 2)
+    (tmp_path / "photo.png").write_bytes(picture_files.encode_grey_with_alpha(photo))
+    mask = make_mask(photo.shape, (20, 10, 9, 14))
+    done(mend(tmp_path, tmp_path / "photo.png", "--mask", save_mask(tmp_path / "mask.png", mask)))
+    mended = cv2.imread(str(tmp_path / "out/photo.png"), cv2.IMREAD_UNCHANGED)   # OpenCV shows grey in three channels
+    assert mended.dtype == np.uint16 and (mended[~mask] == photo[~mask][:, [0, 0, 0, 1]]).all()
+    assert (tmp_path / "out/photo.png").read_bytes()[24:26] == bytes([16, 4])   # bits, and grey with transparency
 
 
 def test_turned_picture_is_mended_upright_and_keeps_its_metadata_if_asked(tmp_path):
@@ -214,6 +226,15 @@ def test_broken_picture_does_not_stop_the_others(tmp_path):
     assert not (tmp_path / "out/bad.png").exists()
 
 
+def test_masks_and_originals_inside_the_folder_are_not_mended(tmp_path):
+    photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 9))
+    save(tmp_path / "photos/a.png", photo)
+    save(tmp_path / "photos/originals/a.png", photo)
+    save_mask(tmp_path / "photos/masks/a.png", mask)
+    flags = ("--mask", tmp_path / "photos/masks", "--truth", tmp_path / "photos/originals")
+    assert "1 of 1" in done(mend(tmp_path, tmp_path / "photos", *flags))
+
+
 def test_folder_that_holds_its_own_results_is_mended_once(tmp_path):
     photo = make_photo()
     save(tmp_path / "photos/a.png", photo)
@@ -259,7 +280,7 @@ def test_python_functions_return_what_they_are_given(runs):
         for mended in (pixmend.mend(image, mask), by_run, pixmend.fill(image, mask)):
             assert mended.dtype == image.dtype and mended.shape == image.shape
             assert (mended[~mask] == image[~mask]).all() and (mended[mask] != image[mask]).any()
-    for mode in ("RGB", "RGBA", "L"):
+    for mode in ("RGB", "RGBA", "L", "LA"):
         image = Image.fromarray(photo).convert(mode)
         assert pixmend.mend(image, Image.fromarray(mask)).mode == mode
 
@@ -269,7 +290,7 @@ def test_python_functions_raise_errors_for_mistakes(runs):
     photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 14))
     calls = [lambda: pixmend.mend(photo, mask[:9]), lambda: pixmend.mend(photo.astype(int), mask),
              lambda: pixmend.mend(photo.astype(float), mask), lambda: pixmend.mend(Image.fromarray(photo).convert("P"), mask),
-             lambda: pixmend.mend(photo[..., :2], mask), lambda: pixmend.mend(photo, np.ones_like(mask)),
+             lambda: pixmend.mend(np.dstack([photo, photo]), mask), lambda: pixmend.mend(photo, np.ones_like(mask)),
              lambda: pixmend.fill(photo, mask, "smoth"), lambda: pixmend.load_run("nothing", home=str(runs)),
              lambda: pixmend.load_run("smooth", home=str(runs)), lambda: pixmend.load_run("finder", home=str(runs)),
              lambda: pixmend.score(photo, photo[:9], mask)]

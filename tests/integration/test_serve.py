@@ -51,10 +51,18 @@ def ask(url, order=None, **headers):
         return error.code, error.read()
 
 
-def encode(array):
+def encode_bytes(array):
     file = io.BytesIO()
     Image.fromarray(array).save(file, "png")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
+
+
+def to_url(content):
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def encode(array):
+    return to_url(encode_bytes(array))
 
 
 def decode(url):
@@ -64,6 +72,9 @@ def decode(url):
 PHOTO = np.ascontiguousarray(data.astronaut()[:120:2, :160:2])
 MASK = np.zeros(PHOTO.shape[:2], np.uint8)
 MASK[20:32, 30:45] = 255
+BOMB = encode_bytes(np.zeros((5000, 8000), np.uint8))   # 40 million pixels in some 40 kB
+REFUSED = {"bomb.png": BOMB, "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
+           "notes.txt": b"text", "text.png": b"text", "empty.jpg": b""}
 ORDER = {"picture": encode(PHOTO), "mask": encode(MASK), "names": ["smooth"]}
 
 
@@ -87,7 +98,7 @@ def test_picture_is_mended_by_each_choice(address):
     b"", b"[]", b"[" * 100_000, b"{}", ORDER | {"picture": 7}, ORDER | {"picture": "data:,x"}, ORDER | {"names": "smooth"},
     ORDER | {"names": ["../../whole"]}, ORDER | {"names": [["smooth"]]}, ORDER | {"mask": encode(MASK[:9])},
     ORDER | {"mask": encode(0 * MASK)}, ORDER | {"mask": encode(255 + 0 * MASK)}, ORDER | {"picture": ORDER["picture"][:-900]},
-    ORDER | {"picture": encode(np.zeros((4100, 4100), np.uint8))},
+    *(ORDER | {"picture": to_url(content)} for content in REFUSED.values()),
 ])
 def test_bad_requests_are_messages(address, order):
     status, answer = ask(f"{address}/mend", order)
@@ -123,31 +134,89 @@ def test_command_serves_until_it_is_interrupted(home, tmp_path):
     assert set(home.rglob("*")) == before and not list(tmp_path.iterdir())
 
 
+in_a_browser = pytest.mark.skipif(chromium.BINARY is None, reason="Chromium is not installed here")
+IS_SEEN = "(e => e.offsetParent !== null && e.getBoundingClientRect().height > 0)(document.querySelector({!r}))"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium.Browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
 @pytest.mark.long
-@pytest.mark.skipif(chromium.BINARY is None, reason="Chromium is not installed here")
-def test_picture_is_painted_and_mended_in_a_browser(address, tmp_path):
-    with chromium.Browser(tmp_path / "profile") as page:
-        page.set_view(width=900, height=1400)
-        page.open(address)
-        wait_for(page, "document.querySelectorAll('input[name=choice]').length > 1")
-        page.ask("(() => { const list = document.querySelector('#example'); list.value = 'coffee';"
-                 " list.dispatchEvent(new Event('change')); })()")
-        wait_for(page, "!document.querySelector('#paint').hidden")
-        paint(page, (100, 90), (160, 120))
-        paint(page, (40, 40), (60, 40))
-        page.click("#undo")
-        painted = page.ask("pen.getImageData(50, 40, 1, 1).data[3] + ' ' + pen.getImageData(130, 105, 1, 1).data[3]").split()
-        assert painted[0] == "0" and int(painted[1]) > 0
-        page.ask("document.querySelectorAll('input[name=choice]').forEach(box => { box.checked = box.value === 'smooth'; })")
-        page.click("#mend")
-        wait_for(page, "!document.querySelector('#results').hidden")
-        assert float(page.ask("document.querySelector('#rows tr').children[3].textContent")) > 0
-        assert page.ask("document.querySelector('#rows a').href").startswith("data:image/png")
-        page.set_view(width=390)
-        assert page.ask("document.documentElement.scrollWidth") <= 390
-        urls = [event["request"]["url"] for event in page.get_events("Network.requestWillBeSent")]
-        assert urls and all(url.startswith((address, "data:", "blob:")) for url in urls)
-        assert not page.get_events("Runtime.exceptionThrown") and not page.get_events("Log.entryAdded")
+@in_a_browser
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (400, False), (400, True)])
+def test_picture_is_painted_and_mended_in_a_browser(browser, address, tmp_path, width, dark):
+    page, photo = browser, tmp_path / "photo.png"
+    Image.fromarray(PHOTO).save(photo)
+    page.set_view(width=width, height=1400, dark=dark)
+    page.open(address)
+    wait_for(page, "document.querySelectorAll('input[name=choice]').length > 1")
+    page.choose_file("#file", photo)
+    wait_for(page, "!document.querySelector('#paint').hidden")
+    paint(page, (20, 18), (50, 30))
+    paint(page, (9, 50), (14, 50))
+    page.click("#undo")
+    paint(page, (60, 45), (70, 45))
+    page.click("#is-original")
+    page.ask("document.querySelectorAll('input[name=choice]').forEach(box => { box.checked = box.value !== 'harmonic'; })")
+    page.click("#mend")
+    wait_for(page, "!document.querySelector('#results').hidden")
+    mask = decode(page.ask("makeMask()"))[..., 0] > 0
+    assert mask[45, 65] and mask[24, 35] and not mask[50, 11]
+    rows = page.ask("[...document.querySelectorAll('#rows tr')].map(row => [...row.cells].map(cell => cell.textContent))")
+    links = page.ask("[...document.querySelectorAll('#rows a')].map(link => link.href)")
+    assert {"smooth", "demo/whole"} <= {row[1] for row in rows} and len(links) == len(rows)
+    for row, link in zip(rows, links, strict=True):
+        mended = decode(link)
+        assert (mended[~mask] == PHOTO[~mask]).all() and (mended[mask] != PHOTO[mask]).any()
+        assert float(row[3]) == pytest.approx(np.sqrt(np.mean(((mended[mask].astype(float) - PHOTO[mask]) / 255) ** 2)), abs=1e-5)
+    assert page.ask("document.documentElement.scrollWidth") <= width
+    background = page.ask("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert (max(background) < 60) if dark else (min(background) > 200)
+    check_nothing_was_asked_elsewhere(page, address)
+
+
+@pytest.mark.long
+@in_a_browser
+def test_slider_moves_between_before_and_after(browser, address):
+    page = browser
+    page.set_view(width=1200, height=1400)
+    page.open(address)
+    wait_for(page, "document.querySelectorAll('#example option').length > 1")
+    page.ask("(() => { const list = document.querySelector('#example'); list.selectedIndex = 1;"
+             " list.dispatchEvent(new Event('change')); })()")
+    wait_for(page, "!document.querySelector('#paint').hidden")
+    paint(page, (100, 90), (160, 120))
+    page.click("#mend")
+    wait_for(page, "!document.querySelector('#results').hidden")
+    visible = "getComputedStyle(document.querySelector('#before')).clipPath"
+    middle = page.ask(visible)
+    page.click("#slider", at=0.1)
+    assert int(page.ask("document.querySelector('#slider').value")) < 20 and page.ask(visible) != middle
+    check_nothing_was_asked_elsewhere(page, address)
+
+
+@pytest.mark.long
+@in_a_browser
+def test_files_that_are_no_pictures_get_a_visible_message(browser, address, tmp_path):
+    page = browser
+    page.set_view(width=400)
+    page.open(address)
+    wait_for(page, "document.querySelectorAll('input[name=choice]').length > 1")
+    for name in REFUSED:
+        (tmp_path / name).write_bytes(REFUSED[name])
+        page.ask("tell('')")
+        page.choose_file("#file", tmp_path / name)
+        wait_for(page, "document.querySelector('#message.error')?.textContent")
+        assert page.ask(IS_SEEN.format("#message")) and page.ask("document.querySelector('#paint').hidden"), name
+
+
+def check_nothing_was_asked_elsewhere(page, address):
+    urls = [event["request"]["url"] for event in page.get_events("Network.requestWillBeSent")]
+    assert urls and all(url.startswith((address, "data:", "blob:")) for url in urls)
+    assert not page.get_events("Runtime.exceptionThrown") and not page.get_events("Log.entryAdded")
 
 
 def paint(page, start, end):

@@ -79,13 +79,18 @@ class Browser:
             raise RuntimeError(answer["exceptionDetails"]["exception"]["description"])
         return answer["result"].get("value")
 
-    def click(self, element):
-        """Click into the middle of the element that a selector finds."""
+    def click(self, element, *, at=0.5):
+        """Click into the middle of the element that a selector finds, or at another share of its width."""
         self.ask(f"document.querySelector({element!r}).scrollIntoView({{block: 'center', inline: 'center'}})")
         box = self.ask(f"document.querySelector({element!r}).getBoundingClientRect().toJSON()")
-        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        place = {"x": box["x"] + box["width"] * at, "y": box["y"] + box["height"] / 2}
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, **place, button="left", clickCount=1)
+
+    def choose_file(self, element, path):
+        """Give the file to the input that a selector finds."""
+        node = self.send("Runtime.evaluate", expression=f"document.querySelector({element!r})")["result"]["objectId"]
+        self.send("DOM.setFileInputFiles", files=[str(path)], objectId=node)
 
     def press(self, key, code):
         for kind in ("rawKeyDown", "char", "keyUp") if key == "Enter" else ("rawKeyDown", "keyUp"):

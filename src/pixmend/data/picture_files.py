@@ -23,6 +23,7 @@ KINDS = ("grey", "colour", "transparent", "16-bit")
 PROFILE_NAME = b"profile\0\0"   # and the number of its compression
 MAX_PROFILE = 4_000_000   # bytes
 FIRST_CHUNK_END = len(decode.PNG) + 25   # of a PNG file: its header is 13 bytes long, in a chunk
+COLOUR_TYPE_AT, GREY_WITH_ALPHA = 25, 4   # in a PNG file
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def decode_picture(path: PathLike, packed: decode.ImageFile) -> Picture:
     pixels = decode_all_channels(path, packed.png) if packed.png else packed.unpack(decode.CHANNELS[packed.kind])
     pixels = np.ascontiguousarray(apply_transform(pixels, decode.ORIENTATIONS.get(decode.read_orientation(packed.exif), 0)))
     profile = unpack_profile(packed.profile) if packed.png else packed.profile
-    has_alpha = pixels.shape[2] == 4
-    return Picture(pixels[..., :3] if has_alpha else pixels, pixels[..., 3] if has_alpha else None, packed.exif, profile)
+    has_alpha = pixels.shape[2] in (2, 4)
+    return Picture(pixels[..., :-1] if has_alpha else pixels, pixels[..., -1] if has_alpha else None, packed.exif, profile)
 
 
 def unpack_profile(chunk: bytes) -> bytes:
@@ -73,7 +74,9 @@ def decode_all_channels(path: PathLike, data: bytes) -> np.ndarray:
     if pixels is None:
         raise UserError(f"{path} is damaged: its pixels cannot be decoded; {ADVICE}.")
     pixels = pixels.reshape(*pixels.shape[:2], -1)
-    return pixels if pixels.shape[2] == 1 else pixels[..., [2, 1, 0, 3][:pixels.shape[2]]]
+    if pixels.shape[2] == 1:
+        return pixels
+    return pixels[..., [0, 3] if data[COLOUR_TYPE_AT] == GREY_WITH_ALPHA else [2, 1, 0, 3][:pixels.shape[2]]]
 
 
 def write_picture(path: Path, picture: Picture, *, with_metadata: bool) -> None:
@@ -85,17 +88,34 @@ def write_picture(path: Path, picture: Picture, *, with_metadata: bool) -> None:
 
 def encode_picture(picture: Picture, *, with_metadata: bool) -> bytes:
     """Return a PNG file, which keeps every bit; the colour profile is kept, too, and the EXIF data if asked."""
-    channels = [picture.colours[..., ::-1]] + ([] if picture.alpha is None else [picture.alpha[..., None]])
-    data = cv2.imencode(".png", np.ascontiguousarray(np.concatenate(channels, 2)))[1].tobytes()
+    alpha = [] if picture.alpha is None else [picture.alpha[..., None]]
+    if alpha and picture.colours.shape[2] == 1:
+        data = encode_grey_with_alpha(np.concatenate([picture.colours, *alpha], 2))
+    else:
+        data = cv2.imencode(".png", np.ascontiguousarray(np.concatenate([picture.colours[..., ::-1], *alpha], 2)))[1].tobytes()
     if with_metadata and picture.exif:
         data = add_chunk(data, b"eXIf", set_upright(picture.exif))
     return add_chunk(data, b"iCCP", PROFILE_NAME + zlib.compress(picture.profile)) if picture.profile else data
 
 
+def encode_grey_with_alpha(pixels: np.ndarray) -> bytes:
+    """Return a PNG file of two channels, which OpenCV reads but does not write."""
+    height, width = pixels.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, GREY_WITH_ALPHA, 0, 0, 0)
+    lines = pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
+    length = len(lines) // height
+    unfiltered = b"".join(b"\0" + lines[at:at + length] for at in range(0, len(lines), length))
+    return decode.PNG + b"".join([make_chunk(b"IHDR", header), make_chunk(b"IDAT", zlib.compress(unfiltered)),
+                                  make_chunk(b"IEND", b"")])
+
+
+def make_chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
 def add_chunk(data: bytes, name: bytes, content: bytes) -> bytes:
     """Return a PNG file with one more chunk after its header."""
-    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-    return data[:FIRST_CHUNK_END] + chunk + data[FIRST_CHUNK_END:]
+    return data[:FIRST_CHUNK_END] + make_chunk(name, content) + data[FIRST_CHUNK_END:]
 
 
 def set_upright(exif: bytes) -> bytes:

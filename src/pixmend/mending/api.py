@@ -1,7 +1,7 @@
 """Mend images from Python: `import pixmend; pixmend.mend(image, mask)`. See docs/python.md.
 
-An image is an array, height x width or height x width x channels (1, 3, or 4 with transparency), uint8, uint16 or floats in
-0..1; or an image of Pillow. What comes back is of the same kind. A mask has the same height and width; it is True, or not 0,
+An image is an array, height x width or height x width x channels (1 or 3, or 2 or 4 with transparency), uint8, uint16 or floats
+in 0..1; or an image of Pillow. What comes back is of the same kind. A mask has the same height and width; it is True, or not 0,
 where pixels are missing. Mistakes are UserErrors; nothing is printed.
 """
 
@@ -16,8 +16,8 @@ from pixmend.mending import pictures
 from pixmend.mending.restorers import BEST_FILL, FillRestorer, Restorer, RunRestorer, open_restorer
 
 DTYPES = ("uint8", "uint16", "float32", "float64")
-CHANNELS = (1, 3, 4)
-MODES = ("RGB", "RGBA", "L", "I;16")   # of Pillow
+CHANNELS = (1, 2, 3, 4)
+MODES = ("RGB", "RGBA", "L", "LA", "I;16")   # of Pillow
 
 
 def fill(image: Any, mask: Any, name: str = BEST_FILL) -> Any:
@@ -56,12 +56,12 @@ def score(restored: Any, original: Any, mask: Any) -> float:
 def read_array(array: np.ndarray) -> Picture:
     """Return an array as a picture."""
     if array.dtype.name not in DTYPES or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in CHANNELS):
-        raise UserError(f"An image is height x width (x 1, 3 or 4) of {', '.join(DTYPES)}; this one has shape {array.shape} and "
+        raise UserError(f"An image is height x width (x 1 to 4) of {', '.join(DTYPES)}; this one has shape {array.shape} and "
                         f"dtype {array.dtype}.")
     if array.dtype.kind == "f" and not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
         raise UserError("Floats of an image must be in 0..1.")
     pixels = array.reshape(*array.shape[:2], -1)
-    return Picture(pixels[..., :3], pixels[..., 3]) if pixels.shape[2] == 4 else Picture(pixels)
+    return Picture(pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else Picture(pixels)
 
 
 def read_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:

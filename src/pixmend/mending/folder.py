@@ -43,7 +43,7 @@ class PictureFolder:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.given, self.out = settings, Path(settings.picture), Path(settings.out)
         check_flags(settings)
-        self.paths = list_pictures(self.given, self.out)
+        self.paths = list_pictures(self.given, list_other_places(settings))
         names = [choose_restorer(settings), *(name.strip() for name in settings.compare.split(",") if name.strip())]
         self.restorers = [open_restorer(name, settings) for name in dict.fromkeys(names)]
         manifest = files.read_json(self.out / MANIFEST)
@@ -141,11 +141,18 @@ def choose_restorer(settings: Settings) -> str:
     return settings.model
 
 
-def list_pictures(given: Path, out: Path) -> list[Path]:
-    """Return a picture, or those of a folder and its subfolders without the ones that are written there."""
+def list_other_places(settings: Settings) -> list[Path]:
+    """Return where results, masks and originals lie, which may be inside the folder of the pictures."""
+    named = {settings.out, settings.mask, settings.truth} - {"", masks.ALPHA, masks.AUTOMATIC}
+    return [Path(place) for place in named]
+
+
+def list_pictures(given: Path, others: list[Path]) -> list[Path]:
+    """Return a picture, or those of a folder and its subfolders without the folders of masks, originals and results."""
     if not given.is_dir():
         return [given]
-    paths = [path for path in list_image_files(given) if out.resolve() not in path.resolve().parents]
+    excluded = {place.resolve() for place in others} - {given.resolve()}
+    paths = [path for path in list_image_files(given) if excluded.isdisjoint([path.resolve(), *path.resolve().parents])]
     first: dict[Path, Path] = {}
     for path in paths:
         if (other := first.setdefault(path.with_suffix(""), path)) != path:

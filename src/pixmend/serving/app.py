@@ -52,7 +52,8 @@ class Page:
         return FileResponse(FOLDER / {"/": "page.html"}.get(request.url.path, request.url.path[1:]), headers=HEADERS)
 
     async def list_choices(self, request: Request) -> Response:
-        return JSONResponse({"choices": list(self.choices), "examples": list(self.examples)}, headers=HEADERS)
+        known = {"choices": list(self.choices), "examples": list(self.examples), "pixels": MAX_PIXELS}
+        return JSONResponse(known, headers=HEADERS)
 
     async def show_example(self, request: Request) -> Response:
         photo = self.examples.get(request.path_params["name"])

@@ -4,12 +4,15 @@
 const find = (id) => document.getElementById(id);
 const picture = find("picture"), strokes = find("strokes"), pen = strokes.getContext("2d", { willReadFrequently: true });
 const HOLE = "#ff3b7f";
+const TYPES = ["image/jpeg", "image/png"];
+let most = Infinity;      // pixels of a picture
 let source = "";          // the picture as a data URL, as it came
 let earlier = [];         // the painted canvas before each stroke
 let results = [];
 
 async function start() {
   const known = await (await fetch("choices")).json();
+  most = known.pixels;
   known.examples.forEach((name) => find("example").add(new Option(name.replaceAll("_", " "), name)));
   known.choices.forEach((name, number) => {
     const label = document.createElement("label"), box = document.createElement("input");
@@ -20,6 +23,7 @@ async function start() {
 }
 
 function readFile(file) {
+  if (!TYPES.includes(file.type)) return Promise.reject(new Error(`${file.name} is neither a JPEG nor a PNG file.`));
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
@@ -31,8 +35,11 @@ function readFile(file) {
 function loadImage(url) {
   return new Promise((resolve, reject) => {
     const image = new Image();
-    image.onload = () => resolve(image);
-    image.onerror = () => reject(new Error("This is no picture that a browser can show. Use a JPEG or PNG file."));
+    image.onload = () => {
+      if (image.naturalWidth * image.naturalHeight <= most) return resolve(image);
+      reject(new Error(`The picture has ${image.naturalWidth}x${image.naturalHeight} pixels; this page takes ${most / 1e6} million.`));
+    };
+    image.onerror = () => reject(new Error("The picture is damaged: the browser cannot show it. Use another JPEG or PNG file."));
     image.src = url;
   });
 }
