@@ -211,9 +211,15 @@ class ServeSettings:
 
 
 @dataclass(frozen=True)
+class CleanSettings:
+    delete: str = setting("", "kinds of files to delete, separated by commas; without it nothing is deleted")
+
+
+@dataclass(frozen=True)
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
                DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
-               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings):
+               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings,
+               CleanSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together

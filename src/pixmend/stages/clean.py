@@ -1,0 +1,29 @@
+"""List the files of a home that can be deleted, with how much that frees; delete the kinds that --delete names."""
+
+from pathlib import Path
+
+from pixmend.config import Settings
+from pixmend.errors import UserError
+from pixmend.home import DELETABLE, Contest, delete_files, list_contests, measure_size, parse_kinds
+from pixmend.progress import format_size
+
+
+def main(settings: Settings) -> None:
+    """Say what can be deleted, or delete it; of --competition, if it is given, or else of all."""
+    kinds, named = parse_kinds(settings.delete), settings.given & {"competition", "damage"}
+    contests = [contest for contest in list_contests(Path(settings.home)) if not named or contest.name == settings.dataset_name]
+    if named and not contests:
+        raise UserError(f"There is nothing of {settings.dataset_name} in {settings.home}. See what there is: pixmend contests")
+    for contest in contests:
+        if kinds:
+            print(f"{contest.name}: {format_size(delete_files(contest, kinds))} freed")
+        else:
+            print_deletable(contest)
+    if not kinds:
+        print("Nothing was deleted. Delete some with: pixmend clean --delete windows,states")
+
+
+def print_deletable(contest: Contest) -> None:
+    for name, kind in DELETABLE.items():
+        if size := sum(measure_size(path) for path in kind.find(contest)):
+            print(f"{contest.name}  {name:10} {format_size(size):>9}  {kind.summary}")

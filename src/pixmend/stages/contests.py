@@ -1,0 +1,29 @@
+"""List the competitions in a home: prepared images, runs, the best score and the disk space of each."""
+
+from pathlib import Path
+
+from pixmend.config import Settings
+from pixmend.home import Contest, list_contests
+from pixmend.progress import format_size
+from pixmend.training import checkpoints
+
+COLUMNS = ("competition", "images", "runs", "trained", "best holdout RMSE", "public", "private", "disk")
+
+
+def main(settings: Settings) -> None:
+    contests = list_contests(Path(settings.home))
+    if not contests:
+        print(f"There are no competitions in {settings.home}. Begin with: pixmend download --competition demo")
+        return
+    rows = [COLUMNS, *map(format_row, contests)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def format_row(contest: Contest) -> tuple[str, ...]:
+    runs, best = contest.list_runs(), contest.find_best_run()
+    trained = sum(checkpoints.get_weights_path(run).exists() for run in runs)
+    score = f"{best['holdout_rmse']} ({best['run']})" if best else ""
+    return (contest.name, str(contest.count_images() or ""), str(len(runs)), str(trained), score, best.get("public", ""),
+            best.get("private", ""), format_size(contest.measure_size()))

@@ -1,0 +1,75 @@
+"""`pixmend contests` and `pixmend clean`: what a home holds, and what can be deleted without a loss."""
+
+import fcntl
+import shutil
+
+import numpy as np
+import pytest
+from support.stages import SMALL, done, stage
+
+from pixmend.home import DELETABLE
+
+
+@pytest.fixture
+def home(prepared_home, tmp_path):
+    """A home of its own with a trained run, its submission and its score."""
+    shutil.copytree(prepared_home, tmp_path / "home", symlinks=True)
+    for command, *flags in (("train", *SMALL, "--steps", "4"), ("predict",), ("serialize",), ("score",)):
+        done(stage(command, tmp_path / "home", *flags, "--run", "small"))
+    return tmp_path / "home"
+
+
+def list_files(home):
+    return {path for path in home.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def test_empty_home_is_said_to_be_empty(tmp_path):
+    assert done(stage("contests", tmp_path)).strip() and "demo" not in done(stage("clean", tmp_path, "--delete", "states"))
+
+
+def test_contests_lists_images_runs_and_scores(home):
+    title, line = done(stage("contests", home)).splitlines()
+    score = next(home.glob("submissions/demo/leaderboard.csv")).read_text().splitlines()[1].split(",")[1]
+    images = len(np.load(home / "augment/demo/counts.npy", mmap_mode="r"))
+    assert title.split()[:2] == ["competition", "images"]
+    assert line.split()[:4] == ["demo", str(images), "1", "1"] and score in line and "(small)" in line
+
+
+def test_nothing_is_deleted_unless_asked(home):
+    before = list_files(home)
+    output = done(stage("clean", home))
+    assert list_files(home) == before and all(name in output for name in ("windows", "prepared", "unpacked"))
+    assert stage("clean", home, "--delete", "state").returncode == 2
+    assert stage("clean", home, "--competition", "missing_pixels", "--delete", "states").returncode == 1
+    assert list_files(home) == before
+
+
+def test_what_was_deleted_is_made_again_by_the_same_commands(home):
+    weights, csv = (home / "checkpoints/demo/small/best.npz"), (home / "submissions/demo/small.csv")
+    kept = [path.read_bytes() for path in (weights, csv)]
+    (home / "augment/demo/building").mkdir()
+    (home / "checkpoints/demo/small/.best.npz.part").write_bytes(b"half")
+    done(stage("clean", home, "--delete", ",".join(DELETABLE)))
+    assert not (home / "competition/demo/files").exists() and not list((home / "augment/demo").glob("*.npy"))
+    assert not list(home.rglob("*.part")) and [path.read_bytes() for path in (weights, csv)] == kept
+    for command in ("download", "augment", "train", "predict", "serialize"):
+        done(stage(command, home, "--run", "small"))
+    assert [path.read_bytes() for path in (weights, csv)] == kept
+
+
+def test_newest_state_stays(home):
+    run = home / "checkpoints/demo/small"
+    done(stage("train", home, *SMALL, "--steps", "8", "--run", "small"))
+    states = sorted(run.glob("state-*.npz"))
+    assert len(states) == 2
+    done(stage("clean", home, "--delete", "states", "--competition", "demo"))
+    assert list(run.glob("state-*.npz")) == states[1:]
+
+
+@pytest.mark.parametrize("place", ["competition/demo", "augment/demo", "checkpoints/demo/small"])
+def test_nothing_is_deleted_while_a_command_works_with_it(home, place):
+    before = list_files(home)
+    with open(home / place / ".lock", "a+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert stage("clean", home, "--delete", "windows,unpacked").returncode == 1
+    assert list_files(home) == before
