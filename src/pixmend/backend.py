@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import logging
 import math
 import os
 import sys
@@ -35,6 +36,8 @@ def start_keras(join: Callable[[], object] | None = None) -> None:
     try:
         with delay_stderr():
             keras = importlib.import_module("keras")
+            # A program that uses several networks would be warned of each compilation.
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)
             if join:
                 join()
             keras.distribution.list_devices()

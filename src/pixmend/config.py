@@ -49,6 +49,7 @@ class CommonSettings:
 class DownloadSettings:
     size: int = setting(256, "side of the images in pixels", low=32, high=1024)
     photos: str = setting("", "folder of your own JPEG and PNG photos, for competitions that are made from photos")
+    from_folder: str = setting("", "folder with the competition's files, unpacked already, as a Kaggle notebook has them; nothing is downloaded")
     hole_colour: str = setting("black", "colour of the missing regions in landscapes", choices=("black", "white"))
     broken_images: str = setting("stop", "what to do with a training image that cannot be decoded", choices=("stop", "skip"))
 
@@ -292,7 +293,7 @@ SETTINGS = {f.name: SettingSpec(f.name, group, f.default, **f.metadata)
             for group, settings in GROUPS.items() for f in dataclasses.fields(settings)}
 TRAIN_GROUPS = ("network", "training")
 # What decides the weights of a run: a run is not continued with other values of these.
-WITHOUT_EFFECT_ON_WEIGHTS = {"materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call"}
+WITHOUT_EFFECT_ON_WEIGHTS = {"from_folder", "materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call"}
 WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
                    (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
 ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs

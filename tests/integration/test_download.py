@@ -5,7 +5,7 @@ import signal
 import zipfile
 
 import pytest
-from support.kaggle_home import SLUG, Machine, make_tiny_competition
+from support.kaggle_home import SIZE, SLUG, Machine, make_tiny_competition
 from support.kaggle_server import RULES
 
 TINY = make_tiny_competition()
@@ -228,6 +228,46 @@ def test_new_archive_replaces_the_unpacked_one(machine, server):
     with zipfile.ZipFile(io.BytesIO(make_tiny_competition(1).archive)) as archive:
         folder = machine.competition / "files"
         assert all((folder / name).read_bytes() == archive.read(name) for name in archive.namelist())
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """The competition's files as Kaggle gives them to a notebook."""
+    folder = tmp_path / "input" / SLUG
+    zipfile.ZipFile(io.BytesIO(TINY.archive)).extractall(folder)
+    return folder
+
+
+def test_files_of_a_folder_are_used_where_they_are(tmp_path, server, mounted):
+    machine = Machine(tmp_path, server, token=False)
+    before = [(path, path.stat().st_mtime_ns) for path in sorted(mounted.rglob("*"))]
+    for _ in range(2):
+        assert machine.run("download", "--from-folder", str(mounted))[0] == 0
+    assert (machine.competition / "files").resolve() == mounted and server.calls == []
+    code, output = machine.run("augment", "--size", str(SIZE))
+    assert code == 0, output
+    assert [(path, path.stat().st_mtime_ns) for path in sorted(mounted.rglob("*"))] == before
+
+
+def test_an_archive_replaces_the_link_and_not_the_folder(machine, server, mounted):
+    assert machine.run("download", "--from-folder", str(mounted))[0] == 0
+    for _ in range(2):
+        assert machine.run("download", "--force")[0] == 0
+    assert is_complete(machine) and not (machine.competition / "files").is_symlink() and (mounted / NAMES[0]).exists()
+
+
+def test_a_folder_of_something_else_is_refused(machine, mounted):
+    assert machine.run("download", "--from-folder", str(mounted.parent))[0] == 1
+    assert machine.run("download", "--from-folder", str(mounted), competition="demo")[0] == 2
+    assert not (machine.competition / "files").exists()
+
+
+def test_a_folder_does_not_replace_unpacked_files(machine, mounted):
+    machine.put_archive(TINY.archive)
+    assert machine.run("download")[0] == 0
+    (machine.competition / "archive.json").unlink()
+    assert machine.run("download", "--from-folder", str(mounted))[0] == 1
+    assert set(machine.unpacked()) == set(NAMES)
 
 
 @pytest.mark.long

@@ -49,7 +49,9 @@ def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made
         raise
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+    if folder.is_symlink():   # to files that are unpacked elsewhere, which stay
+        folder.unlink()
+    elif folder.exists():
         os.replace(folder, old)
     replace_durably(part, folder)
     shutil.rmtree(old, ignore_errors=True)

@@ -20,8 +20,10 @@ def write_archive_manifest(folder: Path, zipped: Path, cache_key: Mapping[str, A
 def adopt_folder(folder: Path, elsewhere: files.PathLike, slug: str, known: Mapping[str, Any] | None = None) -> None:
     """Use files that are unpacked elsewhere; a matching manifest of another machine identifies their archive."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "files").is_symlink():
-        (folder / "files").symlink_to(elsewhere)
+    link = folder / "files"
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(elsewhere)
     count, size = _count_and_bytes(folder / "files")
     is_same = known and (known["count"], known["bytes"]) == (count, size)
     sha256 = known["sha256"] if known and is_same else files.hash_value([slug, count, size])

@@ -1,4 +1,7 @@
-"""Get a competition's archive: from Kaggle, from its folder, or made from photos; verify it and unpack it."""
+"""Get a competition's archive: from Kaggle, from its folder, or made from photos; verify it and unpack it.
+
+Or use files that are unpacked elsewhere, as a Kaggle notebook has them.
+"""
 
 import shutil
 import zipfile
@@ -9,7 +12,7 @@ from pixmend.competitions.base import Competition
 from pixmend.competitions.synthetic import SyntheticCompetition
 from pixmend.config import Settings
 from pixmend.data import archive, archive_manifest
-from pixmend.errors import UserError
+from pixmend.errors import FlagError, UserError
 from pixmend.kaggle import client
 from pixmend.progress import ProgressBar, print_message
 
@@ -23,6 +26,9 @@ def download_competition(settings: Settings) -> None:
             return
         zipped = folder / f"{competition.slug}.zip"
         check_same_photos(settings)
+        if settings.from_folder:
+            use_unpacked(competition, settings)
+            return
         if isinstance(competition, SyntheticCompetition):
             competition.make_archive(folder, settings)
             members, origin = unpack(competition, zipped, folder / "files", made_here=True), describe_photos(settings)
@@ -32,6 +38,21 @@ def download_competition(settings: Settings) -> None:
             members, origin = unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
         archive_manifest.write_archive_manifest(folder, zipped, competition.cache_key(settings), origin)
     print_message(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
+
+
+def use_unpacked(competition: Competition, settings: Settings) -> None:
+    """Use the files of --from-folder where they are; one without the sample submission is not of this competition."""
+    folder = Path(settings.from_folder).resolve()
+    if competition.is_synthetic:
+        raise FlagError(f"--competition {settings.competition} is made here and has no files elsewhere. Leave out --from-folder.")
+    if not (folder / competition.submission.sample_name).is_file():
+        raise UserError(f"--from-folder {folder} has no {competition.submission.sample_name}. Name the folder that has it.")
+    link = settings.competition_folder / "files"
+    if link.exists() and not link.is_symlink():
+        raise UserError(f"{link} was unpacked there. Move it elsewhere and name that folder with --from-folder, or leave out the "
+                        "flag.")
+    archive_manifest.adopt_folder(settings.competition_folder, folder, competition.slug)
+    print_message(f"{link} is a link to {folder}. Nothing was downloaded.")
 
 
 def describe_photos(settings: Settings) -> str:
