@@ -38,7 +38,7 @@ def read_wandb(home, run):
     lines = [{item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
              for record in records if record.WhichOneof("record_type") == "history"]
     assert len({line["_step"] for line in lines}) == len(lines)
-    images = {line["_step"]: line["holdout_images"]["path"] for line in lines if "holdout_images" in line}
+    images = {line["_step"]: line["holdout_images.path"] for line in lines if "holdout_images.path" in line}
     return ({line["_step"]: keep_values(line) for line in lines},
             {step: measure_image(folder / "files" / path) for step, path in images.items()})
 
@@ -87,7 +87,7 @@ def read_trackio(home, run):
 
 
 def keep_values(line):
-    return {name: value for name, value in line.items() if name[0] != "_" and name != "holdout_images"}
+    return {name: value for name, value in line.items() if not name.startswith(("_", "holdout_images"))}
 
 
 def measure_image(path):

@@ -27,7 +27,9 @@ class TrackioLog:
         lines = SQLiteStorage.get_logs(self.run.project, self.run.name)
         logged = [(line["step"], line["holdout_rmse"]) for line in lines]
         if not is_continued(logged, evaluations):
-            SQLiteStorage.delete_run(self.run.project, self.run.name)
+            for earlier in trackio.Api().runs(self.run.project) if logged else ():
+                if earlier.name == self.run.name:
+                    earlier.delete()
             logged = []
         with contextlib.redirect_stdout(io.StringIO()):   # it prints how to open its page
             self.session = trackio.init(self.run.project, self.run.name, config=self.run.settings, resume="allow", embed=False,
