@@ -108,6 +108,7 @@ class TrainingSettings:
     evaluation_images: int = setting(64, "holdout images of an evaluation", low=1, high=10**6)
     snapshots: int = setting(0, "number of snapshots in the last half of the training, RUN@1 and so on", low=0, high=99)
     save_minutes: float = setting(5.0, "minutes between two saved states", low=0, high=600)
+    log: str = setting("", "libraries that log the training, separated by commas: tensorboard, wandb, mlflow, trackio")
     steps_per_call: int = setting(0, "steps sent to the device together; auto: 16 on an accelerator, 1 on a CPU", low=1, high=1024, auto=True)
 
 
@@ -293,12 +294,13 @@ SETTINGS = {f.name: SettingSpec(f.name, group, f.default, **f.metadata)
             for group, settings in GROUPS.items() for f in dataclasses.fields(settings)}
 TRAIN_GROUPS = ("network", "training")
 # What decides the weights of a run: a run is not continued with other values of these.
-WITHOUT_EFFECT_ON_WEIGHTS = {"from_folder", "materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call"}
+WITHOUT_EFFECT_ON_WEIGHTS = {"from_folder", "materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call", "log"}
 WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
                    (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
 ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs
 NOT_IN_A_NAME = {"model", "damage"}
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
+LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
 PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
@@ -307,6 +309,11 @@ FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
 def flag(name: str) -> str:
     return "--" + name.lower().replace("_", "-")
+
+
+def split_log_names(text: str) -> list[str]:
+    """Return the names of the libraries in --log, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def format_off(name: str) -> str:
@@ -408,6 +415,8 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run)]:
             raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
                             f"+ at the beginning, and @NUMBER at the end for a snapshot.")
+    if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):
+        raise FlagError(f"{label} {unknown[0]!r} is none of {', '.join(LOG_LIBRARIES)}.{suggest(unknown[0], LOG_LIBRARIES)}")
     if name == "mask_run" and not value:
         raise FlagError(f"{label} is empty; name the run of a model that finds masks, such as locate.")
     if name == "sweep_name" and value and not FILE_NAME.fullmatch(value):

@@ -12,6 +12,7 @@ from pixmend.errors import FlagError
 
 DECADE = 10   # a range that spans a factor of ten is sampled on a logarithmic scale
 DIGITS = 4    # of a sampled value, so that a run's name and its command hold it exactly
+LISTS = {"log"}   # settings whose one value has commas
 NOT_SWEPT = {"evaluate_every": "decides how runs are measured", "evaluation_images": "decides how runs are measured",
              "save_minutes": "has no effect on the weights of a run"}
 
@@ -82,7 +83,7 @@ def has_several_values(name: str, text: str) -> bool:
     spec = SETTINGS[name]
     of_training = spec.group in TRAIN_GROUPS
     any_text = isinstance(spec.default, str) and not spec.choices and not of_training
-    if any_text or text.startswith("--") or not ("," in text or ".." in text):
+    if any_text or name in LISTS or text.startswith("--") or not ("," in text or ".." in text):
         return False
     if not of_training:
         raise FlagError(f"{flag(name)} {text} cannot be swept. Flags of `train` can, for example --lambda 100,400.")

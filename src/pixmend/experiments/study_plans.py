@@ -11,6 +11,7 @@ from pixmend.data.damage import count_block_holes
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space
 from pixmend.networks.registry import NETWORKS, PIPELINES
+from pixmend.training.loggers.registry import check_packages
 
 LAMBDAS = (100.0, 200.0, 400.0, 800.0, 1000.0, 1200.0)
 NOT_FOR_STUDIES = {"run": "each run is named after its flags", "seed": "each row has the seeds of --seeds",
@@ -137,6 +138,7 @@ def check_study(settings: Settings, plan: Plan) -> None:
     runner.refuse_flags(settings, "study", NOT_FOR_STUDIES)
     if "model" not in plan.varies and not models.is_trainable(settings.model):
         raise FlagError(f"--model {settings.model} is not trained, so there is no study of its {settings.about}.")
+    check_packages(settings)
 
 
 def apply_study_defaults(settings: Settings, plan: Plan) -> Settings:

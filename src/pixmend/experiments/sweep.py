@@ -13,6 +13,7 @@ from pixmend.experiments import search_space, sweep_results
 from pixmend.experiments.runner import DONE, make_run_settings, refuse_flags, run_guarded
 from pixmend.progress import print_message
 from pixmend.scoring.run_score import update_leaderboard
+from pixmend.training.loggers.registry import check_packages
 from pixmend.training.run import train_run
 
 MAX_NAME_LENGTH = 120
@@ -37,6 +38,7 @@ def check_sweep(settings: Settings) -> None:
             raise FlagError(f"--model {model} is {kind} and is not trained; a sweep is for networks.")
     if choose_sampler(settings) == "grid" and "trials" in settings.given:
         raise FlagError("--trials is for --sampler random and tpe; a grid tries every point of its lists.")
+    check_packages(settings)
 
 
 def choose_sampler(settings: Settings) -> str:

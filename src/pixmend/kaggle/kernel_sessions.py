@@ -17,7 +17,7 @@ READY, SENDING, SENT, TAKEN, FAILED = "ready", "sending", "sent", "taken", "fail
 ACTIVE = (READY, SENDING, SENT)
 OLD_NAMES = {"here": "local_step"}  # as version 1 wrote them
 SENT_GROUPS = ("common", "download", "augment", "network", "training", "diffusion", "prediction", "submission")
-NOT_SENT = {"competition", "run", "home", "force", "quiet", "from_folder"}
+NOT_SENT = {"competition", "run", "home", "force", "quiet", "from_folder", "log"}   # a session lacks the packages of --log
 IMPOSSIBLE = {
     "init_from": "a session at Kaggle has no other run's weights",
     "unknown_masks": "a session has no masks of another run, and a run that finds masks has nothing to submit",

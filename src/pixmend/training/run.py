@@ -21,6 +21,7 @@ from pixmend.networks.registry import Input, get_network
 from pixmend.progress import print_message
 from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
 from pixmend.training.batches import ImageBatches
+from pixmend.training.loggers import registry as loggers
 from pixmend.training.window_batches import BatchSource, WindowBatches
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def check_run(settings: Settings) -> None:
         run = settings.trained_folder.name
         raise UserError(f"{settings.run} is a snapshot of run {run!r}, which is trained as a whole: "
                         f"pixmend train --run {run} --snapshots {settings.snapshot}")
+    loggers.check_packages(settings)
     if settings.unknown_masks and not models.finds_masks(settings.model):   # masks must be found before training, not after it
         unknown_masks.open_located_masks(settings, datasets.open_dataset(settings))
 

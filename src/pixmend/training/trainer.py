@@ -29,6 +29,7 @@ from pixmend.subprocesses import replace_signal_handlers
 from pixmend.training import checkpoints, distributed, losses, setup
 from pixmend.training.history import History
 from pixmend.training.inference import predict_images
+from pixmend.training.loggers.training_log import TrainingLog
 from pixmend.training.optimizer import build_optimizer, compute_budget_share, count_due_snapshots, get_learning_rate
 from pixmend.training.steps import build_steps
 from pixmend.training.unknown_masks import UnknownMaskDataset
@@ -37,6 +38,7 @@ from pixmend.training.window_batches import BatchSource
 DIVERGED_FACTOR = 3   # a run has diverged when its holdout RMSE is so many times the best one
 
 OnEvaluation = Callable[[int, float], bool]   # step, holdout RMSE; whether training ends there
+OnPrediction = Callable[[DatasetRow, np.ndarray], None]
 
 
 def compile_model(model: keras.Model, settings: Settings) -> None:
@@ -75,10 +77,15 @@ class Trainer:
         rows = dataset.split("holdout")   # evaluations use the same rows each time
         picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.evaluation_images]
         self.evaluation_rows = [rows[i] for i in sorted(picks)]
+        self.log = TrainingLog(settings, folder, dataset, self.evaluation_rows)
         self.restore()
 
     def fit(self) -> None:
         """Train until the budget is used or a signal asks to stop; save a state now and then, and at the end."""
+        with self.log.open(self.history.rows):
+            self._fit_budget()
+
+    def _fit_budget(self) -> None:
         last_saved, stop = time.monotonic(), False
         total = self.settings.steps if self.settings.steps < UNLIMITED_STEPS else 0
         bar = ProgressBar("train", total, self.step, compute_budget_share(self.settings, self.step, self.minutes))
@@ -147,7 +154,7 @@ class Trainer:
     def evaluate(self, losses: dict[str, float]) -> None:
         """Score the holdout and extend the history; save the weights if they are the best so far and not those of --init-from."""
         with self._averaged_weights():
-            scores = evaluate_holdout(self.model, self.dataset, self.evaluation_rows, self.settings)
+            scores = evaluate_holdout(self.model, self.dataset, self.evaluation_rows, self.settings, self.log.add_prediction)
             rmse = scores["holdout_rmse"]
             if self.best_rmse is not None and rmse > DIVERGED_FACTOR * self.best_rmse:
                 raise self._divergence(f"the holdout RMSE is {rmse:.3f}, after {self.best_rmse:.3f}")
@@ -156,6 +163,7 @@ class Trainer:
                 self._save_weights({"step": self.step, "holdout_rmse": rmse})
         self.model.reset_metrics()
         self.history.add(step=self.step, minutes=self.minutes, **scores, **losses)
+        self.log.log_evaluation(self.history.rows[-1])
         self.stopped_early = bool(self.on_evaluation and self.on_evaluation(self.step, rmse))
 
     def _save_weights(self, metadata: dict[str, Any], snapshot: str = "") -> None:
@@ -228,13 +236,19 @@ def load_ahead(loader: ThreadPoolExecutor, load: Callable[[int], Any], step: int
         yield batch
 
 
-def evaluate_holdout(model: keras.Model, dataset: Dataset, rows: list[DatasetRow], settings: Settings) -> dict[str, float]:
+def evaluate_holdout(model: keras.Model, dataset: Dataset, rows: list[DatasetRow], settings: Settings,
+                     on_prediction: OnPrediction) -> dict[str, float]:
     """Return the RMSE over the missing pixels; for a network that finds masks, RMSE and IoU of its masks."""
+    def predict(source: Dataset) -> Iterator[np.ndarray]:
+        for row, image in zip(rows, predict_images(model, source, rows, settings), strict=True):
+            on_prediction(row, image)
+            yield image
+
     if models.finds_masks(settings.model):
         masks = [dataset.read_counts(row) > 0 for row in rows]
-        return score_masks(predict_images(model, UnknownMaskDataset(dataset), rows, settings), masks)
+        return score_masks(predict(UnknownMaskDataset(dataset)), masks)
     errors = [metrics.sum_squared_errors(dataset.read_original(row) / 255, image, dataset.read_counts(row))
-              for row, image in zip(rows, predict_images(model, dataset, rows, settings), strict=True)]
+              for row, image in zip(rows, predict(dataset), strict=True)]
     return {"holdout_rmse": compute_rmse(*zip(*errors, strict=True))}
 
 
