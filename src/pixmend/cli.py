@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pixmend import competitions, flags, models, progress, run_file
 from pixmend.commands import COMMANDS, PIPELINE
-from pixmend.config import Settings, flag
+from pixmend.config import Settings, flag, is_shared_run
 from pixmend.errors import FlagError, UserError, suggest
 from pixmend.experiments import search_space, study_plans
 from pixmend.flags import Parser, build_parser, parse_flags
@@ -45,6 +45,8 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     known, arguments = parser.parse_known_args(arguments)
     arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
     settings = given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows))
+    if is_shared_run(given.run) and command != "mend":
+        raise FlagError(f"--run {given.run} is a run of others, which only `pixmend mend` takes.")
     if known.config and not COMMANDS[command].continues_run:
         raise FlagError(f"`pixmend {command}` does not continue a run, so --config does not apply; leave it out.")
     stored = load_stored(command, given, known.config) if COMMANDS[command].continues_run else None

@@ -38,6 +38,8 @@ COMMANDS = {
                         continues_run=False),
     "mend": Command("Mend pictures of your own, with a run or with a fill.", ("mend", "prediction"), continues_run=False),
     "serve": Command("Open a local page on which pictures are mended.", ("serve",), continues_run=False),
+    "export": Command("Write a trained run as .keras, ONNX and safetensors, with a model card.", (), needs_run=True),
+    "publish": Command("Send an exported run to a hub; without --send say what would be sent.", ("publish",), needs_run=True),
     "contests": Command("List the competitions in this home: images, runs, best score, disk space.", (), continues_run=False),
     "clean": Command("List the files that can be deleted, and how much that frees; delete them only if asked.", ("clean",),
                      continues_run=False),

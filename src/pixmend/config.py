@@ -213,6 +213,12 @@ class ServeSettings:
 
 
 @dataclass(frozen=True)
+class PublishSettings:
+    to: str = setting("", "where a run is published: hub:OWNER/NAME or kaggle:OWNER/MODEL/FRAMEWORK/VARIATION")
+    send: bool = setting(False, "send the files; without it they are only listed")
+
+
+@dataclass(frozen=True)
 class CleanSettings:
     delete: str = setting("", "kinds of files to delete, separated by commas; without it nothing is deleted")
 
@@ -221,7 +227,7 @@ class CleanSettings:
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
                DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
                ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings,
-               CleanSettings):
+               CleanSettings, PublishSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together
@@ -304,11 +310,17 @@ LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
 PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
+SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
 FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
 
 def flag(name: str) -> str:
     return "--" + name.lower().replace("_", "-")
+
+
+def is_shared_run(name: str) -> bool:
+    """Tell whether a name means a run that was exported: at a hub, at Kaggle or in a folder."""
+    return bool(SHARED_RUN.fullmatch(name))
 
 
 def split_log_names(text: str) -> list[str]:
@@ -412,7 +424,7 @@ def check_value(name: str, value: Any, where: str = "") -> None:
                         f"got {format_number(value)}.")
     if name in RUN_NAMES:
         runs = [part.strip() for part in value.split(",")] if name == "members" else [value]
-        if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run)]:
+        if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not (name == "run" and is_shared_run(run))]:
             raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
                             f"+ at the beginning, and @NUMBER at the end for a snapshot.")
     if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):

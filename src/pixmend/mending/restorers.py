@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import Settings, group_values
+from pixmend.config import Settings, group_values, is_shared_run
 from pixmend.data import windows
 from pixmend.data.damage import Box
 from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
@@ -21,6 +21,7 @@ from pixmend.data.paste import paste_predictions
 from pixmend.errors import UserError, suggest
 from pixmend.fills import FILLS, Fill
 from pixmend.networks.registry import get_network
+from pixmend.sharing.shared_run import fetch_run
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 from pixmend.training.run_predictions import build_run_network
@@ -202,10 +203,12 @@ def open_restorer(name: str, settings: Settings) -> Restorer:
 
 
 def find_run(name: str, settings: Settings) -> Settings | None:
-    """Return the settings of a run by its name, in --competition or in the only one that has such a run."""
+    """Return the settings of a run by its name, in --competition or in the only one that has such a run, or of a shared one."""
+    of_flags = {key: value for key, value in group_values(settings, "prediction").items() if key in settings.given}
+    if is_shared_run(name):
+        return replace(fetch_run(name, Path(settings.home)), **of_flags)
     named = "competition" in settings.given or "damage" in settings.given
     path = run_file.find_run_file(Path(settings.home), name, settings.dataset_name if named else None)
     if path is None:
         return None
-    of_flags = {key: value for key, value in group_values(settings, "prediction").items() if key in settings.given}
     return replace(run_file.load_run(path), run=name, home=settings.home, **of_flags)

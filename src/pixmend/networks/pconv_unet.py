@@ -15,6 +15,7 @@ from pixmend.networks.layers.sizes import plan_channels
 KERNEL_SIZES = {0: 7, 1: 5}   # of the first levels of the encoder; 3 elsewhere
 
 
+@keras.saving.register_keras_serializable("pixmend")
 class PartialConv(layers.Layer):
     """A convolution over pairs of features and the mask of known pixels (one channel, 1 or 0); it returns such a pair.
 
@@ -25,6 +26,10 @@ class PartialConv(layers.Layer):
     def __init__(self, channels: int, kernel_size: int, stride: int = 1, use_bias: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.channels, self.kernel_size, self.stride, self.use_bias = channels, kernel_size, stride, use_bias
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("channels", "kernel_size", "stride", "use_bias")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
     def build(self, shapes: Any) -> None:
         channels = sum(features[-1] for features, _ in shapes)

@@ -68,6 +68,7 @@ def attend(x: Any) -> Any:
     return layers.Add()([x, layers.Reshape((height, width, channels))(attended)])
 
 
+@keras.saving.register_keras_serializable("pixmend")
 class PositionEmbedding(layers.Layer):
     """Adds a learned vector to each position."""
 

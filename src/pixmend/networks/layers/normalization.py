@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 from keras import layers, ops
 
 from pixmend import backend
@@ -9,6 +10,7 @@ from pixmend import backend
 MIN_CONTRAST = 0.04   # smaller differences are mostly noise
 
 
+@keras.saving.register_keras_serializable("pixmend")
 class BatchNormalization(layers.BatchNormalization):
     """Keras's layer with the same weights and results, computed faster: on TensorFlow in one operation."""
 

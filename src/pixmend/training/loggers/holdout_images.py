@@ -35,8 +35,13 @@ def write_image(folder: Path, step: int, strips: Iterable[np.ndarray]) -> Path:
     """Write the strips one below the other; return the path."""
     path = get_image_path(folder, step)
     with files.atomic_write(path) as file:
-        file.write(encode_jpeg(np.concatenate(list(strips)), JPEG_QUALITY))
+        file.write(join_strips(strips))
     return path
+
+
+def join_strips(strips: Iterable[np.ndarray]) -> bytes:
+    """Return the strips one below the other, as a JPEG file."""
+    return encode_jpeg(np.concatenate(list(strips)), JPEG_QUALITY)
 
 
 def delete_other_images(folder: Path, steps: Iterable[int]) -> None:

@@ -1,0 +1,102 @@
+"""Export a trained run: a Keras file, ONNX, safetensors with settings, and a model card."""
+
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pixmend import backend, files, models, run_file
+from pixmend.config import PATHS, SETTINGS, Settings, group_values
+from pixmend.errors import UserError
+from pixmend.sharing import exported_files, model_card, onnx_file
+from pixmend.sharing.model_card import Measured
+from pixmend.training import checkpoints
+from pixmend.training.run import load_run_settings
+
+if TYPE_CHECKING:
+    import keras
+
+
+def get_export_folder(settings: Settings) -> Path:
+    return Path(settings.home) / "exports" / settings.dataset_name / settings.run
+
+
+def export_run(settings: Settings) -> Path:
+    """Write all files of a run into its folder in exports/, which appears when all of them are there."""
+    trained = replace(load_run_settings(settings), precision="float32")   # the weights are; other programs compute in it
+    check_exportable(trained)
+    weights = checkpoints.find_weights(settings.trained_folder, "", settings.snapshot)
+    target = get_export_folder(settings)
+    with files.try_lock(settings.run_folder):
+        building = target.with_name(f".{target.name}.building")
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        try:
+            write_files(building, trained, weights)
+            files.fsync_folder(building)
+            shutil.rmtree(target, ignore_errors=True)
+            files.replace_durably(building, target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return target
+
+
+def check_exportable(settings: Settings) -> None:
+    if not models.is_trainable(settings.model):
+        raise UserError(f"The run {settings.run!r} is of {settings.model}, which has no weights to export.")
+    if settings.folds > 1:
+        raise UserError(f"The run {settings.run!r} has a network for each of its {settings.folds} folds. Export a run that was "
+                        "trained without --folds.")
+
+
+def write_files(folder: Path, settings: Settings, weights: Path) -> None:
+    network, metadata = load_network(settings, weights)
+    network.save(folder / exported_files.KERAS)
+    names = write_safetensors(folder / exported_files.WEIGHTS, network)
+    difference = onnx_file.write_onnx(folder / exported_files.ONNX, network)
+    measured = model_card.read_measured(settings)
+    if model_card.write_picture(folder / exported_files.PICTURE, settings):
+        measured = replace(measured, has_picture=True)
+    card = model_card.format_card(settings, replace(measured, onnx_difference=difference, parameters=network.count_params()))
+    files.write_text(folder / exported_files.CARD, card)
+    exported_files.write_description(folder, describe_run(settings, metadata, names, measured))
+
+
+def load_network(settings: Settings, weights: Path) -> "tuple[keras.Model, dict[str, Any]]":
+    """Return the network of a run with its weights, and the facts beside them."""
+    backend.start_keras()
+    from pixmend.training import setup
+
+    network = setup.build_network(settings)
+    return network, setup.load_weights(network, weights)
+
+
+def write_safetensors(path: Path, network: "keras.Model") -> list[str]:
+    """Write the weights in the network's order; return their names, which begin with their number."""
+    try:
+        from safetensors.numpy import save
+    except ModuleNotFoundError as error:
+        raise exported_files.explain_missing_package(error) from None
+    arrays = {f"{number:04}/{variable.path}": np.ascontiguousarray(variable) for number, variable in enumerate(network.variables)}
+    path.write_bytes(save(arrays))
+    return list(arrays)
+
+
+def describe_run(settings: Settings, metadata: dict[str, Any], names: list[str], measured: Measured) -> dict[str, Any]:
+    """Return the contents of settings.json; paths of this machine stay here."""
+    trained = run_file.read_trained(settings.trained_folder) or {}
+    kept = {name: SETTINGS[name].default if name in PATHS else value for name, value in trained.items()}
+    return {"run": settings.trained_folder.name, "competition": settings.competition, "damage": settings.damage,
+            "channels": settings.channels, "step": metadata["step"], "settings": kept | {"encoder_weights": "none"},
+            "prediction": group_values(settings, "prediction"), "weights": names, "measured": asdict(measured),
+            "inputs": describe_inputs(settings)}
+
+
+def describe_inputs(settings: Settings) -> dict[str, Any]:
+    height, width, channels = settings.input_shape
+    return {"image": {"shape": ["batch", height, width, channels], "type": "float32", "range": [0, 1],
+                      "channels": "red, green, blue" if channels == 3 else "grey",
+                      "missing pixels": f"filled: {settings.start}" if settings.start != "none" else "as in the damaged image"},
+            "mask": {"shape": ["batch", height, width, 1], "type": "float32", "values": "1 where pixels are missing, else 0"}}
