@@ -30,7 +30,9 @@ def execute(name, folder, **values):
     source = "\n".join(f"{value} = {values[value]!r}" for value in values)
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(source, id="values"))
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
-    client.execute(env=clean_environment() | {"IPYTHONDIR": str(folder / ".ipython")})
+    with client.setup_kernel(env=clean_environment() | {"IPYTHONDIR": str(folder / ".ipython")}):
+        for number, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, number)
     cells = {cell.id: cell for cell in notebook.cells if cell.cell_type == "code"}
     for cell in cells.values():
         for output in cell.outputs:
