@@ -76,7 +76,8 @@ def test_disk_that_fills_up_in_training_leaves_the_saved_states(small_disk, home
 
 @pytest.mark.long
 def test_training_goes_on_where_the_disk_of_its_logs_is_full(small_disk, home):
-    run, flags = home / "checkpoints/demo/a", (*SMALL, "--model", "cnn", "--run", "a", "--evaluate-every", "1", "--log", "tensorboard")
+    run = home / "checkpoints/demo/a"
+    flags = (*SMALL, "--model", "cnn", "--run", "a", "--evaluate-every", "1", "--log", "tensorboard")
     (small_disk / "logs").mkdir()
     leave_free(small_disk, 32_768)
     run.mkdir(parents=True)
