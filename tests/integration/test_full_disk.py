@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 from support.stages import SMALL, done, stage
+from support.training_logs import read_history, read_tensorboard
 
 from pixmend import files
 from pixmend.data import archive
@@ -71,6 +72,23 @@ def test_disk_that_fills_up_in_training_leaves_the_saved_states(small_disk, home
     after = read_files(filled)
     assert {path.name for path in before} <= {path.name for path in after} | {"history.csv"}
     assert all(after[filled / path.name] == content for path, content in before.items() if path.suffix == ".npz")
+
+
+@pytest.mark.long
+def test_training_goes_on_where_the_disk_of_its_logs_is_full(small_disk, home):
+    run = home / "checkpoints/demo/a"
+    flags = (*SMALL, "--model", "cnn", "--run", "a", "--evaluate-every", "1", "--log", "tensorboard")
+    (small_disk / "logs").mkdir()
+    leave_free(small_disk, 32_768)
+    run.mkdir(parents=True)
+    (run / "logs").symlink_to(small_disk / "logs")
+    result = stage("train", home, *flags, "--steps", "200")
+    assert result.returncode == 0 and "Traceback" not in result.stderr
+    assert sum("tensorboard" in line for line in result.stderr.splitlines()) == 1
+    assert list(read_history(run)) == list(range(201))
+    (small_disk / "ballast").unlink()
+    done(stage("train", home, *flags, "--steps", "202"))
+    assert list(read_tensorboard(home, run)[0]) == list(range(203))
 
 
 @pytest.mark.parametrize("name", ["download", "augment"])

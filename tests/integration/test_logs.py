@@ -1,18 +1,22 @@
 """Logs of trainings: what their libraries read back is history.csv, also after a stop, and no log changes or ends a training."""
 
 import contextlib
+import importlib.util
 import os
 import pty
 import sys
+import time
 
 import pytest
 from support.crashes import newest_state, outcome
-from support.stages import JAX, SMALL, clean_environment, done, stage, stage_process
+from support.stages import JAX, SMALL, clean_environment, done, stage, stage_process, start_stage
 from support.training_logs import READERS, read_history, read_tensorboard
 
 from pixmend.cli import read_settings
 from pixmend.config import LOG_LIBRARIES, Settings
+from pixmend.data.dataset import open_dataset
 from pixmend.training.loggers import registry
+from pixmend.training.loggers.training_log import TrainingLog
 
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--save-minutes", "0")
 RUN = (*CNN, "--learning-rate", "1e-3", "--warmup-steps", "9", "--run", "a")
@@ -104,6 +108,20 @@ def test_a_logger_that_fails_ends_no_training_and_no_other_log(home):
 
 
 @pytest.mark.long
+def test_logs_of_a_killed_training_are_continued(home):
+    names = [name for name in LOG_LIBRARIES if importlib.util.find_spec(name)]
+    flags, history = (*RUN, "--log", ",".join(names), "--steps"), home / "checkpoints/demo/a/history.csv"
+    process = start_stage("train", home, *flags, "100000", env=OFFLINE)
+    while not (history.exists() and len(history.read_text().splitlines()) > 5) and process.poll() is None:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    done(stage_process("train", home, *flags, str(max(read_history(history.parent)) + 8), env=OFFLINE))
+    for name in names:
+        check_log(name, home)
+
+
+@pytest.mark.long
 def test_a_server_that_is_away_ends_no_training(home):
     environment = clean_environment() | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     result = stage("train", home, *RUN, "--steps", "4", "--log", "mlflow,tensorboard", environment=environment)
@@ -161,9 +179,20 @@ def test_an_unknown_library_is_refused(home):
     assert result.returncode == 2 and "wandb?" in result.stderr and not (home / "checkpoints").exists()
 
 
-def test_only_the_first_process_needs_packages(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mlflow", None)
-    registry.check_packages(Settings(log="mlflow", process=1))
+def test_only_the_first_process_logs_and_needs_packages(home, monkeypatch):
+    settings = Settings(home=str(home), run="a", size=32, log="tensorboard", process=1)
+    log = TrainingLog(settings, settings.run_folder, open_dataset(settings), [])
+    with log.open([]):
+        log.log_evaluation({"step": "0", "minutes": "0", "holdout_rmse": "0.1"})
+    assert not settings.run_folder.exists()
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    registry.check_packages(settings)
+
+
+def test_each_fold_has_a_log_of_its_own_name(home):
+    settings = Settings(home=str(home), run="a", size=32, log="tensorboard")
+    log = TrainingLog(settings, settings.run_folder / "fold2", open_dataset(settings), [])
+    assert log.run.name == "a-fold2" and log.run.folder == settings.run_folder / "fold2/logs"
 
 
 def test_every_library_has_a_logger_and_a_log_is_no_part_of_a_runs_name():

@@ -1,12 +1,19 @@
 """TensorBoard: one event file in the run's folder, written without TensorFlow, so that it works on JAX, too."""
 
 import platform
+import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pixmend.data import decode
 from pixmend.training.loggers.logger import Evaluation, LoggedRun
+
+CHECKSUM = 4   # bytes after a record
+HEAD = 8 + CHECKSUM   # bytes before it: its length, and a checksum of that
 
 
 class TensorBoardLog:
@@ -14,6 +21,7 @@ class TensorBoardLog:
 
     def __init__(self, run: LoggedRun) -> None:
         self.run = run
+        self.file: Any = None
         self.writer: Any = None
 
     def start(self, evaluations: Sequence[Evaluation]) -> None:
@@ -25,12 +33,18 @@ class TensorBoardLog:
         folder.mkdir(parents=True, exist_ok=True)
         earlier = list(folder.glob("events.out.tfevents.*"))
         path = folder / f"events.out.tfevents.{time.time_ns()}.{platform.node()}"
-        self.writer = RecordWriter(path.open("xb"))
+        self.file = path.open("xb")
+        self.writer = RecordWriter(self.file)
         self._write(file_version="brain.Event:2")
         self._write(session_log=SessionLog(status=SessionLog.START))   # readers forget what an earlier file held
         self._write(summary=hparams_pb(self.run.settings))
+        records = {step: (values, record) for file in earlier for step, values, record in read_records(file)}
         for evaluation in evaluations:
-            self.log_evaluation(evaluation)
+            values, record = records.get(evaluation.step, ({}, b""))
+            if values == {name: float(np.float32(value)) for name, value in evaluation.values.items()}:
+                self.file.write(record)
+            else:
+                self.log_evaluation(evaluation)
         self.writer.flush()
         for file in earlier:
             file.unlink()
@@ -55,3 +69,19 @@ class TensorBoardLog:
     def close(self) -> None:
         if self.writer:
             self.writer.close()
+
+
+def read_records(path: Path) -> Iterator[tuple[int, dict[str, float], bytes]]:
+    """Yield step, values and bytes of each evaluation in an event file; a copy of these costs no checksum of its images."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    with path.open("rb") as file:
+        while len(head := file.read(HEAD)) == HEAD:
+            length, = struct.unpack_from("<Q", head)
+            rest = file.read(length + CHECKSUM)
+            if len(rest) < length + CHECKSUM:   # a write that was interrupted
+                return
+            event = Event.FromString(rest[:length])
+            values = {value.tag: value.simple_value for value in event.summary.value if value.HasField("simple_value")}
+            if values:
+                yield event.step, values, head + rest
