@@ -49,3 +49,15 @@ def home(prepared_home, tmp_path):
     """A copy of the prepared home for this test alone; times of change are kept, so receipts hold."""
     shutil.copytree(prepared_home, tmp_path / "home")
     return tmp_path / "home"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Show what each stress test counted (tests/stress/conftest.py, which the process that reports does not load)."""
+    reports = [report for found in terminalreporter.stats.values() for report in found
+               if getattr(report, "when", "") == "teardown"]
+    rows = [(report.nodeid.partition("::")[2], row) for report in reports
+            for name, row in report.user_properties if name == "stress"]
+    if rows:
+        terminalreporter.section("stress")
+        for name, row in sorted(rows):
+            terminalreporter.write_line(f"{name:60} " + "  ".join(f"{value} {what}" for what, value in row.items()))

@@ -15,14 +15,3 @@ def counts(record_property):
     row = {}
     yield row
     record_property("stress", row)
-
-
-def pytest_terminal_summary(terminalreporter):
-    reports = [report for found in terminalreporter.stats.values() for report in found
-               if getattr(report, "when", "") == "teardown"]
-    rows = [(report.nodeid.partition("::")[2], row) for report in reports
-            for name, row in report.user_properties if name == "stress"]
-    if rows:
-        terminalreporter.section("stress")
-        for name, row in sorted(rows):
-            terminalreporter.write_line(f"{name:60} " + "  ".join(f"{value} {what}" for what, value in row.items()))

@@ -79,7 +79,8 @@ def write_safetensors(path: Path, network: "keras.Model") -> list[str]:
         from safetensors.numpy import save
     except ModuleNotFoundError as error:
         raise exported_files.explain_missing_package(error) from None
-    arrays = {f"{number:04}/{variable.path}": np.ascontiguousarray(variable) for number, variable in enumerate(network.variables)}
+    arrays = {f"{number:04}/{variable.path}": np.ascontiguousarray(np.asarray(variable))
+              for number, variable in enumerate(network.variables)}
     path.write_bytes(save(arrays))
     return list(arrays)
 

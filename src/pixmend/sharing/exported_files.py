@@ -4,6 +4,7 @@ settings.json describes the run: its settings, the names and shapes of its weigh
 the other files. It and model.safetensors are all that is read back; neither holds code.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ FORMAT = 1
 FIELDS = {"format": int, "run": str, "competition": str, "damage": str, "channels": int, "step": int, "settings": dict,
           "prediction": dict, "weights": [str], "files": {str: str}}
 INSTALL = "./set_up.sh sharing (without a checkout: pip install 'pixmend[sharing]')"
+
+
+def quieten_hubs() -> None:
+    """Turn off what the hubs' libraries print and report; called before they are imported."""
+    for name, value in {"HF_HUB_DISABLE_TELEMETRY": "1", "KAGGLEHUB_VERBOSITY": "error", "TQDM_DISABLE": "1"}.items():
+        os.environ.setdefault(name, value)
 
 
 def explain_missing_package(error: ModuleNotFoundError) -> UserError:
