@@ -424,7 +424,8 @@ def check_value(name: str, value: Any, where: str = "") -> None:
                         f"got {format_number(value)}.")
     if name in RUN_NAMES:
         runs = [part.strip() for part in value.split(",")] if name == "members" else [value]
-        if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not (name == "run" and is_shared_run(run))]:
+        is_flag_of_shared = name == "run" and not where and is_shared_run(value)   # a file never names a run of others
+        if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not is_flag_of_shared]:
             raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
                             f"+ at the beginning, and @NUMBER at the end for a snapshot.")
     if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):

@@ -149,6 +149,7 @@ def change_weights(folder, change):
     lambda folder: (folder / "model.safetensors").unlink(),
     lambda folder: (folder / "settings.json").write_text("[" * 100_000),
     lambda folder: change_settings(folder, run="../../outside"),
+    lambda folder: change_settings(folder, run="folder:../../outside"),
     lambda folder: change_settings(folder, competition="../outside"),
     lambda folder: change_settings(folder, channels=10**9),
     lambda folder: change_settings(folder, format=2),
