@@ -7,6 +7,7 @@ is computed far away. Colours are measured from the mean of the pixels around th
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from pixmend.config import NetworkSettings
@@ -37,9 +38,9 @@ def build_edsr(input_shape: tuple[int, int, int], settings: NetworkSettings) -> 
 def select_lines(mask: Any, axis: int, work_size: int) -> Any:
     """Return the rows (axis 1) or columns (axis 2) of the square around each hole, as a matrix of ones: square x image."""
     length = mask.shape[axis]
-    side, positions = min(work_size, length) // 2 * 2, ops.arange(length)
+    side, positions = min(work_size, length) // 2 * 2, np.arange(length, dtype=np.int32)   # no tensor: ONNX has none from outside
     is_missing = ops.max(mask, (3 - axis, 3)) > 0
     first = ops.min(ops.where(is_missing, positions, length), 1, keepdims=True)
     last = ops.max(ops.where(is_missing, positions, -1), 1, keepdims=True)
     begin = ops.clip((first + last + 1 - side) // 2, 0, length - side)
-    return ops.one_hot(begin + ops.arange(side), length)
+    return ops.one_hot(begin + np.arange(side, dtype=np.int32), length)

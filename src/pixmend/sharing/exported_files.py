@@ -20,9 +20,10 @@ FIELDS = {"format": int, "run": str, "competition": str, "damage": str, "channel
 INSTALL = "./set_up.sh sharing (without a checkout: pip install 'pixmend[sharing]')"
 
 
-def quieten_hubs() -> None:
-    """Turn off what the hubs' libraries print and report; called before they are imported."""
-    for name, value in {"HF_HUB_DISABLE_TELEMETRY": "1", "KAGGLEHUB_VERBOSITY": "error", "TQDM_DISABLE": "1"}.items():
+def silence_packages() -> None:
+    """Turn off what these packages print, and what they report to their makers; called before they are imported."""
+    for name, value in {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "KAGGLEHUB_VERBOSITY": "error",
+                        "TQDM_DISABLE": "1"}.items():
         os.environ.setdefault(name, value)
 
 

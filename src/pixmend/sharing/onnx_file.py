@@ -9,7 +9,7 @@ import numpy as np
 
 from pixmend.data.decode import drop_stderr
 from pixmend.progress import print_message
-from pixmend.sharing.exported_files import explain_missing_package
+from pixmend.sharing.exported_files import explain_missing_package, silence_packages
 
 if TYPE_CHECKING:
     import keras
@@ -24,6 +24,7 @@ def write_onnx(path: Path, network: "keras.Model") -> float | None:
     inputs = make_inputs(network)
     expected = np.asarray(network(inputs))
     try:
+        silence_packages()
         import onnxruntime
 
         with contextlib.redirect_stdout(io.StringIO()), drop_stderr():

@@ -44,7 +44,7 @@ def check_complete(folder: Path, settings: Settings) -> None:
 
 def send_to_hub(place: str, folder: Path, settings: Settings) -> str:
     """Upload the folder in one commit; the repository is made if there is none. Return its address."""
-    exported_files.quieten_hubs()
+    exported_files.silence_packages()
     try:
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -61,7 +61,7 @@ def send_to_hub(place: str, folder: Path, settings: Settings) -> str:
 
 def send_to_kaggle(place: str, folder: Path, settings: Settings) -> str:
     """Upload the folder as a new version of the model, which is made, private, if there is none. Return its name."""
-    exported_files.quieten_hubs()
+    exported_files.silence_packages()
     try:
         import kagglehub
         from kagglehub.exceptions import BackendError, KaggleApiHTTPError

@@ -72,7 +72,7 @@ def read_safetensors(path: Path, names: list[str]) -> list[np.ndarray]:
 def fetch_from_hub(place: str) -> Path:
     """Download the two files of OWNER/NAME or OWNER/NAME@REVISION from the Hugging Face hub; what is here stays."""
     repository, _, revision = place.partition("@")
-    exported_files.quieten_hubs()
+    exported_files.silence_packages()
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -87,7 +87,7 @@ def fetch_from_hub(place: str) -> Path:
 
 def fetch_from_kaggle(place: str) -> Path:
     """Download the two files of OWNER/MODEL/FRAMEWORK/VARIATION, with /VERSION if it ends so, from Kaggle's models."""
-    exported_files.quieten_hubs()
+    exported_files.silence_packages()
     try:
         import kagglehub
         from kagglehub.exceptions import KaggleApiHTTPError
