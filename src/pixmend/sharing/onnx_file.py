@@ -30,8 +30,8 @@ def write_onnx(path: Path, network: "keras.Model") -> float | None:
         with contextlib.redirect_stdout(io.StringIO()), drop_stderr():
             network.export(str(path), format="onnx", verbose=False, opset_version=OPSET)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        names = [node.name for node in session.get_inputs()]
-        difference = float(np.abs(session.run(None, dict(zip(names, inputs, strict=True)))[0] - expected).max())
+        by_name = {tensor.name: value for tensor, value in zip(network.inputs, inputs, strict=True)}
+        difference = float(np.abs(session.run(None, by_name)[0] - expected).max())
     except ImportError as error:
         raise explain_missing_package(ModuleNotFoundError(name=error.name)) from None
     except Exception as error:   # of the converter or the runtime: anything
