@@ -64,14 +64,22 @@ def name_file_on_full_disk(path: PathLike) -> Iterator[None]:
 def remove_abandoned(folder: Path, prefix: str) -> None:
     """Delete temporary files with this prefix whose writers, processes of this machine, have died."""
     for part in folder.glob(f"{glob.escape(prefix)}*.part"):
-        writer = part.name[len(prefix):].partition(".")[0]
-        if writer.isdigit():
-            try:
-                os.kill(int(writer), 0)
-            except ProcessLookupError:
-                part.unlink(missing_ok=True)
-            except PermissionError:   # it lives, as another user's
-                continue
+        if is_abandoned(part):
+            part.unlink(missing_ok=True)
+
+
+def is_abandoned(part: Path) -> bool:
+    """Tell whether the writer of a temporary file, a process of this machine, has died."""
+    *_, writer, _, _ = ("", "", *part.name.split("."))   # NAME.MACHINE.PROCESS.RANDOM.part
+    if not writer.isdigit():
+        return False
+    try:
+        os.kill(int(writer), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:   # it lives, as another user's
+        pass
+    return False
 
 
 def replace_durably(part: PathLike, path: PathLike) -> None:

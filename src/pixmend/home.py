@@ -15,6 +15,7 @@ from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, suggest
 from pixmend.evaluation import leaderboard
 from pixmend.training import checkpoints
+from pixmend.training.checkpoints import STATE_PART
 
 PARTS = ("competition", "augment", "checkpoints", "submissions")
 BLOCK = 512   # bytes: the unit in which a file system counts what a file takes
@@ -95,9 +96,10 @@ def find_older_states(contest: Contest) -> Iterator[Path]:
 
 
 def find_leftovers(contest: Contest) -> Iterator[Path]:
-    """Yield what interrupted commands have left: temporary files, and arrays that were not finished."""
+    """Yield what interrupted commands have left: temporary files of dead writers, and arrays that were not finished."""
     for part in PARTS:
-        yield from sorted((contest.home / part / contest.name).rglob(".*.part"))
+        found = sorted((contest.home / part / contest.name).rglob(".*.part"))
+        yield from (path for path in found if path.name == STATE_PART or files.is_abandoned(path))
     yield from (path for path in [contest.augment_folder / "building"] if path.exists())
 
 

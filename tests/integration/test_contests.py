@@ -1,6 +1,7 @@
 """`pixmend contests` and `pixmend clean`: what a home holds, and what can be deleted without a loss."""
 
 import fcntl
+import os
 import shutil
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from support.stages import SMALL, done, stage
 
 from pixmend.home import DELETABLE
+
+DEAD = 2**22 + 1   # above the largest number that Linux gives a process
 
 
 @pytest.fixture
@@ -48,10 +51,13 @@ def test_what_was_deleted_is_made_again_by_the_same_commands(home):
     weights, csv = (home / "checkpoints/demo/small/best.npz"), (home / "submissions/demo/small.csv")
     kept = [path.read_bytes() for path in (weights, csv)]
     (home / "augment/demo/building").mkdir()
-    (home / "checkpoints/demo/small/.best.npz.part").write_bytes(b"half")
+    (home / "checkpoints/demo/small/.state.part").write_bytes(b"half")
+    (home / f"checkpoints/demo/small/.best.npz.012345.{DEAD}.abcd_1.part").write_bytes(b"half")
+    live = home / f"submissions/demo/.leaderboard.csv.012345.{os.getpid()}.abcd_1.part"   # a command is writing it now
+    live.write_bytes(b"half")
     done(stage("clean", home, "--delete", ",".join(DELETABLE)))
     assert not (home / "competition/demo/files").exists() and not list((home / "augment/demo").glob("*.npy"))
-    assert not list(home.rglob("*.part")) and [path.read_bytes() for path in (weights, csv)] == kept
+    assert list(home.rglob("*.part")) == [live] and [path.read_bytes() for path in (weights, csv)] == kept
     for command in ("download", "augment", "train", "predict", "serialize"):
         done(stage(command, home, "--run", "small"))
     assert [path.read_bytes() for path in (weights, csv)] == kept

@@ -1,5 +1,6 @@
 """Export a trained run: a Keras file, ONNX, safetensors with settings, and a model card."""
 
+import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pixmend.config import PATHS, SETTINGS, Settings, group_values
 from pixmend.errors import UserError
 from pixmend.sharing import exported_files, model_card, onnx_file
 from pixmend.sharing.model_card import Measured
+from pixmend.sharing.packages import check_packages_of_export
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 
@@ -27,6 +29,7 @@ def export_run(settings: Settings) -> Path:
     """Write all files of a run into its folder in exports/, which appears when all of them are there."""
     trained = replace(load_run_settings(settings), precision="float32")   # the weights are; other programs compute in it
     check_exportable(trained)
+    check_packages_of_export()
     weights = checkpoints.find_weights(settings.trained_folder, "", settings.snapshot)
     target = get_export_folder(settings)
     with files.try_lock(settings.run_folder):
@@ -55,17 +58,16 @@ def write_files(folder: Path, settings: Settings, weights: Path) -> None:
     network, metadata = load_network(settings, weights)
     network.save(folder / exported_files.KERAS)
     names = write_safetensors(folder / exported_files.WEIGHTS, network)
-    difference = onnx_file.write_onnx(folder / exported_files.ONNX, network)
-    measured = model_card.read_measured(settings)
-    if model_card.write_picture(folder / exported_files.PICTURE, settings):
-        measured = replace(measured, has_picture=True)
-    card = model_card.format_card(settings, replace(measured, onnx_difference=difference, parameters=network.count_params()))
-    files.write_text(folder / exported_files.CARD, card)
+    measured = replace(model_card.read_measured(settings), parameters=network.count_params(),
+                       onnx_difference=onnx_file.write_onnx(folder / exported_files.ONNX, network),
+                       has_picture=model_card.write_picture(folder / exported_files.PICTURE, settings))
+    files.write_text(folder / exported_files.CARD, model_card.format_card(settings, measured))
     exported_files.write_description(folder, describe_run(settings, metadata, names, measured))
 
 
 def load_network(settings: Settings, weights: Path) -> "tuple[keras.Model, dict[str, Any]]":
-    """Return the network of a run with its weights, and the facts beside them."""
+    """Return the network of a run with its weights, and the facts beside them; on TensorFlow, from which ONNX is made."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     backend.start_keras()
     from pixmend.training import setup
 
@@ -75,10 +77,8 @@ def load_network(settings: Settings, weights: Path) -> "tuple[keras.Model, dict[
 
 def write_safetensors(path: Path, network: "keras.Model") -> list[str]:
     """Write the weights in the network's order; return their names, which begin with their number."""
-    try:
-        from safetensors.numpy import save
-    except ModuleNotFoundError as error:
-        raise exported_files.explain_missing_package(error) from None
+    from safetensors.numpy import save
+
     arrays = {f"{number:04}/{variable.path}": np.ascontiguousarray(np.asarray(variable))
               for number, variable in enumerate(network.variables)}
     path.write_bytes(save(arrays))

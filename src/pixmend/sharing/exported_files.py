@@ -4,7 +4,6 @@ settings.json describes the run: its settings, the names and shapes of its weigh
 the other files. It and model.safetensors are all that is read back; neither holds code.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,6 @@ KERAS, ONNX, WEIGHTS, SETTINGS_FILE, CARD, PICTURE = (
 FORMAT = 1
 FIELDS = {"format": int, "run": str, "competition": str, "damage": str, "channels": int, "step": int, "settings": dict,
           "prediction": dict, "weights": [str], "files": {str: str}}
-INSTALL = "./set_up.sh sharing (without a checkout: pip install 'pixmend[sharing]')"
-
-
-def silence_packages() -> None:
-    """Turn off what these packages print, and what they report to their makers; called before they are imported."""
-    for name, value in {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "KAGGLEHUB_VERBOSITY": "error",
-                        "TQDM_DISABLE": "1"}.items():
-        os.environ.setdefault(name, value)
-
-
-def explain_missing_package(error: ModuleNotFoundError) -> UserError:
-    return UserError(f"This needs the package {error.name}: {INSTALL}.")
 
 
 def write_description(folder: Path, values: Mapping[str, Any]) -> None:

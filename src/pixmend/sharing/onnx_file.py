@@ -9,7 +9,7 @@ import numpy as np
 
 from pixmend.data.decode import drop_stderr
 from pixmend.progress import print_message
-from pixmend.sharing.exported_files import explain_missing_package, silence_packages
+from pixmend.sharing.packages import import_quietly
 
 if TYPE_CHECKING:
     import keras
@@ -23,17 +23,14 @@ def write_onnx(path: Path, network: "keras.Model") -> float | None:
     """Write the file and return the largest difference from Keras; None, and no file, if the network cannot be converted."""
     inputs = make_inputs(network)
     expected = np.asarray(network(inputs))
-    try:
-        silence_packages()
+    with import_quietly():
         import onnxruntime
-
+    try:
         with contextlib.redirect_stdout(io.StringIO()), drop_stderr():
             network.export(str(path), format="onnx", verbose=False, opset_version=OPSET)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         by_name = {tensor.name: value for tensor, value in zip(network.inputs, inputs, strict=True)}
         difference = float(np.abs(session.run(None, by_name)[0] - expected).max())
-    except ImportError as error:
-        raise explain_missing_package(ModuleNotFoundError(name=error.name)) from None
     except Exception as error:   # of the converter or the runtime: anything
         leave_out(path, str(error).strip().partition("\n")[0] or type(error).__name__)
         return None

@@ -8,6 +8,7 @@ from pixmend.errors import FlagError, UserError
 from pixmend.progress import format_size
 from pixmend.sharing import exported_files
 from pixmend.sharing.export import get_export_folder
+from pixmend.sharing.packages import import_quietly
 from pixmend.sharing.shared_run import describe_error
 
 KINDS = {"hub": "hub:OWNER/NAME", "kaggle": "kaggle:OWNER/MODEL/FRAMEWORK/VARIATION"}
@@ -44,29 +45,23 @@ def check_complete(folder: Path, settings: Settings) -> None:
 
 def send_to_hub(place: str, folder: Path, settings: Settings) -> str:
     """Upload the folder in one commit; the repository is made if there is none. Return its address."""
-    exported_files.silence_packages()
-    try:
+    with import_quietly():
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    except ModuleNotFoundError as error:
-        raise exported_files.explain_missing_package(error) from None
     try:
         client = HfApi()
         client.create_repo(place, exist_ok=True)
         client.upload_folder(repo_id=place, folder_path=folder, commit_message=f"pixmend run {settings.run}")
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise UserError(f"hub:{place} was not published: {describe_error(error)} Log in with: hf auth login") from None
+        raise UserError(f"hub:{place} was not published: {describe_error(error)} A login is made with: hf auth login") from None
     return f"{client.endpoint}/{place}"
 
 
 def send_to_kaggle(place: str, folder: Path, settings: Settings) -> str:
     """Upload the folder as a new version of the model, which is made, private, if there is none. Return its name."""
-    exported_files.silence_packages()
-    try:
+    with import_quietly():
         import kagglehub
         from kagglehub.exceptions import BackendError, KaggleApiHTTPError
-    except ModuleNotFoundError as error:
-        raise exported_files.explain_missing_package(error) from None
     try:
         kagglehub.model_upload(place, str(folder), version_notes=f"pixmend run {settings.run}")
     except (BackendError, KaggleApiHTTPError, ValueError, OSError) as error:

@@ -15,6 +15,7 @@ from pixmend.config import SETTINGS, WEIGHT_SETTINGS, Settings, check_value, par
 from pixmend.errors import FlagError, UserError
 from pixmend.sharing import exported_files
 from pixmend.sharing.exported_files import SETTINGS_FILE, WEIGHTS
+from pixmend.sharing.packages import import_quietly
 from pixmend.training import checkpoints
 
 READ = [SETTINGS_FILE, WEIGHTS]
@@ -24,15 +25,15 @@ PREDICTION = ("tta", "predict_mode")
 def fetch_run(name: str, home: Path) -> Settings:
     """Return the settings of a shared run, whose folder is in a home of its own inside `home`."""
     kind, place = name.split(":", 1)
-    description_folder = Path(place) if kind == "folder" else FETCH[kind](place)
-    found = exported_files.read_description(description_folder)
-    settings = parse_settings(found, description_folder / SETTINGS_FILE)
+    folder = Path(place) if kind == "folder" else FETCH[kind](place)
+    found = exported_files.read_description(folder)
+    settings = parse_settings(found, folder / SETTINGS_FILE)
     own = home / "fetched" / files.hash_value([name, found["files"][WEIGHTS]])[:16]
     settings = replace(settings, home=str(own))
     if not checkpoints.get_weights_path(settings.trained_folder).exists():
+        weights = read_safetensors(folder / WEIGHTS, found["weights"])
         run_file.save_run(settings)
         run_file.save_trained(settings.trained_folder, {key: getattr(settings, key) for key in WEIGHT_SETTINGS})
-        weights = read_safetensors(description_folder / WEIGHTS, found["weights"])
         checkpoints.save_weights(checkpoints.get_weights_path(settings.trained_folder), weights, {"step": found["step"]})
     return settings
 
@@ -57,11 +58,9 @@ def parse_settings(found: dict[str, Any], path: Path) -> Settings:
 
 def read_safetensors(path: Path, names: list[str]) -> list[np.ndarray]:
     """Return the arrays in the order of their names."""
-    try:
+    with import_quietly():
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
-    except ModuleNotFoundError as error:
-        raise exported_files.explain_missing_package(error) from None
     try:
         arrays = load_file(path)
         return [arrays[name] for name in names]
@@ -72,12 +71,9 @@ def read_safetensors(path: Path, names: list[str]) -> list[np.ndarray]:
 def fetch_from_hub(place: str) -> Path:
     """Download the two files of OWNER/NAME or OWNER/NAME@REVISION from the Hugging Face hub; what is here stays."""
     repository, _, revision = place.partition("@")
-    exported_files.silence_packages()
-    try:
+    with import_quietly():
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ModuleNotFoundError as error:
-        raise exported_files.explain_missing_package(error) from None
     try:
         paths = [Path(hf_hub_download(repository, name, revision=revision or None)) for name in READ]
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
@@ -87,12 +83,9 @@ def fetch_from_hub(place: str) -> Path:
 
 def fetch_from_kaggle(place: str) -> Path:
     """Download the two files of OWNER/MODEL/FRAMEWORK/VARIATION, with /VERSION if it ends so, from Kaggle's models."""
-    exported_files.silence_packages()
-    try:
+    with import_quietly():
         import kagglehub
         from kagglehub.exceptions import KaggleApiHTTPError
-    except ModuleNotFoundError as error:
-        raise exported_files.explain_missing_package(error) from None
     try:
         paths = [Path(kagglehub.model_download(place, path=name)) for name in READ]
     except (KaggleApiHTTPError, ValueError, OSError) as error:

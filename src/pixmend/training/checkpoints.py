@@ -21,6 +21,7 @@ from pixmend.errors import UserError
 from pixmend.progress import print_message
 
 STATES = 2   # how many of a run stay on the disk
+STATE_PART = ".state.part"   # a state that is being written; the run's lock keeps others from it
 REMEDY = "Delete it and run the same command again."
 
 Groups = dict[str, list[np.ndarray]]
@@ -33,7 +34,7 @@ def get_shapes(groups: Mapping[str, Iterable[Any]]) -> Shapes:
 
 def save_state(folder: Path, step: int, groups: Groups, metadata: Mapping[str, Any]) -> None:
     """Write state-STEP-HASH.npz and delete all but the newest two states."""
-    part = folder / ".state.part"
+    part = folder / STATE_PART
     with files.name_file_on_full_disk(part), open(part, "wb") as file:
         _write(file, groups, metadata)
         file.flush()
