@@ -10,6 +10,7 @@ from support.stages import SMALL, done, stage
 
 from pixmend.home import DELETABLE
 
+pytestmark = pytest.mark.long
 DEAD = 2**22 + 1   # above the largest number that Linux gives a process
 
 

@@ -18,12 +18,14 @@ from pixmend.data.dataset import open_dataset
 from pixmend.training.loggers import registry
 from pixmend.training.loggers.training_log import TrainingLog
 
+pytestmark = pytest.mark.long
+
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--save-minutes", "0")
 RUN = (*CNN, "--learning-rate", "1e-3", "--warmup-steps", "9", "--run", "a")
 OFFLINE = {"WANDB_MODE": "offline"}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.long if name != "tensorboard" else ()) for name in LOG_LIBRARIES])
+@pytest.fixture(params=LOG_LIBRARIES)
 def library(request):
     return request.param
 
@@ -107,7 +109,6 @@ def test_a_logger_that_fails_ends_no_training_and_no_other_log(home):
     assert list(read_history(home / "checkpoints/demo/a")) == [0, 4, 8]
 
 
-@pytest.mark.long
 def test_logs_of_a_killed_training_are_continued(home):
     names = [name for name in LOG_LIBRARIES if importlib.util.find_spec(name)]
     flags, history = (*RUN, "--log", ",".join(names), "--steps"), home / "checkpoints/demo/a/history.csv"
@@ -121,7 +122,6 @@ def test_logs_of_a_killed_training_are_continued(home):
         check_log(name, home)
 
 
-@pytest.mark.long
 def test_a_server_that_is_away_ends_no_training(home):
     environment = clean_environment() | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     result = stage("train", home, *RUN, "--steps", "4", "--log", "mlflow,tensorboard", environment=environment)
@@ -129,7 +129,6 @@ def test_a_server_that_is_away_ends_no_training(home):
     check_log("tensorboard", home)
 
 
-@pytest.mark.long
 def test_wandb_without_a_login_writes_files_and_asks_nothing_on_a_terminal(home, tmp_path):
     environment = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc"), "WANDB_CONFIG_DIR": str(tmp_path)}
     ours, theirs = pty.openpty()
@@ -140,7 +139,6 @@ def test_wandb_without_a_login_writes_files_and_asks_nothing_on_a_terminal(home,
     check_log("wandb", home)
 
 
-@pytest.mark.long
 def test_tensorboard_files_on_jax_need_no_tensorflow(home):
     done(stage_process("train", home, *RUN, "--steps", "4", "--log", "tensorboard", env=JAX))
     check_log("tensorboard", home)
@@ -155,7 +153,6 @@ def test_predicted_masks_are_logged_with_their_iou(home):
     assert sizes == {0: (128, 96), 4: (128, 96)}
 
 
-@pytest.mark.long
 def test_each_trial_of_a_sweep_has_its_log(home):
     flags = (*SMALL, "--model", "cnn", "--steps", "4", "--learning-rate", "1e-3,1e-4", "--log", "tensorboard,tensorboard")
     done(stage("sweep", home, *flags))

@@ -17,6 +17,8 @@ from support.stages import JAX, SMALL, clean_environment, done, stage, stage_pro
 import pixmend
 from pixmend.errors import UserError
 
+pytestmark = pytest.mark.long
+
 WINDOW = ("--model", "window_mlp", "--size", "32", "--width", "8", "--work-size", "16", "--masks-per-image", "0", "--batch-size",
           "8", "--steps", "12", "--evaluate-every", "12", "--start", "none", "--learning-rate", "0.02", "--ema-decay", "0")
 FILES = {"model.keras", "model.onnx", "model.safetensors", "settings.json", "README.md", "before-after.jpg"}
@@ -173,7 +175,6 @@ def hubs():
         yield hubs
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("place", PLACES)
 def test_published_run_comes_back(home, hubs, files, tmp_path, place):
     environment = hubs.environment(tmp_path)
@@ -193,7 +194,6 @@ def test_published_run_comes_back(home, hubs, files, tmp_path, place):
     assert {path.name for path in (tmp_path / "new").rglob("*.*")} <= {"run.toml", "best.npz", ".lock"}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("place", PLACES)
 def test_refused_login_and_unknown_models_are_messages(home, hubs, files, tmp_path, place):
     environment = hubs.environment(tmp_path, login=False)
