@@ -37,11 +37,19 @@ def usual_arithmetic():
 
 @pytest.fixture(scope="session")
 def prepared_home(tmp_path_factory):
-    """A home with the demo downloaded and prepared at 32 pixels; copy it before writing to it."""
+    """A home with the demo downloaded and prepared at 32 pixels. All tests share it, so none may write to it."""
     home = tmp_path_factory.mktemp("prepared")
     for name in ("download", "augment"):
         done(stage(name, home, *SMALL))
-    return home
+    before = set(home.rglob("*"))
+    yield home
+    assert set(home.rglob("*")) == before
+
+
+@pytest.fixture(scope="module")
+def module_home(prepared_home, tmp_path_factory):
+    """A copy of the prepared home for the tests of one module."""
+    return shutil.copytree(prepared_home, tmp_path_factory.mktemp("module") / "home")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """--masks-per-image: every training image is used with its own mask and with new ones."""
 
 import dataclasses
-import shutil
 
 import numpy as np
 import pytest
@@ -19,11 +18,9 @@ FLAGS = ("--model", "edsr", "--start", "harmonic", "--masks-per-image", "2", "--
 
 
 @pytest.fixture(scope="module")
-def trained(prepared_home, tmp_path_factory):
-    home = tmp_path_factory.mktemp("damaged") / "home"
-    shutil.copytree(prepared_home, home)
-    done(stage("train", home, *SMALL, *FLAGS))
-    return home
+def trained(module_home):
+    done(stage("train", module_home, *SMALL, *FLAGS))
+    return module_home
 
 
 @pytest.fixture

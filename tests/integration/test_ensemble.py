@@ -115,15 +115,14 @@ def test_damaged_predictions_are_named(tmp_path, spoil):
 
 
 @pytest.fixture(scope="module")
-def mixed_home(prepared_home, tmp_path_factory):
+def mixed_home(module_home):
     """A home with three fills as runs and their mix taken all the way, and what the stages printed."""
-    home = tmp_path_factory.mktemp("mixed") / "home"
-    shutil.copytree(prepared_home, home)
     for fill in FILLS:
         for name in ("train", "predict"):
-            done(stage(name, home, *SMALL, "--model", fill, "--run", fill))
-    printed = {"ensemble": done(stage("ensemble", home, *SIZE, "--members", ",".join(FILLS), "--run", "mixed"))}
-    return home, printed | {name: done(stage(name, home, "--run", "mixed")) for name in ("serialize", "score", "report")}
+            done(stage(name, module_home, *SMALL, "--model", fill, "--run", fill))
+    printed = {"ensemble": done(stage("ensemble", module_home, *SIZE, "--members", ",".join(FILLS), "--run", "mixed"))}
+    later = {name: done(stage(name, module_home, "--run", "mixed")) for name in ("serialize", "score", "report")}
+    return module_home, printed | later
 
 
 def refused(home, *flags):

@@ -70,16 +70,14 @@ def test_another_split_seed_is_another_split():
 
 
 @pytest.fixture(scope="module")
-def folded(prepared_home, tmp_path_factory):
+def folded(module_home):
     """A home with a run of three folds taken all the way, a fill on the same folds, what was printed, and train's writes."""
-    home = tmp_path_factory.mktemp("folded") / "home"
-    shutil.copytree(prepared_home, home)
-    done(stage("augment", home, *FLAGS))
-    number = count_writes("train", home, *FLAGS)
-    printed = {name: done(stage(name, home, *FLAGS)) for name in ("predict", "serialize", "score", "report")}
+    done(stage("augment", module_home, *FLAGS))
+    number = count_writes("train", module_home, *FLAGS)
+    printed = {name: done(stage(name, module_home, *FLAGS)) for name in ("predict", "serialize", "score", "report")}
     for name in ("train", "predict", "serialize", "score"):
-        done(stage(name, home, *FOLDS, "--model", "harmonic", "--run", "harmonic"))
-    return home, printed, number
+        done(stage(name, module_home, *FOLDS, "--model", "harmonic", "--run", "harmonic"))
+    return module_home, printed, number
 
 
 def test_the_index_names_the_fold_of_every_image(folded):

@@ -27,13 +27,11 @@ STAGES = {"download": ["competition", "augment", "checkpoints", "submissions"],
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prepared_home, tmp_path_factory):
+def undisturbed(module_home):
     """A home with one run from training to its submission, without a crash."""
-    home = tmp_path_factory.mktemp("undisturbed") / "home"
-    shutil.copytree(prepared_home, home)
     for name in ("train", "predict", "serialize"):
-        done(stage(name, home, *TRAIN))
-    return home
+        done(stage(name, module_home, *TRAIN))
+    return module_home
 
 
 def copy_before(name, undisturbed, tmp_path):

@@ -35,11 +35,9 @@ def count_compilations(log, function):
 
 
 @pytest.fixture(scope="module")
-def single_steps(prepared_home, tmp_path_factory):
+def single_steps(module_home):
     """A home with a run on JAX, trained one step a call, and its log."""
-    home = tmp_path_factory.mktemp("single") / "home"
-    shutil.copytree(prepared_home, home)
-    return home, run_on_jax("train", home, *CNN)
+    return module_home, run_on_jax("train", module_home, *CNN)
 
 
 def test_step_and_prediction_are_compiled_once(single_steps):

@@ -29,11 +29,11 @@ MODES = {"grey": ("L", np.uint8), "colour": ("RGB", np.uint8), "transparent": ("
 
 
 @pytest.fixture(scope="module")
-def runs(prepared_home):
+def runs(module_home):
     """A home with a run on windows, one on whole images, one that finds masks, and a fill's."""
     for run, flags in (("windows", WINDOW), ("whole", WHOLE), ("finder", LOCATE)):
-        done(stage("train", prepared_home, *flags, "--run", run))
-    return prepared_home
+        done(stage("train", module_home, *flags, "--run", run))
+    return module_home
 
 
 def make_photo(height=61, width=47):

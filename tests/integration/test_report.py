@@ -26,23 +26,21 @@ CSS = (ROOT / "src/pixmend/reporting/report.css").read_text()
 
 
 @pytest.fixture(scope="module")
-def reported(prepared_home, tmp_path_factory):
+def reported(module_home):
     """A home with three fills, a small network, its copy with another LAMBDA, a row without a holdout score; and the report."""
-    home = tmp_path_factory.mktemp("report") / "home"
-    shutil.copytree(prepared_home, home)
     for flags in (*((*SMALL, "--model", fill, "--run", fill) for fill in ("mean", "harmonic", "smooth")), TINY):
         for name in AFTER_AUGMENT:
-            done(stage(name, home, *flags))
-    board = home / "submissions/demo/leaderboard.csv"
-    twin = home / "checkpoints/demo/twin"
-    shutil.copytree(home / "checkpoints/demo/tiny", twin)
+            done(stage(name, module_home, *flags))
+    board = module_home / "submissions/demo/leaderboard.csv"
+    twin = module_home / "checkpoints/demo/twin"
+    shutil.copytree(module_home / "checkpoints/demo/tiny", twin)
     run_file.save_trained(twin, run_file.read_trained(twin) | {"LAMBDA": 70.0})
     rename_losses(twin / "history.csv")
     row = next(row for row in leaderboard.read_leaderboard(board) if row["run"] == "tiny")
     leaderboard.update_run(board, **row | {"run": "twin", "holdout_rmse": "0.5", "low": "0.4", "high": "10.25"})
     leaderboard.update_run(board, "sent-only", public="0.2", date="2024-01-02")
-    done(stage("report", home, *TINY))
-    return home
+    done(stage("report", module_home, *TINY))
+    return module_home
 
 
 def rename_losses(path):

@@ -16,13 +16,11 @@ FILL = (*SMALL, "--model", "harmonic", "--run", "harmonic")
 
 
 @pytest.fixture(scope="module")
-def serialized_home(prepared_home, tmp_path_factory):
+def serialized_home(module_home):
     """A home with a fill's files, not scored yet; copy it before writing to it."""
-    home = tmp_path_factory.mktemp("serialized") / "home"
-    shutil.copytree(prepared_home, home)
     for name in ("train", "predict", "serialize"):
-        done(stage(name, home, *FILL))
-    return home
+        done(stage(name, module_home, *FILL))
+    return module_home
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from pixmend.serving import app as serving
 
 
 @pytest.fixture(scope="module")
-def home(prepared_home):
-    done(stage("train", prepared_home, *SMALL, "--steps", "4", "--run", "whole"))
-    done(stage("configure", prepared_home, *SMALL, "--run", "untrained"))
-    return prepared_home
+def home(module_home):
+    done(stage("train", module_home, *SMALL, "--steps", "4", "--run", "whole"))
+    done(stage("configure", module_home, *SMALL, "--run", "untrained"))
+    return module_home
 
 
 @pytest.fixture(scope="module")

@@ -29,15 +29,15 @@ MASK[20:32, 30:45] = True
 
 
 @pytest.fixture(scope="module")
-def home(prepared_home):
+def home(module_home):
     short = (*SMALL, "--steps", "4")
     for run, flags in (("windows", WINDOW), ("whole", short), ("finder", (*short, "--model", "locate"))):
-        done(stage("train", prepared_home, *flags, "--run", run))
+        done(stage("train", module_home, *flags, "--run", run))
     for command in ("predict", "serialize", "score"):
-        done(stage(command, prepared_home, "--run", "windows"))
+        done(stage(command, module_home, "--run", "windows"))
     for run in ("windows", "whole"):
-        done(stage("export", prepared_home, "--run", run))
-    return prepared_home
+        done(stage("export", module_home, "--run", run))
+    return module_home
 
 
 @pytest.fixture

@@ -124,13 +124,11 @@ def test_two_machines_share_a_grid_in_postgresql_and_its_password_is_shown_nowhe
 
 
 @pytest.fixture(scope="module")
-def swept(prepared_home, tmp_path_factory):
+def swept(module_home):
     """A home with a sweep of two knobs whose last learning rates are absurd, and of which one trial cannot be trained."""
-    home = tmp_path_factory.mktemp("swept") / "home"
-    shutil.copytree(prepared_home, home)
-    sweep_here(home, *TINY, "--steps", "30", "--evaluate-every", "10", "--learning-rate", "1e-4,2e-4,3e-4,0.05,1",
+    sweep_here(module_home, *TINY, "--steps", "30", "--evaluate-every", "10", "--learning-rate", "1e-4,2e-4,3e-4,0.05,1",
                "--jitter", "0")
-    return home
+    return module_home
 
 
 def test_a_bad_trial_is_stopped_early_and_one_that_blows_up_fails_with_its_sentence(swept):

@@ -80,8 +80,8 @@ def test_predicted_cells_return_to_their_place():
 
 
 @pytest.fixture
-def ready(prepared_home):
-    return open_dataset(of(prepared_home))
+def ready(module_home):
+    return open_dataset(of(module_home))
 
 
 def of(home, **changes):
@@ -98,24 +98,24 @@ def batches(home, ready, **changes):
     return WindowBatches(settings, ready)
 
 
-def test_windows_are_cut_while_a_backend_runs(prepared_home, ready):
+def test_windows_are_cut_while_a_backend_runs(module_home, ready):
     """As in the second trial of a sweep: a fork of the backend's threads would wait for ever."""
     keras.ops.matmul(np.ones((300, 300)), np.ones((300, 300)))
-    source = WindowBatches(of(prepared_home, work_size=20), ready)
+    source = WindowBatches(of(module_home, work_size=20), ready)
     assert source.windows.shape[1:3] == (20, 20)
     assert any(window.any() for window in source.windows)
 
 
-def test_a_batch_of_windows_is_a_function_of_seed_and_step(prepared_home, ready):
-    straight, later, other = (batches(prepared_home, ready, seed=seed) for seed in (1, 1, 2))
+def test_a_batch_of_windows_is_a_function_of_seed_and_step(module_home, ready):
+    straight, later, other = (batches(module_home, ready, seed=seed) for seed in (1, 1, 2))
     first, again = straight.get_batch(7), later.get_batch(7)
     for one, same in zip([*first[0], *first[1:]], [*again[0], *again[1:]], strict=True):
         assert one.tobytes() == same.tobytes()
     assert other.get_batch(7)[1].tobytes() != first[1].tobytes() != straight.get_batch(8)[1].tobytes()
 
 
-def test_windows_show_all_training_boxes_and_no_holdout_box(prepared_home, ready):
-    source = batches(prepared_home, ready)
+def test_windows_show_all_training_boxes_and_no_holdout_box(module_home, ready):
+    source = batches(module_home, ready)
     train = {row.damaged for row in ready.split("train")}
     windows = 2 * 2 * len(ready.split("train"))   # two masks of two boxes; a few boxes lie side by side and are found as one
     assert 0.99 * windows < len(source.items) <= windows
@@ -124,8 +124,8 @@ def test_windows_show_all_training_boxes_and_no_holdout_box(prepared_home, ready
     assert kept.shape[1:] == (16, 16, 8)
 
 
-def test_a_window_shows_fill_and_original_of_its_box(prepared_home, ready):
-    source = batches(prepared_home, ready, masks_per_image=0, start="harmonic")
+def test_a_window_shows_fill_and_original_of_its_box(module_home, ready):
+    source = batches(module_home, ready, masks_per_image=0, start="harmonic")
     row = ready.split("train")[0]
     box = find_boxes(ready.read_counts(row))[0]
     window, variant = source.items[0]
@@ -138,9 +138,9 @@ def test_a_window_shows_fill_and_original_of_its_box(prepared_home, ready):
     assert ((mask[..., 0] > 0) | (weight == 0)).all()
 
 
-def test_transforms_of_a_row_transform_its_windows(prepared_home, ready):
-    batch_size = len(batches(prepared_home, ready, masks_per_image=0).items)
-    source = batches(prepared_home, ready, masks_per_image=0, batch_size=batch_size)
+def test_transforms_of_a_row_transform_its_windows(module_home, ready):
+    batch_size = len(batches(module_home, ready, masks_per_image=0).items)
+    source = batches(module_home, ready, masks_per_image=0, batch_size=batch_size)
     (inputs, _), _, _ = source.get_batch(0)
     upright = {apply_transform(window[..., :3], variant).tobytes() for window in source.windows for variant in range(5)}
     assert {np.rint(255 * window).astype(np.uint8).tobytes() for window in inputs} <= upright
@@ -156,8 +156,8 @@ class Brighter:
 
 
 @pytest.mark.parametrize("turns", [1, 8])
-def test_changes_on_windows_stay_inside_their_boxes(prepared_home, ready, turns):
-    settings = of(prepared_home)
+def test_changes_on_windows_stay_inside_their_boxes(module_home, ready, turns):
+    settings = of(module_home)
     for split in ("holdout", "test"):
         rows = ready.split(split)
         for row, mended in zip(rows, predict_images(Brighter(), ready, rows, settings, turns), strict=True):
