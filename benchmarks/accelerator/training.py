@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.accelerator import canvas
 from benchmarks.accelerator.canvas import Canvas
 from benchmarks.accelerator.stand_in import Split
-from benchmarks.accelerator.transformer import build_transformer
+from pixmend.networks.window_transformer import build_transformer
 
 MOMENTUM, SECOND_MOMENT_DECAY, MAX_EMA_DECAY, EPSILON = 0.95, 0.98, 0.999, 1e-8
 NEWTON_SCHULZ, NEWTON_SCHULZ_STEPS = (3.4445, -4.7750, 2.0315), 5   # Keller Jordan's coefficients
@@ -74,8 +74,8 @@ def make_state(model: keras.Model, plan: Plan) -> State:
 def predict(model: keras.Model, weights: Arrays, other: Arrays, inputs: Canvas,
             training: bool = False) -> tuple[jax.Array, Arrays]:
     """Return the predicted canvases, and the other variables afterwards."""
-    result: tuple[jax.Array, Arrays] = model.stateless_call(weights, other, [inputs.image, inputs.planes], training=training)
-    return result
+    residual, other = model.stateless_call(weights, other, [inputs.image, inputs.planes], training=training)
+    return inputs.image + residual, other
 
 
 def compute_squares(predicted: jax.Array, inputs: Canvas) -> tuple[jax.Array, jax.Array]:

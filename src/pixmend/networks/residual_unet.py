@@ -7,10 +7,11 @@ of the image: the original shrunk to 64 pixels is only 0.055 RMSE away from itse
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from pixmend.config import NetworkSettings
 from pixmend.networks.layers.normalization import compute_contrast
+from pixmend.networks.layers.positions import PositionEmbedding
 from pixmend.networks.layers.sizes import count_exact_halvings, find_shrink_factor
 
 GROUP_CHANNELS = 8   # channels of a group of the normalization
@@ -66,14 +67,3 @@ def attend(x: Any) -> Any:
     positions = PositionEmbedding()(layers.Reshape((height * width, channels))(layers.GroupNormalization(1)(x)))
     attended = layers.MultiHeadAttention(max(1, channels // HEAD_CHANNELS), HEAD_CHANNELS)(positions, positions)
     return layers.Add()([x, layers.Reshape((height, width, channels))(attended)])
-
-
-@keras.saving.register_keras_serializable("pixmend")
-class PositionEmbedding(layers.Layer):
-    """Adds a learned vector to each position."""
-
-    def build(self, shape: tuple[int | None, int, int]) -> None:
-        self.embedding = self.add_weight(shape=shape[1:], initializer="zeros", name="embedding")
-
-    def call(self, x: Any) -> Any:
-        return x + ops.cast(self.embedding, x.dtype)

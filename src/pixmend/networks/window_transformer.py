@@ -1,8 +1,8 @@
-"""A plain vision transformer on a canvas around a box: it learns the residual of the fill, patch by patch.
+"""A plain vision transformer on a window around a box: it predicts what a fill misses, patch by patch.
 
-Shapes: canvas (side, side, channels), float32 in 0..1; mask (side, side, 1 + extra_planes), float32: the missing share of each
+Shapes: window (side, side, channels), float32 in 0..1; mask (side, side, 1 + extra_planes), float32: the missing share of each
 cell, then further planes. The box lies in the middle. Colours are measured from the mean of the known ones in units of their
-contrast. The last layer starts at zero, so that training starts at the fill.
+contrast.
 """
 
 from typing import Any
@@ -10,32 +10,40 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from pixmend.config import Settings
 from pixmend.networks.layers.normalization import compute_contrast
+from pixmend.networks.layers.positions import PositionEmbedding
 
 MAX_PATCH_SIDE, HEAD_CHANNELS = 8, 64
+POSITION_DEVIATION = 0.02   # of the first position vectors
 DROP_PATH = 0.15   # of the last block; the share falls linearly to 0 at the first block
+
+
+def build_window_transformer(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
+    """Return the network; its output is the residual."""
+    return build_transformer(input_shape, settings.width, settings.levels, settings.seed)
 
 
 def build_transformer(input_shape: tuple[int, int, int], width: int, levels: int, seed: int,
                       extra_planes: int = 0) -> keras.Model:
-    """Return a network from (canvas, mask) to the predicted canvas."""
+    """Return a network from (window, mask) to the residual of the window."""
     image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1 + extra_planes))
     mean, contrast = compute_contrast(image, 1.0 - mask[..., :1])
     side = choose_patch_side(input_shape[0])
     x = layers.Concatenate()([(image - mean) / contrast, mask])
     x = layers.Dense(width, name="embed")(split_into_patches(x, side))
     x = layers.Concatenate(axis=1)([x, make_colour_token(mean, contrast, width)])
-    x = PositionEmbedding(name="positions")(x)
+    x = PositionEmbedding(POSITION_DEVIATION, name="positions")(x)
     for level in range(levels):
         x = apply_block(x, level, width, DROP_PATH * level / max(1, levels - 1), seed)
     x = layers.RMSNormalization(name="last_norm")(x[:, :-1])
     x = layers.Dense(side * side * input_shape[-1], kernel_initializer="zeros", dtype="float32", name="head")(x)
-    return keras.Model([image, mask], image + contrast * join_patches(x, input_shape, side))
+    return keras.Model([image, mask], contrast * join_patches(x, input_shape, side))
 
 
-def choose_patch_side(canvas_side: int) -> int:
-    """Return the largest side of patches that divides the canvas."""
-    return max(side for side in range(1, MAX_PATCH_SIDE + 1) if canvas_side % side == 0)
+def choose_patch_side(window_side: int) -> int:
+    """Return the largest side of patches that divides the window."""
+    return max(side for side in range(1, MAX_PATCH_SIDE + 1) if window_side % side == 0)
 
 
 def split_into_patches(x: Any, side: int) -> Any:
@@ -60,7 +68,7 @@ def make_colour_token(mean: Any, contrast: Any, width: int) -> Any:
 
 def apply_block(x: Any, level: int, width: int, dropout: float, seed: int) -> Any:
     """Apply attention, then two dense layers, each as a residual."""
-    name = f"block{level}"   # training.py finds the kernels of the blocks by this name
+    name = f"block{level}"
     for part, apply in (("attention", apply_attention), ("dense", apply_dense_layers)):
         y = layers.RMSNormalization(name=f"{name}_{part}_norm")(x)
         y = apply(y, width, name)
@@ -87,13 +95,3 @@ def apply_dense_layers(x: Any, width: int, name: str) -> Any:
 
 def make_dense(width: int, name: str, initializer: str = "glorot_uniform") -> keras.layers.Layer:
     return layers.Dense(width, use_bias=False, kernel_initializer=initializer, name=name)
-
-
-class PositionEmbedding(layers.Layer):
-    """Adds a learned vector for the position of each token."""
-
-    def build(self, shape: tuple[int | None, ...]) -> None:
-        self.table = self.add_weight(shape=(1, *shape[1:]), initializer=keras.initializers.RandomNormal(0.0, 0.02), name="table")
-
-    def call(self, x: Any) -> Any:
-        return x + ops.cast(self.table, x.dtype)
