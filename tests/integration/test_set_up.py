@@ -1,0 +1,101 @@
+"""set_up.sh with a stand-in for Python and pip: an environment is marked as complete, and used, only when it is."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STAND_IN = ROOT / "tests/support/stand_in_python"
+MARK = ".venv/installed"
+
+
+class Checkout:
+    """A folder with set_up.sh and its lock files, and a machine with a Python of some version."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.programs, self.log = folder / "checkout", folder / "programs", folder / "pip.log"
+        for place in (self.folder, self.programs):
+            place.mkdir()
+        for name in ("set_up.sh", "requirements.txt", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.folder)
+        shutil.copy(STAND_IN, self.programs / "python3")
+        self.set_version("3.12")
+
+    def set_version(self, version):
+        (self.programs / "version").write_text(version)
+
+    def set_up(self, pip=""):
+        environment = {"PATH": f"{self.programs}:/usr/bin:/bin", "HOME": str(self.folder), "REAL_PYTHON": sys.executable,
+                       "PYTHON": str(self.programs / "python3"), "PIP_LOG": str(self.log), "PIP": pip}
+        return subprocess.run(["bash", str(self.folder / "set_up.sh")], env=environment, capture_output=True, text=True)
+
+    def has(self, name):
+        return os.path.lexists(self.folder / name)
+
+    def count_installations(self):
+        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+def test_complete_environment_is_used_as_it_is(checkout):
+    assert checkout.set_up().returncode == 0 and checkout.has(MARK)
+    count = checkout.count_installations()
+    assert checkout.set_up().returncode == 0 and checkout.count_installations() == count > 0
+
+
+@pytest.mark.parametrize(("pip", "code"), [("dies", -signal.SIGKILL), ("fails", 1), ("forgets", 1)])
+def test_interrupted_installation_is_made_anew(checkout, pip, code):
+    broken = checkout.set_up(pip)
+    assert broken.returncode == code and not checkout.has(MARK) and "Traceback" not in broken.stderr
+    (checkout.folder / ".venv/left").touch()
+    assert checkout.set_up().returncode == 0
+    assert checkout.has(MARK) and not checkout.has(".venv/left")
+
+
+def test_environment_whose_update_failed_is_made_anew(checkout):
+    checkout.set_up()
+    (checkout.folder / ".venv/left").touch()
+    with open(checkout.folder / "requirements.txt", "a") as lock:
+        lock.write("# changed\n")
+    assert checkout.set_up("fails").returncode == 1 and not checkout.has(MARK)
+    assert checkout.set_up().returncode == 0 and checkout.has(MARK) and not checkout.has(".venv/left")
+
+
+def test_environment_of_another_python_is_made_anew_and_that_is_said(checkout):
+    checkout.set_up()
+    (checkout.folder / MARK).unlink()
+    checkout.set_version("3.13")
+    changed = checkout.set_up()
+    assert changed.returncode == 0 and "3.12" in changed.stdout and "3.13" in changed.stdout
+    assert (checkout.folder / ".venv/bin/version").read_text() == "3.13"
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.14"])
+def test_unsupported_python_is_refused_before_anything_is_installed(checkout, version):
+    checkout.set_version(version)
+    refused = checkout.set_up()
+    assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1 and version in refused.stderr
+    assert not checkout.has(".venv") and checkout.count_installations() == 0
+
+
+def test_python_without_ensurepip_is_told_how_to_get_it(checkout):
+    (checkout.programs / "no-ensurepip").touch()
+    refused = checkout.set_up()
+    assert refused.returncode == 1 and "python3-venv" in refused.stderr and not checkout.has(".venv")
+
+
+def test_uv_makes_the_environment_where_it_is_installed(checkout):
+    (checkout.programs / "no-ensurepip").touch()   # which uv does not need
+    uv = checkout.programs / "uv"
+    uv.write_text('#!/bin/bash\nrm "$(dirname "$5")/no-ensurepip" && "$5" -m venv "${@: -1}"\n')
+    uv.chmod(0o755)
+    assert checkout.set_up().returncode == 0 and checkout.has(MARK)
