@@ -10,6 +10,12 @@ from support.stages import ROOT
 from pixmend import files
 from pixmend.errors import UserError
 
+WAITER = """
+import sys
+from pixmend import files
+with files.wait_for_lock(sys.argv[1]):
+    print("locked")
+"""
 WRITER = """
 import sys
 from pixmend import files
@@ -61,6 +67,13 @@ def test_file_has_the_usual_permissions(tmp_path):
 def test_locked_folder_is_refused_at_once(tmp_path):
     with files.try_lock(tmp_path), pytest.raises(UserError, match=str(tmp_path)), files.try_lock(tmp_path):
         pass
+
+
+def test_wait_for_a_lock_names_its_folder(tmp_path):
+    with files.wait_for_lock(tmp_path / "lock"):
+        waiter = subprocess.Popen([sys.executable, "-c", WAITER, str(tmp_path / "lock")], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert str(tmp_path) in waiter.stdout.readline()
+    assert waiter.communicate() == ("locked\n", None) and waiter.returncode == 0
 
 
 @pytest.mark.parametrize("content", ["[]", '"text"', '{"made_from": {"a": 1}, "files": 7}',
