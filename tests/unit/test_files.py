@@ -71,7 +71,8 @@ def test_locked_folder_is_refused_at_once(tmp_path):
 
 def test_wait_for_a_lock_names_its_folder(tmp_path):
     with files.wait_for_lock(tmp_path / "lock"):
-        waiter = subprocess.Popen([sys.executable, "-c", WAITER, str(tmp_path / "lock")], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-c", WAITER, str(tmp_path / "lock")]
+        waiter = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert str(tmp_path) in waiter.stdout.readline()
     assert waiter.communicate() == ("locked\n", None) and waiter.returncode == 0
 
