@@ -68,7 +68,7 @@ def make_colour_token(mean: Any, contrast: Any, width: int) -> Any:
 
 def apply_block(x: Any, level: int, width: int, dropout: float, seed: int) -> Any:
     """Apply attention, then two dense layers, each as a residual."""
-    name = f"block{level}"
+    name = f"block{level}"   # benchmarks/accelerator finds the kernels of the blocks by this name
     for part, apply in (("attention", apply_attention), ("dense", apply_dense_layers)):
         y = layers.RMSNormalization(name=f"{name}_{part}_norm")(x)
         y = apply(y, width, name)
