@@ -141,7 +141,8 @@ class DiffusionEnvironmentSettings:
 
 @dataclass(frozen=True)
 class EnsembleSettings:
-    members: str = setting("", "runs to mix into --run, separated by commas")
+    members: str = setting("", "runs to mix into --run, separated by commas; file:THEIRS.csv is a file of others, with THEIRS.holdout.csv beside it")
+    convert_files: bool = setting(False, "convert files in --members whose order of channels, or scale, clearly is another one")
 
 
 @dataclass(frozen=True)
@@ -311,6 +312,7 @@ PATHS = {"photos", "encoder_weights"}                     # in a run's name with
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
 SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
+MEMBER_FILE = re.compile(r"file:(?P<test>.+?\.(?:csv|bin))(?:\+(?P<holdout>.+\.(?:csv|bin))|=(?P<weight>0?\.\d*[1-9]\d*))?")
 FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
 
@@ -326,6 +328,20 @@ def is_shared_run(name: str) -> bool:
 def split_log_names(text: str) -> list[str]:
     """Return the names of the libraries in --log, each once."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def split_members(text: str) -> list[str]:
+    """Return the runs and files in --members, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def list_member_runs(label: str, text: str) -> list[str]:
+    """Return the members that are runs; raise a FlagError for one that begins as a file and is none."""
+    members = split_members(text)
+    if wrong := [member for member in members if member.startswith("file:") and not MEMBER_FILE.fullmatch(member)]:
+        raise FlagError(f"{label} {wrong[0]!r}: write file:THEIRS.csv, with THEIRS.holdout.csv beside it; or "
+                        f"file:THEIRS.csv+HOLDOUT.csv; or file:THEIRS.csv=0.3, with a weight between 0 and 1.")
+    return [member for member in members if not MEMBER_FILE.fullmatch(member)]
 
 
 def format_off(name: str) -> str:
@@ -423,7 +439,7 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; "
                         f"got {format_number(value)}.")
     if name in RUN_NAMES:
-        runs = [part.strip() for part in value.split(",")] if name == "members" else [value]
+        runs = list_member_runs(label, value) if name == "members" else [value]
         is_flag_of_shared = name == "run" and not where and is_shared_run(value)   # a file never names a run of others
         if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not is_flag_of_shared]:
             raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
