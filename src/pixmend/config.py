@@ -62,6 +62,7 @@ class AugmentSettings:
     augment: str = setting("5x", "flips and rotations of each training image", choices=("none", "5x", "8x"))
     materialize: bool = setting(False, "also write the augmented images as PNG files, for other tools")
     damage: str = setting("", "damage training and holdout images as this other competition does")
+    extra_pictures: str = setting("", "folder of further photos, for training only; those that show a holdout or test image are left out")
     unknown_masks: bool = setting(False, "give networks only the masks that the run --mask-run found; also score the whole image")
 
 
@@ -304,11 +305,12 @@ TRAIN_GROUPS = ("network", "training")
 WITHOUT_EFFECT_ON_WEIGHTS = {"from_folder", "materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call", "log"}
 WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
                    (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
+ADDED_LATER = ("extra_pictures",)   # settings of weights that runs of earlier versions did not have
 ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs
 NOT_IN_A_NAME = {"model", "damage"}
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
 LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
-PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
+PATHS = {"photos", "extra_pictures", "encoder_weights"}                     # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
 SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
@@ -360,6 +362,12 @@ def format_flag(name: str, value: Any) -> list[str]:
 def weight_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide the weights of a run."""
     return {name: getattr(settings, name) for name in WEIGHT_SETTINGS}
+
+
+def weight_identity(settings: Settings) -> dict[str, Any]:
+    """Return the same to compare with what earlier versions stored: without later settings that do what those versions did."""
+    return {name: value for name, value in weight_settings(settings).items()
+            if name not in ADDED_LATER or value != SETTINGS[name].earlier}
 
 
 def group_values(settings: Settings, group: str) -> dict[str, Any]:
