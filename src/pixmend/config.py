@@ -62,6 +62,7 @@ class AugmentSettings:
     augment: str = setting("5x", "flips and rotations of each training image", choices=("none", "5x", "8x"))
     materialize: bool = setting(False, "also write the augmented images as PNG files, for other tools")
     damage: str = setting("", "damage training and holdout images as this other competition does")
+    extra_pictures: str = setting("", "folder of further photos, for training only; those that show a holdout or test image are left out")
     unknown_masks: bool = setting(False, "give networks only the masks that the run --mask-run found; also score the whole image")
 
 
@@ -141,7 +142,8 @@ class DiffusionEnvironmentSettings:
 
 @dataclass(frozen=True)
 class EnsembleSettings:
-    members: str = setting("", "runs to mix into --run, separated by commas")
+    members: str = setting("", "runs to mix into --run, separated by commas; file:THEIRS.csv is a file of others, with THEIRS.holdout.csv beside it")
+    convert_files: bool = setting(False, "convert files in --members whose order of channels, or scale, clearly is another one")
 
 
 @dataclass(frozen=True)
@@ -303,14 +305,16 @@ TRAIN_GROUPS = ("network", "training")
 WITHOUT_EFFECT_ON_WEIGHTS = {"from_folder", "materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call", "log"}
 WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
                    (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
+ADDED_LATER = ("extra_pictures",)   # settings of weights that runs of earlier versions did not have
 ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs
 NOT_IN_A_NAME = {"model", "damage"}
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
 LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
-PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
+PATHS = {"photos", "extra_pictures", "encoder_weights"}                     # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
 SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
+MEMBER_FILE = re.compile(r"file:(?P<test>.+?\.(?:csv|bin))(?:\+(?P<holdout>.+\.(?:csv|bin))|=(?P<weight>0?\.\d*[1-9]\d*))?")
 FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
 
@@ -326,6 +330,20 @@ def is_shared_run(name: str) -> bool:
 def split_log_names(text: str) -> list[str]:
     """Return the names of the libraries in --log, each once."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def split_members(text: str) -> list[str]:
+    """Return the runs and files in --members, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def list_member_runs(label: str, text: str) -> list[str]:
+    """Return the members that are runs; raise a FlagError for one that begins as a file and is none."""
+    members = split_members(text)
+    if wrong := [member for member in members if member.startswith("file:") and not MEMBER_FILE.fullmatch(member)]:
+        raise FlagError(f"{label} {wrong[0]!r}: write file:THEIRS.csv, with THEIRS.holdout.csv beside it; or "
+                        f"file:THEIRS.csv+HOLDOUT.csv; or file:THEIRS.csv=0.3, with a weight between 0 and 1.")
+    return [member for member in members if not MEMBER_FILE.fullmatch(member)]
 
 
 def format_off(name: str) -> str:
@@ -344,6 +362,12 @@ def format_flag(name: str, value: Any) -> list[str]:
 def weight_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide the weights of a run."""
     return {name: getattr(settings, name) for name in WEIGHT_SETTINGS}
+
+
+def weight_identity(settings: Settings) -> dict[str, Any]:
+    """Return the same to compare with what earlier versions stored: without later settings that do what those versions did."""
+    return {name: value for name, value in weight_settings(settings).items()
+            if name not in ADDED_LATER or value != SETTINGS[name].earlier}
 
 
 def group_values(settings: Settings, group: str) -> dict[str, Any]:
@@ -423,7 +447,7 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; "
                         f"got {format_number(value)}.")
     if name in RUN_NAMES:
-        runs = [part.strip() for part in value.split(",")] if name == "members" else [value]
+        runs = list_member_runs(label, value) if name == "members" else [value]
         is_flag_of_shared = name == "run" and not where and is_shared_run(value)   # a file never names a run of others
         if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not is_flag_of_shared]:
             raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "

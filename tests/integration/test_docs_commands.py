@@ -54,6 +54,10 @@ def make_pictures(folder):
 def make_smaller(machine, stage, flags):
     """Return the flags of a command for a small run, with the name that the run has on the page."""
     flags = [str(machine.home / word) if word.startswith(("submissions/", "competition/")) else word for word in flags]
+    if "--extra-pictures" in flags:
+        place = flags.index("--extra-pictures") + 1
+        flags[place] = str(machine.home / flags[place])
+    flags = [word.replace("file:", f"file:{machine.home}/") for word in flags]
     if "--out" in flags:
         place = flags.index("--out") + 1
         flags[place] = str(machine.home / flags[place])

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from pixmend import files, models
-from pixmend.config import Settings, flag, weight_settings
+from pixmend.config import Settings, flag, weight_identity
 from pixmend.data import dataset as datasets
 from pixmend.errors import FlagError
 from pixmend.experiments import search_space, sweep_results
@@ -66,7 +66,7 @@ def open_study(settings: Settings, optuna_study: Any, url: Any) -> Any:
     """Create or join the study of these settings."""
     name, folder, swept = choose_sampler(settings), settings.run_folder.parent, dict(settings.swept)
     points = search_space.list_grid_points(swept) if name == "grid" else []
-    facts = {flag(key): value for key, value in weight_settings(settings).items()}
+    facts = {flag(key): value for key, value in weight_identity(settings).items()}
     facts |= {flag(key): str(values) for key, values in swept.items()}
     facts |= {"--competition": settings.competition, "--sampler": name,
               "dataset": files.hash_value(datasets.open_dataset(settings).cache_key)}

@@ -14,6 +14,7 @@ from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
 from pixmend.experiments.search_space import format_flags
+from pixmend.scoring.member_files import label_member
 from pixmend.training.history import History
 
 RMSE = "holdout_rmse"
@@ -62,7 +63,7 @@ def describe_settings(run: Run, settings: Settings) -> list[str]:
         return []
     if "members" in stored:
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
-        return [f"{weight:.2f} {member}" for weight, member in parts if weight >= MIN_WEIGHT]
+        return [f"{weight:.2f} {label_member(member)}" for weight, member in parts if weight >= MIN_WEIGHT]
     model = stored.get("model", "")
     defaults = {name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
     defaults |= models.default_settings(model, settings.competition)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixmend import backend, competitions, files, models, run_file, workers
-from pixmend.config import Settings, weight_settings
+from pixmend.config import Settings, weight_identity
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_predictions, paste_values
@@ -42,7 +42,7 @@ def predict_run(settings: Settings) -> bool:
         return predict_with_networks(settings, dataset)
     if models.is_fill(settings.model):
         return write_predictions(settings, dataset, folder, settings.model, partial(predict_with_fill, settings))
-    return write_predictions(settings, dataset, folder, weight_settings(settings), partial(predict_with_pipeline, settings))
+    return write_predictions(settings, dataset, folder, weight_identity(settings), partial(predict_with_pipeline, settings))
 
 
 def write_predictions(settings: Settings, dataset: Dataset, folder: Path, weights: Any, predict: Predict) -> bool:
