@@ -24,7 +24,7 @@ COMMANDS = {
     "augment": Command("Decode all images, hold out a part by source, list the augmented training images.", ("augment",)),
     "train": Command("Train the network; a stopped training continues.", ("network", "training", "distributed")),
     "predict": Command("Predict the missing pixels of holdout and test images.",
-                       ("prediction", "diffusion", "diffusion environment"), needs_run=True),
+                       ("prediction", "test set", "diffusion", "diffusion environment"), needs_run=True),
     "serialize": Command("Write the submission and check it against the sample submission.", ("submission",), needs_run=True),
     "score": Command("Score the holdout's file beside the baselines; or any file against a solution.", ("scoring",),
                      needs_run=True),
