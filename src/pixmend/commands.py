@@ -40,6 +40,8 @@ COMMANDS = {
     "serve": Command("Open a local page on which pictures are mended.", ("serve",), continues_run=False),
     "export": Command("Write a trained run as .keras, ONNX and safetensors, with a model card.", (), needs_run=True),
     "publish": Command("Send an exported run to a hub; without --send say what would be sent.", ("publish",), needs_run=True),
+    "bundle": Command("Write the winners' archive of a run: code, weights, scripts, requirements, README and summary.", (),
+                      needs_run=True),
     "contests": Command("List the competitions in this home: images, runs, best score, disk space.", (), continues_run=False),
     "clean": Command("List the files that can be deleted, and how much that frees; delete them only if asked.", ("clean",),
                      continues_run=False),
