@@ -61,8 +61,8 @@ def unpack(home, run, folder, competition="demo"):
     return folder
 
 
-def run_script(folder, *words):
-    environment = clean_environment() | {"PYTHONPATH": os.pathsep.join(PACKAGES)}
+def run_script(folder, *words, paths=()):
+    environment = clean_environment() | {"PYTHONPATH": os.pathsep.join([*map(str, paths), *PACKAGES])}
     return subprocess.run([PYTHON, *map(str, words)], cwd=folder, capture_output=True, text=True, env=environment)
 
 
@@ -137,6 +137,37 @@ def test_unpacked_archive_trains_the_same_weights_and_predicts_the_same_file(rea
     assert submission.read_bytes() == (home / "submissions/photo_reconstruction/entry.csv").read_bytes()
 
 
+def test_commands_of_the_simple_variant_give_its_score(real, tmp_path):
+    home, raw = real
+    folder = unpack(home, "entry", tmp_path / "unpacked", "photo_reconstruction")
+    shutil.copytree(raw, folder / "raw")
+    assert run_script(folder, "prepare_data.py").returncode == 0
+    section = (folder / "README.md").read_text().partition("## The simple variant")[2]
+    commands = [line.split() for line in section.splitlines() if line.startswith("python -m pixmend")]
+    assert [words[3] for words in commands] == ["train", "predict", "serialize", "score"]
+    for words in commands:
+        result = run_script(folder, *words[1:], paths=[folder / "src"])
+        assert result.returncode == 0, result.stderr
+    rmse = re.search(r"RMSE is ([\d.]+)", section)[1]
+    assert re.search(rf"(?m)^ *simple +{rmse}", result.stdout)
+
+
+def test_run_of_folds_and_one_that_began_from_another_are_bundled(module_home, tmp_path):
+    home = shutil.copytree(module_home, tmp_path / "home", ignore=shutil.ignore_patterns("bundles"))
+    folds = (*WINDOW, "--folds", "2")
+    done(stage("augment", home, *folds))
+    for run, flags in (("first", (*folds, "--snapshots", "2")), ("folded", (*folds, "--init-from", "first@1"))):
+        done(stage("train", home, *flags, "--run", run))
+    for name in ("predict", "serialize", "score", "bundle"):
+        done(stage(name, home, "--run", "folded"))
+    folder = unpack(home, "folded", tmp_path / "unpacked")
+    assert all((folder / "model/demo" / name).exists() for name in ("first/fold-2/snapshot-1.npz", "folded/fold-1/best.npz"))
+    result = run_script(folder, "predict.py", home / "competition/demo/files")
+    assert result.returncode == 0, result.stderr
+    own = (home / "submissions/demo/folded.csv").read_bytes()
+    assert (folder / "submissions/demo/folded.new-test-set.csv").read_bytes() == own
+
+
 @pytest.mark.slow
 def test_archive_of_a_mix_trains_all_of_its_members(home, tmp_path):
     folder = unpack(home, "mix", tmp_path / "unpacked")
@@ -146,6 +177,8 @@ def test_archive_of_a_mix_trains_all_of_its_members(home, tmp_path):
     for run in ("windows", "whole"):
         found, own = (read_weights(place / "demo" / run / "best.npz") for place in (folder / "model", home / "checkpoints"))
         assert all(np.array_equal(found[name], own[name]) for name in own)
+    own = (home / "submissions/demo/mix.csv").read_bytes()
+    assert (folder / "submissions/demo/mix.new-test-set.csv").read_bytes() == own
 
 
 def test_folders_of_settings_json_are_used(real, tmp_path):
@@ -176,6 +209,17 @@ def test_archive_has_no_path_of_this_machine(home, real, tmp_path):
                 assert not [secret for secret in secrets if secret.encode() in path.read_bytes()], path
     stored = (real[0] / "checkpoints/photo_reconstruction/entry/run.toml").read_text()
     assert str(real[1]) in stored   # the run's own file has it
+
+
+def test_summary_has_no_path_that_another_run_was_trained_with(home, tmp_path):
+    copy = shutil.copytree(home, tmp_path / "home")
+    path = copy / "checkpoints/demo/whole/run.toml"
+    own = {"photos": tmp_path / "private", "encoder_weights": tmp_path / "weights.h5"}
+    for name, value in own.items():
+        path.write_text(re.sub(rf'(?m)^{name} = ".*"$', f'{name} = "{value}"', path.read_text()))
+    done(stage("bundle", copy, "--run", "windows"))
+    summary = (unpack(copy, "windows", tmp_path / "unpacked") / "summary.md").read_text()
+    assert "| whole |" in summary and str(tmp_path) not in summary
 
 
 def test_run_file_holds_the_settings_of_the_prediction(home, tmp_path):

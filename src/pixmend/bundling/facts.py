@@ -40,7 +40,6 @@ class Facts:
     score: Mapping[str, Any]
     row: Mapping[str, str]      # of the leaderboard
     record: Mapping[str, Any]   # the tables of its run.toml
-    parameters: int
     images: Mapping[str, int] = field(default_factory=dict)   # by split; empty where the dataset is not here
 
     @property
@@ -99,7 +98,7 @@ def collect_facts(settings: Settings, runs: Sequence[BundledRun]) -> Facts:
     row = next((row for row in rows if row["run"] == settings.run), {})
     record = run_file.read_tables(settings.trained_folder / run_file.RUN_FILE) or {}
     known = replace(settings, model=runs[-1].model)   # a mix has none of the models
-    return Facts(known, runs, score, row, record, sum(run.count_parameters() for run in runs), count_images(settings))
+    return Facts(known, runs, score, row, record, count_images(settings))
 
 
 def count_images(settings: Settings) -> dict[str, int]:

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pixmend import files, models, run_file
-from pixmend.config import Settings
+from pixmend.config import PATHS, Settings
 from pixmend.data.dataset import FOLD, PICTURES
 from pixmend.errors import UserError
 from pixmend.experiments.run_costs import measure_run_costs
@@ -18,8 +19,8 @@ from pixmend.training.run import load_run_settings
 MODEL_FOLDER = "model"
 HISTORY = "history.csv"
 # The tables of run.toml that are handed in; the others are of Kaggle, of sweeps and of this machine.
-TABLES = ("common", "download", "augment", "network", "training", "distributed", "prediction", "submission", "ensemble",
-          "trained", "versions", "hardware", "git")
+TABLES = ("common", "download", "augment", "network", "training", "diffusion", "distributed", "prediction", "submission",
+          "ensemble", "trained", "versions", "hardware", "git")
 NEUTRAL = {"photos": "", "from_folder": "", "log": ""}   # folders of this machine; logs that another machine would send
 AS_PREDICTED = {"mode": "predict_mode", "tta": "tta"}    # keys of predict.json, and settings
 AS_WRITTEN = {"order": "channel_order", "scale": "value_scale"}   # keys of serialize.json
@@ -52,8 +53,9 @@ class BundledRun:
         folder, snapshot = self.settings.trained_folder, self.settings.snapshot
         return [checkpoints.find_weights(folder, fold, snapshot) for fold in self.list_folds()]
 
-    def count_parameters(self) -> int:
-        """Return the number of parameters of all networks; every array is read, so a damaged file is an error."""
+    @cached_property
+    def parameters(self) -> int:
+        """The number of parameters of all networks; every array is read, so a damaged file is an error."""
         total = 0
         for path in self.list_weights():
             with checkpoints.open_checkpoint(path) as (archive, _):
@@ -68,8 +70,9 @@ class BundledRun:
 
     def measure_prediction(self) -> tuple[float, int] | None:
         """Return the seconds of the recorded predictions and their images; None where they were not recorded."""
-        manifests = [files.read_json(path) for path in sorted(self.settings.run_folder.rglob("predict.json"))]
-        if not manifests or any("seconds" not in manifest for manifest in manifests):
+        paths = sorted(self.settings.run_folder.rglob("predict.json"))
+        manifests = [manifest for path in paths if (manifest := files.read_object(path, {"made_from": dict}))]
+        if not manifests or any("seconds" not in manifest for manifest in manifests):   # written by an earlier version
             return None
         return sum(manifest["seconds"] for manifest in manifests), max(manifest["images"] for manifest in manifests)
 
@@ -139,4 +142,4 @@ def hide_path(name: str, value: Any) -> Any:
     """Return a setting without a folder of this machine: a file keeps its name alone."""
     if name in NEUTRAL:
         return NEUTRAL[name]
-    return Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+    return Path(value).name if isinstance(value, str) and (name in PATHS or os.path.isabs(value)) else value

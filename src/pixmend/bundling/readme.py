@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from pixmend import competitions, models
 from pixmend.bundling import source
@@ -117,4 +118,7 @@ def describe_assumptions(facts: Facts) -> list[str]:
     else:
         texts.append("If the run was trained on a CPU, another training on a CPU with the same instructions and versions gives "
                      "the same weights, bit for bit. Accelerators and other processors give slightly different weights.")
+    initial = {run.trained["encoder_weights"] for run in facts.runs if run.model == "pretrained_unet"} - {"imagenet", "none"}
+    texts += [f"The initial weights of the encoder were a file, {Path(path).name}, which is not here: `{TRAIN}` needs it in the "
+              "folder where it is started." for path in sorted(initial)]
     return ["## What is assumed", "", *list_lines(texts)]

@@ -4,17 +4,19 @@ The sections are background, summary, data and features, training, findings, the
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pixmend import competitions, models
 from pixmend.bundling import source
 from pixmend.bundling.document import Block, Heading, Paragraph, Picture, Table, ToFillIn
 from pixmend.bundling.facts import Facts
-from pixmend.bundling.model_files import NEUTRAL, BundledRun, read_used_settings
+from pixmend.bundling.model_files import NEUTRAL, BundledRun, hide_path, read_used_settings
 from pixmend.bundling.references import list_references
-from pixmend.config import PATHS, SETTINGS, flag, format_auto, group_values
+from pixmend.config import PATHS, SETTINGS, Settings, flag, format_auto, group_values
 from pixmend.fills import FILLS
 from pixmend.networks.registry import get_network
 from pixmend.reporting import run_section
+from pixmend.reporting.run_section import Run
 from pixmend.scoring.verdict import describe_run
 
 GROUPS = ("augment", "network", "training", "prediction")   # whose settings are listed
@@ -40,9 +42,8 @@ def describe_background(facts: Facts) -> list[Block]:
 
 def describe_result(facts: Facts) -> list[Block]:
     """Return the few sentences that say most: what it is, what it reaches, how long it takes."""
-    parts = describe_parts(facts)
-    sentences = [f"The model restores the missing pixels of damaged photos. {parts}", *describe_run(
-        facts.settings, dict(facts.score), facts.score["fills"])]
+    sentences = ["The model restores the missing pixels of damaged photos.", describe_parts(facts),
+                 *describe_run(facts.settings, dict(facts.score), facts.score["fills"])]
     time = f"Training: {facts.describe_training_time()}. Prediction: {facts.describe_prediction_time()}."
     return [Heading("Summary"), Paragraph(" ".join([*sentences, time])), make_score_table(facts)]
 
@@ -60,9 +61,9 @@ def describe_parts(facts: Facts) -> str:
 def describe_model(run: BundledRun) -> str:
     if models.is_fill(run.model):
         return f"It is the fill {run.model}, which needs no training. {FILLS[run.model].summary}"
-    parameters, folds = run.count_parameters(), len(run.list_folds())
-    networks = f"{folds} networks, one for each fold, whose mean is taken, with {parameters:,} parameters together" if folds > 1 \
-        else f"a network with {parameters:,} parameters"
+    folds = len(run.list_folds())
+    networks = (f"{folds} networks, one for each fold, whose mean is taken, with {run.parameters:,} parameters together"
+                if folds > 1 else f"a network with {run.parameters:,} parameters")
     return f"It is {run.model}, {networks}. {get_network(run.model).summary}"
 
 
@@ -77,8 +78,8 @@ def make_score_table(facts: Facts) -> Table:
 def describe_data(facts: Facts) -> list[Block]:
     settings, images = facts.settings, facts.images
     scored = f"{len(facts.score['ids']):,} images are held out for the score"
-    counts = f"Of {images['original']:,} images with originals, {scored}; there are {images['test']:,} test images. " if images \
-        else f"{scored}. "
+    counts = (f"Of {images['original']:,} images with originals, {scored}; there are {images['test']:,} test images. "
+              if images else f"{scored}. ")
     holdout = (f"{settings.folds} folds, so that each image is held out once" if settings.folds > 1
                else f"a share of {settings.holdout:g}")
     data = [Paragraph(f"{counts}The images have {settings.size} x {settings.size} pixels, {facts.describe_colours()}. The "
@@ -97,9 +98,9 @@ def describe_input(run: BundledRun) -> Paragraph:
     trained = run.trained
     start = {"none": "the damaged image", "given": "the damaged image"}.get(
         trained["start"], f"the damaged image whose missing pixels are filled first (fill {trained['start']})")
-    window = f", in a window of {trained['window']:g} sides of each box, at {trained['work_size']} pixels" if trained.get(
-        "window") else ""
-    number = trained.get("masks_per_image")
+    window = (f", in a window of {trained['window']:g} sides of each box, at {trained['work_size']} pixels"
+              if trained["window"] else "")
+    number = trained["masks_per_image"]
     masks = f" New masks drawn for each training image: {number}." if number else ""
     return Paragraph(f"Input of {run.settings.run}: {start}, and the mask{window}. Training images are augmented "
                      f"({trained['augment']}).{masks}")
@@ -109,8 +110,8 @@ def describe_training(facts: Facts) -> list[Block]:
     blocks: list[Block] = [Heading("Training")]
     for run in facts.runs:
         if models.is_trainable(run.model):
-            changed = list_settings(run)
-            blocks += [Heading(run.settings.run, 3), Paragraph(describe_model(run)), Table(("setting", "value"), changed)]
+            table = Table(("setting", "value"), list_settings(run))
+            blocks += [Heading(run.settings.run, 3), Paragraph(describe_model(run)), table]
     if len(blocks) == 1:
         blocks.append(Paragraph("Nothing is trained: a fill has no weights."))
     return blocks
@@ -128,8 +129,7 @@ def list_settings(run: BundledRun) -> list[tuple[str, str]]:
 def describe_findings(facts: Facts, figures: Sequence[Picture]) -> list[Block]:
     """Return what other runs of the competition show about what helped, and the figures."""
     runs = [run for run in run_section.list_runs(facts.settings) if run.get_number(run_section.RMSE)][:MAX_RUNS]
-    rows = [(run.name, run.row[run_section.RMSE], " ".join(run_section.describe_settings(run, facts.settings)) or "not known")
-            for run in runs]
+    rows = [(run.name, run.row[run_section.RMSE], describe_run_settings(run, facts.settings)) for run in runs]
     table = [Paragraph("All runs of this competition that were scored, the best first, with the settings that are no defaults. "
                        "What helped is what separates them; nothing else was measured."),
              Table(("run", "holdout RMSE", "model and settings"), rows)] if len(rows) > 1 else [
@@ -137,12 +137,18 @@ def describe_findings(facts: Facts, figures: Sequence[Picture]) -> list[Block]:
     return [Heading("Findings"), *table, *figures, ToFillIn("what surprised you, and what you tried without success.")]
 
 
+def describe_run_settings(run: Run, settings: Settings) -> str:
+    """Return the model and the settings of a run that are no defaults, without folders of this machine."""
+    stored = {name: hide_path(name, value) for name, value in run.stored.items()}
+    return " ".join(run_section.describe_settings(replace(run, stored=stored), settings)) or "not known"
+
+
 def describe_simple_variant(facts: Facts) -> list[Block]:
     best, full = facts.get_rmse(facts.baseline), facts.get_rmse()
-    kept = (f"Its RMSE is {best.value / full.value:.3f} times that of the full model." if full.value else "")
+    ratio = f", {best.value / full.value:.3f} times that of the full model" if full.value else ""
     return [Heading("Simple variant"), Paragraph(
         f"The fill {facts.baseline} needs no training, no GPU and no weights. {FILLS[facts.baseline].summary} On the same "
-        f"holdout its RMSE is {best}. {kept} The README has its commands.")]
+        f"holdout its RMSE is {best}{ratio}. The README has its commands.")]
 
 
 def describe_times(facts: Facts) -> list[Block]:

@@ -8,4 +8,4 @@ from pixmend.progress import format_size
 def main(settings: Settings) -> None:
     path = bundle_run(settings)
     print(f"bundle: {path}  {format_size(path.stat().st_size)}")
-    print("Fill in the marked fields of summary.md, and of the README where it has some, before you send it.")
+    print("Before you send it, fill in what is marked in README.md and summary.md, and make summary.pdf of the latter again.")
