@@ -40,7 +40,7 @@ class Facts:
     score: Mapping[str, Any]
     row: Mapping[str, str]      # of the leaderboard
     record: Mapping[str, Any]   # the tables of its run.toml
-    images: Mapping[str, int] = field(default_factory=dict)   # by split; empty where the dataset is not here
+    images: Mapping[str, int] = field(default_factory=dict)   # see count_images
 
     @property
     def run(self) -> BundledRun:
@@ -102,9 +102,8 @@ def collect_facts(settings: Settings, runs: Sequence[BundledRun]) -> Facts:
 
 
 def count_images(settings: Settings) -> dict[str, int]:
-    """Return the number of images of each split, transforms of one image counted once; empty where the dataset is gone."""
+    """Return the numbers of images with originals and of test images; empty where the dataset is not here."""
     with contextlib.suppress(UserError):
         dataset = datasets.open_dataset(settings)
-        whole = {name: len(dataset.split(name)) for name in datasets.WHOLE_SPLITS}
-        return whole | {"original": len(dataset.images) - len(dataset.counts)}
+        return {"original": len(dataset.images) - len(dataset.counts), "test": len(dataset.split("test"))}
     return {}

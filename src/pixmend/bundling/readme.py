@@ -61,7 +61,7 @@ def describe_use(facts: Facts) -> list[str]:
     raw = (f"Nothing has to be put into {RAW}: the competition is made here." if made else
            f"Put the competition's files, unpacked, into the folder of {RAW} in `{SETTINGS_FILE}` (`{FOLDERS[RAW]}/`)." if
            not competition.is_synthetic else f"Put the photos of which the competition was made into the folder of {RAW}.")
-    prepared = " For this competition the test set is made by the first command." if get_test_folder(settings) != RAW else ""
+    prepared = f" The competition's own test set is made by `{PREPARE}`." if get_test_folder(settings) != RAW else ""
     return ["## Train", "", raw, "", "```bash", f"python {PREPARE}", f"python {TRAIN}", "```", "",
             *(["The model is a fill: nothing is trained.", ""] if models.is_fill(facts.run.model) else []),
             "## Predict", "", "With the weights of this archive, without training and without the training images:", "",

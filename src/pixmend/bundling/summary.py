@@ -17,6 +17,7 @@ from pixmend.fills import FILLS
 from pixmend.networks.registry import get_network
 from pixmend.reporting import run_section
 from pixmend.reporting.run_section import Run
+from pixmend.scoring.baselines import GIVEN
 from pixmend.scoring.verdict import describe_run
 
 GROUPS = ("augment", "network", "training", "prediction")   # whose settings are listed
@@ -69,8 +70,8 @@ def describe_model(run: BundledRun) -> str:
 
 def make_score_table(facts: Facts) -> Table:
     rows = [(facts.settings.run, str(facts.get_rmse()), "this model")]
-    rows += [(name, str(facts.get_rmse(name)), "fill, without training") for name in facts.score["fills"]
-             if name != facts.settings.run]
+    rows += [(name, str(facts.get_rmse(name)), "the damaged image itself" if name == GIVEN else "fill, without training")
+             for name in facts.score["fills"] if name != facts.settings.run]
     ordered = sorted(rows, key=lambda row: float(row[1].partition(" ")[0]))
     return Table(("on the holdout", f"RMSE over {len(facts.score['ids'])} images", ""), ordered)
 
