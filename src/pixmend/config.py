@@ -127,6 +127,11 @@ class PredictionSettings:
 
 
 @dataclass(frozen=True)
+class TestSetSettings:
+    test_folder: str = setting("", "folder with a new test set in the competition's format; only it is predicted, and no training image is needed")
+
+
+@dataclass(frozen=True)
 class DiffusionSettings:
     diffusion_model: str = setting("stabilityai/stable-diffusion-2-inpainting", "inpainting pipeline: a name for diffusers, or a folder")
     prompt: str = setting("picture of a {class}", "prompt for an image of a known class")
@@ -227,7 +232,7 @@ class CleanSettings:
 
 @dataclass(frozen=True)
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
-               DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
+               DistributedSettings, PredictionSettings, TestSetSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
                ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings,
                CleanSettings, PublishSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""

@@ -187,10 +187,10 @@ def optional_signature(path: PathLike) -> list[int] | None:
     return file_signature(path) if Path(path).exists() else None
 
 
-def write_manifest(path: PathLike, cache_key: Mapping[str, Any], files: Iterable[PathLike]) -> None:
-    """Write, after the files themselves, from which inputs they were made."""
+def write_manifest(path: PathLike, cache_key: Mapping[str, Any], files: Iterable[PathLike], **facts: Any) -> None:
+    """Write, after the files themselves, from which inputs they were made, and further facts for the record."""
     signatures = {str(Path(os.path.relpath(file, Path(path).parent))): file_signature(file) for file in files}
-    write_json(path, {"made_from": cache_key, "files": signatures})
+    write_json(path, {**facts, "made_from": cache_key, "files": signatures})
 
 
 def manifest_matches(path: PathLike, cache_key: Mapping[str, Any]) -> bool:
