@@ -185,7 +185,7 @@ class SweepSettings:
     sampler: str = setting("auto", "how trials are chosen; auto: grid if all values are listed, otherwise tpe", choices=("auto", "grid", "random", "tpe"))
     trials: int = setting(20, "number of trials; a grid tries all its points", low=1, high=10**5)
     sweep_name: str = setting("", "name of the sweep; by default the swept values")
-    storage: str = setting("", "URL of a database that several machines share; by default SQLite in checkpoints/")
+    storage: str = setting("", "what several machines share: the URL of a database, or journal:FOLDER; by default SQLite in checkpoints/")
     prune: bool = setting(True, "stop a trial early that is in the worst quarter at an evaluation")
 
 
@@ -231,6 +231,7 @@ class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSetting
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together
+    cluster: str = ""                  # what started them, if JAX finds their addresses in its environment variables
     channels: int = 3                  # of the competition's images: 1 where they are grey
     given: frozenset = frozenset()     # names of the settings that were given as flags
     stored: bool = False               # whether the values come from a run.toml, so that no default replaces them
