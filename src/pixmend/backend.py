@@ -63,6 +63,19 @@ def list_accelerators() -> list[str]:
     return [d.name for kind in ("GPU", "TPU") for d in tensorflow.config.list_physical_devices(kind)]
 
 
+def describe_device() -> str:
+    """Return the name of the accelerator, or that it is a CPU."""
+    return (list_accelerators() or ["the CPU of this machine"])[0]
+
+
+def get_peak_device_memory() -> int:
+    """Return the most bytes that were used at once on an accelerator, where the backend says so; otherwise 0."""
+    if get_name() != "jax":
+        return 0
+    import jax
+    return int((jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0))
+
+
 def is_on_cpu() -> bool:
     """Tell whether Keras sees no accelerator."""
     import keras

@@ -119,6 +119,12 @@ class DistributedSettings:
 
 
 @dataclass(frozen=True)
+class PlanSettings:
+    devices: int = setting(8, "largest number of devices in a plan", low=1, high=4096)
+    bandwidth: float = setting(100.0, "Gbit/s between the devices of a plan", low=0.001, high=1e6)
+
+
+@dataclass(frozen=True)
 class PredictionSettings:
     predict_mode: str = setting("inference", "batch norm and dropout as in inference or as in training", choices=("inference", "training"))
     tta: int = setting(1, "flips and rotations to average predictions over", choices=(1, 8))
@@ -225,7 +231,7 @@ class CleanSettings:
 
 @dataclass(frozen=True)
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
-               DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
+               DistributedSettings, PlanSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
                ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings,
                CleanSettings, PublishSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
