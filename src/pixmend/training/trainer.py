@@ -89,26 +89,27 @@ class Trainer:
         last_saved, stop = time.monotonic(), 0
         total = self.settings.steps if self.settings.steps < UNLIMITED_STEPS else 0
         bar = ProgressBar("train", total, self.step, compute_budget_share(self.settings, self.step, self.minutes))
-        with catch_stop_signals() as signals, ThreadPoolExecutor(1) as loader, bar:
-            if self.step == 0:
-                self.evaluate(losses={})
-            batches = load_ahead(loader, self.steps.load, self.step)
-            while not self.is_finished() and not stop:
-                snapshots, count = self._due_snapshots(self.step), self._count_steps_of_call()
-                losses = self._train(itertools.islice(batches, count), count)
-                stop, self.minutes = distributed.synchronize_stop(self.settings, max(signals, default=0), self.minutes)
-                if (due := self._due_snapshots(self.step)) > snapshots:
-                    with self._averaged_weights():
-                        self._save_weights({"step": self.step}, str(due))
-                if self.step % self.settings.evaluate_every == 0 or self.is_finished():
-                    self.evaluate(losses)
-                if time.monotonic() - last_saved >= 60 * self.settings.save_minutes:
-                    self.save()
-                    last_saved = time.monotonic()
-                text = self._format_progress(losses, bar) if self.writes_files else ""
-                bar.advance(count, text, compute_budget_share(self.settings, self.step, self.minutes))
-        self.save()
-        if stop:
+        with catch_stop_signals() as signals:   # also while the state is saved: a scheduler may send several
+            with ThreadPoolExecutor(1) as loader, bar:
+                if self.step == 0:
+                    self.evaluate(losses={})
+                batches = load_ahead(loader, self.steps.load, self.step)
+                while not self.is_finished() and not stop:
+                    snapshots, count = self._due_snapshots(self.step), self._count_steps_of_call()
+                    losses = self._train(itertools.islice(batches, count), count)
+                    stop, self.minutes = distributed.synchronize_stop(self.settings, max(signals, default=0), self.minutes)
+                    if (due := self._due_snapshots(self.step)) > snapshots:
+                        with self._averaged_weights():
+                            self._save_weights({"step": self.step}, str(due))
+                    if self.step % self.settings.evaluate_every == 0 or self.is_finished():
+                        self.evaluate(losses)
+                    if time.monotonic() - last_saved >= 60 * self.settings.save_minutes:
+                        self.save()
+                        last_saved = time.monotonic()
+                    text = self._format_progress(losses, bar) if self.writes_files else ""
+                    bar.advance(count, text, compute_budget_share(self.settings, self.step, self.minutes))
+            self.save()
+        if stop := stop or max(signals, default=0):
             raise_stop(stop)
 
     def is_finished(self) -> bool:
