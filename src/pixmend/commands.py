@@ -23,6 +23,8 @@ COMMANDS = {
     "download": Command("Download the competition (or make it from photos), check it and unpack it.", ("download", "kaggle")),
     "augment": Command("Decode all images, hold out a part by source, list the augmented training images.", ("augment",)),
     "train": Command("Train the network; a stopped training continues.", ("network", "training", "distributed")),
+    "plan": Command("Measure some training steps here, and estimate speed and memory on several devices.",
+                    ("plan", "network", "training")),
     "predict": Command("Predict the missing pixels of holdout and test images.",
                        ("prediction", "test set", "diffusion", "diffusion environment"), needs_run=True),
     "serialize": Command("Write the submission and check it against the sample submission.", ("submission",), needs_run=True),

@@ -120,6 +120,12 @@ class DistributedSettings:
 
 
 @dataclass(frozen=True)
+class PlanSettings:
+    devices: int = setting(8, "largest number of devices in a plan", low=1, high=4096)
+    bandwidth: float = setting(100.0, "Gbit/s between the devices of a plan", low=0.001, high=1e6)
+
+
+@dataclass(frozen=True)
 class PredictionSettings:
     predict_mode: str = setting("inference", "batch norm and dropout as in inference or as in training", choices=("inference", "training"))
     tta: int = setting(1, "flips and rotations to average predictions over", choices=(1, 8))
@@ -192,7 +198,7 @@ class SweepSettings:
     sampler: str = setting("auto", "how trials are chosen; auto: grid if all values are listed, otherwise tpe", choices=("auto", "grid", "random", "tpe"))
     trials: int = setting(20, "number of trials; a grid tries all its points", low=1, high=10**5)
     sweep_name: str = setting("", "name of the sweep; by default the swept values")
-    storage: str = setting("", "URL of a database that several machines share; by default SQLite in checkpoints/")
+    storage: str = setting("", "what several machines share: the URL of a database, or journal:FOLDER; by default SQLite in checkpoints/")
     prune: bool = setting(True, "stop a trial early that is in the worst quarter at an evaluation")
 
 
@@ -232,12 +238,13 @@ class CleanSettings:
 
 @dataclass(frozen=True)
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
-               DistributedSettings, PredictionSettings, TestSetSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
-               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings,
-               CleanSettings, PublishSettings):
+               DistributedSettings, PlanSettings, PredictionSettings, TestSetSettings, DiffusionEnvironmentSettings, EnsembleSettings,
+               SubmissionSettings, ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings,
+               MendSettings, ServeSettings, CleanSettings, PublishSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together
+    cluster: str = ""                  # what started them, if JAX finds their addresses in its environment variables
     channels: int = 3                  # of the competition's images: 1 where they are grey
     given: frozenset = frozenset()     # names of the settings that were given as flags
     stored: bool = False               # whether the values come from a run.toml, so that no default replaces them
