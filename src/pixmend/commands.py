@@ -29,6 +29,8 @@ COMMANDS = {
     "score": Command("Score the holdout's file beside the baselines; or any file against a solution.", ("scoring",),
                      needs_run=True),
     "submit": Command("Submit to Kaggle, never the same file twice, and read the score.", ("submit", "kaggle"), needs_run=True),
+    "history": Command("List all submissions of a competition: score, rank, and seconds until the score.", (),
+                       continues_run=False),
     "report": Command("Write the report page of all runs of a competition.", (), needs_run=True),
     "sweep": Command("Train a run for each of several values of any training flag.",
                      ("sweep", "network", "training"), continues_run=False),

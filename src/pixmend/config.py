@@ -310,6 +310,7 @@ LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
 PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
+TABLES = ("leaderboard", "submissions")   # of the folder in which RUN.csv is, so no run has these names
 SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
 FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
@@ -428,6 +429,9 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not is_flag_of_shared]:
             raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
                             f"+ at the beginning, and @NUMBER at the end for a snapshot.")
+    if name == "run" and value in TABLES:
+        raise FlagError(f"{label} {value} cannot be the name of a run, because its submission would replace the table "
+                        f"{value}.csv. Choose another one.")
     if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):
         raise FlagError(f"{label} {unknown[0]!r} is none of {', '.join(LOG_LIBRARIES)}.{suggest(unknown[0], LOG_LIBRARIES)}")
     if name == "mask_run" and not value:

@@ -24,6 +24,7 @@ from support.kaggle_server import KEY, TOKEN, USER
 ROOT = Path(__file__).resolve().parents[2]
 CONTEST, SLUG = "photo_reconstruction", "photo-reconstruction"
 CLASSES = ("Cat", "Dog", "Elephant", "Tiger")
+KAGGLE = os.environ.get("PIXMEND_TEST_KAGGLE", "")  # a kaggle command of another version, in an environment of its own
 SIZE = 32
 BOX = round(75 * SIZE / 256)
 
@@ -48,6 +49,8 @@ class Machine:
     backend: str = "tensorflow"
 
     def __post_init__(self):
+        if KAGGLE:
+            self.use_command(f"import os; os.environ.pop('PYTHONPATH'); os.execv({KAGGLE!r}, [{KAGGLE!r}, *os.sys.argv[1:]])")
         self.home, self.private = self.folder / "project", self.folder / "private"
         (self.private / ".kaggle").mkdir(parents=True)
         if self.token:
@@ -76,9 +79,11 @@ class Machine:
     def use_command(self, script):
         """A `kaggle` of another make beside this machine's Python; without a script there is none."""
         tools = self.folder / "bin"
-        tools.mkdir()
+        tools.mkdir(parents=True, exist_ok=True)
+        (tools / "kaggle").unlink(missing_ok=True)
         self.python = tools / "python"
-        self.python.symlink_to(sys.executable)
+        if not self.python.exists():
+            self.python.symlink_to(sys.executable)
         if script:
             (tools / "kaggle").write_text(f"#!{sys.executable}\n{script}")
             (tools / "kaggle").chmod(0o755)
