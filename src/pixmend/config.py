@@ -178,6 +178,7 @@ class KernelSettings:
     internet: bool = setting(True, "let the session install missing packages from the network")
     wheels: str = setting("", "Kaggle dataset (owner/name) of wheels, for a session without network")
     accelerator: str = setting("", "kind of Kaggle's machine, such as NvidiaTeslaT4")
+    save_only: bool = setting(False, "save the kernel at Kaggle without running it, which costs no session (kaggle 2.2.5 or newer)")
 
 
 @dataclass(frozen=True)
