@@ -216,6 +216,10 @@ class ServeSettings:
 @dataclass(frozen=True)
 class PublishSettings:
     to: str = setting("", "where a run is published: hub:OWNER/NAME or kaggle:OWNER/MODEL/FRAMEWORK/VARIATION")
+
+
+@dataclass(frozen=True)
+class SendSettings:
     send: bool = setting(False, "send the files; without it they are only listed")
 
 
@@ -228,7 +232,7 @@ class CleanSettings:
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
                DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
                ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings,
-               CleanSettings, PublishSettings):
+               CleanSettings, PublishSettings, SendSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together

@@ -55,7 +55,7 @@ FAILURES = (
     ("forbidden", r"\b403\b|Forbidden|[Pp]ermission",
      "Kaggle refuses access (403). Usually the competition's rules are not accepted yet: accept them at {page}/rules "
      "with the account whose token is in {location}."),
-    ("missing", r"\b404\b|Not Found|not found|Could not find competition",
+    ("missing", r"\b404\b|[Nn]ot [Ff]ound|Could not find competition",
      "Kaggle does not know this competition, or it is closed (404): see {page}."),
     ("busy", r"(?i)\b429\b|too many requests|rate limit",
      "Kaggle received too many requests (429). Run the same command again in a few minutes."),

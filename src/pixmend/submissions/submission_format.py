@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class SubmissionFormat(ABC):
 
     suffix: str
     sample_name: str
+
+    has_value_settings: ClassVar[bool] = False   # whether --channel-order and --value-scale change its files
 
     @abstractmethod
     def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
