@@ -191,6 +191,7 @@ class KernelSettings:
     internet: bool = setting(True, "let the session install missing packages from the network")
     wheels: str = setting("", "Kaggle dataset (owner/name) of wheels, for a session without network")
     accelerator: str = setting("", "kind of Kaggle's machine, such as NvidiaTeslaT4")
+    save_only: bool = setting(False, "save the kernel at Kaggle without running it, which costs no session (kaggle 2.2.5 or newer)")
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,10 @@ class ServeSettings:
 @dataclass(frozen=True)
 class PublishSettings:
     to: str = setting("", "where a run is published: hub:OWNER/NAME or kaggle:OWNER/MODEL/FRAMEWORK/VARIATION")
+
+
+@dataclass(frozen=True)
+class SendSettings:
     send: bool = setting(False, "send the files; without it they are only listed")
 
 
@@ -240,7 +245,7 @@ class CleanSettings:
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
                DistributedSettings, PlanSettings, PredictionSettings, TestSetSettings, DiffusionEnvironmentSettings, EnsembleSettings,
                SubmissionSettings, ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings,
-               MendSettings, ServeSettings, CleanSettings, PublishSettings):
+               MendSettings, ServeSettings, CleanSettings, PublishSettings, SendSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together
@@ -325,6 +330,7 @@ LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
 PATHS = {"photos", "extra_pictures", "encoder_weights"}                     # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
+TABLES = ("leaderboard", "submissions")   # of the folder in which RUN.csv is, so no run has these names
 SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
 MEMBER_FILE = re.compile(r"file:(?P<test>.+?\.(?:csv|bin))(?:\+(?P<holdout>.+\.(?:csv|bin))|=(?P<weight>0?\.\d*[1-9]\d*))?")
 FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
@@ -464,6 +470,9 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not is_flag_of_shared]:
             raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
                             f"+ at the beginning, and @NUMBER at the end for a snapshot.")
+    if name == "run" and value in TABLES:
+        raise FlagError(f"{label} {value} cannot be the name of a run, because its submission would replace the table "
+                        f"{value}.csv. Choose another one.")
     if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):
         raise FlagError(f"{label} {unknown[0]!r} is none of {', '.join(LOG_LIBRARIES)}.{suggest(unknown[0], LOG_LIBRARIES)}")
     if name == "mask_run" and not value:

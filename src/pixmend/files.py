@@ -175,6 +175,14 @@ def hash_file(path: PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hash_stream(file: IO[bytes]) -> str:
+    """Return the hash of what a stream has left, as `hash_file` does of a file."""
+    digest = hashlib.sha256()
+    while data := file.read(CHUNK):
+        digest.update(data)
+    return digest.hexdigest()
+
+
 def hash_value(value: Any) -> str:
     """Return a short hash of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -41,8 +41,11 @@ def end_with_parent(command: Sequence[str]) -> list[str]:
 
 
 def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[str], None] | None = None,
-                environment: Mapping[str, str] | None = None) -> FinishedProcess:
-    """Run a command to its end, or until it prints nothing for `timeout` seconds; `on_output` receives each piece of output."""
+                environment: Mapping[str, str] | None = None, only_stdout: bool = False) -> FinishedProcess:
+    """Run a command to its end, or until it prints nothing for `timeout` seconds; `on_output` receives each piece of output.
+
+    With `only_stdout`, it does not receive what the command prints on stderr.
+    """
     process = subprocess.Popen(end_with_parent(command), start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, **(environment or {})})
@@ -52,7 +55,7 @@ def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[
     end_on_warnings = replace_signal_handlers(raise_stop, *WARNINGS)   # the child, too, in programs without such handlers
     with process.stdout, process.stderr, end_on_warnings:
         try:
-            if collect_output(collected, timeout, on_output):
+            if collect_output(collected, timeout, on_output, [process.stdout] if only_stdout else list(collected)):
                 code = process.wait(timeout)
         except subprocess.TimeoutExpired:
             pass
@@ -64,7 +67,8 @@ def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[
     return FinishedProcess(code, *(output.decode("utf-8", "replace") for output in collected.values()))
 
 
-def collect_output(collected: dict[Any, bytearray], timeout: float, on_output: Callable[[str], None] | None) -> bool:
+def collect_output(collected: dict[Any, bytearray], timeout: float, on_output: Callable[[str], None] | None,
+                   followed: Sequence[Any]) -> bool:
     """Add to each pipe's output until both are closed; return False if they were silent for too long."""
     with selectors.DefaultSelector() as selector:
         for pipe in collected:
@@ -78,7 +82,7 @@ def collect_output(collected: dict[Any, bytearray], timeout: float, on_output: C
                 collected[key.fileobj] += data
                 if not data:
                     selector.unregister(key.fileobj)
-                elif on_output:
+                elif on_output and key.fileobj in followed:
                     on_output(data.decode("utf-8", "replace"))
     return True
 

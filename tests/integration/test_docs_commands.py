@@ -17,7 +17,7 @@ PAGES = [path.name for path in sorted((ROOT / "docs").glob("*.md")) if not path.
 SMALLER = ("--size", str(SIZE), "--width", "4", "--levels", "2", "--work-size", "16", "--steps", "2", "--batch-size", "2",
            "--evaluate-every", "1", "--evaluation-images", "4", "--masks-per-image", "0")
 UNNAMED = ("sweep", "study", "kernel", "doctor", "completion", "mend", "contests",
-           "clean")   # commands whose runs have names of their own
+           "clean", "history")   # commands whose runs have names of their own
 STAGES = re.findall(r"^pixmend (\w+)\s+--config", (ROOT / "run_pipeline.sh").read_text(), re.M)
 
 pytestmark = pytest.mark.long

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class BoxCsv(CsvFormat):
     """A CSV file by image, box, row, column and channel; images have three channels."""
 
     header: tuple[str, str] = HEADER
+
+    has_value_settings: ClassVar[bool] = True
 
     def encode_image(self, image: ImageRecord, values: np.ndarray, settings: Settings, ending: bytes) -> Iterator[bytes]:
         submitted = np.zeros((*settings.shape[:2], CHANNELS), values.dtype)

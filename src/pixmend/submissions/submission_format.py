@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class SubmissionFormat(ABC):
 
     suffix: str
     sample_name: str
+
+    has_value_settings: ClassVar[bool] = False   # whether --channel-order and --value-scale change its files
 
     @abstractmethod
     def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
