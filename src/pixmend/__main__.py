@@ -6,7 +6,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from pixmend.errors import FULL_DISK, UserError
+from pixmend import progress
+from pixmend.errors import FULL_DISK, Preempted, UserError
+from pixmend.subprocesses import STOP_SIGNALS, WARNINGS, raise_stop
 
 OS_ERRORS = {   # errors of the operating system that a user can mend
     **dict.fromkeys(FULL_DISK, "the disk is full. Free some space and run the same command again; nothing was lost."),
@@ -20,8 +22,9 @@ OS_ERRORS = {   # errors of the operating system that a user can mend
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code. A user's mistake is one message; SIGTERM is treated as Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run a command and return its exit code. A user's mistake is one message; a warning by a signal has a code of its own."""
+    for number in WARNINGS:
+        signal.signal(number, raise_stop)
     try:
         from pixmend import cli  # imported here so that Ctrl-C during the imports is handled, too
 
@@ -29,6 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print_error(str(error))
         return error.exit_code
+    except Preempted:
+        for number in STOP_SIGNALS:   # a scheduler may send several
+            signal.signal(number, signal.SIG_IGN)
+        if not progress.quiet:
+            print("\nStopped: this machine is about to be taken away. The same command continues from here.", file=sys.stderr)
+        return Preempted.exit_code
     except KeyboardInterrupt:
         print("\nStopped. The same command continues from here.", file=sys.stderr)
         return 128 + signal.SIGINT

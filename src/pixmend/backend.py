@@ -20,6 +20,7 @@ NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/dxg")   # on Linux, and on Linux inside 
 START_SECONDS = 600      # until all processes of a run are there
 HEARTBEAT_SECONDS = 30   # without a sign of life, after which a process counts as dead
 END_SECONDS = 20         # for the others to end, too
+JAX_CLUSTERS = {"Slurm": "slurm", "Open MPI": "ompi"}   # names of cluster detection methods; it finds TPU pods without one
 BFLOAT16_SINCE = 8.0     # NVIDIA's compute capability
 ALIGNED = 64             # bytes; TensorFlow uses memory that begins at a multiple of them without copying it
 
@@ -60,6 +61,19 @@ def list_accelerators() -> list[str]:
         return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
     import tensorflow
     return [d.name for kind in ("GPU", "TPU") for d in tensorflow.config.list_physical_devices(kind)]
+
+
+def describe_device() -> str:
+    """Return the name of the accelerator, or that it is a CPU."""
+    return (list_accelerators() or ["the CPU of this machine"])[0]
+
+
+def get_peak_device_memory() -> int:
+    """Return the most bytes that were used at once on an accelerator, where the backend says so; otherwise 0."""
+    if get_name() != "jax":
+        return 0
+    import jax
+    return int((jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0))
 
 
 def is_on_cpu() -> bool:
@@ -186,15 +200,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return type(error).__name__ in ("MemoryError", "ResourceExhaustedError") or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def join_processes(address: str, count: int, number: int) -> None:
-    """Find the other processes of a run; from here on the backend counts all their devices."""
+def join_processes(address: str, cluster: str, count: int, number: int) -> None:
+    """Find the other processes at an address or through a cluster; from here on the backend counts all their devices."""
     import jax
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
-        jax.distributed.initialize(address, count, number, initialization_timeout=START_SECONDS,
-                                   heartbeat_timeout_seconds=HEARTBEAT_SECONDS, shutdown_timeout_seconds=END_SECONDS)
-    except RuntimeError as error:
+        jax.distributed.initialize(address or None, count, number, cluster_detection_method=JAX_CLUSTERS.get(cluster),
+                                   initialization_timeout=START_SECONDS, heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                                   shutdown_timeout_seconds=END_SECONDS)
+    except (RuntimeError, ValueError, KeyError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if cluster:
+            raise UserError(f"Task {number} of {count} did not find the others through the environment variables of {cluster} "
+                            f"({reason}). Give their addresses with --processes instead.") from None
         raise UserError(f"--processes: process {number} of {count} did not find the others at {address} within {START_SECONDS} "
                         f"seconds ({reason}); start all of them with the same list, of an address and a port that "
                         f"are free and can be reached.") from None

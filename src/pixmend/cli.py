@@ -2,11 +2,13 @@
 
 import dataclasses
 import importlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pixmend import competitions, flags, models, progress, run_file
 from pixmend.commands import COMMANDS, PIPELINE
+from pixmend.competitions import settled
 from pixmend.config import Settings, flag, is_shared_run
 from pixmend.errors import FlagError, UserError, suggest
 from pixmend.experiments import search_space, study_plans
@@ -56,9 +58,18 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
     settings = dataclasses.replace(check_names(settings), swept=swept, about=about)
+    settings = settings if stored else use_settled(settings, command)
     settings = models.complete_settings(settings, competitions.get_default_settings(settings))
     if stored and COMMANDS[command].needs_run:
         run_file.check_same_as_trained(settings, set(given.given))
+    return settings
+
+
+def use_settled(settings: Settings, command: str) -> Settings:
+    """Return the settings with what scores have settled; a command that writes it into a run's file says so."""
+    settings, line = settled.apply_settled(settings)
+    if line and command in ("configure", "train", "serialize") and not settings.quiet:
+        print(line, file=sys.stderr)   # the output of `configure` is a path
     return settings
 
 

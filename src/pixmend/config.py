@@ -62,6 +62,7 @@ class AugmentSettings:
     augment: str = setting("5x", "flips and rotations of each training image", choices=("none", "5x", "8x"))
     materialize: bool = setting(False, "also write the augmented images as PNG files, for other tools")
     damage: str = setting("", "damage training and holdout images as this other competition does")
+    extra_pictures: str = setting("", "folder of further photos, for training only; those that show a holdout or test image are left out")
     unknown_masks: bool = setting(False, "give networks only the masks that the run --mask-run found; also score the whole image")
 
 
@@ -119,10 +120,21 @@ class DistributedSettings:
 
 
 @dataclass(frozen=True)
+class PlanSettings:
+    devices: int = setting(8, "largest number of devices in a plan", low=1, high=4096)
+    bandwidth: float = setting(100.0, "Gbit/s between the devices of a plan", low=0.001, high=1e6)
+
+
+@dataclass(frozen=True)
 class PredictionSettings:
     predict_mode: str = setting("inference", "batch norm and dropout as in inference or as in training", choices=("inference", "training"))
     tta: int = setting(1, "flips and rotations to average predictions over", choices=(1, 8))
     mask_run: str = setting("locate", "with --unknown-masks: run that found the masks")
+
+
+@dataclass(frozen=True)
+class TestSetSettings:
+    test_folder: str = setting("", "folder with a new test set in the competition's format; only it is predicted, and no training image is needed")
 
 
 @dataclass(frozen=True)
@@ -141,7 +153,8 @@ class DiffusionEnvironmentSettings:
 
 @dataclass(frozen=True)
 class EnsembleSettings:
-    members: str = setting("", "runs to mix into --run, separated by commas")
+    members: str = setting("", "runs to mix into --run, separated by commas; file:THEIRS.csv is a file of others, with THEIRS.holdout.csv beside it")
+    convert_files: bool = setting(False, "convert files in --members whose order of channels, or scale, clearly is another one")
 
 
 @dataclass(frozen=True)
@@ -178,6 +191,7 @@ class KernelSettings:
     internet: bool = setting(True, "let the session install missing packages from the network")
     wheels: str = setting("", "Kaggle dataset (owner/name) of wheels, for a session without network")
     accelerator: str = setting("", "kind of Kaggle's machine, such as NvidiaTeslaT4")
+    save_only: bool = setting(False, "save the kernel at Kaggle without running it, which costs no session (kaggle 2.2.5 or newer)")
 
 
 @dataclass(frozen=True)
@@ -185,7 +199,7 @@ class SweepSettings:
     sampler: str = setting("auto", "how trials are chosen; auto: grid if all values are listed, otherwise tpe", choices=("auto", "grid", "random", "tpe"))
     trials: int = setting(20, "number of trials; a grid tries all its points", low=1, high=10**5)
     sweep_name: str = setting("", "name of the sweep; by default the swept values")
-    storage: str = setting("", "URL of a database that several machines share; by default SQLite in checkpoints/")
+    storage: str = setting("", "what several machines share: the URL of a database, or journal:FOLDER; by default SQLite in checkpoints/")
     prune: bool = setting(True, "stop a trial early that is in the worst quarter at an evaluation")
 
 
@@ -215,6 +229,10 @@ class ServeSettings:
 @dataclass(frozen=True)
 class PublishSettings:
     to: str = setting("", "where a run is published: hub:OWNER/NAME or kaggle:OWNER/MODEL/FRAMEWORK/VARIATION")
+
+
+@dataclass(frozen=True)
+class SendSettings:
     send: bool = setting(False, "send the files; without it they are only listed")
 
 
@@ -225,12 +243,13 @@ class CleanSettings:
 
 @dataclass(frozen=True)
 class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSettings, TrainingSettings, DiffusionSettings,
-               DistributedSettings, PredictionSettings, DiffusionEnvironmentSettings, EnsembleSettings, SubmissionSettings,
-               ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings, MendSettings, ServeSettings,
-               CleanSettings, PublishSettings):
+               DistributedSettings, PlanSettings, PredictionSettings, TestSetSettings, DiffusionEnvironmentSettings, EnsembleSettings,
+               SubmissionSettings, ScoringSettings, SubmitSettings, KaggleSettings, KernelSettings, SweepSettings, StudySettings,
+               MendSettings, ServeSettings, CleanSettings, PublishSettings, SendSettings):
     """Every setting of a run and of the command, and the folders that follow from them."""
 
     of_processes: int = 1              # how many processes train this run together
+    cluster: str = ""                  # what started them, if JAX finds their addresses in its environment variables
     channels: int = 3                  # of the competition's images: 1 where they are grey
     given: frozenset = frozenset()     # names of the settings that were given as flags
     stored: bool = False               # whether the values come from a run.toml, so that no default replaces them
@@ -303,14 +322,17 @@ TRAIN_GROUPS = ("network", "training")
 WITHOUT_EFFECT_ON_WEIGHTS = {"from_folder", "materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call", "log"}
 WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
                    (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
+ADDED_LATER = ("extra_pictures",)   # settings of weights that runs of earlier versions did not have
 ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs
 NOT_IN_A_NAME = {"model", "damage"}
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
 LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
-PATHS = {"photos", "encoder_weights"}                     # in a run's name without their folders
+PATHS = {"photos", "extra_pictures", "encoder_weights"}                     # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
+TABLES = ("leaderboard", "submissions")   # of the folder in which RUN.csv is, so no run has these names
 SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
+MEMBER_FILE = re.compile(r"file:(?P<test>.+?\.(?:csv|bin))(?:\+(?P<holdout>.+\.(?:csv|bin))|=(?P<weight>0?\.\d*[1-9]\d*))?")
 FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
 
@@ -326,6 +348,20 @@ def is_shared_run(name: str) -> bool:
 def split_log_names(text: str) -> list[str]:
     """Return the names of the libraries in --log, each once."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def split_members(text: str) -> list[str]:
+    """Return the runs and files in --members, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def list_member_runs(label: str, text: str) -> list[str]:
+    """Return the members that are runs; raise a FlagError for one that begins as a file and is none."""
+    members = split_members(text)
+    if wrong := [member for member in members if member.startswith("file:") and not MEMBER_FILE.fullmatch(member)]:
+        raise FlagError(f"{label} {wrong[0]!r}: write file:THEIRS.csv, with THEIRS.holdout.csv beside it; or "
+                        f"file:THEIRS.csv+HOLDOUT.csv; or file:THEIRS.csv=0.3, with a weight between 0 and 1.")
+    return [member for member in members if not MEMBER_FILE.fullmatch(member)]
 
 
 def format_off(name: str) -> str:
@@ -344,6 +380,12 @@ def format_flag(name: str, value: Any) -> list[str]:
 def weight_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide the weights of a run."""
     return {name: getattr(settings, name) for name in WEIGHT_SETTINGS}
+
+
+def weight_identity(settings: Settings) -> dict[str, Any]:
+    """Return the same to compare with what earlier versions stored: without later settings that do what those versions did."""
+    return {name: value for name, value in weight_settings(settings).items()
+            if name not in ADDED_LATER or value != SETTINGS[name].earlier}
 
 
 def group_values(settings: Settings, group: str) -> dict[str, Any]:
@@ -423,11 +465,14 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; "
                         f"got {format_number(value)}.")
     if name in RUN_NAMES:
-        runs = [part.strip() for part in value.split(",")] if name == "members" else [value]
+        runs = list_member_runs(label, value) if name == "members" else [value]
         is_flag_of_shared = name == "run" and not where and is_shared_run(value)   # a file never names a run of others
         if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not is_flag_of_shared]:
             raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
                             f"+ at the beginning, and @NUMBER at the end for a snapshot.")
+    if name == "run" and value in TABLES:
+        raise FlagError(f"{label} {value} cannot be the name of a run, because its submission would replace the table "
+                        f"{value}.csv. Choose another one.")
     if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):
         raise FlagError(f"{label} {unknown[0]!r} is none of {', '.join(LOG_LIBRARIES)}.{suggest(unknown[0], LOG_LIBRARIES)}")
     if name == "mask_run" and not value:

@@ -24,6 +24,12 @@ class Diverged(UserError):
     """A training whose loss or holdout RMSE exploded because of its settings; other settings may do better."""
 
 
+class Preempted(KeyboardInterrupt):
+    """A warning, SIGUSR1 or SIGTERM, that this machine is about to be taken away; the same command continues elsewhere."""
+
+    exit_code = 85   # which HTCondor gives to jobs that are to be continued, and no command uses otherwise
+
+
 def suggest(word: str, known: Iterable[object]) -> str:
     """Return the question whether the nearest known word was meant, for the middle of a message; empty if none is near."""
     near = difflib.get_close_matches(word, map(str, known), 1)

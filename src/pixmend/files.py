@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import fcntl
 import glob
 import hashlib
@@ -9,6 +10,7 @@ import json
 import math
 import os
 import platform
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -21,10 +23,12 @@ from pixmend.errors import FULL_DISK, UserError
 
 CHUNK = 1 << 22   # bytes that are read at once
 FSYNC_THREADS = 16
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)   # of a network file system that is mounted without them
 PathLike = str | os.PathLike[str]
 _umask = os.umask(0)
 os.umask(_umask)
 _locks: set[int] = set()   # descriptors of the locks of this process
+_has_warned = False        # that a file system has no locks
 
 
 @contextlib.contextmanager
@@ -171,6 +175,14 @@ def hash_file(path: PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hash_stream(file: IO[bytes]) -> str:
+    """Return the hash of what a stream has left, as `hash_file` does of a file."""
+    digest = hashlib.sha256()
+    while data := file.read(CHUNK):
+        digest.update(data)
+    return digest.hexdigest()
+
+
 def hash_value(value: Any) -> str:
     """Return a short hash of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
@@ -187,10 +199,10 @@ def optional_signature(path: PathLike) -> list[int] | None:
     return file_signature(path) if Path(path).exists() else None
 
 
-def write_manifest(path: PathLike, cache_key: Mapping[str, Any], files: Iterable[PathLike]) -> None:
-    """Write, after the files themselves, from which inputs they were made."""
+def write_manifest(path: PathLike, cache_key: Mapping[str, Any], files: Iterable[PathLike], **facts: Any) -> None:
+    """Write, after the files themselves, from which inputs they were made, and further facts for the record."""
     signatures = {str(Path(os.path.relpath(file, Path(path).parent))): file_signature(file) for file in files}
-    write_json(path, {"made_from": cache_key, "files": signatures})
+    write_json(path, {**facts, "made_from": cache_key, "files": signatures})
 
 
 def manifest_matches(path: PathLike, cache_key: Mapping[str, Any]) -> bool:
@@ -203,16 +215,16 @@ def manifest_matches(path: PathLike, cache_key: Mapping[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def try_lock(folder: PathLike) -> Iterator[None]:
-    """Lock a folder for this process; raise an error at once if another process has locked it."""
+def try_lock(folder: PathLike) -> Iterator[bool]:
+    """Lock a folder for this process; raise an error at once if another one has. Yield whether the file system has locks."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with open_lock(folder / ".lock") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            works = lock_file(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{folder} is in use by another run. Wait for its end, or choose another --run.") from None
-        yield
+        yield works
 
 
 @contextlib.contextmanager
@@ -220,11 +232,27 @@ def wait_for_lock(path: PathLike) -> Iterator[None]:
     """Lock a file, after waiting for the process that has locked it; a wait is reported."""
     with open_lock(path) as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print(f"Waiting for another process that works in {Path(path).parent} ...", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_file(file, fcntl.LOCK_EX)
         yield
+
+
+def lock_file(file: IO[bytes], operation: int) -> bool:
+    """Lock an open file; where its file system has no locks, warn once and return False."""
+    global _has_warned
+    try:
+        fcntl.flock(file, operation)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        if not _has_warned:
+            print(f"{file.name}: this file system has no locks ({error.strerror}), so nothing refuses a second command for "
+                  f"the same run: start only one at a time, or mount it with locks.", file=sys.stderr)
+        _has_warned = True
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -26,7 +26,8 @@ RUN_FILE, FIRST_EDITION = "run.toml", "settings.json"
 COMMAND = ("force", "quiet", "dry_run", "resubmit", "submit")
 SECRET = {"storage"}   # a database's URL may hold a password
 NOT_STORED = {"home", "run", "if_asked", "process", "processes", "submission", "solution", *SECRET, *COMMAND,
-              *(name for name, spec in SETTINGS.items() if spec.group in ("mend", "serve", "clean", "publish"))}
+              *(name for name, spec in SETTINGS.items()
+                if spec.group in ("test set", "mend", "serve", "clean", "publish", "send", "plan"))}
 PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
 
 

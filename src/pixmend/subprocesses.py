@@ -8,7 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
+
+from pixmend.errors import Preempted
+
+WARNINGS = (signal.SIGUSR1, signal.SIGTERM)   # what schedulers send some time before they take a machine away
+STOP_SIGNALS = (signal.SIGINT, *WARNINGS)
 
 # On Linux a child ends with its parent, whose number it gets: a killed parent must not leave an upload that arrives later.
 END_WITH_PARENT = """
@@ -36,19 +41,21 @@ def end_with_parent(command: Sequence[str]) -> list[str]:
 
 
 def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[str], None] | None = None,
-                environment: Mapping[str, str] | None = None) -> FinishedProcess:
-    """Run a command to its end, or until it prints nothing for `timeout` seconds; `on_output` receives each piece of output."""
+                environment: Mapping[str, str] | None = None, only_stdout: bool = False) -> FinishedProcess:
+    """Run a command to its end, or until it prints nothing for `timeout` seconds; `on_output` receives each piece of output.
+
+    With `only_stdout`, it does not receive what the command prints on stderr.
+    """
     process = subprocess.Popen(end_with_parent(command), start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, **(environment or {})})
     assert process.stdout and process.stderr
     collected: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     code: int | None = None
-    # A machine sends SIGTERM before it is taken away; as an exit, it ends the child, too.
-    exit_on_sigterm = replace_signal_handlers(lambda *_: sys.exit(128 + signal.SIGTERM), signal.SIGTERM)
-    with process.stdout, process.stderr, exit_on_sigterm:
+    end_on_warnings = replace_signal_handlers(raise_stop, *WARNINGS)   # the child, too, in programs without such handlers
+    with process.stdout, process.stderr, end_on_warnings:
         try:
-            if collect_output(collected, timeout, on_output):
+            if collect_output(collected, timeout, on_output, [process.stdout] if only_stdout else list(collected)):
                 code = process.wait(timeout)
         except subprocess.TimeoutExpired:
             pass
@@ -60,7 +67,8 @@ def run_command(command: Sequence[str], *, timeout: float, on_output: Callable[[
     return FinishedProcess(code, *(output.decode("utf-8", "replace") for output in collected.values()))
 
 
-def collect_output(collected: dict[Any, bytearray], timeout: float, on_output: Callable[[str], None] | None) -> bool:
+def collect_output(collected: dict[Any, bytearray], timeout: float, on_output: Callable[[str], None] | None,
+                   followed: Sequence[Any]) -> bool:
     """Add to each pipe's output until both are closed; return False if they were silent for too long."""
     with selectors.DefaultSelector() as selector:
         for pipe in collected:
@@ -74,17 +82,22 @@ def collect_output(collected: dict[Any, bytearray], timeout: float, on_output: C
                 collected[key.fileobj] += data
                 if not data:
                     selector.unregister(key.fileobj)
-                elif on_output:
+                elif on_output and key.fileobj in followed:
                     on_output(data.decode("utf-8", "replace"))
     return True
 
 
 @contextlib.contextmanager
 def replace_signal_handlers(handler: Callable[[int, Any], Any] | signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:
-    """Handle these signals so within the block; without numbers Ctrl-C and SIGTERM."""
-    before = {number: signal.signal(number, handler) for number in numbers or (signal.SIGINT, signal.SIGTERM)}
+    """Handle these signals so within the block; without numbers Ctrl-C and the warnings that a machine is taken away."""
+    before = {number: signal.signal(number, handler) for number in numbers or STOP_SIGNALS}
     try:
         yield
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def raise_stop(number: int, _: Any = None) -> NoReturn:
+    """End what is being done: with Preempted after a warning, with KeyboardInterrupt after Ctrl-C."""
+    raise Preempted if number in WARNINGS else KeyboardInterrupt

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pixmend import files
 from pixmend.errors import UserError
 from pixmend.progress import ProgressBar
-from pixmend.subprocesses import replace_signal_handlers
+from pixmend.subprocesses import raise_stop, replace_signal_handlers
 
 MIN_CHUNKS = 4   # for each core
 PRELOADED = ["pixmend.competitions.prepare"]   # what most workers import; without a backend
@@ -71,16 +71,17 @@ def collect_in_order(
 
 @contextlib.contextmanager
 def prepare_fork() -> Iterator[None]:
-    """Delay Ctrl-C and end OpenCV's threads while processes start.
+    """Delay signals to stop and end OpenCV's threads while processes start.
 
-    The processes inherit that Ctrl-C is blocked, so that only the parent answers it. In the parent, handlers are needed as well,
-    because a thread of a library may get the signal. A process that is forked while OpenCV's threads wait would wait for ever.
+    The processes inherit that Ctrl-C and SIGUSR1 are blocked: what a terminal or a scheduler sends to all, only the parent
+    answers. In the parent, handlers are needed as well, because a thread of a library may get the signal. A process that is
+    forked while OpenCV's threads wait would wait for ever.
     """
     cv2: Any = sys.modules.get("cv2")
     threads = cv2.getNumThreads() if cv2 else 1
-    received: list[bool] = []
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with replace_signal_handlers(lambda *_: received.append(True)):
+    received: list[int] = []
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
+    with replace_signal_handlers(lambda number, _: received.append(number)):
         try:
             if threads > 1:
                 cv2.setNumThreads(1)
@@ -90,7 +91,7 @@ def prepare_fork() -> Iterator[None]:
                 cv2.setNumThreads(threads)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     if received:
-        raise KeyboardInterrupt
+        raise_stop(received[0])
 
 
 def start_worker(method: str) -> None:

@@ -28,6 +28,8 @@ from pixmend.flags import OLD_FLAGS, parse_flags
     (["--run=-cmd"], "--run"),
     (["--run", "@cmd"], "--run"),
     (["--run", " "], "--run"),
+    (["--run", "leaderboard"], "leaderboard.csv"),
+    (["--run", "submissions"], "submissions.csv"),
     (["--init-from", "checkpoints/demo/a"], "--init-from"),
     (["--mask-run", "a b"], "--mask-run"),
     (["--mask-run", ""], "--mask-run"),

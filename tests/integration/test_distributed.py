@@ -37,6 +37,18 @@ def start_two(home, *flags):
     return [start_stage("train", home, *flags, "--processes", addresses, "--process", number, env=JAX) for number in (1, 0)]
 
 
+def make_slurm_variables(number, count=2):
+    """Return what srun sets in the task of this number, on this machine."""
+    return {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": str(count), "SLURM_PROCID": str(number),
+            "SLURM_STEP_NUM_TASKS": str(count), "SLURM_LOCALID": str(number)}
+
+
+def start_tasks(home, *flags, env=JAX):
+    """Start the two tasks of one run as srun does, task 1 first."""
+    port = {"JAX_COORDINATOR_PORT": find_addresses(1).rpartition(":")[2]}
+    return [start_stage("train", home, *flags, env=env | port | make_slurm_variables(number)) for number in (1, 0)]
+
+
 def wait_for(processes):
     return [(process.returncode, out, err) for process in processes for out, err in [process.communicate(timeout=300)]]
 
@@ -61,6 +73,46 @@ def test_two_processes_train_one_run(home):
     assert (one, zero) == (0, 0), error + other_error
     assert "step 2." in printed and "step" not in quiet
     assert newest_state(home / RUN)[1] == 2
+
+
+@pytest.mark.long
+def test_two_tasks_of_slurm_train_one_run_and_task_0_alone_prints(home):
+    (one, quiet, error), (zero, printed, other_error) = wait_for(start_tasks(home, *CNN, "--steps", "2"))
+    assert (one, zero) == (0, 0), error + other_error
+    assert "step 2." in printed and "through Slurm" in printed and quiet == error == ""
+    assert newest_state(home / RUN)[1] == 2
+
+
+@pytest.mark.long
+def test_tasks_of_slurm_that_are_preempted_end_with_the_same_code_and_go_on(home):
+    one, zero = start_tasks(home, *CNN, "--steps", "100000", "--save-minutes", "0")
+    wait_for_state(home, zero)
+    one.send_signal(signal.SIGUSR1)
+    (code, quiet, error), (other, _, message) = wait_for([one, zero])
+    assert code == other == 85 and "continues from here" in message and quiet == error == "", error + message
+    step = newest_state(home / RUN)[1]
+    for code, out, error in wait_for(start_tasks(home, *CNN, "--steps", step + 2)):
+        assert code == 0, out + error
+    assert newest_state(home / RUN)[1] == step + 2
+
+
+@pytest.mark.long
+def test_a_task_that_is_killed_ends_the_other_with_one_message(home):
+    one, zero = start_tasks(home, *CNN, "--steps", "100000", "--save-minutes", "0")
+    wait_for_state(home, zero)
+    one.kill()
+    began = time.monotonic()
+    (code, _, _), (other, _, message) = wait_for([one, zero])
+    assert code == -signal.SIGKILL and other == 1 and time.monotonic() - began < 60
+    assert message.count("Another of the 2 processes") == 1 and "Traceback" not in message
+
+
+@pytest.mark.long
+def test_tasks_with_tensorflow_end_in_one_message(home):
+    tensorflow = {"KERAS_BACKEND": "tensorflow"}
+    (one, _, silent), (zero, _, message) = wait_for(start_tasks(home, *CNN, "--steps", "2", env=tensorflow))
+    assert one == zero == 1 and silent == ""
+    assert "Slurm has started 2 tasks" in message and "Install JAX" in message and len(message.splitlines()) == 1
 
 
 @pytest.mark.slow
@@ -90,12 +142,13 @@ def test_two_processes_and_two_devices_give_what_one_gives(home, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_one_process_stops_both_and_loses_nothing(home):
+@pytest.mark.parametrize(("number", "wanted"), [(signal.SIGINT, 130), (signal.SIGUSR1, 85), (signal.SIGTERM, 85)])
+def test_a_signal_to_one_process_stops_both_and_loses_nothing(home, number, wanted):
     one, zero = start_two(home, *TRAIN, "--steps", "100000", "--save-minutes", "0")
     wait_for_state(home, zero)
-    one.send_signal(signal.SIGINT)
+    one.send_signal(number)
     for code, _, message in wait_for([one, zero]):
-        assert code == 130 and "Traceback" not in message
+        assert code == wanted and "Traceback" not in message
 
 
 @pytest.mark.slow
@@ -131,3 +184,35 @@ def test_processes_come_from_the_environment_variables_of_keras(monkeypatch):
                    "KERAS_DISTRIBUTION_PROCESS_ID": "3"}
     settings = resolve_processes(parse_flags([], environment={}), environment)
     assert (settings.processes, settings.process, settings.of_processes) == ("first:99", 3, 4)
+
+
+@pytest.mark.parametrize(("variables", "wanted"), [
+    (make_slurm_variables(1), ("Slurm", 1, 2)),
+    ({"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4"}, ("Open MPI", 3, 4)),
+    ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"} | make_slurm_variables(0, 1), ("Open MPI", 1, 2)),
+    ({"TPU_WORKER_ID": "1", "TPU_WORKER_HOSTNAMES": "a,b,c,d"}, ("TPU pod", 1, 4)),
+])
+def test_tasks_are_recognized_by_the_variables_of_their_cluster(monkeypatch, variables, wanted):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    settings = resolve_processes(parse_flags([], environment={}), variables)
+    assert (settings.cluster, settings.process, settings.of_processes) == wanted and not settings.processes
+
+
+@pytest.mark.parametrize("variables", [
+    {},
+    make_slurm_variables(0, 1),
+    {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"},   # a job script, without srun
+    make_slurm_variables(0, 1) | {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_NTASKS": "1"},
+    {"JOB_COMPLETION_INDEX": "1", "KUBERNETES_SERVICE_HOST": "10.0.0.1"},
+    {"TPU_WORKER_ID": "0", "TPU_WORKER_HOSTNAMES": "localhost"},
+])
+def test_a_single_task_is_no_distributed_training(variables):
+    settings = parse_flags([], environment={})
+    assert resolve_processes(settings, variables) == settings
+
+
+def test_given_processes_come_before_those_of_a_cluster(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    flags = parse_flags(["--processes", "a:1,b:2", "--process", "1"], environment={})
+    settings = resolve_processes(flags, make_slurm_variables(0, 4))
+    assert (settings.cluster, settings.processes, settings.process, settings.of_processes) == ("", "a:1", 1, 2)

@@ -17,7 +17,7 @@ PAGES = [path.name for path in sorted((ROOT / "docs").glob("*.md")) if not path.
 SMALLER = ("--size", str(SIZE), "--width", "4", "--levels", "2", "--work-size", "16", "--steps", "2", "--batch-size", "2",
            "--evaluate-every", "1", "--evaluation-images", "4", "--masks-per-image", "0")
 UNNAMED = ("sweep", "study", "kernel", "doctor", "completion", "mend", "contests",
-           "clean")   # commands whose runs have names of their own
+           "clean", "history")   # commands whose runs have names of their own
 STAGES = re.findall(r"^pixmend (\w+)\s+--config", (ROOT / "run_pipeline.sh").read_text(), re.M)
 
 pytestmark = pytest.mark.long
@@ -54,6 +54,10 @@ def make_pictures(folder):
 def make_smaller(machine, stage, flags):
     """Return the flags of a command for a small run, with the name that the run has on the page."""
     flags = [str(machine.home / word) if word.startswith(("submissions/", "competition/")) else word for word in flags]
+    if "--extra-pictures" in flags:
+        place = flags.index("--extra-pictures") + 1
+        flags[place] = str(machine.home / flags[place])
+    flags = [word.replace("file:", f"file:{machine.home}/") for word in flags]
     if "--out" in flags:
         place = flags.index("--out") + 1
         flags[place] = str(machine.home / flags[place])

@@ -1,11 +1,12 @@
 """`pixmend doctor`: a tick or the next step for each thing, and one exit code for all."""
 
 import io
+import json
 import zipfile
 
 import pytest
 from support.kaggle_home import SLUG, Machine, make_tiny_competition
-from support.kaggle_server import RULES
+from support.kaggle_server import RULES, TOKEN
 
 from pixmend.stages import doctor
 
@@ -66,6 +67,18 @@ def test_token_that_others_can_read(machine):
     machine.use_key()
     code, output = machine.run("doctor")
     assert code == 1 and "chmod 600" in find_lines(output, "\u2717 Kaggle token")[0]
+    assert find_lines(output, "\u2713 Kaggle: photo-reconstruction is reachable")
+
+
+def test_login_in_the_browser_is_a_token(machine):
+    folder = machine.private / ".kaggle"
+    (folder / "access_token").unlink()
+    (folder / "credentials.json").write_text(json.dumps({
+        "refresh_token": "refresh-token-of-a-test", "access_token": TOKEN, "username": "someone",
+        "access_token_expiration": "2999-01-01T00:00:00+00:00", "scopes": ["resources.admin:*"]}))
+    (folder / "credentials.json").chmod(0o600)
+    output = machine.run("doctor")[1]
+    assert "kaggle auth login" in find_lines(output, "\u2713 Kaggle token")[0]
     assert find_lines(output, "\u2713 Kaggle: photo-reconstruction is reachable")
 
 

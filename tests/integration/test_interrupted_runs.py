@@ -103,13 +103,13 @@ def send_signal_after_evaluation(number, run):
     return thread
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_training_saves_its_state(home, number):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 85), (signal.SIGUSR1, 85)])
+def test_a_stopped_training_saves_its_state(home, number, code):
     run = home / "checkpoints/demo/a"
     thread = send_signal_after_evaluation(number, run)
     result = stage("train", home, *CNN, "--steps", "100000")
     thread.join()
-    assert result.returncode == 130 and "Traceback" not in result.stderr
+    assert result.returncode == code and "continues from here" in result.stderr and "Traceback" not in result.stderr
     arrays, step, best = newest_state(run)
     assert arrays and step < 100000 and np.isfinite(best)
 

@@ -104,6 +104,49 @@ def test_kernel_is_sent_followed_and_brought_home(machine, server, running):
     assert code == 0 and len(server.calls) == calls and len(server.pushes) == 1
 
 
+def test_output_of_the_session_is_printed_as_it_comes(machine, server, running):
+    kernel = send(machine, server)
+    kernel.files, kernel.states = make_output(kernel.versions[0]["text"]), ["RUNNING", "RUNNING", "COMPLETE"]
+    server.lines = ["step 1 of 8", "token=KGAT_0123456789abcdef0123456789abcdef"]
+    code, output = machine.run("kernel", *FLAGS)
+    assert code == 0 and output.count("step 1 of 8") == 1 and "token=***" in output and has_output_of(machine, kernel)
+
+
+def test_log_out_of_reach_does_not_end_the_waiting(machine, server, running):
+    kernel = send_and_end(machine, server)
+    kernel.states = ["RUNNING", "RUNNING", "COMPLETE"]
+    code, output = machine.run("kernel", *FLAGS)
+    assert code == 0 and server.calls.count("LogStream") == 1 and "404" not in output
+
+
+def test_hours_that_are_left_are_asked_for_before_a_session_is_sent(machine, server, running):
+    server.gpu_hours = 4
+    code, output = machine.run("kernel", *FLAGS, "--follow-minutes", "0")
+    assert code == 0 and "4 of 30" in output and "--kernel-hours 3.6" in output and len(server.pushes) == 1
+
+
+def test_no_session_is_sent_where_no_hours_are_left(machine, server, running):
+    server.gpu_hours = 0
+    code, output = machine.run("kernel", *FLAGS, "--follow-minutes", "0")
+    assert code == 1 and "0 of 30" in output and "pixmend train --run a" in output and server.pushes == []
+    server.gpu_hours = 10
+    send(machine, server)
+    assert len(server.pushes) == 1
+
+
+def test_kernel_is_saved_without_running_it(machine, server, running):
+    code, output = machine.run("kernel", *FLAGS, "--save-only")
+    if code:
+        assert "2.2.5" in output and server.pushes == []
+        pytest.skip("the installed kaggle is older than 2.2.5: it cannot save a kernel without running it")
+    saved, = server.pushes
+    assert saved["kernelExecutionType"] == "QUICK_SAVE" and "Saved at Kaggle" in output
+    assert not (machine.home / HOME / "kernels.json").exists() and "GetAcceleratorQuotaStatistics" not in server.calls
+    send(machine, server)
+    assert len(server.pushes) == 2 and server.pushes[1]["slug"] != saved["slug"]
+    assert server.pushes[1].get("kernelExecutionType") != "QUICK_SAVE"
+
+
 @pytest.mark.long
 def test_unfinished_training_is_not_submitted(machine, server, running):
     machine.put_archive(TINY.archive)

@@ -14,9 +14,9 @@ from support.stages import ROOT, SMALL, done, stage
 from pixmend import files, run_file
 from pixmend.config import Settings
 from pixmend.data import dataset
-from pixmend.evaluation import leaderboard
+from pixmend.evaluation import leaderboard, ledger
 from pixmend.flags import parse_flags
-from pixmend.reporting import charts, error_section, run_section
+from pixmend.reporting import charts, error_section, run_section, submission_section
 from pixmend.stages import report
 from pixmend.submissions import predictions
 
@@ -234,7 +234,49 @@ def test_rank_correlation_equals_pandas(text, reported):
     for score in ("public", "private"):
         both = table[["holdout_rmse", score]].dropna()
         expected = both.corr("spearman").iloc[0, 1]
-        assert f"{score} score, over {len(both)} runs: <b>{expected:.2f}</b>" in text
+        assert f"{score} score, over {len(both)} runs: {expected:.2f}, 95% interval" in text
+
+
+def test_submissions_are_charted_with_score_and_rank(settings, tmp_path):
+    chosen = parse_flags(["--home", str(tmp_path), "--run", "a"], environment={})
+    assert submission_section.describe_submissions(chosen, [])["sent"] == []
+    path = ledger.get_path(chosen.submissions_folder)
+    for number in range(3):
+        time = f"2026-11-0{number + 1} 10:00:00"
+        ledger.add_event(path, ledger.SENT, time, run="a", file=f"{number:012}", left_today=4, per_day=5)
+    assert submission_section.describe_submissions(chosen, [])["over_time"] == ""
+    ledger.add_event(path, ledger.SCORED, run="a", file=f"{1:012}", ref="8", public="0.2", private="0.3")
+    found = submission_section.describe_submissions(chosen, [])
+    assert "submissions-public" in found["over_time"] and "submissions-rank" not in found["over_time"] and len(found["sent"]) == 3
+    ledger.add_event(path, ledger.SCORED, run="a", file=f"{2:012}", ref="9", public="0.1", rank="12")
+    found = submission_section.describe_submissions(chosen, [])
+    assert "submissions-rank" in found["over_time"] and "2026-11-03" in found["allowance"]
+
+
+def test_correlation_of_each_pair_of_scores_or_why_there_is_none():
+    scores = [(0.1, 0.12, 0.2), (0.2, 0.22, 0.3), (0.3, 0.29, None), (0.4, 0.44, 0.25)]
+    runs = [run_section.Run(str(number), {name: "" if value is None else str(value) for name, value in
+                                          zip(("holdout_rmse", "public", "private"), row, strict=True)}, {})
+            for number, row in enumerate(scores)]
+    public, private, both = submission_section.compare_scores(runs)
+    assert public.correlation.value == 1 and "over 4 runs: 1.00, 95% interval -0" in public.sentence
+    assert private.correlation is both.correlation is None
+    assert "needs 4 runs" in private.sentence and "there are 3" in both.sentence
+
+
+def test_page_lists_submissions_and_escapes_their_messages(reported, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(reported, home)
+    path = ledger.get_path(home / "submissions/demo")
+    ledger.add_event(path, ledger.SENT, run="tiny", file=f"{1:012}", message="<b>bold</b>", left_today=4, per_day=5)
+    ledger.add_event(path, ledger.SCORED, run="tiny", file=f"{1:012}", ref="8", public="0.23456", rank="12", seconds=31)
+    done(stage("report", home, *TINY))
+    page = (home / "submissions/demo/report.html").read_text()
+    section = page[page.index('<section id="submissions">'):page.index('<section id="agreement">')]
+    assert all(word in section for word in ("0.23456", "<td>12</td>", "<td>31</td>", "&lt;b&gt;", "4 of 5", "<svg"))
+    path.write_text("damaged")
+    result = stage("report", home, *TINY)
+    assert result.returncode == 1 and str(path) in result.stderr and "Traceback" not in result.stderr
 
 
 def test_lambda_groups_differ_in_lambda_alone(settings):

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import signal
+import subprocess
 import time
 import zipfile
 
@@ -10,7 +11,7 @@ import pytest
 from support.kaggle_home import SIZE, SLUG, make_tiny_competition
 from support.kaggle_server import DATE, TOKEN, score
 
-from pixmend.evaluation import leaderboard
+from pixmend.evaluation import leaderboard, ledger
 from pixmend.kaggle import attempts, client
 
 TINY = make_tiny_competition()
@@ -37,6 +38,10 @@ def read_row(machine, run="a"):
 
 def read_attempts(machine):
     return list((machine.submissions / ".submit").glob("*.json"))
+
+
+def read_ledger(machine):
+    return ledger.list_sent_files(ledger.read_events(machine.submissions / "submissions.csv"))
 
 
 def add_earlier_submission(server, description):
@@ -364,6 +369,122 @@ def test_file_that_kaggle_cannot_score(machine, server):
     code, output = machine.run("submit", "--run", "a")
     assert code == 1 and "Row 7 has no value ***;" in output.replace("***.", "***;") and len(server.submissions) == 1
     assert read_row(machine)["kaggle"] == "error: Row 7 has no value ***." and "\x1b" not in output
+
+
+# ---- What else Kaggle knows. -----------------------------------------------------------------------------------------------
+
+def test_rank_stands_beside_the_score(machine, server):
+    server.other_teams = ["0.00001", "0.00002", "0.9", "0.99"]
+    code, output = machine.run("submit", "--run", "a")
+    assert code == 0 and "Rank 3 " in output and read_ledger(machine)[0].rank == "3" and " 3 " in machine.run("history")[1]
+
+
+def test_leaderboard_out_of_reach_costs_only_the_rank(machine, server):
+    server.trouble("GetLeaderboard", "status", 403)
+    assert machine.run("submit", "--run", "a")[0] == 0
+    assert read_ledger(machine)[0].public and read_ledger(machine)[0].rank == ""
+
+
+def send_by_hand(server, text):
+    """A submission by another program: under a message without a tag."""
+    server.submissions.append({"ref": 7, "date": DATE, "description": "by hand", "fileName": "a.csv.zip", "blob": zipped(text),
+                               "looks": 0})
+
+
+@pytest.fixture
+def can_download(machine):
+    """Skip where kaggle is older than the command that downloads a submission."""
+    if "submission-download" not in run_kaggle(machine, "competitions", "--help"):
+        pytest.skip("the installed kaggle is older than 2.2.5: it cannot download a submission")
+
+
+def run_kaggle(machine, *words):
+    command = machine.python.with_name("kaggle")
+    return subprocess.run([str(command), *words], env=machine.environment(), capture_output=True, text=True).stdout
+
+
+def test_file_that_was_sent_by_hand_is_not_sent_again(machine, server, can_download):
+    send_by_hand(server, TINY.submission)
+    assert machine.run("submit", "--run", "a")[0] == 0 and len(server.submissions) == 1
+    one, = read_ledger(machine)
+    assert (one.ref, one.file, one.message) == ("7", TAG, "by hand") and read_row(machine)["public"] == one.public != ""
+    assert machine.run("submit", "--run", "a")[0] == 1 and len(server.submissions) == 1
+    assert server.calls.count("DownloadSubmission") == 1
+
+
+def test_other_file_that_was_sent_by_hand_is_downloaded_once(machine, server, can_download):
+    send_by_hand(server, TINY.submission.replace("0.500000", "0.250000"))
+    assert machine.run("submit", "--run", "a")[0] == 0 and len(server.submissions) == 2
+    assert {one.ref for one in read_ledger(machine)} == {"7", "1002"}
+    machine.put_submission("a", TINY.submission.replace("0.500000", "0.125000"))
+    assert machine.run("submit", "--run", "a")[0] == 0 and server.calls.count("DownloadSubmission") == 1
+
+
+def test_submission_that_later_ones_pushed_off_the_list_is_found_by_its_ref(machine, server, can_download):
+    machine.run("submit", "--run", "a", "--wait-minutes", "0")
+    for number in range(200):
+        server.submissions.append(server.submissions[0] | {"ref": 5000 + number, "description": "another", "fileName": "x.csv"})
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0.02")[0] == 0
+    assert read_ledger(machine)[0].public and len(server.submissions) == 201
+
+
+# ---- The ledger. -----------------------------------------------------------------------------------------------------------
+
+def test_every_submission_is_in_the_ledger_with_its_score(machine, server):
+    assert machine.run("history")[0] == 0 and read_ledger(machine) == []
+    machine.run("submit", "--run", "a", "--message", "first try")
+    one, = read_ledger(machine)
+    scores, sent = score(server.submissions[0]["blob"], TINY.solution), server.submissions[0]
+    assert (one.run, one.file, one.ref, one.message) == ("a", TAG, str(sent["ref"]), sent["description"])
+    assert (one.public, one.private) == (scores["Public"], scores["Private"]) and int(one.seconds) < 60
+    code, output = machine.run("history")
+    assert code == 0 and scores["Public"] in output and "first try" in output and "4 of 5" in output
+
+
+def test_score_that_comes_later_is_added_to_the_ledger(machine, server):
+    machine.run("submit", "--run", "a", "--wait-minutes", "0")
+    assert read_ledger(machine)[0].is_pending and "no score yet" in machine.run("history")[1]
+    before = (machine.submissions / "submissions.csv").read_text()
+    assert machine.run("submit", "--run", "a")[0] == 0
+    one, = read_ledger(machine)
+    assert one.public and one.seconds == "" and (machine.submissions / "submissions.csv").read_text().startswith(before)
+
+
+def test_submission_that_kaggle_could_not_score_is_in_the_ledger(machine, server):
+    server.error = "Row 7 has no value"
+    machine.run("submit", "--run", "a")
+    assert read_ledger(machine)[0].failure == "Row 7 has no value" and "failed: Row 7" in machine.run("history")[1]
+
+
+def test_submission_of_another_machine_is_added_to_the_ledger_once(machine, server):
+    add_earlier_submission(server, f"a {TAG} from the other machine")
+    for _ in range(2):
+        machine.run("submit", "--run", "a", "--wait-minutes", "0")
+    one, = read_ledger(machine)
+    assert (one.time, one.ref) == ("2026-11-20 12:00:00", "7") and "other machine" in one.message
+
+
+def test_submission_whose_answer_was_lost_is_in_the_ledger_once(machine, server):
+    server.trouble("CreateSubmission", "lose")
+    machine.run("submit", "--run", "a")
+    machine.run("submit", "--run", "a")
+    assert [one.ref for one in read_ledger(machine)] == ["1001"]
+
+
+def test_second_sending_of_a_file_is_a_row_of_its_own(machine, server):
+    for flags in (("--wait-minutes", "0"), ("--resubmit",)):
+        machine.run("submit", "--run", "a", *flags)
+    first, second = read_ledger(machine)
+    assert first.is_pending and second.ref == "1002" and second.public
+
+
+def test_damaged_ledger_stops_before_anything_is_sent(machine, server):
+    path = machine.submissions / "submissions.csv"
+    path.write_text("time,event\nhalf a row")
+    for command in ("submit", "history"):
+        code, output = machine.run(command, *(["--run", "a"] if command == "submit" else []))
+        assert code == 1 and str(path) in output and len(output.splitlines()) == 1
+    assert server.calls == [] and path.read_text() == "time,event\nhalf a row"
 
 
 def test_signed_urls_lose_their_query(machine):

@@ -196,6 +196,7 @@ def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home
     (["--lambda", "1,2", "--sampler", "bayes"], "bayes"),
     (["--lambda", "1,2", "--sweep-name", "../x"], "--sweep-name"),
     (["--lambda", "1,2", "--storage", "my s3cret words"], "is not a database URL"),
+    (["--lambda", "1,2", "--storage", "journal:"], "names no folder"),
     (["--lambda", "1,2", "--storage", "cupboard://me:s3cret@here/x"], "cupboard"),
     (["--lambda", "1,2", "--storage", "postgresql://me:s3c@ret@here/x"], "%40"),
 ])
@@ -232,8 +233,8 @@ def opened(url, home, wanted, sampler="random", flags=("--lambda", "1..9"), mach
 
     swept = dict(search_space.split_swept_flags(flags)[1])
     points = search_space.list_grid_points(swept) if sampler == "grid" else []
-    storage = optuna_study.open_storage(optuna_study.parse_storage_url(url))
-    return swept, optuna_study.SharedStudy(storage, "s", facts={}, wanted=wanted, folder=home, place=machine,
+    storage = optuna_study.choose_storage(url)
+    return swept, optuna_study.SharedStudy(storage, "s", facts={}, wanted=wanted, folder=home, place=machine, machine=machine,
                                            sampler=optuna_study.make_sampler(sampler, points, 1), pruner=None)
 
 
@@ -250,8 +251,10 @@ def draw_in_a_process(url, home, wanted):
     draw(*opened(url, home, wanted))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "journal", "postgresql"])
 def url(request, tmp_path):
+    if request.param == "journal":
+        return f"journal:{tmp_path}/shared"
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/study.db"
     return request.getfixturevalue("database")
@@ -268,6 +271,86 @@ def test_many_processes_at_once_take_just_as_many_trials_as_were_asked_for(url, 
     _, study = opened(url, tmp_path, 6)
     assert len(study.list_trials()) == 6 and not study.list_running()
     assert len({trial.params["LAMBDA"] for trial in study.list_trials()}) == 6
+
+
+def test_twenty_processes_on_one_journal_lose_no_trial_and_make_none_twice(tmp_path):
+    url = f"journal:{tmp_path}/shared"
+    workers = [multiprocessing.get_context("fork").Process(target=draw_in_a_process, args=(url, tmp_path, 60)) for _ in range(20)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == 20 * [0]
+    trials = opened(url, tmp_path, 60)[1].list_trials()
+    assert [trial.state.name for trial in trials] == 60 * ["COMPLETE"]
+    assert len({trial.params["LAMBDA"] for trial in trials}) == 60
+
+
+def age_heartbeats(folder):
+    """Set the heartbeats of a journal back to where their processes count as dead."""
+    for path in (folder / "heartbeats").iterdir():
+        os.utime(path, (0, 0))
+
+
+def test_a_trial_of_a_journal_is_taken_over_by_one_other_machine_once_its_heartbeat_is_old(tmp_path):
+    url = f"journal:{tmp_path}/shared"
+    _, dead = opened(url, tmp_path, 1)
+    trial = dead.claim_trial(contextlib.ExitStack())
+    others = [opened(url, tmp_path, 1, machine=name)[1] for name in ("two", "three")]
+    assert [other.claim_trial(contextlib.ExitStack()) for other in others] == [None, None]
+    age_heartbeats(tmp_path / "shared")
+    assert [other.storage.read_heartbeat(trial)[0] for other in others] == [1, 1]
+    taken = [other.claim_trial(contextlib.ExitStack()) for other in others]
+    assert [found and found.number for found in taken] == [0, None]
+    assert dead.storage.has_lost_trial(trial._trial_id) and not others[0].storage.has_lost_trial(trial._trial_id)
+
+
+def test_a_run_that_is_unlocked_is_taken_over_at_once_only_on_its_own_machine(tmp_path):
+    url = f"journal:{tmp_path}/shared"
+    _, first = opened(url, tmp_path, 1)
+    first.mark_trial(first.claim_trial(contextlib.ExitStack()), "run")
+    _, elsewhere = opened(url, tmp_path, 1)
+    elsewhere.machine = "two"   # with the same home, where the lock of another machine may not be visible
+    assert elsewhere.claim_trial(contextlib.ExitStack()) is None
+    with contextlib.ExitStack() as lock:
+        assert opened(url, tmp_path, 1)[1].claim_trial(lock).number == 0
+        age_heartbeats(tmp_path / "shared")
+        assert elsewhere.claim_trial(contextlib.ExitStack()) is None   # it lives, whatever its heartbeat
+    with contextlib.ExitStack() as lock:
+        assert elsewhere.claim_trial(lock).number == 0
+
+
+@pytest.mark.parametrize("scheme", ["sqlite:///{}/study.db", "journal:{}/shared"])
+def test_a_trial_of_a_process_that_is_stopped_is_free_at_once(tmp_path, scheme):
+    url = scheme.format(tmp_path)
+    _, stopped = opened(url, tmp_path, 1)
+    trial = stopped.claim_trial(contextlib.ExitStack())
+    with pytest.raises(KeyboardInterrupt), stopped.send_heartbeats(trial):
+        raise KeyboardInterrupt
+    assert opened(url, tmp_path, 1, machine="two")[1].claim_trial(contextlib.ExitStack()).number == 0
+
+
+def test_a_damaged_journal_is_one_message(home):
+    (home / "shared").mkdir()
+    (home / "shared/journal.log").write_text("half a li\nne\n")
+    with pytest.raises(UserError, match=r"journal\.log is damaged"):
+        sweep_here(home, *TINY, "--lambda", "1,2", "--storage", f"journal:{home}/shared")
+
+
+@pytest.mark.long
+def test_tasks_share_a_sweep_on_a_journal_while_one_is_preempted_and_one_is_killed(home):
+    flags = (*TINY, "--steps", "40", "--evaluate-every", "4", "--save-minutes", "0", "--lambda", "1,2,3,4",
+             "--no-prune", "--storage", f"journal:{home}/shared")
+    tasks = [start_stage("sweep", home, *flags) for _ in range(3)]
+    for task in tasks[:2]:
+        next(line for line in task.stdout if re.search(r"trial \d of 4:", line))
+    tasks[0].send_signal(signal.SIGUSR1)
+    tasks[1].kill()
+    codes = [task.communicate(timeout=300) and task.returncode for task in tasks]
+    assert codes == [85, -signal.SIGKILL, 0]
+    found = read_sweep(home)["trials"]
+    assert [(trial["number"], trial["state"]) for trial in found] == [(number, "done") for number in range(4)]
+    assert {trial["run"] for trial in found} == {run.name for run in folder(home).glob("pix2pix-*/")} and len(found) == 4
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])

@@ -24,6 +24,7 @@ from support.kaggle_server import KEY, TOKEN, USER
 ROOT = Path(__file__).resolve().parents[2]
 CONTEST, SLUG = "photo_reconstruction", "photo-reconstruction"
 CLASSES = ("Cat", "Dog", "Elephant", "Tiger")
+KAGGLE = os.environ.get("PIXMEND_TEST_KAGGLE", "")  # a kaggle command of another version, in an environment of its own
 SIZE = 32
 BOX = round(75 * SIZE / 256)
 
@@ -48,6 +49,8 @@ class Machine:
     backend: str = "tensorflow"
 
     def __post_init__(self):
+        if KAGGLE:
+            self.use_command(f"import os; os.environ.pop('PYTHONPATH'); os.execv({KAGGLE!r}, [{KAGGLE!r}, *os.sys.argv[1:]])")
         self.home, self.private = self.folder / "project", self.folder / "private"
         (self.private / ".kaggle").mkdir(parents=True)
         if self.token:
@@ -76,9 +79,11 @@ class Machine:
     def use_command(self, script):
         """A `kaggle` of another make beside this machine's Python; without a script there is none."""
         tools = self.folder / "bin"
-        tools.mkdir()
+        tools.mkdir(parents=True, exist_ok=True)
+        (tools / "kaggle").unlink(missing_ok=True)
         self.python = tools / "python"
-        self.python.symlink_to(sys.executable)
+        if not self.python.exists():
+            self.python.symlink_to(sys.executable)
         if script:
             (tools / "kaggle").write_text(f"#!{sys.executable}\n{script}")
             (tools / "kaggle").chmod(0o755)
@@ -159,29 +164,43 @@ class TinyCompetition:
     archive: bytes
     solution: str
     submission: str
+    tested: tuple  # (name, boxes, whole image as OpenCV has it) of each test image
+
+    def make_solution(self, order, scale):
+        """The solution where channel 0 is this colour, and values are scaled so."""
+        values = []
+        for _, boxes, whole in self.tested:
+            pixels = whole[..., ::-1] if order == "rgb" else whole
+            if scale == "minmax":
+                planes = [cv2.normalize(np.float64(plane), None, 0, 1, cv2.NORM_MINMAX) for plane in cv2.split(pixels.copy())]
+                pixels = 255 * cv2.merge(planes)
+            values += [pixels[r:r + BOX, c:c + BOX].ravel() / 255 for r, c in boxes]
+        return solution([id for name, boxes, _ in self.tested for id in row_ids(name, boxes)], np.concatenate(values))
 
 
 @functools.cache
-def make_tiny_competition(seed=0):
+def make_tiny_competition(seed=0, low=0, high=256):
+    """A tiny competition whose images are drawn from these grey levels."""
     rng = np.random.default_rng(seed)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for kind in CLASSES:
             folder, rows = f"Dataset/Training_Data/{kind}", []
             for number in (1, 2):
-                name, whole, boxes = f"{kind}-Train ({number}).jpeg", draw_image(rng), draw_boxes(rng)
+                name, whole, boxes = f"{kind}-Train ({number}).jpeg", draw_image(rng, low, high), draw_boxes(rng)
                 archive.writestr(f"{folder}/Unmasked_Train/{name}", jpeg(whole))
                 archive.writestr(f"{folder}/Masked_Train/{name}", jpeg(damage(whole, boxes)))
                 rows.append((name, boxes))
             archive.writestr(f"{folder}/Masked_Train/masked_info.csv", table(rows))
-        tested = [(f"{kind} (1).jpeg", draw_boxes(rng), draw_image(rng)) for kind in CLASSES]
+        tested = [(f"{kind} (1).jpeg", draw_boxes(rng), draw_image(rng, low, high)) for kind in CLASSES]
         for name, boxes, whole in tested:
             archive.writestr(f"Dataset/Testing_Data/{name}", jpeg(damage(whole, boxes)))
         archive.writestr("Dataset/Testing_Data/masked_info.csv", table([row[:2] for row in tested]))
         ids = [one for name, boxes, _ in tested for one in row_ids(name, boxes)]
         archive.writestr("sample_submission.csv", submission(ids, np.zeros(len(ids))))
     truth = np.concatenate([whole[r:r + BOX, c:c + BOX].ravel() for _, boxes, whole in tested for r, c in boxes]) / 255
-    return TinyCompetition(out.getvalue(), solution(ids, truth), submission(ids, np.full(len(ids), 0.5)))
+    return TinyCompetition(out.getvalue(), solution(ids, truth), submission(ids, np.full(len(ids), 0.5)),
+                           tuple(tested))
 
 
 def submission(ids, values):
@@ -194,8 +213,8 @@ def solution(ids, values):
     return "filename_box_pixel,value,Usage\n" + "".join(f"{one},{value:.6f},{part}\n" for one, value, part in rows)
 
 
-def draw_image(rng):
-    coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+def draw_image(rng, low=0, high=256):
+    coarse = rng.integers(low, high, (4, 4, 3), dtype=np.uint8)
     return cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
 
 

@@ -33,6 +33,8 @@ class KernelServer(KaggleServer):
     kernels: dict = field(default_factory=dict)
     states: list = field(default_factory=lambda: ["COMPLETE"])
     refusal: str = ""
+    gpu_hours: float = 30  # left of 30 this week
+    lines: list = field(default_factory=list)  # of every session's output as it runs; 404 where there are none
     not_attached: list = field(default_factory=list)
 
     def SaveKernel(self, asked):
@@ -62,6 +64,15 @@ class KernelServer(KaggleServer):
         more = {"nextPageToken": str(start + A_PAGE)} if start + A_PAGE < len(names) else {}
         listed = [{"fileName": name, "url": f"http://localhost/output/{ref}/{name}"} for name in names[start:start + A_PAGE]]
         return {"files": listed, "log": kernel.log, **more}
+
+    def GetAcceleratorQuotaStatistics(self, asked):
+        used = {"timeUsed": f"{int(3600 * (30 - self.gpu_hours))}s", "totalTimeAllowed": "108000s"}
+        return {"quotaRefreshTime": "2026-12-05T00:00:00.000Z", "gpuQuota": used, "tpuQuota": used | {"timeUsed": "0s"}}
+
+    def log_lines(self, ref):
+        if not self.lines or ref not in self.kernels:
+            return super().log_lines(ref)
+        return self.lines
 
     def found(self, asked):
         ref = f"{asked['userName']}/{asked['kernelSlug']}"

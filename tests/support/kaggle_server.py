@@ -24,6 +24,8 @@ RULES = "You must accept this competition's rules before you'll be able to downl
 POLLS = ("ListSubmissions", "GetKernel")  # what a client asks for to see whether something arrived
 MODIFIED = "Wed, 12 Apr 2023 10:00:00 GMT"
 DATE = "2026-11-20T12:00:00.000Z"
+TEAM = 77  # the user's
+LEADERBOARD_PAGE = 3  # teams that one answer lists, whatever was asked for
 
 
 @dataclass
@@ -52,6 +54,8 @@ class KaggleServer:
     calls: list = field(default_factory=list)
     troubles: dict = field(default_factory=dict)
     uploads: dict = field(default_factory=dict)
+    names: dict = field(default_factory=dict)  # of the uploaded files
+    other_teams: list = field(default_factory=list)  # public scores of other teams
     delayed: list = field(default_factory=list)  # [polls, call, request] of what is done later
     starts: list = field(default_factory=list)  # at which byte each transfer of the archive began
 
@@ -124,6 +128,7 @@ class KaggleServer:
     def StartSubmissionUpload(self, asked):
         token = f"blob{len(self.uploads)}"
         self.uploads[token] = b""
+        self.names[token] = asked.get("fileName", "")
         return {"token": token, "createUrl": f"http://localhost/upload/{token}"}
 
     def CreateSubmission(self, asked):
@@ -132,23 +137,46 @@ class KaggleServer:
         blob = self.uploads[asked["blobFileTokens"]]
         self.submissions.append({
             "ref": 1001 + len(self.submissions), "date": DATE, "description": asked.get("submissionDescription", ""),
-            "fileName": "submission.zip", "totalBytes": len(blob), "submittedBy": "someone", "teamName": "someone",
+            "fileName": self.names.get(asked["blobFileTokens"], ""), "totalBytes": len(blob), "submittedBy": "someone",
+            "teamName": "someone",
             "url": "", "blob": blob, "looks": self.pending_looks})
         return {"message": f"Successfully submitted to {self.slug}", "ref": self.submissions[-1]["ref"]}
 
     def ListSubmissions(self, asked):
-        return {"submissions": [self.shown(one) for one in reversed(self.submissions)], "nextPageToken": ""}
+        return {"submissions": [self.shown(one) for one in reversed(self.submissions)][:asked.get("pageSize", 20)],
+                "nextPageToken": ""}
 
     def GetSubmission(self, asked):
-        found = [one for one in self.submissions if one["ref"] == int(asked["ref"])]
+        return self.shown(self.found_submission(asked["ref"]))
+
+    def found_submission(self, ref):
+        found = [one for one in self.submissions if one["ref"] == int(ref)]
         if not found:
             raise Refused(404, "Not found")
-        return self.shown(found[0])
+        return found[0]
+
+    def best(self):
+        """The user's best submission that has a score, with this score."""
+        shown = [self.shown(dict(one)) for one in self.submissions]
+        return min(((one["publicScore"], one["ref"]) for one in shown if one["publicScore"]), default=None)
 
     def GetLeaderboard(self, asked):
-        scored = [(self.shown(one)["publicScore"], one["ref"]) for one in self.submissions]
-        return {"submissions": [{"teamId": ref, "teamName": "someone", "submissionDate": DATE, "score": score}
-                                for score, ref in sorted(scored) if score], "nextPageToken": ""}
+        """Teams by score, a page at a time; the user's is TEAM."""
+        best = self.best()
+        others = [(score, number) for number, score in enumerate(self.other_teams, 1)]
+        teams = sorted([*others, *([(best[0], TEAM)] if best else [])])
+        start, size = int(asked.get("pageToken") or 0), min(asked.get("pageSize", 20), LEADERBOARD_PAGE)
+        rows = [{"teamId": team, "teamName": f"team {team}", "submissionDate": DATE, "score": score} for score, team in teams]
+        more = str(start + size) if start + size < len(rows) else ""
+        return {"submissions": rows[start:start + size], "nextPageToken": more}
+
+    def ListTeamPublicSubmissions(self, asked):
+        best = self.best()
+        own = [{"id": best[1], "dateSubmitted": DATE, "publicScore": best[0]}] if best else []
+        return {"submissions": own if asked["teamId"] == TEAM else [{"id": 5, "dateSubmitted": DATE, "publicScore": "1"}]}
+
+    def log_lines(self, ref):
+        raise Refused(404, None)
 
     def shown(self, one):
         """A submission as listed: its score is there once it was looked at often enough."""
@@ -156,8 +184,8 @@ class KaggleServer:
         pending, one["looks"] = one["looks"] > 0, one["looks"] - 1
         if pending:
             return public | {"status": "PENDING", "publicScore": "", "privateScore": ""}
-        if self.error:
-            return public | {"status": "ERROR", "errorDescription": self.error, "publicScore": "", "privateScore": ""}
+        if reason := public.pop("failure", self.error):
+            return public | {"status": "ERROR", "errorDescription": reason, "publicScore": "", "privateScore": ""}
         scores = score(one["blob"], self.solution)
         return public | {"status": "COMPLETE", "publicScore": scores["Public"], "privateScore": scores["Private"]}
 
@@ -199,6 +227,10 @@ def handler_for(server):
 
         def do_GET(self):
             place = urlsplit(self.path).path
+            if place.startswith("/api/v1/kernels/logs/stream/"):
+                return self.guarded("LogStream", lambda: self.send_log(place.split("stream/")[1]))
+            if place.startswith("/submitted/"):
+                return self.guarded("submitted", lambda: self.send_submitted(int(place.split("/")[2])))
             if place.startswith("/files/"):
                 return self.guarded("archive", self.send_archive)
             return self.guarded("output", lambda: self.send_output(unquote(place.removeprefix("/output/"))))
@@ -254,6 +286,9 @@ def handler_for(server):
             if call == "DownloadDataFiles":
                 place = f"http://localhost/files/{server.slug}.zip?signature=1"
                 return self.answer(302, b"", {"Location": place})
+            if call == "DownloadSubmission":
+                one = server.found_submission(asked["submissionId"])
+                return self.answer(302, b"", {"Location": f"http://localhost/submitted/{one['ref']}/{one['fileName']}?signature=1"})
             with server.lock:
                 server.do_delayed(call)
                 is_late = self.trouble and self.trouble.kind in ("late", "hang late")
@@ -290,6 +325,17 @@ def handler_for(server):
             if kind == "cut":
                 self.wfile.flush()
                 raise Gone
+
+        def send_submitted(self, ref):
+            """The file of a submission, with the headers that a download needs."""
+            data = server.found_submission(ref)["blob"]
+            self.answer(200, data, {"Content-Type": "application/octet-stream", "Last-Modified": MODIFIED})
+
+        def send_log(self, ref):
+            """The output of a session as events, up to the sentinel."""
+            lines = server.log_lines(ref)
+            events = [json.dumps({"stream_name": "stdout", "time": 1.0, "data": f"{line}\n"}) for line in lines] + ["END_OF_LOG"]
+            self.answer(200, "".join(f"data: {event}\n\n" for event in events).encode(), {"Content-Type": "text/event-stream"})
 
         def send_output(self, name):
             data = server.output_file(name)

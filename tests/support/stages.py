@@ -13,6 +13,7 @@ from unittest import mock
 
 from pixmend import progress
 from pixmend.__main__ import main
+from pixmend.subprocesses import STOP_SIGNALS
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--model", "pix2pix", "--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "4",
@@ -49,7 +50,7 @@ def stage(name: str, home: Path, *flags: object, environment: dict[str, str] | N
 @contextlib.contextmanager
 def _restored_process(environment: dict[str, str] | None):
     """Give back signal handlers, environment, folder and Keras's global state as they were."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         with mock.patch.dict(os.environ, environment or clean_environment(), clear=True), contextlib.chdir(ROOT):
             yield

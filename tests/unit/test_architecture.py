@@ -17,8 +17,8 @@ PACKAGE = ROOT / "src" / "pixmend"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # Each may import from itself and from those after it.
-LAYERS = ["__main__", "cli", "stages", "reporting", "experiments", "kaggle", "scoring", "serving", "home", "mending", "sharing",
-          "training", "models", "networks", "competitions", "submissions", "evaluation", "data", "backend", "workers",
+LAYERS = ["__main__", "cli", "stages", "bundling", "reporting", "experiments", "kaggle", "scoring", "serving", "home", "mending",
+          "sharing", "training", "models", "networks", "competitions", "submissions", "evaluation", "data", "backend", "workers",
           "subprocesses", "progress", "run_file", "commands", "flags", "config", "fills", "files", "processor", "errors"]
 INDEPENDENT = {"networks", "competitions"}   # neither imports the other
 BACKENDS = {"tensorflow", "jax", "torch"}

@@ -13,7 +13,8 @@ from pixmend.commands import COMMANDS
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 TO_FOLLOW = [name for name in TEXTS if not name.startswith("add-a-")]   # those make files first; tests of their own follow them
-OTHERS_FLAGS = {"--help", "--compare", "--logdir", "--backend-store-uri", "--config", "--upgrade", "--data", "--out"}
+OTHERS_FLAGS = {"--help", "--compare", "--logdir", "--backend-store-uri", "--config", "--upgrade", "--data", "--out",
+                 "--signal", "--nodes"}
 
 
 @pytest.mark.parametrize("name", TO_FOLLOW)

@@ -1,5 +1,7 @@
 """Atomic writes: two writers never mix, links are not followed, abandoned temporary files go away; locks and manifests."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -75,6 +77,33 @@ def test_wait_for_a_lock_names_its_folder(tmp_path):
         waiter = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert str(tmp_path) in waiter.stdout.readline()
     assert waiter.communicate() == ("locked\n", None) and waiter.returncode == 0
+
+
+def test_locked_folder_has_working_locks(tmp_path):
+    with files.try_lock(tmp_path) as works:
+        assert works is True
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_one_warning(tmp_path, monkeypatch, capsys, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(files, "_has_warned", False)
+    with files.try_lock(tmp_path) as works, files.wait_for_lock(tmp_path / ".other"):
+        assert works is False
+    warning, = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"{tmp_path / '.lock'}: ") and os.strerror(code) in warning
+
+
+def test_other_errors_of_a_lock_are_not_hidden(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="Input/output error"), files.try_lock(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("content", ["[]", '"text"', '{"made_from": {"a": 1}, "files": 7}',

@@ -67,6 +67,12 @@ def get_submission_format(settings: Settings, split: str = "test") -> Submission
     return PixelCsv() if settings.damage and split == "holdout" else get_competition(settings.competition).submission
 
 
+def leaves_settings_open(settings: Settings) -> bool:
+    """Tell whether a competition at Kaggle does not say what --channel-order and --value-scale are."""
+    competition = get_competition(settings.competition)
+    return competition.submission.has_value_settings and not competition.is_synthetic
+
+
 def get_submission_path(settings: Settings, split: str = "test") -> Path:
     middle = "" if split == "test" else f".{split}"
     return settings.submissions_folder / f"{settings.run}{middle}{get_submission_format(settings, split).suffix}"

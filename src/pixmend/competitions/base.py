@@ -53,6 +53,10 @@ class Competition(ABC):
     def read_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
         """List the training images, then the test images, of the unpacked archive; nothing is decoded."""
 
+    def read_test_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
+        """List the test images of a folder in the archive's form, which may hold nothing else."""
+        return [record for record in self.read_images(folder, shape) if record.split == "test"]
+
     @abstractmethod
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         """Draw the counts of a new damage."""

@@ -41,18 +41,22 @@ class PhotoReconstruction(Competition):
         if not classes:
             raise UserError(f"{folder / TRAIN} holds no class folders; {DOWNLOAD_AGAIN}.")
         train = {path.name: read_table(path / DAMAGED / TABLE, shape, path / DAMAGED, path / ORIGINAL) for path in classes}
-        test = read_table(folder / TEST / TABLE, shape, folder / TEST)
-        SUBMISSION.check_sample(folder, test)
-        uses = Counter(name for boxes in [*train.values(), test] for name in boxes)
+        test = self.read_test_images(folder, shape)
+        SUBMISSION.check_sample(folder, {record.id: record.boxes for record in test})
+        uses = Counter([*(name for boxes in train.values() for name in boxes), *(record.id for record in test)])
         images = []
         for path in classes:
             for name, boxes in train[path.name].items():
                 id = name if uses[name] == 1 else f"{path.name}/{name}"
                 damaged, original = (str(path / folder_name / name) for folder_name in (DAMAGED, ORIGINAL))
                 images.append(ImageRecord(id, path.name, id, "train", damaged, original, boxes))
-        for name, boxes in test.items():
-            images.append(ImageRecord(name, "", name, "test", str(folder / TEST / name), None, boxes))
-        return images
+        return [*images, *test]
+
+    def read_test_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
+        """List the images of the test table."""
+        boxes_by_name = read_table(folder / TEST / TABLE, shape, folder / TEST)
+        return [ImageRecord(name, "", name, "test", str(folder / TEST / name), None, boxes)
+                for name, boxes in boxes_by_name.items()]
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:
         return count_boxes(draw_two_boxes(rng, shape, get_box_side(shape)), shape)

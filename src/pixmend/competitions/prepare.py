@@ -6,7 +6,6 @@ renamed when all are complete; their manifests come last.
 
 import contextlib
 import shutil
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,9 @@ import cv2
 import numpy as np
 
 from pixmend import files, workers
-from pixmend.competitions import get_competition, get_damage_competition
+from pixmend.competitions import extra_pictures, get_competition, get_damage_competition
 from pixmend.config import Settings
-from pixmend.data import array_files, augmentation, near_duplicates, splits
+from pixmend.data import array_files, augmentation, near_duplicates, photos, splits
 from pixmend.data import dataset as datasets
 from pixmend.data.archive_manifest import read_archive_manifest
 from pixmend.data.dataset import ARRAYS, FILLED, Dataset, DatasetRow
@@ -47,9 +46,13 @@ def prepare_dataset(settings: Settings) -> None:
         cache_key = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken_images}
         if settings.damage:
             cache_key |= {name: getattr(settings, name) for name in datasets.DAMAGE_SETTINGS}
+        if settings.extra_pictures:
+            cache_key |= {"extra_pictures": photos.hash_folder(settings.extra_pictures, "--extra-pictures")}
         if settings.force or not files.manifest_matches(folder / "pictures.json", cache_key):
             write_arrays(settings, folder, cache_key)
         cache_key = cache_key | {name: getattr(settings, name) for name in (*datasets.SPLIT_SETTINGS, "augment")}
+        if settings.extra_pictures:
+            cache_key |= {"extra_folder": settings.extra_pictures}
         if settings.force or not files.manifest_matches(folder / "index.json", cache_key):
             write_index_and_preview(settings, folder, cache_key)
         if settings.materialize:
@@ -83,6 +86,8 @@ def write_arrays(settings: Settings, folder: Path, cache_key: Mapping[str, Any])
 def number_records(settings: Settings, building: Path) -> Iterator[tuple[int, int, ImageRecord]]:
     """Reserve disk space for all images; yield each record with its row and that of its original image, test images last."""
     records = get_competition(settings.competition).read_images(settings.competition_folder / "files", settings.shape)
+    if settings.extra_pictures:
+        records += extra_pictures.list_records(settings)
     records.sort(key=lambda record: record.split == "test")
     originals = sum(record.split == "train" for record in records)
     shapes = {"pictures": (len(records) + originals, *settings.shape), "counts": (len(records), *settings.shape[:2])}
@@ -102,7 +107,7 @@ def write_chunk(folder: Path, settings: Settings, numbered: Iterable[tuple[int, 
             except UserError as error:
                 if record.split == "test":
                     raise
-                if settings.broken_images == "stop":
+                if settings.broken_images == "stop" and record.damaged:
                     raise UserError(f"{error} Or leave such training images out with --broken-images skip.") from None
                 lines.append({"id": record.id, "broken": str(error)})
     return lines
@@ -121,7 +126,7 @@ def write_image(row: int, original_row: int, record: ImageRecord, settings: Sett
 def store_image(row: int, original_row: int, record: ImageRecord, settings: Settings,
                 writers: Writers) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Decode one image and write it; return the damaged image, its counts, and the original of a training image."""
-    original = decode_image(record.original, settings.shape) if record.original is not None else None
+    original = read_original(record, settings)
     if original is not None:   # written at once, while it is in the processor's cache
         writers["pictures"](original_row, original)
     damaged, counts = read_damaged(record, original, settings)
@@ -130,8 +135,24 @@ def store_image(row: int, original_row: int, record: ImageRecord, settings: Sett
     return damaged, counts, original
 
 
+def read_original(record: ImageRecord, settings: Settings) -> np.ndarray | None:
+    """Return the original of a training image; one without a damaged file is a photo, from which it is cut."""
+    if record.original is None:
+        return None
+    return decode_image(record.original, settings.shape) if record.damaged else extra_pictures.cut_image(record, settings)
+
+
 def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the damaged image, whose known pixels must agree with the original, and its counts; --damage damages it anew."""
+    """Return the damaged image and its counts: damaged anew with --damage, and where there is no damaged file."""
+    found = read_damaged_file(record, original, settings) if record.damaged else None
+    if found and not (settings.damage and original is not None):
+        return found
+    assert original is not None
+    return get_damage_competition(settings).damage_image(extra_pictures.make_rng(record), original, settings)
+
+
+def read_damaged_file(record: ImageRecord, original: np.ndarray | None, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the damaged image in a file, whose known pixels must agree with the original, and its counts."""
     damaged, counts = decode_image(record.damaged, settings.shape), record.counts(settings.shape)
     if original is None:
         return damaged, counts
@@ -140,9 +161,6 @@ def read_damaged(record: ImageRecord, original: np.ndarray | None, settings: Set
     difference = cv2.norm(damaged[::every], original[::every], cv2.NORM_L1, known.view(np.uint8))
     if difference > MAX_DIFFERENCE * damaged.shape[2] * np.count_nonzero(known):
         raise UserError(f"{record.damaged} does not show the same image as {record.original}. Download the competition again.")
-    if settings.damage:
-        rng = np.random.default_rng(zlib.crc32(record.id.encode()))
-        return get_damage_competition(settings).damage_image(rng, original, settings)
     return damaged, counts
 
 
@@ -157,7 +175,7 @@ def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping
 
 def make_index(settings: Settings, listed: list[dict[str, Any]]) -> Iterator[DatasetRow]:
     """Yield a row for each image that could be decoded, and for each transform of a training image; twins have one source."""
-    train = [line for line in listed if line.get("split") == "train"]
+    train = [line for line in listed if line.get("split") == "train" and not extra_pictures.is_extra(line)]
     if len(train) < 2:
         raise UserError(f"{settings.competition_folder} has fewer than two training images that can be decoded.")
     pairs = near_duplicates.find_near_duplicates(*zip(*(line["hashes"] for line in train), strict=True))
@@ -167,9 +185,20 @@ def make_index(settings: Settings, listed: list[dict[str, Any]]) -> Iterator[Dat
         transforms = 1 if split_of[source] == "holdout" else augmentation.TRANSFORMS_PER_MODE[settings.augment]
         for transform in range(transforms):
             yield DatasetRow(line["id"], source, line["class"], transform, split_of[source], line["damaged"], line["whole"])
+    yield from list_extra_rows(settings, listed, sources, split_of)
     for line in listed:
         if line.get("split") == "test":
             yield DatasetRow(line["id"], line["source"], line["class"], 0, "test", line["damaged"], -1)
+
+
+def list_extra_rows(settings: Settings, listed: list[dict[str, Any]], sources: list[str],
+                    split_of: Mapping[str, str]) -> Iterator[DatasetRow]:
+    """Yield a row for each transform of each extra picture, all for training, except copies of holdout and test images."""
+    extras = [line for line in listed if extra_pictures.is_extra(line) and "broken" not in line]
+    copies = extra_pictures.find_copies(settings.augment_folder, listed, sources, split_of) if extras else set()
+    for line in extras:
+        for transform in range(augmentation.TRANSFORMS_PER_MODE[settings.augment]) if line["id"] not in copies else ():
+            yield DatasetRow(line["id"], line["source"], line["class"], transform, "train", line["damaged"], line["whole"])
 
 
 def assign_splits(settings: Settings, sources: list[str], labels: list[str]) -> dict[str, str]:
@@ -215,8 +244,10 @@ def describe_dataset(dataset: Dataset) -> str:
     """Return the numbers of rows and images, and the images that were left out."""
     folder = dataset.folder
     train, holdout, test = (dataset.split(name) for name in ("train", "holdout", "test"))
-    left_out = [f"left out: {line['broken']}" for line in files.read_json(folder / "listed.json") if "broken" in line]
+    listed = files.read_json(folder / "listed.json")
+    left_out = [f"left out: {line['broken']}" for line in listed if "broken" in line]
     sizes = [len(view.split("holdout")) for _, view in dataset.views()]
     folds = f" in {len(sizes)} folds of {min(sizes)} to {max(sizes)}" if dataset.folds else ""
+    left_out += extra_pictures.describe(dataset, listed)
     return "\n".join([*left_out, f"augment: {len(train)} training rows, {len(holdout)} holdout images{folds} and {len(test)} "
                                  f"test images; {folder / 'index.csv'}, {folder / 'preview.png'}"])

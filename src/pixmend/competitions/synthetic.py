@@ -55,9 +55,8 @@ class SyntheticCompetition(Competition):
 
     def cut_images(self, rng: np.random.Generator, photo: Photo, shape: Shape) -> Iterable[np.ndarray]:
         """Yield the original images cut from a photo, of exactly this shape; by default resized squares."""
-        convert = photos.convert_to_colour if shape[2] == 3 else photos.convert_to_grey
         for square in self.cut_squares(rng, photo, shape[0]):
-            yield photos.resize_image(convert(square), shape)
+            yield photos.resize_image(photos.convert_channels(square, shape), shape)
 
     def cut_squares(self, rng: np.random.Generator, photo: Photo, side: int) -> Iterable[np.ndarray]:
         """Yield squares of a photo, to be resized to this side."""

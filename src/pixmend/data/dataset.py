@@ -33,6 +33,8 @@ SPLIT_SETTINGS = ("holdout", "folds", "split_seed")   # the settings that decide
 WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
 DAMAGE_SETTINGS = ("hole_colour",)   # settings that shape the damage of --damage
 PICTURES = "pictures.json"   # in a run folder: which images it was trained on
+EXTRA = "extra:"   # begins the ids of --extra-pictures
+NOT_OF_THE_HOLDOUT = ("augment", "extra_pictures", "extra_folder")   # in the cache key: what decides training images only
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
@@ -82,6 +84,7 @@ class Dataset:
     def __init__(self, folder: str | Path, cache_key: Mapping[str, Any] | None = None) -> None:
         folder = self.folder = Path(folder)
         self.cache_key = holdout_cache_key(cache_key or {})
+        self.extra_pictures: str = (cache_key or {}).get("extra_pictures", "")   # a hash of those in it
         self.fold: str | None = None
         self.images = ArrayFile(folder / "pictures.npy")
         self.counts = ArrayFile(folder / "counts.npy")
@@ -128,8 +131,8 @@ class Dataset:
 
 
 def holdout_cache_key(cache_key: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what determines the holdout and test images: everything but the transforms of the training images."""
-    return {name: value for name, value in cache_key.items() if name != "augment"}
+    """Return what determines the holdout and test images: everything but the transforms and further training images."""
+    return {name: value for name, value in cache_key.items() if name not in NOT_OF_THE_HOLDOUT}
 
 
 open_dataset_cached = lru_cache(1)(Dataset)   # which all chunks of a worker process share
@@ -167,6 +170,10 @@ def open_dataset(settings: Settings) -> Dataset:
         if cache_key.get(name) != getattr(settings, name):
             raise UserError(f"{folder} was prepared with {flag(name)} {cache_key.get(name)}, not {getattr(settings, name)}. "
                             f"Prepare it again: pixmend augment --run {settings.run}")
+    if (was := cache_key.get("extra_folder", "")) != (now := settings.extra_pictures):
+        prepared, wanted = (f"with --extra-pictures {name}" if name else "without --extra-pictures" for name in (was, now))
+        raise UserError(f"{folder} was prepared {prepared}, and this run is {wanted}. Prepare it again: "
+                        f"pixmend augment --run {settings.run}")
     return Dataset(folder, cache_key)
 
 
@@ -178,16 +185,17 @@ def measure_widest_mask(dataset: Dataset) -> int:
 
 
 def hash_split(dataset: Dataset) -> str:
-    """Return a hash of which images are trained on and which are held out."""
+    """Return a hash of which of the competition's images are trained on and which are held out."""
     as_is = dataset.rows.words("variant") == augmentation.TRANSFORM_NAMES[0]
     rows = dataset.rows[as_is & (dataset.rows.words("split") != "test")]
     texts = (rows.columns[COLUMNS.index(name)].take(rows.places).to_pylist() for name in ("id", "source", "split"))
-    return hash_value(sorted(zip(*texts, strict=True)))
+    return hash_value(sorted(row for row in zip(*texts, strict=True) if not row[0].startswith(EXTRA)))
 
 
 def write_split(folder: Path, dataset: Dataset) -> None:
-    """Write into a run folder what `check_same_images` compares."""
-    write_json(folder / PICTURES, {"split": hash_split(dataset)})
+    """Write into a run folder what `check_same_images` and `check_same_extra_pictures` compare."""
+    extra = {"extra_pictures": dataset.extra_pictures} if dataset.extra_pictures else {}
+    write_json(folder / PICTURES, {"split": hash_split(dataset)} | extra)
 
 
 def check_same_images(dataset: Dataset, folder: Path) -> None:
@@ -196,6 +204,14 @@ def check_same_images(dataset: Dataset, folder: Path) -> None:
     if stored and stored["split"] != hash_split(dataset):
         raise UserError(f"{folder} was trained on other images or another split than {dataset.folder} has now, so its training "
                         f"images may include the holdout. Choose another --run, or train again with --force.")
+
+
+def check_same_extra_pictures(dataset: Dataset, folder: Path) -> None:
+    """Raise an error if a run would continue with other extra pictures than it was trained on until now."""
+    stored = read_object(folder / PICTURES, {"split": str})
+    if stored and stored.get("extra_pictures", "") != dataset.extra_pictures:
+        raise UserError(f"{folder} was trained with other files in --extra-pictures than {dataset.folder} has now. "
+                        f"Choose another --run, or train again with --force.")
 
 
 def check_same_split(settings: Settings, dataset: Dataset, run: str) -> None:

@@ -4,13 +4,14 @@ A hash is 64 bits: which of the lowest frequencies of the grey 32x32 image lie a
 duplicates if their hashes, or one's and the other's mirrored, differ in at most `NEAR` bits.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 
 import cv2
 import numpy as np
 
 NEAR = 10   # unrelated photos differ in 12 bits or more, a re-encoded, brightened or slightly cropped copy in fewer
+NEAR_FILLED = 24   # a photo with filled holes differs from itself in 22 bits or fewer, from one in ten others as little
 BANDS = 4   # of 16 bits: where 11 bits or fewer differ, some band differs in at most two
 CHANGES = sorted({a ^ b for a, b in combinations([0, 0, *(1 << bit for bit in range(16))], 2)})
 
@@ -33,6 +34,21 @@ def find_near_duplicates(straight: Sequence[np.uint64], mirrored: Sequence[np.ui
         for band in range(BANDS):
             for left, right in _near(distinct[:, 0], other, band):
                 yield _pairs(first[left], first[right])
+
+
+def find_copies_of_filled(filled: np.ndarray, mask: np.ndarray, straight: np.ndarray, mirrored: np.ndarray,
+                          read_image: Callable[[int], np.ndarray]) -> Iterator[int]:
+    """Yield the number of each image, given by its hashes, that shows the same photo as an image whose holes were filled.
+
+    For the comparison the same pixels of both are filled alike, so that only known ones can differ.
+    """
+    own, _ = hash_image(filled)
+    distances = np.minimum(np.bitwise_count(straight ^ own), np.bitwise_count(mirrored ^ own))
+    for number in np.flatnonzero(distances <= NEAR_FILLED).tolist():
+        image = read_image(number)
+        views = (np.where(mask[..., None], filled, view) for view in (image, image[:, ::-1]))
+        if any(np.bitwise_count(hash_image(view)[0] ^ own) <= NEAR for view in views):
+            yield number
 
 
 def _pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:

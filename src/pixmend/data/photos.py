@@ -107,6 +107,11 @@ def resize_image(image: np.ndarray, shape: Any) -> np.ndarray:
     return cv2.resize(image, shape[1::-1], interpolation=cv2.INTER_AREA).reshape(*shape[:2], image.shape[2])
 
 
+def convert_channels(image: np.ndarray, shape: Any) -> np.ndarray:
+    """Return an image in colour or in grey, as `shape` has three channels or one."""
+    return convert_to_colour(image) if shape[2] == 3 else convert_to_grey(image)
+
+
 def convert_to_colour(image: np.ndarray) -> np.ndarray:
     return image if image.shape[2] == 3 else np.repeat(image, 3, 2)
 
@@ -127,18 +132,18 @@ def convert_to_grey_by_light(image: np.ndarray) -> np.ndarray:
     return np.rint(encoded * 255).astype(np.uint8)[..., None]
 
 
-def list_image_files(folder: str | Path) -> list[Path]:
+def list_image_files(folder: str | Path, given_as: str = "--photos") -> list[Path]:
     """Return the files with an image suffix in a folder and its subfolders, without hidden ones."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise FlagError(f"--photos {folder.absolute()} is no folder.")
+        raise FlagError(f"{given_as} {folder.absolute()} is no folder.")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
-def hash_folder(folder: str | Path) -> str:
+def hash_folder(folder: str | Path, given_as: str = "--photos") -> str:
     """Return a short hash that changes when an image file of the folder changes."""
-    return hash_value([[str(path.relative_to(folder)), *file_signature(path)] for path in list_image_files(folder)])
+    return hash_value([[str(path.relative_to(folder)), *file_signature(path)] for path in list_image_files(folder, given_as)])
 
 
 def list_folder_photos(folder: str | Path, broken: str) -> list[Photo]:

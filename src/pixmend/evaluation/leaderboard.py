@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pixmend.errors import UserError
-from pixmend.files import PathLike, atomic_write, hash_file
+from pixmend.files import PathLike, atomic_write, hash_file, lock_file
 
 DIGITS = 12   # of a file's hash, which identify a sent file in Kaggle's list and in this table
 
@@ -31,7 +31,7 @@ def update_run(path: PathLike, run: str, **columns: Any) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name(f".{path.name}.lock"), "a+b") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_file(lock, fcntl.LOCK_EX)
         names, rows = _load(path)
         row = next((row for row in rows if row["run"] == run), None)
         if row is None:

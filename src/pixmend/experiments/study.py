@@ -7,7 +7,7 @@ from typing import Any
 
 from pixmend import competitions, files, models, run_file
 from pixmend.competitions.prepare import prepare_dataset
-from pixmend.config import Settings, group_values, weight_settings
+from pixmend.config import Settings, group_values, weight_identity
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
 from pixmend.experiments import run_costs, study_plans, study_results, study_table
@@ -57,7 +57,7 @@ def open_or_prepare(settings: Settings) -> Any:
 
 def identify_run(settings: Settings, dataset: Any) -> dict[str, Any]:
     """Return a hash of everything that decides the figures of a run, and the signatures of the files that they are from."""
-    groups = [weight_settings(settings), group_values(settings, "prediction"), group_values(settings, "submission")]
+    groups = [weight_identity(settings), group_values(settings, "prediction"), group_values(settings, "submission")]
     folder = settings.run_folder
     paths = (folder / "best.npz", folder / "score.json", competitions.get_submission_path(settings, "holdout"))
     return {"made_from": files.hash_value([dataset.cache_key, *groups]), "files": list(map(files.optional_signature, paths))}

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from pixmend import files, models
-from pixmend.config import Settings, flag, weight_settings
+from pixmend.config import Settings, flag, weight_identity
 from pixmend.data import dataset as datasets
 from pixmend.errors import FlagError
 from pixmend.experiments import search_space, sweep_results
@@ -53,20 +53,20 @@ def run_sweep(settings: Settings) -> dict[str, Any]:
 
     folder = settings.run_folder.parent
     folder.mkdir(parents=True, exist_ok=True)
-    url = optuna_study.parse_storage_url(settings.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}")
-    with optuna_study.report_database_errors(url):
+    storage = optuna_study.choose_storage(settings.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}")
+    with storage.report_errors():
         with files.wait_for_lock(folder / LOCK):
-            study = open_study(settings, optuna_study, url)
-        print_message(f"sweep: {study.name}, {study.wanted} trials; the study is in {optuna_study.format_public_url(url)}")
+            study = open_study(settings, optuna_study, storage)
+        print_message(f"sweep: {study.name}, {study.wanted} trials; the study is in {storage.name}")
         run_trials(settings, study)
         return write_results(settings, study)
 
 
-def open_study(settings: Settings, optuna_study: Any, url: Any) -> Any:
+def open_study(settings: Settings, optuna_study: Any, storage: Any) -> Any:
     """Create or join the study of these settings."""
     name, folder, swept = choose_sampler(settings), settings.run_folder.parent, dict(settings.swept)
     points = search_space.list_grid_points(swept) if name == "grid" else []
-    facts = {flag(key): value for key, value in weight_settings(settings).items()}
+    facts = {flag(key): value for key, value in weight_identity(settings).items()}
     facts |= {flag(key): str(values) for key, values in swept.items()}
     facts |= {"--competition": settings.competition, "--sampler": name,
               "dataset": files.hash_value(datasets.open_dataset(settings).cache_key)}
@@ -74,7 +74,7 @@ def open_study(settings: Settings, optuna_study: Any, url: Any) -> Any:
     if not place.exists():
         files.write_text(place, uuid.uuid4().hex)
     return optuna_study.SharedStudy(
-        optuna_study.open_storage(url), name_sweep(settings, name), facts=facts, wanted=len(points) or settings.trials,
+        storage, name_sweep(settings, name), facts=facts, wanted=len(points) or settings.trials,
         sampler=optuna_study.make_sampler(name, points, settings.seed),
         pruner=optuna_study.make_pruner(models.apply_model_defaults(settings)), place=place.read_text("utf-8"), folder=folder)
 
@@ -118,11 +118,12 @@ def run_trial(settings: Settings, study: Any, trial: Any, lock: contextlib.ExitS
         chosen.run_folder.mkdir(parents=True, exist_ok=True)
         lock.enter_context(files.wait_for_lock(chosen.run_folder / ".lock"))
     try:
-        trial.set_user_attr("run", chosen.run)
-        trial.set_user_attr("place", study.place)   # from here on, other processes test the lock of the run's folder
+        study.mark_trial(trial, chosen.run)
         print_message(f"sweep: trial {trial.number + 1} of {study.wanted}: {search_space.format_flags(values)}")
 
         def stop_early(step: int, rmse: float) -> bool:
+            if study.storage.has_lost_trial(trial._trial_id):
+                raise UpdateFinishedTrialError
             study.report_evaluations(trial, [(step, rmse)])
             return trial.should_prune()
 
@@ -137,7 +138,7 @@ def run_trial(settings: Settings, study: Any, trial: Any, lock: contextlib.ExitS
         study.finish_trial(trial, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else trainer.best_rmse,
                            rmse=trainer.best_rmse, step=trainer.step)
     except UpdateFinishedTrialError:
-        print_message(f"sweep: trial {trial.number + 1} was ended by another process, which took this process for dead.")
+        print_message(f"sweep: trial {trial.number + 1} was taken over by another process, which took this process for dead.")
 
 
 def write_results(settings: Settings, study: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ output is read, too. Whatever Kaggle says goes through `clean_text` before anybo
 """
 
 import contextlib
-import csv
 import json
 import os
 import re
@@ -16,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import dropwhile
 from pathlib import Path
 
 from pixmend import subprocesses
@@ -33,11 +31,14 @@ NOTHING_SENT = ("broken", "disk", "rules", "token", "limit", "forbidden", "missi
 SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{8,}|KGAT_\w+|\b[0-9a-f]{32}\b"
 SIGNED_URL = r"((?:https?:/|\burl: )/[^\s?'\"<>]+)\?[^\s'\"<>]+"  # storage URLs carry their signature in the query
 TERMINAL_ESCAPE = r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)"
-SUBMISSIONS_PER_PAGE = 200
-SUBMISSION_COLUMNS = {"description", "status", "publicScore"}
+ROWS_PER_PAGE, MAX_PAGES = 200, 50
+# What kaggle 2.2.5 adds below an error: words like "rules" in it would hide the error itself.
+HINT = (r"\n\n(You don't have access to this resource|The resource was not found|You have been rate limited"
+        r"|This is a problem on Kaggle's side|If this is unexpected, you can re-run)[\s\S]*")
 INSTALL = "run `./set_up.sh` or `python -m pip install -r requirements.txt`"
-NEW_TOKEN = ("create one at https://www.kaggle.com/settings/api, save it as ~/.kaggle/access_token "
-             "and run `chmod 600 ~/.kaggle/access_token`")
+LOGIN_FILE = "credentials.json"   # what `kaggle auth login` writes into ~/.kaggle
+NEW_TOKEN = ("run `kaggle auth login`; or, without a browser, create one at https://www.kaggle.com/settings/api, save it as "
+             "~/.kaggle/access_token and run `chmod 600 ~/.kaggle/access_token`")
 
 # (kind, pattern in the command's output, message for the user); the first that matches counts.
 FAILURES = (
@@ -54,7 +55,7 @@ FAILURES = (
     ("forbidden", r"\b403\b|Forbidden|[Pp]ermission",
      "Kaggle refuses access (403). Usually the competition's rules are not accepted yet: accept them at {page}/rules "
      "with the account whose token is in {location}."),
-    ("missing", r"\b404\b|Not Found|not found|Could not find competition",
+    ("missing", r"\b404\b|[Nn]ot [Ff]ound|Could not find competition",
      "Kaggle does not know this competition, or it is closed (404): see {page}."),
     ("busy", r"(?i)\b429\b|too many requests|rate limit",
      "Kaggle received too many requests (429). Run the same command again in a few minutes."),
@@ -70,7 +71,8 @@ FAILURES = (
     ("other", r"", "Kaggle answered: {output}. See {page}, then run the same command again."),
 )
 
-# The command line of kaggle 2.2.4 offers neither of these, so its Python API is asked, in a process of its own.
+# No command of kaggle answers the first question, and before 2.2.5 none the second one. So its Python API is asked, in a process
+# of its own.
 API_PROGRAM = """
 import sys
 from kaggle import api
@@ -111,18 +113,6 @@ class Token:
         return f"Other users of this machine can read your Kaggle token: run `chmod 600 {self.location}`."
 
 
-@dataclass(frozen=True)
-class Submission:
-    """A row of Kaggle's list of submissions; scores are text, empty where there is none."""
-
-    ref: str
-    date: str
-    description: str
-    status: str
-    public: str
-    private: str
-
-
 def get_version(*, timeout: float = 30) -> str:
     """Return the command's version; raise a KaggleError where the command is missing or broken."""
     found = re.search(r"CLI\s+([\w.]+)", run_query(["--version"], "", timeout=timeout).out)
@@ -138,55 +128,6 @@ def download_archive(slug: str, folder: Path, *, timeout: float, force: bool = F
 def check_download_access(slug: str, *, timeout: float) -> None:
     """Raise the reason why this machine may not download the competition's files; nothing is downloaded."""
     run_query(["may download", slug], slug, timeout=timeout, program=[sys.executable, "-c", API_PROGRAM])
-
-
-def list_submissions(slug: str, *, timeout: float) -> list[Submission]:
-    """Return the latest submissions, newest first."""
-    arguments = ["competitions", "submissions", "-c", slug, "-v", "--page-size", str(SUBMISSIONS_PER_PAGE)]
-    text = run_query(arguments, slug, timeout=timeout).out
-    if "No submissions found" in text:
-        return []
-    # Warnings may stand before the header.
-    lines = list(dropwhile(lambda line: not set(line.split(",")) >= SUBMISSION_COLUMNS, text.splitlines()))
-    if not lines:
-        raise KaggleError("usage", f"This kaggle command lists submissions in another format. To replace it, {INSTALL}.")
-    rows = [{name: clean_text(value or "") for name, value in row.items() if name} for row in csv.DictReader(lines)]
-    return [Submission(row.get("ref", ""), row.get("date", ""), row.get("description", ""),
-                       row.get("status", "").rsplit(".", 1)[-1].upper(), row.get("publicScore", ""), row.get("privateScore", ""))
-            for row in rows]
-
-
-def describe_limits(slug: str, *, timeout: float) -> tuple[str, bool | None]:
-    """Return in words how many submissions are left today, and whether any is; None if the command cannot say."""
-    try:
-        text = run_query(["competitions", "submission-limits", slug], slug, timeout=timeout).out
-    except KaggleError as error:
-        if error.kind != "usage":
-            raise
-        text = ""
-    found = [re.search(rf"{words}:\s*(\d+)", text) for words in ("today", "Lifetime submissions", "Remaining today")]
-    numbers = [int(match[1]) for match in found if match]
-    if len(numbers) < 3:
-        return "Submissions left today: this version of the kaggle command does not say.", None
-    today, total, remaining = numbers
-    if remaining or today + total == 0:   # before a team's first submission Kaggle answers 0 three times, which forbids nothing
-        return f"Submissions left today: {remaining or 'not known before the first one'}.", True
-    return f"Submissions left today: none ({today} used). There are new ones after midnight UTC.", False
-
-
-def submit_file(slug: str, file: Path, message: str, *, timeout: float, on_output: OnOutput | None = None) -> KaggleError | None:
-    """Send a file once. Return None where Kaggle confirmed it, else the failure: Kaggle may have the file all the same."""
-    arguments = ["competitions", "submit", "-c", slug, "-f", str(file), f"--message={message}"]
-    return run_once(arguments, slug, "Successfully submitted", timeout=timeout, on_output=on_output)[1]
-
-
-def get_failure_reason(ref: str, slug: str, *, timeout: float) -> str:
-    """Return why Kaggle could not score a submission, or an empty text where it does not say."""
-    try:
-        text = run_query(["reason", ref], slug, timeout=timeout, program=[sys.executable, "-c", API_PROGRAM]).out
-    except KaggleError:
-        return ""
-    return clean_text(text.rpartition("reason:")[2])
 
 
 def iterate_delays(delays: Iterable[float], end: float) -> Iterator[float]:
@@ -226,7 +167,7 @@ def _read_credentials() -> dict[Path, list[str]]:
     newer = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
     config = Path(os.environ.get("KAGGLE_CONFIG_DIR") or (home if home.exists() else newer))
     texts = {}
-    for path in (config / "kaggle.json", home / "credentials.json"):
+    for path in (config / "kaggle.json", home / LOGIN_FILE):
         with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):   # the last one where it is no object
             texts[path] = [value for value in json.loads(path.read_text(encoding="utf-8")).values() if isinstance(value, str)]
     return texts
@@ -258,18 +199,52 @@ def run_query(arguments: list[str], slug: str, *, timeout: float, on_output: OnO
     return ended
 
 
-def run_once(arguments: list[str], slug: str, success: str, *, timeout: float,
-             on_output: OnOutput | None = None) -> tuple[str, KaggleError | None]:
+def read_pages(arguments: list[str], slug: str, *, timeout: float) -> list[dict[str, str]]:
+    """Return the rows of a list, of all pages where kaggle prints how to go on."""
+    rows: list[dict[str, str]] = []
+    token: list[str] = []
+    for _ in range(MAX_PAGES):
+        text = run_query([*arguments, "--format", "json", "--page-size", str(ROWS_PER_PAGE), *token], slug, timeout=timeout).out
+        rows += parse_rows(text)
+        if not (found := re.search(r"^Next Page Token = (\S+)", text, re.M)):
+            break
+        token = ["--page-token", found[1]]
+    return rows
+
+
+def read_rows(arguments: list[str], slug: str, *, timeout: float) -> list[dict[str, str]]:
+    """Return the rows of a list that has one page."""
+    return parse_rows(run_query([*arguments, "--format", "json"], slug, timeout=timeout).out)
+
+
+def parse_rows(text: str) -> list[dict[str, str]]:
+    """Return the rows of a JSON list as texts; warnings may stand before it, and a sentence in its place if it is empty."""
+    start = re.search(r"^\[(?=\s|\])", text, re.M)
+    try:
+        if start:
+            rows = json.JSONDecoder().raw_decode(text[start.start():])[0]
+            return [{name: "" if value is None else clean_text(str(value)) for name, value in row.items()} for row in rows]
+        if re.search(r"^No \w+( \w+)? (found|available)", text, re.M):
+            return []
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    raise KaggleError("usage", f"This kaggle command prints lists in another format. To replace it, {INSTALL}.")
+
+
+def run_once(arguments: list[str], slug: str, success: str, *, timeout: float, on_output: OnOutput | None = None,
+             only_stdout: bool = False) -> tuple[str, KaggleError | None]:
     """Run a command that must not be repeated. Return its output, and its failure unless the output contains `success`."""
-    ended = _run(arguments, timeout, on_output)
+    ended = _run(arguments, timeout, on_output, only_stdout=only_stdout)
     succeeded = ended.code == 0 and success in ended.out
     return ended.out, None if succeeded else _classify_failure(ended, slug, timeout)
 
 
-def _run(arguments: list[str], timeout: float, on_output: OnOutput | None, program: list[str] | None = None) -> FinishedProcess:
+def _run(arguments: list[str], timeout: float, on_output: OnOutput | None, program: list[str] | None = None, *,
+         only_stdout: bool = False) -> FinishedProcess:
     """Run a program, or the kaggle of this environment, else of PATH; one that does not know -W is run again without it."""
     unbuffered = {"PYTHONUNBUFFERED": "1"}  # so that each line of output shows that the command is alive
-    run = partial(subprocesses.run_command, timeout=timeout, on_output=on_output, environment=unbuffered)
+    run = partial(subprocesses.run_command, timeout=timeout, on_output=on_output, environment=unbuffered,
+                  only_stdout=only_stdout)
     if program:
         return run([*program, *arguments])
     sibling = Path(sys.executable).with_name("kaggle")
@@ -288,7 +263,8 @@ def _classify_failure(ended: FinishedProcess, slug: str, timeout: float) -> Kagg
     if ended.code == 2:
         return KaggleError("usage", f"This version of the kaggle command has other flags. To replace it, {INSTALL}.")
     # Progress bars are left out: their numbers look like HTTP statuses.
-    lines = [line.strip() for line in re.split(r"[\r\n]+", f"{ended.out}\n{ended.err}") if line.strip() and "%|" not in line]
+    text = f"{ended.out}\n{re.sub(HINT, '', ended.err)}"
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip() and "%|" not in line]
     kind, _, message = next(row for row in FAILURES if re.search(row[1], "\n".join(lines)))
     token = find_token()
     token_message = (f"Kaggle does not accept the token in {token.location} (401): {NEW_TOKEN}." if token

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from pixmend.errors import UserError
@@ -35,16 +36,58 @@ def read_source(ref: str, slug: str, *, timeout: float) -> str | None:
         return "".join(path.read_text(encoding="utf-8", errors="replace") for path in Path(folder).iterdir())
 
 
+@dataclass(frozen=True)
+class Quota:
+    """The hours of accelerators that an account has in a week."""
+
+    resource: str   # GPU or TPU
+    left: float
+    total: float
+    refilled_at: str
+
+    def __str__(self) -> str:
+        return f"{self.resource} hours left at Kaggle this week: {self.left:g} of {self.total:g}"
+
+
+def read_quota(accelerator: str, slug: str, *, timeout: float) -> Quota | None:
+    """Return the quota of a kind of machine, or None where Kaggle does not say; a push is refused anyway if none is left."""
+    resource = "TPU" if "tpu" in accelerator.lower() else "GPU"
+    try:
+        row = next(row for row in client.read_rows(["quota"], slug, timeout=timeout) if row.get("resource") == resource)
+        left, total = (float(row[name].removesuffix("h")) for name in ("remaining", "total"))
+    except (client.KaggleError, StopIteration, KeyError, ValueError):
+        return None
+    return Quota(resource, left, total, row.get("refreshAt", "")[:16].replace("T", " "))
+
+
+def save_kernel(folder: Path, slug: str, *, timeout: float) -> None:
+    """Save a kernel at Kaggle without running it."""
+    arguments = ["kernels", "push", "-p", str(folder), "--no-run"]
+    output, failure = client.run_once(arguments, slug, "saved without running", timeout=timeout)
+    raise_refusal(output, slug)
+    if failure and failure.kind == "usage":
+        version = client.get_version(timeout=timeout)
+        raise UserError(f"--save-only needs kaggle 2.2.5 or newer; this is {version}. Nothing was sent. Install it with "
+                        "`python -m pip install --upgrade kaggle six`, or leave out the flag.")
+    if failure:
+        raise UserError(f"{failure} No session was used up.")
+
+
 def push_kernel(folder: Path, slug: str, *, timeout: float) -> client.KaggleError | None:
     """Send a kernel once. Return None or a failure, where Kaggle may have it all the same; raise Kaggle's reason against it."""
     output, failure = client.run_once(["kernels", "push", "-p", str(folder)], slug, "successfully pushed", timeout=timeout)
+    raise_refusal(output, slug)
+    return failure
+
+
+def raise_refusal(output: str, slug: str) -> None:
+    """Raise the reason that Kaggle gives against a pushed kernel, if any."""
     if found := re.search(r"Kernel push error: (.*)", output):
         raise UserError(f"Kaggle does not accept the kernel: {client.clean_text(found[1]).rstrip('.')}.")
     if found := re.search(r"not valid (\w+) sources and could not\s+be added to the kernel: (.*)", output):
         url = client.get_competition_url(slug)
         raise UserError(f"Kaggle could not attach the {found[1]} source {client.clean_text(found[2])}. This kernel ends "
                         f"by itself. Accept the rules at {url}/rules, and run the same command again.")
-    return failure
 
 
 def get_status(ref: str, slug: str, *, timeout: float) -> tuple[str, str]:

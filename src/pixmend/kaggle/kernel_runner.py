@@ -16,6 +16,7 @@ from pixmend.config import Settings, flag
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, client, kernel_client, kernel_output, kernel_script, kernel_sessions
+from pixmend.kaggle.kernel_log import LogFollower
 from pixmend.kaggle.kernel_sessions import FAILED, READY, SENDING, SENT, TAKEN, Session, SessionLog, make_ref
 from pixmend.progress import ProgressBar, format_duration, print_message
 from pixmend.training import checkpoints
@@ -39,6 +40,9 @@ class KernelRunner:
 
     def run(self) -> Session | None:
         """Send a session, or follow the one that was sent, and bring it home; None if it has not ended, or nothing was sent."""
+        if self.settings.save_only and not self.settings.dry_run:
+            self._save()
+            return None
         session = self.log.get_active()
         if session is None or self.settings.dry_run:
             before = None if self.settings.force else self.log.get_newest_taken()
@@ -57,6 +61,14 @@ class KernelRunner:
             session = self._send(session)
             print(f"Sent to Kaggle: {session.url}")
         return self._take(session) if self._follow(session) else None
+
+    def _save(self) -> None:
+        """Save the kernel at Kaggle under a name of its own, without running it; it is no session, so nothing follows it."""
+        user = kernel_client.get_username(self.slug, timeout=self.timeout)
+        ref = make_ref(user, self.settings.dataset_name, self.settings.run, 0)
+        kernel_script.write_kernel(self.work / "0", ref, self.settings, self.flags, self.log.get_newest_taken())
+        kernel_client.save_kernel(self.work / "0", self.slug, timeout=self.timeout)
+        print(f"Saved at Kaggle without running it: https://www.kaggle.com/code/{ref}. No session was used up.")
 
     def _get_local_step(self) -> int:
         newest = checkpoints.list_states(self.folder)[:1]
@@ -95,6 +107,7 @@ class KernelRunner:
         if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at):
             print_message("Kaggle has this kernel already: nothing is sent.")
             return self.log.save(session, state=SENT)
+        self._check_quota()
         session = self.log.save(session, state=SENDING, settled_at=attempts.get_settling_time(self.timeout))
         try:
             failure = kernel_client.push_kernel(self.work / str(session.number), self.slug, timeout=self.timeout)
@@ -109,6 +122,19 @@ class KernelRunner:
                 raise UserError(f"{failure} Kaggle has no such kernel, so no session was used up.")
         return self.log.save(session, state=SENT)
 
+    def _check_quota(self) -> None:
+        """Refuse to send a session that Kaggle could not run, and warn of one that would be ended before its files are kept."""
+        quota = kernel_client.read_quota(self.settings.accelerator, self.slug, timeout=self.timeout)
+        if quota is None:
+            return
+        if quota.left <= 0:
+            raise UserError(f"{quota}. Nothing was sent. There are new ones at {quota.refilled_at or 'the end of the week'} UTC; "
+                            f"meanwhile train here: pixmend train --run {self.settings.run}")
+        print_message(f"{quota}.")
+        if quota.left < self.settings.kernel_hours:
+            print_message(f"That is less than --kernel-hours {self.settings.kernel_hours:g}: Kaggle may end the session and keep "
+                          f"nothing of it. A session that stops in time: --kernel-hours {max(0.01, 0.9 * quota.left):.2g}")
+
     def _has_arrived(self, session: Session) -> bool:
         """Return whether Kaggle's newest version of the kernel is this very push."""
         return session.tag in (kernel_client.read_source(session.ref, self.slug, timeout=self.timeout) or "")
@@ -117,15 +143,18 @@ class KernelRunner:
         """Wait for the end of a session. True: there is something to take; False: the waiting ended first."""
         how_to_continue = (f"The kernel continues at Kaggle, whatever happens here: {session.url}. "
                            "The same command follows it and brings its files home.")
-        start = time.monotonic()
+        start, log = time.monotonic(), LogFollower(session.ref, self.slug)
+        end = start + 60 * self.settings.follow_minutes
         try:
             with ProgressBar("kernel, at most", round(60 * self.settings.kernel_hours) or 1) as bar:
-                for delay in client.iterate_delays(STATUS_DELAYS, start + 60 * self.settings.follow_minutes):
+                for delay in client.iterate_delays(STATUS_DELAYS, end):
                     time.sleep(delay)
                     if (status := self._get_status(session)) == "complete":
                         return True
                     waited = time.monotonic() - start
                     bar.advance(min(int(waited) // 60, bar.total) - bar.done, f"{status}, waiting for {format_duration(waited)}")
+                    if status == "running":
+                        log.follow(end)
         except (KeyboardInterrupt, client.KaggleError):
             print(f"\n{how_to_continue}")
             raise

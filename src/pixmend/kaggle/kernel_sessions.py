@@ -23,6 +23,7 @@ IMPOSSIBLE = {
     "unknown_masks": "a session has no masks of another run, and a run that finds masks has nothing to submit",
     "folds": "a session continues one training. Leave it out, or train the folds on this machine",
     "photos": "a session at Kaggle does not have this folder",
+    "extra_pictures": "a session at Kaggle does not have this folder",
 }
 
 

@@ -1,23 +1,27 @@
-"""Send a run's CSV to Kaggle, never the same file twice, and record its score in leaderboard.csv.
+"""Send a run's CSV to Kaggle, never the same file twice, and record its score in leaderboard.csv and submissions.csv.
 
 Kaggle's list, leaderboard.csv (column `sent`) and .submit/<tag>.json know a file by its tag, the first digits of its SHA-256.
 The last one is written before a file is sent, and removed once it is certain whether Kaggle has it.
 """
 
 import hashlib
+import re
 import time
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pixmend import competitions, files, models
 from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.kaggle import attempts, client
+from pixmend.kaggle import attempts, client, submission_client
+from pixmend.kaggle.submission_client import Limits, Submission
+from pixmend.kaggle.submission_record import SubmissionRecord
 from pixmend.progress import ProgressBar, print_message
 
 SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
+TAG = re.compile(rf"\b[0-9a-f]{{{leaderboard.DIGITS}}}\b")
+MAX_DOWNLOADS = 3   # of earlier submissions, before one is sent
 HEARTBEAT_SECONDS = 5  # between two updates of .submit/<tag>.json during an upload
 
 
@@ -52,20 +56,25 @@ def score_locally(settings: Settings, path: Path, solution: Path) -> None:
 
 
 class SubmissionSender:
-    """Sends one file, or finds it at Kaggle, and waits for its score."""
+    """Sends one file, or finds it at Kaggle, and waits for its score; `command` is what continues after an interruption."""
 
-    def __init__(self, settings: Settings, slug: str, path: Path) -> None:
+    def __init__(self, settings: Settings, slug: str, path: Path, command: str = "") -> None:
         self.settings, self.slug, self.path = settings, slug, path
+        self.command = command or f"pixmend submit --run {settings.run}"
         self.tag = leaderboard.make_file_tag(path)
-        self.table = settings.submissions_folder / "leaderboard.csv"
+        self.record = SubmissionRecord(settings.submissions_folder, settings.run, self.tag)
         self.attempt_path = settings.submissions_folder / ".submit" / f"{self.tag}.json"
         self.timeout = settings.kaggle_timeout
+        self.known: list[Submission] = []   # as Kaggle listed them last
 
     def run(self) -> None:
         """Send the file unless it was sent before, and wait for its score."""
+        self.record.list_sent()   # a damaged ledger is refused before anything is sent
         if (token := client.find_token()) and token.is_exposed:
             print_message(token.warning)
         earlier = self._find()
+        if earlier is None and self._add_sent_by_hand():
+            earlier = self._select()
         if attempt := attempts.read_attempt(self.attempt_path):
             if self.settings.dry_run:
                 raise UserError(f"It is not known yet whether Kaggle received {self.path}. {self._say_how_to_continue()}")
@@ -73,40 +82,67 @@ class SubmissionSender:
                 return self._await_score(attempt.earlier)
         if not self.settings.resubmit and self._was_sent(earlier):
             return self._await_score(None)
-        limits, is_one_left = client.describe_limits(self.slug, timeout=self.timeout)
-        if is_one_left is False:
-            raise UserError(f"{limits} Nothing was sent to {self.slug}.")
-        print_message(limits)
+        limits = submission_client.read_limits(self.slug, timeout=self.timeout)
+        if limits and limits.is_used_up:
+            raise UserError(f"{submission_client.describe_limits(limits)} Nothing was sent to {self.slug}.")
+        print_message(submission_client.describe_limits(limits))
         zipped = self._write_zip()
         if self.settings.dry_run:
             return print(f"Dry run: {zipped} is ready and all checks passed. Nothing was sent.")
-        self._send(zipped, earlier.ref if earlier else None)
+        self._send(zipped, earlier.ref if earlier else None, limits)
         return self._await_score(earlier.ref if earlier else None)
 
-    def _find(self, other_than: str | None = None) -> client.Submission | None:
+    def _find(self, other_than: str | None = None) -> Submission | None:
         """Return the newest submission of this file, or None where there is none or it has the ref `other_than`."""
-        known = client.list_submissions(self.slug, timeout=self.timeout)
-        newest = next((one for one in known if self.tag in one.description), None)
+        self.known = submission_client.list_submissions(self.slug, timeout=self.timeout)
+        newest = self._select()
         return newest if newest and newest.ref != other_than else None
 
-    def _settle(self, attempt: attempts.Attempt, latest: client.Submission | None) -> bool:
+    def _select(self) -> Submission | None:
+        """Return the newest submission of this file: one that has its tag, or whose ref the ledger has for it."""
+        refs = self.record.list_refs()
+        newest = next((one for one in self.known if self.tag in one.description or one.ref in refs), None)
+        if newest is None and refs and len(self.known) >= client.ROWS_PER_PAGE:   # later ones have pushed it off the list
+            return submission_client.read_submission(refs[-1], self.slug, timeout=self.timeout)
+        return newest
+
+    def _add_sent_by_hand(self) -> bool:
+        """Add to the ledger what was sent of this run without a tag, as by `kaggle competitions submit`; tell whether any was.
+
+        Only the file itself says what it is, so it is downloaded, once, where this version of kaggle can.
+        """
+        names, refs = {self.path.name, f"{self.path.name}.zip"}, {one.ref for one in self.record.list_sent()}
+        others = [one for one in self.known if one.file_name in names and one.ref not in refs]
+        by_hand = [one for one in others if not TAG.search(one.description)][:MAX_DOWNLOADS]
+        for one in by_hand:
+            print_message(f"Kaggle has a {one.file_name}, sent {one.date[:16]} by another program. Comparing it with this file.")
+            with ProgressBar("download", 100) as bar:
+                tag = submission_client.download_tag(one.ref, self.slug, timeout=self.timeout,
+                                                     on_output=client.follow_percentage(bar))
+            if tag is None:
+                print_message("This version of the kaggle command cannot download it, so it is not compared.")
+                return False
+            self.record.add_sent_by_hand(one, tag)
+        return bool(by_hand)
+
+    def _settle(self, attempt: attempts.Attempt, latest: Submission | None) -> bool:
         """Find out what became of an earlier attempt, and return whether Kaggle has its file."""
         is_new = latest is not None and latest.ref != attempt.earlier
         found = latest if is_new else attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
         if found:
             print_message(f"Kaggle has received this file ({found.date[:16]}): nothing is sent, only its score is fetched.")
-            self._record_sent(found)
+            self.record.add_earlier(found)
         self.attempt_path.unlink(missing_ok=True)
         return found is not None
 
-    def _was_sent(self, earlier: client.Submission | None) -> bool:
+    def _was_sent(self, earlier: Submission | None) -> bool:
         """Return False for a new file and True for one whose score is still to be fetched; refuse any other one."""
-        rows = [row for row in leaderboard.read_leaderboard(self.table) if row.get("sent", "").endswith(self.tag)]
+        rows = self.record.list_rows()
         row: dict[str, str] = next((row for row in rows if row["run"] == self.settings.run), {})
         if earlier is None and not rows:
             return False
         if earlier and not row and not self.settings.dry_run:
-            self._record_sent(earlier)
+            self.record.add_earlier(earlier)
         is_pending = not row.get("public") if earlier else row.get("kaggle") == "pending"
         if is_pending and not self.settings.dry_run:
             sent = earlier.date[:16] if earlier else row["sent"]
@@ -132,14 +168,14 @@ class SubmissionSender:
             raise UserError(f"{self.path} changed while it was read. Run the same command again.")
         return zipped
 
-    def _send(self, zipped: Path, earlier: str | None) -> None:
+    def _send(self, zipped: Path, earlier: str | None, limits: Limits | None) -> None:
         """Send the file once. Where the command does not confirm it, Kaggle's list says whether it arrived."""
         message = f"{self.settings.run} {self.tag} {self.settings.message}".strip()
         attempts.write_attempt(self.attempt_path, earlier, self.timeout)
         try:
             with ProgressBar("upload", 100) as bar:
-                failure = client.submit_file(self.slug, zipped, message, timeout=self.timeout,
-                                             on_output=self._follow_upload(client.follow_percentage(bar), earlier))
+                follow = self._follow_upload(client.follow_percentage(bar), earlier)
+                ref, failure = submission_client.submit_file(self.slug, zipped, message, timeout=self.timeout, on_output=follow)
         except KeyboardInterrupt:
             attempts.write_attempt(self.attempt_path, earlier)
             print(f"\nIt is not known yet whether Kaggle received the file. {self._say_how_to_continue()}")
@@ -151,7 +187,7 @@ class SubmissionSender:
             if not found:
                 self.attempt_path.unlink(missing_ok=True)
                 raise UserError(f"{failure} No submission was used up.")
-        self._record_sent(found)
+        self.record.add_sent(found.ref if found else ref, message, limits)
         self.attempt_path.unlink(missing_ok=True)
         print(f"Submitted {self.path.name} to {self.slug} as `{message}`.")
 
@@ -186,24 +222,20 @@ class SubmissionSender:
             raise
         return print(f"There is no score yet. {self._say_how_to_continue()}")
 
-    def _record_score(self, found: client.Submission) -> None:
+    def _record_score(self, found: Submission) -> None:
         """Write the score, or why there is none, into the table and onto the screen."""
         if found.status == "COMPLETE":
-            leaderboard.update_run(self.table, self.settings.run, public=found.public, private=found.private, kaggle="complete")
+            rank = submission_client.find_rank(self.slug, self.known, timeout=self.timeout)
+            self.record.add_score(found, rank)
             private = found.private or "not published before the competition ends"
-            return print(f"Score of {self.settings.run}: public {found.public or 'none'}, private {private}.")
-        reason = client.get_failure_reason(found.ref, self.slug, timeout=self.timeout) or "Kaggle gives no reason"
-        leaderboard.update_run(self.table, self.settings.run, kaggle=f"{found.status.lower()}: {reason}")
+            ranked = f" Rank {rank} on the public leaderboard." if rank else ""
+            return print(f"Score of {self.settings.run}: public {found.public or 'none'}, private {private}.{ranked}")
+        reason = submission_client.get_failure_reason(found.ref, self.slug, timeout=self.timeout) or "Kaggle gives no reason"
+        self.record.add_failure(found, reason)
         raise UserError(f"Kaggle could not score {self.path.name}: {reason.rstrip('.')}. Correct the file and submit it again. "
                         f"See {client.get_competition_url(self.slug)}/submissions")
 
-    def _record_sent(self, found: client.Submission | None) -> None:
-        """Write when this file was sent; a score of another file leaves the row."""
-        date = found.date[:16].replace("T", " ") if found else f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
-        sent = f"{date} {self.tag}"
-        leaderboard.update_run(self.table, self.settings.run, sent=sent, public="", private="", kaggle="pending")
-
     def _say_how_to_continue(self) -> str:
         home = f" --home {self.settings.home}" if "home" in self.settings.given else ""
-        return (f"`pixmend submit --run {self.settings.run}{home}` looks for it before it sends anything, "
+        return (f"`{self.command}{home}` looks for it before it sends anything, "
                 f"and fetches its score. All submissions: {client.get_competition_url(self.slug)}/submissions")

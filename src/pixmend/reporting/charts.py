@@ -6,6 +6,7 @@ A `Draw` draws into the axes that it is given; `render_svg` and `render_png` mak
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -195,10 +196,10 @@ def plot_classes(run: Mapping[str, float], harmonic: Mapping[str, float]) -> str
     return render_svg("class", draw, (4.7, 1 + 0.45 * len(labels)))
 
 
-def plot_agreement(found: Mapping[str, tuple[Sequence[Run], float]], this_run: str) -> str:
+def plot_agreement(found: Mapping[str, Sequence[Run]], this_run: str) -> str:
     """Plot the scores at Kaggle over the holdout RMSE; on the dotted line both are equal."""
     def draw(axes: Any) -> None:
-        for (column, (runs, _)), colour, marker in zip(found.items(), (RUN_COLOUR, HARMONIC_COLOUR), "os", strict=False):
+        for (column, runs), colour, marker in zip(found.items(), (RUN_COLOUR, HARMONIC_COLOUR), "os", strict=False):
             points = {run.name: (run.get_number("holdout_rmse"), run.get_number(column)) for run in runs}
             axes.plot(*zip(*points.values(), strict=True), marker, color=colour, markersize=5, label=column)
             mark_point(axes, points.get(this_run))
@@ -206,3 +207,32 @@ def plot_agreement(found: Mapping[str, tuple[Sequence[Run], float]], this_run: s
         axes.set(xlabel="holdout RMSE", ylabel="score on Kaggle's leaderboard")
         axes.legend()
     return render_svg("agreement", draw, WIDE)
+
+
+def plot_submissions(times: Sequence[datetime], scores: Mapping[str, Sequence[float | None]],
+                     ranks: Sequence[float | None]) -> str:
+    """Plot public and private scores over the time of sending, and below them the ranks, the first at the top."""
+    has_ranks = any(rank is not None for rank in ranks)
+
+    def draw(drawn: Any) -> None:
+        rows = list(drawn) if has_ranks else [drawn]
+        for (name, values), colour, marker in zip(scores.items(), (RUN_COLOUR, HARMONIC_COLOUR), "os", strict=True):
+            draw_known(rows[0], times, values, colour=colour, marker=marker, label=name)
+        rows[0].set_ylabel("score")
+        rows[0].legend()
+        if has_ranks:
+            draw_known(rows[1], times, ranks, colour=COLOURS[2], marker="o", label="rank")
+            rows[1].invert_yaxis()
+            rows[1].yaxis.get_major_locator().set_params(integer=True)
+            rows[1].set_ylabel("rank")
+        rows[-1].set_xlabel("sent (UTC)")
+        rows[-1].tick_params(axis="x", rotation=40)
+    return render_svg("submissions", draw, (WIDE[0], 4.6 if has_ranks else WIDE[1]), nrows=1 + has_ranks, sharex=True)
+
+
+def draw_known(axes: Any, times: Sequence[datetime], values: Sequence[float | None], *, colour: str, marker: str,
+               label: str) -> None:
+    """Draw a line with a marker at each value that is known; nothing where none is."""
+    points = [(time, value) for time, value in zip(times, values, strict=True) if value is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=5, label=label, gid=f"submissions-{label}")

@@ -11,7 +11,7 @@ from pixmend.config import Settings
 from pixmend.data.dataset import Dataset
 from pixmend.evaluation.bootstrap import Change, bootstrap_interval, compare_rmse, compute_rmse
 from pixmend.experiments.study_table import format_metric_title
-from pixmend.reporting import charts, error_section, experiment_section, gallery, run_section
+from pixmend.reporting import charts, error_section, experiment_section, gallery, run_section, submission_section
 from pixmend.reporting.run_section import RMSE, Run, describe_settings
 from pixmend.scoring.baselines import find_best_baseline
 from pixmend.scoring.run_score import compute_label_rmse
@@ -40,7 +40,6 @@ def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], 
     position = [run.name for run in runs].index(settings.run)
     counts, sums = score["numbers"], score["fills"]
     maps, boxes = errors.get_box_maps()
-    agreement = run_section.correlate_scores(runs)
     return environment.get_template("report.html").render(
         competition=settings.competition, run=runs[position], position=position + 1, runs=runs, score=score,
         interval=bootstrap_interval(score["sums"], counts), verdict=describe_run(settings, score, sums),
@@ -51,9 +50,8 @@ def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], 
         groups=gallery.describe_groups(dataset, score, predicted), views=gallery.VIEWS, is_small=min(settings.shape[:2]) < 128,
         by_distance=charts.plot_by_distance(errors), box_maps=charts.plot_box_maps(maps) if maps else "", boxes=boxes,
         by_class=charts.plot_classes(compute_label_rmse(score), compute_label_rmse({**score, "sums": sums["harmonic"]})),
-        agreement=charts.plot_agreement(agreement, settings.run) if agreement else "", min_runs=run_section.MIN_RUNS_TO_RANK,
-        ranks=[(column, len(both), rank) for column, (both, rank) in agreement.items()],
-        **make_columns(settings, runs), **plot_training(settings, runs))
+        **submission_section.describe_submissions(settings, runs), **make_columns(settings, runs),
+        **plot_training(settings, runs))
 
 
 def make_columns(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
 from pixmend.experiments.search_space import format_flags
+from pixmend.scoring.member_files import label_member
 from pixmend.training.history import History
 
 RMSE = "holdout_rmse"
 MAX_CURVES = 8
-MIN_RUNS_TO_RANK = 3
 MIN_WEIGHT = 0.005   # of a run in a mix; smaller ones are not listed
 # `--precision auto` is stored as what it became on the machine.
 NOT_SHOWN = {"competition", "model", "damage", "evaluate_every", "evaluation_images", "precision"}
@@ -62,7 +62,7 @@ def describe_settings(run: Run, settings: Settings) -> list[str]:
         return []
     if "members" in stored:
         parts = sorted(zip(stored["weights"], stored["members"], strict=True), reverse=True)
-        return [f"{weight:.2f} {member}" for weight, member in parts if weight >= MIN_WEIGHT]
+        return [f"{weight:.2f} {label_member(member)}" for weight, member in parts if weight >= MIN_WEIGHT]
     model = stored.get("model", "")
     defaults = {name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
     defaults |= models.default_settings(model, settings.competition)
@@ -111,16 +111,3 @@ def group_by_lambda(runs: Iterable[Run]) -> list[list[Run]]:
         if tried[run.stored["model"]] > 1:
             groups[files.hash_value({**run.stored, "LAMBDA": None})].append(run)
     return [sorted(group, key=lambda run: run.stored["LAMBDA"]) for group in groups.values()]
-
-
-def correlate_scores(runs: Sequence[Run]) -> dict[str, tuple[list[Run], float]]:
-    """Return for public and private score the runs that have it beside a holdout RMSE, and the rank correlation of both."""
-    from scipy.stats import spearmanr
-
-    found = {}
-    for column in ("public", "private"):
-        both = [run for run in runs if run.get_number(RMSE) and run.get_number(column)]
-        pairs = np.array([(run.get_number(RMSE), run.get_number(column)) for run in both], float)
-        if len(both) >= MIN_RUNS_TO_RANK and (np.ptp(pairs, 0) > 0).all():
-            found[column] = both, float(spearmanr(pairs).statistic)
-    return found

@@ -1,38 +1,53 @@
-"""Mix the predictions of several runs, with weights from the holdout and an honest estimate of the gain.
+"""Mix the predictions of several runs, and of files of others, with weights from the holdout and an honest estimate of the gain.
 
 The weights are not negative and sum to 1. Then the squared error of the mix follows from the products of the members' errors: one
 small matrix (members x members) for each source photo, which is all that is kept of the holdout. Test images are mixed with the
 weights of the whole holdout, and each holdout image with weights that were chosen without its source.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pixmend import files, models, run_file
-from pixmend.config import Settings
+from pixmend.config import MEMBER_FILE, Settings, split_members
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
+from pixmend.scoring import member_files
+from pixmend.scoring.member_files import MemberFile
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
 FOLDS = 10
 
 
+class Member(NamedTuple):
+    """What is mixed: the folder of its predictions, and its weight if that is given by hand; else the holdout decides it."""
+
+    name: str
+    folder: Path
+    weight: float | None = None
+
+
 def mix_run(settings: Settings) -> dict[str, Any]:
     """Write the mixed predictions of the members as a run of its own, unless they are up to date; return weights and scores."""
     dataset, folder = unknown_masks.open_dataset_for_prediction(settings), settings.run_folder
-    members = list_members(settings, dataset)
+    runs, others = list_members(settings, dataset)
     check_mixed_run(settings)
-    signatures = {run: [files.file_signature(path) for path in list_files(settings, run)] for run in members}
-    cache_key = {"set": dataset.cache_key, "members": signatures}
+    keys: dict[str, Any] = {run: [files.file_signature(path) for path in list_files(settings, run)] for run in runs}
+    keys |= {other.name: member_files.build_cache_key(settings, other) for other in others}
+    cache_key = {"set": dataset.cache_key, "members": keys}
     with files.try_lock(folder):
         if settings.force or not files.manifest_matches(folder / "ensemble.json", cache_key):
-            write_mix(settings, dataset, members, cache_key)
+            with member_files.unpack_files(settings, dataset, others, runs[0]) as (folders, conversions):
+                members = [Member(run, folder.with_name(run)) for run in runs]
+                members += [Member(other.name, place, other.weight) for other, place in zip(others, folders, strict=True)]
+                record = member_files.describe_files(others, keys, conversions)
+                write_mix(settings, dataset, members, cache_key, record)
         return run_file.read_trained(folder) or {}
 
 
@@ -41,14 +56,30 @@ def list_files(settings: Settings, run: str) -> list[Path]:
     return [folder / "holdout.npz", folder / "test.npz"]
 
 
-def list_members(settings: Settings, dataset: Any) -> list[str]:
-    """Return the names of the members, after a check of each."""
-    members = list(dict.fromkeys(name.strip() for name in settings.members.split(",") if name.strip()))
+def list_members(settings: Settings, dataset: Any) -> tuple[list[str], list[MemberFile]]:
+    """Return the members that are runs, and those that are files of others, after a check of each."""
+    members = split_members(settings.members)
+    runs = [name for name in members if not MEMBER_FILE.fullmatch(name)]
     if len(members) < 2:
         raise UserError("An ensemble needs two runs or more: pixmend ensemble --members a,b --run mixed")
-    for run in members:
+    if not runs:
+        raise UserError("An ensemble needs a run of your own, with which files of others are compared: "
+                        f"pixmend ensemble --members RUN,{settings.members} --run mixed")
+    for run in runs:
         check_member(settings, dataset, run)
-    return members
+    others = [member_files.find_member_file(name) for name in members if name not in runs]
+    check_files(settings, others)
+    return runs, others
+
+
+def check_files(settings: Settings, others: Sequence[MemberFile]) -> None:
+    """Raise an error for files where they cannot be mixed, or whose weights by hand leave nothing for the other members."""
+    if others and settings.unknown_masks:
+        raise UserError(f"{others[0].name} has values of the missing pixels only, and with --unknown-masks runs predict all that "
+                        "they take for missing. Leave it out.")
+    if (total := sum(other.weight or 0 for other in others)) >= 1:
+        raise UserError(f"The weights by hand in --members sum to {total:g}, which leaves nothing for the other members. "
+                        "Give smaller ones.")
 
 
 def check_member(settings: Settings, dataset: Any, run: str) -> None:
@@ -73,22 +104,28 @@ def check_mixed_run(settings: Settings) -> None:
         raise UserError(f"{settings.run_folder} is for {owner}. Give the ensemble a name of its own with --run.")
 
 
-def write_mix(settings: Settings, dataset: Any, members: list[str], cache_key: dict[str, Any]) -> None:
+def write_mix(settings: Settings, dataset: Any, members: Sequence[Member], cache_key: dict[str, Any],
+              record: Mapping[str, Any]) -> None:
     """Choose the weights, then write the mixed predictions, what they are made of, and the manifest."""
-    holdout, test = zip(*(list_files(settings, run) for run in members), strict=True)
+    measured, by_hand = ([member for member in members if (member.weight is None) is free] for free in (True, False))
+    holdout = [member.folder / "holdout.npz" for member in measured]
     sources, products, count = sum_error_products(dataset, dataset.split("holdout"), holdout)
     total, folder = products.sum(0), settings.run_folder
     weights, fold_weights = find_weights(total), find_fold_weights(products, settings.seed)
     of_source = dict(zip(sources, fold_weights, strict=True))
     holdout_weights = (of_source[row.source] for row in dataset.split("holdout"))
-    for split, paths, row_weights in (("holdout", holdout, holdout_weights), ("test", test, repeat(weights))):
+    given = np.array([member.weight for member in by_hand], float)
+    all_weights = np.append(weights * (1 - given.sum()), given)
+    test = [member.folder / "test.npz" for member in (*measured, *by_hand)]
+    for split, paths, row_weights in (("holdout", holdout, holdout_weights), ("test", test, repeat(all_weights))):
         rows = dataset.split(split)
         images = predictions.average_predictions(dataset, rows, paths, row_weights)
         masks = ((row.id, dataset.read_counts(row) > 0) for row in rows)
         predictions.write_predictions(folder / f"{split}.npz", images, masks, cache_key)
     run_file.save_run(settings)
     run_file.save_trained(folder, {
-        "model": "ensemble", "competition": settings.competition, "members": members, "weights": weights.tolist(),
+        "model": "ensemble", "competition": settings.competition, "members": [member.name for member in (*measured, *by_hand)],
+        "weights": all_weights.tolist(), **record,
         "sources": len(products), "member_rmse": np.sqrt(total.diagonal() / count).tolist(),
         "rmse": float(np.sqrt(weights @ total @ weights / count)),
         # The score: each image is mixed with weights from other sources.
@@ -136,14 +173,27 @@ def find_fold_weights(products: np.ndarray, seed: int) -> np.ndarray:
 def format_table(settings: Settings, mix: dict[str, Any]) -> str:
     """Return what `ensemble` prints: weight and RMSE of each member, the RMSE of the mix, and whether it is worth it."""
     lines = [f"RMSE on the holdout ({mix['sources']} sources)   weight"]
-    members = sorted(zip(mix["member_rmse"], mix["members"], mix["weights"], strict=True))
+    names, measured = [member_files.label_member(name) for name in mix["members"]], len(mix["member_rmse"])
+    members = sorted(zip(mix["member_rmse"], names, mix["weights"], strict=False))
     lines += [f"  {run:28} {rmse:.5f}  {weight:.4f}" for rmse, run, weight in members]
+    lines += [f"  {run:28} unknown  {weight:.4f}  by hand" for run, weight in zip(names, mix["weights"], strict=True)][measured:]
     lines += [f"  {settings.run:28} {mix['rmse']:.5f}  on the images that its weights were chosen on",
               f"  {settings.run:28} {mix['cross_validated_rmse']:.5f}  each image with weights from the others: its score"]
     best, run, _ = members[0]
     gain = 1 - mix["cross_validated_rmse"] / best
     lines.append(f"  Best single member: {run}, {best:.5f}. Cross-validated gain of the ensemble: {gain:+.2%}.")
-    if gain <= 0:
+    if gain <= 0 and len(members) > 1:
         lines.append(f"  The ensemble gains nothing on images that its weights were not chosen on. Submit {run} alone, or add "
                      f"other members.")
+    lines += [f"  {sentence}" for sentence in describe_weights_by_hand(mix)]
     return "\n".join([*lines, f"ensemble: {settings.run_folder}/holdout.npz and test.npz"])
+
+
+def describe_weights_by_hand(mix: Mapping[str, Any]) -> list[str]:
+    """Return a warning if weights of a mix are not measured; nothing for other runs."""
+    by_hand = mix.get("members", [])[len(mix.get("member_rmse", [])):]
+    if not by_hand:
+        return []
+    names = " and ".join(member_files.label_member(name) for name in by_hand)
+    return [f"The score does not include {names}: without predictions of the holdout, a weight by hand cannot be measured. "
+            "Whether the test file gained by it, only a submission shows."]

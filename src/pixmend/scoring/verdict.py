@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from pixmend import models
+from pixmend import models, run_file
 from pixmend.config import Settings
 from pixmend.evaluation.bootstrap import Change, bootstrap_interval, compare_rmse, compute_rmse
 from pixmend.scoring.baselines import find_best_baseline
+from pixmend.scoring.ensemble import describe_weights_by_hand
 from pixmend.scoring.run_score import compute_label_rmse
 from pixmend.training import checkpoints
 
@@ -18,6 +19,7 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
     comparison = describe_change(compare_rmse(sums, baselines[best]), "the best baseline")
     sentences = [f"Holdout RMSE {compute_rmse(sums, counts):.4f} (95% interval {low:.4f} to {high:.4f}). "
                  f"Best baseline: {best}, {compute_rmse(baselines[best], counts):.4f}. {comparison}"]
+    sentences += describe_weights_by_hand(run_file.read_trained(settings.run_folder) or {})
     if models.is_trainable(settings.model):
         sentences += describe_training(settings, scores, baselines, best)
     return sentences

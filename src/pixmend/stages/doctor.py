@@ -13,7 +13,7 @@ from pixmend.competitions.base import Competition
 from pixmend.config import Settings
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
-from pixmend.kaggle import client, kernel_script
+from pixmend.kaggle import client, kernel_script, submission_client
 
 GOOD, BAD, NOTE = "\u2713", "\u2717", "\u2013"  # NOTE: nothing that this competition needs
 PYTHON_VERSIONS = ((3, 11), (3, 12), (3, 13))
@@ -128,11 +128,13 @@ def check_kaggle(competition: Competition, settings: Settings) -> Iterator[Resul
             advice = f"To submit, {client.NEW_TOKEN}" if is_needed else f"{settings.competition} needs none"
             yield bad, f"Kaggle token: none. {advice}."
             return
-        yield (bad, f"Kaggle token: {token.warning}") if token.is_exposed else (GOOD, f"Kaggle token: {token.location}, private")
+        origin = ", from `kaggle auth login`" if Path(token.location).name == client.LOGIN_FILE else ""
+        good = GOOD, f"Kaggle token: {token.location}{origin}, private"
+        yield (bad, f"Kaggle token: {token.warning}") if token.is_exposed else good
         if is_needed:
             client.check_download_access(competition.slug, timeout=timeout)
             yield GOOD, f"Kaggle: {competition.slug} is reachable and its rules are accepted"
-            limits, is_one_left = client.describe_limits(competition.slug, timeout=timeout)
-            yield GOOD if is_one_left else NOTE, limits
+            limits = submission_client.read_limits(competition.slug, timeout=timeout)
+            yield NOTE if limits is None or limits.is_used_up else GOOD, submission_client.describe_limits(limits)
     except UserError as error:
         yield bad, f"Kaggle: {error}"

@@ -2,15 +2,15 @@
 
 import contextlib
 
-from pixmend import files, models
+from pixmend import files, models, progress
 from pixmend.config import Settings
-from pixmend.progress import print_message
 from pixmend.training import distributed, run
 
 
 def main(settings: Settings) -> int | None:
     """Train the run in checkpoints/<competition>/<run>; of a model that is not trained, only store the settings."""
     settings = distributed.resolve_processes(models.apply_model_defaults(settings))
+    progress.quiet |= bool(settings.cluster and settings.process)   # task 0 alone prints
     run.check_run(settings)
     if distributed.is_launcher(settings):
         return distributed.run_in_child(settings)
@@ -18,8 +18,8 @@ def main(settings: Settings) -> int | None:
         if models.is_trainable(settings.model):
             with distributed.exit_if_process_lost(settings):
                 run.train_run(settings)
-        else:
+        elif settings.process == 0:
             run.save_run_settings(settings)
             kind = "a fill" if models.is_fill(settings.model) else "pretrained"
-            print_message(f"train: {settings.model} is {kind}; nothing is trained.")
+            progress.print_message(f"train: {settings.model} is {kind}; nothing is trained.")
     return None

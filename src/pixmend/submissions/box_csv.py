@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.submissions import csv_format, csv_reader
 from pixmend.submissions.csv_reader import Kind
 from pixmend.submissions.submission_format import CsvFormat
+from pixmend.submissions.value_forms import Form, to_form
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,18 +37,19 @@ class BoxCsv(CsvFormat):
 
     header: tuple[str, str] = HEADER
 
+    has_value_settings: ClassVar[bool] = True
+
     def encode_image(self, image: ImageRecord, values: np.ndarray, settings: Settings, ending: bytes) -> Iterator[bytes]:
         submitted = np.zeros((*settings.shape[:2], CHANNELS), values.dtype)
         submitted[image.counts(settings.shape) > 0] = values
         return encode_rows(image, cut_boxes(submitted, image.boxes), ending)
 
+    def get_form(self, settings: SubmissionSettings) -> Form:
+        return Form(settings.channel_order, settings.value_scale)
+
     def to_submission_values(self, image: np.ndarray, settings: SubmissionSettings) -> np.ndarray:
         """Return an RGB image with its channels ordered, and its values scaled, as the settings say."""
-        values = image[..., ::-1] if settings.channel_order == "bgr" else image
-        if settings.value_scale == "unit":
-            return values
-        low, high = values.min((0, 1)), values.max((0, 1))   # of each channel; a constant one becomes 0
-        return (values - low) / np.where(high > low, high - low, 1)
+        return to_form(image, self.get_form(settings), image)
 
     def write(self, path: Path, images: Sequence[ImageRecord], predictions: Iterable[np.ndarray], settings: Settings) -> None:
         """Write a submission one image at a time; one of test images follows the order of the sample."""
@@ -70,15 +72,17 @@ class BoxCsv(CsvFormat):
             raise UserError(f"The prediction for {image.id} leaves 0..1; run `pixmend predict --force`.")
         return boxes
 
-    def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
-        ids = (list_ids([image]) for image in images)
-        for image, values in zip(images, csv_reader.read_values_by_image(path, ids), strict=True):
-            submitted, start = np.zeros(settings.shape), 0
-            for row, column, height, width in image.boxes:
-                end = start + height * width * CHANNELS
-                submitted[row:row + height, column:column + width] = values[start:end].reshape(height, width, CHANNELS)
-                start = end
-            yield submitted[image.counts(settings.shape) > 0]
+    def list_image_ids(self, image: ImageRecord, settings: Settings) -> Iterator[pa.RecordBatch]:
+        return list_ids([image])
+
+    def gather_values(self, image: ImageRecord, values: np.ndarray, settings: Settings) -> np.ndarray:
+        """Return the values of an image's missing pixels; of a pixel in two boxes, those of its second one."""
+        submitted, start = np.zeros(settings.shape), 0
+        for row, column, height, width in image.boxes:
+            end = start + height * width * CHANNELS
+            submitted[row:row + height, column:column + width] = values[start:end].reshape(height, width, CHANNELS)
+            start = end
+        return submitted[image.counts(settings.shape) > 0]
 
     def read_header(self, folder: Path) -> list[str]:
         """Return the two column names of the sample, whatever they are; the known ones in another order are refused."""

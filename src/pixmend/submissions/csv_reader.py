@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import groupby, islice
@@ -199,17 +199,48 @@ def check_against_sample(path: Path, sample: Path) -> None:
         raise UserError(f"{path}, line {given[0]}: the id is {given[1][0]!r}, in {sample} {expected[1][0]!r}; {WRITE_AGAIN}.")
 
 
-def read_values_by_image(path: Path, wanted: Iterable[Iterable[pa.RecordBatch]]) -> Iterator[np.ndarray]:
+def read_values_by_image(path: Path, wanted: Iterable[Iterable[pa.RecordBatch]],
+                         advice: str = WRITE_AGAIN) -> Iterator[np.ndarray]:
     """Yield the values of each image; `wanted` are the ids of each image, in the order in which the file must hold them."""
     def read_parts() -> Iterator[tuple[bytes, np.ndarray]]:
         numbered = (batch.replace_schema_metadata({"image": str(number)}) for number, ids in enumerate(wanted) for batch in ids)
         try:
-            for given, expected in pair_batches(read_table(path, (Kind.TEXT, Kind.FINITE), WRITE_AGAIN), numbered):
+            for given, expected in pair_batches(read_table(path, (Kind.TEXT, Kind.FINITE), advice), numbered):
                 yield expected.schema.metadata[b"image"], to_numpy(given.column(1))
         except RowsDiffer:
-            raise UserError(f"{path} does not hold the rows of this holdout in their order; {WRITE_AGAIN}.") from None
+            raise UserError(f"{path} does not hold the rows of this holdout in their order; {advice}.") from None
 
     return (np.concatenate([values for _, values in parts]) for _, parts in groupby(read_parts(), itemgetter(0)))
+
+
+def read_values_in_any_order(path: Path, list_wanted: Callable[[], Iterable[Iterable[pa.RecordBatch]]],
+                             advice: str) -> Iterator[np.ndarray]:
+    """Yield the values of each image from a table with these ids in any order; one in another order is read into memory."""
+    wanted = (batch for ids in list_wanted() for batch in ids)
+    if find_first_difference(wanted, read_table(path, (Kind.TEXT, Kind.FINITE), advice)) is None:
+        yield from read_values_by_image(path, list_wanted(), advice)
+        return
+    if read_row(path, 0, advice) is None:
+        raise UserError(f"{path} has a header and no rows; {advice}.")
+    given, values = load_columns(path, (Kind.TEXT, Kind.FINITE), advice)
+    hashes = [hash_table_ids(ids) for ids in list_wanted()]
+    try:
+        positions = match_ids(np.concatenate(hashes), given)
+    except IdMismatch as mismatch:
+        raise UserError(f"{path}{explain_mismatch(path, mismatch, list_wanted(), advice)}; {advice}.") from None
+    yield from np.split(values[positions], np.cumsum([len(ids) for ids in hashes])[:-1])
+
+
+def explain_mismatch(path: Path, mismatch: IdMismatch, wanted: Iterable[Iterable[pa.RecordBatch]], advice: str) -> str:
+    """Return the end of the sentence on a table that holds other ids than those wanted."""
+    which, what, row = mismatch.args
+    if which == "wanted":
+        batches = (batch for ids in wanted for batch in ids)
+        missing = next(islice((id for batch in batches for id in batch.column(0)), row, None)).as_py().decode()
+        return f" lacks the id {missing!r}"
+    line, fields = read_row(path, row, advice) or (row, [""])
+    how = "occurs a second time" if what == "twice" else "belongs to no missing pixel"
+    return f", line {line}: the id {fields[0]!r} {how}"
 
 
 # Ids in another order
@@ -229,6 +260,13 @@ def hash_ids(ids: pa.Array) -> np.ndarray:
 def hash_table_ids(batches: Iterable[pa.RecordBatch]) -> np.ndarray:
     """Return the hashes of a whole table's ids."""
     return np.concatenate([hash_ids(batch.column(0)) for batch in batches] or [np.empty(0, np.uint64)])
+
+
+def load_columns(path: Path, kinds: Sequence[Kind], advice: str) -> list[np.ndarray]:
+    """Return the hashes of a whole table's ids, and its other columns."""
+    batches = read_table(path, kinds, advice)
+    columns = [(hash_ids(batch.column(0)), *map(to_numpy, batch.columns[1:])) for batch in batches]
+    return [np.concatenate(parts) for parts in zip(*columns, strict=True)]
 
 
 def match_ids(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:

@@ -32,8 +32,12 @@ class PixelBytes(SubmissionFormat):
 
     def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image, (missing pixels, 1), in 0..1."""
+        return self.read_any_order(path, images, settings, WRITE_AGAIN)
+
+    def read_any_order(self, path: Path, images: Sequence[ImageRecord], settings: Settings, advice: str) -> Iterator[np.ndarray]:
+        """Yield the same: without ids there is one order only."""
         sizes = [int(np.count_nonzero(image.counts(settings.shape))) for image in images]
-        for levels in unpack_sizes(path, WRITE_AGAIN, sizes, "the dataset"):
+        for levels in unpack_sizes(path, advice, sizes, "the dataset"):
             yield levels[:, None] / np.float32(255)
 
     def check(self, path: Path, folder: Path) -> None:

@@ -3,16 +3,21 @@
 An id is `{image}_{row}_{column}`, of a colour image `{image}_{row}_{column}_{channel}` with channel 0 for red.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pixmend.config import Settings
 from pixmend.data.image_record import ImageRecord
-from pixmend.submissions import csv_format, csv_reader
+from pixmend.submissions import csv_format
 from pixmend.submissions.submission_format import CsvFormat
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +30,9 @@ class PixelCsv(CsvFormat):
         pieces = csv_format.list_pixel_pieces(image.counts(settings.shape) > 0, values.shape[1])
         yield csv_format.encode_rows(image.id, pieces, values, ending)
 
-    def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
-        pieces = (csv_format.list_pixel_pieces(image.counts(settings.shape) > 0, settings.shape[2]) for image in images)
-        ids = ([csv_format.list_ids(image.id, of_image)] for image, of_image in zip(images, pieces, strict=True))
-        for values in csv_reader.read_values_by_image(path, ids):
-            yield values.reshape(-1, settings.shape[2])
+    def list_image_ids(self, image: ImageRecord, settings: Settings) -> Iterator[pa.RecordBatch]:
+        pieces = csv_format.list_pixel_pieces(image.counts(settings.shape) > 0, settings.shape[2])
+        yield csv_format.list_ids(image.id, pieces)
+
+    def gather_values(self, image: ImageRecord, values: np.ndarray, settings: Settings) -> np.ndarray:
+        return values.reshape(-1, settings.shape[2])

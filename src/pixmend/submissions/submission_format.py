@@ -4,11 +4,14 @@ Predictions and images are float32 in 0..1, height x width x channels; the value
 row by row.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -17,6 +20,10 @@ from pixmend.config import Settings, SubmissionSettings
 from pixmend.data.image_record import ImageRecord
 from pixmend.submissions import csv_format, csv_reader, csv_scoring
 from pixmend.submissions.csv_scoring import Scores
+from pixmend.submissions.value_forms import AS_IN_IMAGES, Form
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +32,8 @@ class SubmissionFormat(ABC):
 
     suffix: str
     sample_name: str
+
+    has_value_settings: ClassVar[bool] = False   # whether --channel-order and --value-scale change its files
 
     @abstractmethod
     def encode(self, images: Iterable[ImageRecord], values: Iterable[np.ndarray], settings: Settings,
@@ -35,6 +44,10 @@ class SubmissionFormat(ABC):
     def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
         """Yield the values of each image from a submission with these images in this order; refuse any other."""
 
+    def read_any_order(self, path: Path, images: Sequence[ImageRecord], settings: Settings, advice: str) -> Iterator[np.ndarray]:
+        """Yield the same of a file that others wrote, whose rows may have another order; `advice` ends the message on a fault."""
+        return self.read(path, images, settings)
+
     @abstractmethod
     def check(self, path: Path, folder: Path) -> None:
         """Raise a UserError unless a submission agrees with the sample submission in the competition's folder."""
@@ -42,6 +55,10 @@ class SubmissionFormat(ABC):
     @abstractmethod
     def score(self, submission: Path, solution: Path) -> Scores:
         """Return the RMSE of a submission, values in 0..1."""
+
+    def get_form(self, settings: SubmissionSettings) -> Form:
+        """Return the form of a submission's values; by default that of an image."""
+        return AS_IN_IMAGES
 
     def to_submission_values(self, image: np.ndarray, settings: SubmissionSettings) -> np.ndarray:
         """Return a whole image with its values and channels as a submission holds them; by default unchanged."""
@@ -68,6 +85,14 @@ class CsvFormat(SubmissionFormat):
     sample_name: str = "sample_submission.csv"
 
     @abstractmethod
+    def list_image_ids(self, image: ImageRecord, settings: Settings) -> Iterator[pa.RecordBatch]:
+        """Yield the ids of an image's rows, in their order."""
+
+    @abstractmethod
+    def gather_values(self, image: ImageRecord, values: np.ndarray, settings: Settings) -> np.ndarray:
+        """Return the values of an image's missing pixels, given those of its rows."""
+
+    @abstractmethod
     def encode_image(self, image: ImageRecord, values: np.ndarray, settings: Settings, ending: bytes) -> Iterable[bytes]:
         """Return the rows of an image; `ending` ends each row."""
 
@@ -77,6 +102,18 @@ class CsvFormat(SubmissionFormat):
         endings = repeat(b"\n") if is_public is None else (b",Public\n" if public else b",Private\n" for public in is_public)
         for (image, image_values), ending in zip(zip(images, values, strict=True), endings, strict=False):
             yield from self.encode_image(image, image_values, settings, ending)
+
+    def read(self, path: Path, images: Sequence[ImageRecord], settings: Settings) -> Iterator[np.ndarray]:
+        ids = (self.list_image_ids(image, settings) for image in images)
+        for image, values in zip(images, csv_reader.read_values_by_image(path, ids), strict=True):
+            yield self.gather_values(image, values, settings)
+
+    def read_any_order(self, path: Path, images: Sequence[ImageRecord], settings: Settings, advice: str) -> Iterator[np.ndarray]:
+        def list_ids() -> Iterator[Iterator[pa.RecordBatch]]:
+            return (self.list_image_ids(image, settings) for image in images)
+
+        for image, values in zip(images, csv_reader.read_values_in_any_order(path, list_ids, advice), strict=True):
+            yield self.gather_values(image, values, settings)
 
     def check(self, path: Path, folder: Path) -> None:
         csv_reader.check_against_sample(path, Path(folder) / self.sample_name)

@@ -14,48 +14,82 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from pixmend import backend, progress
 from pixmend.config import Settings, flag
-from pixmend.errors import FlagError, UserError
-from pixmend.subprocesses import end_with_parent, replace_signal_handlers
+from pixmend.errors import FlagError, Preempted, UserError
+from pixmend.subprocesses import WARNINGS, end_with_parent, replace_signal_handlers
 
 IS_CHILD = "PIXMEND_TRAINING_CHILD"
 EXIT_PROCESS_LOST = 75   # exit code of a child that has lost another process
+# Documented variables with a task's number and the number of tasks. They are of a step that srun started: a job's own variables
+# say the same in a job script, which is one process. mpirun starts its daemons by srun, so it comes first.
+TASK_VARIABLES = {"Open MPI": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), "Slurm": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """This process as one of the tasks that a cluster has started together."""
+
+    cluster: str = ""
+    number: int = 0
+    count: int = 1
+
+    def refuse(self, error: UserError) -> NoReturn:
+        """Raise an error that every task meets; in a cluster only task 0 reports it."""
+        if self.cluster and self.number:
+            raise SystemExit(error.exit_code)
+        raise error
+
+
+def find_task(environment: Mapping[str, str]) -> Task:
+    """Return which task this process is; outside of clusters the only one."""
+    for cluster, (number, count) in TASK_VARIABLES.items():
+        if number in environment and count in environment:
+            return Task(cluster, int(environment[number]), int(environment[count]))
+    if "TPU_WORKER_ID" in environment and (hosts := environment.get("TPU_WORKER_HOSTNAMES")):
+        return Task("TPU pod", int(environment["TPU_WORKER_ID"]), len(hosts.split(",")))
+    return Task()
 
 
 def resolve_processes(settings: Settings, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Return settings whose processes come from the flags or from Keras's environment variables."""
+    """Return settings whose processes come from the flags, from Keras's environment variables or from a cluster's."""
     listed = settings.processes or environment.get("KERAS_DISTRIBUTION_JOB_ADDRESSES", "")
     addresses = [address for address in listed.split(",") if address]
     if not addresses:
         if "process" in settings.given:
             raise FlagError("--process needs --processes: host:port of each process, separated by commas, the same list for all.")
-        return settings
+        task = find_task(environment)
+        if task.count == 1:
+            return settings
+        check_processes(task, settings.batch_size)
+        return replace(settings, cluster=task.cluster, process=task.number, of_processes=task.count)
     for address in addresses:
         if not re.fullmatch(r"[\w.\-\[\]:]+:\d{1,5}", address):
             raise FlagError(f"--processes: {address!r} is not host:port. Example: --processes gpu1:9911,gpu2:9911")
     count = len(addresses) if settings.processes else int(environment.get("KERAS_DISTRIBUTION_NUM_PROCESSES", len(addresses)))
     number = settings.process if "process" in settings.given else int(environment.get("KERAS_DISTRIBUTION_PROCESS_ID", -1))
-    check_processes(number, count, settings.batch_size)
+    check_processes(Task(number=number, count=count), settings.batch_size)
     return replace(settings, processes=addresses[0], process=number, of_processes=count)
 
 
-def check_processes(number: int, count: int, size: int) -> None:
-    if not 0 <= number < count:
+def check_processes(task: Task, size: int) -> None:
+    count = task.count
+    if not 0 <= task.number < count:
         raise FlagError(f"--processes lists {count} processes, so --process must be between 0 and {count - 1}.")
     if count > 1 and backend.get_name() != "jax":
-        raise UserError("--processes needs JAX: with TensorFlow, Keras 3 cannot train one run in several processes. "
-                        "Install JAX (with NVIDIA GPUs 'jax[cuda12]') and set KERAS_BACKEND=jax.")
+        started = f"{task.cluster} has started {count} tasks, which need" if task.cluster else "--processes needs"
+        task.refuse(UserError(f"{started} JAX: with TensorFlow, Keras 3 cannot train one run in several processes. Install JAX "
+                              f"(with NVIDIA GPUs 'jax[cuda12]') and set KERAS_BACKEND=jax."))
     if size == 0:
-        raise FlagError("--batch-size auto is for one process. Give a number, of which each process takes an equal share.")
+        task.refuse(FlagError("--batch-size auto is for one process. Give a number, of which each process takes an equal share."))
     if size % count:
-        raise FlagError(f"--batch-size {size} cannot be divided among {count} processes; use a multiple of {count}.")
+        task.refuse(FlagError(f"--batch-size {size} cannot be divided among {count} processes; use a multiple of {count}."))
 
 
 def is_launcher(settings: Settings) -> bool:
@@ -67,18 +101,27 @@ def run_in_child(settings: Settings) -> int:
     """Run this process's command in a child; return its exit code, or report why it was ended."""
     command = end_with_parent([sys.executable, *sys.orig_argv[1:]])
     child = subprocess.Popen(command, env={**os.environ, IS_CHILD: "1"}, start_new_session=True)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: child.send_signal(number))
-    code = child.wait()
-    if code in (-signal.SIGINT, -signal.SIGTERM):
+    received: set[int] = set()
+
+    def forward(number: int, _: Any) -> None:
+        received.add(number)
+        child.send_signal(number)
+
+    with replace_signal_handlers(forward):
+        code = child.wait()
+    if received & set(WARNINGS) and (code < 0 or code == EXIT_PROCESS_LOST):
+        raise Preempted   # all processes are warned; this one was still waiting for the others
+    if code == -signal.SIGINT:
         raise KeyboardInterrupt
     if code == -signal.SIGKILL:
         raise UserError(f"Process {settings.process} of this training was killed from outside, most likely because memory ran "
                         f"out; the other processes end, too. The same commands continue from the last saved state.")
     if code < 0 or code == EXIT_PROCESS_LOST:
-        raise UserError(f"Another of the {settings.of_processes} processes of this training has ended or cannot be reached, so "
-                        f"process {settings.process} ends, too; the terminal of the other one shows why. Run the same command "
-                        f"for every process again to continue from the last saved state.")
+        task = Task(settings.cluster, settings.process, settings.of_processes)
+        task.refuse(UserError(
+            f"Another of the {task.count} processes of this training has ended or cannot be reached, so process {task.number} "
+            f"ends, too; {'the output of its task' if task.cluster else 'the terminal of the other one'} shows why. Run the same "
+            f"command for every process again to continue from the last saved state."))
     return code
 
 
@@ -87,10 +130,11 @@ def start_backend(settings: Settings) -> None:
     if settings.of_processes == 1:
         backend.start_keras()
     else:
-        number, count, address = settings.process, settings.of_processes, settings.processes
-        progress.print_message(f"train: process {number} of {count} connects to the others at {address} ...")
+        number, count, address, cluster = settings.process, settings.of_processes, settings.processes, settings.cluster
+        place = f"at {address}" if address else f"through {cluster}"
+        progress.print_message(f"train: process {number} of {count} connects to the others {place} ...")
         with replace_signal_handlers(signal.SIG_DFL):   # Python's own handlers do not run while a library waits
-            backend.start_keras(partial(backend.join_processes, address, count, number))
+            backend.start_keras(partial(backend.join_processes, address, cluster, count, number))
         backend.silence_libraries()
         atexit.register(backend.leave_processes)
         progress.print_message(f"train: all {count} processes are connected.")
@@ -125,12 +169,12 @@ def exit_if_process_lost(settings: Settings) -> Iterator[None]:
         raise
 
 
-def synchronize_stop(settings: Settings, stop: bool, minutes: float) -> tuple[bool, float]:
-    """Return whether any process was asked to stop, and the minutes of process 0."""
+def synchronize_stop(settings: Settings, signal_number: int, minutes: float) -> tuple[int, float]:
+    """Return the signal by which any process was asked to stop, 0 if none was, and the minutes of process 0."""
     if settings.of_processes == 1:
-        return stop, minutes
-    values = backend.gather_from_processes([stop, minutes])
-    return bool(values[:, 0].any()), float(values[0, 1])
+        return signal_number, minutes
+    values = backend.gather_from_processes([signal_number, minutes])
+    return int(values[:, 0].max()), float(values[0, 1])
 
 
 def broadcast_value(settings: Settings, value: Any) -> Any:

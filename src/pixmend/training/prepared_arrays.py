@@ -28,7 +28,8 @@ FILL_CHUNK, DRAW_CHUNK = 16, 4   # images
 
 def build_cache_key(settings: Settings, dataset: Dataset, names: Iterable[str]) -> dict[str, Any]:
     """Return what decides such an array: the dataset's images, these settings, and those that shape the damage."""
-    return ({name: dataset.cache_key[name] for name in ("archive", "size", "broken")}
+    extra = {"extra_pictures": dataset.extra_pictures} if dataset.extra_pictures else {}
+    return ({name: dataset.cache_key[name] for name in ("archive", "size", "broken")} | extra
             | {name: getattr(settings, name) for name in (*names, *datasets.DAMAGE_SETTINGS)})
 
 

@@ -55,6 +55,7 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
         if run_file.read_trained(folder):
             check_same_settings(settings)
             datasets.check_same_images(dataset, folder)
+            datasets.check_same_extra_pictures(dataset, folder)
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     if settings.batch_size == 0:

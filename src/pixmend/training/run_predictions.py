@@ -4,6 +4,7 @@ With --folds every training image is predicted by the run that did not see it, a
 RUN@2 is predicted with the second snapshot of RUN, and is a run like any other from then on.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain, repeat
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixmend import backend, competitions, files, models, run_file, workers
-from pixmend.config import Settings, weight_settings
+from pixmend.config import Settings, weight_identity
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_predictions, paste_values
@@ -42,7 +43,7 @@ def predict_run(settings: Settings) -> bool:
         return predict_with_networks(settings, dataset)
     if models.is_fill(settings.model):
         return write_predictions(settings, dataset, folder, settings.model, partial(predict_with_fill, settings))
-    return write_predictions(settings, dataset, folder, weight_settings(settings), partial(predict_with_pipeline, settings))
+    return write_predictions(settings, dataset, folder, weight_identity(settings), partial(predict_with_pipeline, settings))
 
 
 def write_predictions(settings: Settings, dataset: Dataset, folder: Path, weights: Any, predict: Predict) -> bool:
@@ -51,13 +52,16 @@ def write_predictions(settings: Settings, dataset: Dataset, folder: Path, weight
     paths = {split: folder / f"{split}.npz" for split in ("holdout", "test")}
     if not settings.force and files.manifest_matches(folder / "predict.json", cache_key):
         return True
+    began, count = time.monotonic(), 0
     for split, path in paths.items():
         rows = dataset.split(split)
+        count += len(rows)
         images = predict(dataset, rows, split)
         if models.run_finds_masks(settings):
             images = (np.rint(mask).astype(np.uint8) for mask in images)
         predictions.write_predictions(path, images, ((row.id, dataset.read_counts(row) > 0) for row in rows), cache_key)
-    files.write_manifest(folder / "predict.json", cache_key, list(paths.values()))
+    seconds = round(time.monotonic() - began, 1)
+    files.write_manifest(folder / "predict.json", cache_key, list(paths.values()), seconds=seconds, images=count)
     return False
 
 

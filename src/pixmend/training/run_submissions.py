@@ -1,6 +1,6 @@
 """Write the predictions of a run as submission files, or its masks as images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
 from pixmend.data.encode import encode_png
+from pixmend.data.image_record import ImageRecord
 from pixmend.progress import print_message, track
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
@@ -25,16 +26,27 @@ def write_submissions(settings: Settings) -> None:
     if not settings.force and files.manifest_matches(folder / "serialize.json", cache_key):
         print_message(f"serialize: {targets['test']} is up to date.")
         return
-    dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
     records = competitions.read_records(settings)
     for split, path in targets.items():
-        predictions.check_same_dataset(sources[split], predicted)
-        images = read_predicted_images(predicted, split, sources[split])
-        ordered = competitions.order_records(settings, dataset, split, records)
-        competitions.get_submission_format(settings, split).write(path, ordered, images, settings)
+        write_split(settings, split, sources[split], path, records)
     competition.submission.check(targets["test"], settings.competition_folder / "files")
     files.write_manifest(folder / "serialize.json", cache_key, targets.values())
     print_message(f"serialize: {targets['test']} agrees with {competition.submission.sample_name}; {targets['holdout']}")
+
+
+def write_variant(settings: Settings, changed: Settings, path: Path) -> None:
+    """Write the test images of a run as a submission under changed settings, such as another channel order."""
+    source, records = settings.run_folder / "test.npz", competitions.read_records(settings)
+    write_split(changed, "test", source, path, records)
+
+
+def write_split(settings: Settings, split: str, source: Path, path: Path, records: Mapping[str, ImageRecord]) -> None:
+    """Write the predictions of a split as a submission."""
+    dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
+    predictions.check_same_dataset(source, predicted)
+    images = read_predicted_images(predicted, split, source)
+    ordered = competitions.order_records(settings, dataset, split, records)
+    competitions.get_submission_format(settings, split).write(path, ordered, images, settings)
 
 
 def read_predicted_images(dataset: Dataset, split: str, path: Path) -> Iterator[np.ndarray]:

@@ -25,7 +25,7 @@ from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
 from pixmend.evaluation.bootstrap import compute_rmse
 from pixmend.progress import ProgressBar
-from pixmend.subprocesses import replace_signal_handlers
+from pixmend.subprocesses import raise_stop, replace_signal_handlers
 from pixmend.training import checkpoints, distributed, losses, setup
 from pixmend.training.history import History
 from pixmend.training.inference import predict_images
@@ -52,7 +52,7 @@ def compile_model(model: keras.Model, settings: Settings) -> None:
 
 @contextlib.contextmanager
 def catch_stop_signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM in a list, so that the current step ends first; a second Ctrl-C ends the process at once."""
+    """Collect signals to stop in a list, so that the current step ends first; a second Ctrl-C ends the process at once."""
     received: list[int] = []
 
     def handle(number: int, _: Any) -> None:
@@ -86,30 +86,31 @@ class Trainer:
             self._fit_budget()
 
     def _fit_budget(self) -> None:
-        last_saved, stop = time.monotonic(), False
+        last_saved, stop = time.monotonic(), 0
         total = self.settings.steps if self.settings.steps < UNLIMITED_STEPS else 0
         bar = ProgressBar("train", total, self.step, compute_budget_share(self.settings, self.step, self.minutes))
-        with catch_stop_signals() as signals, ThreadPoolExecutor(1) as loader, bar:
-            if self.step == 0:
-                self.evaluate(losses={})
-            batches = load_ahead(loader, self.steps.load, self.step)
-            while not self.is_finished() and not stop:
-                snapshots, count = self._due_snapshots(self.step), self._count_steps_of_call()
-                losses = self._train(itertools.islice(batches, count), count)
-                stop, self.minutes = distributed.synchronize_stop(self.settings, bool(signals), self.minutes)
-                if (due := self._due_snapshots(self.step)) > snapshots:
-                    with self._averaged_weights():
-                        self._save_weights({"step": self.step}, str(due))
-                if self.step % self.settings.evaluate_every == 0 or self.is_finished():
-                    self.evaluate(losses)
-                if time.monotonic() - last_saved >= 60 * self.settings.save_minutes:
-                    self.save()
-                    last_saved = time.monotonic()
-                text = self._format_progress(losses, bar) if self.writes_files else ""
-                bar.advance(count, text, compute_budget_share(self.settings, self.step, self.minutes))
-        self.save()
-        if stop:
-            raise KeyboardInterrupt
+        with catch_stop_signals() as signals:   # also while the state is saved: a scheduler may send several
+            with ThreadPoolExecutor(1) as loader, bar:
+                if self.step == 0:
+                    self.evaluate(losses={})
+                batches = load_ahead(loader, self.steps.load, self.step)
+                while not self.is_finished() and not stop:
+                    snapshots, count = self._due_snapshots(self.step), self._count_steps_of_call()
+                    losses = self._train(itertools.islice(batches, count), count)
+                    stop, self.minutes = distributed.synchronize_stop(self.settings, max(signals, default=0), self.minutes)
+                    if (due := self._due_snapshots(self.step)) > snapshots:
+                        with self._averaged_weights():
+                            self._save_weights({"step": self.step}, str(due))
+                    if self.step % self.settings.evaluate_every == 0 or self.is_finished():
+                        self.evaluate(losses)
+                    if time.monotonic() - last_saved >= 60 * self.settings.save_minutes:
+                        self.save()
+                        last_saved = time.monotonic()
+                    text = self._format_progress(losses, bar) if self.writes_files else ""
+                    bar.advance(count, text, compute_budget_share(self.settings, self.step, self.minutes))
+            self.save()
+        if stop := stop or max(signals, default=0):
+            raise_stop(stop)
 
     def is_finished(self) -> bool:
         """Tell whether the budget is used, or `on_evaluation` has ended the training."""

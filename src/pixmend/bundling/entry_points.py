@@ -1,0 +1,94 @@
+"""The scripts of a bundle, prepare_data.py, train.py and predict.py: commands of pixmend with the folders of SETTINGS.json."""
+
+import json
+from collections.abc import Sequence
+
+from pixmend import competitions
+from pixmend.bundling.model_files import BundledRun
+from pixmend.bundling.source import SOURCE_FOLDER
+from pixmend.bundling.unpacked import CLEAN, MODEL, RAW, SUBMISSION
+from pixmend.config import SETTINGS, Settings, format_flag
+
+PREPARE, TRAIN, PREDICT = "prepare_data.py", "train.py", "predict.py"
+DATA_GROUPS = ("common", "download", "augment")
+NOT_REPEATED = {"run", "home", "force", "quiet", "photos", "from_folder"}
+TEMPLATE = '''\
+"""{purpose}"""
+
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER / "{source}"))
+from pixmend.bundling.unpacked import run_commands  # noqa: E402 (found in the folder above)
+
+sys.exit(run_commands(FOLDER, [
+{commands}
+]))
+'''
+ENTRY_POINTS = f"""# Entry points
+
+Each reads its folders from `SETTINGS.json`, which is the only place of paths. The scripts run commands of pixmend, whose source
+is in `{SOURCE_FOLDER}/`; each command can also be run alone.
+
+1. `python {PREPARE}` reads the competition's files from {RAW}, decodes them, holds out a part, and writes into {CLEAN}.
+2. `python {TRAIN}` reads the prepared data from {CLEAN}, and writes the weights, and checkpoints meanwhile, into {MODEL}. A
+   training that was stopped continues with the same command.
+3. `python {PREDICT}` reads the test images from {RAW} and the weights from {MODEL}, and writes the submission into {SUBMISSION}.
+   `python {PREDICT} FOLDER` takes another test set. Neither script before it is needed.
+"""
+
+
+def write_scripts(runs: Sequence[BundledRun]) -> dict[str, str]:
+    """Return the three scripts by their names."""
+    settings = runs[-1].settings
+    test = f"*(sys.argv[1:2] or [{json.dumps(get_test_folder(settings))}])"
+    return {
+        PREPARE: format_script(f"Prepare the training data: read {RAW}, write {CLEAN}.", list_preparations(settings)),
+        TRAIN: format_script(f"Train the model from the data in {CLEAN}; the weights are written into {MODEL}.",
+                             list_trainings(runs)),
+        PREDICT: format_script(f"Predict a test set, that of {RAW} or of the folder that is given, into {SUBMISSION}.",
+                               [["predict", "--run", settings.run, "--test-folder"]], test)}
+
+
+def format_script(purpose: str, commands: Sequence[Sequence[str]], last: str = "") -> str:
+    """Return a script; `last` is code for further words of the last command."""
+    lines = [json.dumps(words)[1:-1] for words in commands]
+    lines[-1] += f", {last}" if last else ""
+    return TEMPLATE.format(purpose=purpose, source=SOURCE_FOLDER, commands="\n".join(f"    [{line}]," for line in lines))
+
+
+def get_test_folder(settings: Settings) -> str:
+    """Return the folder with the competition's test set; that of a competition made here is in its prepared data."""
+    is_made_here = competitions.get_competition(settings.competition).is_synthetic
+    return f"{CLEAN}/competition/{settings.competition}/files" if is_made_here else RAW
+
+
+def list_preparations(settings: Settings) -> list[list[str]]:
+    """Return the commands that prepare the data; a competition that is made here has photos in the place of files, or neither."""
+    if not competitions.get_competition(settings.competition).is_synthetic:
+        place = ["--from-folder", RAW]
+    else:
+        place = ["--photos", RAW] if settings.photos else []
+    return [["download", "--run", settings.run, *place], ["augment", "--run", settings.run]]
+
+
+def list_trainings(runs: Sequence[BundledRun]) -> list[list[str]]:
+    """Return the commands that train the runs in their order; the runs of a mix are also predicted and mixed."""
+    mixed, *others = reversed(runs)
+    names = list(dict.fromkeys(run.settings.trained_folder.name for run in runs if not run.is_mix))
+    commands = [["train", "--run", name] for name in names]
+    if not mixed.is_mix:
+        return commands
+    predicted = [["predict", "--run", run.settings.run] for run in reversed(others)]
+    members = ["ensemble", "--run", mixed.settings.run, "--members", ",".join(mixed.trained["members"])]
+    return [*commands, *predicted, [*members, *repeat_data_flags(mixed.settings)]]
+
+
+def repeat_data_flags(settings: Settings) -> list[str]:
+    """Return the flags that decide the prepared data: `ensemble` takes no settings of a run."""
+    names = [name for name, spec in SETTINGS.items() if spec.group in DATA_GROUPS and name not in NOT_REPEATED]
+    usual = {name: SETTINGS[name].default for name in names}
+    return [word for name in names if getattr(settings, name) != usual[name] or name == "competition"
+            for word in format_flag(name, getattr(settings, name))]
+

@@ -1,0 +1,84 @@
+"""Photos of the user's own as further training images: damaged as the competition's are, never in holdout or test.
+
+What shows the same photo as a holdout or test image is left out: a network would be trained on what it is scored on.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixmend.config import Settings
+from pixmend.data import near_duplicates, photos
+from pixmend.data.array_files import ArrayFile
+from pixmend.data.dataset import EXTRA, FILLED, Dataset
+from pixmend.data.decode import decode_photo
+from pixmend.data.image_record import ImageRecord
+from pixmend.errors import UserError
+
+Line = dict[str, Any]   # of listed.json
+
+
+def list_records(settings: Settings) -> list[ImageRecord]:
+    """Return a training image without a damaged file for each photo of the folder; its subfolders are classes."""
+    folder, records = Path(settings.extra_pictures), []
+    for path in photos.list_image_files(folder, "--extra-pictures"):
+        name = path.relative_to(folder)
+        id = f"{EXTRA}{photos.to_readable_text(name)}"
+        label = photos.to_readable_text(name.parts[0]) if len(name.parts) > 1 else ""
+        records.append(ImageRecord(id, label, id, "train", "", str(path)))
+    if not records:
+        raise UserError(f"{folder.absolute()} holds no pictures that end in {', '.join(photos.ENDINGS)}; "
+                        "give --extra-pictures a folder of photos, or leave it out.")
+    return records
+
+
+def cut_image(record: ImageRecord, settings: Settings) -> np.ndarray:
+    """Return the largest square in the middle of the photo, resized, in colour or grey as the competition's images are."""
+    square = photos.cut_middle_square(decode_photo(record.original or ""))
+    return photos.resize_image(photos.convert_channels(square, settings.shape), settings.shape)
+
+
+def make_rng(record: ImageRecord) -> np.random.Generator:
+    """Return random numbers that depend on the image alone."""
+    return np.random.default_rng(zlib.crc32(record.id.encode()))
+
+
+def find_copies(folder: Path, listed: Sequence[Line], sources: Sequence[str], split_of: Mapping[str, str]) -> set[str]:
+    """Return the ids of the extra pictures that show the same photo as an image of the holdout, of a fold or of the test set."""
+    extras = [line for line in listed if is_extra(line) and "broken" not in line]
+    train = [line for line in listed if line.get("split") == "train" and not is_extra(line)]
+    pairs = near_duplicates.find_near_duplicates(*zip(*(line["hashes"] for line in train + extras), strict=True))
+    groups = near_duplicates.join_sources([*sources, *(line["id"] for line in extras)], pairs)
+    held = {group for group, source in zip(groups, sources, strict=False) if split_of[source] != "train"}
+    copies = {line["id"] for line, group in zip(extras, groups[len(train):], strict=True) if group in held}
+    return copies | find_copies_of_test(folder, extras, [line for line in listed if line.get("split") == "test"])
+
+
+def find_copies_of_test(folder: Path, extras: Sequence[Line], test: Sequence[Line]) -> set[str]:
+    """Return the ids of the extra pictures that show a test image, of which only the known pixels can be compared."""
+    images, counts, filled = (ArrayFile(folder / f"{name}.npy") for name in ("pictures", "counts", FILLED))
+    straight, mirrored = (np.array([line["hashes"][side] for line in extras], np.uint64) for side in (0, 1))
+    copies = set()
+    for line in test:
+        near = near_duplicates.find_copies_of_filled(filled[line["damaged"]], counts[line["damaged"]] > 0, straight, mirrored,
+                                                     lambda number: images[extras[number]["whole"]])
+        copies |= {extras[number]["id"] for number in near}
+    return copies
+
+
+def is_extra(line: Line) -> bool:
+    return line["id"].startswith(EXTRA)
+
+
+def describe(dataset: Dataset, listed: Sequence[Line]) -> list[str]:
+    """Return a line on how many were added, and why others were not; nothing for a dataset without any."""
+    extras = [line for line in listed if is_extra(line)]
+    if not extras:
+        return []
+    added = len({id for id in dataset.rows.columns[0].to_pylist() if id.startswith(EXTRA)})
+    broken = sum("broken" in line for line in extras)
+    return [f"extra pictures: {added} of {len(extras)} are training images; {broken} cannot be decoded, and "
+            f"{len(extras) - broken - added} are near duplicates of holdout or test images"]

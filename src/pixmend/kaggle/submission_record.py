@@ -1,0 +1,64 @@
+"""What this machine keeps of a file's submissions: its run's row in leaderboard.csv, and rows of the ledger, submissions.csv."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pixmend.evaluation import leaderboard, ledger
+from pixmend.kaggle.submission_client import Limits, Submission
+
+
+class SubmissionRecord:
+    """Both tables, for one run and the file with one tag."""
+
+    def __init__(self, folder: Path, run: str, tag: str) -> None:
+        self.run, self.tag = run, tag
+        self.table, self.ledger = folder / "leaderboard.csv", ledger.get_path(folder)
+        self.sent_at: float | None = None   # of time.monotonic(); None where another process sent the file
+
+    def list_sent(self) -> list[ledger.SentFile]:
+        return ledger.list_sent_files(ledger.read_events(self.ledger))
+
+    def list_refs(self) -> list[str]:
+        """Return Kaggle's numbers of the submissions of this file, as far as the ledger has them, oldest first."""
+        return [one.ref for one in self.list_sent() if one.file == self.tag and one.ref]
+
+    def list_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the leaderboard whose runs have sent this file."""
+        return [row for row in leaderboard.read_leaderboard(self.table) if row.get("sent", "").endswith(self.tag)]
+
+    def add_sent(self, ref: str, message: str, limits: Limits | None) -> None:
+        """Record that this process has sent the file just now."""
+        self.sent_at = time.monotonic()
+        self._start_row(f"{datetime.now(UTC):%Y-%m-%d %H:%M}")
+        left: dict[str, Any] = {"left_today": limits.left - 1, "per_day": limits.per_day} if limits and limits.left else {}
+        self._add_event(ledger.SENT, ref, message=message, **left)
+
+    def add_earlier(self, found: Submission) -> None:
+        """Record a submission that Kaggle lists and no process has recorded: it ended too early, or ran on another machine."""
+        self._start_row(found.date[:16].replace("T", " "))
+        if ledger.find_sent_file(self.list_sent(), self.tag, found.ref) is None:
+            self._add_event(ledger.SENT, found.ref, ledger.format_time(found.date), message=found.description)
+
+    def add_sent_by_hand(self, found: Submission, tag: str) -> None:
+        """Add a submission to the ledger that another program sent, of the file with this tag."""
+        self._add_event(ledger.SENT, found.ref, ledger.format_time(found.date), file=tag, message=found.description)
+        if found.status == "COMPLETE":
+            self._add_event(ledger.SCORED, found.ref, file=tag, public=found.public, private=found.private)
+
+    def add_score(self, found: Submission, rank: int | None) -> None:
+        seconds = "" if self.sent_at is None else round(time.monotonic() - self.sent_at)
+        self._add_event(ledger.SCORED, found.ref, public=found.public, private=found.private, rank=rank or "", seconds=seconds)
+        leaderboard.update_run(self.table, self.run, public=found.public, private=found.private, kaggle="complete")
+
+    def add_failure(self, found: Submission, reason: str) -> None:
+        self._add_event(ledger.FAILED, found.ref, message=reason)
+        leaderboard.update_run(self.table, self.run, kaggle=f"{found.status.lower()}: {reason}")
+
+    def _start_row(self, date: str) -> None:
+        """Write when this file was sent; a score of another file leaves the row."""
+        leaderboard.update_run(self.table, self.run, sent=f"{date} {self.tag}", public="", private="", kaggle="pending")
+
+    def _add_event(self, event: str, ref: str, time: str = "", **columns: Any) -> None:
+        ledger.add_event(self.ledger, event, time, **{"ref": ref, "run": self.run, "file": self.tag} | columns)

@@ -1,0 +1,166 @@
+"""Predict a new test set, a folder in the competition's format, with a trained run: no dataset is prepared.
+
+Images are filled, predicted and written as `augment`, `predict` and `serialize` do it, so that the same images give the same
+file.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from pixmend import competitions, models, run_file, workers
+from pixmend.config import Settings
+from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
+from pixmend.data.decode import decode_image
+from pixmend.data.image_record import ImageRecord
+from pixmend.data.paste import paste_predictions, paste_values
+from pixmend.errors import DOWNLOAD_AGAIN, UserError
+from pixmend.fills import Fill
+from pixmend.mending.restorers import load_network
+from pixmend.progress import track
+from pixmend.training import checkpoints
+from pixmend.training.run import load_run_settings
+
+CHUNK = 32   # images in memory
+ADVICE = "correct it in the folder of --test-folder"   # in the place of the advice to download the competition again
+
+
+class DamagedImages:
+    """Some damaged images in the place of a dataset: decoded, and filled once."""
+
+    def __init__(self, records: Sequence[ImageRecord], settings: Settings) -> None:
+        self.images = [decode_image(record.damaged, settings.shape) for record in records]
+        self.counts = [record.counts(settings.shape) for record in records]
+        self.rows = [DatasetRow(record.id, record.source, "", 0, "test", place, -1) for place, record in enumerate(records)]
+        self.filled: dict[tuple[str, int], np.ndarray] = {}
+
+    def read_damaged(self, row: DatasetRow) -> np.ndarray:
+        return self.images[row.damaged]
+
+    def read_counts(self, row: DatasetRow) -> np.ndarray:
+        return self.counts[row.damaged]
+
+    def read_input(self, row: DatasetRow, start: str) -> np.ndarray:
+        """Return the damaged image with its missing pixels filled, unless `start` is an unfilled one."""
+        if start in UNFILLED:
+            return self.read_damaged(row)
+        if (start, row.damaged) not in self.filled:
+            self.filled[start, row.damaged] = np.rint(self.fill(row, models.get_fill(start)) * 255).astype(np.uint8)
+        return self.filled[start, row.damaged]
+
+    def fill(self, row: DatasetRow, fill: Fill) -> np.ndarray:
+        """Return a filled image, float32 in 0..1, with one thread: the same bits as in a worker process."""
+        with threadpool_limits(1):
+            return fill(self.images[row.damaged] / np.float32(255), self.counts[row.damaged] > 0)
+
+
+Predict = Callable[[DamagedImages], Iterator[np.ndarray]]   # the restored images, float32 in 0..1
+
+
+def predict_test_folder(settings: Settings) -> Path:
+    """Write the submission for the test set in --test-folder; return its path."""
+    folder, competition = Path(settings.test_folder).resolve(), competitions.get_competition(settings.competition)
+    if not folder.is_dir():
+        raise UserError(f"--test-folder {folder} is no folder. Name one that holds a test set in the competition's format.")
+    target = settings.submissions_folder / f"{settings.run}.new-test-set{competition.submission.suffix}"
+    with replace_in_messages(DOWNLOAD_AGAIN, ADVICE):   # this test set was not downloaded
+        records = competition.read_test_images(folder, settings.shape)
+        images = predict_records(records, settings, open_run(settings))
+        write_submission(target, folder, records, images, settings)
+    return target
+
+
+@contextlib.contextmanager
+def replace_in_messages(text: str, replacement: str) -> Iterator[None]:
+    """Replace a text in the messages of errors that are raised inside."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(text, replacement)) from None
+
+
+def predict_records(records: Sequence[ImageRecord], settings: Settings, predict: Predict) -> Iterator[np.ndarray]:
+    """Yield the restored images, some at a time."""
+    for chunk in workers.split_into_chunks(track(records, "predict the new test images"), CHUNK):
+        yield from predict(DamagedImages(chunk, settings))
+
+
+def write_submission(target: Path, folder: Path, records: Sequence[ImageRecord], images: Iterator[np.ndarray],
+                     settings: Settings) -> None:
+    """Write the file in the order of the folder's sample submission; without a sample, in the order of its images."""
+    format_ = competitions.get_competition(settings.competition).submission
+    with tempfile.TemporaryDirectory() as home:
+        place = replace(settings, home=home)
+        sample = place.competition_folder / "files" / format_.sample_name
+        sample.parent.mkdir(parents=True)
+        if (folder / format_.sample_name).exists():
+            sample.symlink_to(folder / format_.sample_name)
+        else:
+            zeros = (np.zeros((np.count_nonzero(record.counts(settings.shape)), settings.channels), np.float32)
+                     for record in records)
+            with open(sample, "wb") as file:
+                file.writelines(format_.encode(records, zeros, settings))
+        with replace_in_messages(str(sample.parent), str(folder)):
+            format_.write(target, records, images, place)
+            format_.check(target, sample.parent)
+
+
+def open_run(settings: Settings) -> Predict:
+    """Return what predicts with a run: its network, those of its folds, its fill, or the mix of its members."""
+    trained = run_file.read_trained(settings.trained_folder)
+    if trained and trained.get("model") == "ensemble":
+        members = [open_run(load_other_run(settings, name)) for name in trained["members"]]
+        return partial(average_images, members, np.array(trained["weights"]))
+    settings = load_run_settings(settings)
+    if models.is_fill(settings.model):
+        return partial(fill_images, models.get_fill(settings.model))
+    if reason := explain_refusal(settings):
+        raise UserError(f"The run {settings.run!r} cannot predict a new test set: {reason}.")
+    folds = [f"{FOLD}{number + 1}" for number in range(settings.folds)] if settings.folds > 1 else [""]
+    networks = [open_network(settings, checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot))
+                for fold in folds]
+    return networks[0] if len(networks) == 1 else partial(average_images, networks, np.full(len(networks), 1 / len(networks)))
+
+
+def explain_refusal(settings: Settings) -> str:
+    """Return why a run cannot predict a new test set; empty if it can."""
+    if models.finds_masks(settings.model):
+        return "it finds masks, and restores no images"
+    if settings.unknown_masks:
+        return f"it needs the masks that the run {settings.mask_run!r} finds"
+    return "" if models.is_trainable(settings.model) else f"{settings.model} is a pretrained pipeline, which is not in its folder"
+
+
+def load_other_run(settings: Settings, name: str) -> Settings:
+    """Return the settings of a run on which another one depends."""
+    path = run_file.find_run_file(Path(settings.home), name, settings.dataset_name)
+    if path is None:
+        raise UserError(f"The run {settings.run!r} was made with the run {name!r}, which has no folder in "
+                        f"{settings.run_folder.parent}. Bring that folder back, or make {settings.run} again without it.")
+    return replace(run_file.load_run(path), run=name, home=settings.home)
+
+
+def open_network(settings: Settings, weights: Path) -> Predict:
+    network = load_network(settings, weights)
+    from pixmend.training.inference import predict_images  # imports Keras, which has been started now
+
+    return lambda images: predict_images(network, images, images.rows, settings, settings.tta)
+
+
+def fill_images(fill: Fill, images: DamagedImages) -> Iterator[np.ndarray]:
+    for row in images.rows:
+        yield paste_predictions(images.read_damaged(row) / np.float32(255), images.read_counts(row) > 0, images.fill(row, fill))
+
+
+def average_images(parts: Sequence[Predict], weights: np.ndarray, images: DamagedImages) -> Iterator[np.ndarray]:
+    """Yield each image with the mean of what the parts make of its missing pixels."""
+    for row, *predicted in zip(images.rows, *(part(images) for part in parts), strict=True):
+        mask = images.read_counts(row) > 0
+        mean = np.tensordot(weights, np.stack([image[mask] for image in predicted]), 1)
+        yield paste_values(images.read_damaged(row) / np.float32(255), mask, mean)
