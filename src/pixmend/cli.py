@@ -9,10 +9,11 @@ from pathlib import Path
 from pixmend import competitions, flags, models, progress, run_file
 from pixmend.commands import COMMANDS, PIPELINE
 from pixmend.competitions import settled
-from pixmend.config import Settings, flag, is_shared_run
+from pixmend.config import Settings, flag
 from pixmend.errors import FlagError, UserError, suggest
 from pixmend.experiments import search_space, study_plans
 from pixmend.flags import Parser, build_parser, parse_flags
+from pixmend.setting_values import is_shared_run
 
 HELP_END = """\
 A run is named by --run; its settings are in checkpoints/COMPETITION/RUN/run.toml and are given back with --run NAME or

@@ -6,12 +6,10 @@ A function that needs one group takes that group: every Settings object is an ob
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pixmend.errors import FlagError, suggest
 from pixmend.fills import FILLS
 
 PACKAGE = Path(__file__).resolve().parent
@@ -318,169 +316,12 @@ GROUPS = {re.sub("(?<=[a-z])(?=[A-Z])", " ", group.__name__.removesuffix("Settin
 SETTINGS = {f.name: SettingSpec(f.name, group, f.default, **f.metadata)
             for group, settings in GROUPS.items() for f in dataclasses.fields(settings)}
 TRAIN_GROUPS = ("network", "training")
-# What decides the weights of a run: a run is not continued with other values of these.
-WITHOUT_EFFECT_ON_WEIGHTS = {"from_folder", "materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call", "log"}
-WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
-                   (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
-ADDED_LATER = ("extra_pictures",)   # settings of weights that runs of earlier versions did not have
-ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs
-NOT_IN_A_NAME = {"model", "damage"}
-RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
-LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
-PATHS = {"photos", "extra_pictures", "encoder_weights"}                     # in a run's name without their folders
-USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
-RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
-TABLES = ("leaderboard", "submissions")   # of the folder in which RUN.csv is, so no run has these names
-SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
-MEMBER_FILE = re.compile(r"file:(?P<test>.+?\.(?:csv|bin))(?:\+(?P<holdout>.+\.(?:csv|bin))|=(?P<weight>0?\.\d*[1-9]\d*))?")
-FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 
 
 def flag(name: str) -> str:
     return "--" + name.lower().replace("_", "-")
 
 
-def is_shared_run(name: str) -> bool:
-    """Tell whether a name means a run that was exported: at a hub, at Kaggle or in a folder."""
-    return bool(SHARED_RUN.fullmatch(name))
-
-
-def split_log_names(text: str) -> list[str]:
-    """Return the names of the libraries in --log, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def split_members(text: str) -> list[str]:
-    """Return the runs and files in --members, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def list_member_runs(label: str, text: str) -> list[str]:
-    """Return the members that are runs; raise a FlagError for one that begins as a file and is none."""
-    members = split_members(text)
-    if wrong := [member for member in members if member.startswith("file:") and not MEMBER_FILE.fullmatch(member)]:
-        raise FlagError(f"{label} {wrong[0]!r}: write file:THEIRS.csv, with THEIRS.holdout.csv beside it; or "
-                        f"file:THEIRS.csv+HOLDOUT.csv; or file:THEIRS.csv=0.3, with a weight between 0 and 1.")
-    return [member for member in members if not MEMBER_FILE.fullmatch(member)]
-
-
-def format_off(name: str) -> str:
-    """Return the flag that turns a setting off."""
-    return flag(name).replace("--", "--no-", 1) if isinstance(SETTINGS[name].default, bool) else f"{flag(name)} 0"
-
-
-def format_flag(name: str, value: Any) -> list[str]:
-    """Return the words of a flag with its value, from which `parse_value` gives this value again."""
-    if isinstance(value, bool):
-        return [flag(name) if value else format_off(name)]
-    is_short = isinstance(value, float) and float(f"{value:g}") == value
-    return [flag(name), f"{value:g}" if is_short else str(format_auto(name, value))]
-
-
-def weight_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that decide the weights of a run."""
-    return {name: getattr(settings, name) for name in WEIGHT_SETTINGS}
-
-
-def weight_identity(settings: Settings) -> dict[str, Any]:
-    """Return the same to compare with what earlier versions stored: without later settings that do what those versions did."""
-    return {name: value for name, value in weight_settings(settings).items()
-            if name not in ADDED_LATER or value != SETTINGS[name].earlier}
-
-
 def group_values(settings: Settings, group: str) -> dict[str, Any]:
     """Return the settings of a group by name."""
     return {name: getattr(settings, name) for name, spec in SETTINGS.items() if spec.group == group}
-
-
-def apply_defaults(settings: Settings, defaults: Mapping[str, Any]) -> Settings:
-    """Return the settings with other defaults: those of a competition, a model or an optimizer. Given flags stay."""
-    if settings.stored:
-        return settings
-    return dataclasses.replace(settings, **{name: value for name, value in defaults.items() if name not in settings.given})
-
-
-def usual_learning_rate(settings: TrainingSettings) -> dict[str, float]:
-    """Return the learning rate of an optimizer other than Adam, whose learning rate is the model's."""
-    return {"learning_rate": USUAL_LEARNING_RATES[settings.optimizer]} if settings.optimizer in USUAL_LEARNING_RATES else {}
-
-
-def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any],
-                      model_defaults: Callable[[str], Mapping[str, Any]] = lambda model: {}) -> Settings:
-    """Return the settings with the competition's defaults, and with the run's name if it has none."""
-    if "LAMBDA" in settings.given | {name for name, _ in settings.swept}:
-        competition_defaults = {**competition_defaults, "model": ADVERSARIAL_MODEL}
-    of_model = model_defaults(apply_defaults(settings, competition_defaults).model)
-    defaults = {**competition_defaults, **{name: of_model[name] for name in of_model if SETTINGS[name].group not in TRAIN_GROUPS}}
-    settings = apply_defaults(settings, defaults)
-    settings = dataclasses.replace(settings, damage="") if settings.damage == settings.competition else settings
-    run = settings.run or make_run_name(settings, defaults, model_defaults(settings.model))
-    return dataclasses.replace(settings, run=run)
-
-
-def make_run_name(settings: Settings, defaults: Mapping[str, Any], model_defaults: Mapping[str, Any]) -> str:
-    """Return the model and every setting that differs from the defaults, or that was given against the model's default."""
-    usual = {name: spec.default for name, spec in SETTINGS.items()} | dict(defaults)
-    overridden = {name: value for name, value in {**model_defaults, **usual_learning_rate(settings)}.items()
-                  if name in settings.given}
-    changed = [name for name, value in weight_settings(settings).items()
-               if name not in NOT_IN_A_NAME and (value != usual[name] or value != overridden.get(name, value))]
-    return "-".join([settings.model, *(name_part(name, getattr(settings, name)) for name in changed)])
-
-
-def name_part(name: str, value: Any) -> str:
-    """Return a setting and its value as a part of a run's name."""
-    word = flag(name).removeprefix("--")
-    if isinstance(value, bool):
-        return word if value else f"no-{word}"
-    if isinstance(value, str):
-        return "-".join([word, *re.findall(r"[\w.+=]+", Path(value).name if name in PATHS else value)])
-    return f"{word}-{AUTO}" if format_auto(name, value) == AUTO else f"{word}{value:g}"
-
-
-def parse_value(name: str, value: Any, where: str = "") -> Any:
-    """Return a given or stored value as Settings holds it: `auto` as 0, a whole number for a float setting as a float."""
-    if SETTINGS[name].auto and value == AUTO:
-        return 0
-    if SETTINGS[name].auto and value == 0 and not where:
-        raise FlagError(f"{flag(name)} 0 is written {flag(name)} {AUTO}.")
-    check_value(name, value, where)
-    return type(SETTINGS[name].default)(value)
-
-
-def format_auto(name: str, value: Any) -> Any:
-    """Return a value as a file and a message show it: 0 of an automatic setting as `auto`."""
-    return AUTO if SETTINGS[name].auto and value == 0 else value
-
-
-def check_value(name: str, value: Any, where: str = "") -> None:
-    """Raise a FlagError unless the setting may have this value; `where` names the file of a stored value."""
-    spec, label = SETTINGS[name], f"{where}: {name}" if where else flag(name)
-    if type(value) is not type(spec.default) and not (isinstance(spec.default, float) and type(value) is int):
-        raise FlagError(f"{label} must be of type {type(spec.default).__name__}; got {value!r}.")
-    if spec.choices and value not in spec.choices:
-        choices = ", ".join(map(str, spec.choices))
-        raise FlagError(f"{label} must be one of {choices}; got {value!r}.{suggest(str(value), spec.choices)}")
-    if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high and not (spec.auto and value == 0):
-        raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; "
-                        f"got {format_number(value)}.")
-    if name in RUN_NAMES:
-        runs = list_member_runs(label, value) if name == "members" else [value]
-        is_flag_of_shared = name == "run" and not where and is_shared_run(value)   # a file never names a run of others
-        if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not is_flag_of_shared]:
-            raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
-                            f"+ at the beginning, and @NUMBER at the end for a snapshot.")
-    if name == "run" and value in TABLES:
-        raise FlagError(f"{label} {value} cannot be the name of a run, because its submission would replace the table "
-                        f"{value}.csv. Choose another one.")
-    if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):
-        raise FlagError(f"{label} {unknown[0]!r} is none of {', '.join(LOG_LIBRARIES)}.{suggest(unknown[0], LOG_LIBRARIES)}")
-    if name == "mask_run" and not value:
-        raise FlagError(f"{label} is empty; name the run of a model that finds masks, such as locate.")
-    if name == "sweep_name" and value and not FILE_NAME.fullmatch(value):
-        raise FlagError(f"{label} {value!r} cannot be a file name; use letters, digits and - _ . + = only.")
-
-
-def format_number(value: float) -> str:
-    """Return a number with all its digits: 100,000,000 and not 1e+08."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"

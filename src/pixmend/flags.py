@@ -7,9 +7,9 @@ import sys
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, NoReturn
 
-from pixmend import config
-from pixmend.config import AUTO, GROUPS, RENAMED, SETTINGS, Settings, SettingSpec, flag, format_number, format_off, parse_value
+from pixmend.config import AUTO, GROUPS, RENAMED, SETTINGS, Settings, SettingSpec, flag
 from pixmend.errors import FlagError, suggest
+from pixmend.setting_values import format_auto, format_number, format_off, parse_value
 
 OLD_FLAGS = {flag(old): flag(new) for old, new in RENAMED.items()}
 OLD_FLAGS |= {flag(f"no_{old}"): format_off(new) for old, new in RENAMED.items() if isinstance(SETTINGS[new].default, bool)}
@@ -99,7 +99,7 @@ def describe(spec: SettingSpec) -> str:
         return f"{spec.help} (default {'yes' if spec.default else 'no'})"
     span = f", {format_number(spec.low)} to {format_number(spec.high)}" if spec.low is not None and spec.high is not None else ""
     is_shown = spec.default != "" and spec.name != "home"
-    return spec.help.replace("%", "%%") + (f" (default {config.format_auto(spec.name, spec.default)}{span})" if is_shown else "")
+    return spec.help.replace("%", "%%") + (f" (default {format_auto(spec.name, spec.default)}{span})" if is_shown else "")
 
 
 class Parser(argparse.ArgumentParser):

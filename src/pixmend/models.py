@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from pixmend import competitions, config, run_file
-from pixmend.config import UNLIMITED_STEPS, Settings, apply_defaults, usual_learning_rate
+from pixmend import competitions, run_file, run_identity
+from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.errors import FlagError
 from pixmend.fills import FILLS, Fill, FillSpec
 from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, PipelineSpec
+from pixmend.run_identity import apply_defaults, usual_learning_rate
 
 
 def get_fill(name: str) -> Fill:
@@ -58,7 +59,8 @@ def default_settings(name: str, competition: str = "") -> dict[str, Any]:
 
 def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any]) -> Settings:
     """Return the settings with the defaults of competition and model that are not of training, and with the run's name."""
-    return config.complete_settings(settings, competition_defaults, partial(default_settings, competition=settings.competition))
+    model_defaults = partial(default_settings, competition=settings.competition)
+    return run_identity.complete_settings(settings, competition_defaults, model_defaults)
 
 
 def apply_model_defaults(settings: Settings) -> Settings:

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from pixmend import config, files, processor
-from pixmend.config import CHECKOUT, IN_CHECKOUT, RENAMED, SETTINGS, WEIGHT_SETTINGS, Settings, flag, format_auto, parse_value
+from pixmend.config import CHECKOUT, IN_CHECKOUT, RENAMED, SETTINGS, Settings, flag
 from pixmend.errors import FlagError, UserError
+from pixmend.run_identity import WEIGHT_SETTINGS
+from pixmend.setting_values import check_value, format_auto, parse_value
 
 RUN_FILE, FIRST_EDITION = "run.toml", "settings.json"
 COMMAND = ("force", "quiet", "dry_run", "resubmit", "submit")
@@ -90,7 +92,7 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
         values[name] = parse_value(name, value, str(path))
     given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
     run = str(tables.get("run") or path.parent.name)
-    config.check_value("run", run, str(path))
+    check_value("run", run, str(path))
     values = add_missing_settings(values, [name for name in SETTINGS if name not in NOT_STORED])
     settings = Settings(**values, run=run, channels=int(tables.get("channels", 3)), given=given, stored=True)
     if find_home(path) and path.resolve().parents[1].name != settings.dataset_name:

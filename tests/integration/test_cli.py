@@ -9,9 +9,10 @@ from support.stages import ROOT, done, stage, stage_process
 from pixmend import config, models
 from pixmend.cli import read_settings
 from pixmend.commands import COMMANDS
-from pixmend.config import complete_settings
 from pixmend.errors import FlagError
 from pixmend.flags import OLD_FLAGS, parse_flags
+from pixmend.run_identity import complete_settings
+from pixmend.setting_values import format_flag
 
 
 @pytest.mark.parametrize(("flags", "named"), [
@@ -135,7 +136,7 @@ def test_run_is_named_after_what_differs_from_the_defaults():
     ("batch_size", 0), ("batch_size", 8), ("learning_rate", 0.000123456789), ("LAMBDA", 1e6), ("adversarial", False),
     ("submit", True), ("prompt", "a {class}"), ("steps", 1234567)])
 def test_words_of_a_flag_give_its_value_again(name, value):
-    assert getattr(parse_flags(config.format_flag(name, value), environment={}), name) == value
+    assert getattr(parse_flags(format_flag(name, value), environment={}), name) == value
 
 
 def test_flag_against_the_models_own_default_is_in_the_name():

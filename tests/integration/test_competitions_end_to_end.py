@@ -17,10 +17,10 @@ from support.journeys import journeys, row
 from support.stages import SMALL, done, stage
 
 from pixmend import files
-from pixmend.config import complete_settings
 from pixmend.fills.tiles import find_tiles
 from pixmend.flags import parse_flags
 from pixmend.run_file import load_run
+from pixmend.run_identity import complete_settings
 
 FILL_STAGES = ("download", "augment", "train", "predict", "serialize", "score", "submit")
 NETWORK_STAGES = ("train", "predict", "serialize", "score", "report")

@@ -152,7 +152,7 @@ def test_a_run_with_them_is_mixed_with_one_without_and_does_not_continue_with_ot
 
 
 def test_what_identifies_a_run_of_an_earlier_version_is_unchanged():
-    from pixmend.config import weight_identity, weight_settings
+    from pixmend.run_identity import weight_identity, weight_settings
 
     assert "extra_pictures" in weight_settings(Settings()) and "extra_pictures" not in weight_identity(Settings())
     assert weight_identity(Settings(extra_pictures="own"))["extra_pictures"] == "own"

@@ -7,8 +7,9 @@ import pytest
 from support.stages import SMALL, done, stage
 
 from pixmend import models
-from pixmend.config import SETTINGS, Settings, apply_defaults, complete_settings
+from pixmend.config import SETTINGS, Settings
 from pixmend.data.dataset import open_dataset
+from pixmend.run_identity import apply_defaults, complete_settings
 from pixmend.training.prepared_arrays import fill_training_images
 
 TINY = (*SMALL, "--model", "cnn", "--steps", "1")

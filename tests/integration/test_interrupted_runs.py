@@ -15,8 +15,9 @@ from support.crashes import count_process_writes, count_writes, killed_at, newes
 from support.stages import SMALL, done, stage, start_stage
 
 from pixmend import files, run_file
-from pixmend.config import Settings, weight_settings
+from pixmend.config import Settings
 from pixmend.errors import UserError
+from pixmend.run_identity import weight_settings
 from pixmend.training import checkpoints, run, trainer
 
 TRAIN = (*SMALL, "--steps", "12", "--ema-decay", "0.9", "--save-minutes", "0", "--run", "a")

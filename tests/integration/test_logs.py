@@ -13,8 +13,9 @@ from support.stages import JAX, SMALL, clean_environment, done, stage, stage_pro
 from support.training_logs import READERS, read_history, read_tensorboard
 
 from pixmend.cli import read_settings
-from pixmend.config import LOG_LIBRARIES, Settings
+from pixmend.config import Settings
 from pixmend.data.dataset import open_dataset
+from pixmend.setting_values import LOG_LIBRARIES
 from pixmend.training.loggers import registry
 from pixmend.training.loggers.training_log import TrainingLog
 

@@ -15,12 +15,13 @@ from support import chromium
 from support.crashes import newest_state
 from support.stages import ROOT, clean_environment
 
-from pixmend import config, models
+from pixmend import models
 from pixmend.cli import main, read_settings
 from pixmend.data import dataset
 from pixmend.errors import FlagError
 from pixmend.experiments import study_conclusion, study_plans
 from pixmend.flags import parse_flags
+from pixmend.run_identity import complete_settings
 
 TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--evaluate-every", "4", "--evaluation-images", "4",
         "--precision", "bfloat16")
@@ -243,7 +244,7 @@ def test_augmentation_varies_the_prepared_set_and_leaves_it_as_it_was(home, caps
 
 
 def rows(home, name, *flags):
-    chosen = config.complete_settings(parse_flags(["--home", str(home), *TINY, *flags]), {})
+    chosen = complete_settings(parse_flags(["--home", str(home), *TINY, *flags]), {})
     plan = study_plans.PLANS[name]
     return study_plans.select_rows(study_plans.apply_study_defaults(chosen, plan), plan, dataset.Dataset(home / "augment/demo"))
 

@@ -16,10 +16,11 @@ from skimage import data as shipped
 from support.stages import SMALL, done, stage
 
 from pixmend import competitions
-from pixmend.config import Settings, complete_settings
+from pixmend.config import Settings
 from pixmend.data import archive, archive_manifest, photos
 from pixmend.data.decode import decode_image, decode_photo
 from pixmend.errors import FlagError, UserError
+from pixmend.run_identity import complete_settings
 from pixmend.stages import download
 
 NAMES = ("missing_pixels", "depixelation", "landscapes", "hidden_areas")

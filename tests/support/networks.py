@@ -4,9 +4,10 @@ import keras
 import numpy as np
 
 from pixmend import models
-from pixmend.config import Settings, apply_defaults
+from pixmend.config import Settings
 from pixmend.data.damage import count_boxes
 from pixmend.networks.residual import build_with_start
+from pixmend.run_identity import apply_defaults
 from pixmend.training import trainer
 from pixmend.training.adversarial import AdversarialModel
 

@@ -19,7 +19,8 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # Each may import from itself and from those after it.
 LAYERS = ["__main__", "cli", "stages", "bundling", "reporting", "experiments", "kaggle", "scoring", "serving", "home", "mending",
           "sharing", "training", "models", "networks", "competitions", "submissions", "evaluation", "data", "backend", "workers",
-          "subprocesses", "progress", "run_file", "commands", "flags", "config", "fills", "files", "processor", "errors"]
+          "subprocesses", "progress", "run_file", "commands", "flags", "run_identity", "setting_values", "config", "fills",
+          "files", "processor", "errors"]
 INDEPENDENT = {"networks", "competitions"}   # neither imports the other
 BACKENDS = {"tensorflow", "jax", "torch"}
 HEAVY = ("keras", "tensorflow", "pandas", "matplotlib", "sklearn", "skimage", "kaggle", "scipy", "optuna", "sqlalchemy")

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from pixmend import models
-from pixmend.config import Settings, apply_defaults
+from pixmend.config import Settings
 from pixmend.data.augmentation import apply_transform, invert_transform
 from pixmend.data.dataset import Dataset
 from pixmend.data.paste import paste_predictions
 from pixmend.networks.residual import build_with_start
+from pixmend.run_identity import apply_defaults
 from pixmend.stages import predict
 from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, run

@@ -10,11 +10,12 @@ from keras import layers
 from support.networks import as_inputs, build_small, count_parameters, example_batch
 
 from pixmend import models
-from pixmend.config import Settings, apply_defaults
+from pixmend.config import Settings
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import registry
 from pixmend.networks.registry import NETWORKS, Input, NetworkSpec, Output, register_network
+from pixmend.run_identity import apply_defaults
 from pixmend.training import setup, trainer
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]

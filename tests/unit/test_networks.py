@@ -7,12 +7,13 @@ from support.networks import as_inputs, build_small, count_parameters, example_b
 from support.stages import done, stage
 
 from pixmend import models
-from pixmend.config import Settings, apply_defaults
+from pixmend.config import Settings
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import block_networks, pconv_unet
 from pixmend.networks.layers import blocks
 from pixmend.networks.residual import build_with_start
+from pixmend.run_identity import apply_defaults
 from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, run, trainer
 

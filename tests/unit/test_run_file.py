@@ -19,6 +19,7 @@ from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.experiments import study, study_plans
 from pixmend.networks.registry import NETWORKS
+from pixmend.run_identity import weight_settings
 from pixmend.scoring import run_score
 
 
@@ -182,7 +183,7 @@ def test_run_of_an_older_version_keeps_what_that_version_did(tmp_path, monkeypat
 
 def test_configure_keeps_the_file_of_a_run_that_was_trained_with_other_settings(tmp_path):
     path = Path(configure(tmp_path, "--model", "window_mlp", "--masks-per-image", "30", "--run", "window_mlp"))
-    run_file.save_trained(path.parent, config.weight_settings(run_file.load_run(path)) | {"competition": "demo"})
+    run_file.save_trained(path.parent, weight_settings(run_file.load_run(path)) | {"competition": "demo"})
     before = path.read_text()   # as by a version whose default was 30
     refused = stage("configure", tmp_path, "--model", "window_mlp")
     assert refused.returncode == 1 and "--masks-per-image 30" in refused.stderr and path.read_text() == before

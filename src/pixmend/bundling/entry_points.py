@@ -7,7 +7,8 @@ from pixmend import competitions
 from pixmend.bundling.model_files import BundledRun
 from pixmend.bundling.source import SOURCE_FOLDER
 from pixmend.bundling.unpacked import CLEAN, MODEL, RAW, SUBMISSION
-from pixmend.config import SETTINGS, Settings, format_flag
+from pixmend.config import SETTINGS, Settings
+from pixmend.setting_values import format_flag
 
 PREPARE, TRAIN, PREDICT = "prepare_data.py", "train.py", "predict.py"
 DATA_GROUPS = ("common", "download", "augment")

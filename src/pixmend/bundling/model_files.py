@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pixmend import files, models, run_file
-from pixmend.config import PATHS, Settings
+from pixmend.config import Settings
 from pixmend.data.dataset import FOLD, PICTURES
 from pixmend.errors import UserError
 from pixmend.experiments.run_costs import measure_run_costs
 from pixmend.mending.new_test_set import explain_refusal, load_other_run
+from pixmend.run_identity import PATHS
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 

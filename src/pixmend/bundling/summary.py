@@ -12,13 +12,15 @@ from pixmend.bundling.document import Block, Heading, Paragraph, Picture, Table,
 from pixmend.bundling.facts import Facts
 from pixmend.bundling.model_files import NEUTRAL, BundledRun, hide_path, read_used_settings
 from pixmend.bundling.references import list_references
-from pixmend.config import PATHS, SETTINGS, Settings, flag, format_auto, group_values
+from pixmend.config import SETTINGS, Settings, flag, group_values
 from pixmend.fills import FILLS
 from pixmend.networks.registry import get_network
 from pixmend.reporting import run_section
 from pixmend.reporting.run_section import Run
+from pixmend.run_identity import PATHS
 from pixmend.scoring.baselines import GIVEN
 from pixmend.scoring.verdict import describe_run
+from pixmend.setting_values import format_auto
 
 GROUPS = ("augment", "network", "training", "prediction")   # whose settings are listed
 NOT_LISTED = {*NEUTRAL, *PATHS, "save_minutes", "steps_per_call", "materialize", "snapshots", "mask_run"}

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pixmend import competitions, config, files
+from pixmend import competitions, files
 from pixmend.config import SETTINGS, Settings, flag
 from pixmend.errors import UserError
+from pixmend.setting_values import check_value
 
 FIELDS = {"answers": {str: str}, "scores": {str: float}, "run": str}
 
@@ -32,7 +33,7 @@ def read_settled(settings: Settings) -> dict[str, str]:
     for name, value in answers.items():
         if name not in SETTINGS or SETTINGS[name].group != "submission":
             raise UserError(f"{path} names {name!r}, which is no setting of submissions. Delete it, then run `pixmend settle`.")
-        config.check_value(name, value, str(path))
+        check_value(name, value, str(path))
     return answers
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixmend import flags
-from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings, flag, format_flag
+from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings, flag
 from pixmend.errors import FlagError
+from pixmend.setting_values import format_flag
 
 DECADE = 10   # a range that spans a factor of ten is sampled on a logarithmic scale
 DIGITS = 4    # of a sampled value, so that a run's name and its command hold it exactly

@@ -7,7 +7,7 @@ from typing import Any
 
 from pixmend import competitions, files, models, run_file
 from pixmend.competitions.prepare import prepare_dataset
-from pixmend.config import Settings, group_values, weight_identity
+from pixmend.config import Settings, group_values
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
 from pixmend.experiments import run_costs, study_plans, study_results, study_table
@@ -15,6 +15,7 @@ from pixmend.experiments.runner import DIVERGED, DONE, run_guarded
 from pixmend.experiments.study_plans import Plan, PlannedRun, Row
 from pixmend.kaggle.download import download_competition
 from pixmend.progress import print_message
+from pixmend.run_identity import weight_identity
 from pixmend.scoring import run_score
 from pixmend.training import checkpoints, run, run_predictions, run_submissions
 

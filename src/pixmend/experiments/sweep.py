@@ -6,12 +6,13 @@ import uuid
 from typing import Any
 
 from pixmend import files, models
-from pixmend.config import Settings, flag, weight_identity
+from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.errors import FlagError
 from pixmend.experiments import search_space, sweep_results
 from pixmend.experiments.runner import DONE, make_run_settings, refuse_flags, run_guarded
 from pixmend.progress import print_message
+from pixmend.run_identity import weight_identity
 from pixmend.scoring.run_score import update_leaderboard
 from pixmend.training.loggers.registry import check_packages
 from pixmend.training.run import train_run

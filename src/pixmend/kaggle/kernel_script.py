@@ -13,11 +13,12 @@ from typing import Any
 
 from pixmend import competitions
 from pixmend.competitions.synthetic import add_file
-from pixmend.config import PACKAGE, Settings, format_flag
+from pixmend.config import PACKAGE, Settings
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
 from pixmend.files import write_json, write_text
 from pixmend.kaggle.kernel_sessions import Session
+from pixmend.setting_values import format_flag
 
 LEFT_OUT = {"__pycache__", "photographs"}  # folders; the photographs are those of the demo, which does not run at Kaggle
 MAX_BYTES = 1_000_000  # Kaggle accepts no larger source of a kernel

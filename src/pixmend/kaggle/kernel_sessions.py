@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pixmend import competitions, config, files, models, run_file
-from pixmend.config import AUTO, SETTINGS, WEIGHT_SETTINGS, Settings, flag, usual_learning_rate
+from pixmend.config import AUTO, SETTINGS, Settings, flag
 from pixmend.errors import FlagError, UserError
+from pixmend.run_identity import WEIGHT_SETTINGS, usual_learning_rate
 
 MAX_NAME_LENGTH = 30
 READY, SENDING, SENT, TAKEN, FAILED = "ready", "sending", "sent", "taken", "failed"

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import Settings, group_values, is_shared_run
+from pixmend.config import Settings, group_values
 from pixmend.data import windows
 from pixmend.data.damage import Box
 from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
@@ -21,6 +21,7 @@ from pixmend.data.paste import paste_predictions
 from pixmend.errors import UserError, suggest
 from pixmend.fills import FILLS, Fill
 from pixmend.networks.registry import get_network
+from pixmend.setting_values import is_shared_run
 from pixmend.sharing.shared_run import fetch_run
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pixmend import files, models, run_file
-from pixmend.config import MEMBER_FILE, Settings, split_members
+from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
 from pixmend.scoring import member_files
 from pixmend.scoring.member_files import MemberFile
+from pixmend.setting_values import MEMBER_FILE, split_members
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from pixmend import competitions, files
-from pixmend.config import MEMBER_FILE, Settings
+from pixmend.config import Settings
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
 from pixmend.progress import print_message, track
+from pixmend.setting_values import MEMBER_FILE
 from pixmend.submissions import csv_reader, predictions
 from pixmend.submissions.csv_reader import Kind
 from pixmend.submissions.value_forms import LIMITS, SCALES, Form, from_form, to_form

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import SETTINGS, WEIGHT_SETTINGS, Settings, check_value, parse_value
+from pixmend.config import SETTINGS, Settings
 from pixmend.errors import FlagError, UserError
+from pixmend.run_identity import WEIGHT_SETTINGS
+from pixmend.setting_values import check_value, parse_value
 from pixmend.sharing import exported_files
 from pixmend.sharing.exported_files import SETTINGS_FILE, WEIGHTS
 from pixmend.sharing.packages import import_quietly

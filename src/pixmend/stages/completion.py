@@ -6,9 +6,10 @@ from pathlib import Path
 from pixmend import models
 from pixmend.commands import COMMANDS, PIPELINE
 from pixmend.competitions import COMPETITIONS
-from pixmend.config import SETTINGS, Settings, flag, format_off
+from pixmend.config import SETTINGS, Settings, flag
 from pixmend.experiments.study_plans import PLANS
 from pixmend.flags import build_parser
+from pixmend.setting_values import format_off
 
 SCRIPT = Path(__file__).with_name("completion.sh")
 

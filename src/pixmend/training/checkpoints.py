@@ -16,9 +16,9 @@ from typing import IO, Any
 import numpy as np
 
 from pixmend import files
-from pixmend.config import check_value
 from pixmend.errors import UserError
 from pixmend.progress import print_message
+from pixmend.setting_values import check_value
 
 STATES = 2   # how many of a run stay on the disk
 STATE_PART = ".state.part"   # a state that is being written; the run's lock keeps others from it

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import AUTO, SETTINGS, Settings, check_value, flag, format_auto, format_off, weight_settings
+from pixmend.config import AUTO, SETTINGS, Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
 from pixmend.networks.registry import Input, get_network
 from pixmend.progress import print_message
+from pixmend.run_identity import weight_settings
+from pixmend.setting_values import check_value, format_auto, format_off
 from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
 from pixmend.training.batches import ImageBatches
 from pixmend.training.loggers import registry as loggers

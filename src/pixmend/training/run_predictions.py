@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixmend import backend, competitions, files, models, run_file, workers
-from pixmend.config import Settings, weight_identity
+from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.data.paste import paste_predictions, paste_values
 from pixmend.networks.registry import PIPELINES
 from pixmend.progress import ProgressBar
+from pixmend.run_identity import weight_identity
 from pixmend.submissions import predictions
 from pixmend.training import checkpoints, prepared_arrays, unknown_masks
 from pixmend.training.run import load_run_settings

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from pixmend import files, models, run_file
-from pixmend.config import Settings, flag, format_off
+from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import UNFILLED, Dataset, DatasetRow
 from pixmend.errors import UserError
+from pixmend.setting_values import format_off
 from pixmend.submissions import predictions
 
 # By how many pixels found masks are enlarged. Measured on photos with the harmonic fill: 0, 2 and 3 pixels leave more error, in

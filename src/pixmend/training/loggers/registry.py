@@ -4,8 +4,9 @@ import importlib.util
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pixmend.config import Settings, split_log_names
+from pixmend.config import Settings
 from pixmend.errors import UserError
+from pixmend.setting_values import split_log_names
 from pixmend.training.loggers.logger import LoggedRun, Logger
 from pixmend.training.loggers.mlflow_log import MlflowLog
 from pixmend.training.loggers.tensorboard_log import TensorBoardLog

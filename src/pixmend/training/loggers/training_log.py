@@ -10,8 +10,10 @@ from textwrap import shorten
 import numpy as np
 
 from pixmend import models
-from pixmend.config import Settings, split_log_names, weight_settings
+from pixmend.config import Settings
 from pixmend.data.dataset import Dataset, DatasetRow
+from pixmend.run_identity import weight_settings
+from pixmend.setting_values import split_log_names
 from pixmend.training.loggers import holdout_images
 from pixmend.training.loggers.logger import Evaluation, LoggedRun, Logger
 from pixmend.training.loggers.registry import LIBRARIES
