@@ -32,6 +32,7 @@ from benchmarks._measure import (
     run_stage,
     write_results,
 )
+from pixmend.setting_values import TABLES
 
 RESULTS_FILE, TABLE_FILE = RESULTS / "RMSE.json", RESULTS / "RMSE.md"
 COMPETITION_FLAGS = ("--competition", "photo_reconstruction", "--augment", "8x")
@@ -155,7 +156,7 @@ def read_evaluations(home: Path, row: Row) -> dict[str, list[float]]:
 
 
 def find_newest_submission(folder: Path) -> Path:
-    paths = [path for path in folder.glob("*.csv") if "holdout" not in path.name and path.name != "leaderboard.csv"]
+    paths = [path for path in folder.glob("*.csv") if path.suffixes[-2:] != [".holdout", ".csv"] and path.stem not in TABLES]
     return max(paths, key=lambda path: path.stat().st_mtime)
 
 
