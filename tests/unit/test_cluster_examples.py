@@ -1,15 +1,17 @@
-"""The job scripts of examples/slurm and their page: each is valid, shows where to adapt it, and the page shows its commands."""
+"""The job scripts in examples/ and their page: each is valid, shows where to adapt it, and the page shows its commands."""
 
 import re
 import shlex
 import subprocess
 
 import pytest
+import yaml
 from support.stages import ROOT
 
 from pixmend.cli import read_settings
 from pixmend.commands import COMMANDS
 from pixmend.errors import Preempted
+from pixmend.training.distributed import resolve_processes
 
 SCRIPTS = sorted((ROOT / "examples/slurm").glob("*.sbatch"))
 PAGE = (ROOT / "docs/clusters.md").read_text()
@@ -50,3 +52,19 @@ def test_the_stages_of_the_journey_are_those_of_the_pipeline_up_to_the_score():
 def test_the_page_names_the_exit_code_of_a_preempted_run():
     codes = dict(re.findall(r"^\| (\d+) \| (.*) \|$", PAGE, re.M))
     assert "taken away" in codes[str(Preempted.exit_code)] and {"0", "1", "2", "130"} <= set(codes)
+
+
+def test_the_pods_of_the_kubernetes_job_train_one_run_together(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    service, job = yaml.safe_load_all((ROOT / "examples/kubernetes/train.yaml").read_text())
+    pod, name = job["spec"]["template"]["spec"], job["metadata"]["name"]
+    container, = pod["containers"]
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    settings = read_settings("train", [*container["command"][2:], "--home", str(tmp_path)])
+    tasks = [resolve_processes(settings, variables | {"KERAS_DISTRIBUTION_PROCESS_ID": str(number)})
+             for number in range(job["spec"]["completions"])]
+    assert [task.process for task in tasks] == [0, 1] and {task.of_processes for task in tasks} == {job["spec"]["parallelism"]}
+    assert {task.processes for task in tasks} == {f"{name}-0.{service['metadata']['name']}:9911"}   # the name of pod 0
+    assert pod["subdomain"] == service["metadata"]["name"]
+    codes = [rule["onExitCodes"]["values"] for rule in job["spec"]["podFailurePolicy"]["rules"] if "onExitCodes" in rule]
+    assert codes == [[Preempted.exit_code]] and pod["restartPolicy"] == "Never"   # which podFailurePolicy requires
