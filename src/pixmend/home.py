@@ -12,7 +12,7 @@ from pathlib import Path
 from pixmend import files, run_file
 from pixmend.data.archive_manifest import read_archive_manifest
 from pixmend.data.dataset import Dataset
-from pixmend.errors import FlagError, suggest
+from pixmend.errors import FlagError, UserError, suggest
 from pixmend.evaluation import leaderboard
 from pixmend.training import checkpoints
 from pixmend.training.checkpoints import STATE_PART
@@ -41,8 +41,14 @@ class Contest:
         return sorted(path.parent for path in (self.home / "checkpoints" / self.name).glob(f"*/{run_file.RUN_FILE}"))
 
     def count_images(self) -> int:
-        """Return the number of prepared images; 0 where none are."""
-        return len(Dataset(self.augment_folder).counts) if (self.augment_folder / "index.json").exists() else 0
+        """Return the number of prepared images; 0 where none are. A damaged or incomplete dataset is a UserError."""
+        manifest = files.read_object(self.augment_folder / "index.json", {"made_from": dict})
+        if manifest is None:
+            return 0
+        if not files.manifest_matches(self.augment_folder / "index.json", manifest["made_from"]):
+            raise UserError(f"{self.augment_folder} has no complete dataset. Prepare it again: "
+                            f"pixmend augment --competition {self.name.partition('+')[0]}")
+        return len(Dataset(self.augment_folder).counts)
 
     def find_best_run(self) -> dict[str, str]:
         """Return the row of the leaderboard with the lowest holdout RMSE; empty where no run has a score."""

@@ -39,6 +39,15 @@ def test_contests_lists_images_runs_and_scores(home):
     assert line.split()[:4] == ["demo", str(images), "1", "1"] and score in line and "(small)" in line
 
 
+def test_a_damaged_competition_hides_no_other(home):
+    damaged = home / "augment/another/index.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{}")
+    result = stage("contests", home)
+    assert result.returncode == 1 and result.stdout.splitlines()[1].startswith("demo ")
+    assert str(damaged.parent) in result.stderr and "Traceback" not in result.stderr
+
+
 def test_nothing_is_deleted_unless_asked(home):
     before = list_files(home)
     output = done(stage("clean", home))

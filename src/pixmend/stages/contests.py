@@ -1,8 +1,10 @@
 """List the competitions in a home: prepared images, runs, the best score and the disk space of each."""
 
+import sys
 from pathlib import Path
 
 from pixmend.config import Settings
+from pixmend.errors import UserError
 from pixmend.home import Contest, list_contests
 from pixmend.progress import format_size
 from pixmend.training import checkpoints
@@ -10,15 +12,25 @@ from pixmend.training import checkpoints
 COLUMNS = ("competition", "images", "runs", "trained", "best holdout RMSE", "public", "private", "disk")
 
 
-def main(settings: Settings) -> None:
+def main(settings: Settings) -> int:
+    """Print a row for each competition, and after them what is damaged; return 1 if anything is."""
     contests = list_contests(Path(settings.home))
     if not contests:
         print(f"There are no competitions in {settings.home}. Begin with: pixmend download --competition demo")
-        return
-    rows = [COLUMNS, *map(format_row, contests)]
+        return 0
+    rows: list[tuple[str, ...]] = [COLUMNS]
+    damages = []
+    for contest in contests:
+        try:
+            rows.append(format_row(contest))
+        except UserError as error:
+            damages.append(f"{contest.name}: {error}")
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for damage in damages:
+        print(damage, file=sys.stderr)
+    return int(bool(damages))
 
 
 def format_row(contest: Contest) -> tuple[str, ...]:
