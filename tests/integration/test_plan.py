@@ -1,10 +1,13 @@
 """The plan of a run on several devices: measured steps, a table that follows from them, and no file of the run."""
 
+import json
+from pathlib import Path
+
 import pytest
 from support.stages import SMALL, done, stage
 
 from pixmend.flags import parse_flags
-from pixmend.training.plan import Estimate, format_plan, list_device_numbers
+from pixmend.training.plan import MEASURED_EFFICIENCY, Estimate, format_plan, list_device_numbers
 
 FLAGS = (*SMALL, "--model", "cnn", "--precision", "float32", "--batch-size", "8", "--run", "a")
 
@@ -34,6 +37,14 @@ def test_what_takes_longest_limits_a_step():
 def test_a_run_that_only_minutes_limit_has_no_minutes():
     settings = parse_flags(["--batch-size", "4", "--steps", str(10**8)], environment={})
     assert "minutes" not in format_plan(settings, [Estimate(1, 4, 1.0, 0.0, 0.5, 10**9)]).splitlines()[0]
+
+
+def test_what_a_plan_says_was_measured_is_what_the_benchmark_recorded():
+    recorded = json.loads((Path(__file__).parents[2] / "benchmarks/results/SPEED.json").read_text())["scaling"]["facts"]
+    settings = parse_flags(["--batch-size", "4"], environment={})
+    printed = format_plan(settings, [Estimate(1, 4, 1.0, 0.0, 0.5, 10**9)])
+    assert round(recorded["efficiency, a batch for each process"], 2) == MEASURED_EFFICIENCY
+    assert f"{MEASURED_EFFICIENCY:.0%}" in printed and "--rows scaling" in printed
 
 
 @pytest.mark.parametrize(("flags", "code", "reason"), [
