@@ -1,12 +1,16 @@
 """The plan of a run on several devices: measured steps, a table that follows from them, and no file of the run."""
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
+import keras
 import pytest
 from support.stages import SMALL, done, stage
 
 from pixmend.flags import parse_flags
+from pixmend.networks.registry import NETWORKS, NetworkSpec, Output
 from pixmend.training.plan import MEASURED_EFFICIENCY, Estimate, format_plan, list_device_numbers
 
 FLAGS = (*SMALL, "--model", "cnn", "--precision", "float32", "--batch-size", "8", "--run", "a")
@@ -45,6 +49,35 @@ def test_what_a_plan_says_was_measured_is_what_the_benchmark_recorded():
     printed = format_plan(settings, [Estimate(1, 4, 1.0, 0.0, 0.5, 10**9)])
     assert round(recorded["efficiency, a batch for each process"], 2) == MEASURED_EFFICIENCY
     assert f"{MEASURED_EFFICIENCY:.0%}" in printed and "--rows scaling" in printed
+
+
+@pytest.fixture
+def small_device(monkeypatch):
+    """A network that needs more memory than there is from three images on, as an accelerator would say it."""
+    class Needy(keras.layers.Layer):
+        def call(self, x):
+            if x.shape[0] and x.shape[0] > 2:
+                raise MemoryError("RESOURCE_EXHAUSTED")
+            return x
+
+    def build(input_shape, settings):
+        image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+        return keras.Model([image, mask], keras.layers.Conv2D(3, 1)(Needy()(image)))
+
+    module = ModuleType("needy")
+    module.build = build
+    monkeypatch.setitem(sys.modules, "needy", module)
+    spec = NetworkSpec(build="needy:build", summary="A network of a test.", output=Output.LINEAR)
+    monkeypatch.setitem(NETWORKS, "needy", spec)
+
+
+def test_a_share_that_does_not_fit_leaves_the_other_rows(home, small_device):
+    printed = done(stage("plan", home, *FLAGS, "--model", "needy", "--steps", "600", "--devices", "8"))
+    rows = [line.split() for line in printed.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[:2] for row in rows] == [["1", "8"], ["2", "4"], ["4", "2"], ["8", "1"]]
+    assert [row[2] == "-" for row in rows] == [True, True, False, False]
+    result = stage("plan", home, *FLAGS, "--model", "needy", "--devices", "1")
+    assert result.returncode == 1 and "--batch-size" in result.stderr and "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(("flags", "code", "reason"), [

@@ -12,6 +12,7 @@ real processes came to this model when the benchmark `scaling` measured them.
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,31 +60,54 @@ def list_device_numbers(settings: Settings) -> list[int]:
 
 
 def plan_run(settings: Settings) -> tuple[Settings, list[Estimate]]:
-    """Measure steps of a run with the share of each number of devices; return its settings and the estimates."""
+    """Measure steps of a run with the share of each number of devices; return its settings and the estimates.
+
+    Numbers of devices whose share does not fit into the memory of this one are left out.
+    """
     settings = models.apply_model_defaults(settings)
-    if not models.is_trainable(settings.model):
-        raise UserError(f"--model {settings.model} is not trained, so there is nothing to plan. Choose a network with --model.")
-    if settings.batch_size == 0:
-        raise FlagError("A plan needs a number for --batch-size, which the devices share.")
+    check_plan(settings)
     dataset = datasets.open_dataset(settings)
     run.check_settings(settings, dataset)
     masks = run.prepare_data(settings, dataset)
     backend.start_keras()
-    from pixmend.training import batch_size, setup, trainer
+    from pixmend.training import setup, trainer
 
     settings = setup.resolve_precision(settings)
     _, view = next(dataset.views())
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
+    estimates = measure_shares(settings, model, lambda share: run.make_batches(share, view, masks))
+    if not estimates:
+        raise UserError(f"Even the smallest share of --batch-size {settings.batch_size} does not fit into the memory of this "
+                        "device. Choose a smaller --batch-size or more --devices.")
+    return settings, estimates
+
+
+def check_plan(settings: Settings) -> None:
+    if not models.is_trainable(settings.model):
+        raise UserError(f"--model {settings.model} is not trained, so there is nothing to plan. Choose a network with --model.")
+    if settings.batch_size == 0:
+        raise FlagError("A plan needs a number for --batch-size, which the devices share.")
+
+
+def measure_shares(settings: Settings, model: Any, make_batches: Callable[[Settings], Any]) -> list[Estimate]:
+    """Return an estimate for each number of devices whose share fits into the memory of this one."""
+    from pixmend.training import batch_size
+
     gradients = FLOAT_BYTES * sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    estimates = []
+    estimates: list[Estimate] = []
     for devices in reversed(list_device_numbers(settings)):   # the smallest share first, since a peak of memory never falls
         share = replace(settings, batch_size=settings.batch_size // devices)
-        compute, load = measure_steps(model, run.make_batches(share, view, masks))
+        try:
+            compute, load = measure_steps(model, make_batches(share))
+        except Exception as error:
+            if not backend.is_out_of_memory(error):
+                raise
+            break
         all_reduce = 2 * (devices - 1) / devices * gradients / (settings.bandwidth * GIGABIT)
         memory = backend.get_peak_device_memory() or batch_size.get_peak_memory()
         estimates.append(Estimate(devices, share.batch_size, compute, all_reduce, load, memory))
-    return settings, estimates[::-1]
+    return estimates[::-1]
 
 
 def measure_steps(model: Any, batches: Any) -> tuple[float, float]:
@@ -108,12 +132,10 @@ def measure_steps(model: Any, batches: Any) -> tuple[float, float]:
 def format_plan(settings: Settings, estimates: list[Estimate]) -> str:
     """Return the table of a plan and the model behind it; --minutes without --steps has no column of minutes."""
     is_limited = settings.steps < UNLIMITED_STEPS
-    rows = [["devices", "images each", "ms a step", "images/s", *(["minutes"] if is_limited else []), "memory", "limited by"]]
-    for each in estimates:
-        minutes = [f"{each.seconds * settings.steps / 60:.1f}"] if is_limited else []
-        rate = settings.batch_size / each.seconds
-        rows.append([str(each.devices), str(each.images), f"{1000 * each.seconds:.1f}", f"{rate:.1f}", *minutes,
-                     format_size(each.memory), each.limit])
+    header = ["devices", "images each", "ms a step", "images/s", *(["minutes"] if is_limited else []), "memory", "limited by"]
+    too_large = [[str(devices), str(settings.batch_size // devices), *["-"] * (len(header) - 3), "too little memory"]
+                 for devices in list_device_numbers(settings) if devices < estimates[0].devices]
+    rows = [header, *too_large, *(format_row(each, settings, is_limited) for each in estimates)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     steps = f"The minutes are those of {settings.steps:,} steps. " if is_limited else ""
@@ -123,3 +145,10 @@ def format_plan(settings: Settings, estimates: list[Estimate]) -> str:
                       "prepared meanwhile. Evaluations are left out. Memory is the peak of the device, on a CPU of the process.",
                       "Measured by `python -m benchmarks speed --rows scaling`: two real processes on one machine of two cores",
                       f"ran at {MEASURED_EFFICIENCY:.0%} of the speed that this model gives. Expect less than the table says."])
+
+
+def format_row(estimate: Estimate, settings: Settings, is_limited: bool) -> list[str]:
+    minutes = [f"{estimate.seconds * settings.steps / 60:.1f}"] if is_limited else []
+    rate = settings.batch_size / estimate.seconds
+    return [str(estimate.devices), str(estimate.images), f"{1000 * estimate.seconds:.1f}", f"{rate:.1f}", *minutes,
+            format_size(estimate.memory), estimate.limit]
