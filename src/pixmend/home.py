@@ -46,8 +46,9 @@ class Contest:
         if manifest is None:
             return 0
         if not files.manifest_matches(self.augment_folder / "index.json", manifest["made_from"]):
-            raise UserError(f"{self.augment_folder} has no complete dataset. Prepare it again: "
-                            f"pixmend augment --competition {self.name.partition('+')[0]}")
+            competition, _, damage = self.name.partition("+")
+            flags = f"--competition {competition}" + (f" --damage {damage}" if damage else "")
+            raise UserError(f"{self.augment_folder} has no complete dataset. Prepare it again: pixmend augment {flags}")
         return len(Dataset(self.augment_folder).counts)
 
     def find_best_run(self) -> dict[str, str]:

@@ -43,9 +43,12 @@ def test_a_damaged_competition_hides_no_other(home):
     damaged = home / "augment/another/index.json"
     damaged.parent.mkdir()
     damaged.write_text("{}")
+    (home / "augment/landscapes+hidden_areas").mkdir()
+    (home / "augment/landscapes+hidden_areas/index.json").write_text('{"made_from": {}}')
     result = stage("contests", home)
     assert result.returncode == 1 and result.stdout.splitlines()[1].startswith("demo ")
     assert str(damaged.parent) in result.stderr and "Traceback" not in result.stderr
+    assert "pixmend augment --competition landscapes --damage hidden_areas" in result.stderr
 
 
 def test_nothing_is_deleted_unless_asked(home):
