@@ -112,17 +112,17 @@ def unpack_files(settings: Settings, dataset: Dataset, members: Sequence[MemberF
     folders, conversions = [folder / str(number) for number in range(len(members))], []
     try:
         for member, target in zip(members, folders, strict=True):
-            for split, path in member.paths.items():
-                ordered = competitions.order_records(settings, dataset, split, records)
-                conversions += store_split(SplitFile(path, split, settings, dataset, ordered, run), target)
+            parts = [SplitFile(path, split, settings, dataset, competitions.order_records(settings, dataset, split, records), run)
+                     for split, path in member.paths.items()]
+            form = choose_form(parts)
+            conversions += [line for part in parts for line in store_split(part, form, target)]
         yield folders, conversions
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def store_split(file: SplitFile, folder: Path) -> list[str]:
-    """Write the predictions of one split; return what was converted, if anything was."""
-    form, stated = choose_form(file), get_stated_form(file)
+def store_split(file: SplitFile, form: Form, folder: Path) -> list[str]:
+    """Write the predictions of one split from values of a form; return what was converted, if anything was."""
 
     def restore() -> Iterator[np.ndarray]:
         for row, values, image in file.read(f"read {file.path.name}"):
@@ -131,7 +131,7 @@ def store_split(file: SplitFile, folder: Path) -> list[str]:
 
     masks = ((row.id, file.dataset.read_counts(row) > 0) for row in file.dataset.split(file.split))
     predictions.write_predictions(folder / f"{file.split}.npz", restore(), masks, {"set": file.dataset.cache_key})
-    if form == stated:
+    if form == (stated := get_stated_form(file)):
         return []
     print_message(f"ensemble: {file.path} was converted: it has {form}, and not {stated}.")
     return [f"{file.path}: {form}"]
@@ -142,7 +142,16 @@ def get_stated_form(file: SplitFile) -> Form:
     return competitions.get_submission_format(file.settings, file.split).get_form(file.settings)
 
 
-def choose_form(file: SplitFile) -> Form:
+def choose_form(files_of_member: Sequence[SplitFile]) -> Form:
+    """Return the one form of the values in a member's files: a weight of one form would be wrong for another."""
+    forms = {find_form(file): file.path for file in files_of_member}
+    if len(forms) > 1:
+        described = " and ".join(f"{path} seems to have {form}" for form, path in forms.items())
+        raise UserError(f"{described}. Ask for two files that were written in the same way.")
+    return next(iter(forms))
+
+
+def find_form(file: SplitFile) -> Form:
     """Return the form of a file's values: that of the settings, or with --convert-files the one that is clearly right."""
     stated = get_stated_form(file)
     differences, least, most = measure_differences(file, stated)
