@@ -11,9 +11,11 @@ from support.stages import SMALL, done, stage
 from pixmend.competitions.demo import DEMO
 from pixmend.config import Settings
 from pixmend.data.augmentation import TRANSFORMS_PER_MODE
-from pixmend.data.dataset import Dataset
+from pixmend.data.dataset import Dataset, hash_dataset, open_dataset
 from pixmend.data.encode import encode_jpeg, encode_png
+from pixmend.flags import parse_flags
 from pixmend.run_file import read_trained
+from pixmend.training.window_batches import cut_training_windows
 
 OWN = {"a.jpg": (60, 90), "horses/b.png": (40, 40), "horses/c.jpeg": (33, 70), "d.png": (200, 100)}   # heights and widths
 
@@ -100,6 +102,40 @@ def test_a_folder_without_pictures_is_refused(home, tmp_path, flags, words):
     result = stage("augment", home, *SMALL, *(flag.format(tmp_path / "empty") for flag in flags))
     assert result.returncode in (1, 2) and "Traceback" not in result.stderr
     assert all(word in result.stderr for word in words), result.stderr
+
+
+@pytest.mark.parametrize("inner", ["", "horses"])
+def test_the_photos_of_the_competition_are_refused(tmp_path, own_folder, inner):
+    flags = ("--competition", "landscapes", "--size", "32", "--photos", own_folder, "--extra-pictures", own_folder / inner)
+    done(stage("download", tmp_path, *flags))
+    result = stage("augment", tmp_path, *flags)
+    assert result.returncode == 2 and "--photos" in result.stderr and "--extra-pictures" in result.stderr
+    assert not (tmp_path / "augment/landscapes/index.json").exists()
+
+
+def test_a_picture_that_only_folds_leave_out_has_windows_without_folds(home, own_folder, tmp_path):
+    folder = shutil.copytree(own_folder, tmp_path / "with-a-copy")
+    dataset = Dataset(home / "augment/demo")
+    write_pictures(folder, {"copy.png": dataset.read_original(dataset.split("train")[0])})
+    for folds, is_used in ((2, False), (1, True)):
+        settings = parse_flags([*SMALL, "--home", str(home), "--model", "window_mlp", "--window", "2", "--work-size", "16",
+                                "--extra-pictures", str(folder), "--folds", str(folds)], environment={})
+        done(stage("augment", home, *SMALL, "--extra-pictures", folder, "--folds", folds))
+        dataset = Dataset(home / "augment/demo")
+        images = {row.damaged for row in dataset.split("train") if row.id == "extra:copy.png"}
+        assert bool(images) == is_used and images <= set(cut_training_windows(settings, open_dataset(settings))[1].tolist())
+
+
+def test_other_extra_pictures_make_another_hash_of_the_images(home, own_folder, tmp_path):
+    hashes = []
+    for name in ("a.jpg", "d.png"):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        shutil.copy(own_folder / name, folder)
+        done(stage("augment", home, *SMALL, "--extra-pictures", folder))
+        settings = parse_flags([*SMALL, "--home", str(home), "--extra-pictures", str(folder)], environment={})
+        hashes.append(hash_dataset(open_dataset(settings)))
+    assert hashes[0] != hashes[1]
 
 
 def test_another_prepared_set_is_named(home, own_folder):

@@ -13,16 +13,17 @@ import numpy as np
 from pixmend.config import Settings
 from pixmend.data import near_duplicates, photos
 from pixmend.data.array_files import ArrayFile
-from pixmend.data.dataset import EXTRA, FILLED, Dataset
+from pixmend.data.dataset import EXTRA, FILLED, Dataset, list_extra_pictures
 from pixmend.data.decode import decode_photo
 from pixmend.data.image_record import ImageRecord
-from pixmend.errors import UserError
+from pixmend.errors import FlagError, UserError
 
 Line = dict[str, Any]   # of listed.json
 
 
 def list_records(settings: Settings) -> list[ImageRecord]:
     """Return a training image without a damaged file for each photo of the folder; its subfolders are classes."""
+    check_own_folder(settings)
     folder, records = Path(settings.extra_pictures), []
     for path in photos.list_image_files(folder, "--extra-pictures"):
         name = path.relative_to(folder)
@@ -33,6 +34,16 @@ def list_records(settings: Settings) -> list[ImageRecord]:
         raise UserError(f"{folder.absolute()} holds no pictures that end in {', '.join(photos.ENDINGS)}; "
                         "give --extra-pictures a folder of photos, or leave it out.")
     return records
+
+
+def check_own_folder(settings: Settings) -> None:
+    """Refuse photos that the competition is made of: another crop of a test photo cannot be recognized."""
+    if not settings.photos:
+        return
+    extra, photos_folder = Path(settings.extra_pictures).resolve(), Path(settings.photos).resolve()
+    if extra.is_relative_to(photos_folder) or photos_folder.is_relative_to(extra):
+        raise FlagError(f"--extra-pictures {extra} and --photos {photos_folder} share photos, so a network would be trained on "
+                        f"photos of the holdout and the test images. Give --extra-pictures a folder outside --photos.")
 
 
 def cut_image(record: ImageRecord, settings: Settings) -> np.ndarray:
@@ -78,7 +89,7 @@ def describe(dataset: Dataset, listed: Sequence[Line]) -> list[str]:
     extras = [line for line in listed if is_extra(line)]
     if not extras:
         return []
-    added = len({id for id in dataset.rows.columns[0].to_pylist() if id.startswith(EXTRA)})
+    added = len(list_extra_pictures(dataset))
     broken = sum("broken" in line for line in extras)
     return [f"extra pictures: {added} of {len(extras)} are training images; {broken} cannot be decoded, and "
             f"{len(extras) - broken - added} are near duplicates of holdout or test images"]

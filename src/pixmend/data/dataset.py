@@ -192,6 +192,17 @@ def hash_split(dataset: Dataset) -> str:
     return hash_value(sorted(row for row in zip(*texts, strict=True) if not row[0].startswith(EXTRA)))
 
 
+def list_extra_pictures(dataset: Dataset) -> list[str]:
+    """Return the ids of the extra pictures that are training images."""
+    return sorted({id for id in dataset.rows.columns[0].to_pylist() if id.startswith(EXTRA)})
+
+
+def hash_dataset(dataset: Dataset) -> str:
+    """Return a hash of its images; all processes of a training and all trials of a sweep must have the same."""
+    extra = list_extra_pictures(dataset)
+    return hash_value([dataset.cache_key, extra] if extra else dataset.cache_key)
+
+
 def write_split(folder: Path, dataset: Dataset) -> None:
     """Write into a run folder what `check_same_images` and `check_same_extra_pictures` compare."""
     extra = {"extra_pictures": dataset.extra_pictures} if dataset.extra_pictures else {}

@@ -70,7 +70,7 @@ def open_study(settings: Settings, optuna_study: Any, storage: Any) -> Any:
     facts = {flag(key): value for key, value in weight_identity(settings).items()}
     facts |= {flag(key): str(values) for key, values in swept.items()}
     facts |= {"--competition": settings.competition, "--sampler": name,
-              "dataset": files.hash_value(datasets.open_dataset(settings).cache_key)}
+              "dataset": datasets.hash_dataset(datasets.open_dataset(settings))}
     place = folder / ".place"   # a random id of this file system, which the first process writes
     if not place.exists():
         files.write_text(place, uuid.uuid4().hex)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixmend import competitions, files, models, run_file
+from pixmend import competitions, models, run_file
 from pixmend.config import AUTO, SETTINGS, Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
@@ -46,7 +46,7 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     from pixmend.training import batch_size, setup, trainer
 
     settings = setup.resolve_precision(settings)
-    distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": files.hash_value(dataset.cache_key)})
+    distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": datasets.hash_dataset(dataset)})
     if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
         settings = replace(settings, batch_size=(run_file.read_trained(folder) or {}).get("batch_size", 0))
     if settings.process == 0:
