@@ -146,17 +146,20 @@ def submit_file(slug: str, file: Path, message: str, *, timeout: float,
 
 
 def download_tag(ref: str, slug: str, *, timeout: float, on_output: OnOutput | None = None) -> str | None:
-    """Return the tag of the CSV that was sent as a submission, packed or not; None where this version cannot download it."""
+    """Return the tag of the CSV that was sent as a submission, packed or not.
+
+    None where this version cannot download one, and an empty text where Kaggle does not give out this one.
+    """
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["competitions", "submission-download", ref, "-p", folder, "--force"]
         try:
             client.run_query(arguments, slug, timeout=timeout, on_output=on_output)
         except KaggleError as error:
             if error.kind in NOT_POSSIBLE:
-                return None
+                return None if error.kind == "usage" else ""
             raise
         path = next((path for path in Path(folder).iterdir() if path.is_file()), None)
-        return _make_content_tag(path) if path else None
+        return _make_content_tag(path) if path else ""
 
 
 def _make_content_tag(path: Path) -> str:
