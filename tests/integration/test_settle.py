@@ -166,9 +166,22 @@ def test_file_of_the_solution_settles_without_kaggle(machine, server):
     assert read_answers(machine) == {"channel_order": "rgb", "value_scale": "minmax"}
 
 
+def make_grey_solution():
+    """A solution with one value for all channels, which tells no order."""
+    lines = TINY.make_solution("bgr", "unit").splitlines()
+    return "\n".join([lines[0], *(f"{line.split(',')[0]},0.5,{line.rpartition(',')[2]}" for line in lines[1:])]) + "\n"
+
+
+def test_what_is_settled_later_is_added_to_what_was_known(machine, settle_first):
+    settle_first("rgb", "minmax")
+    (machine.competition / "solution.csv").write_text(make_grey_solution())
+    code, output = machine.run("settle", "--run", "a")
+    assert code == 0 and "Channel order: not settled" in output
+    assert read_answers(machine) == {"channel_order": "rgb", "value_scale": "unit"}
+
+
 def test_what_makes_no_difference_is_not_settled(machine, server):
-    server.solution = "\n".join([line if number == 0 else f"{line.split(',')[0]},{0.5},{line.rpartition(',')[2]}"
-                                 for number, line in enumerate(TINY.make_solution("bgr", "unit").splitlines())]) + "\n"
+    server.solution = make_grey_solution()
     code, output = machine.run("settle", "--run", "a", "--send")
     assert code == 0 and "Channel order: not settled" in output and "channel_order" not in (read_answers(machine) or {})
 
@@ -178,8 +191,9 @@ def test_what_makes_no_difference_is_not_settled(machine, server):
 def test_damaged_answer_is_one_message(machine, content):
     path = machine.submissions / "settled.json"
     path.write_text(content)
-    code, output = machine.run("configure", "--run", "new")
-    assert code in (1, 2) and str(path) in output and len(output.splitlines()) == 1
+    for words in (("configure", "--run", "new"), ("settle", "--run", "a")):
+        code, output = machine.run(*words)
+        assert code in (1, 2) and str(path) in output and len(output.splitlines()) == 1
 
 
 def test_competition_that_leaves_nothing_open_is_refused(machine):

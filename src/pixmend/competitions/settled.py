@@ -19,8 +19,9 @@ def get_path(settings: Settings) -> Path:
 
 
 def write_settled(settings: Settings, answers: Mapping[str, str], scores: Mapping[str, float]) -> Path:
-    """Write the settings that are known now, with the scores that tell them."""
-    files.write_json(get_path(settings), {"answers": answers, "scores": scores, "run": settings.run})
+    """Add the settings that scores of this run tell to those that were known before, and write down these scores."""
+    known = read_settled(settings) | dict(answers)
+    files.write_json(get_path(settings), {"answers": known, "scores": scores, "run": settings.run})
     return get_path(settings)
 
 
