@@ -177,8 +177,8 @@ def _make_content_tag(path: Path) -> str:
 def find_rank(slug: str, submissions: Sequence[Submission], *, timeout: float) -> int | None:
     """Return the team's place on the public leaderboard, or None where it cannot be told for certain.
 
-    kaggle does not say which team is the user's: it is the one with the lowest of the user's scores. Of several teams with
-    that score, it is the one that has a submission of the user.
+    kaggle does not say which team is the user's: it is the one with the lowest of the user's scores that has a submission of
+    the user. The score alone is not enough, because another team may have the same one.
     """
     scores = {one.ref: score for one in submissions if math.isfinite(score := _read_score(one.public))}
     if not scores:
@@ -187,11 +187,9 @@ def find_rank(slug: str, submissions: Sequence[Submission], *, timeout: float) -
     try:
         teams = enumerate(client.read_pages(arguments, slug, timeout=timeout), 1)
         same = [(place, row["teamId"]) for place, row in teams if _read_score(row.get("score", "")) == min(scores.values())]
-        if len(same) > 1:
-            same = [(place, team) for place, team in same[:MAX_TEAMS_ASKED] if scores.keys() & _list_refs(team, slug, timeout)]
+        return next((place for place, team in same[:MAX_TEAMS_ASKED] if scores.keys() & _list_refs(team, slug, timeout)), None)
     except KaggleError:
         return None
-    return same[0][0] if len(same) == 1 else None
 
 
 def _list_refs(team: str, slug: str, timeout: float) -> set[str]:
