@@ -270,10 +270,12 @@ def test_page_lists_submissions_and_escapes_their_messages(reported, tmp_path):
     path = ledger.get_path(home / "submissions/demo")
     ledger.add_event(path, ledger.SENT, run="tiny", file=f"{1:012}", message="<b>bold</b>", left_today=4, per_day=5)
     ledger.add_event(path, ledger.SCORED, run="tiny", file=f"{1:012}", ref="8", public="0.23456", rank="12", seconds=31)
+    ledger.add_event(path, ledger.SENT, run="tiny", file=f"{2:012}", left_today=3, per_day=5)
     done(stage("report", home, *TINY))
     page = (home / "submissions/demo/report.html").read_text()
     section = page[page.index('<section id="submissions">'):page.index('<section id="agreement">')]
-    assert all(word in section for word in ("0.23456", "<td>12</td>", "<td>31</td>", "&lt;b&gt;", "4 of 5", "<svg"))
+    words = ("0.23456", "<td>12</td>", "<td>31</td>", "&lt;b&gt;", "no score yet", "3 of 5", "<svg")
+    assert all(word in section for word in words)
     path.write_text("damaged")
     result = stage("report", home, *TINY)
     assert result.returncode == 1 and str(path) in result.stderr and "Traceback" not in result.stderr

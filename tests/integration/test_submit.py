@@ -457,7 +457,7 @@ def test_every_submission_is_in_the_ledger_with_its_score(machine, server):
 
 def test_score_that_comes_later_is_added_to_the_ledger(machine, server):
     machine.run("submit", "--run", "a", "--wait-minutes", "0")
-    assert read_ledger(machine)[0].is_pending and "no score yet" in machine.run("history")[1]
+    assert not read_ledger(machine)[0].is_scored and "no score yet" in machine.run("history")[1]
     before = (machine.submissions / "submissions.csv").read_text()
     assert machine.run("submit", "--run", "a")[0] == 0
     one, = read_ledger(machine)
@@ -489,7 +489,7 @@ def test_second_sending_of_a_file_is_a_row_of_its_own(machine, server):
     for flags in (("--wait-minutes", "0"), ("--resubmit",)):
         machine.run("submit", "--run", "a", *flags)
     first, second = read_ledger(machine)
-    assert first.is_pending and second.ref == "1002" and second.public
+    assert not first.is_scored and second.ref == "1002" and second.public
 
 
 def test_damaged_ledger_stops_before_anything_is_sent(machine, server):
