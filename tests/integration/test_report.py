@@ -253,11 +253,28 @@ def test_submissions_are_charted_with_score_and_rank(settings, tmp_path):
     assert "submissions-rank" in found["over_time"] and "2026-11-03" in found["allowance"]
 
 
-def test_correlation_of_each_pair_of_scores_or_why_there_is_none():
-    scores = [(0.1, 0.12, 0.2), (0.2, 0.22, 0.3), (0.3, 0.29, None), (0.4, 0.44, 0.25)]
-    runs = [run_section.Run(str(number), {name: "" if value is None else str(value) for name, value in
+def make_runs(scores):
+    """Runs with these holdout, public and private scores."""
+    return [run_section.Run(str(number), {name: "" if value is None else str(value) for name, value in
                                           zip(("holdout_rmse", "public", "private"), row, strict=True)}, {})
             for number, row in enumerate(scores)]
+
+
+def test_files_that_settle_sent_are_no_runs_to_compare():
+    runs = make_runs([(0.1, 0.2, 0.2), (0.2, 0.3, 0.3), (0.3, 0.4, 0.4), (0.4, 0.5, 0.5), (None, 0.9, 0.1), (None, 0.8, 0.1)])
+    public, _, both = submission_section.compare_scores(runs)
+    assert len(both.runs) == len(public.runs) == 4 and both.correlation.value == 1
+
+
+def test_runs_with_one_score_have_no_correlation():
+    runs = make_runs([(number / 10, 0.5, number / 10) for number in range(5)])
+    public, private, both = submission_section.compare_scores(runs)
+    assert public.correlation is both.correlation is None and private.correlation is not None
+    assert all("5 runs" in one.sentence and one.sentence.endswith("public score.") for one in (public, both))
+
+
+def test_correlation_of_each_pair_of_scores_or_why_there_is_none():
+    runs = make_runs([(0.1, 0.12, 0.2), (0.2, 0.22, 0.3), (0.3, 0.29, None), (0.4, 0.44, 0.25)])
     public, private, both = submission_section.compare_scores(runs)
     assert public.correlation.value == 1 and "over 4 runs: 1.00, 95% interval -0" in public.sentence
     assert private.correlation is both.correlation is None
