@@ -15,6 +15,11 @@ from pixmend.experiments import search_space, study_plans
 from pixmend.flags import Parser, build_parser, parse_flags
 from pixmend.setting_values import is_shared_run
 
+# Where scores have settled how submissions are written, that counts for these commands, also of a run that is older.
+SENDING = ("submit", "kernel")
+OF_SUBMISSIONS = ("predict", "serialize", "score", *SENDING)
+SAYS_SETTLED = ("configure", "train", "serialize", "kernel")
+
 HELP_END = """\
 A run is named by --run; its settings are in checkpoints/COMPETITION/RUN/run.toml and are given back with --run NAME or
 --config RUN.TOML. `pixmend COMMAND --help` shows the flags of a command. ./run_pipeline.sh runs the commands from configure to
@@ -59,17 +64,23 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
     settings = dataclasses.replace(check_names(settings), swept=swept, about=about)
-    settings = settings if stored else use_settled(settings, command)
+    settings = use_settled(settings, command, given.given)
     settings = models.complete_settings(settings, competitions.get_default_settings(settings))
     if stored and COMMANDS[command].needs_run:
         run_file.check_same_as_trained(settings, set(given.given))
     return settings
 
 
-def use_settled(settings: Settings, command: str) -> Settings:
-    """Return the settings with what scores have settled; a command that writes it into a run's file says so."""
-    settings, line = settled.apply_settled(settings)
-    if line and command in ("configure", "train", "serialize") and not settings.quiet:
+def use_settled(settings: Settings, command: str, typed: frozenset[str]) -> Settings:
+    """Return the settings with what scores have settled, unless flags say otherwise; a command that writes it says so.
+
+    The file of a run stays as it is. A flag with which the run was configured counts where its submission is written, but only
+    a flag that is typed lets a submission be sent against the scores.
+    """
+    if command == "settle" or (settings.stored and command not in OF_SUBMISSIONS):
+        return settings
+    settings, line = settled.apply_settled(settings, typed if command in SENDING else settings.given)
+    if line and (command in SAYS_SETTLED or settings.test_folder) and not settings.quiet:
         print(line, file=sys.stderr)   # the output of `configure` is a path
     return settings
 

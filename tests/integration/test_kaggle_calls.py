@@ -143,6 +143,15 @@ def test_rank_is_the_place_of_the_best_own_score(asking, server):
         assert submission_client.find_rank(SLUG, own, timeout=60) == place
 
 
+def test_place_of_another_team_with_the_same_score_is_no_rank(asking, server):
+    """The user's team is not on the leaderboard, or not with this submission."""
+    best = server.best()[0]
+    server.submissions.clear()
+    server.other_teams = ["0.01", best]
+    assert submission_client.find_rank(SLUG, [make_submission("1001", best)], timeout=60) is None
+    assert server.calls.count("ListTeamPublicSubmissions") == 1
+
+
 def test_without_an_own_score_there_is_no_rank(asking, server):
     assert submission_client.find_rank(SLUG, [make_submission("1", "")], timeout=60) is None and server.calls == []
     server.trouble("GetLeaderboard", "status", 403)

@@ -253,11 +253,28 @@ def test_submissions_are_charted_with_score_and_rank(settings, tmp_path):
     assert "submissions-rank" in found["over_time"] and "2026-11-03" in found["allowance"]
 
 
-def test_correlation_of_each_pair_of_scores_or_why_there_is_none():
-    scores = [(0.1, 0.12, 0.2), (0.2, 0.22, 0.3), (0.3, 0.29, None), (0.4, 0.44, 0.25)]
-    runs = [run_section.Run(str(number), {name: "" if value is None else str(value) for name, value in
+def make_runs(scores):
+    """Runs with these holdout, public and private scores."""
+    return [run_section.Run(str(number), {name: "" if value is None else str(value) for name, value in
                                           zip(("holdout_rmse", "public", "private"), row, strict=True)}, {})
             for number, row in enumerate(scores)]
+
+
+def test_files_that_settle_sent_are_no_runs_to_compare():
+    runs = make_runs([(0.1, 0.2, 0.2), (0.2, 0.3, 0.3), (0.3, 0.4, 0.4), (0.4, 0.5, 0.5), (None, 0.9, 0.1), (None, 0.8, 0.1)])
+    public, _, both = submission_section.compare_scores(runs)
+    assert len(both.runs) == len(public.runs) == 4 and both.correlation.value == 1
+
+
+def test_runs_with_one_score_have_no_correlation():
+    runs = make_runs([(number / 10, 0.5, number / 10) for number in range(5)])
+    public, private, both = submission_section.compare_scores(runs)
+    assert public.correlation is both.correlation is None and private.correlation is not None
+    assert all("5 runs" in one.sentence and one.sentence.endswith("public score.") for one in (public, both))
+
+
+def test_correlation_of_each_pair_of_scores_or_why_there_is_none():
+    runs = make_runs([(0.1, 0.12, 0.2), (0.2, 0.22, 0.3), (0.3, 0.29, None), (0.4, 0.44, 0.25)])
     public, private, both = submission_section.compare_scores(runs)
     assert public.correlation.value == 1 and "over 4 runs: 1.00, 95% interval -0" in public.sentence
     assert private.correlation is both.correlation is None
@@ -270,10 +287,12 @@ def test_page_lists_submissions_and_escapes_their_messages(reported, tmp_path):
     path = ledger.get_path(home / "submissions/demo")
     ledger.add_event(path, ledger.SENT, run="tiny", file=f"{1:012}", message="<b>bold</b>", left_today=4, per_day=5)
     ledger.add_event(path, ledger.SCORED, run="tiny", file=f"{1:012}", ref="8", public="0.23456", rank="12", seconds=31)
+    ledger.add_event(path, ledger.SENT, run="tiny", file=f"{2:012}", left_today=3, per_day=5)
     done(stage("report", home, *TINY))
     page = (home / "submissions/demo/report.html").read_text()
     section = page[page.index('<section id="submissions">'):page.index('<section id="agreement">')]
-    assert all(word in section for word in ("0.23456", "<td>12</td>", "<td>31</td>", "&lt;b&gt;", "4 of 5", "<svg"))
+    words = ("0.23456", "<td>12</td>", "<td>31</td>", "&lt;b&gt;", "no score yet", "3 of 5", "<svg")
+    assert all(word in section for word in words)
     path.write_text("damaged")
     result = stage("report", home, *TINY)
     assert result.returncode == 1 and str(path) in result.stderr and "Traceback" not in result.stderr

@@ -122,15 +122,66 @@ def test_later_runs_use_what_is_settled_and_say_so_once(machine, server):
     assert "settled.json" not in machine.run("predict", *FLAGS)[1]
 
 
+@pytest.fixture
+def settle_first(machine):
+    """A function that settles order and scale without a submission, from a solution that is gone afterwards."""
+    def settle(order, scale):
+        path = machine.competition / "solution.csv"
+        path.write_text(TINY.make_solution(order, scale))
+        assert machine.run("settle", "--run", "a")[0] == 0 and read_answers(machine) == {"channel_order": order,
+                                                                                         "value_scale": scale}
+        path.unlink()
+    return settle
+
+
+def test_older_run_is_written_again_as_scores_have_settled(machine, settle_first):
+    written = machine.submissions / "a.csv"
+    before = written.read_bytes()
+    settle_first("rgb", "minmax")
+    code, output = machine.run("serialize", "--run", "a")
+    assert code == 0 and output.count("settled.json") == 1
+    assert written.read_bytes() == (machine.submissions / "a.rgb-minmax.csv").read_bytes() != before
+    assert machine.run("score", "--run", "a")[0] == 0
+    code, output = machine.run("serialize", "--run", "a", "--channel-order", "bgr", "--value-scale", "unit")
+    assert code == 0 and "settled.json" not in output and written.read_bytes() == before
+
+
+def test_file_that_contradicts_the_scores_is_sent_only_if_its_flag_is_typed(machine, server, settle_first):
+    """Also of a run that was configured with the flag, which its files follow."""
+    written = machine.submissions / "a.csv"
+    before, server.solution = written.read_bytes(), TINY.make_solution("rgb", "unit")
+    settle_first("rgb", "unit")
+    assert machine.run("configure", "--run", "a", "--channel-order", "bgr")[0] == 0
+    assert machine.run("serialize", "--run", "a")[0] == 0 and written.read_bytes() == before
+    code, output = machine.run("submit", "--run", "a")
+    assert code == 1 and "settled.json" in output and server.calls == []
+    assert machine.run("submit", "--run", "a", "--channel-order", "bgr")[0] == 0 and len(server.submissions) == 1
+    assert machine.run("serialize", "--run", "a", "--channel-order", "rgb")[0] == 0
+    assert machine.run("submit", "--run", "a")[0] == 0 and len(server.submissions) == 2
+
+
 def test_file_of_the_solution_settles_without_kaggle(machine, server):
     (machine.competition / "solution.csv").write_text(TINY.make_solution("rgb", "minmax"))
     assert machine.run("settle", "--run", "a")[0] == 0 and server.calls == []
     assert read_answers(machine) == {"channel_order": "rgb", "value_scale": "minmax"}
 
 
+def make_grey_solution():
+    """A solution with one value for all channels, which tells no order."""
+    lines = TINY.make_solution("bgr", "unit").splitlines()
+    return "\n".join([lines[0], *(f"{line.split(',')[0]},0.5,{line.rpartition(',')[2]}" for line in lines[1:])]) + "\n"
+
+
+def test_what_is_settled_later_is_added_to_what_was_known(machine, settle_first):
+    settle_first("rgb", "minmax")
+    (machine.competition / "solution.csv").write_text(make_grey_solution())
+    code, output = machine.run("settle", "--run", "a")
+    assert code == 0 and "Channel order: not settled" in output
+    assert read_answers(machine) == {"channel_order": "rgb", "value_scale": "unit"}
+
+
 def test_what_makes_no_difference_is_not_settled(machine, server):
-    server.solution = "\n".join([line if number == 0 else f"{line.split(',')[0]},{0.5},{line.rpartition(',')[2]}"
-                                 for number, line in enumerate(TINY.make_solution("bgr", "unit").splitlines())]) + "\n"
+    server.solution = make_grey_solution()
     code, output = machine.run("settle", "--run", "a", "--send")
     assert code == 0 and "Channel order: not settled" in output and "channel_order" not in (read_answers(machine) or {})
 
@@ -140,8 +191,9 @@ def test_what_makes_no_difference_is_not_settled(machine, server):
 def test_damaged_answer_is_one_message(machine, content):
     path = machine.submissions / "settled.json"
     path.write_text(content)
-    code, output = machine.run("configure", "--run", "new")
-    assert code in (1, 2) and str(path) in output and len(output.splitlines()) == 1
+    for words in (("configure", "--run", "new"), ("settle", "--run", "a")):
+        code, output = machine.run(*words)
+        assert code in (1, 2) and str(path) in output and len(output.splitlines()) == 1
 
 
 def test_competition_that_leaves_nothing_open_is_refused(machine):

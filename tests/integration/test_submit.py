@@ -385,9 +385,9 @@ def test_leaderboard_out_of_reach_costs_only_the_rank(machine, server):
     assert read_ledger(machine)[0].public and read_ledger(machine)[0].rank == ""
 
 
-def send_by_hand(server, text):
+def send_by_hand(server, text, ref=7):
     """A submission by another program: under a message without a tag."""
-    server.submissions.append({"ref": 7, "date": DATE, "description": "by hand", "fileName": "a.csv.zip", "blob": zipped(text),
+    server.submissions.append({"ref": ref, "date": DATE, "description": "by hand", "fileName": "a.csv.zip", "blob": zipped(text),
                                "looks": 0})
 
 
@@ -410,6 +410,20 @@ def test_file_that_was_sent_by_hand_is_not_sent_again(machine, server, can_downl
     assert (one.ref, one.file, one.message) == ("7", TAG, "by hand") and read_row(machine)["public"] == one.public != ""
     assert machine.run("submit", "--run", "a")[0] == 1 and len(server.submissions) == 1
     assert server.calls.count("DownloadSubmission") == 1
+
+
+@pytest.mark.parametrize(("is_newer", "status", "downloads"), [(True, 404, 1), (False, 403, 2)])
+def test_file_sent_by_hand_is_found_beside_one_that_kaggle_does_not_give_out(machine, server, can_download, is_newer, status,
+                                                                             downloads):
+    other = TINY.submission.replace("0.500000", "0.250000")
+    for ref, text in enumerate([other, TINY.submission] if is_newer else [TINY.submission, other], 7):
+        send_by_hand(server, text, ref)
+    if is_newer:
+        server.trouble("DownloadSubmission", "none", times=1)
+    server.trouble("DownloadSubmission", "status", status, times=1)
+    code, output = machine.run("submit", "--run", "a")
+    assert code == 0 and len(server.submissions) == 2 and "This version" not in output
+    assert read_row(machine)["public"] and server.calls.count("DownloadSubmission") == downloads
 
 
 def test_other_file_that_was_sent_by_hand_is_downloaded_once(machine, server, can_download):
@@ -443,7 +457,7 @@ def test_every_submission_is_in_the_ledger_with_its_score(machine, server):
 
 def test_score_that_comes_later_is_added_to_the_ledger(machine, server):
     machine.run("submit", "--run", "a", "--wait-minutes", "0")
-    assert read_ledger(machine)[0].is_pending and "no score yet" in machine.run("history")[1]
+    assert not read_ledger(machine)[0].is_scored and "no score yet" in machine.run("history")[1]
     before = (machine.submissions / "submissions.csv").read_text()
     assert machine.run("submit", "--run", "a")[0] == 0
     one, = read_ledger(machine)
@@ -475,7 +489,7 @@ def test_second_sending_of_a_file_is_a_row_of_its_own(machine, server):
     for flags in (("--wait-minutes", "0"), ("--resubmit",)):
         machine.run("submit", "--run", "a", *flags)
     first, second = read_ledger(machine)
-    assert first.is_pending and second.ref == "1002" and second.public
+    assert not first.is_scored and second.ref == "1002" and second.public
 
 
 def test_damaged_ledger_stops_before_anything_is_sent(machine, server):

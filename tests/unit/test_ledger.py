@@ -40,8 +40,8 @@ def test_score_belongs_to_its_submission(path):
     ledger.add_event(path, ledger.SCORED, run="a", file=TAG, ref="8", public="0.2", rank="12", seconds="31")
     ledger.add_event(path, ledger.FAILED, run="b", file=OTHER, ref="9", message="Row 7 has no value")
     first, second, third = list_sent(path)
-    assert first.is_pending and (second.ref, second.public, second.rank, second.seconds) == ("8", "0.2", "12", "31")
-    assert third.failure == "Row 7 has no value" and not third.is_pending
+    assert not first.is_scored and (second.ref, second.public, second.rank, second.seconds) == ("8", "0.2", "12", "31")
+    assert third.failure == "Row 7 has no value" and not third.is_scored
 
 
 def test_newer_score_of_a_submission_keeps_what_it_does_not_say(path):
@@ -50,6 +50,16 @@ def test_newer_score_of_a_submission_keeps_what_it_does_not_say(path):
     ledger.add_event(path, ledger.SCORED, run="a", file=TAG, ref="8", public="0.2", private="0.3")
     one, = list_sent(path)
     assert (one.public, one.private, one.rank, one.seconds) == ("0.2", "0.3", "12", "31")
+
+
+def test_score_after_a_failure_wins(path):
+    ledger.add_event(path, ledger.SENT, run="a", file=TAG, ref="8", message=f"a {TAG} first try")
+    ledger.add_event(path, ledger.FAILED, run="a", file=TAG, ref="8", message="Kaggle's disk was full")
+    assert "disk" in ledger.format_history(list_sent(path))[1]
+    ledger.add_event(path, ledger.SCORED, run="a", file=TAG, ref="8", public="0.2")
+    one, = list_sent(path)
+    assert (one.failure, one.public, one.note) == ("", "0.2", "first try")
+    assert "disk" not in ledger.format_history([one])[1]
 
 
 def test_score_of_a_file_that_another_machine_sent_is_listed(path):

@@ -16,6 +16,7 @@ from pixmend.mending.new_test_set import explain_refusal, load_other_run
 from pixmend.run_identity import PATHS
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
+from pixmend.training.run_submissions import read_written_form
 
 MODEL_FOLDER = "model"
 HISTORY = "history.csv"
@@ -24,7 +25,6 @@ TABLES = ("common", "download", "augment", "network", "training", "diffusion", "
           "ensemble", "trained", "versions", "hardware", "git")
 NEUTRAL = {"photos": "", "from_folder": "", "log": ""}   # folders of this machine; logs that another machine would send
 AS_PREDICTED = {"mode": "predict_mode", "tta": "tta"}    # keys of predict.json, and settings
-AS_WRITTEN = {"order": "channel_order", "scale": "value_scale"}   # keys of serialize.json
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,9 @@ def format_run_file(run: BundledRun) -> bytes:
 
 def read_used_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings with which the run was predicted and its submission written: flags of a stage are not stored."""
-    used: dict[str, Any] = {}
-    for name, keys in (("predict.json", AS_PREDICTED), ("serialize.json", AS_WRITTEN)):
-        manifest = files.read_object(settings.run_folder / name, {"made_from": dict}) or {"made_from": {}}
-        used |= {setting: manifest["made_from"][key] for key, setting in keys.items() if key in manifest["made_from"]}
-    return used
+    manifest = files.read_object(settings.run_folder / "predict.json", {"made_from": dict}) or {"made_from": {}}
+    predicted = {name: manifest["made_from"][key] for key, name in AS_PREDICTED.items() if key in manifest["made_from"]}
+    return predicted | read_written_form(settings)
 
 
 def hide_path(name: str, value: Any) -> Any:

@@ -1,6 +1,6 @@
 """What scores at Kaggle have told about a competition's submissions, in settled.json: defaults of its later runs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ def get_path(settings: Settings) -> Path:
 
 
 def write_settled(settings: Settings, answers: Mapping[str, str], scores: Mapping[str, float]) -> Path:
-    """Write the settings that are known now, with the scores that tell them."""
-    files.write_json(get_path(settings), {"answers": answers, "scores": scores, "run": settings.run})
+    """Add the settings that scores of this run tell to those that were known before, and write down these scores."""
+    known = read_settled(settings) | dict(answers)
+    files.write_json(get_path(settings), {"answers": known, "scores": scores, "run": settings.run})
     return get_path(settings)
 
 
@@ -37,9 +38,13 @@ def read_settled(settings: Settings) -> dict[str, str]:
     return answers
 
 
-def apply_settled(settings: Settings) -> tuple[Settings, str]:
-    """Return the settings as if what is known had been given as flags, unless other flags were; and a line that says so."""
-    known: dict[str, Any] = {name: value for name, value in read_settled(settings).items() if name not in settings.given}
-    flags = " ".join(f"{flag(name)} {value}" for name, value in known.items())
-    line = f"Using {flags}, as scores have settled ({get_path(settings)}). A flag changes it." if known else ""
+def apply_settled(settings: Settings, chosen: Collection[str]) -> tuple[Settings, str]:
+    """Return the settings as if what is known had been given as flags, except for those that the user chose.
+
+    With them goes a line that says what is used; of a run with a file of its own, what differs from the file.
+    """
+    known: dict[str, Any] = {name: value for name, value in read_settled(settings).items() if name not in chosen}
+    new = {name: value for name, value in known.items() if not (settings.stored and getattr(settings, name) == value)}
+    flags = " ".join(f"{flag(name)} {value}" for name, value in new.items())
+    line = f"Using {flags}, as scores have settled ({get_path(settings)}). A flag changes it." if new else ""
     return replace(settings, **known, given=settings.given.union(known)), line

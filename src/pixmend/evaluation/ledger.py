@@ -44,8 +44,12 @@ class SentFile:
     is_scored: bool = False
 
     @property
-    def is_pending(self) -> bool:
-        return not (self.is_scored or self.failure)
+    def note(self) -> str:
+        """Why there is no score, or what the user added to the message."""
+        if self.failure:
+            return f"failed: {self.failure}"
+        own = f"{self.run} {self.file}"   # which a message begins with
+        return self.message.removeprefix(own).strip() if self.is_scored else "no score yet"
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def list_sent_files(events: Sequence[Event]) -> list[SentFile]:
         else:
             score = {name: event[name] for name in ("public", "private")}
             newest = {name: event[name] or getattr(sent[place], name) for name in ("rank", "seconds")}
-            sent[place] = replace(sent[place], ref=ref, is_scored=True, **score, **newest)
+            sent[place] = replace(sent[place], ref=ref, is_scored=True, failure="", **score, **newest)
     return sent
 
 
@@ -170,7 +174,7 @@ def describe_allowance(allowance: Allowance | None, now: datetime) -> str:
     if allowance is None:
         return ""
     if allowance.time[:10] != f"{now:%Y-%m-%d}":
-        return f"Nothing was sent today (UTC). Kaggle allowed {allowance.per_day} submissions on {allowance.time[:10]}."
+        return f"Nothing was sent from here today (UTC). Kaggle allowed {allowance.per_day} submissions on {allowance.time[:10]}."
     return f"Submissions left today: {allowance.left} of {allowance.per_day}, as of {allowance.time[11:16]} UTC."
 
 
@@ -182,7 +186,5 @@ def format_history(sent: Sequence[SentFile]) -> list[str]:
 
 
 def _format_row(one: SentFile) -> tuple[str, ...]:
-    own = f"{one.run} {one.file}"   # which a message begins with
-    note = f"failed: {one.failure}" if one.failure else one.message.removeprefix(own).strip() if one.is_scored else "no score yet"
     return tuple(cell or "–" for cell in (one.time[:16], one.run, one.file, one.public, one.private, one.rank,
-                                          one.seconds)) + (note,)
+                                          one.seconds)) + (one.note,)

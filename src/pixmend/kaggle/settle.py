@@ -40,6 +40,7 @@ def settle_run(settings: Settings) -> list[str]:
     if models.run_finds_masks(settings):
         raise UserError(f"Run {settings.run!r} finds masks, so it has no submission. Choose another --run.")
     predictions.read_metadata(settings.run_folder / "test.npz")   # nothing is written for a run without predictions
+    settled.read_settled(settings)   # a damaged file is refused before anything is sent
     with files.try_lock(settings.run_folder):
         run_submissions.write_submissions(settings)
         return Settler(settings).settle()

@@ -146,17 +146,20 @@ def submit_file(slug: str, file: Path, message: str, *, timeout: float,
 
 
 def download_tag(ref: str, slug: str, *, timeout: float, on_output: OnOutput | None = None) -> str | None:
-    """Return the tag of the CSV that was sent as a submission, packed or not; None where this version cannot download it."""
+    """Return the tag of the CSV that was sent as a submission, packed or not.
+
+    None where this version cannot download one, and an empty text where Kaggle does not give out this one.
+    """
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["competitions", "submission-download", ref, "-p", folder, "--force"]
         try:
             client.run_query(arguments, slug, timeout=timeout, on_output=on_output)
         except KaggleError as error:
             if error.kind in NOT_POSSIBLE:
-                return None
+                return None if error.kind == "usage" else ""
             raise
         path = next((path for path in Path(folder).iterdir() if path.is_file()), None)
-        return _make_content_tag(path) if path else None
+        return _make_content_tag(path) if path else ""
 
 
 def _make_content_tag(path: Path) -> str:
@@ -174,8 +177,8 @@ def _make_content_tag(path: Path) -> str:
 def find_rank(slug: str, submissions: Sequence[Submission], *, timeout: float) -> int | None:
     """Return the team's place on the public leaderboard, or None where it cannot be told for certain.
 
-    kaggle does not say which team is the user's: it is the one with the lowest of the user's scores. Of several teams with
-    that score, it is the one that has a submission of the user.
+    kaggle does not say which team is the user's: it is the one with the lowest of the user's scores that has a submission of
+    the user. The score alone is not enough, because another team may have the same one.
     """
     scores = {one.ref: score for one in submissions if math.isfinite(score := _read_score(one.public))}
     if not scores:
@@ -184,11 +187,9 @@ def find_rank(slug: str, submissions: Sequence[Submission], *, timeout: float) -
     try:
         teams = enumerate(client.read_pages(arguments, slug, timeout=timeout), 1)
         same = [(place, row["teamId"]) for place, row in teams if _read_score(row.get("score", "")) == min(scores.values())]
-        if len(same) > 1:
-            same = [(place, team) for place, team in same[:MAX_TEAMS_ASKED] if scores.keys() & _list_refs(team, slug, timeout)]
+        return next((place for place, team in same[:MAX_TEAMS_ASKED] if scores.keys() & _list_refs(team, slug, timeout)), None)
     except KaggleError:
         return None
-    return same[0][0] if len(same) == 1 else None
 
 
 def _list_refs(team: str, slug: str, timeout: float) -> set[str]:

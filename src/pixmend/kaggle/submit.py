@@ -11,17 +11,19 @@ import zipfile
 from pathlib import Path
 
 from pixmend import competitions, files, models
-from pixmend.config import Settings
+from pixmend.competitions import settled
+from pixmend.config import Settings, flag
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle import attempts, client, submission_client
 from pixmend.kaggle.submission_client import Limits, Submission
 from pixmend.kaggle.submission_record import SubmissionRecord
 from pixmend.progress import ProgressBar, print_message
+from pixmend.training import run_submissions
 
 SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
 TAG = re.compile(rf"\b[0-9a-f]{{{leaderboard.DIGITS}}}\b")
-MAX_DOWNLOADS = 3   # of earlier submissions, before one is sent
+MAX_DOWNLOADS = 3   # of earlier submissions, the newest ones, before one is sent
 HEARTBEAT_SECONDS = 5  # between two updates of .submit/<tag>.json during an upload
 
 
@@ -43,8 +45,19 @@ def submit_run(settings: Settings) -> None:
         raise UserError(f"{solution} is missing. Make the competition anew: "
                         f"pixmend download --competition {settings.competition} --force")
     else:
+        check_settled_form(settings, path)
         with files.try_lock(settings.submissions_folder / ".submit"):
             SubmissionSender(settings, competition.slug, path).run()
+
+
+def check_settled_form(settings: Settings, path: Path) -> None:
+    """Refuse a file whose channel order or value scale scores have told to be wrong, unless a flag asks for another one."""
+    written = run_submissions.read_written_form(settings)
+    for name, right in settled.read_settled(settings).items():
+        if getattr(settings, name) == right != written.get(name, right):
+            raise UserError(f"{path} was written with {flag(name)} {written[name]}, but scores have settled {flag(name)} {right} "
+                            f"({settled.get_path(settings)}). Nothing was sent. Write the file again: pixmend serialize --run "
+                            f"{settings.run} {flag(name)} {right}. Or send it as it is, with {flag(name)} {written[name]}.")
 
 
 def score_locally(settings: Settings, path: Path, solution: Path) -> None:
@@ -73,7 +86,7 @@ class SubmissionSender:
         if (token := client.find_token()) and token.is_exposed:
             print_message(token.warning)
         earlier = self._find()
-        if earlier is None and self._add_sent_by_hand():
+        if earlier is None and self._find_sent_by_hand():
             earlier = self._select()
         if attempt := attempts.read_attempt(self.attempt_path):
             if self.settings.dry_run:
@@ -106,15 +119,12 @@ class SubmissionSender:
             return submission_client.read_submission(refs[-1], self.slug, timeout=self.timeout)
         return newest
 
-    def _add_sent_by_hand(self) -> bool:
-        """Add to the ledger what was sent of this run without a tag, as by `kaggle competitions submit`; tell whether any was.
+    def _find_sent_by_hand(self) -> bool:
+        """Add to the ledger what other programs sent under this file's name, up to this very file; tell whether it was found.
 
         Only the file itself says what it is, so it is downloaded, once, where this version of kaggle can.
         """
-        names, refs = {self.path.name, f"{self.path.name}.zip"}, {one.ref for one in self.record.list_sent()}
-        others = [one for one in self.known if one.file_name in names and one.ref not in refs]
-        by_hand = [one for one in others if not TAG.search(one.description)][:MAX_DOWNLOADS]
-        for one in by_hand:
+        for one in self._list_sent_by_hand()[:MAX_DOWNLOADS]:
             print_message(f"Kaggle has a {one.file_name}, sent {one.date[:16]} by another program. Comparing it with this file.")
             with ProgressBar("download", 100) as bar:
                 tag = submission_client.download_tag(one.ref, self.slug, timeout=self.timeout,
@@ -122,8 +132,19 @@ class SubmissionSender:
             if tag is None:
                 print_message("This version of the kaggle command cannot download it, so it is not compared.")
                 return False
+            if not tag:
+                print_message("Kaggle does not give it out, so it is not compared.")
+                continue
             self.record.add_sent_by_hand(one, tag)
-        return bool(by_hand)
+            if tag == self.tag:
+                return True
+        return False
+
+    def _list_sent_by_hand(self) -> list[Submission]:
+        """Return what was sent under this file's name without a tag, as by `kaggle competitions submit`, and not compared yet."""
+        names, refs = {self.path.name, f"{self.path.name}.zip"}, {one.ref for one in self.record.list_sent()}
+        others = [one for one in self.known if one.file_name in names and one.ref not in refs]
+        return [one for one in others if not TAG.search(one.description)]
 
     def _settle(self, attempt: attempts.Attempt, latest: Submission | None) -> bool:
         """Find out what became of an earlier attempt, and return whether Kaggle has its file."""

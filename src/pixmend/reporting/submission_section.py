@@ -18,7 +18,10 @@ SCORES = {RMSE: "holdout RMSE", "public": "public score", "private": "private sc
 
 
 class Agreement(NamedTuple):
-    """Two scores of the same runs, and whether they put them in the same order; no correlation where runs are too few."""
+    """Two scores of the same runs, and whether they put them in the same order.
+
+    There is no correlation where the runs are too few, or all have one score.
+    """
 
     first: str
     second: str
@@ -29,16 +32,21 @@ class Agreement(NamedTuple):
     def sentence(self) -> str:
         """Return what the page says about the two scores."""
         titles = f"{SCORES[self.first]} with the {SCORES[self.second]}"
+        if len(self.runs) < MIN_RUNS:
+            return f"Rank correlation of the {titles}: needs {MIN_RUNS} runs that have both; there are {len(self.runs)}."
         if self.correlation is None:
-            missing = f"needs {MIN_RUNS} runs that have both" if len(self.runs) < MIN_RUNS else "needs scores that differ"
-            return f"Rank correlation of the {titles}: {missing}; there are {len(self.runs)}."
+            same = next(name for name in (self.first, self.second) if len({run.get_number(name) for run in self.runs}) == 1)
+            return f"Rank correlation of the {titles}: none, because all {len(self.runs)} runs have the same {SCORES[same]}."
         value, low, high = self.correlation
         return f"Rank correlation of the {titles}, over {len(self.runs)} runs: {value:.2f}, 95% interval {low:.2f} to {high:.2f}."
 
 
 def compare_scores(runs: Sequence[Run]) -> list[Agreement]:
-    """Return for each pair of holdout, public and private score how well they agree over the runs that have both."""
-    agreements = []
+    """Return for each pair of holdout, public and private score how well they agree over the runs that have both.
+
+    Rows without a holdout RMSE are no runs: `settle` sends files in a wrong channel order or value scale, too.
+    """
+    runs, agreements = [run for run in runs if run.get_number(RMSE) is not None], []
     for first, second in combinations(SCORES, 2):
         both = [run for run in runs if run.get_number(first) is not None and run.get_number(second) is not None]
         values = [np.array([run.get_number(name) for run in both], float) for name in (first, second)]

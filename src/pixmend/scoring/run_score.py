@@ -16,12 +16,11 @@ from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
 from pixmend.progress import track
 from pixmend.scoring.baselines import score_baselines, score_image
 from pixmend.submissions import predictions
-from pixmend.training import unknown_masks
+from pixmend.training import run_submissions, unknown_masks
 from pixmend.training.history import History
 
 PLACES = 5
 NOT_SENT = {"public": "", "private": "", "kaggle": ""}
-WRITTEN_AS = {"order": "channel_order", "scale": "value_scale"}   # keys in the manifest of serialize, and settings
 SCORE_FILE = "score.json"
 SCORE_FIELDS = {"ids": [str], "classes": [str], "sums": [float], "numbers": [int], "scores": dict, "fills": {str: [float]}}
 MASK_SCORE_FIELDS = {"ids": [str], "overlaps": [[int]]}
@@ -75,12 +74,11 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
 
 def check_written_form(settings: Settings, path: Path) -> None:
     """Raise an error if the file was written with another channel order or value scale than these settings."""
-    written = (files.read_object(settings.run_folder / "serialize.json", {"made_from": dict}) or {}).get("made_from", {})
-    for key, name in WRITTEN_AS.items():
+    for name, written in run_submissions.read_written_form(settings).items():
         wanted = getattr(settings, name)
-        if written.get(key, wanted) != wanted:
-            raise UserError(f"{path} was written with {flag(name)} {written[key]}, not {wanted}. Give {flag(name)} "
-                            f"{written[key]}, or write it again: pixmend serialize --run {settings.run} {flag(name)} {wanted}")
+        if written != wanted:
+            raise UserError(f"{path} was written with {flag(name)} {written}, not {wanted}. Give {flag(name)} {written}, or "
+                            f"write it again: pixmend serialize --run {settings.run} {flag(name)} {wanted}")
 
 
 def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Iterator[np.ndarray]:
