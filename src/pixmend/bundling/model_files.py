@@ -1,7 +1,8 @@
 """The trained model of a bundle: its run, the runs that it was made of, and their files without what is private."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from pixmend import files, models, run_file
 from pixmend.config import Settings
-from pixmend.data.dataset import FOLD, PICTURES
+from pixmend.data.dataset import EXTRA_HASH, FOLD, PICTURES, count_extra_pictures
 from pixmend.errors import UserError
 from pixmend.experiments.run_costs import measure_run_costs
 from pixmend.mending.new_test_set import explain_refusal, load_other_run
@@ -41,6 +42,11 @@ class BundledRun:
     @property
     def is_mix(self) -> bool:
         return self.model == "ensemble"
+
+    @property
+    def extra_pictures(self) -> int:
+        """The number of pictures from elsewhere on which it was trained; 0 where that was not recorded."""
+        return count_extra_pictures(self.settings.trained_folder)
 
     def list_folds(self) -> list[str]:
         """Return the names of the folders of weights inside the run's folder: one that is empty, or one for each fold."""
@@ -82,7 +88,15 @@ def list_runs(settings: Settings) -> list[BundledRun]:
     """Return the run itself, last, and before it those that it began from or that it mixes; refuse what cannot be bundled."""
     found: dict[str, BundledRun] = {}
     add_run(settings, found)
+    extra = sorted({run.settings.extra_pictures for run in found.values()} - {""})
+    if len(extra) > 1:
+        raise UserError(f"The run {settings.run!r} cannot be bundled: its parts were trained with different --extra-pictures "
+                        f"({', '.join(extra)}), and an archive has one such folder. Put them into one, and train again.")
     return list(found.values())
+
+
+def uses_extra_pictures(runs: Sequence[BundledRun]) -> bool:
+    return any(run.settings.extra_pictures for run in runs)
 
 
 def add_run(settings: Settings, found: dict[str, BundledRun]) -> None:
@@ -113,10 +127,18 @@ def list_model_files(runs: list[BundledRun]) -> dict[str, Path | bytes]:
         folder = run.settings.trained_folder
         place = f"{MODEL_FOLDER}/{run.settings.dataset_name}/{folder.name}"
         found[f"{place}/{run_file.RUN_FILE}"] = format_run_file(run)
-        records = [folder / PICTURES, *(folder / fold / HISTORY for fold in run.list_folds())]
+        if (folder / PICTURES).exists():
+            found[f"{place}/{PICTURES}"] = format_pictures(folder / PICTURES)
+        records = [folder / fold / HISTORY for fold in run.list_folds()]
         for path in [*run.list_weights(), *(path for path in records if path.exists())]:
             found[f"{place}/{path.relative_to(folder).as_posix()}"] = path
     return found
+
+
+def format_pictures(path: Path) -> bytes:
+    """Return on which images a run was trained, without the hash of its extra pictures: that of a copy is another one."""
+    stored = files.read_object(path, {"split": str}) or {}
+    return (json.dumps({name: value for name, value in stored.items() if name != EXTRA_HASH}, indent=1) + "\n").encode()
 
 
 def format_run_file(run: BundledRun) -> bytes:

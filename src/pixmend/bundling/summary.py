@@ -85,10 +85,21 @@ def describe_data(facts: Facts) -> list[Block]:
               if images else f"{scored}. ")
     holdout = (f"{settings.folds} folds, so that each image is held out once" if settings.folds > 1
                else f"a share of {settings.holdout:g}")
-    data = [Paragraph(f"{counts}The images have {settings.size} x {settings.size} pixels, {facts.describe_colours()}. The "
-                      f"holdout is {holdout}; images of one source, and near duplicates, are on the same side. Nothing but the "
-                      f"competition's images was used{describe_pretraining(facts)}.")]
-    return [Heading("Data and features"), *data, *(describe_input(run) for run in facts.runs if models.is_trainable(run.model))]
+    data = Paragraph(f"{counts}The images have {settings.size} x {settings.size} pixels, {facts.describe_colours()}. The holdout "
+                     f"is {holdout}; images of one source, and near duplicates, are on the same side.")
+    inputs = [describe_input(run) for run in facts.runs if models.is_trainable(run.model)]
+    return [Heading("Data and features"), data, *describe_outside_data(facts), *inputs]
+
+
+def describe_outside_data(facts: Facts) -> list[Block]:
+    """Declare what was used besides the competition's images."""
+    extra = facts.describe_extra_pictures()
+    if not extra:
+        return [Paragraph(f"Nothing but the competition's images was used{describe_pretraining(facts)}.")]
+    return [Paragraph(f"External data: {extra}, were training images, damaged as the competition's are. None was in the holdout, "
+                      "and near duplicates of holdout and test images were left out. They are not in this archive. Nothing else "
+                      f"was used{describe_pretraining(facts)}."),
+            ToFillIn("where the external pictures come from, their licence, and where the organisers can get them.")]
 
 
 def describe_pretraining(facts: Facts) -> str:
