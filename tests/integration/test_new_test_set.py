@@ -82,6 +82,44 @@ def test_damaged_test_sets_are_refused_with_one_message(home, tmp_path, damage):
     assert str(tmp_path / "new") in result.stderr and "pixmend download" not in result.stderr
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A home with a fill of a competition by pixel, and of one with a binary submission."""
+    home = tmp_path_factory.mktemp("made")
+    for competition in ("landscapes", "depixelation"):
+        flags = ("--competition", competition, "--size", "32", "--model", "mean", "--run", "fill")
+        for name in ("download", "augment", "train", "predict", "serialize"):
+            done(stage(name, home, *flags))
+    return home
+
+
+def test_sample_decides_the_order_in_a_competition_by_pixel(made, tmp_path):
+    folder = shutil.copytree(made / "competition/landscapes/files", tmp_path / "new")
+    header, *rows = (folder / "sample_submission.csv").read_text().splitlines(keepends=True)
+    (folder / "sample_submission.csv").write_text("".join([header, *reversed(rows)]))
+    done(stage("predict", made, "--competition", "landscapes", "--run", "fill", "--test-folder", folder))
+    _, *own = (made / "submissions/landscapes/fill.csv").read_text().splitlines(keepends=True)
+    found = (made / "submissions/landscapes/fill.new-test-set.csv").read_text()
+    assert found == "".join([header, *reversed(own)])
+
+
+@pytest.mark.parametrize(("competition", "name", "spoil"), [
+    ("landscapes", "sample_submission.csv", lambda data: data[:data.rstrip().rindex(b"\n") + 1]),
+    ("landscapes", "sample_submission.csv", lambda data: data + b"other_0_0_0,0\n"),
+    ("depixelation", "sample_submission.bin", lambda data: data + bytes(data[0] + 1)),
+])
+def test_sample_of_other_pixels_is_refused_and_leaves_no_file(made, tmp_path, competition, name, spoil):
+    folder = shutil.copytree(made / f"competition/{competition}/files", tmp_path / "new")
+    (folder / name).write_bytes(spoil((folder / name).read_bytes()))
+    place = made / f"submissions/{competition}"
+    for path in place.glob("*.new-test-set.*"):
+        path.unlink()
+    result = stage("predict", made, "--competition", competition, "--run", "fill", "--test-folder", folder)
+    assert result.returncode == 1 and str(folder / name) in result.stderr and "Traceback" not in result.stderr
+    assert "pixmend serialize" not in result.stderr and "pixmend download" not in result.stderr
+    assert not list(place.glob("*.new-test-set.*"))
+
+
 def test_run_that_finds_masks_is_refused(home, tmp_path):
     done(stage("train", home, "--model", "locate", "--size", "32", "--width", "4", "--steps", "1", "--run", "finder"))
     result = stage("predict", home, "--run", "finder", "--test-folder", copy_test_set(home, tmp_path / "new"))

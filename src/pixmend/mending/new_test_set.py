@@ -5,8 +5,9 @@ file.
 """
 
 import contextlib
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pixmend import competitions, models, run_file, workers
+from pixmend import competitions, files, models, run_file, workers
 from pixmend.config import Settings
 from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
 from pixmend.data.decode import decode_image
@@ -24,6 +25,7 @@ from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.fills import Fill
 from pixmend.mending.restorers import load_network
 from pixmend.progress import track
+from pixmend.submissions.csv_reader import WRITE_AGAIN
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 
@@ -69,7 +71,7 @@ def predict_test_folder(settings: Settings) -> Path:
     if not folder.is_dir():
         raise UserError(f"--test-folder {folder} is no folder. Name one that holds a test set in the competition's format.")
     target = settings.submissions_folder / f"{settings.run}.new-test-set{competition.submission.suffix}"
-    with replace_in_messages(DOWNLOAD_AGAIN, ADVICE):   # this test set was not downloaded
+    with replace_in_messages({DOWNLOAD_AGAIN: ADVICE}):   # this test set was not downloaded
         records = competition.read_test_images(folder, settings.shape)
         images = predict_records(records, settings, open_run(settings))
         write_submission(target, folder, records, images, settings)
@@ -77,12 +79,15 @@ def predict_test_folder(settings: Settings) -> Path:
 
 
 @contextlib.contextmanager
-def replace_in_messages(text: str, replacement: str) -> Iterator[None]:
-    """Replace a text in the messages of errors that are raised inside."""
+def replace_in_messages(replacements: Mapping[str, str]) -> Iterator[None]:
+    """Replace texts in the messages of errors that are raised inside."""
     try:
         yield
     except UserError as error:
-        raise UserError(str(error).replace(text, replacement)) from None
+        message = str(error)
+        for text, replacement in replacements.items():
+            message = message.replace(text, replacement)
+        raise UserError(message) from None
 
 
 def predict_records(records: Sequence[ImageRecord], settings: Settings, predict: Predict) -> Iterator[np.ndarray]:
@@ -93,22 +98,30 @@ def predict_records(records: Sequence[ImageRecord], settings: Settings, predict:
 
 def write_submission(target: Path, folder: Path, records: Sequence[ImageRecord], images: Iterator[np.ndarray],
                      settings: Settings) -> None:
-    """Write the file in the order of the folder's sample submission; without a sample, in the order of its images."""
+    """Write the file, checked, in the order of the folder's sample submission; without a sample, in the order of its images."""
     format_ = competitions.get_competition(settings.competition).submission
     with tempfile.TemporaryDirectory() as home:
-        place = replace(settings, home=home)
+        place, written = replace(settings, home=home), Path(home) / target.name
         sample = place.competition_folder / "files" / format_.sample_name
         sample.parent.mkdir(parents=True)
         if (folder / format_.sample_name).exists():
             sample.symlink_to(folder / format_.sample_name)
         else:
-            zeros = (np.zeros((np.count_nonzero(record.counts(settings.shape)), settings.channels), np.float32)
-                     for record in records)
-            with open(sample, "wb") as file:
-                file.writelines(format_.encode(records, zeros, settings))
-        with replace_in_messages(str(sample.parent), str(folder)):
-            format_.write(target, records, images, place)
-            format_.check(target, sample.parent)
+            write_sample(sample, records, settings)
+        advice = f"correct the sample or the images in {folder}, or take the sample away"
+        with replace_in_messages({str(sample.parent): str(folder), str(written): "the new submission", WRITE_AGAIN: advice}):
+            format_.write(written, records, images, place)
+            format_.reorder(written, sample, advice)
+            format_.check(written, sample.parent)
+        with files.atomic_write(target) as file, open(written, "rb") as source:
+            shutil.copyfileobj(source, file, files.CHUNK)
+
+
+def write_sample(path: Path, records: Sequence[ImageRecord], settings: Settings) -> None:
+    """Write a sample submission of black pixels in the order of the images."""
+    zeros = (np.zeros((np.count_nonzero(record.counts(settings.shape)), settings.channels), np.float32) for record in records)
+    with open(path, "wb") as file:
+        file.writelines(competitions.get_competition(settings.competition).submission.encode(records, zeros, settings))
 
 
 def open_run(settings: Settings) -> Predict:
