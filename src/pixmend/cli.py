@@ -56,6 +56,7 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     if stored:
         changes = {name: getattr(given, name) for name in given.given}
         settings = dataclasses.replace(stored, **changes, given=stored.given | given.given)
+        settings = use_as_submitted(settings, given) if given.test_folder else settings
     elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
     settings = dataclasses.replace(check_names(settings), swept=swept, about=about)
@@ -64,6 +65,12 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     if stored and COMMANDS[command].needs_run:
         run_file.check_same_as_trained(settings, set(given.given))
     return settings
+
+
+def use_as_submitted(settings: Settings, given: Settings) -> Settings:
+    """Return the settings with those of the run's prediction and submission, for another test set; flags of this command stay."""
+    used = {name: value for name, value in run_file.read_used_settings(settings).items() if name not in given.given}
+    return dataclasses.replace(settings, **used, given=given.given)
 
 
 def use_settled(settings: Settings, command: str) -> Settings:

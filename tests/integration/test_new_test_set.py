@@ -82,6 +82,23 @@ def test_damaged_test_sets_are_refused_with_one_message(home, tmp_path, damage):
     assert str(tmp_path / "new") in result.stderr and "pixmend download" not in result.stderr
 
 
+def test_run_is_predicted_and_written_as_its_submission_was(home, tmp_path):
+    """The flags of `predict` and `serialize` are in no run.toml, and the weights of a mix were chosen with them."""
+    copy, folder = shutil.copytree(home, tmp_path / "home"), copy_test_set(home, tmp_path / "new")
+    done(stage("predict", copy, "--run", "windows", "--tta", "8"))
+    done(stage("ensemble", copy, "--size", "32", "--members", "windows,whole", "--run", "mix"))
+    for run in ("windows", "mix"):
+        done(stage("serialize", copy, "--run", run, "--channel-order", "rgb"))
+        done(stage("predict", copy, "--run", run, "--test-folder", folder))
+        assert read_result(copy, run) == (copy / f"submissions/demo/{run}.csv").read_bytes()
+    without = {}
+    for run in ("windows", "mix"):
+        done(stage("predict", copy, "--run", run, "--test-folder", folder, "--tta", "1", "--channel-order", "bgr"))
+        without[run] = read_result(copy, run)
+        assert without[run] != (copy / f"submissions/demo/{run}.csv").read_bytes()
+    assert without["windows"] == (home / "submissions/demo/windows.csv").read_bytes()
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A home with a fill of a competition by pixel, and of one with a binary submission."""

@@ -24,8 +24,6 @@ HISTORY = "history.csv"
 TABLES = ("common", "download", "augment", "network", "training", "diffusion", "distributed", "prediction", "submission",
           "ensemble", "trained", "versions", "hardware", "git")
 NEUTRAL = {"photos": "", "from_folder": "", "log": ""}   # folders of this machine; logs that another machine would send
-AS_PREDICTED = {"mode": "predict_mode", "tta": "tta"}    # keys of predict.json, and settings
-AS_WRITTEN = {"order": "channel_order", "scale": "value_scale"}   # keys of serialize.json
 
 
 @dataclass(frozen=True)
@@ -145,20 +143,11 @@ def format_run_file(run: BundledRun) -> bytes:
     """Return the run's file with the settings of its predictions and its submission, and without paths of this machine."""
     tables = run_file.read_tables(run.settings.trained_folder / run_file.RUN_FILE) or {}
     kept = {name: value for name, value in tables.items() if not isinstance(value, Mapping) or name in TABLES}
-    used = read_used_settings(run.settings)
+    used = run_file.read_used_settings(run.settings)
     for group, values in kept.items():
         if isinstance(values, Mapping):
             kept[group] = {name: used.get(name, hide_path(name, value)) for name, value in values.items()}
     return run_file.format_toml(kept).encode()
-
-
-def read_used_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings with which the run was predicted and its submission written: flags of a stage are not stored."""
-    used: dict[str, Any] = {}
-    for name, keys in (("predict.json", AS_PREDICTED), ("serialize.json", AS_WRITTEN)):
-        manifest = files.read_object(settings.run_folder / name, {"made_from": dict}) or {"made_from": {}}
-        used |= {setting: manifest["made_from"][key] for key, setting in keys.items() if key in manifest["made_from"]}
-    return used
 
 
 def hide_path(name: str, value: Any) -> Any:

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pixmend import competitions, models
+from pixmend import competitions, models, run_file
 from pixmend.bundling import source
 from pixmend.bundling.document import ToFillIn, format_block
 from pixmend.bundling.entry_points import PREDICT, PREPARE, TRAIN, get_test_folder, repeat_data_flags
 from pixmend.bundling.facts import UNKNOWN, Facts
-from pixmend.bundling.model_files import read_used_settings
 from pixmend.bundling.unpacked import CLEAN, EXTRA, EXTRA_FOLDER, FOLDERS, MODEL, RAW, SETTINGS_FILE, SUBMISSION
 from pixmend.competitions.base import Competition
 
@@ -119,7 +118,7 @@ def describe_downloads(facts: Facts) -> str:
 
 
 def describe_assumptions(facts: Facts) -> list[str]:
-    settings, written = facts.settings, replace(facts.settings, **read_used_settings(facts.settings))
+    settings, written = facts.settings, replace(facts.settings, **run_file.read_used_settings(facts.settings))
     texts = [f"Images have {settings.size} x {settings.size} pixels and are {facts.describe_colours()}; others are refused.",
              "Which pixels are missing is given, and what is damaged looks as in the competition.",
              f"The submission has channel order {written.channel_order} and value scale {written.value_scale}."]

@@ -6,11 +6,11 @@ The sections are background, summary, data and features, training, findings, the
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pixmend import competitions, models
+from pixmend import competitions, models, run_file
 from pixmend.bundling import source
 from pixmend.bundling.document import Block, Heading, Paragraph, Picture, Table, ToFillIn
 from pixmend.bundling.facts import Facts
-from pixmend.bundling.model_files import NEUTRAL, BundledRun, hide_path, read_used_settings
+from pixmend.bundling.model_files import NEUTRAL, BundledRun, hide_path
 from pixmend.bundling.references import list_references
 from pixmend.config import SETTINGS, Settings, flag, group_values
 from pixmend.fills import FILLS
@@ -133,7 +133,7 @@ def describe_training(facts: Facts) -> list[Block]:
 
 def list_settings(run: BundledRun) -> list[tuple[str, str]]:
     """Return the flags with the values that decided the weights and the prediction, those without effect left out."""
-    values = group_values(run.settings, "prediction") | read_used_settings(run.settings) | dict(run.trained)
+    values = group_values(run.settings, "prediction") | run_file.read_used_settings(run.settings) | dict(run.trained)
     read = {*get_network(run.model).reads, *(["work_size"] if values["window"] else [])}
     without_effect = NOT_LISTED | (OF_SOME_NETWORKS - read) | (set() if values["adversarial"] else OF_ADVERSARIAL)
     shown = [name for name, spec in SETTINGS.items() if name in values and spec.group in GROUPS and name not in without_effect]

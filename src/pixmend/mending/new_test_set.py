@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pixmend import competitions, files, models, run_file, workers
-from pixmend.config import Settings
+from pixmend.config import Settings, group_values
 from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
 from pixmend.data.decode import decode_image
 from pixmend.data.image_record import ImageRecord
@@ -128,7 +128,8 @@ def open_run(settings: Settings) -> Predict:
     """Return what predicts with a run: its network, those of its folds, its fill, or the mix of its members."""
     trained = run_file.read_trained(settings.trained_folder)
     if trained and trained.get("model") == "ensemble":
-        members = [open_run(load_other_run(settings, name)) for name in trained["members"]]
+        flags = {name: value for name, value in group_values(settings, "prediction").items() if name in settings.given}
+        members = [open_run(replace(load_other_run(settings, name), **flags)) for name in trained["members"]]
         return partial(average_images, members, np.array(trained["weights"]))
     settings = load_run_settings(settings)
     if models.is_fill(settings.model):
@@ -151,12 +152,13 @@ def explain_refusal(settings: Settings) -> str:
 
 
 def load_other_run(settings: Settings, name: str) -> Settings:
-    """Return the settings of a run on which another one depends."""
+    """Return the settings of a run on which another one depends, as it was predicted and written."""
     path = run_file.find_run_file(Path(settings.home), name, settings.dataset_name)
     if path is None:
         raise UserError(f"The run {settings.run!r} was made with the run {name!r}, which has no folder in "
                         f"{settings.run_folder.parent}. Bring that folder back, or make {settings.run} again without it.")
-    return replace(run_file.load_run(path), run=name, home=settings.home)
+    other = replace(run_file.load_run(path), run=name, home=settings.home)
+    return replace(other, **run_file.read_used_settings(other))
 
 
 def open_network(settings: Settings, weights: Path) -> Predict:
