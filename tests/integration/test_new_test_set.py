@@ -99,6 +99,17 @@ def test_run_is_predicted_and_written_as_its_submission_was(home, tmp_path):
     assert without["windows"] == (home / "submissions/demo/windows.csv").read_bytes()
 
 
+def test_mix_with_a_file_of_others_is_refused_with_a_possible_next_step(home, tmp_path):
+    copy, theirs = shutil.copytree(home, tmp_path / "home"), tmp_path / "theirs.csv"
+    for name in ("", ".holdout"):
+        shutil.copy(copy / f"submissions/demo/whole{name}.csv", tmp_path / f"theirs{name}.csv")
+    done(stage("ensemble", copy, "--size", "32", "--members", f"windows,file:{theirs}", "--run", "joint"))
+    for command in (("predict", "--test-folder", copy_test_set(home, tmp_path / "new")), ("bundle",)):
+        result = stage(command[0], copy, *command[1:], "--run", "joint")
+        assert result.returncode == 1 and f"file:{theirs}" in result.stderr and "Traceback" not in result.stderr
+        assert "pixmend ensemble" in result.stderr
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A home with a fill of a competition by pixel, and of one with a binary submission."""

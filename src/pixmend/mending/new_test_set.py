@@ -25,6 +25,7 @@ from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.fills import Fill
 from pixmend.mending.restorers import load_network
 from pixmend.progress import track
+from pixmend.setting_values import MEMBER_FILE
 from pixmend.submissions.csv_reader import WRITE_AGAIN
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
@@ -153,6 +154,10 @@ def explain_refusal(settings: Settings) -> str:
 
 def load_other_run(settings: Settings, name: str) -> Settings:
     """Return the settings of a run on which another one depends, as it was predicted and written."""
+    if MEMBER_FILE.fullmatch(name):
+        raise UserError(f"The run {settings.run!r} mixes {name}, a file of others. It has values of the competition's own test "
+                        f"images only, so no other images can be predicted. Use a mix of runs alone: pixmend ensemble --members "
+                        f"A,B --run NAME")
     path = run_file.find_run_file(Path(settings.home), name, settings.dataset_name)
     if path is None:
         raise UserError(f"The run {settings.run!r} was made with the run {name!r}, which has no folder in "
