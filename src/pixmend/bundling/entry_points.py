@@ -7,12 +7,12 @@ from pixmend import competitions
 from pixmend.bundling.model_files import BundledRun, uses_extra_pictures
 from pixmend.bundling.source import SOURCE_FOLDER
 from pixmend.bundling.unpacked import CLEAN, EXTRA, EXTRA_FOLDER, FOLDERS, MODEL, RAW, SUBMISSION
-from pixmend.config import SETTINGS, Settings, flag
+from pixmend.config import PATHS, SETTINGS, Settings, flag
 from pixmend.setting_values import format_flag
 
 PREPARE, TRAIN, PREDICT = "prepare_data.py", "train.py", "predict.py"
 DATA_GROUPS = ("common", "download", "augment")
-NOT_REPEATED = {"run", "home", "force", "quiet", "photos", "from_folder", "extra_pictures"}
+NOT_REPEATED = {"run", "force", "quiet", *PATHS}
 TEMPLATE = '''\
 """{purpose}"""
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pixmend import files, models, run_file
-from pixmend.config import Settings
-from pixmend.data.dataset import EXTRA_HASH, FOLD, PICTURES, count_extra_pictures
+from pixmend.config import PATHS, Settings
+from pixmend.data.dataset import EXTRA_HASH, PICTURES, count_extra_pictures, list_fold_folders
 from pixmend.errors import UserError
 from pixmend.experiments.run_costs import measure_run_costs
 from pixmend.mending.new_test_set import explain_refusal, load_other_run
-from pixmend.run_identity import PATHS
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 
@@ -23,7 +22,6 @@ HISTORY = "history.csv"
 # The tables of run.toml that are handed in; the others are of Kaggle, of sweeps and of this machine.
 TABLES = ("common", "download", "augment", "network", "training", "diffusion", "distributed", "prediction", "submission",
           "ensemble", "trained", "versions", "hardware", "git")
-NEUTRAL = {"photos": "", "from_folder": "", "log": ""}   # folders of this machine; logs that another machine would send
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,7 @@ class BundledRun:
         return count_extra_pictures(self.settings.trained_folder)
 
     def list_folds(self) -> list[str]:
-        """Return the names of the folders of weights inside the run's folder: one that is empty, or one for each fold."""
-        folds = self.trained.get("folds", 1)
-        return [f"{FOLD}{number + 1}" for number in range(folds)] if folds > 1 else [""]
+        return list_fold_folders(self.trained.get("folds", 1))
 
     def list_weights(self) -> list[Path]:
         """Return the files of the weights; none of a fill or a mix."""
@@ -151,7 +147,7 @@ def format_run_file(run: BundledRun) -> bytes:
 
 
 def hide_path(name: str, value: Any) -> Any:
-    """Return a setting without a folder of this machine: a file keeps its name alone."""
-    if name in NEUTRAL:
-        return NEUTRAL[name]
+    """Return a setting without a place on this machine, of which the last name stays, and without logs that it would send."""
+    if name == "log":
+        return ""
     return Path(value).name if isinstance(value, str) and (name in PATHS or os.path.isabs(value)) else value

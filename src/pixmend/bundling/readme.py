@@ -36,7 +36,7 @@ def describe_machine(facts: Facts) -> list[str]:
             "Prediction": facts.describe_prediction_time()}
     return ["## Hardware and versions", "", "As the run recorded them:", "", "| | |", "|---|---|",
             *(f"| {name} | {value} |" for name, value in rows.items()), "",
-            "> **To be filled in:** the accelerator, if one was used, and the memory: the run does not record them.", ""]
+            format_block(ToFillIn("the accelerator, if one was used, and the memory: the run does not record them.")), ""]
 
 
 def describe_installation(facts: Facts) -> list[str]:

@@ -10,20 +10,19 @@ from pixmend import competitions, models, run_file
 from pixmend.bundling import source
 from pixmend.bundling.document import Block, Heading, Paragraph, Picture, Table, ToFillIn
 from pixmend.bundling.facts import Facts
-from pixmend.bundling.model_files import NEUTRAL, BundledRun, hide_path
+from pixmend.bundling.model_files import BundledRun, hide_path
 from pixmend.bundling.references import list_references
-from pixmend.config import SETTINGS, Settings, flag, group_values
+from pixmend.config import PATHS, SETTINGS, Settings, flag, group_values
 from pixmend.fills import FILLS
 from pixmend.networks.registry import get_network
 from pixmend.reporting import run_section
 from pixmend.reporting.run_section import Run
-from pixmend.run_identity import PATHS
 from pixmend.scoring.baselines import GIVEN
 from pixmend.scoring.verdict import describe_run
 from pixmend.setting_values import format_auto
 
 GROUPS = ("augment", "network", "training", "prediction")   # whose settings are listed
-NOT_LISTED = {*NEUTRAL, *PATHS, "save_minutes", "steps_per_call", "materialize", "snapshots", "mask_run"}
+NOT_LISTED = {*PATHS, "log", "save_minutes", "steps_per_call", "materialize", "snapshots", "mask_run"}
 OF_SOME_NETWORKS = {"width", "levels", "work_size", "mask_channel", "encoder"}   # settings that have no effect on the others
 OF_ADVERSARIAL = {"LAMBDA", "disc_lambda"}
 MAX_RUNS = 12   # in the table of other runs

@@ -39,6 +39,11 @@ NOT_OF_THE_HOLDOUT = ("augment", "extra_pictures", "extra_folder")   # in the ca
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
 
 
+def list_fold_folders(folds: int) -> list[str]:
+    """Return the names of the folders of weights inside a run's folder: one that is empty, or one for each fold."""
+    return [f"{FOLD}{number + 1}" for number in range(folds)] if folds > 1 else [""]
+
+
 @dataclass(frozen=True)
 class DatasetRow:
     """One line of index.csv: `damaged` and `original` are rows of pictures.npy; a test image has no original (-1)."""

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from pixmend import competitions, files, models, run_file, workers
 from pixmend.config import Settings, group_values
-from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
+from pixmend.data.dataset import UNFILLED, DatasetRow, list_fold_folders
 from pixmend.data.decode import decode_image
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.paste import paste_predictions, paste_values
@@ -137,9 +137,8 @@ def open_run(settings: Settings) -> Predict:
         return partial(fill_images, models.get_fill(settings.model))
     if reason := explain_refusal(settings):
         raise UserError(f"The run {settings.run!r} cannot predict a new test set: {reason}.")
-    folds = [f"{FOLD}{number + 1}" for number in range(settings.folds)] if settings.folds > 1 else [""]
     networks = [open_network(settings, checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot))
-                for fold in folds]
+                for fold in list_fold_folders(settings.folds)]
     return networks[0] if len(networks) == 1 else partial(average_images, networks, np.full(len(networks), 1 / len(networks)))
 
 
