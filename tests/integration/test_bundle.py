@@ -123,6 +123,12 @@ def test_documents_have_the_measured_figures(home, tmp_path):
     assert pdf.startswith(b"%PDF-") and len(re.findall(rb"/Type /Page\b", pdf)) >= 3 and b"/Subtype /Image" in pdf
 
 
+def test_summary_lists_a_setting_that_was_turned_off(home, tmp_path):
+    summary = (unpack(home, "windows", tmp_path) / "summary.md").read_text()
+    assert "| --masks-per-image | 0 |" in summary   # 16 by default
+    assert "--noise" not in summary   # off by default
+
+
 def test_equal_contents_are_equal_bytes(home):
     path = home / "bundles/demo/windows.zip"
     before = path.read_bytes()

@@ -131,12 +131,14 @@ def describe_training(facts: Facts) -> list[Block]:
 
 
 def list_settings(run: BundledRun) -> list[tuple[str, str]]:
-    """Return the flags with the values that decided the weights and the prediction, those without effect left out."""
+    """Return the flags with the values that decided the weights and the prediction, without those that are off by default."""
     values = group_values(run.settings, "prediction") | run_file.read_used_settings(run.settings) | dict(run.trained)
     read = {*get_network(run.model).reads, *(["work_size"] if values["window"] else [])}
     without_effect = NOT_LISTED | (OF_SOME_NETWORKS - read) | (set() if values["adversarial"] else OF_ADVERSARIAL)
     shown = [name for name, spec in SETTINGS.items() if name in values and spec.group in GROUPS and name not in without_effect]
-    return [(flag(name), str(format_auto(name, values[name]))) for name in shown if values[name] not in ("", False, 0)]
+    defaults = {name: SETTINGS[name].default for name in shown} | models.default_settings(run.model, run.settings.competition)
+    return [(flag(name), str(format_auto(name, values[name]))) for name in shown
+            if values[name] not in ("", False, 0) or values[name] != defaults[name]]
 
 
 def describe_findings(facts: Facts, figures: Sequence[Picture]) -> list[Block]:
