@@ -202,6 +202,8 @@ def test_run_of_folds_and_one_that_began_from_another_are_bundled(module_home, t
 @pytest.mark.slow
 def test_archive_of_a_mix_trains_all_of_its_members(home, tmp_path):
     folder = unpack(home, "mix", tmp_path / "unpacked")
+    for weights in (folder / "model").rglob("best.npz"):
+        weights.unlink()
     for script in ("prepare_data.py", "train.py", "predict.py"):
         result = run_script(folder, script)
         assert result.returncode == 0, result.stdout + result.stderr
