@@ -61,25 +61,33 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     if stored:
         changes = {name: getattr(given, name) for name in given.given}
         settings = dataclasses.replace(stored, **changes, given=stored.given | given.given)
+        settings = use_as_submitted(settings, given) if given.test_folder else settings
     elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
     settings = dataclasses.replace(check_names(settings), swept=swept, about=about)
-    settings = use_settled(settings, command, given.given)
+    # A flag with which a run was configured counts where its submission is written; only a typed one sends it against the scores.
+    configured = stored.given if stored and command not in SENDING else frozenset()
+    settings = use_settled(settings, command, given.given | configured)
     settings = models.complete_settings(settings, competitions.get_default_settings(settings))
     if stored and COMMANDS[command].needs_run:
         run_file.check_same_as_trained(settings, set(given.given))
     return settings
 
 
-def use_settled(settings: Settings, command: str, typed: frozenset[str]) -> Settings:
-    """Return the settings with what scores have settled, unless flags say otherwise; a command that writes it says so.
+def use_as_submitted(settings: Settings, given: Settings) -> Settings:
+    """Return the settings with those of the run's prediction and submission, for another test set; flags of this command stay."""
+    used = {name: value for name, value in run_file.read_used_settings(settings).items() if name not in given.given}
+    return dataclasses.replace(settings, **used, given=given.given)
 
-    The file of a run stays as it is. A flag with which the run was configured counts where its submission is written, but only
-    a flag that is typed lets a submission be sent against the scores.
+
+def use_settled(settings: Settings, command: str, chosen: frozenset[str]) -> Settings:
+    """Return the settings with what scores have settled, but for the flags that were chosen; a command that writes it says so.
+
+    The file of a run stays as it is.
     """
     if command == "settle" or (settings.stored and command not in OF_SUBMISSIONS):
         return settings
-    settings, line = settled.apply_settled(settings, typed if command in SENDING else settings.given)
+    settings, line = settled.apply_settled(settings, chosen)
     if line and (command in SAYS_SETTLED or settings.test_folder) and not settings.quiet:
         print(line, file=sys.stderr)   # the output of `configure` is a path
     return settings

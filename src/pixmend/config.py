@@ -37,7 +37,7 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
 class CommonSettings:
     competition: str = setting("demo", "name of the competition")
     run: str = setting("", "name of the run; by default the model and the flags that differ from the defaults")
-    home: str = setting(os.environ.get("PIXMEND_HOME", str(ROOT)), "folder with competition/, augment/, checkpoints/ and submissions/ (also: PIXMEND_HOME)")
+    home: str = setting(os.environ.get("PIXMEND_HOME", str(ROOT)), "folder with competition/, augment/, checkpoints/ and submissions/ (also: PIXMEND_HOME)", is_path=True)
     seed: int = setting(1, "seed of initial weights, order of images and every random draw", low=0, high=2**31 - 1)
     force: bool = setting(False, "do again what is still valid")
     quiet: bool = setting(False, "print only results and errors")
@@ -46,8 +46,8 @@ class CommonSettings:
 @dataclass(frozen=True)
 class DownloadSettings:
     size: int = setting(256, "side of the images in pixels", low=32, high=1024)
-    photos: str = setting("", "folder of your own JPEG and PNG photos, for competitions that are made from photos")
-    from_folder: str = setting("", "folder with the competition's files, unpacked already, as a Kaggle notebook has them; nothing is downloaded")
+    photos: str = setting("", "folder of your own JPEG and PNG photos, for competitions that are made from photos", is_path=True)
+    from_folder: str = setting("", "folder with the competition's files, unpacked already, as a Kaggle notebook has them; nothing is downloaded", is_path=True)
     hole_colour: str = setting("black", "colour of the missing regions in landscapes", choices=("black", "white"))
     broken_images: str = setting("stop", "what to do with a training image that cannot be decoded", choices=("stop", "skip"))
 
@@ -60,7 +60,7 @@ class AugmentSettings:
     augment: str = setting("5x", "flips and rotations of each training image", choices=("none", "5x", "8x"))
     materialize: bool = setting(False, "also write the augmented images as PNG files, for other tools")
     damage: str = setting("", "damage training and holdout images as this other competition does")
-    extra_pictures: str = setting("", "folder of further photos, for training only; those that show a holdout or test image are left out")
+    extra_pictures: str = setting("", "folder of further photos, for training only; those that show a holdout or test image are left out", is_path=True)
     unknown_masks: bool = setting(False, "give networks only the masks that the run --mask-run found; also score the whole image")
 
 
@@ -74,7 +74,7 @@ class NetworkSettings:
     mask_channel: bool = setting(False, "give the mask to the network as one more channel")
     start: str = setting("harmonic", "fill that the network's output is added to; given: the damaged pixels; none: the output is the image", choices=("none", "given", *FILLS))
     encoder: str = setting("EfficientNetV2B0", "encoder of pretrained_unet, from keras.applications", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"))
-    encoder_weights: str = setting("imagenet", "initial weights of the encoder: imagenet (downloaded once), none, or a file")
+    encoder_weights: str = setting("imagenet", "initial weights of the encoder: imagenet (downloaded once), none, or a file", is_path=True)
     precision: str = setting("auto", "arithmetic of the network", choices=("auto", "float32", "bfloat16"))
 
 
@@ -132,7 +132,7 @@ class PredictionSettings:
 
 @dataclass(frozen=True)
 class TestSetSettings:
-    test_folder: str = setting("", "folder with a new test set in the competition's format; only it is predicted, and no training image is needed")
+    test_folder: str = setting("", "folder with a new test set in the competition's format; only it is predicted, and no training image is needed", is_path=True)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class DiffusionSettings:
 
 @dataclass(frozen=True)
 class DiffusionEnvironmentSettings:
-    diffusion_env: str = setting("", "environment made from requirements-diffusion.txt; by default .diffusion")
+    diffusion_env: str = setting("", "environment made from requirements-diffusion.txt; by default .diffusion", is_path=True)
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ class SubmissionSettings:
 
 @dataclass(frozen=True)
 class ScoringSettings:
-    submission: str = setting("", "submission file to score")
-    solution: str = setting("", "solution to score it against (id, value, Usage)")
+    submission: str = setting("", "submission file to score", is_path=True)
+    solution: str = setting("", "solution to score it against (id, value, Usage)", is_path=True)
 
 
 @dataclass(frozen=True)
@@ -209,10 +209,10 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class MendSettings:
-    picture: str = setting("", "picture, or folder of pictures, to mend; also without the flag's name: pixmend mend PICTURE")
-    mask: str = setting("", "which pixels are missing: a picture that is white there, a folder of such, alpha (what is transparent) or auto (what --mask-run finds)")
-    out: str = setting("mended", "folder for the mended pictures")
-    truth: str = setting("", "original, or folder of originals, to print the RMSE")
+    picture: str = setting("", "picture, or folder of pictures, to mend; also without the flag's name: pixmend mend PICTURE", is_path=True)
+    mask: str = setting("", "which pixels are missing: a picture that is white there, a folder of such, alpha (what is transparent) or auto (what --mask-run finds)", is_path=True)
+    out: str = setting("mended", "folder for the mended pictures", is_path=True)
+    truth: str = setting("", "original, or folder of originals, to print the RMSE", is_path=True)
     compare: str = setting("", "runs and fills that mend the pictures, too, separated by commas")
     keep_metadata: bool = setting(False, "copy the EXIF data of the pictures")
     split: str = setting("", "write the images that --run has predicted instead: holdout or test", choices=("", "holdout", "test"))
@@ -308,6 +308,7 @@ class SettingSpec:
     high: float | None = None
     choices: tuple | None = None
     auto: bool = False   # whether `auto` lets the program find a value, which is stored as 0
+    is_path: bool = False   # whether it names a file or folder of this machine, whose place is no part of a name or a document
 
 
 # The groups by name, in the order of --help; DiffusionEnvironmentSettings is "diffusion environment".
@@ -315,6 +316,7 @@ GROUPS = {re.sub("(?<=[a-z])(?=[A-Z])", " ", group.__name__.removesuffix("Settin
           for group in Settings.__bases__}
 SETTINGS = {f.name: SettingSpec(f.name, group, f.default, **f.metadata)
             for group, settings in GROUPS.items() for f in dataclasses.fields(settings)}
+PATHS = {name for name, spec in SETTINGS.items() if spec.is_path}
 TRAIN_GROUPS = ("network", "training")
 
 

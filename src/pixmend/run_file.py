@@ -30,6 +30,9 @@ SECRET = {"storage"}   # a database's URL may hold a password
 NOT_STORED = {"home", "run", "if_asked", "process", "processes", "submission", "solution", *SECRET, *COMMAND,
               *(name for name, spec in SETTINGS.items()
                 if spec.group in ("test set", "mend", "serve", "clean", "publish", "send", "plan"))}
+# What manifests tell of a prediction and of a submission: their keys, and the settings that these are.
+RECORDED = {"predict.json": {"mode": "predict_mode", "tta": "tta"},
+            "serialize.json": {"order": "channel_order", "scale": "value_scale"}}
 PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
 
 
@@ -109,6 +112,26 @@ def read_first_edition(path: Path) -> dict[str, Any]:
     for name, value in values.items():
         tables.setdefault(SETTINGS[name].group.replace(" ", "_") if name in SETTINGS else "common", {})[name] = value
     return tables
+
+
+def read_used_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings with which the run was predicted and its submission written: flags of a stage are not stored."""
+    return read_recorded(settings, "predict.json") | read_written_form(settings)
+
+
+def read_written_form(settings: Settings) -> dict[str, Any]:
+    """Return the settings under which a run's submission was written; none where `serialize` has not written it here."""
+    return read_recorded(settings, "serialize.json")
+
+
+def read_recorded(settings: Settings, name: str) -> dict[str, Any]:
+    """Return the settings that a stage has recorded in a file of the run."""
+    path = settings.run_folder / name
+    made_from = (files.read_object(path, {"made_from": dict}) or {"made_from": {}})["made_from"]
+    recorded = {setting: made_from[key] for key, setting in RECORDED[name].items() if key in made_from}
+    for setting, value in recorded.items():
+        check_value(setting, value, str(path))
+    return recorded
 
 
 def find_run_file(home: Path, run: str, dataset_name: str | None) -> Path | None:

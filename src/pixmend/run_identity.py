@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pixmend.config import AUTO, SETTINGS, TRAIN_GROUPS, Settings, TrainingSettings, flag
+from pixmend.config import AUTO, PATHS, SETTINGS, TRAIN_GROUPS, Settings, TrainingSettings, flag
 from pixmend.setting_values import format_auto
 
 # What decides the weights of a run: a run is not continued with other values of these.
@@ -16,7 +16,6 @@ WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOU
 ADDED_LATER = ("extra_pictures",)   # settings of weights that runs of earlier versions did not have
 ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs
 NOT_IN_A_NAME = {"model", "damage"}
-PATHS = {"photos", "extra_pictures", "encoder_weights"}   # in a run's name without their folders
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch
 
 

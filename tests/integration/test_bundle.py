@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,9 @@ import numpy as np
 import pytest
 from support.kaggle_home import make_tiny_competition
 from support.stages import ROOT, SMALL, clean_environment, done, stage, stage_process
+
+from pixmend.run_file import load_run
+from pixmend.sharing.model_card import Measured, format_card
 
 pytestmark = pytest.mark.long
 
@@ -52,6 +56,27 @@ def real(tmp_path_factory):
     for name in ("download", "augment", "train", "predict", "serialize", "score", "bundle"):
         done(stage(name, home, "--run", "entry"))
     return home, raw
+
+
+@pytest.fixture(scope="module")
+def extended(module_home, tmp_path_factory):
+    """A home with a scored run of the demo and of pictures from elsewhere, and a mix of it with another run; the pictures."""
+    home = shutil.copytree(module_home, tmp_path_factory.mktemp("extended") / "home", ignore=shutil.ignore_patterns("demo.zip"))
+    pictures = tmp_path_factory.mktemp("private") / "alice"
+    (pictures / "sea").mkdir(parents=True)
+    for number in range(5):
+        coarse = np.random.default_rng(number).integers(0, 256, (6, 6, 3), np.uint8)
+        cv2.imwrite(str(pictures / f"sea/{number}.png"), cv2.resize(coarse, (60, 40), interpolation=cv2.INTER_CUBIC))
+    for run, flags in (("more", ("--extra-pictures", pictures)), ("plain", ())):
+        for name in ("augment", "train", "predict"):
+            done(stage(name, home, *WINDOW, *flags, "--run", run))
+    done(stage("ensemble", home, "--size", "32", "--members", "more,plain", "--run", "mixed"))
+    for run in ("mixed", "more"):
+        if run == "more":
+            done(stage("augment", home, "--run", run))
+        for name in ("serialize", "score", "bundle"):
+            done(stage(name, home, "--run", run))
+    return home, pictures
 
 
 def unpack(home, run, folder, competition="demo"):
@@ -96,6 +121,12 @@ def test_documents_have_the_measured_figures(home, tmp_path):
     assert values["public"] in summary and f"{float(values['low']):.5f}" in summary and "To be filled in" in summary
     pdf = (folder / "summary.pdf").read_bytes()
     assert pdf.startswith(b"%PDF-") and len(re.findall(rb"/Type /Page\b", pdf)) >= 3 and b"/Subtype /Image" in pdf
+
+
+def test_summary_lists_a_setting_that_was_turned_off(home, tmp_path):
+    summary = (unpack(home, "windows", tmp_path) / "summary.md").read_text()
+    assert "| --masks-per-image | 0 |" in summary   # 16 by default
+    assert "--noise" not in summary   # off by default
 
 
 def test_equal_contents_are_equal_bytes(home):
@@ -171,6 +202,8 @@ def test_run_of_folds_and_one_that_began_from_another_are_bundled(module_home, t
 @pytest.mark.slow
 def test_archive_of_a_mix_trains_all_of_its_members(home, tmp_path):
     folder = unpack(home, "mix", tmp_path / "unpacked")
+    for weights in (folder / "model").rglob("best.npz"):
+        weights.unlink()
     for script in ("prepare_data.py", "train.py", "predict.py"):
         result = run_script(folder, script)
         assert result.returncode == 0, result.stdout + result.stderr
@@ -179,6 +212,61 @@ def test_archive_of_a_mix_trains_all_of_its_members(home, tmp_path):
         assert all(np.array_equal(found[name], own[name]) for name in own)
     own = (home / "submissions/demo/mix.csv").read_bytes()
     assert (folder / "submissions/demo/mix.new-test-set.csv").read_bytes() == own
+
+
+@pytest.mark.parametrize("run", ["more", "mixed"])
+def test_archive_declares_pictures_from_elsewhere_and_keeps_their_folder_private(extended, tmp_path, run):
+    home, pictures = extended
+    folder = unpack(home, run, tmp_path)
+    for name in ("summary.md", "README.md"):
+        text = (folder / name).read_text()
+        assert "5 pictures from elsewhere" in text and "Nothing but the competition's images" not in text
+    assert "EXTRA_DATA_DIR" in json.loads((folder / "SETTINGS.json").read_text())
+    for path in folder.rglob("*"):
+        assert not path.is_file() or str(pictures.parent).encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("run", ["more", pytest.param("mixed", marks=pytest.mark.slow)])
+def test_archive_trains_with_the_pictures_that_the_reader_puts_into_its_folder(extended, tmp_path, run):
+    home, pictures = extended
+    folder = unpack(home, run, tmp_path / "unpacked")
+    shutil.copytree(pictures, folder / "extra", copy_function=shutil.copyfile)   # with another time of change
+    members = ("more", "plain") if run == "mixed" else ("more",)
+    for member in members:
+        (folder / f"model/demo/{member}/best.npz").unlink()
+    for script in ("prepare_data.py", "train.py", "predict.py"):
+        result = run_script(folder, script)
+        assert result.returncode == 0, result.stdout + result.stderr
+    for member in members:
+        found, own = (read_weights(place / "demo" / member / "best.npz") for place in (folder / "model", home / "checkpoints"))
+        assert found.keys() == own.keys() and all(np.array_equal(found[name], own[name]) for name in own)
+    own = (home / f"submissions/demo/{run}.csv").read_bytes()
+    assert (folder / f"submissions/demo/{run}.new-test-set.csv").read_bytes() == own
+
+
+def test_model_card_names_pictures_from_elsewhere(extended, tmp_path):
+    home = shutil.copytree(extended[0], tmp_path / "home")
+    runs = home / "checkpoints/demo"
+    begun = shutil.copytree(runs / "plain", runs / "begun") / "run.toml"
+    begun.write_text(re.sub(r'(?m)^init_from = ""$', 'init_from = "more"', begun.read_text()).replace('"plain"', '"begun"'))
+    for run, is_named in (("more", True), ("plain", False), ("begun", True)):
+        settings = replace(load_run(runs / run / "run.toml"), home=str(home))
+        assert ("5 pictures from elsewhere" in format_card(settings, Measured())) == is_named
+
+
+def test_missing_folder_of_extra_pictures_is_one_message(extended, tmp_path):
+    folder = unpack(extended[0], "more", tmp_path)
+    assert run_script(folder, "predict.py", extended[0] / "competition/demo/files").returncode == 0   # which does not need it
+    result = run_script(folder, "prepare_data.py")
+    assert result.returncode != 0 and str(folder / "extra") in result.stderr and "Traceback" not in result.stderr
+
+
+def test_parts_with_different_extra_pictures_are_refused(extended, tmp_path):
+    home = shutil.copytree(extended[0], tmp_path / "home")
+    path = home / "checkpoints/demo/plain/run.toml"
+    path.write_text(path.read_text().replace('extra_pictures = ""', 'extra_pictures = "/others"'))
+    result = stage("bundle", home, "--run", "mixed")
+    assert result.returncode == 1 and "/others" in result.stderr and "Traceback" not in result.stderr
 
 
 def test_folders_of_settings_json_are_used(real, tmp_path):

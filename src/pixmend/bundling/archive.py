@@ -39,9 +39,11 @@ def collect_contents(facts: Facts) -> Contents:
     blocks = summary.write_summary(facts, pictures)
     contents: Contents = source.list_source_files() | model_files.list_model_files(list(facts.runs))
     contents |= {picture.path: picture.data for picture in pictures}
-    texts = {"README.md": readme.format_readme(facts), "entry_points.md": entry_points.ENTRY_POINTS,
-             "summary.md": format_markdown(blocks), source.LOCK: source.format_requirements(facts.record),
-             unpacked.SETTINGS_FILE: json.dumps(unpacked.FOLDERS, indent=1) + "\n", **entry_points.write_scripts(facts.runs)}
+    texts = {"README.md": readme.format_readme(facts), "summary.md": format_markdown(blocks),
+             source.LOCK: source.format_requirements(facts.record),
+             "entry_points.md": entry_points.format_entry_points(facts.runs),
+             unpacked.SETTINGS_FILE: json.dumps(entry_points.list_folders(facts.runs), indent=1) + "\n",
+             **entry_points.write_scripts(facts.runs)}
     contents |= {name: text.encode() for name, text in texts.items()}
     contents["summary.pdf"] = pdf.render_pdf(f"Model summary: {facts.settings.run}", blocks)
     contents[STRUCTURE] = format_structure([*contents, STRUCTURE]).encode()

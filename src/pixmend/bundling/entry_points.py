@@ -4,15 +4,15 @@ import json
 from collections.abc import Sequence
 
 from pixmend import competitions
-from pixmend.bundling.model_files import BundledRun
+from pixmend.bundling.model_files import BundledRun, uses_extra_pictures
 from pixmend.bundling.source import SOURCE_FOLDER
-from pixmend.bundling.unpacked import CLEAN, MODEL, RAW, SUBMISSION
-from pixmend.config import SETTINGS, Settings
+from pixmend.bundling.unpacked import CLEAN, EXTRA, EXTRA_FOLDER, FOLDERS, MODEL, RAW, SUBMISSION
+from pixmend.config import PATHS, SETTINGS, Settings, flag
 from pixmend.setting_values import format_flag
 
 PREPARE, TRAIN, PREDICT = "prepare_data.py", "train.py", "predict.py"
 DATA_GROUPS = ("common", "download", "augment")
-NOT_REPEATED = {"run", "home", "force", "quiet", "photos", "from_folder"}
+NOT_REPEATED = {"run", "force", "quiet", *PATHS}
 TEMPLATE = '''\
 """{purpose}"""
 
@@ -27,17 +27,29 @@ sys.exit(run_commands(FOLDER, [
 {commands}
 ]))
 '''
-ENTRY_POINTS = f"""# Entry points
+ENTRY_POINTS = """# Entry points
 
 Each reads its folders from `SETTINGS.json`, which is the only place of paths. The scripts run commands of pixmend, whose source
-is in `{SOURCE_FOLDER}/`; each command can also be run alone.
+is in `{source}/`; each command can also be run alone.
 
-1. `python {PREPARE}` reads the competition's files from {RAW}, decodes them, holds out a part, and writes into {CLEAN}.
-2. `python {TRAIN}` reads the prepared data from {CLEAN}, and writes the weights, and checkpoints meanwhile, into {MODEL}. A
+1. `python {prepare}` reads {inputs}, decodes them, holds out a part, and writes into {clean}.
+2. `python {train}` reads the prepared data from {clean}, and writes the weights, and checkpoints meanwhile, into {model}. A
    training that was stopped continues with the same command.
-3. `python {PREDICT}` reads the test images from {RAW} and the weights from {MODEL}, and writes the submission into {SUBMISSION}.
-   `python {PREDICT} FOLDER` takes another test set. Neither script before it is needed.
+3. `python {predict}` reads the test images from {raw} and the weights from {model}, and writes the submission into {submission}.
+   `python {predict} FOLDER` takes another test set. Neither script before it is needed.
 """
+
+
+def format_entry_points(runs: Sequence[BundledRun]) -> str:
+    """Return the text that names the scripts, and which folders each reads and writes."""
+    extra = f", and the extra pictures from {EXTRA}" if uses_extra_pictures(runs) else ""
+    return ENTRY_POINTS.format(source=SOURCE_FOLDER, prepare=PREPARE, train=TRAIN, predict=PREDICT, raw=RAW, clean=CLEAN,
+                               model=MODEL, submission=SUBMISSION, inputs=f"the competition's files from {RAW}{extra}")
+
+
+def list_folders(runs: Sequence[BundledRun]) -> dict[str, str]:
+    """Return the folders of SETTINGS.json, as the archive has them."""
+    return FOLDERS | ({EXTRA: EXTRA_FOLDER} if uses_extra_pictures(runs) else {})
 
 
 def write_scripts(runs: Sequence[BundledRun]) -> dict[str, str]:
@@ -71,25 +83,45 @@ def list_preparations(settings: Settings) -> list[list[str]]:
         place = ["--from-folder", RAW]
     else:
         place = ["--photos", RAW] if settings.photos else []
-    return [["download", "--run", settings.run, *place], ["augment", "--run", settings.run]]
+    return [["download", "--run", settings.run, *place], prepare_run(settings)]
+
+
+def prepare_run(settings: Settings) -> list[str]:
+    return ["augment", "--run", settings.trained_folder.name, *list_extra_flags(settings)]
+
+
+def list_extra_flags(settings: Settings) -> list[str]:
+    """Return the flag of a run with extra pictures, whose folder is another one on each machine."""
+    return [flag("extra_pictures"), EXTRA] if settings.extra_pictures else []
 
 
 def list_trainings(runs: Sequence[BundledRun]) -> list[list[str]]:
-    """Return the commands that train the runs in their order; the runs of a mix are also predicted and mixed."""
-    mixed, *others = reversed(runs)
-    names = list(dict.fromkeys(run.settings.trained_folder.name for run in runs if not run.is_mix))
-    commands = [["train", "--run", name] for name in names]
-    if not mixed.is_mix:
-        return commands
-    predicted = [["predict", "--run", run.settings.run] for run in reversed(others)]
-    members = ["ensemble", "--run", mixed.settings.run, "--members", ",".join(mixed.trained["members"])]
-    return [*commands, *predicted, [*members, *repeat_data_flags(mixed.settings)]]
+    """Return the commands that train the runs in their order; the runs of a mix are also predicted and mixed.
+
+    The data is prepared again before a run that needs it otherwise, with other transforms or without the extra pictures.
+    """
+    commands: list[list[str]] = []
+    trained: set[str] = set()
+    mixed, prepared = runs[-1], repeat_data_flags(runs[-1].settings)
+    for run in runs:
+        name, wanted = run.settings.trained_folder.name, repeat_data_flags(run.settings)
+        if wanted != prepared:
+            commands.append(prepare_run(run.settings))
+            prepared = wanted
+        if not run.is_mix and name not in trained:
+            commands.append(["train", "--run", name, *list_extra_flags(run.settings)])
+            trained.add(name)
+        if mixed.is_mix and run is not mixed:
+            commands.append(["predict", "--run", run.settings.run])
+    members = ["ensemble", "--run", mixed.settings.run, "--members", ",".join(mixed.trained.get("members", [])), *prepared]
+    return [*commands, members] if mixed.is_mix else commands
 
 
 def repeat_data_flags(settings: Settings) -> list[str]:
     """Return the flags that decide the prepared data: `ensemble` takes no settings of a run."""
     names = [name for name, spec in SETTINGS.items() if spec.group in DATA_GROUPS and name not in NOT_REPEATED]
     usual = {name: SETTINGS[name].default for name in names}
-    return [word for name in names if getattr(settings, name) != usual[name] or name == "competition"
-            for word in format_flag(name, getattr(settings, name))]
+    repeated = [word for name in names if getattr(settings, name) != usual[name] or name == "competition"
+                for word in format_flag(name, getattr(settings, name))]
+    return repeated + list_extra_flags(settings)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pixmend import models, run_file
-from pixmend.bundling.model_files import BundledRun
+from pixmend.bundling.model_files import BundledRun, uses_extra_pictures
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
@@ -61,6 +61,13 @@ class Facts:
         sums, counts = self.score["fills"][fill] if fill else self.score["sums"], self.score["numbers"]
         return Rmse(compute_rmse(sums, counts), *bootstrap_interval(sums, counts))
 
+    def describe_extra_pictures(self) -> str:
+        """Return how many pictures from elsewhere were training images; empty where there were none."""
+        if not uses_extra_pictures(self.runs):
+            return ""
+        number = max(run.extra_pictures for run in self.runs)
+        return f"{number:,} pictures from elsewhere" if number else "pictures from elsewhere, whose number was not recorded"
+
     def describe_colours(self) -> str:
         return "grey" if self.settings.channels == 1 else "in colour"
 
@@ -102,8 +109,10 @@ def collect_facts(settings: Settings, runs: Sequence[BundledRun]) -> Facts:
 
 
 def count_images(settings: Settings) -> dict[str, int]:
-    """Return the numbers of images with originals and of test images; empty where the dataset is not here."""
+    """Return the numbers of the competition's images, with originals and of the test; empty where the dataset is not here."""
     with contextlib.suppress(UserError):
         dataset = datasets.open_dataset(settings)
-        return {"original": len(dataset.images) - len(dataset.counts), "test": len(dataset.split("test"))}
+        test = len(dataset.split("test"))
+        ids = set(dataset.rows.columns[0].to_pylist()) - datasets.list_extra_ids(dataset)
+        return {"original": len(ids) - test, "test": test}
     return {}

@@ -1,30 +1,27 @@
 """The trained model of a bundle: its run, the runs that it was made of, and their files without what is private."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pixmend import files, models, run_file
-from pixmend.config import Settings
-from pixmend.data.dataset import FOLD, PICTURES
+from pixmend.config import PATHS, Settings
+from pixmend.data.dataset import EXTRA_HASH, PICTURES, count_extra_pictures, list_fold_folders
 from pixmend.errors import UserError
 from pixmend.experiments.run_costs import measure_run_costs
 from pixmend.mending.new_test_set import explain_refusal, load_other_run
-from pixmend.run_identity import PATHS
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
-from pixmend.training.run_submissions import read_written_form
 
 MODEL_FOLDER = "model"
 HISTORY = "history.csv"
 # The tables of run.toml that are handed in; the others are of Kaggle, of sweeps and of this machine.
 TABLES = ("common", "download", "augment", "network", "training", "diffusion", "distributed", "prediction", "submission",
           "ensemble", "trained", "versions", "hardware", "git")
-NEUTRAL = {"photos": "", "from_folder": "", "log": ""}   # folders of this machine; logs that another machine would send
-AS_PREDICTED = {"mode": "predict_mode", "tta": "tta"}    # keys of predict.json, and settings
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,13 @@ class BundledRun:
     def is_mix(self) -> bool:
         return self.model == "ensemble"
 
+    @property
+    def extra_pictures(self) -> int:
+        """The number of pictures from elsewhere on which it was trained; 0 where that was not recorded."""
+        return count_extra_pictures(self.settings.trained_folder)
+
     def list_folds(self) -> list[str]:
-        """Return the names of the folders of weights inside the run's folder: one that is empty, or one for each fold."""
-        folds = self.trained.get("folds", 1)
-        return [f"{FOLD}{number + 1}" for number in range(folds)] if folds > 1 else [""]
+        return list_fold_folders(self.trained.get("folds", 1))
 
     def list_weights(self) -> list[Path]:
         """Return the files of the weights; none of a fill or a mix."""
@@ -82,7 +82,15 @@ def list_runs(settings: Settings) -> list[BundledRun]:
     """Return the run itself, last, and before it those that it began from or that it mixes; refuse what cannot be bundled."""
     found: dict[str, BundledRun] = {}
     add_run(settings, found)
+    extra = sorted({run.settings.extra_pictures for run in found.values()} - {""})
+    if len(extra) > 1:
+        raise UserError(f"The run {settings.run!r} cannot be bundled: its parts were trained with different --extra-pictures "
+                        f"({', '.join(extra)}), and an archive has one such folder. Put them into one, and train again.")
     return list(found.values())
+
+
+def uses_extra_pictures(runs: Sequence[BundledRun]) -> bool:
+    return any(run.settings.extra_pictures for run in runs)
 
 
 def add_run(settings: Settings, found: dict[str, BundledRun]) -> None:
@@ -113,32 +121,33 @@ def list_model_files(runs: list[BundledRun]) -> dict[str, Path | bytes]:
         folder = run.settings.trained_folder
         place = f"{MODEL_FOLDER}/{run.settings.dataset_name}/{folder.name}"
         found[f"{place}/{run_file.RUN_FILE}"] = format_run_file(run)
-        records = [folder / PICTURES, *(folder / fold / HISTORY for fold in run.list_folds())]
+        if (folder / PICTURES).exists():
+            found[f"{place}/{PICTURES}"] = format_pictures(folder / PICTURES)
+        records = [folder / fold / HISTORY for fold in run.list_folds()]
         for path in [*run.list_weights(), *(path for path in records if path.exists())]:
             found[f"{place}/{path.relative_to(folder).as_posix()}"] = path
     return found
+
+
+def format_pictures(path: Path) -> bytes:
+    """Return on which images a run was trained, without the hash of its extra pictures: that of a copy is another one."""
+    stored = files.read_object(path, {"split": str}) or {}
+    return (json.dumps({name: value for name, value in stored.items() if name != EXTRA_HASH}, indent=1) + "\n").encode()
 
 
 def format_run_file(run: BundledRun) -> bytes:
     """Return the run's file with the settings of its predictions and its submission, and without paths of this machine."""
     tables = run_file.read_tables(run.settings.trained_folder / run_file.RUN_FILE) or {}
     kept = {name: value for name, value in tables.items() if not isinstance(value, Mapping) or name in TABLES}
-    used = read_used_settings(run.settings)
+    used = run_file.read_used_settings(run.settings)
     for group, values in kept.items():
         if isinstance(values, Mapping):
             kept[group] = {name: used.get(name, hide_path(name, value)) for name, value in values.items()}
     return run_file.format_toml(kept).encode()
 
 
-def read_used_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings with which the run was predicted and its submission written: flags of a stage are not stored."""
-    manifest = files.read_object(settings.run_folder / "predict.json", {"made_from": dict}) or {"made_from": {}}
-    predicted = {name: manifest["made_from"][key] for key, name in AS_PREDICTED.items() if key in manifest["made_from"]}
-    return predicted | read_written_form(settings)
-
-
 def hide_path(name: str, value: Any) -> Any:
-    """Return a setting without a folder of this machine: a file keeps its name alone."""
-    if name in NEUTRAL:
-        return NEUTRAL[name]
+    """Return a setting without a place on this machine, of which the last name stays, and without logs that it would send."""
+    if name == "log":
+        return ""
     return Path(value).name if isinstance(value, str) and (name in PATHS or os.path.isabs(value)) else value

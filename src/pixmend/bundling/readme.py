@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pixmend import competitions, models
+from pixmend import competitions, models, run_file
 from pixmend.bundling import source
+from pixmend.bundling.document import ToFillIn, format_block
 from pixmend.bundling.entry_points import PREDICT, PREPARE, TRAIN, get_test_folder, repeat_data_flags
 from pixmend.bundling.facts import UNKNOWN, Facts
-from pixmend.bundling.model_files import read_used_settings
-from pixmend.bundling.unpacked import CLEAN, FOLDERS, MODEL, RAW, SETTINGS_FILE, SUBMISSION
+from pixmend.bundling.unpacked import CLEAN, EXTRA, EXTRA_FOLDER, FOLDERS, MODEL, RAW, SETTINGS_FILE, SUBMISSION
 from pixmend.competitions.base import Competition
 
 SIMPLE = "simple"   # the name of the simple variant as a run
@@ -36,7 +36,7 @@ def describe_machine(facts: Facts) -> list[str]:
             "Prediction": facts.describe_prediction_time()}
     return ["## Hardware and versions", "", "As the run recorded them:", "", "| | |", "|---|---|",
             *(f"| {name} | {value} |" for name, value in rows.items()), "",
-            "> **To be filled in:** the accelerator, if one was used, and the memory: the run does not record them.", ""]
+            format_block(ToFillIn("the accelerator, if one was used, and the memory: the run does not record them.")), ""]
 
 
 def describe_installation(facts: Facts) -> list[str]:
@@ -62,13 +62,23 @@ def describe_use(facts: Facts) -> list[str]:
            f"Put the competition's files, unpacked, into the folder of {RAW} in `{SETTINGS_FILE}` (`{FOLDERS[RAW]}/`)." if
            not competition.is_synthetic else f"Put the photos of which the competition was made into the folder of {RAW}.")
     prepared = f" The competition's own test set is made by `{PREPARE}`." if get_test_folder(settings) != RAW else ""
-    return ["## Train", "", raw, "", "```bash", f"python {PREPARE}", f"python {TRAIN}", "```", "",
+    return ["## Train", "", raw, "", *describe_extra_folder(facts), "```bash", f"python {PREPARE}", f"python {TRAIN}", "```", "",
             *(["The model is a fill: nothing is trained.", ""] if models.is_fill(facts.run.model) else []),
             "## Predict", "", "With the weights of this archive, without training and without the training images:", "",
             "```bash", f"python {PREDICT}", "```", "",
             f"**A new test set:** `python {PREDICT} FOLDER`. {describe_test_folder(competition)} If FOLDER has a "
             f"`{competition.submission.sample_name}`, the submission has its order.{prepared} The submission is "
             f"`{FOLDERS[SUBMISSION]}/{settings.dataset_name}/{settings.run}.new-test-set{suffix}`.", ""]
+
+
+def describe_extra_folder(facts: Facts) -> list[str]:
+    """Return what the reader must add to train a model that saw pictures from elsewhere."""
+    extra = facts.describe_extra_pictures()
+    if not extra:
+        return []
+    return [f"The model was also trained on external data: {extra}, which are not in this archive. Put them, under the same "
+            f"names, into the folder of {EXTRA} in `{SETTINGS_FILE}` (`{EXTRA_FOLDER}/`). To predict, they are not needed.", "",
+            format_block(ToFillIn("where the organisers can get these pictures, and their licence.")), ""]
 
 
 def is_made_without_photos(facts: Facts) -> bool:
@@ -83,7 +93,7 @@ def describe_test_folder(competition: Competition) -> str:
 def describe_simple_variant(facts: Facts) -> list[str]:
     """Return the commands of the best fill, and what it scores."""
     home = f"--home {FOLDERS[CLEAN]}"
-    data = " ".join(repeat_data_flags(facts.settings))
+    data = " ".join(repeat_data_flags(facts.settings)).replace(EXTRA, f'"$PWD/{EXTRA_FOLDER}"')
     return ["## The simple variant", "",
             f"The fill `{facts.baseline}` needs no training. On the same holdout its RMSE is {facts.get_rmse(facts.baseline)}. "
             f"After `python {PREPARE}`:", "", "```bash", f"export PYTHONPATH={source.SOURCE_FOLDER}",
@@ -108,7 +118,7 @@ def describe_downloads(facts: Facts) -> str:
 
 
 def describe_assumptions(facts: Facts) -> list[str]:
-    settings, written = facts.settings, replace(facts.settings, **read_used_settings(facts.settings))
+    settings, written = facts.settings, replace(facts.settings, **run_file.read_used_settings(facts.settings))
     texts = [f"Images have {settings.size} x {settings.size} pixels and are {facts.describe_colours()}; others are refused.",
              "Which pixels are missing is given, and what is damaged looks as in the competition.",
              f"The submission has channel order {written.channel_order} and value scale {written.value_scale}."]

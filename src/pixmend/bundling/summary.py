@@ -6,24 +6,23 @@ The sections are background, summary, data and features, training, findings, the
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pixmend import competitions, models
+from pixmend import competitions, models, run_file
 from pixmend.bundling import source
 from pixmend.bundling.document import Block, Heading, Paragraph, Picture, Table, ToFillIn
 from pixmend.bundling.facts import Facts
-from pixmend.bundling.model_files import NEUTRAL, BundledRun, hide_path, read_used_settings
+from pixmend.bundling.model_files import BundledRun, hide_path
 from pixmend.bundling.references import list_references
-from pixmend.config import SETTINGS, Settings, flag, group_values
+from pixmend.config import PATHS, SETTINGS, Settings, flag, group_values
 from pixmend.fills import FILLS
 from pixmend.networks.registry import get_network
 from pixmend.reporting import run_section
 from pixmend.reporting.run_section import Run
-from pixmend.run_identity import PATHS
 from pixmend.scoring.baselines import GIVEN
 from pixmend.scoring.verdict import describe_run
 from pixmend.setting_values import format_auto
 
 GROUPS = ("augment", "network", "training", "prediction")   # whose settings are listed
-NOT_LISTED = {*NEUTRAL, *PATHS, "save_minutes", "steps_per_call", "materialize", "snapshots", "mask_run"}
+NOT_LISTED = {*PATHS, "log", "save_minutes", "steps_per_call", "materialize", "snapshots", "mask_run"}
 OF_SOME_NETWORKS = {"width", "levels", "work_size", "mask_channel", "encoder"}   # settings that have no effect on the others
 OF_ADVERSARIAL = {"LAMBDA", "disc_lambda"}
 MAX_RUNS = 12   # in the table of other runs
@@ -85,10 +84,21 @@ def describe_data(facts: Facts) -> list[Block]:
               if images else f"{scored}. ")
     holdout = (f"{settings.folds} folds, so that each image is held out once" if settings.folds > 1
                else f"a share of {settings.holdout:g}")
-    data = [Paragraph(f"{counts}The images have {settings.size} x {settings.size} pixels, {facts.describe_colours()}. The "
-                      f"holdout is {holdout}; images of one source, and near duplicates, are on the same side. Nothing but the "
-                      f"competition's images was used{describe_pretraining(facts)}.")]
-    return [Heading("Data and features"), *data, *(describe_input(run) for run in facts.runs if models.is_trainable(run.model))]
+    data = Paragraph(f"{counts}The images have {settings.size} x {settings.size} pixels, {facts.describe_colours()}. The holdout "
+                     f"is {holdout}; images of one source, and near duplicates, are on the same side.")
+    inputs = [describe_input(run) for run in facts.runs if models.is_trainable(run.model)]
+    return [Heading("Data and features"), data, *describe_outside_data(facts), *inputs]
+
+
+def describe_outside_data(facts: Facts) -> list[Block]:
+    """Declare what was used besides the competition's images."""
+    extra = facts.describe_extra_pictures()
+    if not extra:
+        return [Paragraph(f"Nothing but the competition's images was used{describe_pretraining(facts)}.")]
+    return [Paragraph(f"External data: {extra}, were training images, damaged as the competition's are. None was in the holdout, "
+                      "and near duplicates of holdout and test images were left out. They are not in this archive. Nothing else "
+                      f"was used{describe_pretraining(facts)}."),
+            ToFillIn("where the external pictures come from, their licence, and where the organisers can get them.")]
 
 
 def describe_pretraining(facts: Facts) -> str:
@@ -121,12 +131,14 @@ def describe_training(facts: Facts) -> list[Block]:
 
 
 def list_settings(run: BundledRun) -> list[tuple[str, str]]:
-    """Return the flags with the values that decided the weights and the prediction, those without effect left out."""
-    values = group_values(run.settings, "prediction") | read_used_settings(run.settings) | dict(run.trained)
+    """Return the flags with the values that decided the weights and the prediction, without those that are off by default."""
+    values = group_values(run.settings, "prediction") | run_file.read_used_settings(run.settings) | dict(run.trained)
     read = {*get_network(run.model).reads, *(["work_size"] if values["window"] else [])}
     without_effect = NOT_LISTED | (OF_SOME_NETWORKS - read) | (set() if values["adversarial"] else OF_ADVERSARIAL)
     shown = [name for name, spec in SETTINGS.items() if name in values and spec.group in GROUPS and name not in without_effect]
-    return [(flag(name), str(format_auto(name, values[name]))) for name in shown if values[name] not in ("", False, 0)]
+    defaults = {name: SETTINGS[name].default for name in shown} | models.default_settings(run.model, run.settings.competition)
+    return [(flag(name), str(format_auto(name, values[name]))) for name in shown
+            if values[name] not in ("", False, 0) or values[name] != defaults[name]]
 
 
 def describe_findings(facts: Facts, figures: Sequence[Picture]) -> list[Block]:

@@ -15,14 +15,16 @@ from pixmend.errors import UserError
 SETTINGS_FILE = "SETTINGS.json"
 RAW, CLEAN, MODEL, SUBMISSION = "RAW_DATA_DIR", "CLEAN_DATA_DIR", "MODEL_DIR", "SUBMISSION_DIR"
 FOLDERS = {RAW: "raw", CLEAN: "work", MODEL: "model", SUBMISSION: "submissions"}   # as the archive has them
+EXTRA, EXTRA_FOLDER = "EXTRA_DATA_DIR", "extra"   # one more folder, of a model that was trained with --extra-pictures
 LINKS = {"checkpoints": MODEL, "submissions": SUBMISSION}
 SOURCE = Path(__file__).resolve().parents[2]
 
 
 def run_commands(folder: Path, commands: Sequence[Sequence[str]]) -> int:
     """Run commands one after another, until one fails; return its exit code. RAW_DATA_DIR and so on stand for their folders."""
+    needed = [*FOLDERS, EXTRA] if any(EXTRA in words for words in commands) else list(FOLDERS)
     try:
-        folders = read_folders(folder)
+        folders = read_folders(folder, needed)
         link_folders(folders)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -35,17 +37,17 @@ def run_commands(folder: Path, commands: Sequence[Sequence[str]]) -> int:
     return 0
 
 
-def read_folders(folder: Path) -> dict[str, Path]:
-    """Return the folders of SETTINGS.json; relative ones are inside the folder of the scripts."""
+def read_folders(folder: Path, needed: Sequence[str]) -> dict[str, Path]:
+    """Return the needed folders of SETTINGS.json; relative ones are inside the folder of the scripts."""
     path = folder / SETTINGS_FILE
     try:
-        found = files.read_object(path, dict.fromkeys(FOLDERS, str))
+        found = files.read_object(path, dict.fromkeys(needed, str))
     except UserError:
         found = None
     if found is None:
-        raise UserError(f"{path} is missing or damaged. It needs a text for each of {', '.join(FOLDERS)}. Take it from the "
+        raise UserError(f"{path} is missing or damaged. It needs a text for each of {', '.join(needed)}. Take it from the "
                         "archive again.")
-    return {name: folder / found[name] for name in FOLDERS}
+    return {name: folder / found[name] for name in needed}
 
 
 def link_folders(folders: Mapping[str, Path]) -> None:

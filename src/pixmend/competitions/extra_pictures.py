@@ -13,7 +13,7 @@ import numpy as np
 from pixmend.config import Settings
 from pixmend.data import near_duplicates, photos
 from pixmend.data.array_files import ArrayFile
-from pixmend.data.dataset import EXTRA, FILLED, Dataset, list_extra_pictures
+from pixmend.data.dataset import EXTRA, FILLED, Dataset, list_extra_ids
 from pixmend.data.decode import decode_photo
 from pixmend.data.image_record import ImageRecord
 from pixmend.errors import FlagError, UserError
@@ -89,7 +89,7 @@ def describe(dataset: Dataset, listed: Sequence[Line]) -> list[str]:
     extras = [line for line in listed if is_extra(line)]
     if not extras:
         return []
-    added = len(list_extra_pictures(dataset))
+    added = len(list_extra_ids(dataset))
     broken = sum("broken" in line for line in extras)
     return [f"extra pictures: {added} of {len(extras)} are training images; {broken} cannot be decoded, and "
             f"{len(extras) - broken - added} are near duplicates of holdout or test images"]

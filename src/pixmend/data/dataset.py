@@ -33,9 +33,15 @@ SPLIT_SETTINGS = ("holdout", "folds", "split_seed")   # the settings that decide
 WHOLE_SPLITS, FOLD = ("train", "holdout", "test"), "fold-"
 DAMAGE_SETTINGS = ("hole_colour",)   # settings that shape the damage of --damage
 PICTURES = "pictures.json"   # in a run folder: which images it was trained on
+EXTRA_HASH, EXTRA_COUNT = "extra_pictures", "extra_count"   # in pictures.json: which extra pictures, and how many
 EXTRA = "extra:"   # begins the ids of --extra-pictures
 NOT_OF_THE_HOLDOUT = ("augment", "extra_pictures", "extra_folder")   # in the cache key: what decides training images only
 COLUMNS = ("id", "source", "class", "variant", "split", "damaged", "whole")
+
+
+def list_fold_folders(folds: int) -> list[str]:
+    """Return the names of the folders of weights inside a run's folder: one that is empty, or one for each fold."""
+    return [f"{FOLD}{number + 1}" for number in range(folds)] if folds > 1 else [""]
 
 
 @dataclass(frozen=True)
@@ -192,21 +198,26 @@ def hash_split(dataset: Dataset) -> str:
     return hash_value(sorted(row for row in zip(*texts, strict=True) if not row[0].startswith(EXTRA)))
 
 
-def list_extra_pictures(dataset: Dataset) -> list[str]:
+def list_extra_ids(dataset: Dataset) -> set[str]:
     """Return the ids of the extra pictures that are training images."""
-    return sorted({id for id in dataset.rows.columns[0].to_pylist() if id.startswith(EXTRA)})
+    return {id for id in dataset.rows.columns[0].to_pylist() if id.startswith(EXTRA)}
 
 
 def hash_dataset(dataset: Dataset) -> str:
     """Return a hash of its images; all processes of a training and all trials of a sweep must have the same."""
-    extra = list_extra_pictures(dataset)
+    extra = sorted(list_extra_ids(dataset))
     return hash_value([dataset.cache_key, extra] if extra else dataset.cache_key)
 
 
 def write_split(folder: Path, dataset: Dataset) -> None:
-    """Write into a run folder what `check_same_images` and `check_same_extra_pictures` compare."""
-    extra = {"extra_pictures": dataset.extra_pictures} if dataset.extra_pictures else {}
+    """Write into a run folder what `check_same_images` and `check_same_extra_pictures` compare, and what documents tell."""
+    extra = {EXTRA_HASH: dataset.extra_pictures, EXTRA_COUNT: len(list_extra_ids(dataset))} if dataset.extra_pictures else {}
     write_json(folder / PICTURES, {"split": hash_split(dataset)} | extra)
+
+
+def count_extra_pictures(folder: Path) -> int:
+    """Return on how many extra pictures the run in a folder was trained; 0 where that was not recorded."""
+    return (read_object(folder / PICTURES, {"split": str}) or {}).get(EXTRA_COUNT, 0)
 
 
 def check_same_images(dataset: Dataset, folder: Path) -> None:
@@ -218,9 +229,12 @@ def check_same_images(dataset: Dataset, folder: Path) -> None:
 
 
 def check_same_extra_pictures(dataset: Dataset, folder: Path) -> None:
-    """Raise an error if a run would continue with other extra pictures than it was trained on until now."""
-    stored = read_object(folder / PICTURES, {"split": str})
-    if stored and stored.get("extra_pictures", "") != dataset.extra_pictures:
+    """Raise an error if a run would continue with other extra pictures than it was trained on until now.
+
+    An unpacked bundle does not say which they were.
+    """
+    stored = read_object(folder / PICTURES, {"split": str}) or {}
+    if stored.get(EXTRA_HASH, dataset.extra_pictures) != dataset.extra_pictures:
         raise UserError(f"{folder} was trained with other files in --extra-pictures than {dataset.folder} has now. "
                         f"Choose another --run, or train again with --force.")
 

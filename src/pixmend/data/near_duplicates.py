@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 NEAR = 10   # unrelated photos differ in 12 bits or more, a re-encoded, brightened or slightly cropped copy in fewer
-NEAR_FILLED = 24   # a photo with filled holes differs from itself in 22 bits or fewer, from one in ten others as little
+NEAR_FILLED = 24   # a photo and the same with filled holes differ in 22 bits or fewer; of other photos, one in ten is as near
 BANDS = 4   # of 16 bits: where 11 bits or fewer differ, some band differs in at most two
 CHANGES = sorted({a ^ b for a, b in combinations([0, 0, *(1 << bit for bit in range(16))], 2)})
 

@@ -10,7 +10,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from pixmend import competitions, files, models
+from pixmend import competitions, files, models, run_file
 from pixmend.competitions import settled
 from pixmend.config import Settings, flag
 from pixmend.errors import UserError
@@ -19,7 +19,6 @@ from pixmend.kaggle import attempts, client, submission_client
 from pixmend.kaggle.submission_client import Limits, Submission
 from pixmend.kaggle.submission_record import SubmissionRecord
 from pixmend.progress import ProgressBar, print_message
-from pixmend.training import run_submissions
 
 SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
 TAG = re.compile(rf"\b[0-9a-f]{{{leaderboard.DIGITS}}}\b")
@@ -52,7 +51,7 @@ def submit_run(settings: Settings) -> None:
 
 def check_settled_form(settings: Settings, path: Path) -> None:
     """Refuse a file whose channel order or value scale scores have told to be wrong, unless a flag asks for another one."""
-    written = run_submissions.read_written_form(settings)
+    written = run_file.read_written_form(settings)
     for name, right in settled.read_settled(settings).items():
         if getattr(settings, name) == right != written.get(name, right):
             raise UserError(f"{path} was written with {flag(name)} {written[name]}, but scores have settled {flag(name)} {right} "

@@ -5,8 +5,9 @@ file.
 """
 
 import contextlib
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pixmend import competitions, models, run_file, workers
-from pixmend.config import Settings
-from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
+from pixmend import competitions, files, models, run_file, workers
+from pixmend.config import Settings, group_values
+from pixmend.data.dataset import UNFILLED, DatasetRow, list_fold_folders
 from pixmend.data.decode import decode_image
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.paste import paste_predictions, paste_values
@@ -24,6 +25,8 @@ from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.fills import Fill
 from pixmend.mending.restorers import load_network
 from pixmend.progress import track
+from pixmend.setting_values import MEMBER_FILE
+from pixmend.submissions.csv_reader import WRITE_AGAIN
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 
@@ -69,7 +72,7 @@ def predict_test_folder(settings: Settings) -> Path:
     if not folder.is_dir():
         raise UserError(f"--test-folder {folder} is no folder. Name one that holds a test set in the competition's format.")
     target = settings.submissions_folder / f"{settings.run}.new-test-set{competition.submission.suffix}"
-    with replace_in_messages(DOWNLOAD_AGAIN, ADVICE):   # this test set was not downloaded
+    with replace_in_messages({DOWNLOAD_AGAIN: ADVICE}):   # this test set was not downloaded
         records = competition.read_test_images(folder, settings.shape)
         images = predict_records(records, settings, open_run(settings))
         write_submission(target, folder, records, images, settings)
@@ -77,12 +80,15 @@ def predict_test_folder(settings: Settings) -> Path:
 
 
 @contextlib.contextmanager
-def replace_in_messages(text: str, replacement: str) -> Iterator[None]:
-    """Replace a text in the messages of errors that are raised inside."""
+def replace_in_messages(replacements: Mapping[str, str]) -> Iterator[None]:
+    """Replace texts in the messages of errors that are raised inside."""
     try:
         yield
     except UserError as error:
-        raise UserError(str(error).replace(text, replacement)) from None
+        message = str(error)
+        for text, replacement in replacements.items():
+            message = message.replace(text, replacement)
+        raise UserError(message) from None
 
 
 def predict_records(records: Sequence[ImageRecord], settings: Settings, predict: Predict) -> Iterator[np.ndarray]:
@@ -93,38 +99,46 @@ def predict_records(records: Sequence[ImageRecord], settings: Settings, predict:
 
 def write_submission(target: Path, folder: Path, records: Sequence[ImageRecord], images: Iterator[np.ndarray],
                      settings: Settings) -> None:
-    """Write the file in the order of the folder's sample submission; without a sample, in the order of its images."""
+    """Write the file, checked, in the order of the folder's sample submission; without a sample, in the order of its images."""
     format_ = competitions.get_competition(settings.competition).submission
     with tempfile.TemporaryDirectory() as home:
-        place = replace(settings, home=home)
+        place, written = replace(settings, home=home), Path(home) / target.name
         sample = place.competition_folder / "files" / format_.sample_name
         sample.parent.mkdir(parents=True)
         if (folder / format_.sample_name).exists():
             sample.symlink_to(folder / format_.sample_name)
         else:
-            zeros = (np.zeros((np.count_nonzero(record.counts(settings.shape)), settings.channels), np.float32)
-                     for record in records)
-            with open(sample, "wb") as file:
-                file.writelines(format_.encode(records, zeros, settings))
-        with replace_in_messages(str(sample.parent), str(folder)):
-            format_.write(target, records, images, place)
-            format_.check(target, sample.parent)
+            write_sample(sample, records, settings)
+        advice = f"correct the sample or the images in {folder}, or take the sample away"
+        with replace_in_messages({str(sample.parent): str(folder), str(written): "the new submission", WRITE_AGAIN: advice}):
+            format_.write(written, records, images, place)
+            format_.reorder(written, sample, advice)
+            format_.check(written, sample.parent)
+        with files.atomic_write(target) as file, open(written, "rb") as source:
+            shutil.copyfileobj(source, file, files.CHUNK)
+
+
+def write_sample(path: Path, records: Sequence[ImageRecord], settings: Settings) -> None:
+    """Write a sample submission of black pixels in the order of the images."""
+    zeros = (np.zeros((np.count_nonzero(record.counts(settings.shape)), settings.channels), np.float32) for record in records)
+    with open(path, "wb") as file:
+        file.writelines(competitions.get_competition(settings.competition).submission.encode(records, zeros, settings))
 
 
 def open_run(settings: Settings) -> Predict:
     """Return what predicts with a run: its network, those of its folds, its fill, or the mix of its members."""
     trained = run_file.read_trained(settings.trained_folder)
     if trained and trained.get("model") == "ensemble":
-        members = [open_run(load_other_run(settings, name)) for name in trained["members"]]
+        flags = {name: value for name, value in group_values(settings, "prediction").items() if name in settings.given}
+        members = [open_run(replace(load_other_run(settings, name), **flags)) for name in trained["members"]]
         return partial(average_images, members, np.array(trained["weights"]))
     settings = load_run_settings(settings)
     if models.is_fill(settings.model):
         return partial(fill_images, models.get_fill(settings.model))
     if reason := explain_refusal(settings):
         raise UserError(f"The run {settings.run!r} cannot predict a new test set: {reason}.")
-    folds = [f"{FOLD}{number + 1}" for number in range(settings.folds)] if settings.folds > 1 else [""]
     networks = [open_network(settings, checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot))
-                for fold in folds]
+                for fold in list_fold_folders(settings.folds)]
     return networks[0] if len(networks) == 1 else partial(average_images, networks, np.full(len(networks), 1 / len(networks)))
 
 
@@ -138,12 +152,17 @@ def explain_refusal(settings: Settings) -> str:
 
 
 def load_other_run(settings: Settings, name: str) -> Settings:
-    """Return the settings of a run on which another one depends."""
+    """Return the settings of a run on which another one depends, as it was predicted and written."""
+    if MEMBER_FILE.fullmatch(name):
+        raise UserError(f"The run {settings.run!r} mixes {name}, a file of others. It has values of the competition's own test "
+                        f"images only, so no other images can be predicted. Use a mix of runs alone: pixmend ensemble --members "
+                        f"A,B --run NAME")
     path = run_file.find_run_file(Path(settings.home), name, settings.dataset_name)
     if path is None:
         raise UserError(f"The run {settings.run!r} was made with the run {name!r}, which has no folder in "
                         f"{settings.run_folder.parent}. Bring that folder back, or make {settings.run} again without it.")
-    return replace(run_file.load_run(path), run=name, home=settings.home)
+    other = replace(run_file.load_run(path), run=name, home=settings.home)
+    return replace(other, **run_file.read_used_settings(other))
 
 
 def open_network(settings: Settings, weights: Path) -> Predict:

@@ -16,7 +16,7 @@ from pixmend import competitions, files, models, run_file
 from pixmend.config import Settings, group_values
 from pixmend.data import windows
 from pixmend.data.damage import Box
-from pixmend.data.dataset import FOLD, UNFILLED, DatasetRow
+from pixmend.data.dataset import UNFILLED, DatasetRow, list_fold_folders
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import UserError, suggest
 from pixmend.fills import FILLS, Fill
@@ -100,9 +100,8 @@ class RunRestorer:
     def __init__(self, settings: Settings) -> None:
         self.name, self.settings = settings.run, load_run_settings(settings)
         self.networks: list[keras.Model] = []
-        folder, folds = settings.trained_folder, self.settings.folds
-        names = [f"{FOLD}{number + 1}" for number in range(folds)] if folds > 1 else [""]
-        self.weights = [checkpoints.find_weights(folder, fold, settings.snapshot) for fold in names]
+        self.weights = [checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot)
+                        for fold in list_fold_folders(self.settings.folds)]
         if reason := explain_refusal(self.settings):
             raise UserError(f"The run {self.name!r} cannot mend pictures: {reason}.")
 

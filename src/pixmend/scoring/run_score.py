@@ -16,7 +16,7 @@ from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
 from pixmend.progress import track
 from pixmend.scoring.baselines import score_baselines, score_image
 from pixmend.submissions import predictions
-from pixmend.training import run_submissions, unknown_masks
+from pixmend.training import unknown_masks
 from pixmend.training.history import History
 
 PLACES = 5
@@ -74,7 +74,7 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
 
 def check_written_form(settings: Settings, path: Path) -> None:
     """Raise an error if the file was written with another channel order or value scale than these settings."""
-    for name, written in run_submissions.read_written_form(settings).items():
+    for name, written in run_file.read_written_form(settings).items():
         wanted = getattr(settings, name)
         if written != wanted:
             raise UserError(f"{path} was written with {flag(name)} {written}, not {wanted}. Give {flag(name)} {written}, or "

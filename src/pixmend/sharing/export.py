@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixmend import backend, files, models, run_file
-from pixmend.config import SETTINGS, Settings, group_values
+from pixmend.config import PATHS, SETTINGS, Settings, group_values
 from pixmend.errors import UserError
-from pixmend.run_identity import PATHS
 from pixmend.sharing import exported_files, model_card, onnx_file
 from pixmend.sharing.model_card import Measured
 from pixmend.sharing.packages import check_packages_of_export

@@ -1,7 +1,7 @@
 """The model card of an exported run: a README.md written from what was measured."""
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from pixmend import models, run_file
 from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
-from pixmend.data.dataset import Dataset, DatasetRow
+from pixmend.data.dataset import Dataset, DatasetRow, count_extra_pictures
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.networks.registry import get_network
@@ -103,11 +103,34 @@ def describe_output(settings: Settings) -> str:
     return f"Output: the restored image.{window}{filled}"
 
 
+def describe_training_images(settings: Settings) -> str:
+    """Return what the run, and those from which it began, have seen."""
+    runs = list_beginnings(settings)
+    trained = [run_file.read_trained(run.trained_folder) or {} for run in runs]
+    seen = [f"the images and the holes of {settings.dataset_name}"]
+    if any(values.get("extra_pictures") for values in trained):
+        number = max(count_extra_pictures(run.trained_folder) for run in runs)
+        seen.append(f"{number:,} pictures from elsewhere with such holes" if number else "pictures from elsewhere")
+    if any(values.get("model") == "pretrained_unet" and values.get("encoder_weights") != "none" for values in trained):
+        seen.append("the images of the pretrained weights with which its encoder began")
+    return " and on ".join(seen) if len(seen) > 1 else f"{seen[0]} only"
+
+
+def list_beginnings(settings: Settings) -> list[Settings]:
+    """Return the run, then that from which it began, and so on."""
+    found: list[Settings] = []
+    while settings.run and settings.run not in [other.run for other in found]:
+        found.append(settings)
+        trained = run_file.read_trained(settings.trained_folder) or {}
+        settings = replace(settings, run=trained.get("init_from", ""))
+    return found
+
+
 def format_limits(settings: Settings) -> list[str]:
     used = ", ".join(f"{flag(name)} {getattr(settings, name)}" for name in SHOWN_SETTINGS)
     return ["## Use and limits", "",
             f"It restores pixels that are missing at known places. Its results are smooth, because it was measured by squared "
-            f"errors. It has seen the images and the holes of {settings.dataset_name} only; on other images and holes its error "
-            f"was not measured. What it restores is a guess and no record of what was there.", "",
+            f"errors. It was trained on {describe_training_images(settings)}; on other images and holes its error was not "
+            f"measured. What it restores is a guess and no record of what was there.", "",
             "The licence of the training images decides how the weights may be used; it is not stated here.", "",
             f"Settings: {used}."]

@@ -18,7 +18,9 @@ import numpy as np
 from pixmend import files
 from pixmend.config import Settings, SubmissionSettings
 from pixmend.data.image_record import ImageRecord
+from pixmend.errors import UserError
 from pixmend.submissions import csv_format, csv_reader, csv_scoring
+from pixmend.submissions.csv_reader import Kind
 from pixmend.submissions.csv_scoring import Scores
 from pixmend.submissions.value_forms import AS_IN_IMAGES, Form
 
@@ -47,6 +49,9 @@ class SubmissionFormat(ABC):
     def read_any_order(self, path: Path, images: Sequence[ImageRecord], settings: Settings, advice: str) -> Iterator[np.ndarray]:
         """Yield the same of a file that others wrote, whose rows may have another order; `advice` ends the message on a fault."""
         return self.read(path, images, settings)
+
+    def reorder(self, path: Path, sample: Path, advice: str) -> None:  # noqa: B027 (a file without ids stays as it is)
+        """Give a submission the order of a sample's rows; a file without ids has one order only."""
 
     @abstractmethod
     def check(self, path: Path, folder: Path) -> None:
@@ -114,6 +119,23 @@ class CsvFormat(SubmissionFormat):
 
         for image, values in zip(images, csv_reader.read_values_in_any_order(path, list_ids, advice), strict=True):
             yield self.gather_values(image, values, settings)
+
+    def reorder(self, path: Path, sample: Path, advice: str) -> None:
+        """Give a submission the order of a sample's rows, which must have the same ids."""
+        def read(table: Path) -> Iterator[pa.RecordBatch]:
+            return csv_reader.read_table(table, (Kind.TEXT, Kind.TEXT), advice)
+
+        if csv_reader.find_first_difference(read(path), read(sample)) is None:
+            return
+        ids, values = csv_reader.load_columns(path, (Kind.TEXT, Kind.UNIT), advice)
+        try:
+            positions = csv_reader.match_ids(ids, csv_reader.hash_table_ids(read(sample)))
+        except csv_reader.IdMismatch as mismatch:
+            reason = csv_reader.explain_mismatch(sample, mismatch, [read(path)], advice)
+            raise UserError(f"{sample}{reason}; {advice}.") from None
+        with files.atomic_write(path) as file:
+            file.write(csv_format.encode_table([csv_reader.read_header(sample, 2, advice)]))
+            file.writelines(csv_format.encode_reordered_rows(read(sample), np.argsort(positions), [values]))
 
     def check(self, path: Path, folder: Path) -> None:
         csv_reader.check_against_sample(path, Path(folder) / self.sample_name)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -164,10 +164,15 @@ def check_same_settings(settings: Settings) -> None:
     before, wanted = run_file.add_missing_settings(stored), weight_settings(settings) | {"competition": settings.competition}
     compared = [name for name in sorted(wanted.keys() - list_changeable_settings(settings))
                 if format_auto(name, wanted[name]) != AUTO]
-    if changed := [name for name in compared if before.get(name) != wanted[name]]:
+    if changed := [name for name in compared if is_other_value(name, before.get(name), wanted[name])]:
         listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name]})" for name in changed)
         raise UserError(f"Run {folder.name!r} ({folder}) was trained with {listed}. Choose another --run, train it anew with "
                         f"--force, or continue it with its own settings: pixmend train --run {folder.name}")
+
+
+def is_other_value(name: str, before: Any, now: Any) -> bool:
+    """Tell whether a run cannot continue with a setting; of extra pictures the files are compared, wherever their folder is."""
+    return bool(before) != bool(now) if name == "extra_pictures" else before != now
 
 
 def save_run_settings(settings: Settings) -> None:

@@ -15,8 +15,6 @@ from pixmend.progress import print_message, track
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
-WRITTEN_AS = {"order": "channel_order", "scale": "value_scale"}   # keys in the manifest of serialize, and settings
-
 
 def write_submissions(settings: Settings) -> None:
     """Write the submissions of both splits, unless they are up to date."""
@@ -34,12 +32,6 @@ def write_submissions(settings: Settings) -> None:
     competition.submission.check(targets["test"], settings.competition_folder / "files")
     files.write_manifest(folder / "serialize.json", cache_key, targets.values())
     print_message(f"serialize: {targets['test']} agrees with {competition.submission.sample_name}; {targets['holdout']}")
-
-
-def read_written_form(settings: Settings) -> dict[str, str]:
-    """Return the settings under which a run's submission was written; none where `serialize` has not written it here."""
-    made_from = (files.read_object(settings.run_folder / "serialize.json", {"made_from": dict}) or {}).get("made_from", {})
-    return {name: made_from[key] for key, name in WRITTEN_AS.items() if key in made_from}
 
 
 def write_variant(settings: Settings, changed: Settings, path: Path) -> None:

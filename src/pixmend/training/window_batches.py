@@ -62,7 +62,7 @@ def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFil
     """Return all windows and the number of each one's image; they are cut if they do not exist."""
     names = "window", "work_size", "start", "masks_per_image", "split_seed"
     cache_key = prepared_arrays.build_cache_key(settings, dataset, names)
-    if extra := datasets.list_extra_pictures(dataset):   # the holdout and the folds decide which of the folder's they are
+    if extra := sorted(datasets.list_extra_ids(dataset)):   # the holdout and the folds decide which of the folder's they are
         cache_key["extra_images"] = extra
     path = settings.augment_folder / "windows" / f"{files.hash_value(cache_key)}.npy"
     paths = path, path.with_stem(f"{path.stem}-images")
