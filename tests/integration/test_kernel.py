@@ -119,6 +119,16 @@ def test_log_out_of_reach_does_not_end_the_waiting(machine, server, running):
     assert code == 0 and server.calls.count("LogStream") == 1 and "404" not in output
 
 
+@pytest.mark.parametrize("status", [503, 429])
+def test_output_goes_on_after_a_temporary_failure(machine, server, running, status):
+    kernel = send_and_end(machine, server)
+    kernel.states = ["RUNNING", "RUNNING", "COMPLETE"]
+    server.lines = ["step 1 of 8", "step 2 of 8"]
+    server.trouble("LogStream", "status", status, times=1)
+    code, output = machine.run("kernel", *FLAGS)
+    assert code == 0 and output.count("step 1 of 8") == output.count("step 2 of 8") == 1
+
+
 def test_hours_that_are_left_are_asked_for_before_a_session_is_sent(machine, server, running):
     server.gpu_hours = 4
     code, output = machine.run("kernel", *FLAGS, "--follow-minutes", "0")
@@ -129,9 +139,17 @@ def test_no_session_is_sent_where_no_hours_are_left(machine, server, running):
     server.gpu_hours = 0
     code, output = machine.run("kernel", *FLAGS, "--follow-minutes", "0")
     assert code == 1 and "0 of 30" in output and "pixmend train --run a" in output and server.pushes == []
+    assert "at 2026-12-05 00:00 UTC" in output
     server.gpu_hours = 10
     send(machine, server)
     assert len(server.pushes) == 1
+
+
+def test_where_kaggle_does_not_say_when_there_are_new_hours_no_time_is_named(machine, server, running):
+    used_up = {"gpuQuota": {"timeUsed": "108000s", "totalTimeAllowed": "108000s"}}
+    server.trouble("GetAcceleratorQuotaStatistics", "junk", message=json.dumps(used_up))
+    code, output = machine.run("kernel", *FLAGS, "--follow-minutes", "0")
+    assert code == 1 and "0 of 30" in output and "UTC" not in output and server.pushes == []
 
 
 def test_kernel_is_saved_without_running_it(machine, server, running):

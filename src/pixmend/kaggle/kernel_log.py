@@ -37,6 +37,6 @@ class LogFollower:
             silence = min(MAX_SILENCE, end - time.monotonic())
             _, failure = client.run_once(["kernels", "logs", "--follow", self.ref], self.slug, "", timeout=silence,
                                          on_output=print_lines, only_stdout=True)
-            self.is_possible = failure is None or failure.kind == "timeout"
+            self.is_possible = failure is None or failure.kind in ("timeout", *client.TEMPORARY)
         except TimeoutError:
             pass

@@ -128,8 +128,9 @@ class KernelRunner:
         if quota is None:
             return
         if quota.left <= 0:
-            raise UserError(f"{quota}. Nothing was sent. There are new ones at {quota.refilled_at or 'the end of the week'} UTC; "
-                            f"meanwhile train here: pixmend train --run {self.settings.run}")
+            when = f"at {quota.refilled_at} UTC" if quota.refilled_at else "within a week"
+            raise UserError(f"{quota}. Nothing was sent. There are new hours {when}; meanwhile train here: "
+                            f"pixmend train --run {self.settings.run}")
         print_message(f"{quota}.")
         if quota.left < self.settings.kernel_hours:
             print_message(f"That is less than --kernel-hours {self.settings.kernel_hours:g}: Kaggle may end the session and keep "
