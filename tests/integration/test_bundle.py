@@ -109,6 +109,21 @@ def test_archive_has_what_the_guidelines_ask_for(home, tmp_path):
     assert all(cv2.imread(str(folder / "figures" / name)) is not None for name in ("training.png", "before-after.jpg"))
 
 
+@pytest.mark.parametrize(("run", "is_made"), [("windows", True), ("entry", False)])
+def test_commands_of_the_readme_predict_the_competitions_test_set(home, real, tmp_path, run, is_made):
+    place, competition = (home, "demo") if is_made else (real[0], "photo_reconstruction")
+    folder = unpack(place, run, tmp_path / "unpacked", competition)
+    if not is_made:
+        shutil.copytree(real[1], folder / "raw")
+    section = (folder / "README.md").read_text().partition("## Predict")[2].partition("```bash")[2].partition("```")[0]
+    for line in section.split("\n"):
+        if line:
+            result = run_script(folder, *line.split()[1:])
+            assert result.returncode == 0, result.stdout + result.stderr
+    own = (place / f"submissions/{competition}/{run}.csv").read_bytes()
+    assert (folder / f"submissions/{competition}/{run}.new-test-set.csv").read_bytes() == own
+
+
 def test_documents_have_the_measured_figures(home, tmp_path):
     folder = unpack(home, "windows", tmp_path)
     row = (home / "submissions/demo/leaderboard.csv").read_text().splitlines()

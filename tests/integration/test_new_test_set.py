@@ -102,7 +102,7 @@ def test_run_is_predicted_and_written_as_its_submission_was(home, tmp_path):
 def test_mix_with_a_file_of_others_is_refused_with_a_possible_next_step(home, tmp_path):
     copy, theirs = shutil.copytree(home, tmp_path / "home"), tmp_path / "theirs.csv"
     for name in ("", ".holdout"):
-        shutil.copy(copy / f"submissions/demo/whole{name}.csv", tmp_path / f"theirs{name}.csv")
+        shutil.copy(copy / f"submissions/demo/fill{name}.csv", tmp_path / f"theirs{name}.csv")
     done(stage("ensemble", copy, "--size", "32", "--members", f"windows,file:{theirs}", "--run", "joint"))
     for command in (("predict", "--test-folder", copy_test_set(home, tmp_path / "new")), ("bundle",)):
         result = stage(command[0], copy, *command[1:], "--run", "joint")

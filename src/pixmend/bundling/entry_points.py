@@ -32,19 +32,30 @@ ENTRY_POINTS = """# Entry points
 Each reads its folders from `SETTINGS.json`, which is the only place of paths. The scripts run commands of pixmend, whose source
 is in `{source}/`; each command can also be run alone.
 
-1. `python {prepare}` reads {inputs}, decodes them, holds out a part, and writes into {clean}.
+1. `python {prepare}` {inputs}, decodes all images, holds out a part, and writes into {clean}.
 2. `python {train}` reads the prepared data from {clean}, and writes the weights, and checkpoints meanwhile, into {model}. A
    training that was stopped continues with the same command.
-3. `python {predict}` reads the test images from {raw} and the weights from {model}, and writes the submission into {submission}.
-   `python {predict} FOLDER` takes another test set. Neither script before it is needed.
+3. `python {predict}` reads the test images from {tests} and the weights from {model}, and writes the submission into
+   {submission}. `python {predict} FOLDER` takes another test set. {needed}
 """
 
 
 def format_entry_points(runs: Sequence[BundledRun]) -> str:
     """Return the text that names the scripts, and which folders each reads and writes."""
-    extra = f", and the extra pictures from {EXTRA}" if uses_extra_pictures(runs) else ""
-    return ENTRY_POINTS.format(source=SOURCE_FOLDER, prepare=PREPARE, train=TRAIN, predict=PREDICT, raw=RAW, clean=CLEAN,
-                               model=MODEL, submission=SUBMISSION, inputs=f"the competition's files from {RAW}{extra}")
+    settings = runs[-1].settings
+    if is_made_here(settings):
+        inputs = f"makes the competition of the photos in {RAW}" if settings.photos else "makes the competition"
+        tests, needed = f"{CLEAN}, where `{PREPARE}` has made them,", "That needs neither script before it."
+    else:
+        inputs, tests, needed = f"reads the competition's files from {RAW}", RAW, "Neither script before it is needed."
+    inputs += f", reads the extra pictures from {EXTRA}" if uses_extra_pictures(runs) else ""
+    return ENTRY_POINTS.format(source=SOURCE_FOLDER, prepare=PREPARE, train=TRAIN, predict=PREDICT, clean=CLEAN, model=MODEL,
+                               submission=SUBMISSION, inputs=inputs, tests=tests, needed=needed)
+
+
+def is_made_here(settings: Settings) -> bool:
+    """Tell whether the competition's files, its test set among them, are made by the scripts."""
+    return competitions.get_competition(settings.competition).is_synthetic
 
 
 def list_folders(runs: Sequence[BundledRun]) -> dict[str, str]:
@@ -73,16 +84,13 @@ def format_script(purpose: str, commands: Sequence[Sequence[str]], last: str = "
 
 def get_test_folder(settings: Settings) -> str:
     """Return the folder with the competition's test set; that of a competition made here is in its prepared data."""
-    is_made_here = competitions.get_competition(settings.competition).is_synthetic
-    return f"{CLEAN}/competition/{settings.competition}/files" if is_made_here else RAW
+    return f"{CLEAN}/competition/{settings.competition}/files" if is_made_here(settings) else RAW
 
 
 def list_preparations(settings: Settings) -> list[list[str]]:
     """Return the commands that prepare the data; a competition that is made here has photos in the place of files, or neither."""
-    if not competitions.get_competition(settings.competition).is_synthetic:
-        place = ["--from-folder", RAW]
-    else:
-        place = ["--photos", RAW] if settings.photos else []
+    photos = ["--photos", RAW] if settings.photos else []
+    place = photos if is_made_here(settings) else ["--from-folder", RAW]
     return [["download", "--run", settings.run, *place], prepare_run(settings)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pixmend import competitions, models, run_file
 from pixmend.bundling import source
 from pixmend.bundling.document import ToFillIn, format_block
-from pixmend.bundling.entry_points import PREDICT, PREPARE, TRAIN, get_test_folder, repeat_data_flags
+from pixmend.bundling.entry_points import PREDICT, PREPARE, TRAIN, is_made_here, repeat_data_flags
 from pixmend.bundling.facts import UNKNOWN, Facts
 from pixmend.bundling.unpacked import CLEAN, EXTRA, EXTRA_FOLDER, FOLDERS, MODEL, RAW, SETTINGS_FILE, SUBMISSION
 from pixmend.competitions.base import Competition
@@ -57,17 +57,17 @@ def describe_installation(facts: Facts) -> list[str]:
 def describe_use(facts: Facts) -> list[str]:
     settings, competition = facts.settings, competitions.get_competition(facts.settings.competition)
     suffix = competition.submission.suffix
-    made = is_made_without_photos(facts)
-    raw = (f"Nothing has to be put into {RAW}: the competition is made here." if made else
-           f"Put the competition's files, unpacked, into the folder of {RAW} in `{SETTINGS_FILE}` (`{FOLDERS[RAW]}/`)." if
-           not competition.is_synthetic else f"Put the photos of which the competition was made into the folder of {RAW}.")
-    prepared = f" The competition's own test set is made by `{PREPARE}`." if get_test_folder(settings) != RAW else ""
+    made = is_made_here(settings)
+    raw = (f"Put the competition's files, unpacked, into the folder of {RAW} in `{SETTINGS_FILE}` (`{FOLDERS[RAW]}/`)." if
+           not made else f"Put the photos of which the competition was made into the folder of {RAW}." if
+           settings.photos else f"Nothing has to be put into {RAW}: the competition is made here.")
+    without = f"without training. `{PREPARE}` makes the test set" if made else "without training and without the training images"
     return ["## Train", "", raw, "", *describe_extra_folder(facts), "```bash", f"python {PREPARE}", f"python {TRAIN}", "```", "",
             *(["The model is a fill: nothing is trained.", ""] if models.is_fill(facts.run.model) else []),
-            "## Predict", "", "With the weights of this archive, without training and without the training images:", "",
-            "```bash", f"python {PREDICT}", "```", "",
+            "## Predict", "", f"With the weights of this archive, {without}:", "",
+            "```bash", *([f"python {PREPARE}"] if made else []), f"python {PREDICT}", "```", "",
             f"**A new test set:** `python {PREDICT} FOLDER`. {describe_test_folder(competition)} If FOLDER has a "
-            f"`{competition.submission.sample_name}`, the submission has its order.{prepared} The submission is "
+            f"`{competition.submission.sample_name}`, the submission has its order. The submission is "
             f"`{FOLDERS[SUBMISSION]}/{settings.dataset_name}/{settings.run}.new-test-set{suffix}`.", ""]
 
 
@@ -79,10 +79,6 @@ def describe_extra_folder(facts: Facts) -> list[str]:
     return [f"The model was also trained on external data: {extra}, which are not in this archive. Put them, under the same "
             f"names, into the folder of {EXTRA} in `{SETTINGS_FILE}` (`{EXTRA_FOLDER}/`). To predict, they are not needed.", "",
             format_block(ToFillIn("where the organisers can get these pictures, and their licence.")), ""]
-
-
-def is_made_without_photos(facts: Facts) -> bool:
-    return competitions.get_competition(facts.settings.competition).is_synthetic and not facts.settings.photos
 
 
 def describe_test_folder(competition: Competition) -> str:
@@ -127,7 +123,8 @@ def describe_assumptions(facts: Facts) -> list[str]:
                      "weights.")
     else:
         texts.append("If the run was trained on a CPU, another training on a CPU with the same instructions and versions gives "
-                     "the same weights, bit for bit. Accelerators and other processors give slightly different weights.")
+                     "the same weights, bit for bit. Accelerators and other processors give slightly different weights, and so "
+                     "does a variable such as OPENBLAS_CORETYPE that chooses other instructions.")
     initial = {run.trained["encoder_weights"] for run in facts.runs if run.model == "pretrained_unet"} - {"imagenet", "none"}
     texts += [f"The initial weights of the encoder were a file, {Path(path).name}, which is not here: `{TRAIN}` needs it in the "
               "folder where it is started." for path in sorted(initial)]
