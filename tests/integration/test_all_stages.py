@@ -4,10 +4,13 @@ import json
 import re
 
 import cv2
+import keras
 import numpy as np
 import pandas
 import pytest
+import tensorflow as tf
 from sklearn.metrics import root_mean_squared_error
+from support.networks import register_layer
 from support.stages import SMALL, clean_environment, done, stage, stage_process, start_stage
 
 from pixmend.evaluation import leaderboard
@@ -21,6 +24,31 @@ def finished(tmp_path_factory):
     """Return a home after all stages, and what each of them printed."""
     home = tmp_path_factory.mktemp("finished")
     return home, {name: done(stage(name, home, *FLAGS)) for name in STAGES}
+
+
+@tf.custom_gradient
+def copy_without_a_gradient(x, weight):
+    """Return x; the gradient of the weight is not a number."""
+    return tf.identity(x), lambda upstream: (upstream, tf.fill(weight.shape, np.nan))
+
+
+class NotFinite(keras.layers.Layer):
+    """A layer whose weight becomes a NaN in the first step, without an effect on the loss."""
+
+    def build(self, shape):
+        self.weight = self.add_weight(shape=(1,), initializer="zeros")
+
+    def call(self, x):
+        return copy_without_a_gradient(x, tf.convert_to_tensor(self.weight))
+
+
+def test_a_weight_that_is_not_a_number_ends_the_training(home, monkeypatch):
+    register_layer(monkeypatch, "broken", NotFinite())
+    flags = (*SMALL, "--model", "broken", "--start", "none", "--learning-rate", "0.01", "--steps", "4", "--run", "broken")
+    result = stage("train", home, *flags)
+    assert result.returncode == 1 and "diverged at step 4" in result.stderr and "Traceback" not in result.stderr
+    with np.load(home / "checkpoints/demo/broken/best.npz") as archive:   # that of step 0
+        assert all(np.isfinite(archive[name]).all() for name in archive.files)
 
 
 def read_table(path):

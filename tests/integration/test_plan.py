@@ -1,16 +1,14 @@
 """The plan of a run on several devices: measured steps, a table that follows from them, and no file of the run."""
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import keras
 import pytest
+from support.networks import register_layer
 from support.stages import SMALL, done, stage
 
 from pixmend.flags import parse_flags
-from pixmend.networks.registry import NETWORKS, NetworkSpec, Output
 from pixmend.training.plan import MEASURED_EFFICIENCY, Estimate, format_plan, list_device_numbers
 
 FLAGS = (*SMALL, "--model", "cnn", "--precision", "float32", "--batch-size", "8", "--run", "a")
@@ -60,15 +58,7 @@ def small_device(monkeypatch):
                 raise MemoryError("RESOURCE_EXHAUSTED")
             return x
 
-    def build(input_shape, settings):
-        image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
-        return keras.Model([image, mask], keras.layers.Conv2D(3, 1)(Needy()(image)))
-
-    module = ModuleType("needy")
-    module.build = build
-    monkeypatch.setitem(sys.modules, "needy", module)
-    spec = NetworkSpec(build="needy:build", summary="A network of a test.", output=Output.LINEAR)
-    monkeypatch.setitem(NETWORKS, "needy", spec)
+    register_layer(monkeypatch, "needy", Needy())
 
 
 def test_a_share_that_does_not_fit_leaves_the_other_rows(home, small_device):

@@ -370,6 +370,8 @@ def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
 @pytest.mark.slow
 @pytest.mark.parametrize("contest", ["demo", "depixelation", "missing_pixels", "landscapes"])
 def test_every_model_is_a_row_that_is_whole_or_says_why_not(tmp_path, contest):
-    study_here(tmp_path, "models", "--competition", contest, *TINY, "--steps", "2", "--seeds", "1", "--encoder-weights", "none")
+    # In bfloat16, oneDNN's gradients of unused weights of mobilenet_v2 were not always finite on a processor without AMX.
+    study_here(tmp_path, "models", "--competition", contest, *TINY, "--precision", "float32", "--steps", "2", "--seeds", "1",
+               "--encoder-weights", "none")
     for row in read_study(tmp_path, "models", contest)["rows"]:
         assert row["rmse"] or row["state"].startswith(("left out: ", "cannot be made: ")), row

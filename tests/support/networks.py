@@ -1,11 +1,15 @@
 """Small networks and example batches for tests."""
 
+import sys
+from types import ModuleType
+
 import keras
 import numpy as np
 
 from pixmend import models
 from pixmend.config import Settings
 from pixmend.data.damage import count_boxes
+from pixmend.networks.registry import NETWORKS, NetworkSpec, Output
 from pixmend.networks.residual import build_with_start
 from pixmend.run_identity import apply_defaults
 from pixmend.training import trainer
@@ -34,6 +38,19 @@ def build_small(name, shape, **changes):
     keras.utils.set_random_seed(1)
     model = build_with_start(shape, settings)
     return (AdversarialModel(model, settings) if settings.adversarial else model), settings
+
+
+def register_layer(monkeypatch, name, layer):
+    """Register a network for this test: a layer of the test's own, and a convolution."""
+    def build(input_shape, settings):
+        image, mask = keras.Input(input_shape), keras.Input((*input_shape[:2], 1))
+        return keras.Model([image, mask], keras.layers.Conv2D(3, 1)(layer(image)))
+
+    module = ModuleType(f"network_{name}")
+    module.build = build
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    spec = NetworkSpec(build=f"{module.__name__}:build", summary="A network of a test.", output=Output.LINEAR)
+    monkeypatch.setitem(NETWORKS, name, spec)
 
 
 def compile_small(name, shape=(64, 64, 3), **changes):
