@@ -5,6 +5,7 @@ import importlib.util
 import logging
 import math
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -239,8 +240,10 @@ def broadcast_from_first_process(arrays: Any) -> Any:
 
 
 def is_device_error(error: BaseException) -> bool:
+    """Tell whether a device or the way to another process failed; some calls of JAX say so by a ValueError with a status."""
     import jax
-    return isinstance(error, jax.errors.JaxRuntimeError)
+    has_status = isinstance(error, ValueError) and re.match("[A-Z_]+: ", str(error))
+    return isinstance(error, jax.errors.JaxRuntimeError) or bool(has_status)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,14 @@ def test_backend_fits_the_machine(tmp_path, monkeypatch, has_packages, has_devic
     assert backend.get_name() == expected
 
 
+@pytest.mark.parametrize(("error", "expected"), [
+    (ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer"), True),   # of jax.device_put
+    (ValueError("Incompatible shapes"), False), (TypeError("UNKNOWN: no status"), False),
+])
+def test_a_status_of_the_runtime_is_told_from_other_errors(error, expected):
+    assert backend.is_device_error(error) is expected
+
+
 def test_other_backend_of_keras_is_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     with pytest.raises(FlagError, match="KERAS_BACKEND"):
