@@ -200,7 +200,10 @@ def hash_split(dataset: Dataset) -> str:
 
 def list_extra_ids(dataset: Dataset) -> set[str]:
     """Return the ids of the extra pictures that are training images."""
-    return {id for id in dataset.rows.columns[0].to_pylist() if id.startswith(EXTRA)}
+    from pyarrow import compute
+
+    ids = dataset.rows.columns[0]
+    return set(ids.filter(compute.starts_with(ids, EXTRA)).to_pylist())
 
 
 def hash_dataset(dataset: Dataset) -> str:
