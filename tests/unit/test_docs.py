@@ -9,6 +9,8 @@ from support.stages import ROOT
 from pixmend import config
 from pixmend.cli import read_settings
 from pixmend.commands import COMMANDS
+from pixmend.fills import FILLS
+from pixmend.networks.registry import NETWORKS
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
@@ -50,3 +52,10 @@ def test_every_link_and_image_exists(name):
 def test_every_file_of_the_project_exists(name):
     for path in re.findall(r"`((?:src|tests|benchmarks|docs)/[\w/.-]+)`", TEXTS[name]):
         assert (ROOT / path).exists(), path
+
+
+def test_the_tables_of_models_name_every_network_and_fill():
+    tables = re.findall(r"^\| `--model` \|.*\n(?:\|.*\n)+", TEXTS["models.md"], re.MULTILINE)
+    cells = [line.split("|")[1] for table in tables for line in table.splitlines()[2:]]
+    assert {name for cell in cells for name in re.findall("`(.+?)`", cell)} == {*NETWORKS, *FILLS}
+    assert f"{len(NETWORKS)} networks and {len(FILLS)} fills" in TEXTS["README.md"]

@@ -175,6 +175,12 @@ NETWORKS: dict[str, NetworkSpec] = {
         summary="Dense layers on a window around each box; the fastest to train on a CPU.",
         defaults={**WINDOW_DEFAULTS, "window": 2.0, "work_size": 32, "masks_per_image": 16, "start": "harmonic",
                   "width": 1024}, reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
+    "window_transformer": NetworkSpec(
+        build="pixmend.networks.window_transformer:build_window_transformer",
+        summary="Vision transformer on a window around each box, for accelerators (25 million parameters).",
+        defaults={**WINDOW_DEFAULTS, "window": 3.0, "work_size": 96, "masks_per_image": 4, "start": "smooth", "width": 512,
+                  "levels": 8, "learning_rate": 5e-4, "weight_decay": 0.1},
+        reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
 }
 
 PIPELINES: dict[str, PipelineSpec] = {
