@@ -1,11 +1,11 @@
 """RMSE over the number of training photos, which --extra-pictures raises: benchmarks/results/PICTURES.md.
 
-    python -m benchmarks pictures --data FOLDER --home FOLDER [--minutes M]
+    python -m benchmarks pictures --data FOLDER --home FOLDER [--steps N]
 
 FOLDER of --data holds photo-reconstruction.zip, in the format of the competition, and solution.csv. An archive with every eighth
 training photo is made of it; the other photos are given by --extra-pictures, first as many again, then three and seven times as
-many. So holdout and test images stay the same. All trainings take the same minutes and draw about as many windows: the fewer
-photos, the more masks are drawn for each.
+many. So holdout and test images stay the same. All trainings take the same number of steps, since minutes depend on
+other work on the machine, and draw about as many windows: the fewer photos, the more masks are drawn for each.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks pictures", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with photo-reconstruction.zip and solution.csv")
     parser.add_argument("--home", type=Path, required=True, help="folder for everything that the stages write")
-    parser.add_argument("--minutes", type=float, default=7.7, help="minutes of each training")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of each training")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results and the table")
     return parser.parse_args()
 
@@ -84,7 +84,7 @@ def make_row(name: str, options: argparse.Namespace) -> Row:
         return Row("harmonic fill", f"--model {BASELINE} {HOLDOUT}")
     share = SHARES[name]
     extra = f" --extra-pictures {extra_folder(options.home, name)}" if share.extra_parts else ""
-    flags = f"{TRAINING} {HOLDOUT} --masks-per-image {share.masks_per_image} --minutes {options.minutes:g} --run {name}{extra}"
+    flags = f"{TRAINING} {HOLDOUT} --masks-per-image {share.masks_per_image} --steps {options.steps} --run {name}{extra}"
     return Row(f"{name} of the photos", flags)
 
 
@@ -206,9 +206,9 @@ PAGE = """# RMSE over the number of training photos
 Written by `python -m benchmarks pictures --data FOLDER --home FOLDER`, on the {images} test images of a stand-in of the
 competition whose originals are known. The archive has an eighth of the training photos, of which a quarter is held out. Further
 photos are given by `--extra-pictures`; those that are near duplicates of holdout or test images are left out. All trainings take
-the same minutes, and the fewer photos there are, the more masks are drawn for each. The weights are those that are best on the
-holdout. In brackets are 95% intervals over bootstrap samples of images, which are the same for both sides of a ratio. Minutes are
-those of the whole `train` stage, and in brackets those of all its cores.
+the same number of steps, and the fewer photos there are, the more masks are drawn for each. The weights are those that are best
+on the holdout. In brackets are 95% intervals over bootstrap samples of images, which are the same for both sides of a ratio.
+Minutes are those of the whole `train` stage, and in brackets those of all its cores.
 
 ![RMSE relative to the harmonic fill, over the number of training photos](PICTURES.png)
 

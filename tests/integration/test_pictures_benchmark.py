@@ -47,7 +47,7 @@ def test_each_photo_is_in_the_archive_or_in_the_extra_pictures_once(data, tmp_pa
 
 @pytest.mark.slow
 def test_all_rows_are_measured_and_those_that_are_stored_are_not_measured_again(data, tmp_path):
-    command = [sys.executable, "-m", "benchmarks", "pictures", "--data", data, "--home", tmp_path / "home", "--minutes", "0.03",
+    command = [sys.executable, "-m", "benchmarks", "pictures", "--data", data, "--home", tmp_path / "home", "--steps", "4",
                "--out", tmp_path]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     results = json.loads((tmp_path / "PICTURES.json").read_text())
