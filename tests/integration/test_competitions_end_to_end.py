@@ -22,6 +22,8 @@ from pixmend.flags import parse_flags
 from pixmend.run_file import load_run
 from pixmend.run_identity import complete_settings
 
+pytestmark = pytest.mark.long
+
 FILL_STAGES = ("download", "augment", "train", "predict", "serialize", "score", "submit")
 NETWORK_STAGES = ("train", "predict", "serialize", "score", "report")
 NETWORK = ("--steps", "4", "--levels", "2", "--masks-per-image", "0", "--run", "network")

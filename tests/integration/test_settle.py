@@ -73,6 +73,7 @@ def test_without_send_nothing_is_sent_and_the_price_is_named(machine, server):
     assert server.calls == [] and read_answers(machine) is None
 
 
+@pytest.mark.long
 def test_scores_that_are_known_cost_nothing(machine, server):
     server.solution = TINY.make_solution("rgb", "unit")
     machine.run("submit", "--run", "a")
@@ -83,6 +84,7 @@ def test_scores_that_are_known_cost_nothing(machine, server):
     assert machine.run("settle", "--run", "a")[0] == 0 and read_answers(machine) == answers and len(server.calls) == calls
 
 
+@pytest.mark.long
 def test_interrupted_settling_goes_on_and_sends_no_file_twice(machine, server):
     server.solution = TINY.make_solution("rgb", "unit")
     server.daily_limit = 2
@@ -100,6 +102,7 @@ def test_lost_answer_is_no_second_submission(machine, server):
     assert len(server.submissions) == 3 and read_answers(machine)["value_scale"] == "minmax"
 
 
+@pytest.mark.long
 def test_score_that_is_late_settles_nothing_yet(machine, server):
     server.solution, server.pending_looks = TINY.make_solution("rgb", "unit"), 10**6
     code, output = machine.run("settle", "--run", "a", "--send", "--wait-minutes", "0")
@@ -108,6 +111,7 @@ def test_score_that_is_late_settles_nothing_yet(machine, server):
     assert machine.run("settle", "--run", "a", "--send")[0] == 0 and len(server.submissions) == 3
 
 
+@pytest.mark.long
 def test_later_runs_use_what_is_settled_and_say_so_once(machine, server):
     server.solution = TINY.make_solution("rgb", "minmax")
     assert read_settings(machine, "--run", "before")[0] == ("bgr", "unit")
@@ -134,6 +138,7 @@ def settle_first(machine):
     return settle
 
 
+@pytest.mark.long
 def test_older_run_is_written_again_as_scores_have_settled(machine, settle_first):
     written = machine.submissions / "a.csv"
     before = written.read_bytes()
@@ -146,6 +151,7 @@ def test_older_run_is_written_again_as_scores_have_settled(machine, settle_first
     assert code == 0 and "settled.json" not in output and written.read_bytes() == before
 
 
+@pytest.mark.long
 def test_file_that_contradicts_the_scores_is_sent_only_if_its_flag_is_typed(machine, server, settle_first):
     """Also of a run that was configured with the flag, which its files follow."""
     written = machine.submissions / "a.csv"
@@ -167,7 +173,7 @@ def test_file_of_the_solution_settles_without_kaggle(machine, server):
 
 
 def make_grey_solution():
-    """A solution with one value for all channels, which tells no order."""
+    """Return a solution in which all channels have the same value, so that no score can tell their order."""
     lines = TINY.make_solution("bgr", "unit").splitlines()
     return "\n".join([lines[0], *(f"{line.split(',')[0]},0.5,{line.rpartition(',')[2]}" for line in lines[1:])]) + "\n"
 

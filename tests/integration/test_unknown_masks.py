@@ -27,6 +27,8 @@ from pixmend.submissions.predictions import PredictionFile
 from pixmend.training import checkpoints, setup
 from pixmend.training.batches import ImageBatches
 
+pytestmark = pytest.mark.long
+
 PLACE = "hidden_areas"
 HERE = ("--competition", PLACE, "--size", "64", "--holdout", "0.2")
 LOCATE = (*HERE, "--model", "locate", "--width", "12", "--batch-size", "8", "--steps", "160", "--evaluate-every", "40",

@@ -50,7 +50,7 @@ def submit_run(settings: Settings) -> None:
 
 
 def check_settled_form(settings: Settings, path: Path) -> None:
-    """Refuse a file whose channel order or value scale scores have told to be wrong, unless a flag asks for another one."""
+    """Refuse a file that was written in a channel order or value scale that `settle` found to be wrong; a typed flag wins."""
     written = run_file.read_written_form(settings)
     for name, right in settled.read_settled(settings).items():
         if getattr(settings, name) == right != written.get(name, right):

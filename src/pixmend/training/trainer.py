@@ -170,7 +170,7 @@ class Trainer:
     def _save_weights(self, metadata: dict[str, Any], snapshot: str = "") -> None:
         if self.writes_files:
             weights = [np.asarray(variable) for variable in setup.get_generator(self.model).variables]
-            if not all(np.isfinite(array).all() for array in weights):   # also of one without effect on the loss
+            if not all(np.isfinite(array).all() for array in weights):   # the loss does not always show it
                 raise self._divergence("a weight is not a finite number")
             checkpoints.save_weights(checkpoints.get_weights_path(self.folder, snapshot), weights, metadata)
 
