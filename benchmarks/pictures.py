@@ -61,7 +61,7 @@ def main() -> None:
         prepare_data(options.data, options.home)
         solution = read_solution(options.data)
         for name in missing:
-            result = measure_row(options.home, make_row(name, options), solution) | count_photos(options.home)
+            result = measure_row(options.home, make_row(name, options), solution) | describe_run(options.home, name)
             results[name] = result | {"command": hide_folder(result["command"])}
             write_results(results_file, results)
     (options.out / "PICTURES.md").write_text(format_table(results))
@@ -150,10 +150,13 @@ def select_rows(source: zipfile.ZipFile, table: str, kept: set[str]) -> str:
     return out.getvalue()
 
 
-def count_photos(home: Path) -> dict[str, int]:
-    """Return the number of photos that the last run was trained on."""
+def describe_run(home: Path, name: str) -> dict[str, Any]:
+    """Return the number of photos that the last run was trained on, and its holdout RMSE at each evaluation by step."""
     dataset = Dataset(home / "augment" / "photo_reconstruction")
-    return {"photos": len({row.id for row in dataset.split("train")})}
+    history = home / "checkpoints" / "photo_reconstruction" / name / "history.csv"
+    rows = list(csv.DictReader(history.open())) if history.exists() else []
+    return {"photos": len({row.id for row in dataset.split("train")}),
+            "holdout": {row["step"]: float(row["holdout_rmse"]) for row in rows}}
 
 
 def hide_folder(command: str) -> str:
@@ -172,8 +175,16 @@ def format_table(results: Results) -> str:
 def format_line(result: Mapping[str, Any], baseline: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
     (low, high), _ = compute_intervals(result, baseline)
     return (f"| {result['photos']:,} | {result['rmse']:.5f} ({low:.4f} to {high:.4f}) | {format_ratio(result, baseline)} "
-            f"| {format_ratio(result, before) if before else ''} | {format_minutes(result['minutes'])} "
+            f"| {format_ratio(result, before) if before else ''} | {format_holdout(result)} "
+            f"| {format_minutes(result['minutes'])} "
             f"| `{result['command']}` | {result['hardware']} | {result['commit']} |")
+
+
+def format_holdout(result: Mapping[str, Any]) -> str:
+    """Return the lowest RMSE on the holdout with its step, and that of the last step."""
+    holdout = result["holdout"]
+    best = min(holdout, key=holdout.__getitem__)
+    return f"{holdout[best]:.5f} at step {best}, {list(holdout.values())[-1]:.5f} at the end"
 
 
 def format_ratio(result: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -195,6 +206,7 @@ def render_curve(results: Results) -> bytes:
         axes = figure.subplots()
         axes.errorbar(photos, ratios, np.abs(ends.T - ratios), marker="o", capsize=3)
         axes.set_xscale("log", base=2)
+        axes.margins(x=0.1)
         axes.set_xticks(photos, [f"{number:,}" for number in photos])
         axes.set_xlabel("training photos")
         axes.set_ylabel("RMSE relative to harmonic")
@@ -212,7 +224,7 @@ Minutes are those of the whole `train` stage, and in brackets those of all its c
 
 ![RMSE relative to the harmonic fill, over the number of training photos](PICTURES.png)
 
-| photos | RMSE | relative to harmonic | relative to the row above | minutes (core minutes) | flags | measured on | commit |
-|---|---|---|---|---|---|---|---|
+| photos | RMSE | relative to harmonic | to the row above | lowest on the holdout | minutes (core minutes) | flags | hardware | commit |
+|---|---|---|---|---|---|---|---|---|
 {lines}
 """

@@ -7,7 +7,7 @@ ACCELERATOR.md is not among them: it is written by hand from ACCELERATOR.json.
 
 import argparse
 
-from benchmarks import border, contests, growth, locate, mending, rmse, speed
+from benchmarks import border, contests, growth, locate, mending, pictures, rmse, speed
 from benchmarks._measure import RESULTS, read_results
 
 FORMATTERS = {
@@ -16,6 +16,7 @@ FORMATTERS = {
     "GROWTH": growth.format_table,
     "LOCATE": locate.format_table,
     "MENDING": mending.format_table,
+    "PICTURES": pictures.format_table,
     "RMSE": rmse.format_table,
     "SPEED": speed.format_table,
 }

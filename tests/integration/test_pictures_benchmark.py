@@ -54,6 +54,7 @@ def test_all_rows_are_measured_and_those_that_are_stored_are_not_measured_again(
     photos = [results[name]["photos"] for name in pictures.SHARES]
     assert photos == sorted(set(photos)) and photos[-1] > 5 * photos[0]
     assert len({tuple(result["numbers"]) for result in results.values()}) == 1
+    assert all(list(results[name]["holdout"]) == ["0", "4"] for name in pictures.SHARES)
     assert str(tmp_path) not in (tmp_path / "PICTURES.json").read_text()
     results["all"] |= {"rmse": 0.5}
     (tmp_path / "PICTURES.json").write_text(json.dumps(results))
