@@ -224,7 +224,7 @@ Minutes are those of the whole `train` stage, and in brackets those of all its c
 
 ![RMSE relative to the harmonic fill, over the number of training photos](PICTURES.png)
 
-| photos | RMSE | relative to harmonic | to the row above | lowest on the holdout | minutes (core minutes) | flags | hardware | commit |
+| photos | RMSE | relative to harmonic | to the row above | lowest on the holdout | minutes (of all cores) | flags | on | commit |
 |---|---|---|---|---|---|---|---|---|
 {lines}
 """
