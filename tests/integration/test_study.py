@@ -308,6 +308,13 @@ def test_what_a_study_cannot_do_is_said_before_anything_starts(home, words, mess
     assert not [path for path in home.rglob("*") if path not in before and path.suffix]
 
 
+@pytest.mark.parametrize(("name", "rows"), [("losses", "l3"), ("lambda", "many"), ("models", "unet,nosuch")])
+def test_a_wrong_row_is_refused_before_anything_is_downloaded(tmp_path, name, rows):
+    with pytest.raises(FlagError, match=rows.split(",")[-1]):
+        main(["study", name, "--rows", rows, "--home", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("words", [["--home", "losses", "losses", "--quiet"], ["losses", "--home", "losses", "--quiet"],
                                    ["--quiet", "losses", "--home=losses"], ["--home", "losses", "--quiet", "losses"]])
 def test_the_name_of_a_study_may_stand_anywhere(words):

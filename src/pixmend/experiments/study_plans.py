@@ -83,7 +83,11 @@ def make_model_rows(settings: Settings, dataset: Any) -> list[Row]:
     """Return a row for each model that fits the competition, all with the same number of steps."""
     return [Row(name, name, {"model": name, "steps": settings.steps}, explain_unfit(name, settings, dataset),
                 once=not models.is_trainable(name), fill=models.is_fill(name))
-            for name in models.list_models() if not models.finds_masks(name)]
+            for name in list_image_models()]
+
+
+def list_image_models() -> list[str]:
+    return [name for name in models.list_models() if not models.finds_masks(name)]
 
 
 def explain_unfit(name: str, settings: Settings, dataset: Any) -> str:
@@ -139,6 +143,17 @@ def check_study(settings: Settings, plan: Plan) -> None:
     if "model" not in plan.varies and not models.is_trainable(settings.model):
         raise FlagError(f"--model {settings.model} is not trained, so there is no study of its {settings.about}.")
     check_packages(settings)
+    check_row_names(settings, plan)
+
+
+def check_row_names(settings: Settings, plan: Plan) -> None:
+    """Refuse --rows that the study does not have; of the studies, only that of models looks at the images to list its rows."""
+    if plan.over:   # --rows of a number makes the rows themselves
+        parse_numbers(settings, plan.varies[0], ())
+        return
+    names = list_image_models() if plan.rows is make_model_rows else [row.name for row in plan.rows(settings, None)]
+    if wrong := [name for name in split_names(settings) if name not in names]:
+        raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {wrong[0]!r}. It has {', '.join(names)}.")
 
 
 def apply_study_defaults(settings: Settings, plan: Plan) -> Settings:
@@ -166,8 +181,6 @@ def select_rows(settings: Settings, plan: Plan, dataset: Any) -> list[Row]:
     """Return the rows of the plan that --rows names, or all."""
     rows = {row.name: row for row in plan.rows(settings, dataset)}
     wanted = list(rows) if plan.over else split_names(settings) or list(rows)   # --rows of a number makes the rows themselves
-    if wrong := [name for name in wanted if name not in rows]:
-        raise FlagError(f"--rows {settings.rows}: the study {settings.about} has no row {wrong[0]!r}. It has {', '.join(rows)}.")
     return [row for name, row in rows.items() if name in wanted]
 
 
