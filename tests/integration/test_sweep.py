@@ -251,6 +251,23 @@ def draw_in_a_process(url, home, wanted):
     draw(*opened(url, home, wanted))
 
 
+@pytest.mark.parametrize("steps", [1000, config.UNLIMITED_STEPS])
+def test_the_worst_trial_is_stopped_early_also_where_only_minutes_end_it(steps):
+    import optuna
+
+    from pixmend.experiments import optuna_study
+
+    study = optuna.create_study(pruner=optuna_study.make_pruner(config.Settings(steps=steps, evaluate_every=50)))
+    stopped = []
+    for rmse in (0.1, 0.2, 0.3, 0.4):
+        trial = study.ask()
+        for step in (0, 50, 100, 150):
+            trial.report(0.5 if step == 0 else rmse, step)
+            stopped += [(rmse, step)] if trial.should_prune() else []
+        study.tell(trial, rmse)
+    assert stopped[0] == (0.4, 100) and {rmse for rmse, _ in stopped} == {0.4}
+
+
 @pytest.fixture(params=["sqlite", "journal", "postgresql"])
 def url(request, tmp_path):
     if request.param == "journal":

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError
 
 from pixmend import files
-from pixmend.config import Settings
+from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.errors import UserError
 from pixmend.experiments import journal_storage
 from pixmend.experiments.database_storage import DatabaseStorage
@@ -171,5 +171,7 @@ def make_pruner(settings: Settings) -> optuna.pruners.BasePruner:
     """Return a pruner of the worst trials at each evaluation, after the first steps and with enough finished trials."""
     if not settings.prune:
         return optuna.pruners.NopPruner()
+    unlimited = settings.steps == UNLIMITED_STEPS   # only minutes end a trial
+    first_steps = 2 * settings.evaluate_every if unlimited else int(PRUNED_AFTER * settings.steps)
     return optuna.pruners.PercentilePruner(100 - PRUNED_PERCENT, n_startup_trials=MIN_TRIALS, n_min_trials=MIN_TRIALS,
-                                           n_warmup_steps=int(PRUNED_AFTER * settings.steps))
+                                           n_warmup_steps=first_steps)
