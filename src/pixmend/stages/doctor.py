@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixmend import competitions, config, subprocesses, workers
+from pixmend import backend, competitions, config, subprocesses, workers
 from pixmend.competitions.base import Competition
 from pixmend.config import Settings
 from pixmend.data import archive_manifest
@@ -54,7 +54,7 @@ def check_packages(competition: Competition, settings: Settings) -> Iterator[Res
     required = set(kernel_script.list_requirements())
     lock = config.CHECKOUT / "requirements.txt"
     locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)) if lock.exists() else {}
-    needed = required if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else required - {"tensorflow"}
+    needed = required if backend.get_name() == "tensorflow" else required - {"tensorflow"}
     differences: dict[str, list[str]] = {BAD: [], NOTE: []}
     for name in sorted({*required, *locked} - INSTALLERS):
         try:
