@@ -43,10 +43,12 @@ HOUR = f"{MLP} --start harmonic --masks-per-image 16 --minutes 45 --evaluate-eve
 TEN_MINUTES = ("--model window_mlp --start harmonic --masks-per-image 6 --batch-size 1536 --learning-rate 1.7e-3 "
                "--warmup-steps 150 --minutes 7.7 --evaluate-every 400 --run mlp10")
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
-AS_PUBLISHED = "--model pix2pix --steps 1000000 --width 16 --batch-size 1 --start none --run pix2pix"
+AS_PUBLISHED = "--model pix2pix_published --steps 1000000 --width 16 --run pix2pix"
+PIX2PIX = "--model pix2pix --width 32 --steps 1000000 --evaluate-every 1000 --evaluation-images 150"
 BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
-ADVERSARIAL = "--model pix2pix --width 16 --start smooth --steps 1000"   # each row judged-... changes one setting of this
+# Each row judged-... changes one setting of this.
+ADVERSARIAL = "--model pix2pix_published --batch-size 4 --width 16 --start smooth --steps 1000"
 
 ROWS = {
     "mean": Row("fill: mean of the known pixels", "--model mean"),
@@ -72,6 +74,11 @@ ROWS = {
                       f"{AS_PUBLISHED} --minutes 60", "--predict-mode training"),
     "pix2pix-120": Row("Pix2Pix as published but narrower (width 16), 120 minutes",
                        f"{AS_PUBLISHED} --minutes 120", "--predict-mode training"),
+
+    "pix2pix-window-30": Row("Pix2Pix on windows from the smooth fill (width 32), 30 minutes",
+                             f"{PIX2PIX} --minutes 30 --run pix2pix-window"),
+    "pix2pix-window-30-tta": Row("the same run, test-time augmentation",
+                                 f"{PIX2PIX} --minutes 30 --run pix2pix-window", "--tta 8"),
 
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
     "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),

@@ -220,5 +220,5 @@ def test_lambda_from_the_environment_is_in_the_runs_name(finished):
     home, _ = finished
     result = stage_process("train", home, *SMALL, "--steps", "1", env={"LAMBDA": "7"})
     assert result.returncode == 0, result.stderr
-    assert len(list((home / "checkpoints/demo").glob("pix2pix-*lambda7*"))) == 1
+    assert len(list((home / "checkpoints/demo").glob("pix2pix_published-*lambda7*"))) == 1
     assert "LAMBDA" not in clean_environment()

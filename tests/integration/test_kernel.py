@@ -43,7 +43,8 @@ def describe(data):
 
 def make_output(text, step=8, **different_settings):
     """The files that a session of this script writes into /kaggle/working, with its report of them."""
-    settings = {"competition": CONTEST, "LAMBDA": 100.0, "steps": 8, "size": 32, "model": "pix2pix", **different_settings}
+    settings = {"competition": CONTEST, "LAMBDA": 100.0, "steps": 8, "size": 32, "model": "pix2pix_published",
+                **different_settings}
     digits = hashlib.sha256(npz(step)).hexdigest()[:12]
     run = run_file.format_toml({"run": "a", "common": {"competition": CONTEST}, "trained": settings})
     left = {f"{HOME}/run.toml": run.encode(), f"{HOME}/state-{step:09}-{digits}.npz": npz(step),
@@ -352,7 +353,7 @@ def test_steps_of_a_falling_learning_rate_do_not_grow(tmp_path):
     settings = Settings(home=str(tmp_path), run="a", model="window_mlp")   # its learning rate falls over the steps
     with pytest.raises(UserError, match="--steps"):
         KernelRunner(settings, get_competition("demo"))._check_resumable({"steps": (8, 9)})
-    settings = Settings(home=str(tmp_path), run="a", model="pix2pix")
+    settings = Settings(home=str(tmp_path), run="a", model="pix2pix_published")
     KernelRunner(settings, get_competition("demo"))._check_resumable({"steps": (8, 9)})
 
 

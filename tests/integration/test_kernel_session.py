@@ -19,7 +19,7 @@ from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition
 from support.kaggle_kernels import Folders, KernelServer, order_of, run_session
 
 TINY = make_tiny_competition()
-SMALL = ("--model", "pix2pix", "--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "2",
+SMALL = ("--model", "pix2pix_published", "--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "2",
          "--evaluation-images", "4", "--run", "a")
 
 

@@ -215,7 +215,7 @@ def test_table_equals_the_files(page, reported):
     assert {name: float(value) for name, value in shown.items()} == \
         {name: float(rows[name]["holdout_rmse"]) for name in shown}
     settings = dict(zip(column(page, "run"), column(page, "settings"), strict=True))
-    assert settings["tiny"] == "pix2pix --size 32 --width 4 --lambda 7 --steps 4 --batch-size 2"
+    assert settings["tiny"] == "pix2pix_published --size 32 --width 4 --start harmonic --lambda 7 --steps 4 --batch-size 2"
     assert settings["twin"] == settings["tiny"].replace("lambda 7", "lambda 70")
     assert settings["mean"] == "mean --size 32" and settings["sent-only"] == "–"
 

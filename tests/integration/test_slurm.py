@@ -14,8 +14,8 @@ from support.stages import JAX, ROOT, SMALL, done, stage_process
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(slurm.find_missing()), reason=slurm.find_missing())]
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--steps", "120", "--run", "a")
-TINY = ("--model", "pix2pix", "--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--evaluation-images", "2",
-        "--precision", "float32")
+TINY = ("--model", "pix2pix_published", "--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1",
+        "--evaluation-images", "2", "--precision", "float32")
 SWEEP = (*TINY, "--steps", "24", "--evaluate-every", "4", "--save-minutes", "0", "--no-prune", "--lambda", "1,2,3,4,5,6")
 JOURNEY = (*TINY, "--steps", "4", "--evaluate-every", "2", "--run", "j")
 
@@ -101,7 +101,7 @@ def test_an_array_of_four_shares_a_sweep_on_a_journal_while_two_of_its_tasks_are
     assert (home / "journal/journal.log").exists() and not list((home / "checkpoints/demo").glob("*.db"))
     table = logs[3].read_text()
     assert sorted(re.findall(r"--lambda (\d) +done$", table, re.M)) == ["1", "2", "3", "4", "5", "6"], table
-    assert len(list((home / "checkpoints/demo").glob("pix2pix-*/best.npz"))) == 6
+    assert len(list((home / "checkpoints/demo").glob("pix2pix_published-*/best.npz"))) == 6
 
 
 def test_the_journey_makes_a_submission_in_three_jobs_that_wait_for_each_other(cluster, tmp_path):

@@ -22,10 +22,10 @@ from pixmend.cli import main
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space, sweep_results
 
-TINY = ("--model", "pix2pix", "--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1", "--evaluation-images", "2",
-        "--precision", "float32")
+TINY = ("--model", "pix2pix_published", "--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1",
+        "--evaluation-images", "2", "--precision", "float32")
 GRID = (*TINY, "--steps", "16", "--evaluate-every", "4", "--save-minutes", "0", "--lambda", "3,5")
-RUNS = {f"pix2pix-size32-width1-levels2-precision-float32-lambda{value}-steps16-batch-size1"
+RUNS = {f"pix2pix_published-size32-width1-levels2-precision-float32-lambda{value}-steps16-batch-size1"
         "-evaluate-every4-evaluation-images2" for value in (3, 5)}
 
 
@@ -71,7 +71,7 @@ def until_it_trains(process, run):
 def test_stopped_then_shared_by_two_of_which_one_is_killed_no_point_is_lost_or_trained_twice(home, prepared_home, tmp_path):
     shutil.copytree(prepared_home, tmp_path / "other")
     process = start_stage("sweep", home, *GRID)
-    while not (runs := list(folder(home).glob("pix2pix-*"))) and process.poll() is None:
+    while not (runs := list(folder(home).glob("pix2pix_published-*"))) and process.poll() is None:
         pass
     first = runs[0]
     lines = until_it_trains(process, first)
@@ -111,7 +111,7 @@ def test_two_machines_share_a_grid_in_postgresql_and_its_password_is_shown_nowhe
         shutil.copytree(prepared_home, home)
     flags = (*TINY, "--steps", "2", "--evaluate-every", "1", "--lambda", "1,2,3", "--storage", database)
     both = [ended(process) for process in [start_stage("sweep", home, *flags) for home in homes]]
-    trained = Counter(run.name for home in homes for run in folder(home).glob("pix2pix-*/"))
+    trained = Counter(run.name for home in homes for run in folder(home).glob("pix2pix_published-*/"))
     assert sorted(re.search(r"lambda(\d)", name)[1] for name in trained) == ["1", "2", "3"] and set(trained.values()) == {1}
     assert [trial["state"] for trial in read_sweep(homes[0])["trials"]] == 3 * ["done"]
     assert read_sweep(homes[0])["trials"] == read_sweep(homes[1])["trials"]
@@ -157,11 +157,11 @@ def test_a_finished_sweep_ends_at_once_and_what_runs_did_is_used_by_another_stud
     flags = (*TINY, "--steps", "30", "--evaluate-every", "10")
     sweep_here(swept, *flags, "--learning-rate", "1e-4,2e-4,3e-4,0.05,1", "--jitter", "0")
     assert "trial" not in capsys.readouterr().out.replace(" trials", "").split("RMSE")[0]
-    stamps = {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix-*/")}
+    stamps = {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix_published-*/")}
     sweep_here(swept, *flags, "--learning-rate", "1e-4,2e-4", "--sweep-name", "again")
     again = json.loads((folder(swept) / "again.sweep.json").read_text())
     assert [trial["state"] for trial in again["trials"]] == ["done", "done"]
-    assert stamps == {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix-*/")}
+    assert stamps == {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix_published-*/")}
     with pytest.raises(UserError, match=r"sweep again was made with --learning-rate 0.0001,0.0002 \(now 0.0001,0.0003\)"):
         sweep_here(swept, *flags, "--learning-rate", "1e-4,3e-4", "--sweep-name", "again")
 
@@ -367,7 +367,8 @@ def test_tasks_share_a_sweep_on_a_journal_while_one_is_preempted_and_one_is_kill
     assert codes == [85, -signal.SIGKILL, 0]
     found = read_sweep(home)["trials"]
     assert [(trial["number"], trial["state"]) for trial in found] == [(number, "done") for number in range(4)]
-    assert {trial["run"] for trial in found} == {run.name for run in folder(home).glob("pix2pix-*/")} and len(found) == 4
+    runs = {run.name for run in folder(home).glob("pix2pix_published-*/")}
+    assert {trial["run"] for trial in found} == runs and len(found) == 4
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])

@@ -16,8 +16,8 @@ from pixmend.__main__ import main
 from pixmend.subprocesses import STOP_SIGNALS
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ("--model", "pix2pix", "--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "4",
-         "--evaluation-images", "4")
+SMALL = ("--model", "pix2pix_published", "--start", "harmonic", "--predict-mode", "inference", "--size", "32", "--width", "4",
+         "--batch-size", "2", "--evaluate-every", "4", "--evaluation-images", "4")
 JAX = {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parent / "no_tensorflow")}   # without TensorFlow
 
 

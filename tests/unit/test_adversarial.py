@@ -44,7 +44,7 @@ def test_loss_is_finite_for_predictions_outside_the_range(name):
 
 
 def test_pix2pix_has_the_published_number_of_parameters():
-    model, _ = build_small("pix2pix", (256, 256, 3), width=64)
+    model, _ = build_small("pix2pix_published", (256, 256, 3), width=64)
     assert count_parameters(model.generator.trainable_variables) == 54_414_979
     assert count_parameters(model.generator.non_trainable_variables) == 10_880
     assert count_parameters(model.discriminator.variables) == 2_770_433
@@ -67,7 +67,7 @@ def compute_published_loss(model, inputs, originals, settings):
 @pytest.mark.parametrize(("LAMBDA", "disc_lambda"), [(100.0, 1.0), (400.0, 400.0), (0.0, 1.0)])
 def test_adversarial_loss_is_the_published_one(LAMBDA, disc_lambda, loss):
     damaged, masks, originals = example_batch(SHAPE)
-    model, settings = build_small("pix2pix", SHAPE, start="none", LAMBDA=LAMBDA, disc_lambda=disc_lambda, loss=loss)
+    model, settings = build_small("pix2pix_published", SHAPE, start="none", LAMBDA=LAMBDA, disc_lambda=disc_lambda, loss=loss)
     trainer.compile_model(model, settings)
     for layer in model.discriminator.layers:   # batch norm by its moving averages, so that both losses are of the same network
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -82,11 +82,22 @@ def test_generator_loss_does_not_move_the_discriminator():
     damaged, masks, originals = example_batch(SHAPE)
     weights = []
     for LAMBDA in (0.0, 1000.0):
-        model = compile_small("pix2pix", LAMBDA=LAMBDA)
+        model = compile_small("pix2pix_published", LAMBDA=LAMBDA)
         model.train_on_batch(as_inputs(damaged, masks), originals)
         weights.append([np.asarray(v) for v in model.discriminator.trainable_variables])
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(("loss_region", "is_seen"), [("hole", False), ("all", True)])
+def test_the_discriminator_compares_the_pixels_that_the_loss_counts(loss_region, is_seen):
+    damaged, masks, originals = example_batch(SHAPE)
+    model = compile_small("pix2pix_published", LAMBDA=0.0, loss_region=loss_region)
+    inputs = [keras.ops.convert_to_tensor(array) for array in as_inputs(damaged, masks)]
+    changed = np.where(masks[..., None], originals, 1 - originals)
+    values = [float(model.compute_loss(inputs, keras.ops.convert_to_tensor(target), inputs[0], training=False))
+              for target in (originals, changed)]
+    assert (values[0] != values[1]) == is_seen
 
 
 def test_adversarial_loss_alone_moves_the_generator():
@@ -100,7 +111,7 @@ def test_adversarial_loss_alone_moves_the_generator():
 
 def test_every_network_can_be_trained_with_or_without_a_discriminator():
     assert isinstance(build_small("residual_unet", SHAPE, adversarial=True)[0], AdversarialModel)
-    assert not isinstance(build_small("pix2pix", SHAPE, adversarial=False)[0], AdversarialModel)
+    assert not isinstance(build_small("pix2pix_published", SHAPE, adversarial=False)[0], AdversarialModel)
 
 
 def test_adversarial_model_keeps_its_inputs_in_float32():

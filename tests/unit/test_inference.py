@@ -40,7 +40,7 @@ def ramp_model():
 def network(**changes):
     """A small untrained Pix2Pix: it has batch norm and dropout, and no turn leaves it as it is."""
     settings = dataclasses.replace(Settings(size=32, width=4, precision="float32", mask_channel=True), **changes)
-    settings = apply_defaults(settings, models.default_settings("pix2pix"))
+    settings = apply_defaults(settings, models.default_settings("pix2pix_published"))
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
     model = build_with_start((32, 32, 3), settings)

@@ -184,7 +184,7 @@ def test_every_model_has_one_kind():
     assert sorted(set.union(*kinds)) == models.list_models() and sum(map(len, kinds)) == len(models.list_models())
     assert models.is_trainable("unet") and models.is_fill("smooth") and not models.is_model("nosuch")
     assert models.finds_masks("locate") and NETWORKS["edsr"].input is Input.SQUARE and NETWORKS["mlp"].blocks_only
-    assert models.default_settings("smooth") == {} and models.default_settings("pix2pix") == {"adversarial": True}
+    assert models.default_settings("smooth") == {} and models.default_settings("ring") == {}
 
 
 def test_mask_channel_adds_a_channel_to_the_input():
@@ -204,9 +204,9 @@ def test_levels_and_width_shape_the_network(name):
 @pytest.mark.parametrize(("name", "flags", "reported"), [
     ("window_mlp", {"mask_channel": True, "width": 8, "LAMBDA": 10.0}, ["--mask-channel", "--lambda"]),
     ("mlp", {"width": 8, "levels": 3, "steps": 5}, ["--levels", "--width"]),
-    ("pix2pix", {"mask_channel": True, "width": 4, "levels": 3, "LAMBDA": 10.0, "disc_lambda": 2.0}, []),
+    ("pix2pix_published", {"mask_channel": True, "width": 4, "levels": 3, "LAMBDA": 10.0, "disc_lambda": 2.0}, []),
     ("mlp", {"adversarial": True, "width": 8, "levels": 3, "LAMBDA": 10.0}, ["--levels"]),
-    ("pix2pix", {"adversarial": False, "width": 4, "disc_lambda": 2.0}, ["--disc-lambda"]),
+    ("pix2pix_published", {"adversarial": False, "width": 4, "disc_lambda": 2.0}, ["--disc-lambda"]),
 ])
 def test_flags_without_effect_are_reported(name, flags, reported, capsys):
     settings = Settings(size=64, model=name, precision="float32", given=frozenset(flags), **flags)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 
+PIX2PIX = ("P. Isola, J.-Y. Zhu, T. Zhou, A. A. Efros: Image-to-Image Translation with Conditional Adversarial Networks. "
+           "CVPR 2017.")
+UNET = "O. Ronneberger, P. Fischer, T. Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI 2015."
 REFERENCES = {
-    "pix2pix": "P. Isola, J.-Y. Zhu, T. Zhou, A. A. Efros: Image-to-Image Translation with Conditional Adversarial Networks. "
-               "CVPR 2017.",
-    "unet": "O. Ronneberger, P. Fischer, T. Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI 2015.",
-    "residual_unet": "O. Ronneberger, P. Fischer, T. Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation. "
-                     "MICCAI 2015.",
+    "pix2pix": PIX2PIX,
+    "pix2pix_published": PIX2PIX,
+    "unet": UNET,
+    "residual_unet": UNET,
     "pconv_unet": "G. Liu, F. A. Reda, K. J. Shih, T.-C. Wang, A. Tao, B. Catanzaro: Image Inpainting for Irregular Holes Using "
                   "Partial Convolutions. ECCV 2018.",
     "edsr": "B. Lim, S. Son, H. Kim, S. Nah, K. M. Lee: Enhanced Deep Residual Networks for Single Image Super-Resolution. "

@@ -116,8 +116,8 @@ PLANS = {
     "lambda": Plan("LAMBDA, the weight of the reconstruction loss", ("LAMBDA",), make_lambda_rows, {"model": "pix2pix"},
                    over="LAMBDA"),
     "augmentation": Plan("Transforms of the training images, or new masks at each step", ("augment", "fresh_masks"),
-                         make_augmentation_rows, {"model": "pix2pix"}),
-    "levels": Plan("Steps down and up", ("levels",), make_level_rows, {"model": "pix2pix"}, over="levels", sized=True),
+                         make_augmentation_rows, {"model": "pix2pix_published"}),
+    "levels": Plan("Steps down and up", ("levels",), make_level_rows, {"model": "pix2pix_published"}, over="levels", sized=True),
 }
 
 

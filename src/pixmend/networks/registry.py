@@ -148,8 +148,16 @@ NETWORKS: dict[str, NetworkSpec] = {
         reads=("width", "levels"), output=Output.LINEAR),
     "pix2pix": NetworkSpec(
         build="pixmend.networks.pix2pix:build_pix2pix",
-        summary="Pix2Pix: a U-Net trained against a PatchGAN discriminator (54,414,979 parameters).",
-        defaults={"adversarial": True}, reads=("width", "levels", "mask_channel"), output=Output.SYMMETRIC),
+        summary="Pix2Pix on a window around each box, from a fill: a U-Net trained against a PatchGAN discriminator.",
+        defaults={"adversarial": True, "window": 2.0, "work_size": 64, "masks_per_image": 4, "start": "smooth",
+                  "mask_channel": True, "batch_size": 32, "learning_rate": 4e-4, "schedule": "cosine", "warmup_steps": 100,
+                  "ema_decay": 0.999, "LAMBDA": 20000.0, "loss": "l2", "loss_region": "hole"},
+        reads=("width", "levels", "mask_channel"), input=Input.WINDOW, output=Output.SYMMETRIC),
+    "pix2pix_published": NetworkSpec(
+        build="pixmend.networks.pix2pix:build_pix2pix",
+        summary="Pix2Pix as published, on whole images (54,414,979 parameters).",
+        defaults={"adversarial": True, "start": "none", "batch_size": 1, "predict_mode": "training"},
+        reads=("width", "levels", "mask_channel"), output=Output.SYMMETRIC),
     "pretrained_unet": NetworkSpec(
         build="pixmend.networks.pretrained_unet:build_pretrained_unet",
         summary="U-Net whose encoder is a network of keras.applications with ImageNet weights.",

@@ -1,6 +1,8 @@
 """Adversarial training (Isola et al. 2017): a generator and a PatchGAN discriminator in one Keras model.
 
 Images are float32 in 0..1, shape (batch, height, width, channels). The generator's loss is adversarial + LAMBDA * reconstruction.
+With --loss-region hole the discriminator, too, sees predicted and original pixels in the hole only; around it, both images are
+the damaged one.
 """
 
 from typing import Any
@@ -51,9 +53,11 @@ class AdversarialModel(keras.Model):
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
         """Return the sum of both losses; one optimizer minimizes it, since neither loss has gradients in the other's weights."""
-        settings, damaged = self.settings, x[0]
+        settings, (damaged, mask) = self.settings, x
         # LAMBDA was published for images in -1..1, whose squared errors are four times as large, and absolute ones twice.
         reconstruction = (4.0 if settings.loss == "l2" else 2.0) * super().compute_loss(x, y, y_pred, sample_weight)
+        if settings.loss_region == "hole":   # the discriminator compares what the loss counts
+            y, y_pred = (damaged + (image - damaged) * mask for image in (y, y_pred))
         real = binary_crossentropy(self.discriminator([damaged, y], training=training), 1.0)
         fake_for_generator, fake_for_discriminator = self._score_fake(damaged, y_pred, training)
         adversarial = binary_crossentropy(fake_for_generator, 1.0)
