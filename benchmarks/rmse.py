@@ -49,6 +49,7 @@ BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # 
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 # Each row judged-... changes one setting of this.
 ADVERSARIAL = "--model pix2pix_published --batch-size 4 --width 16 --start smooth --steps 1000"
+WINDOWS = "--model pix2pix --width 32 --steps 800 --evaluate-every 400 --evaluation-images 150"
 
 ROWS = {
     "mean": Row("fill: mean of the known pixels", "--model mean"),
@@ -104,6 +105,12 @@ ROWS = {
                           f"{ADVERSARIAL} --loss l2 --loss-region hole --no-adversarial --run judged-squares"),
     "judged-mask": Row("the same with the mask as an input channel", f"{ADVERSARIAL} --mask-channel --run judged-mask"),
     "judged-fresh": Row("the same with new masks", f"{ADVERSARIAL} --fresh-masks --run judged-fresh"),
+    "judged-window": Row("Pix2Pix on windows (width 32), 800 steps from the smooth fill, LAMBDA 20000",
+                         f"{WINDOWS} --run judged-window"),
+    "judged-window-lambda-1000": Row("the same with LAMBDA 1000", f"{WINDOWS} --lambda 1000 --run judged-window-lambda-1000"),
+    "judged-window-lambda-100": Row("the same with LAMBDA 100", f"{WINDOWS} --lambda 100 --run judged-window-lambda-100"),
+    "judged-window-unjudged": Row("the same without the adversarial loss",
+                                  f"{WINDOWS} --no-adversarial --run judged-window-unjudged"),
 }
 
 
