@@ -80,6 +80,10 @@ ROWS = {
                              f"{PIX2PIX} --minutes 30 --run pix2pix-window"),
     "pix2pix-window-30-tta": Row("the same run, test-time augmentation",
                                  f"{PIX2PIX} --minutes 30 --run pix2pix-window", "--tta 8"),
+    "generator-10": Row("its generator without the adversarial loss, 7.5 minutes and the time for windows and evaluations",
+                        f"{PIX2PIX} --no-adversarial --minutes 7.5 --run generator-10"),
+    "generator-10-tta": Row("the same run, test-time augmentation",
+                            f"{PIX2PIX} --no-adversarial --minutes 7.5 --run generator-10", "--tta 8"),
 
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
     "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),
