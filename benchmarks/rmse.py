@@ -76,7 +76,7 @@ ROWS = {
     "pix2pix-120": Row("Pix2Pix as published but narrower (width 16), 120 minutes",
                        f"{AS_PUBLISHED} --minutes 120", "--predict-mode training"),
 
-    "pix2pix-window-30": Row("Pix2Pix on windows from the smooth fill (width 32), 30 minutes",
+    "pix2pix-window-30": Row("Pix2Pix on windows from the smooth fill (width 32), 30 minutes; its windows were cut before",
                              f"{PIX2PIX} --minutes 30 --run pix2pix-window"),
     "pix2pix-window-30-tta": Row("the same run, test-time augmentation",
                                  f"{PIX2PIX} --minutes 30 --run pix2pix-window", "--tta 8"),
