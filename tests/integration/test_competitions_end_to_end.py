@@ -97,7 +97,8 @@ def competitions(tmp_path_factory, prepared_home, own_photos):
     (home / "competition/demo").symlink_to(prepared_home / "competition/demo")
     flags = {name: ("--competition", name) for name in NAMES} | OTHER_DAMAGE
     flags["landscapes"] += ("--photos", own_photos, "--broken-images", "skip", "--hole-colour", "white")
-    network_flags = {"depixelation": (), "landscapes": (), "demo+landscapes": ("--fresh-masks", "--loss-region", "hole")}
+    network_flags = {"depixelation": ("--start", "tile_smooth"), "landscapes": (),
+                     "demo+landscapes": ("--fresh-masks", "--loss-region", "hole")}
     fills = journeys(*((FILL_STAGES if name in NAMES else FILL_STAGES[1:-1], home,
                         (*flags[name], "--model", "harmonic", "--run", "fill")) for name in flags))
     networks = journeys(*((NETWORK_STAGES, home, (*flags[name], *NETWORK, *more)) for name, more in network_flags.items()))

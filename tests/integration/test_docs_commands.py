@@ -14,7 +14,7 @@ from pixmend.commands import COMMANDS
 from pixmend.data.encode import encode_png
 
 PAGES = [path.name for path in sorted((ROOT / "docs").glob("*.md")) if not path.name.startswith("add-a-")]
-SMALLER = ("--size", str(SIZE), "--width", "4", "--levels", "2", "--work-size", "16", "--steps", "2", "--batch-size", "2",
+SMALLER = ("--size", str(SIZE), "--width", "4", "--levels", "2", "--work-size", "32", "--steps", "2", "--batch-size", "2",
            "--evaluate-every", "1", "--evaluation-images", "4", "--masks-per-image", "0")
 UNNAMED = ("sweep", "study", "kernel", "doctor", "completion", "mend", "contests",
            "clean", "history")   # commands whose runs have names of their own

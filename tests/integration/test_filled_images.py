@@ -60,6 +60,7 @@ def test_competitions_have_a_default_model_and_start(contest, model, start):
     from pixmend import competitions
 
     settings = complete_settings(Settings(competition=contest), competitions.get_default_settings(Settings(competition=contest)))
+    assert models.default_settings("pix2pix", contest)["start"] == start
     assert settings.model == model and apply_defaults(settings, models.default_settings(model)).start == start
     other = competitions.get_default_settings(Settings(competition=contest, damage="landscapes"))
     assert other["model"] == "pix2pix" and "start" not in other

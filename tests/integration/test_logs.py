@@ -146,7 +146,8 @@ def test_tensorboard_files_on_jax_need_no_tensorflow(home):
 
 
 def test_predicted_masks_are_logged_with_their_iou(home):
-    done(stage("train", home, *SMALL, "--model", "locate", "--steps", "4", "--run", "a", "--log", "tensorboard"))
+    done(stage("train", home, *SMALL, "--model", "locate", "--start", "none", "--steps", "4", "--run", "a",
+               "--log", "tensorboard"))
     run = home / "checkpoints/demo/a"
     values, sizes = read_tensorboard(home, run)
     assert [line["holdout_iou"] for line in values.values()] == pytest.approx(

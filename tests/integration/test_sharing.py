@@ -31,7 +31,7 @@ MASK[20:32, 30:45] = True
 @pytest.fixture(scope="module")
 def home(module_home):
     short = (*SMALL, "--steps", "4")
-    for run, flags in (("windows", WINDOW), ("whole", short), ("finder", (*short, "--model", "locate"))):
+    for run, flags in (("windows", WINDOW), ("whole", short), ("finder", (*short, "--model", "locate", "--start", "none"))):
         done(stage("train", module_home, *flags, "--run", run))
     for command in ("predict", "serialize", "score"):
         done(stage(command, module_home, "--run", "windows"))

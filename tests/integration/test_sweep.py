@@ -22,10 +22,10 @@ from pixmend.cli import main
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space, sweep_results
 
-TINY = ("--model", "pix2pix_published", "--size", "32", "--width", "1", "--levels", "2", "--batch-size", "1",
-        "--evaluation-images", "2", "--precision", "float32")
+TINY = ("--model", "pix2pix_published", "--start", "harmonic", "--size", "32", "--width", "1", "--levels", "2",
+        "--batch-size", "1", "--evaluation-images", "2", "--precision", "float32")
 GRID = (*TINY, "--steps", "16", "--evaluate-every", "4", "--save-minutes", "0", "--lambda", "3,5")
-RUNS = {f"pix2pix_published-size32-width1-levels2-precision-float32-lambda{value}-steps16-batch-size1"
+RUNS = {f"pix2pix_published-size32-width1-levels2-start-harmonic-precision-float32-lambda{value}-steps16-batch-size1"
         "-evaluate-every4-evaluation-images2" for value in (3, 5)}
 
 

@@ -31,8 +31,9 @@ pytestmark = pytest.mark.long
 
 PLACE = "hidden_areas"
 HERE = ("--competition", PLACE, "--size", "64", "--holdout", "0.2")
-LOCATE = (*HERE, "--model", "locate", "--width", "12", "--batch-size", "8", "--steps", "160", "--evaluate-every", "40",
-          "--evaluation-images", "9", "--learning-rate", "3e-3", "--warmup-steps", "20", "--run", "locate")
+LOCATE = (*HERE, "--model", "locate", "--start", "none", "--width", "12", "--batch-size", "8", "--steps", "160",
+          "--evaluate-every", "40", "--evaluation-images", "9", "--learning-rate", "3e-3",
+          "--warmup-steps", "20", "--run", "locate")
 TINY = ("--model", "unet", "--levels", "2", "--start", "harmonic", "--steps", "4")
 PAINTER = (*HERE, *TINY, "--run", "painter")
 SHARPER = (*HERE, *TINY, "--adversarial", "--init-from", "painter", "--run", "sharper")

@@ -7,6 +7,7 @@ from scipy.special import rel_entr, xlogy
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 from support.networks import as_inputs, build_small, compile_small, count_parameters, example_batch
 
+from pixmend.errors import FlagError
 from pixmend.training import losses, trainer
 from pixmend.training.adversarial import AdversarialModel
 
@@ -119,3 +120,9 @@ def test_adversarial_model_keeps_its_inputs_in_float32():
     damaged, masks, _ = example_batch(SHAPE)
     model = compile_small("residual_unet", adversarial=True, precision="bfloat16", start="harmonic")
     np.testing.assert_array_equal(np.asarray(model.predict_on_batch(as_inputs(damaged, masks))), damaged)
+
+
+def test_the_smallest_image_of_an_adversarial_loss_is_one_patch():
+    assert build_small("pix2pix_published", (24, 24, 3), levels=2)[0].discriminator.output_shape == (None, 1, 1, 1)
+    with pytest.raises(FlagError, match="--work-size"):
+        build_small("pix2pix", (16, 16, 3), levels=2)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from pixmend.competitions.base import Shape
-from pixmend.competitions.synthetic import ON_WHOLE_IMAGES, QUICK_TRAINING, SyntheticCompetition
+from pixmend.competitions.synthetic import QUICK_TRAINING, WHOLE_IMAGES, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import Box, count_boxes, draw_box, pixelate_box, scale_length
@@ -50,6 +50,6 @@ class Depixelation(SyntheticCompetition):
 DEPIXELATION = Depixelation(
     slug="depixelation", submission=PixelBytes(),
     defaults=QUICK_TRAINING | {"size": SIDE, "channels": 1, "model": "tile_mlp", "start": "tile_smooth"},
-    model_defaults=ON_WHOLE_IMAGES,
+    model_defaults={"pix2pix": WHOLE_IMAGES | {"start": "tile_smooth"}},
     metrics={"rmse_255": Metric(sum_squared_errors_255, "RMSE of the pixelated area, values 0 to 255", root=True)},
 )

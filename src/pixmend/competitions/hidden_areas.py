@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pixmend.competitions.base import Shape
-from pixmend.competitions.synthetic import ON_WHOLE_IMAGES, QUICK_TRAINING, SyntheticCompetition
+from pixmend.competitions.synthetic import QUICK_TRAINING, WHOLE_IMAGES, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data.damage import BLACK, WHITE, Box, count_boxes, draw_box, make_disc, pixelate_box, scale_length
 from pixmend.submissions.pixel_csv import PixelCsv
@@ -71,4 +71,4 @@ def damage_box(rng: np.random.Generator, image: np.ndarray, box: Box) -> np.ndar
 
 HIDDEN_AREAS = HiddenAreas(
     slug="hidden-areas", submission=PixelCsv(),
-    defaults=QUICK_TRAINING | {"size": SIDE, "unknown_masks": True, "model": "pix2pix"}, model_defaults=ON_WHOLE_IMAGES)
+    defaults=QUICK_TRAINING | {"size": SIDE, "unknown_masks": True, "model": "pix2pix"}, model_defaults={"pix2pix": WHOLE_IMAGES})

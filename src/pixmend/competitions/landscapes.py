@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from pixmend.competitions.base import Shape
-from pixmend.competitions.synthetic import ON_WHOLE_IMAGES, QUICK_TRAINING, SyntheticCompetition
+from pixmend.competitions.synthetic import QUICK_TRAINING, WHOLE_IMAGES, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data import photos
 from pixmend.data.damage import BLACK, WHITE, draw_shapes, scale_length
@@ -40,7 +40,7 @@ class Landscapes(SyntheticCompetition):
 
 LANDSCAPES = Landscapes(
     slug="landscapes", submission=PixelCsv(), defaults=QUICK_TRAINING | {"size": SIDE, "model": "pix2pix"},
-    model_defaults=ON_WHOLE_IMAGES,
+    model_defaults={"pix2pix": WHOLE_IMAGES},
     metrics={
         "l1": metrics.Metric(metrics.sum_all_absolute_errors, "mean absolute error over the whole image"),
         "l2": metrics.Metric(metrics.sum_all_squared_errors, "mean squared error over the whole image"),

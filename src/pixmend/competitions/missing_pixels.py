@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from pixmend.competitions.base import Shape
-from pixmend.competitions.synthetic import ON_WHOLE_IMAGES, QUICK_TRAINING, SyntheticCompetition
+from pixmend.competitions.synthetic import QUICK_TRAINING, WHOLE_IMAGES, SyntheticCompetition
 from pixmend.config import DownloadSettings
 from pixmend.data.damage import count_block_holes
 from pixmend.data.photos import Photo
@@ -32,6 +32,6 @@ class MissingPixels(SyntheticCompetition):
 MISSING_PIXELS = MissingPixels(
     slug="missing-pixels", submission=PixelCsv(),
     defaults=QUICK_TRAINING | {"size": 256, "channels": 1, "model": "lattice_mlp", "start": "biharmonic"},
-    model_defaults=ON_WHOLE_IMAGES,
+    model_defaults={"pix2pix": WHOLE_IMAGES | {"start": "biharmonic"}},
     metrics={"mse_255": Metric(sum_all_squared_errors_255, "mean squared error over the whole image, values 0 to 255")},
 )

@@ -35,7 +35,7 @@ TABLE, COLUMNS = "pictures.csv", ("id", "class", "source", "split")
 MAX_NAME_LENGTH, CHUNK = 40, 2   # letters of a photo's name in an image's id; photos for a worker
 QUICK_TRAINING = {"width": 16, "steps": 400, "evaluate_every": 50}   # defaults that suit the few photos inside the packages
 # Defaults of Pix2Pix where what is missing is no box, so that a window around it has no use.
-ON_WHOLE_IMAGES = {"pix2pix": {"window": 0.0, "masks_per_image": 0, "batch_size": 4}}
+WHOLE_IMAGES = {"window": 0.0, "masks_per_image": 0, "batch_size": 4}
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,20 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pixmend.config import NetworkSettings, Settings
+from pixmend.config import NetworkSettings, Settings, flag
+from pixmend.errors import FlagError
 from pixmend.networks.layers.normalization import BatchNormalization
+from pixmend.setting_values import format_off
+
+MIN_SIDE = 24   # pixels, of which the discriminator makes one patch
 
 
 def build_patchgan(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
     """Return a model of [damaged image, image] that scores patches of the second: logits, 30x30 for images of 256x256."""
+    if min(input_shape[:2]) < MIN_SIDE:
+        raise FlagError(f"An adversarial loss needs images or windows of at least {MIN_SIDE} pixels, and these have "
+                        f"{min(input_shape[:2])}. Give a larger {flag('work_size' if settings.window else 'size')}, or "
+                        f"{format_off('adversarial')}.")
     damaged, image = keras.Input(input_shape), keras.Input(input_shape)
     x = layers.Concatenate()([damaged, image]) * 2.0 - 1.0
     x = layers.LeakyReLU(0.3)(convolve(x, settings.width))
