@@ -16,9 +16,9 @@ WARM_UP_STEPS, STEPS = 5, 20   # steps before the measured ones, and all steps
 def measure_step_seconds(home: Path, side: int, width: int, batch: int, count: int) -> float:
     """Train with `count` processes and return the seconds of a step; the first steps, which compile, are not counted."""
     run = f"together{count}"
-    flags = ["--home", home, "--competition", "photo_reconstruction", "--size", side, "--model", "pix2pix", "--width", width,
-             "--batch-size", batch, "--run", run, "--steps", STEPS, "--evaluate-every", WARM_UP_STEPS,
-             "--evaluation-images", 1, "--force", "--quiet"]
+    flags = ["--home", home, "--competition", "photo_reconstruction", "--size", side, "--model", "pix2pix_published",
+             "--width", width, "--start", "harmonic", "--batch-size", batch, "--run", run, "--steps", STEPS,
+             "--evaluate-every", WARM_UP_STEPS, "--evaluation-images", 1, "--force", "--quiet"]
     addresses = ",".join(f"127.0.0.1:{port}" for port in find_free_ports(count))
     processes = []
     for number, core in enumerate(choose_cores(count)):

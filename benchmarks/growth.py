@@ -27,7 +27,8 @@ BASE = 100   # images of the dataset whose time is subtracted from that of all o
 STEP_ROUNDS = 7   # the first pages that are read of a large dataset cost more than all later ones
 SIZES, SIMULATED, SIMULATED_TEST = (1_000, 7_000, 35_000), 1_000_000, 1_000
 DATASET_FLAGS = ("--augment", "none", "--size", SIDE)
-NETWORK = ("--model", "pix2pix", "--width", "4", "--run", "network", *DATASET_FLAGS)
+NETWORK = ("--model", "pix2pix_published", "--start", "harmonic", "--batch-size", "4", "--width", "4",
+           "--predict-mode", "inference", "--run", "network", *DATASET_FLAGS)
 FILL = ("--model", "ring", "--run", "filled", *DATASET_FLAGS)
 STAGES = {
     "augment": "`augment`: decode, check, fill, find near duplicates, write the index; for a training image of two files",
