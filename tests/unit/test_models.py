@@ -184,7 +184,7 @@ def test_every_model_has_one_kind():
     assert sorted(set.union(*kinds)) == models.list_models() and sum(map(len, kinds)) == len(models.list_models())
     assert models.is_trainable("unet") and models.is_fill("smooth") and not models.is_model("nosuch")
     assert models.finds_masks("locate") and NETWORKS["edsr"].input is Input.SQUARE and NETWORKS["mlp"].blocks_only
-    assert models.default_settings("smooth") == {} and models.default_settings("ring") == {}
+    assert models.default_settings("smooth") == {}
 
 
 def test_mask_channel_adds_a_channel_to_the_input():
