@@ -45,6 +45,7 @@ TEN_MINUTES = ("--model window_mlp --start harmonic --masks-per-image 6 --batch-
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix_published --steps 1000000 --width 16 --run pix2pix"
 PIX2PIX = "--model pix2pix --width 32 --steps 1000000 --evaluate-every 1000 --evaluation-images 150"
+WINDOW_UNET = "--model window_unet --steps 1000000"
 BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 # Each row judged-... changes one setting of this.
@@ -84,6 +85,15 @@ ROWS = {
                         f"{PIX2PIX} --no-adversarial --minutes 7.5 --run generator-10"),
     "generator-10-tta": Row("the same run, test-time augmentation",
                             f"{PIX2PIX} --no-adversarial --minutes 7.5 --run generator-10", "--tta 8"),
+
+    "window-unet-10": Row("window_unet, 7.5 minutes and the time for windows and evaluations",
+                          f"{WINDOW_UNET} --minutes 7.5 --run window-unet-10"),
+    "window-unet-10-tta": Row("the same run, test-time augmentation", f"{WINDOW_UNET} --minutes 7.5 --run window-unet-10",
+                              "--tta 8"),
+    "window-unet-60": Row("window_unet, 8 masks per image, 54 minutes and the time for windows and evaluations",
+                          f"{WINDOW_UNET} --masks-per-image 8 --minutes 54 --run window-unet-60"),
+    "window-unet-60-tta": Row("the same run, test-time augmentation",
+                              f"{WINDOW_UNET} --masks-per-image 8 --minutes 54 --run window-unet-60", "--tta 8"),
 
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
     "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),

@@ -193,17 +193,28 @@ def test_mask_channel_adds_a_channel_to_the_input():
     assert first.kernel.shape[2] == 4
 
 
-def test_pix2pix_sees_a_dark_window_as_a_bright_one_and_predicts_in_its_contrast():
+@pytest.mark.parametrize("name", ["pix2pix", "window_unet"])
+def test_network_sees_a_dark_window_as_a_bright_one_and_predicts_in_its_contrast(name):
     damaged, masks, _ = example_batch((64, 64, 3))
-    model, _ = build_small("pix2pix", (64, 64, 3), adversarial=False)
+    model, _ = build_small(name, (64, 64, 3), adversarial=False)
     rng = np.random.default_rng(1)
     model.set_weights([w + 0.1 * np.abs(rng.standard_normal(w.shape)) for w in model.get_weights()])
     bright, dark = (np.asarray(model(as_inputs(image, masks))) - image for image in (damaged, 0.25 * damaged + 0.1))
     assert np.abs(bright).max() > 0.01
-    np.testing.assert_allclose(dark, 0.25 * bright, atol=1e-4)
+    np.testing.assert_allclose(dark, 0.25 * bright, atol=1e-4 * np.abs(bright).max())
 
 
-@pytest.mark.parametrize("name", ["pix2pix", "unet", "encoder_decoder", "pconv_unet"])
+@pytest.mark.parametrize("window, side", [(2.0, 32), (3.0, 22), (0.0, 64)])
+def test_window_unet_changes_the_pixels_that_the_box_may_touch(window, side):
+    damaged, masks, _ = example_batch((64, 64, 3))
+    model, _ = build_small("window_unet", (64, 64, 3), window=window)
+    model.set_weights([weight + 0.1 for weight in model.get_weights()])
+    changed = (np.asarray(model(as_inputs(damaged, masks))) != damaged).any((0, 3))
+    border = (64 - side) // 2
+    np.testing.assert_array_equal(changed, np.pad(np.ones((side, side), bool), border))
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "unet", "encoder_decoder", "pconv_unet", "window_unet"])
 def test_levels_and_width_shape_the_network(name):
     models = [build_small(name, (64, 64, 3), levels=levels, width=width, adversarial=False)[0]
               for levels, width in ((2, 4), (4, 4), (2, 8))]

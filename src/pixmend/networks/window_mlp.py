@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from pixmend.config import Settings
 from pixmend.networks.layers.normalization import compute_contrast
+from pixmend.networks.layers.sizes import count_box_pixels
 
 DROPOUT = 0.1
 
@@ -25,8 +26,7 @@ def build_window_mlp(input_shape: tuple[int, int, int], settings: Settings, cont
         y = layers.Dense(settings.width, activation="silu")(layers.LayerNormalization()(x))
         y = layers.Dropout(DROPOUT, seed=settings.seed + level)(y)
         x = layers.Add()([x, layers.Dense(settings.width, kernel_initializer="zeros")(y)])
-    side = min(size, int(-(-size // settings.window))) if settings.window else size   # pixels across that the box may touch
-    side += (size - side) % 2   # even if the window's side is even, else odd
+    side = count_box_pixels(size, settings.window)
     x = layers.Dense(side * side * channels, dtype="float32")(x)
     residual = layers.Reshape((side, side, channels))(x) * contrast
     return keras.Model([image, mask], layers.ZeroPadding2D((size - side) // 2, dtype="float32")(residual))

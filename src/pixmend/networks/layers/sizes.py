@@ -21,6 +21,17 @@ def plan_channels(input_shape: tuple[int, int, int], settings: NetworkSettings) 
     return [settings.width * min(2**level, MAX_CHANNELS) for level in range(min(settings.levels, halvings))]
 
 
+def count_box_pixels(size: int, window: float, margin: int = 0) -> int:
+    """Return the pixels across of a window's middle that its box and a margin may touch, of `size` pixels across.
+
+    The window is `window` times as wide as the box; 0 means the whole image. The result is even if the size is even, else odd.
+    """
+    if not window:
+        return size
+    side = -int(-size // window) + 2 * margin
+    return min(size, side + (size - side) % 2)
+
+
 def find_shrink_factor(input_shape: tuple[int, int, int], settings: NetworkSettings) -> int:
     """Return the largest integer that divides both sides and leaves at least --work-size pixels."""
     largest = max(1, input_shape[0] // settings.work_size)
