@@ -1,0 +1,34 @@
+"""The tables of five projects, made again beside baselines and this project's own networks: benchmarks/results/SYSTEMS.md.
+
+    python -m benchmarks systems --data FOLDER --home FOLDER [--rows TABLE/NAME ...] [--seeds 1,2]
+
+FOLDER of --data holds photo-reconstruction.zip, in the format of the competition. Its original photos are also those of the
+competitions that are made from photos. Each row is made by the project's own stages as a user would run them, once with each
+seed, and is scored on the holdout. What is stored is not measured again, so a measurement can be stopped and continued.
+"""
+
+import argparse
+from pathlib import Path
+
+from benchmarks._measure import RESULTS
+from benchmarks.systems.run import ROWS, Bench, write_page
+
+
+def main() -> None:
+    options = parse_options()
+    bench = Bench(options.data, options.home, options.out, f"--steps {options.steps}" if options.steps else "")
+    for seed in options.seeds:
+        for row in options.rows:
+            bench.measure(row, seed)
+    write_page(options.out)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks systems", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with photo-reconstruction.zip")
+    parser.add_argument("--home", type=Path, required=True, help="folder for everything that the stages write")
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS, metavar="TABLE/NAME", help=", ".join(ROWS))
+    parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[1, 2, 3])
+    parser.add_argument("--steps", type=int, help="steps of each training, to try the benchmark itself")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results and the page")
+    return parser.parse_args()

@@ -1,0 +1,75 @@
+"""What a table of the systems benchmark consists of: places, rows, claims.
+
+In the flags of a row, {run:NAME} stands for the run of another row with the same seed, {minutes:NAME} for the minutes that
+another row was trained, and {photos} for a folder of further photos. The rows that are named are made before.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+SEEDS = (1, 2, 3)
+PLACEHOLDER = re.compile(r"\{(run|minutes):([\w.-]+)\}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are compared: the flags of a competition, and of how many photos it is made, if it is made of photos."""
+
+    flags: str
+    photos: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row is, the flags of its run, and what the project reported."""
+
+    title: str
+    flags: str = ""
+    reported: str = ""
+    predict: str = ""                # further flags of `predict`
+    same_run: str = ""               # TABLE/ROW whose run this row predicts in another way
+    seeds: tuple[int, ...] = SEEDS
+    is_ours: bool = False            # a network of this project, not of the one that the table is from
+    finds_masks: bool = False
+    left_out: str = ""               # why it cannot be measured, and what that would need
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That one row has a lower RMSE than another."""
+
+    text: str
+    better: str
+    worse: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One comparison of a project; `size` says how far it is from the project's own, `remarks` what follows from the figures."""
+
+    project: str
+    title: str
+    place: str
+    size: str
+    rows: Mapping[str, Row]
+    claims: tuple[Claim, ...] = ()
+    flags: str = ""                  # of all rows but those of this project
+    has_curves: bool = False
+    measures_detail: bool = False
+    remarks: str = ""
+
+
+def make_rows(flag: str, titles: Mapping[str, str], reported: str = "") -> dict[str, Row]:
+    """Return a row for each value of a flag."""
+    return {value: Row(title, f"{flag} {value}", reported) for value, title in titles.items()}
+
+
+def list_needed_rows(row: Row) -> list[str]:
+    """Return the rows of the same table that have to be made before this one."""
+    return [name for _, name in PLACEHOLDER.findall(row.flags)]
+
+
+def fill_placeholders(flags: str, values: Mapping[str, Callable[[str], str]]) -> str:
+    """Return the flags with each placeholder replaced by what `values` returns for the row that it names."""
+    return PLACEHOLDER.sub(lambda found: values[found[1]](found[2]), flags)

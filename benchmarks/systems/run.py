@@ -1,0 +1,177 @@
+"""Measuring rows: each is trained, predicted and scored by the stages, and what its files say is stored."""
+
+import json
+import re
+import shutil
+import statistics
+import zipfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from benchmarks._measure import describe_measurement, read_results, run_stage, write_results
+from benchmarks.systems.detail import measure_detail
+from benchmarks.systems.page import draw_curves, format_page, get_chart_name
+from benchmarks.systems.plan import Row, Table, fill_placeholders, list_needed_rows
+from benchmarks.systems.tables import PLACES, TABLES
+from pixmend.competitions.photo_reconstruction import ORIGINAL, TRAIN
+from pixmend.evaluation.metrics import compute_pooled_iou
+from pixmend.experiments.run_costs import measure_run_costs
+from pixmend.scoring.run_score import MASK_SCORE_FIELDS, read_score
+from pixmend.training.history import History
+
+ROWS = [f"{table}/{row}" for table in TABLES for row in TABLES[table].rows]
+MORE_PHOTOS = 1000
+POINTS = 40     # of a stored curve
+DIGITS = 6      # of a stored squared error
+
+
+def write_page(out: Path) -> None:
+    """Write SYSTEMS.md and its charts from the stored results."""
+    results = read_results(out / "SYSTEMS.json")
+    for name, table in TABLES.items():
+        if table.has_curves and (chart := draw_curves(table, name, results)):
+            (out / get_chart_name(name)).write_bytes(chart)
+    (out / "SYSTEMS.md").write_text(format_page(results))
+    print(out / "SYSTEMS.md")
+
+
+class Bench:
+    """Measures rows and stores them; rows that others need are measured before."""
+
+    def __init__(self, data: Path, home: Path, out: Path, trial: str = "") -> None:
+        self.data, self.home, self.file, self.trial = data, home, out / "SYSTEMS.json", trial   # flags of a trial
+        self.prepared: set[str] = set()
+
+    def measure(self, name: str, seed: int) -> None:
+        """Measure a row with a seed, unless that is stored, left out, or not one of the row's seeds."""
+        table_name, row_name = name.split("/")
+        table, row = TABLES[table_name], TABLES[table_name].rows[row_name]
+        if row.left_out or seed not in row.seeds or f"{name}/{seed}" in read_results(self.file):
+            return
+        for needed in list_needed_rows(row):
+            self.measure(f"{table_name}/{needed}", seed)
+        if row.same_run:
+            self.measure(row.same_run, seed)
+        self.prepare(table.place)
+        result = self.make_row(table_name, row_name, seed)
+        write_results(self.file, read_results(self.file) | {f"{name}/{seed}": result})
+        print(name, seed, flush=True)
+
+    def prepare(self, place: str) -> None:
+        """Bring the images of a competition into its home, once."""
+        if place in self.prepared:
+            return
+        self.prepared.add(place)
+        if PLACES[place].photos:
+            extract_photos(self.data, self.home / "photos" / place, PLACES[place].photos)
+        else:
+            folder = self.home / place / "competition" / "photo_reconstruction"
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / "photo-reconstruction.zip").exists():
+                shutil.copy(self.data / "photo-reconstruction.zip", folder)
+        run_stage(self.home / place, self.list_place_flags(place), "download")
+
+    def list_place_flags(self, place: str) -> list[str]:
+        photos = ["--photos", str(self.home / "photos" / place)] if PLACES[place].photos else []
+        return [*PLACES[place].flags.split(), *photos]
+
+    def make_row(self, table_name: str, row_name: str, seed: int) -> dict[str, Any]:
+        """Train, predict and score a run; return what is stored of it."""
+        table = TABLES[table_name]
+        row, place = table.rows[row_name], table.place
+        trained_table, trained_row = row.same_run.split("/") if row.same_run else (table_name, row_name)
+        flags, run = self.list_run_flags(trained_table, trained_row, seed), name_run(trained_table, trained_row, seed)
+        stage = partial(run_stage, self.home / place, self.list_place_flags(place))
+        stage("augment", flags)
+        stage("train", flags)
+        stage("predict", f"{flags} {row.predict}")
+        if not row.finds_masks:
+            stage("serialize", flags)
+        stage("score", flags)
+        folder = find_run_folder(self.home / place, run)
+        detail = {"detail": measure_detail(self.home / place, folder)} if table.measures_detail and not row.finds_masks else {}
+        shown = " ".join(part for part in (self.show_flags(table, row), row.predict) if part)
+        return {**read_figures(folder, row), **detail, "command": shown, **describe_measurement()}
+
+    def list_run_flags(self, table_name: str, row_name: str, seed: int) -> str:
+        """Return the flags of a row's run; its predecessors have been made."""
+        table = TABLES[table_name]
+        values = {"run": lambda other: name_run(table_name, other, seed),
+                  "minutes": lambda other: f"{max(0.01, self.read_minutes(table_name, other)):.2f}"}
+        flags = fill_placeholders(self.show_flags(table, table.rows[row_name]), values)
+        if "{photos}" in flags:
+            folder = self.home / "photos" / "more"
+            extract_photos(self.data, folder, MORE_PHOTOS, first=PLACES[table.place].photos)
+            flags = flags.replace("{photos}", str(folder))
+        return f"{flags} {self.trial} --seed {seed} --run {name_run(table_name, row_name, seed)}"
+
+    def show_flags(self, table: Table, row: Row) -> str:
+        return row.flags if row.is_ours else f"{table.flags} {row.flags}".strip()
+
+    def read_minutes(self, table_name: str, row_name: str) -> float:
+        """Return the median minutes of training of a row."""
+        results = read_results(self.file)
+        return statistics.median(results[key]["minutes"] for key in results if key.startswith(f"{table_name}/{row_name}/"))
+
+
+def name_run(table: str, row: str, seed: int) -> str:
+    return f"{table}-{row}-{seed}"
+
+
+def find_run_folder(home: Path, run: str) -> Path:
+    folder, = (home / "checkpoints").glob(f"*/{run}")
+    return folder
+
+
+def extract_photos(data: Path, folder: Path, count: int, first: int = 0) -> None:
+    """Write original photos of the archive, as many of each class, from a place on; a folder that exists is complete."""
+    if folder.exists():
+        return
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with zipfile.ZipFile(data / "photo-reconstruction.zip") as archive:
+        for member in select_photos(archive.namelist(), first, count):
+            path = PurePosixPath(member)
+            target = unfinished / path.parent.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(archive.read(member))
+    unfinished.replace(folder)
+
+
+def select_photos(names: list[str], first: int, count: int) -> list[str]:
+    """Return members of the archive, those of all classes in turn."""
+    classes: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if name.startswith(TRAIN) and f"/{ORIGINAL}/" in name and re.search(r"\.(jpe?g|png)$", name, re.IGNORECASE):
+            classes.setdefault(PurePosixPath(name).parent.parent.name, []).append(name)
+    longest = max(map(len, classes.values()))
+    in_turn = [members[number] for number in range(longest) for members in classes.values() if number < len(members)]
+    return in_turn[first:first + count]
+
+
+def read_figures(folder: Path, row: Row) -> dict[str, Any]:
+    """Return what a run's files say of its errors, costs and training."""
+    figures = {name: value for name, value in measure_run_costs(folder).items() if value is not None}
+    figures["curve"] = read_curve(folder)
+    if row.finds_masks:
+        score = read_score(folder, MASK_SCORE_FIELDS)
+        return figures | {"overlap": compute_pooled_iou(score["overlaps"])} if score else figures
+    score = json.loads((folder / "score.json").read_text())
+    baseline = min(score["fills"], key=lambda name: sum(score["fills"][name]))
+    return figures | {"squares": shorten(score["sums"]), "numbers": score["numbers"], "scores": score["scores"],
+                      "baseline": baseline, "baseline_squares": shorten(score["fills"][baseline])}
+
+
+def shorten(values: list[float]) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values]
+
+
+def read_curve(folder: Path) -> dict[str, list[float | None]]:
+    """Return step, holdout RMSE and loss of a training at some of its evaluations."""
+    rows: list[Mapping[str, str]] = [row for row in History(folder / "history.csv").rows if row.get("holdout_rmse")]
+    chosen = [rows[number] for number in np.unique(np.linspace(0, len(rows) - 1, POINTS).astype(int))] if rows else []
+    return {name: [float(row[name]) if row.get(name) else None for row in chosen] for name in ("step", "holdout_rmse", "loss")}

@@ -1,0 +1,182 @@
+"""The tables of five published student projects, at a size that two cores can carry: at most 60 minutes a row."""
+
+from benchmarks.systems.plan import Claim, Place, Row, Table, make_rows
+
+PROJECTS = {
+    "A": "Pix2Pix on photo-reconstruction",
+    "B": "Partial convolution, Pix2Pix and Stable Diffusion on photo-reconstruction",
+    "C": "Landscapes with holes of free form",
+    "D": "Missing pixels",
+    "E": "Depixelation",
+}
+
+PLACES = {
+    "boxes": Place("--competition photo_reconstruction"),
+    "landscapes": Place("--competition landscapes --size 64 --augment 8x", photos=5400),
+    "missing": Place("--competition missing_pixels --augment none --holdout 0.3", photos=90),
+    "tiles": Place("--competition depixelation --augment 8x", photos=5400),
+    "areas": Place("--competition hidden_areas --size 64 --augment none", photos=2000),
+}
+
+PIX2PIX = "--model pix2pix_published --width 16 --batch-size 4 --evaluation-images 150 --evaluate-every 1000"
+SHORT = "--steps 3000"
+PCONV = "--model pconv_unet --width 16 --evaluation-images 150 --evaluate-every 500 --steps 2500"
+LANDSCAPES = "--width 32 --evaluation-images 200 --evaluate-every 250 --steps 2500"
+BLOCKS = "--batch-size 8 --evaluation-images 60 --evaluate-every 200 --steps 4000"
+LARGER_SET = "--extra-pictures {photos}"
+DEEPIX = "--width 8 --batch-size 64 --evaluation-images 200 --evaluate-every 250"
+NEEDS_HUB = "its weights are downloaded from a model hub, which could not be reached; with them it is `--model stable_diffusion`"
+ONE_SEED = (1,)
+
+
+def make_window_unet(other: str, flags: str = "", seeds: tuple[int, ...] = (1, 2, 3)) -> Row:
+    """Return this project's network, trained for as many minutes as another row."""
+    trained = f"--model window_unet --evaluation-images 150 --steps 1000000 --minutes {{minutes:{other}}} {flags}".strip()
+    return Row("window_unet, as many minutes", trained, is_ours=True, seeds=seeds)
+
+
+A_TABLES = {
+    "lambda": Table(
+        "A", "LAMBDA", "boxes",
+        "Width 16 and 3,000 steps of 4 images; the project took width 64 and 150,000 to 250,000 steps of one image.",
+        {**{f"{value}": Row(f"LAMBDA {value}", f"--lambda {value} {SHORT}", "not the best") for value in (100, 200, 400, 800)},
+         "1000": Row("LAMBDA 1000", f"--lambda 1000 {SHORT}", "the best: 0.1674 after 170,000 steps"),
+         "1200": Row("LAMBDA 1200", f"--lambda 1200 {SHORT}", "not the best"),
+         "ours": make_window_unet("1000")},
+        (Claim("LAMBDA 1000 is better than 100", "1000", "100"), Claim("LAMBDA 1000 is better than 400", "1000", "400"),
+         Claim("LAMBDA 1000 is better than 1200", "1000", "1200")),
+        flags=PIX2PIX, has_curves=True),
+    "augmentation": Table(
+        "A", "Not augmented against 5x", "boxes",
+        "Width 16 and 12,000 steps of 4 images: ten epochs of the photos as they are, or two with transforms.",
+        {"none": Row("not augmented", "--augment none --steps 12000", "0.1824 to 0.1926", seeds=ONE_SEED),
+         "5x": Row("5x", "--steps 12000", "0.1674 to 0.1690", seeds=ONE_SEED),
+         "ours": make_window_unet("5x", seeds=ONE_SEED)},
+        (Claim("5x is better than no augmentation", "5x", "none"),), flags=PIX2PIX, has_curves=True),
+    "steps": Table(
+        "A", "Steps", "boxes", "Width 16 and up to 24,000 steps of 4 images.",
+        {"6000": Row("6,000 steps", "--steps 6000", seeds=ONE_SEED),
+         "12000": Row("12,000 steps", "--steps 12000", "0.1690 (150,000 steps)", seeds=ONE_SEED),
+         "24000": Row("24,000 steps", "--steps 24000", "0.1674 (170,000), 0.1678 (174,300)", seeds=ONE_SEED),
+         "ours": make_window_unet("24000", seeds=ONE_SEED)},
+        (Claim("12,000 steps are better than 6,000", "12000", "6000"), Claim("24,000 are better than 12,000", "24000", "12000")),
+        flags=PIX2PIX, has_curves=True),
+    "levels": Table(
+        "A", "Steps down and up", "boxes", "Width 16 and 3,000 steps of 4 images.",
+        make_rows(f"{SHORT} --levels", {"4": "4 levels", "5": "5 levels", "6": "6 levels", "7": "7 levels", "8": "8 levels"}),
+        (Claim("8 levels, which the project chose, are better than 4", "8", "4"), Claim("and better than 6", "8", "6")),
+        flags=PIX2PIX),
+    "discriminator": Table(
+        "A", "The weight of fake images in the discriminator's loss", "boxes", "Width 16 and 3,000 steps of 4 images.",
+        {"1": Row("weight 1", f"--disc-lambda 1 {SHORT}", "as in the paper"),
+         "1000": Row("weight 1000, which is LAMBDA", f"--disc-lambda 1000 {SHORT}", "what the project used")},
+        (Claim("LAMBDA as the weight is better than 1", "1000", "1"),), flags=PIX2PIX),
+    "mode": Table(
+        "A", "Prediction in training mode or in inference mode", "boxes", "The runs with weight 1 above, each predicted twice.",
+        {"training": Row("training mode", "", "what the project used", "--predict-mode training", "discriminator/1"),
+         "inference": Row("inference mode", "", "", "--predict-mode inference", "discriminator/1")},
+        (Claim("training mode is better", "training", "inference"),)),
+}
+
+B_TABLES = {
+    "pconv": Table(
+        "B", "Partial convolution", "boxes",
+        "Width 16 and 2,500 steps of 4 images; the project took width 64 and 30 to 40 epochs, some 60,000 steps.",
+        {**{rate: Row(f"learning rate {rate}", f"--learning-rate {rate}", "a curve of the loss")
+            for rate in ("0.001", "0.0005", "0.0001", "0.00005")},
+         "fresh": Row("learning rate 0.0005, new random boxes", "--learning-rate 0.0005 --fresh-masks", "worse than without"),
+         "pix2pix": Row("Pix2Pix as published, as many minutes",
+                        "--model pix2pix_published --batch-size 4 --steps 1000000 --minutes {minutes:0.0005}", "0.2335"),
+         "diffusion": Row("Stable Diffusion inpainting, not tuned", reported="0.2748", left_out=NEEDS_HUB),
+         "ours": make_window_unet("0.0005")},
+        (Claim("0.0005 is better than 0.00005", "0.0005", "0.00005"), Claim("new random boxes make it worse", "0.0005", "fresh"),
+         Claim("partial convolution (0.2321) is better than Pix2Pix (0.2335)", "0.0005", "pix2pix")),
+        flags=PCONV, has_curves=True),
+}
+
+C_TABLES = {
+    "optimizers": Table(
+        "C", "Optimizers", "landscapes",
+        "Images of 64x64, width 32 and 2,500 steps of 32; the project took 256x256, width 64 and 20 epochs, some 6,000 steps.",
+        {**make_rows("--optimizer", {"adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"}, "curves"),
+         "ours": make_window_unet("adam", "--work-size 32")},
+        (Claim("Adam is better than SGD", "adam", "sgd"), Claim("Adam is better than Adagrad", "adam", "adagrad")),
+        flags=f"--model unet {LANDSCAPES}", has_curves=True),
+    "losses": Table(
+        "C", "Losses", "landscapes", "As above.",
+        make_rows("--loss", {"l2": "squared error", "l1": "absolute error", "poisson": "Poisson", "kl": "KL divergence",
+                             "cross_entropy": "cross entropy"}, "curves"),
+        (Claim("squared errors are better than absolute ones", "l2", "l1"),),
+        flags=f"--model unet {LANDSCAPES}", has_curves=True),
+    "architectures": Table(
+        "C", "U-Net against encoder and decoder", "landscapes", "As above.",
+        {"unet": Row("U-Net", "--model unet", "2,662,659 parameters, 0.19 s a picture"),
+         "encoder_decoder": Row("encoder and decoder", "--model encoder_decoder", "744,387 parameters, 0.12 s a picture")},
+        (Claim("the U-Net is better", "unet", "encoder_decoder"),), flags=LANDSCAPES, has_curves=True),
+}
+
+D_TABLES = {
+    "sets": Table(
+        "D", "Networks, each on two training sets", "missing",
+        "4,000 steps of 8 images of 1,024 blocks; the project took 450 epochs, and had one test picture.",
+        {"mlp": Row("mlp, the smaller set", "--model mlp", "22.09"),
+         "mlp-large": Row("mlp, 1,000 photos more", f"--model mlp {LARGER_SET}", "23.61"),
+         "cnn": Row("cnn, the smaller set", "--model cnn", "13.61"),
+         "cnn-large": Row("cnn, 1,000 photos more", f"--model cnn {LARGER_SET}", "13.90"),
+         "mobilenet_v2": Row("mobilenet_v2, the smaller set", "--model mobilenet_v2 --steps 1000", "15.65"),
+         "mobilenet_v2-large": Row("mobilenet_v2, 1,000 photos more", f"--model mobilenet_v2 --steps 1000 {LARGER_SET}", "17.04"),
+         "mlp_large": Row("mlp_large, the smaller set", "--model mlp_large", "64.22"),
+         "diffusion": Row("Stable Diffusion inpainting", reported="312.80", left_out=NEEDS_HUB),
+         "ours": Row("lattice_mlp, as many minutes as the CNN",
+                     "--model lattice_mlp --steps 1000000 --minutes {minutes:cnn}", is_ours=True)},
+        (Claim("the larger set makes the MLP worse", "mlp", "mlp-large"),
+         Claim("the larger set makes the CNN worse", "cnn", "cnn-large"), Claim("the CNN is better than the MLP", "cnn", "mlp"),
+         Claim("the larger MLP is worse than the MLP", "mlp", "mlp_large")),
+        flags=BLOCKS, has_curves=True),
+    "blow-up": Table(
+        "D", "The training that blew up", "missing", "The MLP on the smaller set.",
+        {"usual": Row("learning rate 0.001", "--learning-rate 0.001"),
+         "high": Row("learning rate 0.03", "--learning-rate 0.03", "the loss rose from 0.002 to 0.12"),
+         "cut": Row("the same, gradients cut at 0.01", "--learning-rate 0.03 --clip-norm 0.01"),
+         "falling": Row("the same, a rate that rises and falls", "--learning-rate 0.03 --schedule cosine --warmup-steps 400")},
+        flags=f"--model mlp {BLOCKS}", has_curves=True),
+}
+
+E_TABLES = {
+    "deepix": Table(
+        "E", "DeePixV1 at both sizes", "tiles",
+        "Width 8 instead of 32, and 1,000 steps of 64 images at each of three learning rates, as the project lowered it.",
+        {"small-1": Row("smaller network, rate 0.001", "--model deepix_small --learning-rate 0.001 --steps 1000"),
+         "small-2": Row("then rate 0.0001", "--model deepix_small --learning-rate 0.0001 --steps 1000 --init-from {run:small-1}"),
+         "small": Row("then rate 0.00001", "--model deepix_small --learning-rate 0.00001 --steps 1000 --init-from {run:small-2}"),
+         "large-1": Row("DeePixV1, rate 0.001", "--model deepix --learning-rate 0.001 --steps 1000"),
+         "large-2": Row("then rate 0.0001", "--model deepix --learning-rate 0.0001 --steps 1000 --init-from {run:large-1}"),
+         "large": Row("then rate 0.00001", "--model deepix --learning-rate 0.00001 --steps 1000 --init-from {run:large-2}",
+                      "12.6"),
+         "ours": Row("edsr, as many minutes as a third of DeePixV1's", "--model edsr --work-size 48 --steps 1000000 "
+                     "--evaluation-images 200 --minutes {minutes:large-1}", is_ours=True)},
+        (Claim("the larger network is better", "large", "small"),), flags=DEEPIX),
+    "three-networks": Table(
+        "E", "Find the area, depixelate it, sharpen it", "tiles",
+        "What the project proposed and did not build, with deepix_small at width 8; one area in each image.",
+        {"locate": Row("the first network finds the area", "--model locate --steps 1500 --evaluate-every 500", finds_masks=True),
+         "known": Row("the second, where the area is given", f"--model deepix_small {DEEPIX} --steps 1500"),
+         "found": Row("the second, where the first has found it",
+                      f"--model deepix_small {DEEPIX} --steps 1500 --unknown-masks --mask-run {{run:locate}}"),
+         "sharp": Row("the third, which sharpens it",
+                      f"--model deepix_small {DEEPIX} --steps 500 --adversarial --lambda 100 --unknown-masks "
+                      "--mask-run {run:locate} --init-from {run:found}")},
+        (Claim("the third, adversarial network costs RMSE", "found", "sharp"),), measures_detail=True),
+    "several-areas": Table(
+        "E", "Several areas in one image", "areas",
+        "One to three areas of hidden_areas, pixelated, blurred, black or white, at 64x64; deepix_small at width 8.",
+        {"locate": Row("the first network finds the areas", "--model locate --steps 1500 --evaluate-every 500", finds_masks=True),
+         "found": Row("the second restores them",
+                      f"--model deepix_small {DEEPIX} --steps 1500 --unknown-masks --mask-run {{run:locate}}"),
+         "sharp": Row("the third sharpens them",
+                      f"--model deepix_small {DEEPIX} --steps 500 --adversarial --lambda 100 --unknown-masks "
+                      "--mask-run {run:locate} --init-from {run:found}")},
+        (Claim("the third, adversarial network costs RMSE", "found", "sharp"),), measures_detail=True),
+}
+
+TABLES = A_TABLES | B_TABLES | C_TABLES | D_TABLES | E_TABLES
