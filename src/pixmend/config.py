@@ -66,7 +66,7 @@ class AugmentSettings:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    model: str = setting("window_mlp", "what predicts the missing pixels: a network, a fill or a pretrained pipeline", earlier="pix2pix")
+    model: str = setting("window_unet", "what predicts the missing pixels: a network, a fill or a pretrained pipeline", earlier="pix2pix")
     width: int = setting(64, "channels of the first layer", low=1, high=8192)
     levels: int = setting(8, "steps down and up of a U-Net (fewer where images are smaller than 2^levels), or layers in a row", low=2, high=10)
     work_size: int = setting(64, "side at which residual_unet and pretrained_unet work, of resized windows, and of the square that edsr reads", low=16, high=1024)

@@ -121,13 +121,13 @@ def name_run(*flags, defaults=None, model_defaults=None):
 
 
 def test_run_is_named_after_what_differs_from_the_defaults():
-    assert name_run() == name_run("--quiet") == name_run("--width", "16", defaults={"width": 16}) == "window_mlp"
+    assert name_run() == name_run("--quiet") == name_run("--width", "16", defaults={"width": 16}) == "window_unet"
     assert name_run("--lambda", "400", "--steps", "150000") == "pix2pix-lambda400-steps150000"
-    assert name_run("--width", "64", "--start", "none", defaults={"width": 16}) == "window_mlp-width64-start-none"
+    assert name_run("--width", "64", "--start", "none", defaults={"width": 16}) == "window_unet-width64-start-none"
     assert name_run("--lambda", "400", "--run", "mine") == "mine"
     assert name_run("--lambda", "400", "--model", "unet") == "unet-lambda400"
-    assert name_run("--evaluate-every", "100", "--evaluation-images", "8") == "window_mlp-evaluate-every100-evaluation-images8"
-    assert name_run("--batch-size", "auto") == "window_mlp-batch-size-auto"
+    assert name_run("--evaluate-every", "100", "--evaluation-images", "8") == "window_unet-evaluate-every100-evaluation-images8"
+    assert name_run("--batch-size", "auto") == "window_unet-batch-size-auto"
     prompt = ("--prompt", "a {class}, ../asleep")
     assert name_run("--model", "stable_diffusion", *prompt) == "stable_diffusion-prompt-a-class-..-asleep"
 
@@ -143,7 +143,7 @@ def test_flag_against_the_models_own_default_is_in_the_name():
     own = {"start": "none", "loss": "l2"}
     assert name_run("--model", "unet", model_defaults=own) == "unet"
     assert name_run("--model", "unet", "--start", "harmonic", model_defaults=own) == "unet-start-harmonic"
-    assert name_run("--optimizer", "sgd", "--learning-rate", "2e-4") == "window_mlp-optimizer-sgd-learning-rate0.0002"
+    assert name_run("--optimizer", "sgd", "--learning-rate", "2e-4") == "window_unet-optimizer-sgd-learning-rate0.0002"
 
 
 def test_flags_override_the_defaults_of_a_competition():
@@ -152,8 +152,8 @@ def test_flags_override_the_defaults_of_a_competition():
 
 
 @pytest.mark.parametrize(("words", "model"), [
-    ([], "window_mlp"), (["--lambda", "50"], "pix2pix"), (["--lambda", "50", "--model", "unet"], "unet"),
-    (["--competition", "photo_reconstruction"], "window_mlp"), (["--competition", "landscapes"], "pix2pix")])
+    ([], "window_unet"), (["--lambda", "50"], "pix2pix"), (["--lambda", "50", "--model", "unet"], "unet"),
+    (["--competition", "photo_reconstruction"], "window_unet"), (["--competition", "landscapes"], "pix2pix")])
 def test_lambda_means_pix2pix_and_a_competition_has_its_model(words, model):
     assert read_settings("train", words).model == model
 
@@ -167,9 +167,9 @@ def test_minutes_alone_set_no_limit_of_steps(tmp_path):
 
 
 def test_competition_changes_the_defaults_of_a_model():
-    demo, real = (models.apply_model_defaults(read_settings("train", ["--competition", name]))
+    demo, real = (models.apply_model_defaults(read_settings("train", ["--competition", name, "--model", "window_mlp"]))
                   for name in ("demo", "photo_reconstruction"))
     assert (demo.start, demo.steps) == ("smooth", 200) and (real.start, real.steps) == ("harmonic", 20000)
     assert demo.window == real.window == 2.0
-    given = models.apply_model_defaults(read_settings("train", ["--start", "telea"]))
+    given = models.apply_model_defaults(read_settings("train", ["--start", "telea", "--model", "window_mlp"]))
     assert given.start == "telea" and given.steps == 200

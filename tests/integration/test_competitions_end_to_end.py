@@ -250,4 +250,4 @@ def test_a_dataset_with_another_hole_colour_is_refused(competitions):
 
 def test_a_run_is_named_after_the_folder_of_its_photos_and_not_after_the_damage(tmp_path):
     flags = ["--competition", "landscapes", "--photos", str(tmp_path / "my photos, 2024"), "--damage", "depixelation"]
-    assert complete_settings(parse_flags(flags, environment={}), {}).run == "window_mlp-photos-my-photos-2024"
+    assert complete_settings(parse_flags(flags, environment={}), {}).run == "window_unet-photos-my-photos-2024"

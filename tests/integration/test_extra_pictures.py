@@ -152,8 +152,8 @@ def test_another_prepared_set_is_named(home, own_folder):
 
 def test_a_run_is_named_by_the_folder_and_runs_of_earlier_versions_keep_their_names(tmp_path, own_folder):
     assert done(stage("configure", tmp_path, "--extra-pictures", own_folder)).strip().endswith(
-        "/window_mlp-extra-pictures-own/run.toml")
-    assert done(stage("configure", tmp_path)).strip().endswith("/window_mlp/run.toml")
+        "/window_unet-extra-pictures-own/run.toml")
+    assert done(stage("configure", tmp_path)).strip().endswith("/window_unet/run.toml")
 
 
 def test_a_kernel_has_no_such_folder(tmp_path, own_folder):

@@ -330,7 +330,7 @@ def test_program_of_the_page_runs(runs, tmp_path, monkeypatch):
     save(tmp_path / "original.png", photo)
     save_mask(tmp_path / "mask.png", mask)
     monkeypatch.chdir(tmp_path)
-    exec(program.replace('load_run("window_mlp")', f'load_run("windows", home={str(runs)!r})'), {})
+    exec(program.replace('load_run("window_unet")', f'load_run("windows", home={str(runs)!r})'), {})
     for name in ("filled", "mended"):
         result = np.asarray(Image.open(f"{name}.png"))
         assert (result[~mask] == photo[~mask]).all() and result[mask].any()

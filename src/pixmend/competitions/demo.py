@@ -28,7 +28,9 @@ IMAGES_PER_PHOTO = {"train": 10, "test": 6}
 TRIAL_SIZE, IMAGES_PER_PHOTO_IN_A_TRIAL = 64, 2   # smaller images are for trying the stages, not for learning
 SMALLEST = 200   # pixels of a photo along the side of an image
 # 31 photos teach a network only so much: after more steps window_mlp gets worse.
-FEW_PHOTOS = {"start": "smooth", "masks_per_image": 7, "width": 512, "steps": 200, "evaluate_every": 50}
+FEW_PHOTOS: dict[str, dict[str, Any]] = {
+    "window_mlp": {"start": "smooth", "masks_per_image": 7, "width": 512, "steps": 200, "evaluate_every": 50},
+    "window_unet": {"masks_per_image": 7, "width": 32, "steps": 1600, "evaluate_every": 200}}
 
 
 class DemoImage(NamedTuple):
@@ -115,4 +117,4 @@ def encode_submission(images: Sequence[DemoImage], pixels: Iterable[np.ndarray],
 
 
 DEMO = Demo(slug="photo-reconstruction-demo", submission=layout.SUBMISSION, defaults=QUICK_TRAINING,
-            model_defaults={"window_mlp": FEW_PHOTOS})
+            model_defaults=FEW_PHOTOS)

@@ -7,7 +7,7 @@ counts in the middle of the window only, so the decoder computes that part and a
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from pixmend.config import Settings
 from pixmend.networks.layers.normalization import compute_contrast
@@ -15,7 +15,7 @@ from pixmend.networks.layers.sizes import count_box_pixels, plan_channels
 from pixmend.networks.layers.strided import DownsampleConv, UpsampleConv
 
 MARGIN = 1   # pixels around the box at each level of the decoder, which the next convolution reads
-SLOPE = 0.2  # of LeakyReLU
+SLOPE = 0.2  # of the encoder's leaky ReLU, below zero
 
 
 def build_window_unet(input_shape: tuple[int, int, int], settings: Settings) -> keras.Model:
@@ -25,7 +25,7 @@ def build_window_unet(input_shape: tuple[int, int, int], settings: Settings) -> 
     x, skips = layers.Concatenate()([(image - mean) / contrast, mask]), []
     for channels in plan_channels(input_shape, settings):
         x = DownsampleConv(channels, kernel_initializer="he_normal")(x)
-        x = layers.LeakyReLU(SLOPE)(x)
+        x = ops.maximum(x, SLOPE * x)   # TensorFlow fails to fuse LeakyReLU with the convolution, and says so
         skips.append(x)
     for skip in reversed(skips[:-1]):
         x = UpsampleConv(skip.shape[-1], kernel_initializer="he_normal")(x)

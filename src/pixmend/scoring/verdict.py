@@ -31,7 +31,7 @@ def describe_training(settings: Settings, scores: dict[str, Any], baselines: dic
     from_start = f"the starting point ({start} fill)" if start in baselines else "the starting point"
     if step == 0:
         advice = ("Give more --steps." if not settings.adversarial else
-                  "Give more --steps, raise --lambda, or use --model window_mlp, which learns fastest on a CPU.")
+                  "Give more --steps, raise --lambda, or use --model window_unet, which learns fastest on a CPU.")
         better = f" Start from the best baseline with --start {best}." if start in baselines and start != best else ""
         return [f"The network has not learned anything yet: the best weights are those of step 0, which give {from_start}. "
                 f"{advice}{better}"]
