@@ -9,6 +9,7 @@ import argparse
 
 from benchmarks import border, contests, growth, locate, mending, pictures, rmse, speed
 from benchmarks._measure import RESULTS, read_results
+from benchmarks.systems import page
 
 FORMATTERS = {
     "BORDER": border.format_table,
@@ -19,6 +20,7 @@ FORMATTERS = {
     "PICTURES": pictures.format_table,
     "RMSE": rmse.format_table,
     "SPEED": speed.format_table,
+    "SYSTEMS": page.format_page,
 }
 
 

@@ -133,8 +133,8 @@ def draw_curves(table: Table, name: str, results: Results) -> bytes:
     def draw(figure: Any) -> None:
         for axes, column in zip(figure.subplots(1, 2), CURVES, strict=True):
             for row, curve in curves:
-                values = np.array(curve[column], float)   # None becomes NaN, which is not drawn
-                axes.plot(curve["step"], values, label=row.title)
+                after_training = np.array(curve[column][1:], float)   # an untrained network would stretch the axis
+                axes.plot(curve["step"][1:], after_training, label=row.title)
             axes.set_title(CURVES[column], fontsize=10)
             axes.set_xlabel("steps")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
