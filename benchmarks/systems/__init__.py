@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks._measure import RESULTS
+from benchmarks.systems.plan import SEEDS
 from benchmarks.systems.run import ROWS, Bench, write_page
 
 
@@ -28,7 +29,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with photo-reconstruction.zip")
     parser.add_argument("--home", type=Path, required=True, help="folder for everything that the stages write")
     parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS, metavar="TABLE/NAME", help=", ".join(ROWS))
-    parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[1, 2, 3])
+    parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=list(SEEDS),
+                        help="seeds of each row, separated by commas")
     parser.add_argument("--steps", type=int, help="steps of each training, to try the benchmark itself")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results and the page")
     return parser.parse_args()
