@@ -104,6 +104,8 @@ ROWS = {
     "base-no-damages": Row("the same without new masks", f"{BASE} --masks-per-image 0 --run base-no-damages"),
     "mix": Row("ensemble of the seven runs above", "--run mix", members=ENSEMBLE),
     "mix-60": Row("ensemble of the same seven and the run of 45 minutes", "--run mix60", members=f"mlp60,{ENSEMBLE}"),
+    "mix-windows": Row("ensemble of the networks on windows, whose weights the holdout chooses", "--run mix-windows",
+                       members="window-unet-60,window-unet-10,pix2pix-window,generator-10"),
     "base-tta": Row("the first of them alone, test-time augmentation", f"{BASE} --run base", "--tta 8"),
     "base-5x": Row("window_mlp, 2,000 steps, five transforms of each image", f"{BASE} --augment 5x --run base-5x"),
     "base-1x": Row("the same with one transform", f"{BASE} --augment none --run base-1x"),
