@@ -13,7 +13,6 @@ from pixmend.reporting.charts import WIDE, render_figure
 
 BASELINE = "the best fill"
 CURVES = {"holdout_rmse": "RMSE on the holdout", "loss": "loss"}   # columns of history.csv, and titles
-CURVES = {"holdout_rmse": "RMSE on the holdout", "loss": "loss"}   # columns of history.csv, and titles
 Runs = list[Mapping[str, Any]]   # the stored results of a row, one for each seed
 
 

@@ -28,7 +28,7 @@ class Row:
     flags: str = ""
     reported: str = ""
     predict: str = ""                # further flags of `predict`
-    same_run: str = ""               # TABLE/ROW whose run this row predicts in another way
+    same_run: str = ""               # TABLE/ROW whose run this row shows, or predicts with flags of its own
     seeds: tuple[int, ...] = SEEDS
     is_ours: bool = False            # a network of this project, not of the one that the table is from
     finds_masks: bool = False

@@ -56,8 +56,11 @@ class Bench:
             self.measure(f"{table_name}/{needed}", seed)
         if row.same_run:
             self.measure(row.same_run, seed)
-        self.prepare(table.place)
-        result = self.make_row(table_name, row_name, seed)
+        if row.same_run and not row.predict:
+            result = read_results(self.file)[f"{row.same_run}/{seed}"]
+        else:
+            self.prepare(table.place)
+            result = self.make_row(table_name, row_name, seed)
         write_results(self.file, read_results(self.file) | {f"{name}/{seed}": result})
         print(name, seed, flush=True)
 
@@ -92,6 +95,8 @@ class Bench:
         if not row.finds_masks:
             stage("serialize", flags)
         stage("score", flags)
+        for large_file in self.home.glob(f"{place}/submissions/*/{run}.*"):
+            large_file.unlink()   # a gigabyte for each run on whole images
         folder = find_run_folder(self.home / place, run)
         detail = {"detail": measure_detail(self.home / place, folder)} if table.measures_detail and not row.finds_masks else {}
         shown = " ".join(part for part in (self.show_flags(table, row), row.predict) if part)

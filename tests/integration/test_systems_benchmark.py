@@ -90,14 +90,15 @@ def test_rows_are_measured_at_toy_size_and_those_that_are_stored_are_not_measure
     write_competition(tmp_path / "made", 160, 4, side=256)
     files, archive = tmp_path / "made/competition/photo_reconstruction/files", tmp_path / "photo-reconstruction"
     shutil.make_archive(str(archive), "zip", files)
-    rows = ["three-networks/sharp", "mode/training", "sets/mlp-large"]
+    rows = ["three-networks/sharp", "mode/training", "levels/8", "sets/mlp-large"]
     command = [sys.executable, "-m", "benchmarks", "systems", "--data", tmp_path, "--home", tmp_path / "home", "--out", tmp_path,
                "--steps", "2", "--seeds", "1", "--rows", *rows]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     results = json.loads((tmp_path / "SYSTEMS.json").read_text())
-    needed = ["three-networks/locate", "three-networks/found", "discriminator/1"]
+    needed = ["three-networks/locate", "three-networks/found", "lambda/1000"]
     assert sorted(results) == sorted(f"{name}/1" for name in [*rows, *needed])
     assert 0 < results["three-networks/sharp/1"]["detail"] < 5 and 0 <= results["three-networks/locate/1"]["overlap"] <= 1
+    assert results["levels/8/1"] == results["lambda/1000/1"] != results["mode/training/1"]
     for of_row in (result for result in results.values() if "squares" in result):
         assert len(of_row["squares"]) == len(of_row["numbers"]) == len(of_row["baseline_squares"]) > 1
     assert str(tmp_path) not in (tmp_path / "SYSTEMS.json").read_text()
