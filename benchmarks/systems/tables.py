@@ -12,16 +12,16 @@ PROJECTS = {
 
 PLACES = {
     "boxes": Place("--competition photo_reconstruction"),
-    "landscapes": Place("--competition landscapes --size 64 --augment 8x", photos=5400),
+    "landscapes": Place("--competition landscapes --size 64 --augment 8x", photos=1350),
     "missing": Place("--competition missing_pixels --augment none --holdout 0.3", photos=90),
-    "tiles": Place("--competition depixelation --augment 8x", photos=5400),
+    "tiles": Place("--competition depixelation --augment 8x", photos=2000),
     "areas": Place("--competition hidden_areas --size 64 --augment none", photos=2000),
 }
 
 PIX2PIX = "--model pix2pix_published --width 16 --batch-size 4 --evaluation-images 150 --evaluate-every 1000"
 SHORT = "--steps 2000"
 PCONV = "--model pconv_unet --width 16 --evaluation-images 150 --evaluate-every 500 --steps 2500"
-LANDSCAPES = "--width 32 --evaluation-images 200 --evaluate-every 250 --steps 2500"
+LANDSCAPES = "--width 32 --evaluation-images 200 --evaluate-every 200 --steps 1200"
 BLOCKS = "--batch-size 8 --evaluation-images 60 --evaluate-every 200 --steps 4000"
 LARGER_SET = "--extra-pictures {photos}"
 DEEPIX = "--width 8 --batch-size 64 --evaluation-images 200 --evaluate-every 250"
@@ -98,7 +98,7 @@ B_TABLES = {
 C_TABLES = {
     "optimizers": Table(
         "C", "Optimizers", "landscapes",
-        "Images of 64x64, width 32 and 2,500 steps of 32; the project took 256x256, width 64 and 20 epochs, some 6,000 steps.",
+        "Images of 64x64, width 32 and 1,200 steps of 32; the project took 256x256, width 64 and 20 epochs, some 6,000 steps.",
         {**make_rows("--optimizer", {"adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"}, "curves"),
          "ours": make_window_unet("adam", "--work-size 32")},
         (Claim("Adam is better than SGD", "adam", "sgd"), Claim("Adam is better than Adagrad", "adam", "adagrad")),
