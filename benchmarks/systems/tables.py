@@ -25,7 +25,7 @@ LANDSCAPES = "--width 32 --evaluation-images 200 --evaluate-every 200 --steps 12
 BLOCKS = "--batch-size 8 --evaluation-images 60 --evaluate-every 200 --steps 4000"
 FEWER = "--batch-size 1 --steps 500 --evaluate-every 100 --evaluation-images 20"   # seconds a step
 LARGER_SET = "--extra-pictures {photos}"
-DEEPIX = "--width 8 --batch-size 64 --evaluation-images 200 --evaluate-every 250"
+DEEPIX = "--width 8 --batch-size 64 --evaluation-images 200 --evaluate-every 100"
 NEEDS_HUB = "its weights are downloaded from a model hub, which could not be reached; with them it is `--model stable_diffusion`"
 ONE_SEED = (1,)
 
@@ -121,7 +121,8 @@ C_TABLES = {
 D_TABLES = {
     "sets": Table(
         "D", "Networks, each on two training sets", "missing",
-        "4,000 steps of 8 images of 1,024 blocks, for mobilenet_v2 500 steps of one; the project took 450 epochs, and had one test picture.",
+        "4,000 steps of 8 images of 1,024 blocks, for mobilenet_v2 500 steps of one; the project took 450 epochs, and had one "
+        "test picture.",
         {"mlp": Row("mlp, the smaller set", "--model mlp", "22.09"),
          "mlp-large": Row("mlp, 1,000 photos more", f"--model mlp {LARGER_SET}", "23.61"),
          "cnn": Row("cnn, the smaller set", "--model cnn", "13.61"),
@@ -148,13 +149,13 @@ D_TABLES = {
 E_TABLES = {
     "deepix": Table(
         "E", "DeePixV1 at both sizes", "tiles",
-        "Width 8 instead of 32, and 1,000 steps of 64 images at each of three learning rates, as the project lowered it.",
-        {"small-1": Row("smaller network, rate 0.001", "--model deepix_small --learning-rate 0.001 --steps 1000"),
-         "small-2": Row("then rate 0.0001", "--model deepix_small --learning-rate 0.0001 --steps 1000 --init-from {run:small-1}"),
-         "small": Row("then rate 0.00001", "--model deepix_small --learning-rate 0.00001 --steps 1000 --init-from {run:small-2}"),
-         "large-1": Row("DeePixV1, rate 0.001", "--model deepix --learning-rate 0.001 --steps 1000"),
-         "large-2": Row("then rate 0.0001", "--model deepix --learning-rate 0.0001 --steps 1000 --init-from {run:large-1}"),
-         "large": Row("then rate 0.00001", "--model deepix --learning-rate 0.00001 --steps 1000 --init-from {run:large-2}",
+        "Width 8 instead of 32, and 400 steps of 64 images at each of three learning rates, as the project lowered it.",
+        {"small-1": Row("smaller network, rate 0.001", "--model deepix_small --learning-rate 0.001 --steps 400"),
+         "small-2": Row("then rate 0.0001", "--model deepix_small --learning-rate 0.0001 --steps 400 --init-from {run:small-1}"),
+         "small": Row("then rate 0.00001", "--model deepix_small --learning-rate 0.00001 --steps 400 --init-from {run:small-2}"),
+         "large-1": Row("DeePixV1, rate 0.001", "--model deepix --learning-rate 0.001 --steps 400"),
+         "large-2": Row("then rate 0.0001", "--model deepix --learning-rate 0.0001 --steps 400 --init-from {run:large-1}"),
+         "large": Row("then rate 0.00001", "--model deepix --learning-rate 0.00001 --steps 400 --init-from {run:large-2}",
                       "12.6"),
          "ours": Row("edsr, as many minutes as a third of DeePixV1's", "--model edsr --work-size 48 --steps 1000000 "
                      "--evaluation-images 200 --minutes {minutes:large-1}", is_ours=True)},
@@ -162,22 +163,22 @@ E_TABLES = {
     "three-networks": Table(
         "E", "Find the area, depixelate it, sharpen it", "tiles",
         "What the project proposed and did not build, with deepix_small at width 8; one area in each image.",
-        {"locate": Row("the first network finds the area", "--model locate --steps 1500 --evaluate-every 500", finds_masks=True),
-         "known": Row("the second, where the area is given", f"--model deepix_small {DEEPIX} --steps 1500"),
+        {"locate": Row("the first network finds the area", "--model locate --steps 600 --evaluate-every 200", finds_masks=True),
+         "known": Row("the second, where the area is given", f"--model deepix_small {DEEPIX} --steps 600"),
          "found": Row("the second, where the first has found it",
-                      f"--model deepix_small {DEEPIX} --steps 1500 --unknown-masks --mask-run {{run:locate}}"),
+                      f"--model deepix_small {DEEPIX} --steps 600 --unknown-masks --mask-run {{run:locate}}"),
          "sharp": Row("the third, which sharpens it",
-                      f"--model deepix_small {DEEPIX} --steps 500 --adversarial --lambda 100 --unknown-masks "
+                      f"--model deepix_small {DEEPIX} --steps 200 --adversarial --lambda 100 --unknown-masks "
                       "--mask-run {run:locate} --init-from {run:found}")},
         (Claim("the third, adversarial network costs RMSE", "found", "sharp"),), measures_detail=True),
     "several-areas": Table(
         "E", "Several areas in one image", "areas",
         "One to three areas of hidden_areas, pixelated, blurred, black or white, at 64x64; deepix_small at width 8.",
-        {"locate": Row("the first network finds the areas", "--model locate --steps 1500 --evaluate-every 500", finds_masks=True),
+        {"locate": Row("the first network finds the areas", "--model locate --steps 600 --evaluate-every 200", finds_masks=True),
          "found": Row("the second restores them",
-                      f"--model deepix_small {DEEPIX} --steps 1500 --unknown-masks --mask-run {{run:locate}}"),
+                      f"--model deepix_small {DEEPIX} --steps 600 --unknown-masks --mask-run {{run:locate}}"),
          "sharp": Row("the third sharpens them",
-                      f"--model deepix_small {DEEPIX} --steps 500 --adversarial --lambda 100 --unknown-masks "
+                      f"--model deepix_small {DEEPIX} --steps 200 --adversarial --lambda 100 --unknown-masks "
                       "--mask-run {run:locate} --init-from {run:found}")},
         (Claim("the third, adversarial network costs RMSE", "found", "sharp"),), measures_detail=True),
 }
