@@ -5,6 +5,6 @@ cd "$(dirname "$0")"
 lock() { uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --custom-compile-command ./lock.sh "$@"; }
 
 lock -o requirements.txt "$@"
-for extra in test cuda tpu postgres web loggers sharing; do
+for extra in test cuda tpu postgres web loggers sharing pretrained; do
     lock --extra $extra --constraint requirements.txt -o requirements-$extra.txt "$@"   # at the versions of requirements.txt
 done

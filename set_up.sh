@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs pixmend into .venv from a lock file, once: `./set_up.sh` for a run, `./set_up.sh cuda` for NVIDIA GPUs (also: tpu, postgres, web, loggers, sharing, test).
+# Installs pixmend into .venv from a lock file, once: `./set_up.sh` for a run, `./set_up.sh cuda` for NVIDIA GPUs (also: tpu, postgres, web, loggers, sharing, pretrained, test).
 # The run scripts source this file. An installation that was interrupted has no mark of completion, so it is made anew.
 
 fail() { echo "$1" >&2; exit 1; }
@@ -41,7 +41,7 @@ state_of() { echo "$1 $(cat "$1" pyproject.toml | cksum)"; }
 set_up() {   # EXTRA or `base`
     local lock=requirements-$1.txt python wanted found
     [ "$1" != base ] || lock=requirements.txt
-    [ -f "$lock" ] || fail "There is no $lock. Known extras: cuda, tpu, postgres, web, loggers, sharing, test."
+    [ -f "$lock" ] || fail "There is no $lock. Known extras: cuda, tpu, postgres, web, loggers, sharing, pretrained, test."
     if grep -qxF "$(state_of "$lock")" .venv/installed 2> /dev/null && .venv/bin/python -c '' 2> /dev/null; then return; fi
     python=$(find_python) || exit 1
     wanted=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')

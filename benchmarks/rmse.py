@@ -45,7 +45,8 @@ TEN_MINUTES = ("--model window_mlp --start harmonic --masks-per-image 6 --batch-
 UNET = "--model residual_unet --steps 1000000 --schedule constant --run unet"
 AS_PUBLISHED = "--model pix2pix_published --steps 1000000 --width 16 --run pix2pix"
 PIX2PIX = "--model pix2pix --width 32 --steps 1000000 --evaluate-every 1000 --evaluation-images 150"
-WINDOW_UNET = "--model window_unet --steps 1000000"
+WINDOW_UNET = "--model window_unet --width 32 --levels 8 --steps 1000000"   # untrained at first
+FROM_PHOTOS = "--model window_unet --steps 1000000"
 BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 # Each row judged-... changes one setting of this.
@@ -59,6 +60,7 @@ ROWS = {
     "navier_stokes": Row("fill: OpenCV Navier-Stokes", "--model navier_stokes"),
     "harmonic": Row("fill: harmonic, exact", "--model harmonic"),
     "smooth": Row("fill: smooth, the best linear fill", "--model smooth"),
+    "photos": Row("fill: photos, a network that was trained on 31 free photographs", "--model photos"),
 
     "mlp-10": Row("window_mlp, 7.7 minutes and the time for windows and evaluations", TEN_MINUTES),
     "mlp-10-tta": Row("the same run, test-time augmentation", TEN_MINUTES, "--tta 8"),
@@ -94,6 +96,13 @@ ROWS = {
                           f"{WINDOW_UNET} --masks-per-image 8 --minutes 54 --run window-unet-60"),
     "window-unet-60-tta": Row("the same run, test-time augmentation",
                               f"{WINDOW_UNET} --masks-per-image 8 --minutes 54 --run window-unet-60", "--tta 8"),
+
+    "window-unet-photos-10": Row("window_unet from photos, 7.5 minutes and the time for windows and evaluations",
+                                 f"{FROM_PHOTOS} --minutes 7.5 --run window-unet-photos-10"),
+    "window-unet-photos-60": Row("window_unet from photos, 8 masks per image, 50 minutes and the time for windows and evaluations",
+                                 f"{FROM_PHOTOS} --masks-per-image 8 --minutes 50 --run window-unet-photos-60"),
+    "window-unet-photos-60-tta": Row("the same run, test-time augmentation",
+                                     f"{FROM_PHOTOS} --masks-per-image 8 --minutes 50 --run window-unet-photos-60", "--tta 8"),
 
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
     "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),

@@ -73,8 +73,9 @@ class NetworkSettings:
     window: float = setting(0.0, "give the network a square around each box, of this many box sides; 0: the whole image", low=0, high=8)
     mask_channel: bool = setting(False, "give the mask to the network as one more channel")
     start: str = setting("harmonic", "fill that the network's output is added to; given: the damaged pixels; none: the output is the image", choices=("none", "given", *FILLS))
-    encoder: str = setting("EfficientNetV2B0", "encoder of pretrained_unet, from keras.applications", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"))
-    encoder_weights: str = setting("imagenet", "initial weights of the encoder: imagenet (downloaded once), none, or a file", is_path=True)
+    encoder: str = setting("EfficientNetV2B0", "encoder of pretrained_unet: EfficientNetLite0 comes in a package, the others from keras.applications", choices=("EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small", "EfficientNetLite0"))
+    encoder_weights: str = setting("imagenet", "initial weights of the encoder: imagenet (downloaded once, or in the package), none, or a file", is_path=True)
+    freeze_encoder: bool = setting(False, "do not train the encoder")
     precision: str = setting("auto", "arithmetic of the network", choices=("auto", "float32", "bfloat16"))
 
 
@@ -98,7 +99,7 @@ class TrainingSettings:
     warmup_steps: int = setting(0, "steps over which the learning rate rises at the beginning", low=0, high=10**6)
     ema_decay: float = setting(0.0, "decay of the averaged weights; 0: no averaging", low=0, high=0.99999)
     clip_norm: float = setting(0.0, "largest norm of the gradients; 0: no limit", low=0, high=1e6)
-    init_from: str = setting("", "finished run of the same network whose weights are the initial ones")
+    init_from: str = setting("", "finished run of the same network whose weights are the initial ones; photos: those that come with pixmend")
     masks_per_image: int = setting(0, "new masks that are drawn and filled for each image before training", low=0, high=100)
     fresh_masks: bool = setting(False, "draw a new mask each time an image is used")
     jitter: int = setting(0, "resize images to this side, then crop at random (286 for 256); 0: off", low=0, high=2048)

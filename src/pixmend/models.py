@@ -8,6 +8,7 @@ from pixmend import competitions, run_file, run_identity
 from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.errors import FlagError
 from pixmend.fills import FILLS, Fill, FillSpec
+from pixmend.networks import photos_fill
 from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, PipelineSpec
 from pixmend.run_identity import apply_defaults, usual_learning_rate
 
@@ -67,7 +68,10 @@ def apply_model_defaults(settings: Settings) -> Settings:
     """Return the settings with the defaults of model and optimizer where no flag is given; minutes alone do not limit steps."""
     defaults = {**default_settings(settings.model, settings.competition), **usual_learning_rate(settings)}
     only_minutes = "minutes" in settings.given and settings.minutes > 0
-    return apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if only_minutes else {}))
+    settings = apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if only_minutes else {}))
+    if "init_from" in settings.given or settings.init_from != photos_fill.NAME or photos_fill.fits(settings):
+        return settings
+    return apply_defaults(settings, {"init_from": ""})   # a network of another size begins untrained
 
 
 def run_finds_masks(settings: Settings) -> bool:

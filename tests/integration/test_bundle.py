@@ -269,6 +269,18 @@ def test_model_card_names_pictures_from_elsewhere(extended, tmp_path):
         assert ("5 pictures from elsewhere" in format_card(settings, Measured())) == is_named
 
 
+def test_first_weights_that_come_with_the_package_are_declared_and_part_of_the_archive(extended, tmp_path):
+    home = shutil.copytree(extended[0], tmp_path / "home")
+    path = home / "checkpoints/demo/more/run.toml"
+    path.write_text(path.read_text().replace('init_from = ""', 'init_from = "photos"'))
+    done(stage("bundle", home, "--run", "more"))
+    folder = unpack(home, "more", tmp_path)
+    assert "PHOTOS_FILL.md" in (folder / "summary.md").read_text()
+    assert {file.name for file in folder.glob("src/pixmend/photographs/*FILL*")} == {"PHOTOS_FILL.md"}
+    assert (folder / "src/pixmend/photographs/photos_fill.safetensors").exists()
+    assert "photographs" in format_card(replace(load_run(path), home=str(home)), Measured())
+
+
 def test_missing_folder_of_extra_pictures_is_one_message(extended, tmp_path):
     folder = unpack(extended[0], "more", tmp_path)
     assert run_script(folder, "predict.py", extended[0] / "competition/demo/files").returncode == 0   # which does not need it

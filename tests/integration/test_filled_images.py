@@ -54,6 +54,24 @@ def test_an_untrained_run_predicts_its_start(home):
     np.testing.assert_allclose(values, wanted, atol=1e-5)
 
 
+def test_init_from_photos_begins_where_the_fill_ends(home):
+    photos = ("--size", "32", "--init-from", "photos", "--masks-per-image", "1", "--steps", "1", "--precision", "float32")
+    done(stage("train", home, *photos, "--learning-rate", "1e-8", "--run", "a"))
+    done(stage("predict", home, "--run", "a"))
+    ready = open_dataset(Settings(home=str(home), size=32))
+    values, compared = np.load(home / "checkpoints/demo/a/holdout.npz")["values"], 0
+    for row in ready.split("holdout"):
+        mask, apart = ready.read_counts(row) > 0, ready.read_counts(row).max() == 1   # a fill does not know where boxes overlap
+        predicted, values = values[:mask.sum()], values[mask.sum():]
+        if apart:
+            filled = models.get_fill("photos")(ready.read_damaged(row) / np.float32(255), mask)[mask]
+            np.testing.assert_allclose(predicted, filled, atol=0.01)   # the run's start, the smooth fill, is stored in bytes
+            compared += 1
+    assert compared > 1
+    other = stage("train", home, *photos, "--width", "8", "--run", "b")
+    assert other.returncode == 1 and "--init-from photos" in other.stderr
+
+
 @pytest.mark.parametrize(("contest", "model", "start"), [("missing_pixels", "lattice_mlp", "biharmonic"),
                                                          ("depixelation", "tile_mlp", "tile_smooth")])
 def test_competitions_have_a_default_model_and_start(contest, model, start):

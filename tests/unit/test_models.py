@@ -19,7 +19,7 @@ from pixmend.run_identity import apply_defaults
 from pixmend.training import setup, trainer
 
 SHAPES = [(64, 64, 1), (64, 64, 3)]
-OPTIONAL_SETTINGS = {"width", "levels", "mask_channel", "encoder", "encoder_weights", "work_size"}
+OPTIONAL_SETTINGS = {"width", "levels", "mask_channel", "encoder", "encoder_weights", "freeze_encoder", "work_size"}
 IMAGE_NETWORKS = sorted(name for name, spec in NETWORKS.items() if not spec.finds_masks)
 
 

@@ -14,6 +14,7 @@ from pixmend.data.dataset import EXTRA_HASH, PICTURES, count_extra_pictures, lis
 from pixmend.errors import UserError
 from pixmend.experiments.run_costs import measure_run_costs
 from pixmend.mending.new_test_set import explain_refusal, load_other_run
+from pixmend.networks import photos_fill
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 
@@ -108,7 +109,7 @@ def add_run(settings: Settings, found: dict[str, BundledRun]) -> None:
         if not models.is_fill(run.model) and (reason := explain_refusal(of_weights)):
             raise UserError(f"The run {settings.run!r} cannot be bundled: {reason}. Bundle another run.")
     for name in [*trained.get("members", []), *filter(None, [trained.get("init_from")])]:
-        if name not in found:
+        if name not in found and name != photos_fill.NAME:   # those weights are part of pixmend's source
             add_run(load_other_run(settings, name), found)
     run.list_weights()
     found[settings.run] = run

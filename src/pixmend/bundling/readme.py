@@ -109,7 +109,8 @@ def describe_side_effects(facts: Facts) -> list[str]:
 
 
 def describe_downloads(facts: Facts) -> str:
-    is_pretrained = any(run.trained.get("encoder_weights") == "imagenet" and run.model == "pretrained_unet" for run in facts.runs)
+    is_pretrained = any(run.trained.get("encoder_weights") == "imagenet" and run.model == "pretrained_unet"
+                        and run.trained["encoder"] != "EfficientNetLite0" for run in facts.runs)
     return f" `{TRAIN}` downloads the encoder's ImageNet weights once." if is_pretrained else ""
 
 

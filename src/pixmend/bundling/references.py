@@ -16,6 +16,7 @@ REFERENCES = {
             "CVPR Workshops 2017.",
     "mobilenet_v2": "M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen: MobileNetV2: Inverted Residuals and Linear "
                     "Bottlenecks. CVPR 2018.",
+    "EfficientNetLite0": "M. Tan, Q. V. Le: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. ICML 2019.",
     "EfficientNetV2B0": "M. Tan, Q. V. Le: EfficientNetV2: Smaller Models and Faster Training. ICML 2021.",
     "ConvNeXtTiny": "Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie: A ConvNet for the 2020s. CVPR 2022.",
     "MobileNetV3Small": "A. Howard et al.: Searching for MobileNetV3. ICCV 2019.",

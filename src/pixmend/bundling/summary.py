@@ -14,6 +14,7 @@ from pixmend.bundling.model_files import BundledRun, hide_path
 from pixmend.bundling.references import list_references
 from pixmend.config import PATHS, SETTINGS, Settings, flag, group_values
 from pixmend.fills import FILLS
+from pixmend.networks import photos_fill
 from pixmend.networks.registry import get_network
 from pixmend.reporting import run_section
 from pixmend.reporting.run_section import Run
@@ -102,8 +103,13 @@ def describe_outside_data(facts: Facts) -> list[Block]:
 
 
 def describe_pretraining(facts: Facts) -> str:
-    pretrained = [run for run in facts.runs if run.model == "pretrained_unet" and run.trained.get("encoder_weights") != "none"]
-    return f", besides the pretrained weights of the encoder {pretrained[0].trained['encoder']}" if pretrained else ""
+    encoders = [run.trained["encoder"] for run in facts.runs
+                if run.model == "pretrained_unet" and run.trained.get("encoder_weights") != "none"]
+    weights = [f"the pretrained weights of the encoder {encoder}" for encoder in encoders[:1]]
+    if any(run.trained.get("init_from") == photos_fill.NAME for run in facts.runs):
+        weights.append("the initial weights, which were learned from the photographs that pixmend's "
+                       f"`photographs/{photos_fill.CARD.name}` names")
+    return f", besides {' and '.join(weights)}" if weights else ""
 
 
 def describe_input(run: BundledRun) -> Paragraph:

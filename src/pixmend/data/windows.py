@@ -4,7 +4,7 @@ The side of a window is a multiple of the side of its box. Beyond the edge of th
 Arrays are height x width (x channels); a box is (row, column, height, width).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -16,9 +16,9 @@ MAX_HOLES = 64       # in an image, whose windows are predicted one after anothe
 MAX_OVERLAPPING = 4  # boxes that are found in one hole
 
 
-def find_boxes(counts: np.ndarray) -> list[Box]:
-    """Return the boxes whose sum the counts are; for holes of other shapes, their bounding boxes."""
-    holes, left = find_bounding_boxes(counts), counts.astype(np.int16)
+def find_boxes(counts: np.ndarray, most: int = MAX_HOLES) -> list[Box]:
+    """Return the boxes whose sum the counts are; for holes of other shapes, their bounding boxes. `most` is of holes."""
+    holes, left = find_bounding_boxes(counts, most), counts.astype(np.int16)
     boxes: list[Box] = []
     while left.any() and left.min() >= 0 and len(boxes) < MAX_OVERLAPPING * len(holes):
         boxes.append(find_first_box(left))
@@ -36,10 +36,10 @@ def find_first_box(left: np.ndarray) -> Box:
     return int(row), int(column), height, width
 
 
-def find_bounding_boxes(counts: np.ndarray) -> list[Box]:
+def find_bounding_boxes(counts: np.ndarray, most: int = MAX_HOLES) -> list[Box]:
     _, _, found, _ = cv2.connectedComponentsWithStats((counts > 0).astype(np.uint8), connectivity=8)
-    if len(found) - 1 > MAX_HOLES:
-        raise UserError(f"An image has {len(found) - 1} holes, and a network on windows predicts {MAX_HOLES} at most. "
+    if len(found) - 1 > most:
+        raise UserError(f"An image has {len(found) - 1} holes, and a network on windows predicts {most} at most. "
                         f"Choose another --model, or --window 0 for a network on full images.")
     return [(int(row), int(column), int(height), int(width)) for column, row, width, height, _ in found[1:]]
 
@@ -81,3 +81,13 @@ def enlarge_box(cells: np.ndarray, box: Box, sides: float) -> np.ndarray:
     full = cv2.resize(cells, (side, side), interpolation=cv2.INTER_LINEAR).reshape(side, side, -1)
     down, across = box[0] - row, box[1] - column
     return full[down:down + box[2], across:across + box[3]]
+
+
+def add_changes(image: np.ndarray, boxes: Sequence[Box], changes: Iterable[np.ndarray], sides: float) -> np.ndarray:
+    """Return the image plus the change of each box's window, in its box; where boxes overlap, the mean of the changes."""
+    total, times = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
+    for box, change in zip(boxes, changes, strict=True):
+        inside = np.s_[box[0]:box[0] + box[2], box[1]:box[1] + box[3]]
+        total[inside] += enlarge_box(change, box, sides)
+        times[inside] += 1
+    return image + total / np.maximum(times, 1)

@@ -16,6 +16,7 @@ from pixmend.experiments import search_space
 from pixmend.experiments.runner import DIVERGED, DONE, REFUSED
 from pixmend.experiments.study_conclusion import Draws, write_conclusion
 from pixmend.experiments.study_plans import Plan, PlannedRun, Row
+from pixmend.fills import is_pretrained
 from pixmend.scoring.run_score import read_score
 
 FORM = 1   # version of the JSON; files of other versions are not read
@@ -120,5 +121,6 @@ def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str,
         if best and title != best:
             each["behind"] = draws.compute_difference(rows[best], squares[title])
     absent = {each["title"]: each["absent"] for each in lines if each["absent"]}
+    baselines = {title: fills[title] for title in fills if not is_pretrained(whole[title]["name"])}
     return {"pictures": len(numbers), "values": int(np.sum(numbers)), "best": best,
-            "conclusion": write_conclusion(rows, fills, numbers, absent)}
+            "conclusion": write_conclusion(rows, baselines, numbers, absent)}

@@ -4,8 +4,7 @@ from typing import Any
 
 from pixmend import competitions
 from pixmend.experiments.study_conclusion import format_difference
-
-BASELINE = " (baseline)"
+from pixmend.fills import describe_kind
 
 
 def sort_rows(study: dict[str, Any]) -> list[dict[str, Any]]:
@@ -22,7 +21,7 @@ def list_columns(study: dict[str, Any]) -> list[tuple[str, bool, list[str]]]:
     rates = [f"{row['learning_rate']:g}" if row["learning_rate"] else "–" for row in rows]
     metrics = [(format_metric_title(name), True, [format_number(row["scores"].get(name), 5) for row in rows])
                for name in describe_metrics(study)]
-    columns = [("row", False, [row["title"] + BASELINE * row["fill"] for row in rows]),
+    columns = [("row", False, [format_title(row) for row in rows]),
                ("RMSE (95% interval)", True, [format_interval(row) for row in rows]),
                ("RMSE / harmonic", True, [format_number(row["to_harmonic"], 3) for row in rows]),
                ("worse than the best row by", True, [format_distance(row) for row in rows]),
@@ -37,6 +36,10 @@ def list_columns(study: dict[str, Any]) -> list[tuple[str, bool, list[str]]]:
                ("flags", False, [row["flags"] for row in rows]),
                ("remarks", False, [row["state"] for row in rows])]
     return [column for column in columns if set(column[2]) - {"", "–"}]
+
+
+def format_title(row: dict[str, Any]) -> str:
+    return f"{row['title']} ({describe_kind(row['name'])})" if row["fill"] else str(row["title"])
 
 
 def format_metric_title(name: str) -> str:
@@ -62,7 +65,7 @@ def describe_metrics(study: dict[str, Any]) -> dict[str, str]:
 def format_text(study: dict[str, Any]) -> str:
     lines = [f"  {'RMSE (95% interval)':27} {'worse than the best row by':31} row"]
     for row in sort_rows(study):
-        title = f"{row['title']}{BASELINE * row['fill']}  {row['state']}".rstrip()
+        title = f"{format_title(row)}  {row['state']}".rstrip()
         lines.append(f"  {format_interval(row):27} {format_distance(row):31} {title}")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""All fills by name: baselines that restore missing pixels without training.
+"""All fills by name: they restore missing pixels without training.
 
 A fill is a function of an image (float32, height x width x channels, 0..1; 3 channels or 1) and a mask (bool, height x width,
 True where pixels are missing). It returns a new image, in which known pixels are bit for bit those of the input. The image that
@@ -23,9 +23,19 @@ class FillSpec:
 
     function: str
     summary: str
+    is_pretrained: bool = False   # it learned from photos, so it is no baseline that training is measured by
 
     def load(self) -> Fill:
         return pkgutil.resolve_name(self.function)
+
+
+def is_pretrained(name: str) -> bool:
+    return name in FILLS and FILLS[name].is_pretrained
+
+
+def describe_kind(name: str) -> str:
+    """Return what a table calls a fill, or the damaged image itself: a baseline, unless it is pretrained."""
+    return "pretrained" if is_pretrained(name) else "baseline"
 
 
 FILLS: dict[str, FillSpec] = {
@@ -38,4 +48,6 @@ FILLS: dict[str, FillSpec] = {
     "ring": FillSpec("pixmend.fills.simple:fill_ring", "Mean colour of the known pixels next to each hole."),
     "telea": FillSpec("pixmend.fills.simple:fill_telea", "OpenCV's fast marching inpainting (Telea 2004)."),
     "navier_stokes": FillSpec("pixmend.fills.simple:fill_navier_stokes", "OpenCV's fluid inpainting (Bertalmio et al. 2001)."),
+    "photos": FillSpec("pixmend.networks.photos_fill:fill_photos", "A network that comes with pixmend, trained on photographs.",
+                       is_pretrained=True),
 }

@@ -6,6 +6,7 @@ the kernel (which contains the push's tag) until it is certain that it did not a
 
 import shutil
 import time
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class KernelRunner:
     """One run that is trained at Kaggle, session after session."""
 
     def __init__(self, settings: Settings, competition: Competition) -> None:
-        self.settings, self.slug = models.apply_model_defaults(settings), competition.slug
+        untrained = replace(settings, given=settings.given | {"init_from"})   # a session does not have the weights of `photos`
+        self.settings, self.slug = models.apply_model_defaults(untrained), competition.slug
         self.folder, self.timeout = settings.run_folder, settings.kaggle_timeout
         self.work = self.folder / ".kernel"
         self.log = SessionLog(self.folder)

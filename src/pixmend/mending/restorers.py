@@ -30,7 +30,7 @@ from pixmend.training.run_predictions import build_run_network
 if TYPE_CHECKING:
     import keras
 
-BEST_FILL = "smooth"
+BEST_FILL, USUAL_START = "photos", "smooth"   # without a run; and for a network that needs a fill and has none
 LEAST_SURROUNDINGS = 4 / 3   # sides of the hole that a network on whole images sees at least
 MAX_MISSING = 1_000_000   # pixels of an image that a fill's solver takes at once
 LEAST_SHARE = 1e-3   # of a cell's area, below which none of it counts as known
@@ -136,7 +136,7 @@ class RunRestorer:
     def _restore_in_squares(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Give a network on whole images a square around each hole, and enlarge what it changes in the fill."""
         size, start = self.settings.size, self.settings.start
-        filled = fill_image(models.get_fill(start if start in FILLS else BEST_FILL), image, mask)
+        filled = fill_image(models.get_fill(start if start in FILLS else USUAL_START), image, mask)
         restored = filled.copy()
         for hole in windows.find_bounding_boxes(mask.astype(np.uint8)):
             square = find_square(hole, mask.shape, size)

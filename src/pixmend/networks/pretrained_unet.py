@@ -1,6 +1,7 @@
-"""A U-Net whose encoder is a network of keras.applications, trained on the photos of ImageNet; it predicts what a fill misses.
+"""A U-Net whose encoder is a network that was trained on the photos of ImageNet; it predicts what a fill misses.
 
-Like residual_unet it works on the image scaled down to --work-size. Keras downloads `--encoder-weights imagenet` once.
+Like residual_unet it works on the image scaled down to --work-size. Keras downloads `--encoder-weights imagenet` once; those of
+EfficientNetLite0 are in a package.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ from keras import layers, ops
 
 from pixmend.config import NetworkSettings
 from pixmend.errors import FlagError, UserError
+from pixmend.networks.efficientnet_lite import build_efficientnet_lite
 from pixmend.networks.layers.sizes import MAX_CHANNELS, find_shrink_factor
 from pixmend.networks.residual_unet import residual_block
 
@@ -53,12 +55,16 @@ def build_encoder(size: tuple[int, int], settings: NetworkSettings) -> keras.Mod
             features[-1] = output
         elif 1 < height <= (previous_height + 1) // 2:
             features.append(output)
-    return keras.Model(network.input, features[1:], name="encoder")
+    encoder = keras.Model(network.input, features[1:], name="encoder")
+    encoder.trainable = not settings.freeze_encoder
+    return encoder
 
 
 def load_encoder(input_shape: tuple[int, int, int], settings: NetworkSettings) -> keras.Model:
-    """Return the network of keras.applications with its weights."""
+    """Return the network with its weights."""
     weights = None if settings.encoder_weights == "none" else settings.encoder_weights
+    if settings.encoder == "EfficientNetLite0":
+        return build_efficientnet_lite(input_shape, weights)
     try:
         return getattr(keras.applications, settings.encoder)(include_top=False, weights=weights, input_shape=input_shape)
     except Exception as error:

@@ -160,10 +160,11 @@ NETWORKS: dict[str, NetworkSpec] = {
         reads=("width", "levels", "mask_channel"), output=Output.SYMMETRIC),
     "pretrained_unet": NetworkSpec(
         build="pixmend.networks.pretrained_unet:build_pretrained_unet",
-        summary="U-Net whose encoder is a network of keras.applications with ImageNet weights.",
+        summary="U-Net whose encoder is a network with ImageNet weights.",
         defaults={"batch_size": 32, "learning_rate": 5e-4, "beta_1": 0.9, "width": 32, "work_size": 128, "loss": "l2",
                   "loss_region": "hole", "schedule": "cosine", "ema_decay": 0.998, "clip_norm": 1.0},
-        reads=("width", "work_size", "encoder", "encoder_weights"), output=Output.RESIDUAL, copies_known_pixels=True),
+        reads=("width", "work_size", "encoder", "encoder_weights", "freeze_encoder"), output=Output.RESIDUAL,
+        copies_known_pixels=True),
     "residual_unet": NetworkSpec(
         build="pixmend.networks.residual_unet:build_residual_unet",
         summary="U-Net with attention on the image scaled to --work-size.",
@@ -192,10 +193,10 @@ NETWORKS: dict[str, NetworkSpec] = {
     "window_unet": NetworkSpec(
         build="pixmend.networks.window_unet:build_window_unet",
         summary="U-Net on a window around each box; the lowest RMSE on a CPU.",
-        defaults={"window": 2.0, "work_size": 64, "masks_per_image": 4, "start": "smooth", "width": 32, "batch_size": 32,
-                  "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "clip_norm": 0.01, "schedule": "cosine",
-                  "warmup_steps": 300, "ema_decay": 0.998, "loss": "l2", "loss_region": "hole", "evaluate_every": 1000,
-                  "evaluation_images": 550},
+        defaults={"init_from": "photos", "window": 2.0, "work_size": 64, "masks_per_image": 4, "start": "smooth", "width": 24,
+                  "levels": 5, "batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "clip_norm": 0.01,
+                  "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.998, "loss": "l2", "loss_region": "hole",
+                  "evaluate_every": 1000, "evaluation_images": 550},
         reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
 }
 

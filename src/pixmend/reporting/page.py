@@ -13,7 +13,7 @@ from pixmend.evaluation.bootstrap import Change, bootstrap_interval, compare_rms
 from pixmend.experiments.study_table import format_metric_title
 from pixmend.reporting import charts, error_section, experiment_section, gallery, run_section, submission_section
 from pixmend.reporting.run_section import RMSE, Run, describe_settings
-from pixmend.scoring.baselines import find_best_baseline
+from pixmend.scoring.baselines import find_best_baseline, find_start
 from pixmend.scoring.run_score import compute_label_rmse
 from pixmend.scoring.verdict import describe_run
 
@@ -69,8 +69,9 @@ def compare_with_baselines(settings: Settings, score: Mapping[str, Any]) -> list
     """Return title, name and RMSE of the best baseline and of the start of a trained run, and the run's change of RMSE."""
     sums, best = score["fills"], find_best_baseline(settings, score["fills"])
     names = {"Compared with the best baseline": best}
-    if models.is_trainable(settings.model) and settings.start in sums and settings.start != best:
-        names["Compared with its start"] = settings.start
+    start = find_start(settings)
+    if models.is_trainable(settings.model) and start in sums and start != best:
+        names["Compared with its start"] = start
     return [(title, name, compute_rmse(sums[name], score["numbers"]), compare_rmse(score["sums"], sums[name]))
             for title, name in names.items()]
 

@@ -11,7 +11,8 @@ from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.data.paste import paste_predictions
 from pixmend.evaluation import metrics
-from pixmend.fills import FILLS
+from pixmend.fills import FILLS, is_pretrained
+from pixmend.networks import photos_fill
 
 CHUNK = 16
 GIVEN = "given"   # the damaged image itself, where damaged pixels show something
@@ -19,18 +20,25 @@ TILE_FILLS, FINE_FILL = ("tile_harmonic", "tile_smooth"), "biharmonic"
 
 
 def list_baselines(settings: Settings) -> list[str]:
-    """Return the fills to compare with: tile fills only where areas show tiles, the biharmonic fill only for small holes."""
+    """Return the fills to compare with: tile fills only where areas show tiles, biharmonic only for small holes."""
     competition = competitions.get_damage_competition(settings)
     usual_start = competitions.get_default_settings(settings).get("start")
     left_out = set() if competition.has_constraint else set(TILE_FILLS)
     left_out |= set() if usual_start == FINE_FILL else {FINE_FILL}
-    names = [name for name in sorted(FILLS) if name not in left_out - {settings.model, settings.start}]
+    left_out |= set() if photos_fill.WEIGHTS.exists() else {photos_fill.NAME}   # they are not sent to a session at Kaggle
+    names = [name for name in sorted(FILLS) if name not in left_out - {settings.model, find_start(settings)}]
     return [*names, GIVEN] if competition.has_constraint else names
 
 
+def find_start(settings: Settings) -> str:
+    """Return the fill that the predictions of a run were before its first step; its weights may be those of one."""
+    return photos_fill.NAME if settings.init_from == photos_fill.NAME else settings.start
+
+
 def find_best_baseline(settings: Settings, sums: Mapping[str, Sequence[float]]) -> str:
-    """Return the baseline with the lowest squared errors, other than the run's own model and the damaged image itself."""
-    return min((name for name in sums if name not in (settings.model, GIVEN)), key=lambda name: sum(sums[name]))
+    """Return the best fill that learned nothing and is not the run's own model."""
+    names = [name for name in sums if name not in (settings.model, GIVEN) and not is_pretrained(name)]
+    return min(names, key=lambda name: sum(sums[name]))
 
 
 def score_baselines(settings: Settings, dataset: Any) -> dict[str, Any]:

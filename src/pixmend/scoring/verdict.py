@@ -5,7 +5,9 @@ from typing import Any
 from pixmend import models, run_file
 from pixmend.config import Settings
 from pixmend.evaluation.bootstrap import Change, bootstrap_interval, compare_rmse, compute_rmse
-from pixmend.scoring.baselines import find_best_baseline
+from pixmend.fills import describe_kind
+from pixmend.networks import photos_fill
+from pixmend.scoring.baselines import find_best_baseline, find_start
 from pixmend.scoring.ensemble import describe_weights_by_hand
 from pixmend.scoring.run_score import compute_label_rmse
 from pixmend.training import checkpoints
@@ -27,12 +29,13 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
 
 def describe_training(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]], best: str) -> list[str]:
     """Return what training gained on the starting point, and advice where it gained nothing."""
-    step, start = find_kept_step(settings), settings.start
+    step, start = find_kept_step(settings), find_start(settings)
     from_start = f"the starting point ({start} fill)" if start in baselines else "the starting point"
     if step == 0:
         advice = ("Give more --steps." if not settings.adversarial else
                   "Give more --steps, raise --lambda, or use --model window_unet, which learns fastest on a CPU.")
-        better = f" Start from the best baseline with --start {best}." if start in baselines and start != best else ""
+        can_begin_better = start in baselines and start not in (best, photos_fill.NAME)
+        better = f" Start from the best baseline with --start {best}." if can_begin_better else ""
         return [f"The network has not learned anything yet: the best weights are those of step 0, which give {from_start}. "
                 f"{advice}{better}"]
     if start not in baselines:
@@ -63,10 +66,10 @@ def describe_change(change: Change, other: str) -> str:
 def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return what `score` prints: the run among the baselines, its RMSE by label, and the sentences on it."""
     holdout = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the training without it"
-    counts, kind = scores["numbers"], "baseline with the true masks" if settings.unknown_masks else "baseline"
+    counts, masks = scores["numbers"], " with the true masks" if settings.unknown_masks else ""
     lines = [f"RMSE on {holdout} ({len(counts)} images, {sum(counts):,} values; 95% interval over images)"]
     rows = {settings.run: (scores["sums"], scores["scores"])}
-    rows |= {f"{name} ({kind})": (sums, baselines["scores"][name])
+    rows |= {f"{name} ({describe_kind(name)}{masks})": (sums, baselines["scores"][name])
              for name, sums in baselines["sums"].items() if name != settings.run}
     width = max(28, *map(len, rows))
     for name, (sums, metrics) in sorted(rows.items(), key=lambda item: sum(item[1][0])):

@@ -10,7 +10,7 @@ from pixmend.data.photos import Photo, list_demo_photos
 from pixmend.errors import UserError
 from pixmend.mending.restorers import FillRestorer, Restorer, RunRestorer
 
-FILLS = ("smooth", "harmonic", "biharmonic", "telea", "navier_stokes")   # the best one first
+FILLS = ("photos", "smooth", "harmonic", "biharmonic", "telea", "navier_stokes")   # the best one first
 
 
 @dataclass(frozen=True)

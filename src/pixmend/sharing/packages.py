@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pixmend.errors import UserError
 
-FOR_EXPORT = ("safetensors", "onnx", "onnxruntime", "tf2onnx")
+FOR_EXPORT = ("onnx", "onnxruntime", "tf2onnx")
 QUIET = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "KAGGLEHUB_VERBOSITY": "error", "TQDM_DISABLE": "1"}
 
 

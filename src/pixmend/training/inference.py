@@ -18,7 +18,7 @@ from pixmend.data.augmentation import apply_transform, invert_transform
 from pixmend.data.damage import Box
 from pixmend.data.dataset import DatasetRow
 from pixmend.data.paste import paste_predictions
-from pixmend.data.windows import cut_network_input, enlarge_box
+from pixmend.data.windows import add_changes, cut_network_input
 from pixmend.training.batches import bytes_to_floats
 from pixmend.workers import split_into_chunks
 
@@ -71,15 +71,10 @@ def read_view(dataset: ImageSource, row: DatasetRow, box: Box | None, settings: 
 def merge_windows(
         dataset: ImageSource, row: DatasetRow, boxes: list[Box], predictions: Iterable[np.ndarray],
         settings: Settings) -> np.ndarray:
-    """Return the filled image plus what the network changed in each box; where boxes overlap, the mean of the changes."""
+    """Return the filled image plus what the network changed in each box."""
     image = bytes_to_floats(dataset.read_input(row, settings.start))
-    changes, times = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
-    for box, prediction in zip(boxes, predictions, strict=True):
-        inputs, _ = read_view(dataset, row, box, settings)
-        inside = np.s_[box[0]:box[0] + box[2], box[1]:box[1] + box[3]]
-        changes[inside] += enlarge_box(prediction - inputs, box, settings.window)
-        times[inside] += 1
-    return image + changes / np.maximum(times, 1)
+    changes = (prediction - read_view(dataset, row, box, settings)[0] for box, prediction in zip(boxes, predictions, strict=True))
+    return add_changes(image, boxes, changes, settings.window)
 
 
 def predict_in_inference_mode(

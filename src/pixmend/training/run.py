@@ -17,6 +17,7 @@ from pixmend.config import AUTO, SETTINGS, Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
+from pixmend.networks import photos_fill
 from pixmend.networks.registry import Input, get_network
 from pixmend.progress import print_message
 from pixmend.run_identity import weight_settings
@@ -66,6 +67,9 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
         found = batch_size.find_largest_batch_size(model, settings, lambda tried: make_batches(tried, view, masks), images)
         settings = replace(settings, batch_size=found)
     if settings.process == 0:
+        if settings.init_from == photos_fill.NAME:
+            print_message("train: the first weights are those of photos, which were learned from other photographs. If the rules "
+                          "of a competition forbid that, give --init-from ''.")
         datasets.write_split(folder, dataset)
         save_run_settings(settings)
     return train_folds(model, settings, dataset, masks, first_weights, on_evaluation)
@@ -145,6 +149,8 @@ def find_first_weights(settings: Settings, dataset: Dataset) -> dict[str, Path]:
     """Return for each fold the weights with which to begin, of a run that was not trained on this holdout."""
     if not settings.init_from:
         return {}
+    if settings.init_from == photos_fill.NAME:
+        return {fold: photos_fill.WEIGHTS for fold, _ in dataset.views()}
     other = replace(settings, run=settings.init_from)
     paths = {fold: checkpoints.find_weights(other.trained_folder, fold, other.snapshot) for fold, _ in dataset.views()}
     datasets.check_same_split(settings, dataset, other.trained_folder.name)

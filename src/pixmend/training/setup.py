@@ -10,6 +10,7 @@ import numpy as np
 from pixmend import backend, processor
 from pixmend.config import Settings, flag
 from pixmend.errors import UserError
+from pixmend.networks import photos_fill
 from pixmend.networks.registry import get_network
 from pixmend.networks.residual import build_with_start
 from pixmend.progress import print_message
@@ -68,12 +69,23 @@ def load_weights(network: keras.Model, path: Path) -> dict[str, Any]:
 
 
 def load_first_weights(model: keras.Model, path: Path, settings: Settings) -> None:
-    """Load another run's weights to begin with; its network must be the same."""
+    """Load another run's weights to begin with, or those that come with pixmend; the network must be the same."""
     try:
-        load_weights(get_generator(model), path)
+        if settings.init_from == photos_fill.NAME:
+            load_photos_weights(get_generator(model))
+        else:
+            load_weights(get_generator(model), path)
     except UserError:
         raise UserError(f"{flag('init_from')} {settings.init_from} needs a run of the same network (the same --model, --width "
                         f"and so on), and {path} does not fit.") from None
+
+
+def load_photos_weights(network: keras.Model) -> None:
+    """Load the weights of the fill `photos`; raise a UserError if the network is another one."""
+    arrays = photos_fill.read_weights()
+    if [array.shape for array in arrays] != [variable.shape for variable in network.variables]:
+        raise UserError("These weights are of another network.")
+    network.set_weights(arrays)
 
 
 def get_variables(model: keras.Model) -> dict[str, list[keras.Variable]]:

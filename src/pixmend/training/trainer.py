@@ -24,6 +24,7 @@ from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
 from pixmend.evaluation.bootstrap import compute_rmse
+from pixmend.networks import photos_fill
 from pixmend.progress import ProgressBar
 from pixmend.subprocesses import raise_stop, replace_signal_handlers
 from pixmend.training import checkpoints, distributed, losses, setup
@@ -153,13 +154,14 @@ class Trainer:
                         f"Lower --learning-rate, set {flag('clip_norm')} 1, or use --precision float32.")
 
     def evaluate(self, losses: dict[str, float]) -> None:
-        """Score the holdout and extend the history; save the weights if they are the best so far and not those of --init-from."""
+        """Score the holdout and extend the history; save the weights if they are the best so far and not those of another run."""
         with self._averaged_weights():
             scores = evaluate_holdout(self.model, self.dataset, self.evaluation_rows, self.settings, self.log.add_prediction)
             rmse = scores["holdout_rmse"]
             if self.best_rmse is not None and rmse > DIVERGED_FACTOR * self.best_rmse:
                 raise self._divergence(f"the holdout RMSE is {rmse:.3f}, after {self.best_rmse:.3f}")
-            if (self.best_rmse is None or rmse < self.best_rmse) and (self.step or not self.settings.init_from):
+            is_other_run = not self.step and self.settings.init_from not in ("", photos_fill.NAME)
+            if (self.best_rmse is None or rmse < self.best_rmse) and not is_other_run:
                 self.best_rmse = rmse
                 self._save_weights({"step": self.step, "holdout_rmse": rmse})
         self.model.reset_metrics()
@@ -219,7 +221,7 @@ class Trainer:
             return "No weights were saved."
         first = float(self.history.rows[0]["holdout_rmse"])
         if settings.init_from:
-            start = f"run {settings.init_from}"
+            start = f"weights of {settings.init_from}"
         elif settings.start == "none" or models.finds_masks(settings.model):
             start = "untrained network"
         else:
