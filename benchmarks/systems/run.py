@@ -20,6 +20,7 @@ from benchmarks.systems.tables import PLACES, TABLES
 from pixmend.competitions.photo_reconstruction import ORIGINAL, TRAIN
 from pixmend.evaluation.metrics import compute_pooled_iou
 from pixmend.experiments.run_costs import measure_run_costs
+from pixmend.fills import is_pretrained
 from pixmend.scoring.run_score import MASK_SCORE_FIELDS, read_score
 from pixmend.training.history import History
 
@@ -166,7 +167,8 @@ def read_figures(folder: Path, row: Row) -> dict[str, Any]:
         score = read_score(folder, MASK_SCORE_FIELDS)
         return figures | {"overlap": compute_pooled_iou(score["overlaps"])} if score else figures
     score = json.loads((folder / "score.json").read_text())
-    baseline = min(score["fills"], key=lambda name: sum(score["fills"][name]))
+    baselines = [name for name in score["fills"] if not is_pretrained(name)]
+    baseline = min(baselines, key=lambda name: sum(score["fills"][name]))
     return figures | {"squares": shorten(score["sums"]), "numbers": score["numbers"], "scores": score["scores"],
                       "baseline": baseline, "baseline_squares": shorten(score["fills"][baseline])}
 
