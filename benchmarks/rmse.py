@@ -99,10 +99,10 @@ ROWS = {
 
     "window-unet-photos-10": Row("window_unet from photos, 7.5 minutes and the time for windows and evaluations",
                                  f"{FROM_PHOTOS} --minutes 7.5 --run window-unet-photos-10"),
-    "window-unet-photos-60": Row("window_unet from photos, 8 masks an image, 50 minutes and the time for windows and evaluations",
-                                 f"{FROM_PHOTOS} --masks-per-image 8 --minutes 50 --run window-unet-photos-60"),
+    "window-unet-photos-60": Row("window_unet from photos, 8 masks per image, 40 minutes and time for windows and evaluations",
+                                 f"{FROM_PHOTOS} --masks-per-image 8 --minutes 40 --run window-unet-photos-60"),
     "window-unet-photos-60-tta": Row("the same run, test-time augmentation",
-                                     f"{FROM_PHOTOS} --masks-per-image 8 --minutes 50 --run window-unet-photos-60", "--tta 8"),
+                                     f"{FROM_PHOTOS} --masks-per-image 8 --minutes 40 --run window-unet-photos-60", "--tta 8"),
 
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
     "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),
