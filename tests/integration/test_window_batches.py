@@ -34,6 +34,15 @@ def test_two_overlapping_squares_are_found(first, second):
     assert sorted(find_boxes(count_boxes(squares, (64, 64)))) == squares
 
 
+@tries(max_examples=200, deadline=None)
+@given(PLACES, PLACES)
+def test_two_overlapping_squares_are_found_in_a_mask(first, second):
+    """A mask does not count how many squares cover a pixel."""
+    squares = sorted((*place, 19, 19) for place in (first, second))
+    assume(all(1 <= abs(a - b) <= 18 for a, b in zip(first, second, strict=True)))
+    assert sorted(find_boxes((count_boxes(squares, (64, 64)) > 0).astype(np.uint8))) == squares
+
+
 def test_boxes_around_other_shapes_are_found():
     apart = [(3, 4, 10, 20), (30, 30, 25, 7)]
     assert find_boxes(count_boxes(apart, (64, 64))) == apart

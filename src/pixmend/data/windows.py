@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from pixmend.data.damage import Box
+from pixmend.data.damage import Box, count_boxes
 from pixmend.errors import UserError
 
 MAX_HOLES = 64       # in an image, whose windows are predicted one after another
@@ -17,14 +17,33 @@ MAX_OVERLAPPING = 4  # boxes that are found in one hole
 
 
 def find_boxes(counts: np.ndarray, most: int = MAX_HOLES) -> list[Box]:
-    """Return the boxes whose sum the counts are; for holes of other shapes, their bounding boxes. `most` is of holes."""
+    """Return the boxes whose sum the counts are; for holes of other shapes, their bounding boxes. `most` is of holes.
+
+    Counts of a mask do not tell where two boxes overlap; there a hole is taken apart into two boxes, if it can be.
+    """
     holes, left = find_bounding_boxes(counts, most), counts.astype(np.int16)
+    pairs = [find_two_boxes(left, hole) for hole in holes] if counts.max(initial=0) == 1 else [[]]
+    if all(pairs):
+        return [box for pair in pairs for box in pair]
     boxes: list[Box] = []
     while left.any() and left.min() >= 0 and len(boxes) < MAX_OVERLAPPING * len(holes):
         boxes.append(find_first_box(left))
         row, column, height, width = boxes[-1]
         left[row:row + height, column:column + width] -= 1
     return holes if left.any() else boxes
+
+
+def find_two_boxes(mask: np.ndarray, hole: Box) -> list[Box]:
+    """Return the one or two boxes that cover a hole and nothing else; none if there are no such boxes."""
+    row, column, height, width = hole
+    inside = mask[row:row + height, column:column + width] > 0
+    boxes = [find_first_box(inside.astype(np.int16))]
+    uncovered = inside & (count_boxes(boxes, inside.shape) == 0)
+    if uncovered.any():
+        across, down, wide, high = cv2.boundingRect(uncovered.astype(np.uint8))
+        boxes.append((down, across, high, wide))
+    covers_it = np.array_equal(count_boxes(boxes, inside.shape) > 0, inside)
+    return [(row + down, column + across, high, wide) for down, across, high, wide in boxes] if covers_it else []
 
 
 def find_first_box(left: np.ndarray) -> Box:
