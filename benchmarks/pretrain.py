@@ -22,7 +22,7 @@ from pixmend.networks.photos_fill import WEIGHTS
 
 COMPETITION, SIDE, SEED = ("--competition", "demo", "--augment", "8x"), 256, 20240229
 RUN = "pretraining"
-NETWORK = "--model window_unet --width 24 --levels 5 --masks-per-image 5 --evaluate-every 500"
+NETWORK = "--model window_unet --init-from= --width 24 --levels 5 --masks-per-image 5 --evaluate-every 500"
 
 
 def main() -> None:

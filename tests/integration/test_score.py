@@ -91,3 +91,17 @@ def test_run_that_kept_its_first_weights_has_learned_nothing():
     with mock.patch("pixmend.scoring.verdict.find_kept_step", return_value=0):
         sentences = describe_run(settings, scores, {"harmonic": [1.0, 2.0], "smooth": [0.9, 1.8]})
     assert "not learned anything" in sentences[1] and "--start smooth" in sentences[1]
+
+
+def test_a_run_is_compared_with_the_pretrained_fill_unless_it_began_there():
+    scores = {"sums": [1.0, 2.0], "numbers": [100, 100]}
+    fills = {"smooth": [1.1, 2.2], "photos": [0.5, 1.0]}
+    for settings, is_compared in ((Settings(start="smooth", home="nowhere", run="a"), True),
+                                  (Settings(start="smooth", init_from="photos", home="nowhere", run="a"), False)):
+        text = " ".join(describe_run(settings, scores, fills))
+        assert "Best baseline: smooth" in text and "photos" in text and ("pretrained" in text) == is_compared
+
+
+def test_score_table_calls_the_pretrained_fill_no_baseline(serialized):
+    printed = done(stage("score", serialized, *FILL))
+    assert "photos (pretrained)" in printed and "smooth (baseline)" in printed

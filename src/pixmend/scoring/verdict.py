@@ -24,6 +24,7 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
     sentences += describe_weights_by_hand(run_file.read_trained(settings.run_folder) or {})
     if models.is_trainable(settings.model):
         sentences += describe_training(settings, scores, baselines, best)
+        sentences += compare_with_pretrained(settings, scores, baselines)
     return sentences
 
 
@@ -43,6 +44,15 @@ def describe_training(settings: Settings, scores: dict[str, Any], baselines: dic
     comparison = describe_change(compare_rmse(scores["sums"], baselines[start]), "it")
     return [f"Compared with {from_start}, {compute_rmse(baselines[start], scores['numbers']):.4f}: {comparison}"
             f"{f' The best weights are those of step {step}.' if step else ''}"]
+
+
+def compare_with_pretrained(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]]) -> list[str]:
+    """Return whether the run is better than the network that comes with pixmend, where it did not begin with that."""
+    name = photos_fill.NAME
+    if name not in baselines or find_start(settings) == name:
+        return []
+    comparison = describe_change(compare_rmse(scores["sums"], baselines[name]), "it")
+    return [f"Compared with the pretrained fill {name}, {compute_rmse(baselines[name], scores['numbers']):.4f}: {comparison}"]
 
 
 def find_kept_step(settings: Settings) -> int | None:
