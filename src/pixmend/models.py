@@ -65,8 +65,13 @@ def complete_settings(settings: Settings, competition_defaults: Mapping[str, Any
 
 
 def apply_model_defaults(settings: Settings) -> Settings:
-    """Return the settings with the defaults of model and optimizer where no flag is given; minutes alone do not limit steps."""
+    """Return the settings with the defaults of model and optimizer where no flag is given; minutes alone do not limit steps.
+
+    With `--init-from photos` the network is the one that has these weights.
+    """
     defaults = {**default_settings(settings.model, settings.competition), **usual_learning_rate(settings)}
+    if settings.init_from == photos_fill.NAME:
+        defaults |= photos_fill.read_settings()
     only_minutes = "minutes" in settings.given and settings.minutes > 0
     settings = apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if only_minutes else {}))
     if "init_from" in settings.given or settings.init_from != photos_fill.NAME or photos_fill.fits(settings):
