@@ -149,8 +149,8 @@ Five published student projects filled missing pixels, and reported tables. Here
 `python -m benchmarks systems --data FOLDER --home FOLDER`, on photos of four animals: {done} of {wanted} runs are measured.
 
 - All runs of a table see the same images. RMSE is over the missing pixels of the holdout, in 0..1, and its mean over the seeds.
-  The intervals are over images and seeds, paired for differences. The best weights of each run were chosen on a part of the
-  same holdout, as the projects did on theirs.
+  The intervals are over images and seeds, paired for differences; where one seed is measured, they do not contain what another
+  one would change. The best weights of each run were chosen on a part of the same holdout, as the projects did on theirs.
 - **The sizes are not those of the projects**, which trained on GPUs for hours: each table says how far it is from them. A claim
   that does not hold here may hold there.
 - Figures that projects reported are of other images: compare their order with ours, not their values.
