@@ -105,3 +105,11 @@ def test_a_run_is_compared_with_the_pretrained_fill_unless_it_began_there():
 def test_score_table_calls_the_pretrained_fill_no_baseline(serialized):
     printed = done(stage("score", serialized, *FILL))
     assert "photos (pretrained)" in printed and "smooth (baseline)" in printed
+
+
+def test_the_pretrained_fill_is_left_out_where_it_learned_from_the_holdout(tmp_path):
+    """Landscapes are made of photographs inside packages, and so was the network."""
+    for name in ("download", "augment", "train", "predict", "serialize"):
+        done(stage(name, tmp_path, "--competition", "landscapes", *FILL))
+    printed = done(stage("score", tmp_path, "--competition", "landscapes", *FILL))
+    assert "photos" not in printed and "smooth (baseline)" in printed

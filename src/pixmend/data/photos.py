@@ -22,7 +22,8 @@ from pixmend.files import file_signature, hash_value
 from pixmend.progress import print_message
 
 SCIKIT_LEARN, SCIKIT_IMAGE = ("sklearn", "datasets/images"), ("skimage", "data")
-DEMO_TABLE = Path(__file__).parents[1] / "photographs/photographs.csv"   # file, package, folder, class and split of each photo
+# File, package, folder, class and split of each photo, and whether the fill `photos` learned from it.
+DEMO_TABLE = Path(__file__).parents[1] / "photographs/photographs.csv"
 # File, package, folder, label, split, images cut from it. In each class one photo gives few: a holdout of whole photos.
 EMBEDDED = (
     ("china.jpg", *SCIKIT_LEARN, "Made", "train", 9),
@@ -63,9 +64,18 @@ def list_embedded_photos() -> list[Photo]:
 
 def list_demo_photos() -> list[Photo]:
     """Return the photos of the demo, each in the training set or in the test set, in the order of their table."""
+    return [find_embedded_photo(row["file"], row["package"], row["folder"], row["class"], row["split"])
+            for row in read_demo_table()]
+
+
+def list_learned_sources() -> set[str]:
+    """Return the sources of the photos that the fill `photos` learned from."""
+    return {get_source(row["file"]) for row in read_demo_table() if row["learned"] == "yes"}
+
+
+def read_demo_table() -> list[dict[str, str]]:
     with open(DEMO_TABLE, newline="", encoding="utf-8") as table:
-        return [find_embedded_photo(row["file"], row["package"], row["folder"], row["class"], row["split"])
-                for row in csv.DictReader(table)]
+        return list(csv.DictReader(table))
 
 
 def find_embedded_photo(file: str, package: str, folder: str, label: str, split: str, count: int | None = None) -> Photo:
@@ -74,8 +84,12 @@ def find_embedded_photo(file: str, package: str, folder: str, label: str, split:
     path = Path(spec.submodule_search_locations[0], folder, file) if spec and spec.submodule_search_locations else Path(file)
     if not path.exists():
         raise UserError(f"The demo's photo {path} is missing; run `pip install -r requirements.txt`.")
-    name = file.split(".")[0].removesuffix("_left")
-    return Photo(name, label, name, split, path, count)
+    return Photo(get_source(file), label, get_source(file), split, path, count)
+
+
+def get_source(file: str) -> str:
+    """Return what names the photo in a file of an installed package."""
+    return file.split(".")[0].removesuffix("_left")
 
 
 def cut_squares(rng: np.random.Generator, photo: np.ndarray, count: int | None, side: int,

@@ -9,6 +9,7 @@ import numpy as np
 from pixmend import competitions, files, models, workers
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
+from pixmend.data import photos
 from pixmend.data.paste import paste_predictions
 from pixmend.evaluation import metrics
 from pixmend.fills import FILLS, is_pretrained
@@ -19,15 +20,22 @@ GIVEN = "given"   # the damaged image itself, where damaged pixels show somethin
 TILE_FILLS, FINE_FILL = ("tile_harmonic", "tile_smooth"), "biharmonic"
 
 
-def list_baselines(settings: Settings) -> list[str]:
+def list_baselines(settings: Settings, dataset: Any) -> list[str]:
     """Return the fills to compare with: tile fills only where areas show tiles, biharmonic only for small holes."""
     competition = competitions.get_damage_competition(settings)
     usual_start = competitions.get_default_settings(settings).get("start")
     left_out = set() if competition.has_constraint else set(TILE_FILLS)
     left_out |= set() if usual_start == FINE_FILL else {FINE_FILL}
-    left_out |= set() if photos_fill.WEIGHTS.exists() else {photos_fill.NAME}   # they are not sent to a session at Kaggle
+    left_out |= set() if can_compare_with_pretrained(settings, dataset) else {photos_fill.NAME}
     names = [name for name in sorted(FILLS) if name not in left_out - {settings.model, find_start(settings)}]
     return [*names, GIVEN] if competition.has_constraint else names
+
+
+def can_compare_with_pretrained(settings: Settings, dataset: Any) -> bool:
+    """Tell whether the weights are here, as they are not in a session at Kaggle, and did not learn from the holdout images."""
+    made_from_packages = competitions.get_competition(settings.competition).is_synthetic and not settings.photos
+    learned = photos.list_learned_sources() if made_from_packages else set()
+    return photos_fill.WEIGHTS.exists() and not any(row.source in learned for row in dataset.split("holdout"))
 
 
 def find_start(settings: Settings) -> str:
@@ -43,7 +51,7 @@ def find_best_baseline(settings: Settings, sums: Mapping[str, Sequence[float]]) 
 
 def score_baselines(settings: Settings, dataset: Any) -> dict[str, Any]:
     """Return squared errors (`sums`) and the competition's metrics (`scores`) of each baseline on the holdout images."""
-    names, extra = list_baselines(settings), competitions.get_extra_metrics(settings)
+    names, extra = list_baselines(settings, dataset), competitions.get_extra_metrics(settings)
     path, cache_key = settings.augment_folder / "fills.json", [dataset.cache_key, names, list(extra)]
     stored = files.read_object(path, {"made_from": list, "sums": {str: [float]}, "scores": {str: {str: float}}})
     if stored and stored["made_from"] == cache_key and not settings.force:
