@@ -33,9 +33,11 @@ def list_baselines(settings: Settings, dataset: Any) -> list[str]:
 
 def can_compare_with_pretrained(settings: Settings, dataset: Any) -> bool:
     """Tell whether the weights are here, as they are not in a session at Kaggle, and did not learn from the holdout images."""
+    if not photos_fill.WEIGHTS.exists():
+        return False
     made_from_packages = competitions.get_competition(settings.competition).is_synthetic and not settings.photos
     learned = photos.list_learned_sources() if made_from_packages else set()
-    return photos_fill.WEIGHTS.exists() and not any(row.source in learned for row in dataset.split("holdout"))
+    return not any(row.source in learned for row in dataset.split("holdout"))
 
 
 def find_start(settings: Settings) -> str:
