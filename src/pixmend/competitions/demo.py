@@ -30,8 +30,7 @@ SMALLEST = 200   # pixels of a photo along the side of an image
 # 31 photos teach a network only so much: after more steps window_mlp gets worse.
 FEW_PHOTOS: dict[str, dict[str, Any]] = {
     "window_mlp": {"start": "smooth", "masks_per_image": 7, "width": 512, "steps": 200, "evaluate_every": 50},
-    # The weights of photos were learned from these photos, and have nothing more to learn from them.
-    "window_unet": {"init_from": "", "masks_per_image": 7, "width": 32, "levels": 8, "steps": 1600, "evaluate_every": 200}}
+    "window_unet": {"masks_per_image": 7, "steps": 800, "evaluate_every": 200}}
 
 
 class DemoImage(NamedTuple):

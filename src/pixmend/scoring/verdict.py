@@ -32,11 +32,12 @@ def describe_training(settings: Settings, scores: dict[str, Any], baselines: dic
     """Return what training gained on the starting point, and advice where it gained nothing."""
     step, start = find_kept_step(settings), find_start(settings)
     from_start = f"the starting point ({start} fill)" if start in baselines else "the starting point"
+    if step == 0 and start == photos_fill.NAME:
+        return [f"Training found no better weights than those of {start}, with which it began."]
     if step == 0:
         advice = ("Give more --steps." if not settings.adversarial else
                   "Give more --steps, raise --lambda, or use --model window_unet, which learns fastest on a CPU.")
-        can_begin_better = start in baselines and start not in (best, photos_fill.NAME)
-        better = f" Start from the best baseline with --start {best}." if can_begin_better else ""
+        better = f" Start from the best baseline with --start {best}." if start in baselines and start != best else ""
         return [f"The network has not learned anything yet: the best weights are those of step 0, which give {from_start}. "
                 f"{advice}{better}"]
     if start not in baselines:
