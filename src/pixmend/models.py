@@ -6,6 +6,7 @@ from typing import Any
 
 from pixmend import competitions, run_file, run_identity
 from pixmend.config import UNLIMITED_STEPS, Settings
+from pixmend.data import photos
 from pixmend.errors import FlagError
 from pixmend.fills import FILLS, Fill, FillSpec
 from pixmend.networks import photos_fill
@@ -77,6 +78,13 @@ def apply_model_defaults(settings: Settings) -> Settings:
     if "init_from" in settings.given or settings.init_from != photos_fill.NAME or photos_fill.fits(settings):
         return settings
     return apply_defaults(settings, {"init_from": ""})   # a network of another size begins untrained
+
+
+def has_learned_holdout(settings: Settings, dataset: Any) -> bool:
+    """Tell whether `photos` learned from photos of the holdout; it learned from photos inside packages."""
+    made_from_packages = competitions.get_competition(settings.competition).is_synthetic and not settings.photos
+    learned = photos.list_learned_sources() if made_from_packages else set()
+    return any(row.source in learned for row in dataset.split("holdout"))
 
 
 def run_finds_masks(settings: Settings) -> bool:

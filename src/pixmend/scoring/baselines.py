@@ -9,7 +9,6 @@ import numpy as np
 from pixmend import competitions, files, models, workers
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
-from pixmend.data import photos
 from pixmend.data.paste import paste_predictions
 from pixmend.evaluation import metrics
 from pixmend.fills import FILLS, is_pretrained
@@ -33,11 +32,7 @@ def list_baselines(settings: Settings, dataset: Any) -> list[str]:
 
 def can_compare_with_pretrained(settings: Settings, dataset: Any) -> bool:
     """Tell whether the weights are here, as they are not in a session at Kaggle, and did not learn from the holdout images."""
-    if not photos_fill.WEIGHTS.exists():
-        return False
-    made_from_packages = competitions.get_competition(settings.competition).is_synthetic and not settings.photos
-    learned = photos.list_learned_sources() if made_from_packages else set()
-    return not any(row.source in learned for row in dataset.split("holdout"))
+    return photos_fill.WEIGHTS.exists() and not models.has_learned_holdout(settings, dataset)
 
 
 def find_start(settings: Settings) -> str:
