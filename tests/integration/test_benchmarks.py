@@ -7,13 +7,16 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
 from sklearn.metrics import root_mean_squared_error
 from support.stages import ROOT
 
 from benchmarks import border, contests, growth, rmse, speed, tables
 from benchmarks._measure import RESULTS
 from pixmend.config import Settings
+from pixmend.data import photos
 from pixmend.data.image_record import ImageRecord
+from pixmend.networks import photos_fill
 from pixmend.submissions.pixel_bytes import PixelBytes
 from pixmend.submissions.pixel_csv import PixelCsv
 
@@ -195,3 +198,16 @@ def test_growth_runs_over_small_sets(tmp_path):
     run_benchmark("growth", "--sizes", 120, "--simulated", 1000, "--out", tmp_path)
     results = json.loads((tmp_path / "GROWTH.json").read_text())
     assert set(results["120"]) == set(growth.STAGES) and set(results["1000"]) == {"step", "predict"}
+
+
+@pytest.mark.slow
+def test_the_network_of_photos_is_trained_anew_at_toy_size(tmp_path):
+    run_benchmark("pretrain", "--home", tmp_path, "--minutes", 0.05, "--crops", 1, "--out", tmp_path / "new.safetensors")
+    with safe_open(tmp_path / "new.safetensors", framework="numpy") as file:
+        assert json.loads(file.metadata()["settings"]) == photos_fill.read_settings()
+        arrays = [file.get_tensor(str(number)) for number in range(len(file.keys()))]
+    shipped = photos_fill.read_weights()
+    assert [(array.shape, array.dtype) for array in arrays] == [(array.shape, array.dtype) for array in shipped]
+    assert any((new != old).any() for new, old in zip(arrays, shipped, strict=True))
+    used = {photos.get_source(path.name.rpartition(" ")[0]) for path in (tmp_path / "crops").iterdir()}
+    assert used == photos.list_learned_sources()

@@ -13,6 +13,7 @@ from pixmend.run_identity import apply_defaults, complete_settings
 from pixmend.training.prepared_arrays import fill_training_images
 
 TINY = (*SMALL, "--model", "cnn", "--steps", "1")
+FROM_PHOTOS = ("--size", "32", "--init-from", "photos", "--masks-per-image", "1", "--steps", "1")
 
 
 def test_start_accepts_every_fill():
@@ -55,8 +56,8 @@ def test_an_untrained_run_predicts_its_start(home):
 
 
 def test_init_from_photos_begins_where_the_fill_ends(home):
-    photos = ("--size", "32", "--init-from", "photos", "--masks-per-image", "1", "--steps", "1", "--precision", "float32")
-    done(stage("train", home, *photos, "--learning-rate", "1e-8", "--run", "a"))
+    printed = done(stage("train", home, *FROM_PHOTOS, "--precision", "float32", "--learning-rate", "1e-8", "--run", "a"))
+    assert "--init-from ''" in printed and "too good" not in printed
     done(stage("predict", home, "--run", "a"))
     ready = open_dataset(Settings(home=str(home), size=32))
     values, compared = np.load(home / "checkpoints/demo/a/holdout.npz")["values"], 0
@@ -68,8 +69,15 @@ def test_init_from_photos_begins_where_the_fill_ends(home):
             np.testing.assert_allclose(predicted, filled, atol=0.01)   # the run's start, the smooth fill, is stored in bytes
             compared += 1
     assert compared > 1
-    other = stage("train", home, *photos, "--width", "8", "--run", "b")
+    other = stage("train", home, *FROM_PHOTOS, "--width", "8", "--run", "b")
     assert other.returncode == 1 and "--init-from photos" in other.stderr
+
+
+def test_a_training_says_where_its_first_weights_know_photos_of_the_holdout(home):
+    """Two folds hold out every training photograph of the demo, and `photos` learned from most of them."""
+    folds = (*FROM_PHOTOS, "--folds", "2", "--run", "folded")
+    done(stage("augment", home, *folds))
+    assert "too good" in done(stage("train", home, *folds))
 
 
 @pytest.mark.parametrize(("contest", "model", "start"), [("missing_pixels", "lattice_mlp", "biharmonic"),

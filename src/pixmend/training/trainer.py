@@ -227,7 +227,8 @@ class Trainer:
         else:
             start = f"{settings.start} fill" if models.is_fill(settings.start) else "damaged image"
         if f"{best:.6g}" == f"{first:.6g}":
-            return f"Holdout RMSE {best:.4f} equals the starting point ({start}): the network has not learned anything yet."
+            reason = "no later weights are better" if settings.init_from else "the network has not learned anything yet"
+            return f"Holdout RMSE {best:.4f} equals the starting point ({start}): {reason}."
         return (f"Holdout RMSE {best:.4f} on {len(self.evaluation_rows)} images is {abs(100 - 100 * best / first):.2g}% "
                 f"{'below' if best < first else 'above'} the starting point ({start}: {first:.4f}).")
 
