@@ -105,6 +105,7 @@ class TrainingSettings:
     jitter: int = setting(0, "resize images to this side, then crop at random (286 for 256); 0: off", low=0, high=2048)
     noise: float = setting(0.0, "standard deviation of noise on the input pixels, in 0..1", low=0, high=1)
     evaluate_every: int = setting(500, "steps between two evaluations on the holdout", low=1, high=10**8)
+    early_stopping: int = setting(0, "end after so many evaluations in a row without better weights; 0: off", low=0, high=10**6)
     evaluation_images: int = setting(64, "holdout images of an evaluation", low=1, high=10**6)
     snapshots: int = setting(0, "number of snapshots in the last half of the training, RUN@1 and so on", low=0, high=99)
     save_minutes: float = setting(5.0, "minutes between two saved states", low=0, high=600)

@@ -21,7 +21,7 @@ from typing import Any
 from pixmend import config, files, processor
 from pixmend.config import CHECKOUT, IN_CHECKOUT, RENAMED, SETTINGS, Settings, flag
 from pixmend.errors import FlagError, UserError
-from pixmend.run_identity import WEIGHT_SETTINGS
+from pixmend.run_identity import BUDGET, WEIGHT_SETTINGS
 from pixmend.setting_values import check_value, format_auto, parse_value
 
 RUN_FILE, FIRST_EDITION = "run.toml", "settings.json"
@@ -224,7 +224,7 @@ def check_same_as_trained(settings: Settings, names: set[str]) -> None:
     """Raise an error if flags of this command contradict what the run was trained with."""
     trained = read_trained(settings.trained_folder) or {}
     # Its budget and the transforms of training images have no effect after training.
-    for name in sorted(names & trained.keys() & set(WEIGHT_SETTINGS) - {"steps", "minutes", "augment"}):
+    for name in sorted(names & trained.keys() & set(WEIGHT_SETTINGS) - {*BUDGET, "augment"}):
         value = getattr(settings, name)
         if format_auto(name, value) != config.AUTO and trained[name] != value:
             raise UserError(f"Run {settings.trained_folder.name!r} was trained with {flag(name)} {trained[name]}, not {value}. "

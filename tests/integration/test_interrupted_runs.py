@@ -176,6 +176,21 @@ def test_a_diverging_run_is_stopped_and_keeps_its_best_weights(home, monkeypatch
         assert json.loads(best["facts"].tobytes()) == {"step": 4, "holdout_rmse": 0.05}
 
 
+def test_early_stopping_ends_a_run_and_a_larger_value_continues_it(home, monkeypatch):
+    monkeypatch.setattr(trainer, "evaluate_holdout", lambda *_: {"holdout_rmse": next(scores)})
+    budget, folder = ("--steps", "20", "--evaluate-every", "2", "--save-minutes", "0"), home / "checkpoints/demo/a"
+    for number, wanted in (("2", "8"), ("2", "8"), ("3", "10"), ("0", "20")):
+        scores = iter([0.1, 0.09, 0.08, 0.085, 0.082, 0.081, *([0.07] * 9)][int(read_last_step(folder)) // 2 + 1:])
+        done(stage("train", home, *CNN, *budget, "--early-stopping", number))
+        assert read_last_step(folder) == wanted
+    assert checkpoints.read_metadata(folder / "best.npz")["step"] == 12
+
+
+def read_last_step(folder):
+    path = folder / "history.csv"
+    return path.read_text().splitlines()[-1].split(",")[0] if path.exists() else "-2"
+
+
 def test_the_result_says_what_was_gained_on_the_starting_point(home):
     flags = (*CNN, "--start", "harmonic", "--steps", "4", "--evaluate-every", "2")
     nothing = done(stage("train", home, *flags, "--learning-rate", "1e-8"))

@@ -93,6 +93,17 @@ def test_run_that_kept_its_first_weights_has_learned_nothing():
     assert "not learned anything" in sentences[1] and "--start smooth" in sentences[1]
 
 
+@pytest.mark.parametrize(("last", "is_advised"), [(700, False), (900, True)])
+def test_advice_on_a_run_whose_best_weights_came_early(tmp_path, last, is_advised):
+    settings = Settings(model="window_mlp", start="smooth", home=str(tmp_path), run="a")
+    settings.run_folder.mkdir(parents=True)
+    (settings.run_folder / "history.csv").write_text(f"step,minutes,holdout_rmse\n0,0,0.3\n400,1,0.1\n{last},2,0.2\n")
+    scores = {"sums": [1.0, 2.0], "numbers": [100, 100]}
+    with mock.patch("pixmend.scoring.verdict.find_kept_step", return_value=400):
+        text = " ".join(describe_run(settings, scores, {"harmonic": [2.0, 4.0], "smooth": [1.5, 2.8]}))
+    assert f"400 of {last}" in text and ("--early-stopping" in text) == is_advised
+
+
 def test_a_run_is_compared_with_the_pretrained_fill_unless_it_began_there():
     scores = {"sums": [1.0, 2.0], "numbers": [100, 100]}
     fills = {"smooth": [1.1, 2.2], "photos": [0.5, 1.0]}

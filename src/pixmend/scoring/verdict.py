@@ -11,6 +11,7 @@ from pixmend.scoring.baselines import find_best_baseline, find_start
 from pixmend.scoring.ensemble import describe_weights_by_hand
 from pixmend.scoring.run_score import compute_label_rmse
 from pixmend.training import checkpoints
+from pixmend.training.history import History
 
 
 def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]]) -> list[str]:
@@ -43,8 +44,18 @@ def describe_training(settings: Settings, scores: dict[str, Any], baselines: dic
     if start not in baselines:
         return []
     comparison = describe_change(compare_rmse(scores["sums"], baselines[start]), "it")
-    return [f"Compared with {from_start}, {compute_rmse(baselines[start], scores['numbers']):.4f}: {comparison}"
-            f"{f' The best weights are those of step {step}.' if step else ''}"]
+    return [f"Compared with {from_start}, {compute_rmse(baselines[start], scores['numbers']):.4f}: {comparison}",
+            *([describe_best_step(settings, step)] if step else [])]
+
+
+def describe_best_step(settings: Settings, step: int) -> str:
+    """Return which weights are the best, and advice if training went on for as long again without better ones."""
+    last = int(History(settings.trained_folder / "history.csv").rows[-1]["step"])
+    sentence = f"The best weights are those of step {step} of {last}."
+    if last < 2 * step:
+        return sentence
+    return (f"{sentence} Those after it are worse on the holdout, as the network learns the training images by heart. "
+            f"More photos (--extra-pictures FOLDER) help against that; --early-stopping 4 saves the time.")
 
 
 def compare_with_pretrained(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]]) -> list[str]:

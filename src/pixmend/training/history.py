@@ -36,6 +36,11 @@ class History:
     def get_last(self, name: str) -> float:
         return float(self.rows[-1][name])
 
+    def count_since_best(self) -> int:
+        """Return the number of evaluations after the one with the lowest RMSE."""
+        errors = [float(row["holdout_rmse"]) for row in self.rows]
+        return len(errors) - 1 - errors.index(min(errors)) if errors else 0
+
     def _write(self) -> None:
         if not self.writes:
             return

@@ -20,7 +20,7 @@ from pixmend.errors import FlagError, UserError
 from pixmend.networks import photos_fill
 from pixmend.networks.registry import Input, get_network
 from pixmend.progress import print_message
-from pixmend.run_identity import weight_settings
+from pixmend.run_identity import BUDGET, weight_settings
 from pixmend.setting_values import check_value, format_auto, format_off
 from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
 from pixmend.training.batches import ImageBatches
@@ -92,10 +92,10 @@ def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, mask
         batches = make_batches(settings, view, masks)
         run = trainer.Trainer(model, settings, view, batches, settings.run_folder / fold, on_evaluation)
         if run.is_finished():
-            print_message(f"train: {run.folder} has all its {run.step} steps; --force trains it anew.")
+            print_message(f"train: {run.folder} is finished at step {run.step}. {run.describe_ending()}--force trains it anew.")
         else:
             run.fit()
-            print_message(f"train: step {run.step}. {run.describe_result()} {run.folder}")
+            print_message(f"train: step {run.step}. {run.describe_ending()}{run.describe_result()} {run.folder}")
     return run
 
 
@@ -161,7 +161,7 @@ def find_first_weights(settings: Settings, dataset: Dataset) -> dict[str, Path]:
 
 def list_changeable_settings(settings: Settings) -> set[str]:
     """Return the settings with which a run may continue changed: its budget, unless the learning rate depends on it."""
-    return {"steps", "minutes"} if settings.schedule == "constant" else set()
+    return BUDGET if settings.schedule == "constant" else {"early_stopping"}
 
 
 def check_same_settings(settings: Settings) -> None:

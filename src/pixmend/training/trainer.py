@@ -114,9 +114,13 @@ class Trainer:
             raise_stop(stop)
 
     def is_finished(self) -> bool:
-        """Tell whether the budget is used, or `on_evaluation` has ended the training."""
+        """Tell whether the budget is used, `on_evaluation` has ended the training, or it no longer finds better weights."""
         budget = self.settings.minutes
-        return self.stopped_early or self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
+        used = self.step >= self.settings.steps or (budget > 0 and self.minutes >= budget)
+        return self.stopped_early or used or self._has_stopped_improving()
+
+    def _has_stopped_improving(self) -> bool:
+        return 0 < self.settings.early_stopping <= self.history.count_since_best()
 
     def _due_snapshots(self, step: int) -> int:
         return count_due_snapshots(self.settings, step, self.minutes)
@@ -213,6 +217,12 @@ class Trainer:
     def _format_progress(self, losses: dict[str, float], bar: ProgressBar) -> str:
         named = "  ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "loss" or len(losses) == 1)
         return f"{bar.rate():.3g} steps/s  {named}  holdout {self.history.get_last('holdout_rmse'):.5f}"
+
+    def describe_ending(self) -> str:
+        """Return a sentence if --early-stopping has ended the training."""
+        if not self._has_stopped_improving():
+            return ""
+        return f"The last {self.history.count_since_best()} evaluations found no better weights ({flag('early_stopping')}). "
 
     def describe_result(self) -> str:
         """Return in one sentence what training has gained on its starting point, which is the first line of the history."""
