@@ -91,7 +91,8 @@ def measure_row(row: Row, folder: Path) -> dict[str, Any]:
     path = folder / ("picture.jpg" if row.is_turned else "picture.png")
     known = write_turned(path, damaged) if row.is_turned else write(path, damaged)
     write(folder / "mask.png", missing.astype(np.uint8) * 255)
-    ended = run_command(sys.executable, "-m", "pixmend", "mend", path, "--mask", folder / "mask.png", "--out", folder / "out")
+    ended = run_command(sys.executable, "-m", "pixmend", "mend", path, "--mask", folder / "mask.png", "--model", "smooth",
+                        "--out", folder / "out")
     mended = read(folder / "out/picture.png")
     if mended.dtype != whole.dtype or not np.array_equal(mended[~missing], known[~missing]):
         sys.exit(f"{row.description}: known pixels have changed.")
@@ -132,7 +133,7 @@ def format_table(results: Results) -> str:
 PAGE = """# Odd pictures
 
 Written by `python -m benchmarks mending`: pictures of many sizes and kinds, each mended by one command,
-`pixmend mend PICTURE --mask MASK`, so with the smooth fill. Seconds and memory are those of the whole command, with the start of
+`pixmend mend PICTURE --mask MASK --model smooth`. Seconds and memory are those of the whole command, with the start of
 Python. Known pixels were compared with those of the picture, bit for bit, after another library had read the result. The RMSE
 is that of the missing pixels.
 

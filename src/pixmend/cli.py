@@ -152,7 +152,9 @@ def format_help() -> str:
 
 def format_command_help(name: str) -> str:
     command, groups = COMMANDS[name], ("common", *COMMANDS[name].shows)
-    lines = [f"pixmend {name} {'PICTURE ' if name == 'mend' else ''}[flags]", "", command.summary]
+    lines = [" ".join(filter(None, ["pixmend", name, command.word, "[flags]"])), "", command.summary]
+    if command.note:
+        lines += ["", command.note]
     if name == "study":
         lines += ["", f"studies: {', '.join(study_plans.PLANS)}"]
     if command.continues_run and command.shows and command.shows != PIPELINE:

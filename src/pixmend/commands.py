@@ -14,6 +14,8 @@ class Command:
     shows: tuple[str, ...]
     needs_run: bool = False
     continues_run: bool = True   # whether the settings of a run that exists are taken
+    word: str = ""               # what stands before the flags
+    note: str = ""               # what its help says besides
 
 
 # Each also accepts the flags of the pipeline, so that `pixmend train --tta 8` configures a run in one go. A stage refuses a flag
@@ -39,10 +41,14 @@ COMMANDS = {
     "sweep": Command("Train a run for each of several values of any training flag.",
                      ("sweep", "network", "training"), continues_run=False),
     "study": Command("Compare optimizers, losses, models, LAMBDA, augmentation or levels with several seeds.",
-                     ("study",), continues_run=False),
+                     ("study",), continues_run=False, word="NAME",
+                     note="Flags of `pixmend train`, such as --steps, hold for all rows. The rows name the runs, not --run."),
     "ensemble": Command("Average the predictions of several runs with weights from the holdout.", ("ensemble",),
-                        continues_run=False),
-    "mend": Command("Mend pictures of your own, with a run or with a fill.", ("mend", "prediction"), continues_run=False),
+                        continues_run=False, note="--run is the name of the mix, and has to be given."),
+    "mend": Command("Mend pictures of your own, with a run or with a fill.", ("mend", "prediction"), continues_run=False,
+                    word="PICTURE",
+                    note="--run is a trained run, or one of others: hub:OWNER/NAME, kaggle:OWNER/MODEL/FRAMEWORK/VARIATION or "
+                         "folder:FOLDER. Without it, the fill `photos` mends, or the one that --model names."),
     "serve": Command("Open a local page on which pictures are mended.", ("serve",), continues_run=False),
     "export": Command("Write a trained run as .keras, ONNX and safetensors, with a model card.", (), needs_run=True),
     "publish": Command("Send an exported run to a hub; without --send say what would be sent.", ("publish", "send"),

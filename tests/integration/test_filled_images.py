@@ -57,7 +57,7 @@ def test_an_untrained_run_predicts_its_start(home):
 
 def test_init_from_photos_begins_where_the_fill_ends(home):
     printed = done(stage("train", home, *FROM_PHOTOS, "--precision", "float32", "--learning-rate", "1e-8", "--run", "a"))
-    assert "--init-from ''" in printed and "too good" not in printed
+    assert "--init-from=" in printed and "too good" not in printed
     done(stage("predict", home, "--run", "a"))
     ready = open_dataset(Settings(home=str(home), size=32))
     values, compared = np.load(home / "checkpoints/demo/a/holdout.npz")["values"], 0

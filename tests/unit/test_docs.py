@@ -6,7 +6,7 @@ import pytest
 from support.documentation import find_commands
 from support.stages import ROOT
 
-from pixmend import config
+from pixmend import config, models
 from pixmend.cli import read_settings
 from pixmend.commands import COMMANDS
 from pixmend.fills import FILLS
@@ -59,3 +59,13 @@ def test_the_tables_of_models_name_every_network_and_fill():
     cells = [line.split("|")[1] for table in tables for line in table.splitlines()[2:]]
     assert {name for cell in cells for name in re.findall("`(.+?)`", cell)} == {*NETWORKS, *FILLS}
     assert f"{len(NETWORKS)} networks and {len(FILLS)} fills" in TEXTS["README.md"]
+
+
+def test_the_table_of_defaults_is_that_of_the_registry():
+    table = re.search(r"^\| flag \|.*\n(?:\|.*\n)+", TEXTS["models.md"], re.MULTILINE)[0].splitlines()
+    names = re.findall("`(.+?)`", table[0])
+    for line in table[2:]:
+        flag, *cells = (cell.strip(" `") for cell in line.strip("|").split("|"))
+        spec = next(spec for spec in config.SETTINGS.values() if config.flag(spec.name) == flag)
+        usual = [models.default_settings(name).get(spec.name, spec.default) for name in names]
+        assert [type(spec.default)(cell) for cell in cells] == usual, flag

@@ -13,7 +13,7 @@ from pixmend.experiments import runner, search_space
 from pixmend.networks.registry import NETWORKS, PIPELINES
 from pixmend.training.loggers.registry import check_packages
 
-LAMBDAS = (100.0, 200.0, 400.0, 800.0, 1000.0, 1200.0)
+LAMBDAS = (100.0, 200.0, 400.0, 800.0, 1000.0, 1200.0, 20000.0)
 NOT_FOR_STUDIES = {"run": "each run is named after its flags", "seed": "each row has the seeds of --seeds",
                    "force": "finished runs are used again; delete their folders to train them anew",
                    "folds": "rows are compared on one holdout; train the best one with --folds",

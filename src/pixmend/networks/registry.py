@@ -181,7 +181,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         defaults=UNET_DEFAULTS, reads=("width", "levels"), output=Output.SYMMETRIC),
     "window_mlp": NetworkSpec(
         build="pixmend.networks.window_mlp:build_window_mlp",
-        summary="Dense layers on a window around each box; the fastest to train on a CPU.",
+        summary="Dense layers on a window around each box; many windows a second, and less is learned from each.",
         defaults={**WINDOW_DEFAULTS, "window": 2.0, "work_size": 32, "masks_per_image": 16, "start": "harmonic",
                   "width": 1024}, reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
     "window_transformer": NetworkSpec(

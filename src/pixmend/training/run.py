@@ -69,9 +69,9 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     if settings.process == 0:
         if settings.init_from == photos_fill.NAME:
             print_message("train: the first weights are those of photos, which were learned from other photographs. If the rules "
-                          "of a competition forbid that, give --init-from ''.")
+                          "of a competition forbid that, give --init-from=")
             if any(models.has_learned_holdout(settings, view) for _, view in dataset.views()):
-                print_message("train: the holdout shows some of these, so its RMSE is too good. Give --init-from ''.")
+                print_message("train: the holdout shows some of these, so its RMSE is too good. Give --init-from=")
         datasets.write_split(folder, dataset)
         save_run_settings(settings)
     return train_folds(model, settings, dataset, masks, first_weights, on_evaluation)
