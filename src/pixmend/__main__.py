@@ -36,10 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number in STOP_SIGNALS:   # a scheduler may send several
             signal.signal(number, signal.SIG_IGN)
         if not progress.quiet:
-            print("\nStopped: this machine is about to be taken away. The same command continues from here.", file=sys.stderr)
+            print("\nStopped: this machine is about to be taken away. The same command (without --force) continues from here.",
+                  file=sys.stderr)
         return Preempted.exit_code
     except KeyboardInterrupt:
-        print("\nStopped. The same command continues from here.", file=sys.stderr)
+        print("\nStopped. The same command (without --force) continues from here.", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,7 @@
 """The one place where Keras is started and where a backend is named: its compiler, operations, devices and other processes."""
 
 import contextlib
+import glob
 import importlib.util
 import logging
 import math
@@ -17,7 +18,7 @@ from pixmend.errors import FlagError, UserError
 
 BACKENDS = "tensorflow", "jax"
 CUDA_PACKAGE = "jax_cuda12_plugin"
-NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/dxg")   # on Linux, and on Linux inside Windows
+NVIDIA_DEVICES = ("/dev/nvidia[0-9]*", "/dev/dxg")   # on Linux, and on Linux inside Windows
 START_SECONDS = 600      # until all processes of a run are there
 HEARTBEAT_SECONDS = 30   # without a sign of life, after which a process counts as dead
 END_SECONDS = 20         # for the others to end, too
@@ -52,7 +53,7 @@ def get_name() -> str:
     """Return the backend of KERAS_BACKEND; without it JAX if an NVIDIA device and JAX's CUDA packages exist, else TensorFlow."""
     if name := os.environ.get("KERAS_BACKEND"):
         return name
-    return "jax" if importlib.util.find_spec(CUDA_PACKAGE) and any(map(os.path.exists, NVIDIA_DEVICES)) else "tensorflow"
+    return "jax" if importlib.util.find_spec(CUDA_PACKAGE) and any(map(glob.glob, NVIDIA_DEVICES)) else "tensorflow"
 
 
 def list_accelerators() -> list[str]:

@@ -20,6 +20,9 @@ SENDING = ("submit", "kernel")
 OF_SUBMISSIONS = ("predict", "serialize", "score", *SENDING)
 SAYS_SETTLED = ("configure", "train", "serialize", "kernel")
 
+DECIDE_DEFAULTS = ("model", "optimizer", "minutes")   # of other settings: see models.apply_model_defaults
+IDENTITY = ("competition", "damage", "run", "home")   # of a run, whether given or not
+
 HELP_END = """\
 A run is named by --run; its settings are in checkpoints/COMPETITION/RUN/run.toml and are given back with --run NAME or
 --config RUN.TOML. `pixmend COMMAND --help` shows the flags of a command. ./run_pipeline.sh runs the commands from configure to
@@ -59,8 +62,7 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
         raise FlagError(f"`pixmend {command}` does not continue a run, so --config does not apply; leave it out.")
     stored = load_stored(command, given, known.config) if COMMANDS[command].continues_run else None
     if stored:
-        changes = {name: getattr(given, name) for name in given.given}
-        settings = dataclasses.replace(stored, **changes, given=stored.given | given.given)
+        settings = change_stored(stored, given)
         settings = use_as_submitted(settings, given) if given.test_folder else settings
     elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
@@ -72,6 +74,20 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     if stored and COMMANDS[command].needs_run:
         run_file.check_same_as_trained(settings, set(given.given))
     return settings
+
+
+def change_stored(stored: Settings, given: Settings) -> Settings:
+    """Return the settings of a run, with the flags that are given now in place of its own.
+
+    If they change what other defaults depend on, of a run that is to be trained, these defaults are found anew.
+    """
+    changes = {name: getattr(given, name) for name in given.given}
+    changed = dataclasses.replace(stored, **changes, given=stored.given | given.given)
+    is_trained = run_file.read_trained(changed.trained_folder) is not None and not changed.force
+    if is_trained or all(getattr(changed, name) == getattr(stored, name) for name in DECIDE_DEFAULTS):
+        return changed
+    kept = {name: getattr(changed, name) for name in {*changed.given, *IDENTITY}}
+    return Settings(**kept, given=changed.given)
 
 
 def use_as_submitted(settings: Settings, given: Settings) -> Settings:

@@ -89,7 +89,7 @@ class TrainingSettings:
     contrast_weighting: bool = setting(False, "divide the loss at each pixel by the contrast around it")
     steps: int = setting(20000, "training steps in all; --minutes alone sets no limit to them", low=1, high=UNLIMITED_STEPS)
     minutes: float = setting(0.0, "train for this many minutes, or for --steps if that is less; 0: no limit", low=0, high=10**6)
-    batch_size: int = setting(4, "images a step, over all devices; auto: the largest power of two that fits", low=1, high=4096, auto=True)
+    batch_size: int = setting(4, "images a step, over all devices; auto: the largest power of two up to 512 that fits", low=1, high=4096, auto=True)
     optimizer: str = setting("adam", "optimizer; those other than adam have a usual learning rate of their own", choices=("adam", "sgd", "rmsprop", "adagrad"))
     learning_rate: float = setting(2e-4, "learning rate", low=1e-8, high=1)
     beta_1: float = setting(0.5, "first momentum of Adam, momentum of SGD", low=0, high=0.9999)
@@ -110,7 +110,7 @@ class TrainingSettings:
     snapshots: int = setting(0, "number of snapshots in the last half of the training, RUN@1 and so on", low=0, high=99)
     save_minutes: float = setting(5.0, "minutes between two saved states", low=0, high=600)
     log: str = setting("", "libraries that log the training, separated by commas: tensorboard, wandb, mlflow, trackio")
-    steps_per_call: int = setting(0, "steps sent to the device together; auto: 16 on an accelerator, 1 on a CPU", low=1, high=1024, auto=True)
+    steps_per_call: int = setting(0, "steps sent to the device together; auto: 16 on an accelerator with JAX, otherwise 1", low=1, high=1024, auto=True)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """All that --model can name: networks, which are trained, fills, which are computed, and pretrained pipelines."""
 
+import dataclasses
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -77,7 +78,7 @@ def apply_model_defaults(settings: Settings) -> Settings:
     settings = apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if only_minutes else {}))
     if "init_from" in settings.given or settings.init_from != photos_fill.NAME or photos_fill.fits(settings):
         return settings
-    return apply_defaults(settings, {"init_from": ""})   # a network of another size begins untrained
+    return dataclasses.replace(settings, init_from="")   # a network of another size begins untrained
 
 
 def has_learned_holdout(settings: Settings, dataset: Any) -> bool:

@@ -73,4 +73,6 @@ def name_part(name: str, value: Any) -> str:
         return word if value else f"no-{word}"
     if isinstance(value, str):
         return "-".join([word, *re.findall(r"[\w.+=]+", Path(value).name if name in PATHS else value)])
-    return f"{word}-{AUTO}" if format_auto(name, value) == AUTO else f"{word}{value:g}"
+    if format_auto(name, value) == AUTO:
+        return f"{word}-{AUTO}"
+    return f"{word}{value}" if isinstance(value, int) else f"{word}{value:g}"

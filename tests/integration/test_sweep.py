@@ -147,7 +147,7 @@ def test_the_winners_command_makes_the_entry_without_training_again(swept, capsy
     before = (winner(swept) / "best.npz").read_bytes()
     for name in ("train", "predict", "serialize", "score"):
         assert main([name, *words[1:]]) in (None, 0)
-    assert "has all its 30 steps" in capsys.readouterr().out
+    assert "is finished at step 30" in capsys.readouterr().out
     assert (winner(swept) / "best.npz").read_bytes() == before
     board = (swept / "submissions/demo/leaderboard.csv").read_text()
     assert all(trial["run"] in board for trial in read_sweep(swept)["trials"])

@@ -16,9 +16,9 @@ def test_backend_fits_the_machine(tmp_path, monkeypatch, has_packages, has_devic
         (tmp_path / "jax_cuda12_plugin").mkdir()
         (tmp_path / "jax_cuda12_plugin/__init__.py").touch()
     if has_device:
-        (tmp_path / "nvidia0").touch()
+        (tmp_path / "nvidia1").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(backend, "NVIDIA_DEVICES", (str(tmp_path / "nvidia0"),))
+    monkeypatch.setattr(backend, "NVIDIA_DEVICES", (str(tmp_path / "nvidia[0-9]*"),))
     monkeypatch.setenv("KERAS_BACKEND", chosen)
     assert backend.get_name() == expected
 

@@ -14,7 +14,7 @@ from pixmend.config import Settings
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import registry
-from pixmend.networks.registry import NETWORKS, Input, NetworkSpec, Output, register_network
+from pixmend.networks.registry import NETWORKS, NetworkSpec, Output, register_network
 from pixmend.run_identity import apply_defaults
 from pixmend.training import setup, trainer
 
@@ -40,7 +40,6 @@ def test_entry_lists_the_settings_that_the_network_reads(name):
     recording = RecordingSettings(settings)
     NETWORKS[name].load()((64, 64, 3), recording)
     assert recording.names & OPTIONAL_SETTINGS == set(NETWORKS[name].reads)
-    assert (NETWORKS[name].input is Input.WINDOW) == (NETWORKS[name].defaults.get("window", 0) > 0)
 
 
 @pytest.mark.parametrize(("shape", "start"), list(zip(SHAPES, ["none", "harmonic"], strict=True)), ids=str)
@@ -183,7 +182,7 @@ def test_every_model_has_one_kind():
     kinds = [set(NETWORKS), set(models.FILLS), set(models.PIPELINES)]
     assert sorted(set.union(*kinds)) == models.list_models() and sum(map(len, kinds)) == len(models.list_models())
     assert models.is_trainable("unet") and models.is_fill("smooth") and not models.is_model("nosuch")
-    assert models.finds_masks("locate") and NETWORKS["edsr"].input is Input.SQUARE and NETWORKS["mlp"].blocks_only
+    assert models.finds_masks("locate") and NETWORKS["edsr"].reads_square and NETWORKS["mlp"].blocks_only
     assert models.default_settings("smooth") == {}
 
 

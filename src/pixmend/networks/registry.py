@@ -26,14 +26,6 @@ WINDOW_DEFAULTS = {"levels": 2, "batch_size": 512, "learning_rate": 1e-3, "beta_
                    "loss_region": "hole", "evaluate_every": 200, "evaluation_images": 550}
 
 
-class Input(Enum):
-    """What a network is given of an image."""
-
-    IMAGE = "the whole image"
-    WINDOW = "a window around one box, scaled to --work-size pixels"
-    SQUARE = "the whole image, of which it reads a square of --work-size pixels around the missing pixels"
-
-
 class Output(Enum):
     """What the last layer of a network that restores images returns."""
 
@@ -53,7 +45,7 @@ class NetworkSpec:
     defaults: Mapping[str, Any] = field(default_factory=dict)   # settings that replace the general defaults without a flag
     reads: tuple[str, ...] = ()         # settings that shape the network, of those that not every network has a use for
     finds_masks: bool = False           # the output is no image, but the probability of each pixel to be missing
-    input: Input = Input.IMAGE
+    reads_square: bool = False          # of a whole image, it reads a square of --work-size pixels around the missing ones
     output: Output | None = None        # if None, one run of the network shows it (see residual.py)
     copies_known_pixels: bool = False   # the output counts where pixels are missing; known pixels are those of the input
     blocks_only: bool = False           # the output counts in the middle 2x2 pixels of each 8x8 block
@@ -114,7 +106,7 @@ NETWORKS: dict[str, NetworkSpec] = {
                   "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.01, "clip_norm": 0.05,
                   "schedule": "cosine", "warmup_steps": 200, "ema_decay": 0.999, "loss": "l2", "loss_region": "hole",
                   "evaluate_every": 1000, "evaluation_images": 550},
-        reads=("width", "levels", "work_size"), input=Input.SQUARE, output=Output.RESIDUAL, copies_known_pixels=True),
+        reads=("width", "levels", "work_size"), reads_square=True, output=Output.RESIDUAL, copies_known_pixels=True),
     "encoder_decoder": NetworkSpec(
         build="pixmend.networks.unet:build_encoder_decoder",
         summary="Encoder and decoder without skip connections, for masks of any shape (744,387 parameters).",
@@ -152,7 +144,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         defaults={"adversarial": True, "window": 2.0, "work_size": 64, "masks_per_image": 4, "start": "smooth",
                   "mask_channel": True, "batch_size": 32, "learning_rate": 4e-4, "schedule": "cosine", "warmup_steps": 100,
                   "ema_decay": 0.999, "LAMBDA": 20000.0, "loss": "l2", "loss_region": "hole"},
-        reads=("width", "levels", "mask_channel"), input=Input.WINDOW, output=Output.SYMMETRIC),
+        reads=("width", "levels", "mask_channel"), output=Output.SYMMETRIC),
     "pix2pix_published": NetworkSpec(
         build="pixmend.networks.pix2pix:build_pix2pix",
         summary="Pix2Pix as published, on whole images (54,414,979 parameters).",
@@ -174,7 +166,7 @@ NETWORKS: dict[str, NetworkSpec] = {
     "tile_mlp": NetworkSpec(
         build="pixmend.networks.window_mlp:build_tile_mlp", summary="window_mlp for one tile of a pixelated area.",
         defaults={**WINDOW_DEFAULTS, "window": 3.0, "work_size": 30, "masks_per_image": 1, "start": "tile_smooth", "width": 768,
-                  "steps": 2000}, reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
+                  "steps": 2000}, reads=("width", "levels"), output=Output.RESIDUAL),
     "unet": NetworkSpec(
         build="pixmend.networks.unet:build_unet",
         summary="U-Net without batch normalization, for masks of any shape (2,662,659 parameters).",
@@ -183,13 +175,13 @@ NETWORKS: dict[str, NetworkSpec] = {
         build="pixmend.networks.window_mlp:build_window_mlp",
         summary="Dense layers on a window around each box; many windows a second, and less is learned from each.",
         defaults={**WINDOW_DEFAULTS, "window": 2.0, "work_size": 32, "masks_per_image": 16, "start": "harmonic",
-                  "width": 1024}, reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
+                  "width": 1024}, reads=("width", "levels"), output=Output.RESIDUAL),
     "window_transformer": NetworkSpec(
         build="pixmend.networks.window_transformer:build_window_transformer",
         summary="Vision transformer on a window around each box, for accelerators (25 million parameters).",
         defaults={**WINDOW_DEFAULTS, "window": 3.0, "work_size": 96, "masks_per_image": 4, "start": "smooth", "width": 512,
                   "levels": 8, "learning_rate": 5e-4, "weight_decay": 0.1},
-        reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
+        reads=("width", "levels"), output=Output.RESIDUAL),
     "window_unet": NetworkSpec(
         build="pixmend.networks.window_unet:build_window_unet",
         summary="U-Net on a window around each box; the lowest RMSE on a CPU.",
@@ -197,7 +189,7 @@ NETWORKS: dict[str, NetworkSpec] = {
                   "levels": 5, "batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "clip_norm": 0.01,
                   "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.998, "loss": "l2", "loss_region": "hole",
                   "evaluate_every": 1000, "evaluation_images": 550},
-        reads=("width", "levels"), input=Input.WINDOW, output=Output.RESIDUAL),
+        reads=("width", "levels"), output=Output.RESIDUAL),
 }
 
 PIPELINES: dict[str, PipelineSpec] = {

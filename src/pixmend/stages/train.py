@@ -19,6 +19,7 @@ def main(settings: Settings) -> int | None:
             with distributed.exit_if_process_lost(settings):
                 run.train_run(settings)
         elif settings.process == 0:
+            run.check_same_kind(settings)
             run.save_run_settings(settings)
             kind = "a fill" if models.is_fill(settings.model) else "pretrained"
             progress.print_message(f"train: {settings.model} is {kind}; nothing is trained.")

@@ -59,8 +59,9 @@ def load_newest_state(folder: Path, shapes: Shapes) -> tuple[Groups, dict[str, A
                 if metadata["best"] is not None and not 0 <= metadata["best"] < math.inf:
                     raise ValueError("best")
             return groups, metadata
-        print_message(f"{path} is damaged and was deleted; training continues from the state before it.")
         path.unlink()
+        where = "continues from the state before it" if list_states(folder) else "begins again"
+        print_message(f"{path} is damaged and was deleted; training {where}.")
     return None
 
 
@@ -77,7 +78,8 @@ def find_weights(run_folder: Path, fold: str = "", snapshot: str = "") -> Path:
     if snapshot:
         existing = sorted((path.stem.removeprefix("snapshot-") for path in folder.glob("snapshot-*.npz")), key=int)
         raise UserError(f"Run {run!r} has no snapshot {snapshot} ({path}); it has: {', '.join(existing) or 'none'}. "
-                        f"Train it with more of them: pixmend train --run {run} --snapshots {snapshot} --force")
+                        f"They are of the last half of a training that was not ended early. Train it with more of them: "
+                        f"pixmend train --run {run} --snapshots {snapshot} --force")
     raise UserError(f"Run {run!r} has no trained weights ({path}). Train it first: pixmend train --run {run}")
 
 

@@ -36,9 +36,9 @@ class History:
     def get_last(self, name: str) -> float:
         return float(self.rows[-1][name])
 
-    def count_since_best(self) -> int:
-        """Return the number of evaluations after the one with the lowest RMSE."""
-        errors = [float(row["holdout_rmse"]) for row in self.rows]
+    def count_since_best(self, counts_start: bool = True) -> int:
+        """Return the number of evaluations after the one with the lowest RMSE, that before the first step counted or not."""
+        errors = [float(row["holdout_rmse"]) for row in self.rows if counts_start or int(row["step"])]
         return len(errors) - 1 - errors.index(min(errors)) if errors else 0
 
     def _write(self) -> None:

@@ -4,7 +4,7 @@ Keras is imported after the data is prepared: the worker processes that prepare 
 has threads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError
 from pixmend.networks import photos_fill
-from pixmend.networks.registry import Input, get_network
+from pixmend.networks.registry import get_network
 from pixmend.progress import print_message
 from pixmend.run_identity import BUDGET, weight_settings
 from pixmend.setting_values import check_value, format_auto, format_off
@@ -38,7 +38,7 @@ WHOLE_IMAGES_ONLY = (*DRAWN_DURING_TRAINING, "noise", "contrast_weighting")
 
 def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -> "Trainer":
     """Train a run in its folder, or with --folds one run for each fold in a folder of its own; return the last trainer."""
-    settings, folder = models.apply_model_defaults(settings), settings.run_folder
+    settings = models.apply_model_defaults(settings)
     dataset = datasets.open_dataset(settings)
     check_settings(settings, dataset)
     first_weights = find_first_weights(settings, dataset)
@@ -48,37 +48,46 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
 
     settings = setup.resolve_precision(settings)
     distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": datasets.hash_dataset(dataset)})
+    if settings.process == 0 and not settings.force:
+        check_continues(settings, dataset)
     if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
-        settings = replace(settings, batch_size=(run_file.read_trained(folder) or {}).get("batch_size", 0))
-    if settings.process == 0:
-        if settings.force:   # the settings are deleted last, since they keep other runs from continuing this one
-            for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv")]:
-                path.unlink()
-            run_file.forget_trained(folder)
-        if run_file.read_trained(folder):
-            check_same_settings(settings)
-            datasets.check_same_images(dataset, folder)
-            datasets.check_same_extra_pictures(dataset, folder)
+        settings = replace(settings, batch_size=(run_file.read_trained(settings.run_folder) or {}).get("batch_size", 0))
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
+    for path in first_weights:   # only to be sure that they fit, before --force deletes anything
+        setup.read_first_weights(model, path, settings)
     if settings.batch_size == 0:
         _, view = next(dataset.views())
         images = len(view.split("train"))
         found = batch_size.find_largest_batch_size(model, settings, lambda tried: make_batches(tried, view, masks), images)
         settings = replace(settings, batch_size=found)
     if settings.process == 0:
-        if settings.init_from == photos_fill.NAME:
-            print_message("train: the first weights are those of photos, which were learned from other photographs. If the rules "
-                          "of a competition forbid that, give --init-from=")
-            if any(models.has_learned_holdout(settings, view) for _, view in dataset.views()):
-                print_message("train: the holdout shows some of these, so its RMSE is too good. Give --init-from=")
-        datasets.write_split(folder, dataset)
-        save_run_settings(settings)
-    return train_folds(model, settings, dataset, masks, first_weights, on_evaluation)
+        begin_run(settings, dataset)
+    return train_folds(model, settings, dataset, masks, on_evaluation)
+
+
+def begin_run(settings: Settings, dataset: Dataset) -> None:
+    """Write what decides a run, before its first step; with --force, delete what an earlier training has left."""
+    if settings.force:
+        delete_training(settings.run_folder)
+    if settings.init_from == photos_fill.NAME:
+        print_message("train: the first weights are those of photos, which were learned from other photographs. If the rules "
+                      "of a competition forbid that, give --init-from=")
+        if any(models.has_learned_holdout(settings, view) for _, view in dataset.views()):
+            print_message("train: the holdout shows some of these, so its RMSE is too good. Give --init-from=")
+    datasets.write_split(settings.run_folder, dataset)
+    save_run_settings(replace(settings, force=False))   # with the run's file, a stopped training continues
+
+
+def delete_training(folder: Path) -> None:
+    """Delete weights, states and history; the settings last, since they keep other runs from continuing this one."""
+    for path in [*folder.rglob("*.npz"), *folder.rglob("history.csv")]:
+        path.unlink()
+    run_file.forget_trained(folder)
 
 
 def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, masks: Sequence[np.ndarray] | None,
-                first_weights: Mapping[str, Path], on_evaluation: "OnEvaluation | None") -> "Trainer":
+                on_evaluation: "OnEvaluation | None") -> "Trainer":
     """Train a compiled model once, or with --folds once for each fold, from the same weights; return the last trainer."""
     from pixmend.training import setup, trainer
 
@@ -87,10 +96,10 @@ def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, mask
         if fold:
             print_message(f"train: {fold} of {settings.folds}, with a holdout of {len(view.split('holdout'))} images")
         setup.assign_variables(model, untrained)
-        if settings.init_from:
-            setup.load_first_weights(model, first_weights[fold], settings)
         batches = make_batches(settings, view, masks)
         run = trainer.Trainer(model, settings, view, batches, settings.run_folder / fold, on_evaluation)
+        if settings.init_from and run.step == 0:
+            setup.load_first_weights(model, get_first_weights_path(settings, fold), settings)
         if run.is_finished():
             print_message(f"train: {run.folder} is finished at step {run.step}. {run.describe_ending()}--force trains it anew.")
         else:
@@ -126,7 +135,7 @@ def check_settings(settings: Settings, dataset: Dataset) -> None:
         if getattr(settings, name):
             raise FlagError(f"{flag(name)} draws images during training, and {flag('masks_per_image')} before it; give "
                             f"{format_off(name)}, or {format_off('masks_per_image')}.")
-    reads_square = get_network(settings.model).input is Input.SQUARE
+    reads_square = get_network(settings.model).reads_square
     if reads_square and (side := datasets.measure_widest_mask(dataset)) > settings.work_size // 2 * 2:
         raise FlagError(f"--model {settings.model} reads a square of --work-size {settings.work_size} pixels around the missing "
                         f"ones, which are up to {side} pixels wide here. Give --work-size {side} or more.")
@@ -147,21 +156,51 @@ def make_batches(settings: Settings, dataset: Dataset, masks: Sequence[np.ndarra
     return ImageBatches(settings, dataset, competitions.get_damage_competition(settings), masks)
 
 
-def find_first_weights(settings: Settings, dataset: Dataset) -> dict[str, Path]:
-    """Return for each fold the weights with which to begin, of a run that was not trained on this holdout."""
-    if not settings.init_from:
-        return {}
-    if settings.init_from == photos_fill.NAME:
-        return {fold: photos_fill.WEIGHTS for fold, _ in dataset.views()}
-    other = replace(settings, run=settings.init_from)
-    paths = {fold: checkpoints.find_weights(other.trained_folder, fold, other.snapshot) for fold, _ in dataset.views()}
-    datasets.check_same_split(settings, dataset, other.trained_folder.name)
+def find_first_weights(settings: Settings, dataset: Dataset) -> list[Path]:
+    """Return the weights with which folds begin that have no state yet, of a run that was not trained on this holdout."""
+    folds = [fold for fold, _ in dataset.views() if settings.force or not checkpoints.list_states(settings.run_folder / fold)]
+    if not settings.init_from or not folds:
+        return []
+    paths = [get_first_weights_path(settings, fold) for fold in folds]
+    if settings.init_from != photos_fill.NAME:
+        datasets.check_same_split(settings, dataset, get_first_run(settings).trained_folder.name)
     return paths
+
+
+def get_first_weights_path(settings: Settings, fold: str) -> Path:
+    if settings.init_from == photos_fill.NAME:
+        return photos_fill.WEIGHTS
+    first = get_first_run(settings)
+    return checkpoints.find_weights(first.trained_folder, fold, first.snapshot)
+
+
+def get_first_run(settings: Settings) -> Settings:
+    """Return the run whose weights are the first ones."""
+    first = replace(settings, run=settings.init_from)
+    if first.trained_folder == settings.trained_folder:
+        raise FlagError(f"--init-from {settings.init_from} is this run itself. Give the new run a name of its own with --run.")
+    return first
 
 
 def list_changeable_settings(settings: Settings) -> set[str]:
     """Return the settings with which a run may continue changed: its budget, unless the learning rate depends on it."""
     return BUDGET if settings.schedule == "constant" else {"early_stopping"}
+
+
+def check_continues(settings: Settings, dataset: Dataset) -> None:
+    """Refuse to continue a trained run with other settings, or on other images."""
+    if run_file.read_trained(settings.run_folder):
+        check_same_settings(settings)
+        datasets.check_same_images(dataset, settings.run_folder)
+        datasets.check_same_extra_pictures(dataset, settings.run_folder)
+
+
+def check_same_kind(settings: Settings) -> None:
+    """Refuse to make a trained network's run one of a model that is not trained."""
+    model = (run_file.read_trained(settings.trained_folder) or {}).get("model", settings.model)
+    if models.is_trainable(model) and not models.is_trainable(settings.model) and not settings.force:
+        raise UserError(f"Run {settings.trained_folder.name!r} ({settings.trained_folder}) has a trained {model}. Choose another "
+                        f"--run for --model {settings.model}, or replace it with --force.")
 
 
 def check_same_settings(settings: Settings) -> None:

@@ -17,8 +17,10 @@ from pixmend.progress import print_message
 from pixmend.training import checkpoints
 from pixmend.training.adversarial import AdversarialModel
 
-NETWORK_SETTINGS = {"width", "levels", "mask_channel", "encoder", "encoder_weights"}   # each is read by some networks only
+# Each is read by some networks only.
+NETWORK_SETTINGS = {"width", "levels", "work_size", "mask_channel", "encoder", "encoder_weights", "freeze_encoder"}
 ADVERSARIAL_SETTINGS = {"LAMBDA", "disc_lambda"}
+MOMENTS = {"adam": {"beta_1", "beta_2"}, "sgd": {"beta_1"}}   # what optimizers read of these two
 
 
 def build_network(settings: Settings) -> keras.Model:
@@ -37,11 +39,14 @@ def build_trainable(settings: Settings) -> keras.Model:
 
 def report_unused_flags(settings: Settings) -> None:
     reads = set(get_network(settings.model).reads) | ({"width"} if settings.adversarial else set())
+    reads |= {"work_size"} if settings.window else set()
     for name in sorted(settings.given & NETWORK_SETTINGS - reads):
         print_message(f"train: {flag(name)} has no effect: --model {settings.model} does not use it.")
     for name in sorted(settings.given & ADVERSARIAL_SETTINGS if not settings.adversarial else ()):
         print_message(f"train: {flag(name)} has no effect: --model {settings.model} is trained without an adversarial loss "
                       f"(--adversarial).")
+    for name in sorted(settings.given & {"beta_1", "beta_2"} - MOMENTS.get(settings.optimizer, set())):
+        print_message(f"train: {flag(name)} has no effect: --optimizer {settings.optimizer} does not use it.")
 
 
 def get_generator(model: keras.Model) -> keras.Model:
@@ -69,23 +74,24 @@ def load_weights(network: keras.Model, path: Path) -> dict[str, Any]:
 
 
 def load_first_weights(model: keras.Model, path: Path, settings: Settings) -> None:
-    """Load another run's weights to begin with, or those that come with pixmend; the network must be the same."""
+    """Load another run's weights to begin with, or those that come with pixmend."""
+    for variable, value in zip(get_generator(model).variables, read_first_weights(model, path, settings), strict=True):
+        variable.assign(value)
+
+
+def read_first_weights(model: keras.Model, path: Path, settings: Settings) -> list[np.ndarray]:
+    """Return these weights; raise a UserError if they are of another network."""
+    shapes = checkpoints.get_shapes({"model": get_generator(model).variables})
     try:
-        if settings.init_from == photos_fill.NAME:
-            load_photos_weights(get_generator(model))
-        else:
-            load_weights(get_generator(model), path)
+        if settings.init_from != photos_fill.NAME:
+            return checkpoints.read_checkpoint(path, shapes)[0]["model"]
+        arrays = photos_fill.read_weights()
+        if checkpoints.get_shapes({"model": arrays}) == shapes:
+            return arrays
     except UserError:
-        raise UserError(f"{flag('init_from')} {settings.init_from} needs a run of the same network (the same --model, --width "
-                        f"and so on), and {path} does not fit.") from None
-
-
-def load_photos_weights(network: keras.Model) -> None:
-    """Load the weights of the fill `photos`; raise a UserError if the network is another one."""
-    arrays = photos_fill.read_weights()
-    if [array.shape for array in arrays] != [variable.shape for variable in network.variables]:
-        raise UserError("These weights are of another network.")
-    network.set_weights(arrays)
+        pass
+    raise UserError(f"{flag('init_from')} {settings.init_from} needs a run of the same network (the same --model, --width and so "
+                    f"on), and {path} does not fit.")
 
 
 def get_variables(model: keras.Model) -> dict[str, list[keras.Variable]]:

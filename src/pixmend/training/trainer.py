@@ -79,6 +79,7 @@ class Trainer:
         picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.evaluation_images]
         self.evaluation_rows = [rows[i] for i in sorted(picks)]
         self.log = TrainingLog(settings, folder, dataset, self.evaluation_rows)
+        self._may_keep_first_weights = settings.init_from in ("", photos_fill.NAME)   # those of another run are that run's
         self.restore()
 
     def fit(self) -> None:
@@ -120,7 +121,7 @@ class Trainer:
         return self.stopped_early or used or self._has_stopped_improving()
 
     def _has_stopped_improving(self) -> bool:
-        return 0 < self.settings.early_stopping <= self.history.count_since_best()
+        return 0 < self.settings.early_stopping <= self.history.count_since_best(self._may_keep_first_weights)
 
     def _due_snapshots(self, step: int) -> int:
         return count_due_snapshots(self.settings, step, self.minutes)
@@ -164,8 +165,7 @@ class Trainer:
             rmse = scores["holdout_rmse"]
             if self.best_rmse is not None and rmse > DIVERGED_FACTOR * self.best_rmse:
                 raise self._divergence(f"the holdout RMSE is {rmse:.3f}, after {self.best_rmse:.3f}")
-            is_other_run = not self.step and self.settings.init_from not in ("", photos_fill.NAME)
-            if (self.best_rmse is None or rmse < self.best_rmse) and not is_other_run:
+            if (self.best_rmse is None or rmse < self.best_rmse) and (self.step or self._may_keep_first_weights):
                 self.best_rmse = rmse
                 self._save_weights({"step": self.step, "holdout_rmse": rmse})
         self.model.reset_metrics()
@@ -212,6 +212,7 @@ class Trainer:
                 arrays = backend.broadcast_from_first_process(arrays)
             setup.assign_variables(self.model, arrays)
             self.step, self.best_rmse, self.minutes = metadata["step"], metadata["best"], metadata["minutes"]
+        self.history.rows = distributed.broadcast_value(self.settings, self.history.rows)
         self.history.drop_after(self.step if metadata else -1)
 
     def _format_progress(self, losses: dict[str, float], bar: ProgressBar) -> str:
@@ -222,7 +223,8 @@ class Trainer:
         """Return a sentence if --early-stopping has ended the training."""
         if not self._has_stopped_improving():
             return ""
-        return f"The last {self.history.count_since_best()} evaluations found no better weights ({flag('early_stopping')}). "
+        return (f"The last {self.history.count_since_best(self._may_keep_first_weights)} evaluations found no better weights "
+                f"({flag('early_stopping')}). ")
 
     def describe_result(self) -> str:
         """Return in one sentence what training has gained on its starting point, which is the first line of the history."""

@@ -1,6 +1,6 @@
 """Which image sizes a network accepts: how often the sides halve, how far an image shrinks, how many blocks it has."""
 
-from pixmend.config import NetworkSettings
+from pixmend.config import NetworkSettings, flag
 from pixmend.errors import FlagError
 
 MAX_CHANNELS = 8  # times --width: the widest level of a U-Net
@@ -17,7 +17,7 @@ def plan_channels(input_shape: tuple[int, int, int], settings: NetworkSettings) 
     halvings = count_exact_halvings(input_shape)
     if not halvings:
         raise FlagError(f"--model {settings.model} halves images, and {input_shape[1]}x{input_shape[0]} has an odd side; "
-                        f"choose an even --size.")
+                        f"choose an even {flag('work_size' if settings.window else 'size')}.")
     return [settings.width * min(2**level, MAX_CHANNELS) for level in range(min(settings.levels, halvings))]
 
 

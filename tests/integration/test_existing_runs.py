@@ -1,0 +1,97 @@
+"""What a command does to a run that exists: other flags, another model, --force, and first weights that are gone."""
+
+import shutil
+
+import pytest
+from support.stages import SMALL, done, stage
+
+from pixmend import models, run_file
+from pixmend.cli import read_settings
+from pixmend.config import UNLIMITED_STEPS, Settings
+from pixmend.run_identity import make_run_name
+from pixmend.training.history import History
+
+CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--steps", "2")
+
+
+@pytest.fixture
+def trained(home):
+    """A home with a trained run `a`."""
+    done(stage("train", home, *CNN, "--run", "a"))
+    return home
+
+
+def read_weights(home, run="a"):
+    return (home / f"checkpoints/demo/{run}/best.npz").read_bytes()
+
+
+@pytest.mark.parametrize("flags", [("--init-from", "a"), ("--init-from", "a@1"),
+                                   ("--init-from", "wider", "--model", "unet")], ids=str)
+def test_force_deletes_nothing_where_the_new_training_cannot_begin(trained, flags):
+    done(stage("train", trained, *CNN, "--run", "wider"))
+    before = read_weights(trained)
+    refused = stage("train", trained, *CNN, *flags, "--run", "a", "--force")
+    assert refused.returncode and "--init-from" in refused.stderr and read_weights(trained) == before
+
+
+def test_a_run_that_was_trained_anew_is_continued_by_its_file(trained):
+    done(stage("train", trained, *CNN, "--run", "a", "--force"))
+    path = trained / "checkpoints/demo/a/best.npz"
+    written = path.stat().st_mtime_ns
+    done(stage("train", trained, "--config", trained / "checkpoints/demo/a/run.toml"))
+    assert path.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("name", ["configure", "train"])
+def test_a_fill_does_not_take_the_place_of_a_trained_network(trained, name):
+    refused = stage(name, trained, "--size", "32", "--model", "smooth", "--run", "a")
+    assert refused.returncode == 1 and "--run" in refused.stderr
+    assert run_file.read_trained(trained / "checkpoints/demo/a")["model"] == "cnn"
+    done(stage(name, trained, "--size", "32", "--model", "smooth", "--run", "a", "--force"))
+
+
+def test_a_trained_run_no_longer_needs_the_run_that_it_began_with(trained):
+    later = (*CNN, "--run", "b", "--init-from", "a")
+    done(stage("train", trained, *later))
+    weights = read_weights(trained, "b")
+    shutil.rmtree(trained / "checkpoints/demo/a")
+    done(stage("train", trained, *later))
+    assert read_weights(trained, "b") == weights
+    assert stage("train", trained, *later, "--force").returncode == 1
+
+
+def test_defaults_follow_the_flags_that_they_depend_on(tmp_path):
+    home = ("--home", str(tmp_path))
+    done(stage("configure", tmp_path, "--run", "a", "--model", "window_mlp", "--start", "telea"))
+
+    def read(*flags):
+        return models.apply_model_defaults(read_settings("train", [*home, "--run", "a", *flags]))
+
+    other = read("--model", "pix2pix")
+    assert (other.adversarial, other.batch_size, other.start, other.run) == (True, 32, "telea", "a")
+    assert read("--minutes", "60").steps == UNLIMITED_STEPS and read("--minutes", "60").model == "window_mlp"
+    assert read("--optimizer", "sgd").learning_rate == 0.01
+    assert read("--width", "99").batch_size == read().batch_size == 512
+
+
+def test_flags_without_effect_are_reported(home):
+    flags = ("--work-size", "128", "--freeze-encoder", "--optimizer", "rmsprop", "--beta-1", "0.8")
+    printed = done(stage("train", home, *CNN, *flags))
+    assert all(f"{name} has no effect" in printed for name in ("--work-size", "--freeze-encoder", "--beta-1"))
+
+
+def test_runs_of_long_numbers_have_names_of_their_own():
+    names = {make_run_name(Settings(seed=seed), {}, {}) for seed in (20240501, 20240502)}
+    assert len(names) == 2
+
+
+def test_weights_of_another_run_are_not_the_best_ones_of_this_run(tmp_path):
+    history = History(tmp_path / "history.csv")
+    for step, rmse in enumerate((0.150, 0.160, 0.155, 0.152)):
+        history.add(step=step, minutes=0.0, holdout_rmse=rmse)
+    assert history.count_since_best(counts_start=True) == 3 and history.count_since_best(counts_start=False) == 0
+
+
+def test_a_refused_flag_is_named_as_it_is_typed(trained):
+    refused = stage("predict", trained, "--run", "a", "--mask-channel")
+    assert refused.returncode == 1 and refused.stderr.rstrip("\x1b[0m\n").endswith("--mask-channel")
