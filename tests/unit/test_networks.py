@@ -234,3 +234,19 @@ def test_network_of_blocks_runs_through_all_stages(home):
     known, mask = dataset.read_damaged(row) / np.float32(255), dataset.read_counts(row) > 0
     changed = np.abs(predictions.read_image(row.id, known, mask) - dataset.read_input(row, "harmonic") / 255).max(-1) > 1e-6
     assert changed.any() and not changed[~np.tile(np.pad(np.ones((2, 2), bool), 3), (4, 4)) | ~mask].any()
+
+
+def test_weights_of_mobilenet_beyond_a_small_image_stay_as_they_are_in_bfloat16():
+    """What a kernel of 3x3 reaches beyond an image of one pixel has no gradient."""
+    model, settings = build_small("mobilenet_v2", (128, 128, 1), precision="bfloat16")
+    kernels = [layer.kernel for inner in model.layers if isinstance(inner, keras.Model) for layer in inner.layers
+               if isinstance(layer, keras.layers.DepthwiseConv2D) and layer.input.shape[1] == 1]
+    before = [np.asarray(kernel).copy() for kernel in kernels]
+    trainer.compile_model(model, settings)
+    damaged, masks, originals = example_batch((128, 128, 1))
+    for _ in range(4):
+        model.train_on_batch(as_inputs(damaged, masks), originals)
+    for first, kernel in zip(before, kernels, strict=True):
+        changed = np.asarray(kernel) != first
+        assert changed[1, 1].any() and changed.sum() == changed[1, 1].sum()
+    assert len(kernels) > 5

