@@ -185,6 +185,18 @@ def test_materialized_images_are_the_rows_of_the_index(home):
         np.testing.assert_array_equal(written, np.rot90(pictures[row.whole]))
 
 
+def test_materialized_images_hold_no_holdout_image_after_another_split(home):
+    for seed in (1, 2):
+        done(stage("augment", home, *SMALL, "--materialize", "--split-seed", seed))
+    index = read_table(home / "augment/demo/index.csv")
+    train = index[index.split == "train"]
+    expected = {f"{id}.{variant}.png" for id, variant in zip(train.id, train.variant, strict=True)}
+    for part in ("damaged", "whole"):
+        assert {path.name for path in (home / "augment/demo/png" / part).iterdir()} == expected
+    done(stage("augment", home, *SMALL, "--split-seed", 3))
+    assert not (home / "augment/demo/png").exists()
+
+
 def test_damaged_and_original_image_of_different_photos_are_refused(home):
     one, _, other, *_ = sorted(home.glob("competition/demo/files/Dataset/Training_Data/*/Unmasked_Train/*"))
     one.write_bytes(other.read_bytes())

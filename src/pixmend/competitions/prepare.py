@@ -166,6 +166,8 @@ def read_damaged_file(record: ImageRecord, original: np.ndarray | None, settings
 
 def write_index_and_preview(settings: Settings, folder: Path, cache_key: Mapping[str, Any]) -> None:
     """Write index.csv, which says what is held out, and preview.png."""
+    if (folder / "png").exists():   # training images of the earlier index, some of which may be held out now
+        shutil.rmtree(folder / "png")
     datasets.write_index(folder / "index.csv", make_index(settings, files.read_json(folder / "listed.json")))
     with files.atomic_write(folder / "preview.png") as file:
         file.write(encode_png(draw_preview(Dataset(folder), settings.augment)))
