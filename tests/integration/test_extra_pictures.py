@@ -113,6 +113,19 @@ def test_the_photos_of_the_competition_are_refused(tmp_path, own_folder, inner):
     assert not (tmp_path / "augment/landscapes/index.json").exists()
 
 
+@pytest.mark.parametrize("inner", ["", "deep/home"])
+def test_a_folder_that_holds_the_home_is_refused(prepared_home, tmp_path, own_folder, inner):
+    folder = shutil.copytree(own_folder, tmp_path / "pictures")
+    home = shutil.copytree(prepared_home, folder / inner, dirs_exist_ok=True)
+    index = (home / "augment/demo/index.csv").read_bytes()
+    result = stage("augment", home, *SMALL, "--extra-pictures", folder)
+    assert result.returncode == 2 and str(folder) in result.stderr and str(home) in result.stderr
+    assert (home / "augment/demo/index.csv").read_bytes() == index
+    result = stage("download", home, "--competition", "landscapes", "--size", "32", "--photos", folder)
+    assert result.returncode == 2 and str(folder) in result.stderr and str(home) in result.stderr
+    assert not list((home / "competition/landscapes").glob("*.zip"))
+
+
 def test_a_picture_that_only_folds_leave_out_has_windows_without_folds(home, own_folder, tmp_path):
     folder = shutil.copytree(own_folder, tmp_path / "with-a-copy")
     dataset = Dataset(home / "augment/demo")

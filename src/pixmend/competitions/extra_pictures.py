@@ -37,7 +37,8 @@ def list_records(settings: Settings) -> list[ImageRecord]:
 
 
 def check_own_folder(settings: Settings) -> None:
-    """Refuse photos that the competition is made of: another crop of a test photo cannot be recognized."""
+    """Refuse what pixmend wrote, and photos that the competition is made of: another crop of a test photo is not recognized."""
+    photos.check_holds_no_home(settings.extra_pictures, settings.home, "--extra-pictures")
     if not settings.photos:
         return
     extra, photos_folder = Path(settings.extra_pictures).resolve(), Path(settings.photos).resolve()

@@ -71,6 +71,8 @@ class SyntheticCompetition(Competition):
 
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive and the solution into a folder; the same photos and settings give the same bytes."""
+        if settings.photos:
+            photos.check_holds_no_home(settings.photos, settings.home, "--photos")
         found = (photos.list_folder_photos(settings.photos, settings.broken_images) if settings.photos
                  else photos.list_embedded_photos())
         folder.mkdir(parents=True, exist_ok=True)

@@ -155,6 +155,14 @@ def list_image_files(folder: str | Path, given_as: str = "--photos") -> list[Pat
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
+def check_holds_no_home(folder: str | Path, home: str | Path, given_as: str) -> None:
+    """Refuse a folder of photos in which the home lies: images that pixmend wrote would be taken for photos."""
+    folder, home = Path(folder).resolve(), Path(home).resolve()
+    if home.is_relative_to(folder):
+        raise FlagError(f"{given_as} {folder} holds the home {home}, whose own images would be taken for photos. Choose another "
+                        f"--home, or a folder with photos only.")
+
+
 def hash_folder(folder: str | Path, given_as: str = "--photos") -> str:
     """Return a short hash that changes when an image file of the folder changes."""
     return hash_value([[str(path.relative_to(folder)), *file_signature(path)] for path in list_image_files(folder, given_as)])
