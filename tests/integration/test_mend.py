@@ -18,6 +18,7 @@ from pixmend.data import dataset as datasets
 from pixmend.data import picture_files
 from pixmend.errors import UserError
 from pixmend.mending import restorers
+from pixmend.mending.predicted import name_pictures
 from pixmend.submissions.predictions import PredictionFile
 
 WINDOW = ("--model", "window_mlp", "--size", "32", "--width", "8", "--work-size", "16", "--masks-per-image", "0", "--batch-size",
@@ -48,7 +49,7 @@ def make_mask(shape, *boxes):
 
 
 def save(path, array):
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path)
     return path
 
@@ -246,6 +247,82 @@ def test_folder_that_holds_its_own_results_is_mended_once(tmp_path):
     assert (tmp_path / "photos/mended/deep/b.png").exists()
     save(tmp_path / "photos/a.jpg", photo)
     assert stage("mend", tmp_path, *flags).returncode == 1
+
+
+def save_folder(tmp_path):
+    """Write a damaged picture, its mask, and its original above both; return the original."""
+    photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 9))
+    save(tmp_path / "photos/damaged/a.png", np.where(mask[..., None], np.uint8(0), photo))
+    save_mask(tmp_path / "photos/masks/a.png", mask)
+    return save(tmp_path / "photos/a.png", photo)
+
+
+def test_originals_and_results_may_lie_above_the_pictures(tmp_path):
+    original = save_folder(tmp_path)
+    flags = (tmp_path / "photos/damaged", "--mask", tmp_path / "photos/masks", "--truth", tmp_path / "photos")
+    before = original.read_bytes()
+    assert "1 of 1" in done(mend(tmp_path, *flags))
+    assert "1 of 1" in done(stage("mend", tmp_path / "home", *flags[:3], "--out", tmp_path))
+    assert (tmp_path / "a.png").exists() and original.read_bytes() == before
+
+
+@pytest.mark.parametrize("flags", [
+    ("photos/damaged", "--mask", "photos/masks", "--out", "photos/masks"),
+    ("photos/damaged", "--mask", "photos/masks", "--truth", "photos", "--out", "photos"),
+    ("photos/damaged", "--mask", "a.png", "--out", "."),
+    ("photos/damaged", "--mask", "contact-sheet.png", "--out", "."),
+    ("photos/damaged/a.png", "--mask", "photos/masks/a.png", "--compare", "smooth", "--out", "up"),   # up/smooth is a link
+])
+def test_files_that_are_read_are_not_overwritten(tmp_path, flags):
+    save_folder(tmp_path)
+    for name in ("a", "contact-sheet"):
+        save_mask(tmp_path / f"{name}.png", make_mask((61, 47), (20, 10, 9, 9)))
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up/smooth").symlink_to(tmp_path / "photos/damaged")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    words = [word if word.startswith("--") or word == "smooth" else tmp_path / word for word in flags]
+    result = stage("mend", tmp_path / "home", *words)
+    assert result.returncode == 1 and "would be overwritten" in result.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
+
+
+@pytest.mark.parametrize("names", [("a.png", "smooth/a.jpg"), ("contact-sheet.jpg",)])
+def test_results_with_the_same_file_are_refused(tmp_path, names):
+    for name in names:
+        save(tmp_path / "photos" / name, make_photo())
+    mask = save_mask(tmp_path / "mask.png", make_mask((61, 47), (20, 10, 9, 9)))
+    result = mend(tmp_path, tmp_path / "photos", "--mask", mask, "--compare", "smooth")
+    assert result.returncode == 1 and "written twice" in result.stderr and not (tmp_path / "out").exists()
+
+
+def test_restorers_of_the_same_name_are_refused(tmp_path):
+    path, mask = save(tmp_path / "photo.png", make_photo()), save_mask(tmp_path / "mask.png", make_mask((61, 47), (20, 10, 9, 9)))
+    done(stage("configure", tmp_path / "home", "--run", "filled", "--model", "smooth"))
+    result = mend(tmp_path, path, "--mask", mask, "--run", "filled", "--compare", "smooth")
+    assert result.returncode == 2 and "smooth" in result.stderr and not (tmp_path / "out").exists()
+
+
+def test_empty_mask_has_no_rmse(tmp_path, recwarn):
+    path, mask = save(tmp_path / "photo.png", make_photo()), save_mask(tmp_path / "mask.png", np.zeros((61, 47), bool))
+    output = done(mend(tmp_path, path, "--mask", mask, "--truth", path))
+    assert "0.0% missing" in output and "RMSE" not in output and not list(recwarn)
+    with pytest.raises(UserError, match="empty"):
+        pixmend.score(make_photo(), make_photo(), np.zeros((61, 47), bool))
+
+
+@pytest.mark.parametrize("flags", [
+    ("photo.png", "--split", "test"), ("--mask", "alpha", "--split", "test"), ("--truth", "photo.png", "--split", "holdout"),
+    ("--compare", "smooth", "--split", "test"), ("--keep-metadata", "--split", "test"),
+    ("photo.png", "--mask", "photo.png", "--run", "any", "--model", "smooth")])
+def test_flags_without_use_are_refused(tmp_path, flags):
+    save(tmp_path / "photo.png", make_photo())
+    words = [tmp_path / word if word.endswith(".png") else word for word in flags]
+    result = mend(tmp_path, *words, *(("--run", "any") if "--run" not in flags else ()))
+    assert result.returncode == 2 and not (tmp_path / "out").exists()
+
+
+def test_ids_that_differ_in_their_ending_only_keep_it():
+    assert name_pictures(["a (1).jpg", "a (1).jpeg", "b.png", "c"]) == ["a (1).jpg", "a (1).jpeg", "b", "c"]
 
 
 @pytest.mark.long

@@ -4,7 +4,8 @@ The folder of --out gets NAME.png for each picture, a folder of the same for eac
 mended.json, a record of the picture, mask and run behind each file.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -43,9 +44,9 @@ class PictureFolder:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.given, self.out = settings, Path(settings.picture), Path(settings.out)
         check_flags(settings)
-        self.paths = list_pictures(self.given, list_other_places(settings))
-        names = [choose_restorer(settings), *(name.strip() for name in settings.compare.split(",") if name.strip())]
-        self.restorers = [open_restorer(name, settings) for name in dict.fromkeys(names)]
+        self.paths = list_pictures(self.given, [self.out, *list_companion_places(settings)])
+        self.restorers = open_restorers(settings)
+        self.check_targets()
         manifest = files.read_json(self.out / MANIFEST)
         self.made_from: dict[str, str] = manifest if isinstance(manifest, dict) else {}
         self.sheet: list[list[np.ndarray]] = []
@@ -54,6 +55,29 @@ class PictureFolder:
     def mask_finder(self) -> masks.MaskFinder:
         """Open the run that finds masks, when the first picture needs it."""
         return masks.open_mask_finder(self.settings)
+
+    def check_targets(self) -> None:
+        """Raise an error if a result would replace another one, or a file that is read."""
+        targets = [self.get_target(path, restorer) for path in self.paths for restorer in self.restorers]
+        read = {path.resolve() for path in self.list_inputs()}
+        for target, times in Counter(path.resolve() for path in [*targets, self.out / SHEET, self.out / MANIFEST]).items():
+            if target in read:
+                raise UserError(f"{target} is a picture, a mask or an original that is read, and would be overwritten. Choose "
+                                f"another --out.")
+            if times > 1:
+                raise UserError(f"{target} would be written twice. Rename the picture or the folder of this name.")
+
+    def get_target(self, path: Path, restorer: Restorer) -> Path:
+        """Return where a picture that a restorer has mended is written; the first restorer has no folder of its own."""
+        folder = self.out if restorer is self.restorers[0] else self.out / restorer.name
+        return (folder / self.get_name(path)).with_suffix(".png")
+
+    def list_inputs(self) -> Iterator[Path]:
+        """Yield the pictures, and those of their masks and originals that are there."""
+        for path in self.paths:
+            yield path
+            for place in list_companion_places(self.settings):
+                yield from [found for found in list_companions(place, self.get_name(path)) if found.exists()][:1]
 
     def mend_all(self) -> Iterator[Result]:
         """Mend each picture, and write the contact sheet; a picture that cannot be mended does not stop the others."""
@@ -81,12 +105,10 @@ class PictureFolder:
         mask = self.find_mask(path, picture)
         original = self.read_original(path)
         result.missing, cells = float(mask.mean()), [show(picture, mask)]
-        for number, restorer in enumerate(self.restorers):
-            folder = self.out / restorer.name if number else self.out
-            target = (folder / result.name).with_suffix(".png")
-            mended = self.mend_once(path, picture, mask, restorer, target)
+        for restorer in self.restorers:
+            mended = self.mend_once(path, picture, mask, restorer, self.get_target(path, restorer))
             cells.append(show(mended))
-            if original:
+            if original and mask.any():
                 result.rmse[restorer.name] = pictures.compute_rmse(mended, original, mask)
         if len(self.sheet) < SHEET_ROWS:
             self.sheet.append([*cells, *([show(original)] if original else [])])
@@ -133,6 +155,9 @@ def check_flags(settings: Settings) -> None:
 def choose_restorer(settings: Settings) -> str:
     """Return the name of the run, or of the fill, that the flags name; without any the best fill."""
     if "run" in settings.given:
+        if "model" in settings.given:
+            raise FlagError(f"--run {settings.run} and --model {settings.model} exclude each other: one of them mends. Name the "
+                            f"other one in --compare, or leave it out.")
         return settings.run
     if "model" not in settings.given:
         return BEST_FILL
@@ -141,17 +166,29 @@ def choose_restorer(settings: Settings) -> str:
     return settings.model
 
 
-def list_other_places(settings: Settings) -> list[Path]:
-    """Return where results, masks and originals lie, which may be inside the folder of the pictures."""
-    named = {settings.out, settings.mask, settings.truth} - {"", masks.ALPHA, masks.AUTOMATIC}
-    return [Path(place) for place in named]
+def open_restorers(settings: Settings) -> list[Restorer]:
+    """Return what mends the pictures, first what the flags name, then --compare; each needs a name of its own."""
+    names = [choose_restorer(settings), *(name.strip() for name in settings.compare.split(",") if name.strip())]
+    restorers: dict[str, Restorer] = {}
+    for name in dict.fromkeys(names):
+        restorer = open_restorer(name, settings)
+        if restorer.name in restorers:
+            raise FlagError(f"Two of {', '.join(names)} are called {restorer.name}, and would write the same files. "
+                            f"Mend with one after the other, each with an --out of its own.")
+        restorers[restorer.name] = restorer
+    return list(restorers.values())
 
 
-def list_pictures(given: Path, others: list[Path]) -> list[Path]:
-    """Return a picture, or those of a folder and its subfolders without the folders of masks, originals and results."""
+def list_companion_places(settings: Settings) -> list[Path]:
+    """Return where masks and originals lie."""
+    return [Path(place) for place in (settings.mask, settings.truth) if place not in ("", masks.ALPHA, masks.AUTOMATIC)]
+
+
+def list_pictures(given: Path, others: Sequence[Path]) -> list[Path]:
+    """Return a picture, or those of a folder and its subfolders without the folders of masks, originals and results in it."""
     if not given.is_dir():
         return [given]
-    excluded = {place.resolve() for place in others} - {given.resolve()}
+    excluded = {place.resolve() for place in others} - {given.resolve(), *given.resolve().parents}
     paths = [path for path in list_image_files(given) if excluded.isdisjoint([path.resolve(), *path.resolve().parents])]
     first: dict[Path, Path] = {}
     for path in paths:
@@ -164,12 +201,15 @@ def list_pictures(given: Path, others: list[Path]) -> list[Path]:
 
 def find_companion(place: Path, name: Path, flag: str) -> Path:
     """Return the mask or the original of a picture: the file itself, or the one with the picture's name in a folder."""
-    if not place.is_dir():
-        return place
-    for ending in (name.suffix, *ENDINGS):
-        if (found := place / name.with_suffix(ending)).exists():
-            return found
+    for path in list_companions(place, name):
+        if path.exists() or path == place:
+            return path
     raise UserError(f"{flag} {place} has no file {name.with_suffix('.png')}.")
+
+
+def list_companions(place: Path, name: Path) -> list[Path]:
+    """Return where the mask or the original of a picture can be, in the order in which it is looked for."""
+    return [place / name.with_suffix(ending) for ending in (name.suffix, *ENDINGS)] if place.is_dir() else [place]
 
 
 def show(picture: Picture, hidden: np.ndarray | None = None) -> np.ndarray:

@@ -39,4 +39,6 @@ def compute_rmse(restored: Picture, original: Picture, mask: np.ndarray) -> floa
     if restored.colours.shape != original.colours.shape:
         raise UserError(f"The original has height, width and channels {original.colours.shape}, and the picture "
                         f"{restored.colours.shape}. Give an original of the same size and kind.")
+    if not mask.any():
+        raise UserError("The mask is empty, so there is no RMSE. Give a mask with at least one missing pixel.")
     return float(np.sqrt(np.mean(np.square(to_floats(restored)[mask].astype(np.float64) - to_floats(original)[mask]))))
