@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ READS_DAMAGE = {"tile_harmonic", "tile_smooth"}
 TWO_HOLES = boxes((40, 50), (3, 4, 20, 20), (10, 10, 30, 15))
 MASKS = {"no hole": np.zeros((40, 50), bool), "two holes": TWO_HOLES, "noise": np.random.default_rng(8).random((40, 50)) < 0.3,
          "one known column": boxes((40, 50), (0, 0, 40, 49)),
-         "a hole in every block": np.tile(np.pad(np.ones((2, 2), bool), 3), (6, 8))}
+         "a hole in every block": np.tile(np.pad(np.ones((2, 2), bool), 3), (6, 8)),
+         "one row": boxes((1, 50), (0, 9, 1, 14)), "one column": boxes((50, 1), (30, 0, 20, 1))}
 
 
 def random_boxes(rng, shape, count):
@@ -148,6 +150,17 @@ def test_biharmonic_continues_a_curve_that_harmonic_cuts():
     bowl = (0.2 + 0.5 * (rows - 0.5) ** 2 + 0.3 * columns)[..., None].astype(np.float32)
     mask = boxes((40, 40), (12, 15, 12, 9))
     assert rmse(fill_biharmonic(bowl, mask), bowl, mask) < 1e-4 < rmse(fill_harmonic(bowl, mask), bowl, mask)
+
+
+@pytest.mark.parametrize("name", ["biharmonic", "tile_smooth"])
+def test_small_hole_in_a_large_image_takes_little_memory(name):
+    image, mask = np.full((2000, 2000, 1), 0.5, np.float32), boxes((2000, 2000), (900, 0, 12, 12))
+    image[mask] = 0.5 + np.kron(np.random.default_rng(4).random((4, 4)) / 9, np.ones((3, 3))).reshape(-1, 1)
+    tracemalloc.start()
+    FILLS[name].load()(image, mask)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50 * mask.size   # bytes: less than the numbers of an operator on the whole image
 
 
 def test_importing_fills_does_not_import_scipy():

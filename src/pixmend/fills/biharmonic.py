@@ -4,10 +4,14 @@ The squared Laplacian is solved exactly, for all holes at once, with free bounda
 so each channel is clipped to the range of its known pixels.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
+
+NEIGHBOURS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+REACH = 2   # pixels, of the squared Laplacian
 
 
 def fill_biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -18,32 +22,43 @@ def fill_biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if mask.any():
         from scipy.sparse.linalg import splu
 
-        matrix, right_side = restrict_to_missing(build_bilaplacian(mask.shape), image, mask)
+        matrix, right_side = restrict_to_missing(build_bilaplacian, image, mask)
         solution = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right_side)
         known = image[~mask]
         filled[mask] = np.clip(solution, known.min(0), known.max(0))
     return filled
 
 
-@lru_cache(4)
-def build_laplacian(shape: tuple[int, int]) -> Any:
-    """Return the negative Laplacian of an image's pixels as a sparse matrix, with free boundaries."""
-    from scipy.sparse import diags_array, eye_array, kron
+def build_laplacian(inside: np.ndarray) -> Any:
+    """Return the negative Laplacian of the pixels inside as a sparse matrix, with free boundaries."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import laplacian
 
-    down, across = (diags_array([-np.ones(n - 1), np.r_[1, np.full(n - 2, 2), 1], -np.ones(n - 1)], offsets=[-1, 0, 1])
-                    for n in shape)
-    return (kron(down, eye_array(shape[1])) + kron(eye_array(shape[0]), across)).tocsr()
+    count = np.count_nonzero(inside)
+    index = np.full(inside.shape, -1, np.int32)
+    index[inside] = np.arange(count)
+    links = []
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        both = inside[one] & inside[other]
+        links.append((index[one][both], index[other][both]))
+    ends = np.hstack(links)
+    graph = coo_array((np.ones(ends.shape[1]), ends), shape=(count, count)).tocsr()
+    return laplacian(graph + graph.T).tocsr()
 
 
-@lru_cache(4)
-def build_bilaplacian(shape: tuple[int, int]) -> Any:
-    """Return the squared Laplacian as a sparse matrix."""
-    return build_laplacian(shape) @ build_laplacian(shape)
+def build_bilaplacian(inside: np.ndarray) -> Any:
+    """Return the squared Laplacian of the pixels inside as a sparse matrix."""
+    laplacian = build_laplacian(inside)
+    return laplacian @ laplacian
 
 
-def restrict_to_missing(operator: Any, image: np.ndarray, mask: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Return matrix and right-hand side (pixels x channels) of the system in which the operator is zero at missing pixels."""
-    missing = np.flatnonzero(mask)
-    rows = operator[missing]
-    known = np.where(mask[..., None], 0, image).reshape(-1, image.shape[2]).astype(float)
-    return rows[:, missing], -(rows @ known)
+def restrict_to_missing(build: Callable[[np.ndarray], Any], image: np.ndarray, mask: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Return matrix and right-hand side (pixels x channels) of the system in which an operator is zero at missing pixels.
+
+    The operator is built on these and the pixels in its reach: at missing pixels it is that of the whole image.
+    """
+    inside = cv2.dilate(mask.astype(np.uint8), NEIGHBOURS, iterations=REACH) > 0
+    is_missing = mask[inside]
+    rows = build(inside)[np.flatnonzero(is_missing)]
+    known = np.where(is_missing[:, None], 0, image[inside]).astype(float)
+    return rows[:, np.flatnonzero(is_missing)], -(rows @ known)

@@ -8,7 +8,7 @@ found by their grid; in any other area, neighbours of exactly the same colour co
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,12 @@ NEAR_BLACK = 16 / 255  # what JPEG may leave of black; and as near to white
 BENDING = 2  # weight of bending against stretching in the tile_smooth fill
 
 
-@lru_cache(4)
-def build_bending_membrane(shape: tuple[int, int]) -> Any:
+def build_bending_membrane(inside: np.ndarray) -> Any:
     """Return the operator of a membrane that resists bending, as a sparse matrix."""
-    return build_laplacian(shape) + BENDING * build_bilaplacian(shape)
+    return build_laplacian(inside) + BENDING * build_bilaplacian(inside)
 
 
-def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tuple[int, int]], Any]) -> np.ndarray:
+def fill_with_means(image: np.ndarray, mask: np.ndarray, build: Callable[[np.ndarray], Any]) -> np.ndarray:
     """Fill all holes harmonically, then those with tiles by the surface of least energy that keeps their means."""
     from scipy.sparse import block_array, csr_array
     from scipy.sparse.linalg import spsolve
@@ -36,7 +35,7 @@ def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tup
     is_tiled = tiles >= 0
     if is_tiled.any():
         means = np.stack([image[tiles == tile].mean(0) for tile in range(tiles.max() + 1)])
-        matrix, right_side = restrict_to_missing(operator(mask.shape), filled, is_tiled)
+        matrix, right_side = restrict_to_missing(build, filled, is_tiled)
         numbers = tiles[is_tiled]
         sizes = np.bincount(numbers)
         averages = csr_array((1 / sizes[numbers], (numbers, np.arange(len(numbers)))), shape=(len(sizes), len(numbers)))
@@ -46,8 +45,8 @@ def fill_with_means(image: np.ndarray, mask: np.ndarray, operator: Callable[[tup
     return filled
 
 
-fill_tile_harmonic = partial(fill_with_means, operator=build_laplacian)   # a membrane, which stretches least
-fill_tile_smooth = partial(fill_with_means, operator=build_bending_membrane)   # also resists bending, which is closer to photos
+fill_tile_harmonic = partial(fill_with_means, build=build_laplacian)   # a membrane, which stretches least
+fill_tile_smooth = partial(fill_with_means, build=build_bending_membrane)   # also resists bending, which is closer to photos
 
 
 def find_tile_boxes(image: np.ndarray, mask: np.ndarray) -> list[tuple[int, int, int, int]]:
