@@ -13,6 +13,7 @@ from PIL import Image
 
 from pixmend.data.decode import decode_image
 from pixmend.data.encode import encode_jpeg, encode_png
+from pixmend.data.picture_files import read_picture, write_picture
 from pixmend.errors import UserError
 
 SHAPE, GREY = (24, 40, 3), (24, 40, 1)
@@ -91,14 +92,16 @@ def test_png_checksum(tmp_path, picture):
     assert "cut off or damaged (at byte" in refusal(tmp_path / "a.png")
 
 
-def test_png_of_too_few_pixels_with_right_checksums(tmp_path, picture, capfd):
-    def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+def make_png(width, height, depth, colours, lines, *more):
+    """Return a PNG file with these lines, each after the number of its filter, and more chunks by name."""
+    head = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0)
+    chunks = [(b"IHDR", head), *more, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+                                           for name, body in chunks)
 
-    head = struct.pack(">IIBBBBB", SHAPE[1], SHAPE[0], 8, 2, 0, 0, 0)
-    pixels = zlib.compress(b"\0" * 100)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    (tmp_path / "a.png").write_bytes(data)
+
+def test_png_of_too_few_pixels_with_right_checksums(tmp_path, capfd):
+    (tmp_path / "a.png").write_bytes(make_png(SHAPE[1], SHAPE[0], 8, 2, b"\0" * 100))
     assert "pixels cannot be decoded" in refusal(tmp_path / "a.png")
     assert capfd.readouterr().err == ""   # libpng writes its own lines
 
@@ -127,13 +130,13 @@ def test_kinds_that_are_refused_and_the_advice_mends_them(tmp_path, picture, mod
     mended_by_its_advice(saved(tmp_path / f"it's a.{ending}", image, format=kind), f"is a {word} image")
 
 
-def mended_by_its_advice(path, reason):
+def mended_by_its_advice(path, reason, shape=SHAPE):
     with pytest.raises(UserError, match=reason) as caught:
-        decode_image(path, SHAPE)
+        decode_image(path, shape)
     assert "before `pixmend augment`" in str(caught.value)
-    command = str(caught.value).split("colour: ")[1].removesuffix(".")
+    command = str(caught.value).split(" 8-bit ")[-1].partition(": ")[2].removesuffix(".")
     subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
-    assert decode_image(path, SHAPE).shape == SHAPE
+    assert decode_image(path, shape).shape == shape
 
 
 def test_transparent_colour_in_a_palette(tmp_path, picture):
@@ -143,7 +146,31 @@ def test_transparent_colour_in_a_palette(tmp_path, picture):
 
 def test_animated_png(tmp_path, picture):
     image = Image.fromarray(picture)
-    assert "animated" in refusal(saved(tmp_path / "a.png", image, save_all=True, append_images=[image.rotate(90)]))
+    assert "an animated image" in refusal(saved(tmp_path / "a.png", image, save_all=True, append_images=[image.rotate(90)]))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L"])
+def test_animated_pictures_are_refused_with_and_without_transparency(tmp_path, picture, mode):
+    image = Image.fromarray(picture).convert(mode)
+    path = saved(tmp_path / "a.png", image, save_all=True, append_images=[image.rotate(90)])
+    with pytest.raises(UserError, match="animated"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize(("depth", "level", "line"), [
+    (8, 77, bytes([0, 77, 255, 77])), (4, 5, b"\x05\xf5"), (1, 1, b"\x70"), (16, 7700, struct.pack(">4H", 0, 7700, 65535, 7700))])
+def test_transparent_level_of_a_grey_picture_is_read_and_written(tmp_path, depth, level, line):
+    levels = np.array([[0, level, 2**depth - 1, level]] * 2)
+    data = make_png(4, 2, depth, 0, 2 * (b"\0" + line), (b"tRNS", struct.pack(">H", level)))
+    (tmp_path / "a.png").write_bytes(data)
+    found = read_picture(tmp_path / "a.png")
+    assert found.colours.shape == (2, 4, 1) and found.largest == max(255, 2**depth - 1)
+    np.testing.assert_array_equal(found.colours[..., 0], levels * (found.largest // (2**depth - 1)))
+    np.testing.assert_array_equal(found.alpha, np.where(levels == level, 0, found.largest))
+    write_picture(tmp_path / "b.png", found, with_metadata=False)
+    again = read_picture(tmp_path / "b.png")
+    np.testing.assert_array_equal(again.alpha, found.alpha)
+    np.testing.assert_array_equal(again.colours, found.colours)
 
 
 @pytest.mark.parametrize("order", [b"MM", b"II"])
@@ -152,14 +179,14 @@ def test_orientation(tmp_path, picture, kind, order):
     exif = Image.Exif()
     exif.endian = {b"MM": ">", b"II": "<"}[order]
     exif[0x010F] = "a maker"
-    for orientation in (1, 3):
+    for orientation in (0, 1, 9, 3):   # 0 means unknown, and there is no 9
         exif[0x0112] = orientation
         path = saved(tmp_path / f"a.{kind}", Image.fromarray(picture), exif=exif)
-        if orientation == 1:
+        if orientation != 3:
             assert decode_image(path, SHAPE).shape == SHAPE
     mended_by_its_advice(path, r"stored turned \(EXIF orientation 3\)")
 
 
 def test_colour_where_grey_is_wanted(tmp_path, picture):
-    path = saved(tmp_path / "a.png", Image.fromarray(picture))
-    assert "colour image, not an 8-bit grey one" in refusal(path, GREY)
+    for name in ("a.png", "a.jpg"):
+        mended_by_its_advice(saved(tmp_path / name, Image.fromarray(picture)), "colour image, not an 8-bit grey one", GREY)

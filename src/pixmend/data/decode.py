@@ -8,7 +8,7 @@ import os
 import shlex
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import cv2
@@ -23,7 +23,7 @@ JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 EXIF_IN_JPEG, PROFILE_IN_JPEG = b"Exif\0\0", b"ICC_PROFILE\0"
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 ORIENTATION, UPRIGHT = 0x0112, 1
-# The number of the transform that shows an image with each EXIF orientation upright.
+# The number of the transform that shows an image with each EXIF orientation upright; other numbers mean that it is.
 ORIENTATIONS: dict[int | None, int] = {2: 4, 3: 2, 4: 6, 5: 5, 6: 3, 7: 7, 8: 1}
 START_OF_SCAN, APP1, APP2 = 0xDA, 0xE1, 0xE2
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
@@ -43,18 +43,20 @@ class ImageFile(NamedTuple):
     unpack: Callable[[int], np.ndarray]
     png: bytes = b""   # all of the file, if it is a PNG file
     profile: bytes = b""   # its colour profile (ICC); of a PNG file as it stands there, with a name and compressed
+    clear: bytes = b""   # of a PNG file: which colours of it are transparent (tRNS)
 
 
 def decode_image(path: PathLike, shape: tuple[int, ...]) -> np.ndarray:
     """Return the image in a file; raise a UserError if it is not of exactly this shape."""
     packed = parse_file(path, DOWNLOAD_AGAIN)
-    check_kind(path, packed.kind, [kind for kind, channels in CHANNELS.items() if channels == shape[2]], AFTER_CONVERSION)
+    wanted = next(kind for kind, channels in CHANNELS.items() if channels == shape[2])
+    check_kind(path, packed.kind, [wanted], AFTER_CONVERSION)
     if (packed.height, packed.width) != shape[:2]:
         raise UserError(f"{path} has {packed.width}x{packed.height} pixels, and {shape[1]}x{shape[0]} are required; "
                         f"give --size the competition's, or {DOWNLOAD_AGAIN}.")
-    if (orientation := read_orientation(packed.exif)) not in (None, UPRIGHT):
+    if (orientation := read_orientation(packed.exif)) in ORIENTATIONS:
         raise UserError(f"{path} is stored turned (EXIF orientation {orientation}), so boxes would be at the wrong place; "
-                        f"{AFTER_CONVERSION}{suggest_conversion(path)}.")
+                        f"{AFTER_CONVERSION}{suggest_conversion(path, wanted)}.")
     return packed.unpack(shape[2])
 
 
@@ -137,12 +139,15 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
             raise UserError(f"{path} is damaged: its pixels cannot be decoded; {advice}.")
         return image.reshape(height, width, channels)
 
-    kind = "animated" if b"acTL" in chunks else PNG_COLOURS.get(colours, "unknown")
+    kind = PNG_COLOURS.get(colours, "unknown")
     if colours in PNG_ALPHA or b"tRNS" in chunks:
         kind = "transparent"
     if depth == 16:
         kind = "16-bit"
-    return ImageFile(kind, height, width, chunks.get(b"eXIf", b""), unpack, data, chunks.get(b"iCCP", b""))
+    if b"acTL" in chunks:
+        kind = "animated"
+    exif, profile, clear = (chunks.get(name, b"") for name in (b"eXIf", b"iCCP", b"tRNS"))
+    return ImageFile(kind, height, width, exif, unpack, data, profile, clear)
 
 
 @contextlib.contextmanager
@@ -174,9 +179,11 @@ def read_png_chunks(path: PathLike, data: bytes, advice: str) -> dict[bytes, byt
     return chunks
 
 
-def check_kind(path: PathLike, kind: str, wanted: Iterable[str], then: str = "") -> None:
+def check_kind(path: PathLike, kind: str, wanted: Collection[str], then: str = "") -> None:
     if kind not in wanted:
-        raise UserError(f"{path} is a {kind} image, not an 8-bit {' or '.join(wanted)} one; {then}{suggest_conversion(path)}.")
+        article = "an" if kind in ("animated", "unknown") else "a"
+        advice = suggest_conversion(path, "colour" if "colour" in wanted else "grey")
+        raise UserError(f"{path} is {article} {kind} image, not an 8-bit {' or '.join(wanted)} one; {then}{advice}.")
 
 
 def read_orientation(exif: bytes) -> int | None:
@@ -198,6 +205,7 @@ def find_orientation(exif: bytes) -> int | None:
     return None
 
 
-def suggest_conversion(path: PathLike) -> str:
-    code = "import sys, cv2; cv2.imwrite(sys.argv[1], cv2.imread(sys.argv[1]))"
-    return f'save it as plain 8-bit colour: python -c "{code}" {shlex.quote(str(path))}'
+def suggest_conversion(path: PathLike, wanted: str) -> str:
+    how = ", cv2.IMREAD_GRAYSCALE" if wanted == "grey" else ""
+    code = f"import sys, cv2; cv2.imwrite(sys.argv[1], cv2.imread(sys.argv[1]{how}))"
+    return f'save it as plain 8-bit {wanted}: python -c "{code}" {shlex.quote(str(path))}'

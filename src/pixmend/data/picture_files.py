@@ -23,7 +23,7 @@ KINDS = ("grey", "colour", "transparent", "16-bit")
 PROFILE_NAME = b"profile\0\0"   # and the number of its compression
 MAX_PROFILE = 4_000_000   # bytes
 FIRST_CHUNK_END = len(decode.PNG) + 25   # of a PNG file: its header is 13 bytes long, in a chunk
-COLOUR_TYPE_AT, GREY_WITH_ALPHA = 25, 4   # in a PNG file
+DEPTH_AT, COLOUR_TYPE_AT, GREY_WITH_ALPHA = 24, 25, 4   # in a PNG file
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ def read_picture(path: PathLike) -> Picture:
 
 def decode_picture(path: PathLike, packed: decode.ImageFile) -> Picture:
     """Return the picture in a file, whose path is for messages, upright."""
-    decode.check_kind(path, packed.kind, KINDS)
-    pixels = decode_all_channels(path, packed.png) if packed.png else packed.unpack(decode.CHANNELS[packed.kind])
+    if packed.kind not in KINDS:
+        raise UserError(f"{path}: {packed.kind} pictures cannot be mended. Save it as a still JPEG or PNG picture, grey or in "
+                        f"colour (RGB).")
+    pixels = decode_all_channels(path, packed.png, packed.clear) if packed.png else packed.unpack(decode.CHANNELS[packed.kind])
     pixels = np.ascontiguousarray(apply_transform(pixels, decode.ORIENTATIONS.get(decode.read_orientation(packed.exif), 0)))
     profile = unpack_profile(packed.profile) if packed.png else packed.profile
     has_alpha = pixels.shape[2] in (2, 4)
@@ -66,7 +68,7 @@ def unpack_profile(chunk: bytes) -> bytes:
     return b""
 
 
-def decode_all_channels(path: PathLike, data: bytes) -> np.ndarray:
+def decode_all_channels(path: PathLike, data: bytes, clear: bytes) -> np.ndarray:
     """Decode a PNG file with all its bits and its transparency, red first."""
     pixels: np.ndarray | None = None
     with contextlib.suppress(cv2.error), decode.drop_stderr():
@@ -75,8 +77,15 @@ def decode_all_channels(path: PathLike, data: bytes) -> np.ndarray:
         raise UserError(f"{path} is damaged: its pixels cannot be decoded; {ADVICE}.")
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if pixels.shape[2] == 1:
-        return pixels
+        return add_alpha(pixels, data[DEPTH_AT], clear) if clear else pixels
     return pixels[..., [0, 3] if data[COLOUR_TYPE_AT] == GREY_WITH_ALPHA else [2, 1, 0, 3][:pixels.shape[2]]]
+
+
+def add_alpha(grey: np.ndarray, depth: int, clear: bytes) -> np.ndarray:
+    """Return a grey image with the transparency of its one transparent level, which OpenCV leaves out."""
+    largest = np.iinfo(grey.dtype).max
+    level = int.from_bytes(clear, "big") * (largest // (2**depth - 1))
+    return np.concatenate([grey, np.where(grey == level, 0, largest).astype(grey.dtype)], 2)
 
 
 def write_picture(path: Path, picture: Picture, *, with_metadata: bool) -> None:
