@@ -41,19 +41,19 @@ def address(home):
     thread.join()
 
 
-def ask(url, order=None, **headers):
+def ask(url, order=None, kind="application/json", **headers):
     """Return status and answer of a request, which has a body if there is an order."""
     body = order if isinstance(order, bytes) or order is None else json.dumps(order).encode()
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers | {"Content-Type": kind})) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
 
 
-def encode_bytes(array):
+def encode_bytes(array, kind="png", **options):
     file = io.BytesIO()
-    Image.fromarray(array).save(file, "png")
+    Image.fromarray(array).save(file, kind, **options)
     return file.getvalue()
 
 
@@ -73,6 +73,7 @@ PHOTO = np.ascontiguousarray(data.astronaut()[:120:2, :160:2])
 MASK = np.zeros(PHOTO.shape[:2], np.uint8)
 MASK[20:32, 30:45] = 255
 BOMB = encode_bytes(np.zeros((5000, 8000), np.uint8))   # 40 million pixels in some 40 kB
+MOVING = encode_bytes(PHOTO, save_all=True, append_images=[Image.fromarray(PHOTO[::-1])])
 REFUSED = {"bomb.png": BOMB, "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
            "notes.txt": b"text", "text.png": b"text", "empty.jpg": b""}
 ORDER = {"picture": encode(PHOTO), "mask": encode(MASK), "names": ["smooth"]}
@@ -105,9 +106,33 @@ def test_bad_requests_are_messages(address, order):
     assert status == 400 and json.loads(answer)["error"].strip()
 
 
-def test_large_requests_are_refused(address, monkeypatch):
-    monkeypatch.setattr(serving, "MAX_BYTES", 1000)
-    assert ask(f"{address}/mend", ORDER)[0] == 413
+@pytest.mark.parametrize("content", [MOVING, encode_bytes(np.dstack([PHOTO, 255 - PHOTO[..., 0]]), "tiff")])
+def test_messages_about_kinds_of_pictures_hold_no_command(address, content):
+    status, answer = ask(f"{address}/mend", ORDER | {"picture": to_url(content)})
+    assert status == 400 and "python" not in json.loads(answer)["error"]
+
+
+def test_each_choice_mends_once(address):
+    results = json.loads(ask(f"{address}/mend", ORDER | {"names": ["smooth", "harmonic", "smooth"]})[1])["results"]
+    assert [result["name"] for result in results] == ["smooth", "harmonic"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data",
+                                  "text/plain; application/json"])
+def test_pages_of_other_sites_cannot_send_orders(address, kind):
+    assert ask(f"{address}/mend", ORDER, kind)[0] == 415
+
+
+def test_large_requests_are_refused_with_the_size_of_the_files(address, monkeypatch):
+    monkeypatch.setattr(serving, "MAX_BYTES", 4_000_000)
+    status, answer = ask(f"{address}/mend", b" " * 4_100_000)
+    assert status == 413 and " 3 MB" in json.loads(answer)["error"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+def test_addresses_that_mean_every_one_are_refused(tmp_path, host):
+    result = stage("serve", tmp_path, "--host", host)
+    assert result.returncode == 2 and "--host" in result.stderr
 
 
 @pytest.mark.parametrize("path", ["/app.py", "/../app.py", "/examples/nothing", "/examples/..%2Fapp.py", "/page.js/../app.py"])

@@ -32,10 +32,11 @@ from pixmend.mending import masks, pictures
 from pixmend.mending.restorers import Restorer
 from pixmend.serving.choices import list_choices, list_examples
 
-MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000   # of a request, and of a picture
+MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000   # of a request, in base 64; and of a picture
 EXAMPLE_SIDE = 512
 FOLDER = Path(__file__).parent
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost")
+JSON = "application/json"   # which a page of another site cannot send: browsers ask first, and nothing here answers that
 HEADERS = {"Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:", "X-Content-Type-Options": "nosniff",
            "Cache-Control": "no-store"}
 
@@ -66,11 +67,15 @@ class Page:
 
     async def mend(self, request: Request) -> Response:
         """Mend the picture of a request; a mistake is a message with the status 400, too large a request one with 413."""
+        if request.headers.get("content-type") != JSON:
+            return JSONResponse({"error": f"A request must be {JSON}. Load the page again."}, 415)
         body = b""
         async for piece in request.stream():
             body += piece
             if len(body) > MAX_BYTES:
-                return JSONResponse({"error": f"The picture is larger than {MAX_BYTES / 1e6:.0f} MB."}, 413)
+                most = MAX_BYTES * 3 / 4 / 1e6
+                return JSONResponse({"error": f"The files of picture and mask are larger than {most:.0f} MB together. `pixmend "
+                                              f"mend` takes more."}, 413)
         try:
             return JSONResponse(await run_in_threadpool(partial(self.mend_order, parse_order(body))), headers=HEADERS)
         except UserError as error:
@@ -107,7 +112,8 @@ def parse_order(body: bytes) -> dict[str, Any]:
         names = order["names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TypeError
-        return {**order, **{key: base64.b64decode(order[key].partition(",")[2], validate=True) for key in ("picture", "mask")}}
+        data = {key: base64.b64decode(order[key].partition(",")[2], validate=True) for key in ("picture", "mask")}
+        return {**order, **data, "names": list(dict.fromkeys(names))}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
         raise UserError("The request is not one of this page. Load the page again.") from None
 
@@ -122,7 +128,7 @@ def read_data(label: str, data: bytes) -> Picture:
 
 
 def make_app(home: Path, hosts: tuple[str, ...] = LOOPBACK) -> Starlette:
-    """Return the page of a home; requests under other host names are refused, so that no other page can ask for anything."""
+    """Return the page of a home; requests under other host names, and orders that pages of other sites can send, are refused."""
     page = Page(home)
     routes = [*(Route(path, page.show_file) for path in ("/", "/page.js", "/page.css")), Route("/choices", page.list_choices),
               Route("/examples/{name}", page.show_example), Route("/mend", page.mend, methods=["POST"])]

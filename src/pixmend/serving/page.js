@@ -121,7 +121,7 @@ async function mend() {
   tell("Mending ...");
   try {
     const order = { picture: source, mask: makeMask(), names, is_original: find("is-original").checked };
-    const answer = await fetch("mend", { method: "POST", body: JSON.stringify(order) });
+    const answer = await fetch("mend", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) });
     const found = await answer.json();
     if (!answer.ok) throw new Error(found.error);
     results = found.results;

@@ -5,11 +5,16 @@ import socket
 from pathlib import Path
 
 from pixmend.config import Settings
-from pixmend.errors import UserError
+from pixmend.errors import FlagError, UserError
+
+EVERY_ADDRESS = ("", "0.0.0.0", "::")   # of this machine
 
 
 def main(settings: Settings) -> None:
     """Serve the page until Ctrl-C."""
+    if settings.host in EVERY_ADDRESS:
+        raise FlagError(f"--host {settings.host} is no address that a browser can open. Give this machine's own address, "
+                        f"which other machines use.")
     try:
         import uvicorn
 
