@@ -15,7 +15,10 @@ from support.model_hubs import HUB_TOKEN, KAGGLE_TOKEN, ModelHubs
 from support.stages import JAX, SMALL, clean_environment, done, stage, stage_process
 
 import pixmend
+from pixmend.config import Settings
 from pixmend.errors import UserError
+from pixmend.sharing import model_card
+from pixmend.sharing.export import describe_inputs
 
 pytestmark = pytest.mark.long
 
@@ -105,6 +108,12 @@ def test_folder_has_all_files_and_a_card_with_what_was_measured(home):
     weights = load_file(folder / "model.safetensors")
     assert sorted(weights) == sorted(described["weights"]) and described["inputs"]["image"]["shape"][1:] == [16, 16, 3]
     assert str(home) not in json.dumps(described) + card
+
+
+@pytest.mark.parametrize(("start", "is_filled"), [("given", False), ("none", False), ("smooth", True)])
+def test_card_names_the_fill_of_the_input(start, is_filled):
+    assert ("filled" in model_card.describe_output(Settings(start=start))) == is_filled
+    assert ("filled" in describe_inputs(Settings(start=start))["image"]["missing pixels"]) == is_filled
 
 
 def test_network_without_an_onnx_form_is_exported_without_it(home):
@@ -201,6 +210,13 @@ def test_refused_login_and_unknown_models_are_messages(home, hubs, files, tmp_pa
                     ("mend", tmp_path / "new", *files, "--run", place, "--out", tmp_path / "out")):
         result = stage_process(*command, env=environment)
         assert result.returncode == 1 and "Traceback" not in result.stderr and not any(hubs.files.values())
+
+
+def test_hub_that_cannot_be_reached_is_a_message(home, tmp_path):
+    with ModelHubs() as closed:
+        environment = closed.environment(tmp_path)
+    result = stage_process("publish", home, "--run", "windows", "--to", PLACES[0], "--send", env=environment)
+    assert result.returncode == 1 and PLACES[0] in result.stderr and "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("place", ["", "hub", "hub:someone", "hub:a/b/c", "kaggle:a/b", "elsewhere:a/b", "hub:/b"])

@@ -46,13 +46,14 @@ def check_complete(folder: Path, settings: Settings) -> None:
 def send_to_hub(place: str, folder: Path, settings: Settings) -> str:
     """Upload the folder in one commit; the repository is made if there is none. Return its address."""
     with import_quietly():
+        from httpx import HTTPError
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+        from huggingface_hub.errors import HFValidationError
     try:
         client = HfApi()
         client.create_repo(place, exist_ok=True)
         client.upload_folder(repo_id=place, folder_path=folder, commit_message=f"pixmend run {settings.run}")
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HTTPError, HFValidationError, OSError) as error:
         raise UserError(f"hub:{place} was not published: {describe_error(error)} A login is made with: hf auth login") from None
     return f"{client.endpoint}/{place}"
 

@@ -74,11 +74,12 @@ def fetch_from_hub(place: str) -> Path:
     """Download the two files of OWNER/NAME or OWNER/NAME@REVISION from the Hugging Face hub; what is here stays."""
     repository, _, revision = place.partition("@")
     with import_quietly():
+        from httpx import HTTPError
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     try:
         paths = [Path(hf_hub_download(repository, name, revision=revision or None)) for name in READ]
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(f"hub:{place} cannot be fetched: {describe_error(error)}") from None
     return paths[0].parent
 
