@@ -58,8 +58,8 @@ def find_first_box(left: np.ndarray) -> Box:
 def find_bounding_boxes(counts: np.ndarray, most: int = MAX_HOLES) -> list[Box]:
     _, _, found, _ = cv2.connectedComponentsWithStats((counts > 0).astype(np.uint8), connectivity=8)
     if len(found) - 1 > most:
-        raise UserError(f"An image has {len(found) - 1} holes, and a network on windows predicts {most} at most. "
-                        f"Choose another --model, or --window 0 for a network on full images.")
+        raise UserError(f"An image has {len(found) - 1} holes, and a network predicts {most} at most, one after another. "
+                        f"Mend it with a fill (leave out --run), or train with --window 0 for a network on full images.")
     return [(int(row), int(column), int(height), int(width)) for column, row, width, height, _ in found[1:]]
 
 

@@ -34,7 +34,7 @@ def list_choices(home: Path) -> dict[str, Choice]:
     found = []
     for path in sorted(home.glob(f"checkpoints/*/*/{run_file.RUN_FILE}")):
         with contextlib.suppress(UserError):   # a run that is not trained, or cannot mend pictures, is not offered
-            run = replace(run_file.load_run(path), home=str(home))
+            run = replace(run_file.load_run(path), home=str(home), run=path.parent.name)
             if not models.is_fill(run.model):
                 RunRestorer(run)
                 found.append(Choice(f"{run.dataset_name}/{run.run}", run))

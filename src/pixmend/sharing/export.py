@@ -10,6 +10,7 @@ import numpy as np
 
 from pixmend import backend, files, models, run_file
 from pixmend.config import PATHS, SETTINGS, Settings, group_values
+from pixmend.data.dataset import UNFILLED
 from pixmend.errors import UserError
 from pixmend.sharing import exported_files, model_card, onnx_file
 from pixmend.sharing.model_card import Measured
@@ -99,5 +100,5 @@ def describe_inputs(settings: Settings) -> dict[str, Any]:
     height, width, channels = settings.input_shape
     return {"image": {"shape": ["batch", height, width, channels], "type": "float32", "range": [0, 1],
                       "channels": "red, green, blue" if channels == 3 else "grey",
-                      "missing pixels": f"filled: {settings.start}" if settings.start != "none" else "as in the damaged image"},
+                      "missing pixels": "as in the damaged image" if settings.start in UNFILLED else f"filled: {settings.start}"},
             "mask": {"shape": ["batch", height, width, 1], "type": "float32", "values": "1 where pixels are missing, else 0"}}

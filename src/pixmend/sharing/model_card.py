@@ -100,7 +100,7 @@ def describe_output(settings: Settings) -> str:
     if models.finds_masks(settings.model):
         return "Output: the probability of each pixel to be missing."
     window = f" The input is a window around one hole, {settings.window:g} times as wide as it." if settings.window else ""
-    filled = "" if settings.start == "none" else f" Missing pixels are filled first ({settings.start})."
+    filled = "" if settings.start in datasets.UNFILLED else f" Missing pixels are filled first ({settings.start})."
     return f"Output: the restored image.{window}{filled}"
 
 
