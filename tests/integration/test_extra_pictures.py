@@ -1,6 +1,7 @@
 """Extra pictures for training: never in holdout or test, damaged as the competition's are, and part of what a run is."""
 
 import csv
+import json
 import shutil
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from support.stages import SMALL, done, stage
 
 from pixmend.competitions.demo import DEMO
+from pixmend.competitions.prepare import make_index
 from pixmend.config import Settings
 from pixmend.data.augmentation import TRANSFORMS_PER_MODE
 from pixmend.data.dataset import Dataset, hash_dataset, open_dataset
@@ -72,6 +74,19 @@ def test_only_new_pictures_are_added_and_only_to_training(prepared_home, home, f
         [line[name] for name in names] for line in before]
     assert "extra pictures: 4 of 11 are training images; 1 cannot be decoded, and 6 are near duplicates" in printed
     assert "left out: " in printed and "broken.jpg" in printed
+
+
+def test_wide_photo_that_the_competition_shows_stretched_is_a_copy(home, tmp_path):
+    dataset = Dataset(home / "augment/demo")
+    held = dataset.read_original(dataset.split("holdout")[0])
+    folder = write_pictures(tmp_path / "wide", {"wide.png": cv2.resize(held, (64, 32), interpolation=cv2.INTER_CUBIC),
+                                                "new.png": draw_picture(9, 32, 64)})
+    done(stage("augment", home, *SMALL, "--extra-pictures", folder))
+    assert {line["id"] for line in read_lines(home) if line["id"].startswith("extra:")} == {"extra:new.png"}
+    lines = json.loads((home / "augment/demo/listed.json").read_text())
+    earlier = [{name: value for name, value in line.items() if name != "stretched_hashes"} for line in lines]
+    settings = parse_flags([*SMALL, "--home", str(home), "--extra-pictures", str(folder)], environment={})
+    assert "extra:new.png" in {row.id for row in make_index(settings, earlier)}   # what an earlier version prepared is read
 
 
 def test_their_damage_is_that_of_the_competition(home, own_folder):

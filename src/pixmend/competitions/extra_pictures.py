@@ -53,6 +53,11 @@ def cut_image(record: ImageRecord, settings: Settings) -> np.ndarray:
     return photos.resize_image(photos.convert_channels(square, settings.shape), settings.shape)
 
 
+def hash_stretched(record: ImageRecord) -> list[int]:
+    """Return the hashes of the whole photo as a square: a competition may have stretched it where `cut_image` cuts."""
+    return [int(value) for value in near_duplicates.hash_image(decode_photo(record.original or ""))]
+
+
 def make_rng(record: ImageRecord) -> np.random.Generator:
     """Return random numbers that depend on the image alone."""
     return np.random.default_rng(zlib.crc32(record.id.encode()))
@@ -62,10 +67,12 @@ def find_copies(folder: Path, listed: Sequence[Line], sources: Sequence[str], sp
     """Return the ids of the extra pictures that show the same photo as an image of the holdout, of a fold or of the test set."""
     extras = [line for line in listed if is_extra(line) and "broken" not in line]
     train = [line for line in listed if line.get("split") == "train" and not is_extra(line)]
-    pairs = near_duplicates.find_near_duplicates(*zip(*(line["hashes"] for line in train + extras), strict=True))
-    groups = near_duplicates.join_sources([*sources, *(line["id"] for line in extras)], pairs)
+    stretched = [line for line in extras if "stretched_hashes" in line]   # which earlier versions did not write
+    hashes = [*(line["hashes"] for line in train + extras), *(line["stretched_hashes"] for line in stretched)]
+    pairs = near_duplicates.find_near_duplicates(*zip(*hashes, strict=True))
+    groups = near_duplicates.join_sources([*sources, *(line["id"] for line in extras + stretched)], pairs)
     held = {group for group, source in zip(groups, sources, strict=False) if split_of[source] != "train"}
-    copies = {line["id"] for line, group in zip(extras, groups[len(train):], strict=True) if group in held}
+    copies = {line["id"] for line, group in zip(extras + stretched, groups[len(train):], strict=True) if group in held}
     return copies | find_copies_of_test(folder, extras, [line for line in listed if line.get("split") == "test"])
 
 

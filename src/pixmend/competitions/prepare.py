@@ -120,6 +120,8 @@ def write_image(row: int, original_row: int, record: ImageRecord, settings: Sett
     line = {"id": record.id, "source": record.source, "class": record.label, "split": record.split, "damaged": row, "whole": -1}
     if original is not None:
         line |= {"whole": original_row, "hashes": [int(value) for value in near_duplicates.hash_image(original)]}
+    if not record.damaged:
+        line |= {"stretched_hashes": extra_pictures.hash_stretched(record)}
     return line
 
 
