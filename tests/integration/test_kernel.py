@@ -142,7 +142,18 @@ def test_no_session_is_sent_where_no_hours_are_left(machine, server, running):
     assert code == 1 and "0 of 30" in output and "pixmend train --run a" in output and server.pushes == []
     assert "at 2026-12-05 00:00 UTC" in output
     server.gpu_hours = 10
-    send(machine, server)
+    assert_sent_with_other_flags(machine, server)
+
+
+def assert_sent_with_other_flags(machine, server):
+    """The next command sends what it says, not what an earlier one has built."""
+    flags = ("--steps", "9", "--kernel-hours", "2", "--no-internet", "--wheels", "me/wheels", "--accelerator", "NvidiaTeslaT4")
+    code, output = machine.run("kernel", *FLAGS, *flags, "--follow-minutes", "0")
+    sent, = server.pushes
+    assert code == 0 and "at work" not in output and order_of(sent["text"])["flags"][-2:] == ["--steps", "9"]
+    assert order_of(sent["text"])["hours"] == 2 and sent["enableInternet"] is False
+    assert (sent["datasetDataSources"], sent["machineShape"]) == (["me/wheels"], "NvidiaTeslaT4")
+    machine.run("kernel", *FLAGS, *flags, "--follow-minutes", "0")
     assert len(server.pushes) == 1
 
 
@@ -222,16 +233,14 @@ def test_push_that_never_arrives_is_sent_again_once_settled(machine, server, run
     server.trouble("SaveKernel", "drop")
     assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 1 and server.pushes == []
     server.heal()
-    send(machine, server)
-    assert len(server.pushes) == 1
+    assert_sent_with_other_flags(machine, server)
 
 
 @pytest.mark.slow
 def test_refused_push_costs_no_session(machine, server, running):
     server.trouble("SaveKernel", "status", 429, message="Too Many Requests", times=1)
     assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 1 and server.pushes == []
-    send(machine, server)
-    assert len(server.pushes) == 1
+    assert_sent_with_other_flags(machine, server)
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from pixmend.training.run import list_changeable_settings
 STATUS_DELAYS = (2, 5, 10, 20, 30, 60)  # seconds between polls for a session's status, the last one repeated
 RUNNING = ("queued", "newscript", "running", "cancelrequested")
 PLACEHOLDER_USER = "your-name"  # of a dry run without a token
+FOUND = "Kaggle has this kernel already: nothing is sent."
 NEW_SESSION = "The same command sends a new session, from the same checkpoint."
 
 
@@ -45,8 +46,8 @@ class KernelRunner:
         if self.settings.save_only and not self.settings.dry_run:
             self._save()
             return None
-        session = self.log.get_active()
-        if session is None or self.settings.dry_run:
+        session = None if self.settings.dry_run else self._find_active()
+        if session is None:
             before = None if self.settings.force else self.log.get_newest_taken()
             changes = kernel_sessions.find_changes(self.settings, before.flags) if before else {}
             if before and before.finished and not changes:
@@ -59,10 +60,24 @@ class KernelRunner:
         if self.settings.dry_run:
             print(f"Dry run: {self.work / str(session.number)} contains kernel.py and kernel-metadata.json. Nothing was sent.")
             return None
-        if session.state in (READY, SENDING):
+        if session.state == READY:
             session = self._send(session)
             print(f"Sent to Kaggle: {session.url}")
         return self._take(session) if self._follow(session) else None
+
+    def _find_active(self) -> Session | None:
+        """Return the session that Kaggle has and whose output is not here yet; one that may still arrive is waited for.
+
+        Where there is none, the next one is built with the flags of this command, whatever was built before.
+        """
+        session = self.log.get_active()
+        if session is None or session.state == SENT:
+            return session
+        if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at):
+            print_message(FOUND)
+            return self.log.save(session, state=SENT)
+        self.log.save(session, state=READY, settled_at=0.0)
+        return None
 
     def _save(self) -> None:
         """Save the kernel at Kaggle under a name of its own, without running it; it is no session, so nothing follows it."""
@@ -95,20 +110,19 @@ class KernelRunner:
         user, dry = PLACEHOLDER_USER, self.settings.dry_run
         if not dry or client.find_token():
             user = kernel_client.get_username(self.slug, timeout=self.timeout)
-        for number in count(self.log.sessions[-1].number + 1 if self.log.sessions else 1):
+        for number in count(self.log.get_next_number()):
             ref = make_ref(user, self.settings.dataset_name, self.settings.run, number)
             tag = kernel_script.write_kernel(self.work / str(number), ref, self.settings, self.flags, before)
             source = None if dry else kernel_client.read_source(ref, self.slug, timeout=self.timeout)
             if source is None or (tag in source and not self.settings.force):
                 break
-        session = Session(number, ref, tag, self.flags, self._get_local_step())
+        if source is not None:   # its record was lost
+            print_message(FOUND)
+        session = Session(number, ref, tag, self.flags, self._get_local_step(), READY if source is None else SENT)
         return session if dry else self.log.save(session)
 
     def _send(self, session: Session) -> Session:
-        """Push the kernel once; one that arrived from an earlier push is followed instead."""
-        if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at):
-            print_message("Kaggle has this kernel already: nothing is sent.")
-            return self.log.save(session, state=SENT)
+        """Push the kernel once. Where the answer is lost, Kaggle is asked whether it has the kernel."""
         self._check_quota()
         session = self.log.save(session, state=SENDING, settled_at=attempts.get_settling_time(self.timeout))
         try:

@@ -15,7 +15,7 @@ from pixmend.run_identity import WEIGHT_SETTINGS, usual_learning_rate
 
 MAX_NAME_LENGTH = 30
 READY, SENDING, SENT, TAKEN, FAILED = "ready", "sending", "sent", "taken", "failed"
-ACTIVE = (READY, SENDING, SENT)
+ACTIVE = (SENDING, SENT)   # Kaggle has it, or may still get it
 OLD_NAMES = {"here": "local_step"}  # as version 1 wrote them
 SENT_GROUPS = ("common", "download", "augment", "network", "training", "diffusion", "prediction", "submission")
 NOT_SENT = {"competition", "run", "home", "force", "quiet", "from_folder", "log"}   # a session lacks the packages of --log
@@ -56,8 +56,13 @@ class SessionLog:
         self.sessions = read_sessions(self.path)
 
     def get_active(self) -> Session | None:
-        """Return the session whose output has not been taken yet, or None."""
+        """Return the session that was sent and whose output has not been taken yet, or None."""
         return self.sessions[-1] if self.sessions and self.sessions[-1].state in ACTIVE else None
+
+    def get_next_number(self) -> int:
+        """Return the number of the next session; that of one that was built and never sent is used again."""
+        newest = self.sessions[-1] if self.sessions else None
+        return newest.number + (newest.state != READY) if newest else 1
 
     def get_newest_taken(self) -> Session | None:
         """Return the session that wrote the run's newest checkpoint, or None."""
