@@ -449,6 +449,7 @@ def test_without_a_token_nothing_is_built(tmp_path, server):
 
 @pytest.mark.parametrize(("flags", "words"), [(("--model", "smooth"), "--model smooth"), (("--wheels", "mine"), "owner/name"),
                                               (("--folds", "5"), "--folds"),
+                                              (("--encoder-weights", "mine.h5"), "mine.h5"),
                                               (("--submit",), "pixmend download")])
 def test_unsupported_settings_are_refused_before_anything_is_sent(machine, server, flags, words):
     code, output = machine.run("kernel", *FLAGS, *flags)

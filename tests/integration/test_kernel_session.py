@@ -130,6 +130,16 @@ def test_session_without_time_for_anything_fails(tmp_path, unpacked):
 
 
 @pytest.mark.slow
+def test_training_that_fails_before_its_first_state_is_no_lack_of_time(tmp_path, unpacked):
+    text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "10")
+    folders = Folders(tmp_path / "kaggle")
+    unpacked.rename(folders.input / SLUG)
+    ended = folders.run(text.replace('"flags": [', '"flags": ["--init-from", "nobody", '))
+    assert ended.returncode == 1 and "nobody" in ended.stdout and "The stage train failed" in ended.stdout
+    assert "--kernel-hours" not in ended.stdout and "Traceback" not in ended.stdout
+
+
+@pytest.mark.slow
 def test_changed_state_is_not_continued(tmp_path):
     text = script_of(Machine(tmp_path / "mine", token=False), "--steps", "4")
     text = text.replace('"previous": ""', '"previous": "0123456789abcdef"')

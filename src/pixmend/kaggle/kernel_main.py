@@ -49,6 +49,8 @@ def run_session(order: dict[str, Any], working: Path) -> None:
     session.run_stage("augment")
     finished, failed = session.train(deadline)
     if not session.list_states():
+        if failed:
+            raise SystemExit(f"The stage {failed} failed before it saved a state; see the lines above.")
         raise SystemExit(f"Training saved no state in {order['hours']:g} hours. Allow more time with --kernel-hours.")
     for stage in STAGES_AFTER_TRAINING:
         if not failed and session.run_stage(stage, is_required=False):

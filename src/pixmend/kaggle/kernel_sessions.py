@@ -19,6 +19,7 @@ ACTIVE = (SENDING, SENT)   # Kaggle has it, or may still get it
 OLD_NAMES = {"here": "local_step"}  # as version 1 wrote them
 SENT_GROUPS = ("common", "download", "augment", "network", "training", "diffusion", "prediction", "submission")
 NOT_SENT = {"competition", "run", "home", "force", "quiet", "from_folder", "log"}   # a session lacks the packages of --log
+ENCODER_WEIGHTS = ("imagenet", "none")   # all but files
 IMPOSSIBLE = {
     "init_from": "a session at Kaggle has no other run's weights",
     "unknown_masks": "a session has no masks of another run, and a run that finds masks has nothing to submit",
@@ -109,6 +110,9 @@ def check_settings(settings: Settings) -> None:
     for name, reason in IMPOSSIBLE.items():
         if getattr(settings, name) != SETTINGS[name].default:
             raise FlagError(f"{flag(name)} does not work with kernels: {reason}.")
+    if settings.encoder_weights not in ENCODER_WEIGHTS:
+        raise FlagError(f"--encoder-weights {settings.encoder_weights} does not work with kernels: a session at Kaggle does not "
+                        f"have this file. Give one of: {', '.join(ENCODER_WEIGHTS)}.")
     if settings.wheels and not re.fullmatch(r"[\w-]+/[\w-]+", settings.wheels):
         raise FlagError(f"--wheels must be the owner/name of a dataset at Kaggle; got {settings.wheels}.")
 
