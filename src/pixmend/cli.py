@@ -66,7 +66,7 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
         settings = use_as_submitted(settings, given) if given.test_folder else settings
     elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
-    settings = dataclasses.replace(check_names(settings), swept=swept, about=about)
+    settings = dataclasses.replace(check_names(settings), typed=given.given, swept=swept, about=about)
     # A flag with which a run was configured counts where its submission is written; only a typed one sends it against the scores.
     configured = stored.given if stored and command not in SENDING else frozenset()
     settings = use_settled(settings, command, given.given | configured)

@@ -252,6 +252,7 @@ class Settings(CommonSettings, DownloadSettings, AugmentSettings, NetworkSetting
     cluster: str = ""                  # what started them, if JAX finds their addresses in its environment variables
     channels: int = 3                  # of the competition's images: 1 where they are grey
     given: frozenset = frozenset()     # names of the settings that were given as flags
+    typed: frozenset = frozenset()     # those of them that were flags of this command
     stored: bool = False               # whether the values come from a run.toml, so that no default replaces them
     swept: tuple = ()                  # pairs of a setting and the values that a sweep tries
     about: str = ""                    # what a study compares

@@ -186,6 +186,19 @@ def test_unfinished_training_is_not_submitted(machine, server, running):
     assert code == 0 and "--submit" in output and server.submissions == []
 
 
+@pytest.mark.long
+def test_finished_run_is_not_submitted_in_another_order_than_a_typed_flag(machine, server, running):
+    machine.put_archive(TINY.archive)
+    assert machine.run("download", "--size", "32")[0] == 0
+    send_and_end(machine, server)
+    assert machine.run("kernel", *FLAGS)[0] == 0
+    (machine.home / HOME / "serialize.json").write_text(json.dumps({"made_from": {"order": "bgr", "scale": "unit"}}))
+    (machine.submissions / "a.csv").write_text(TINY.submission)
+    code, output = machine.run("kernel", *FLAGS, "--submit", "--channel-order", "rgb")
+    assert code == 1 and "pixmend serialize --run a --channel-order rgb" in output and server.submissions == []
+    assert machine.run("kernel", *FLAGS, "--submit", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
+
+
 @pytest.mark.slow
 def test_next_session_continues_the_previous_one(machine, server, running):
     first = send_and_end(machine, server, step=4)

@@ -166,6 +166,27 @@ def test_file_that_contradicts_the_scores_is_sent_only_if_its_flag_is_typed(mach
     assert machine.run("submit", "--run", "a")[0] == 0 and len(server.submissions) == 2
 
 
+def test_file_of_another_order_than_a_typed_flag_is_not_sent(machine, server):
+    written = machine.submissions / "a.csv"
+    before = written.read_bytes()
+    code, output = machine.run("submit", "--run", "a", "--channel-order", "rgb")
+    assert code == 1 and "pixmend serialize --run a --channel-order rgb" in output and server.calls == []
+    assert written.read_bytes() == before
+    assert machine.run("serialize", "--run", "a", "--channel-order", "rgb")[0] == 0
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
+
+
+def test_settling_does_not_write_the_file_back_in_another_order(machine, settle_first):
+    written = machine.submissions / "a.csv"
+    before = written.read_bytes()
+    settle_first("rgb", "unit")
+    assert machine.run("serialize", "--run", "a")[0] == 0
+    settled = written.read_bytes()
+    code, output = machine.run("settle", "--run", "a")
+    assert code == 0 and written.read_bytes() == settled != before and "a.bgr-unit.csv" in output
+    assert machine.run("settle", "--run", "a", "--channel-order", "bgr")[0] == 0 and written.read_bytes() == before
+
+
 def test_file_of_the_solution_settles_without_kaggle(machine, server):
     (machine.competition / "solution.csv").write_text(TINY.make_solution("rgb", "minmax"))
     assert machine.run("settle", "--run", "a")[0] == 0 and server.calls == []

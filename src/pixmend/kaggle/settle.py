@@ -8,7 +8,7 @@ CSV is one of them. A file whose score is known is not sent again.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pixmend import competitions, files, models
+from pixmend import competitions, files, models, run_file
 from pixmend.competitions import settled
 from pixmend.config import SETTINGS, Settings, flag
 from pixmend.errors import FlagError, UserError
@@ -40,6 +40,8 @@ def settle_run(settings: Settings) -> list[str]:
     if models.run_finds_masks(settings):
         raise UserError(f"Run {settings.run!r} finds masks, so it has no submission. Choose another --run.")
     predictions.read_metadata(settings.run_folder / "test.npz")   # nothing is written for a run without predictions
+    written = {name: value for name, value in run_file.read_written_form(settings).items() if name not in settings.typed}
+    settings = replace(settings, **written)   # the run's own file stays as it is
     settled.read_settled(settings)   # a damaged file is refused before anything is sent
     with files.try_lock(settings.run_folder):
         run_submissions.write_submissions(settings)

@@ -44,19 +44,23 @@ def submit_run(settings: Settings) -> None:
         raise UserError(f"{solution} is missing. Make the competition anew: "
                         f"pixmend download --competition {settings.competition} --force")
     else:
-        check_settled_form(settings, path)
+        check_written_form(settings, path)
         with files.try_lock(settings.submissions_folder / ".submit"):
             SubmissionSender(settings, competition.slug, path).run()
 
 
-def check_settled_form(settings: Settings, path: Path) -> None:
-    """Refuse a file that was written in a channel order or value scale that `settle` found to be wrong; a typed flag wins."""
-    written = run_file.read_written_form(settings)
-    for name, right in settled.read_settled(settings).items():
-        if getattr(settings, name) == right != written.get(name, right):
-            raise UserError(f"{path} was written with {flag(name)} {written[name]}, but scores have settled {flag(name)} {right} "
-                            f"({settled.get_path(settings)}). Nothing was sent. Write the file again: pixmend serialize --run "
-                            f"{settings.run} {flag(name)} {right}. Or send it as it is, with {flag(name)} {written[name]}.")
+def check_written_form(settings: Settings, path: Path) -> None:
+    """Refuse a file of another channel order or value scale than a typed flag says, or where none is typed than scores do."""
+    right = settled.read_settled(settings)
+    for name, written in run_file.read_written_form(settings).items():
+        wanted = getattr(settings, name)
+        if written == wanted or not (name in settings.typed or right.get(name) == wanted):
+            continue
+        reason = (f"not {wanted} as this command says" if name in settings.typed else
+                  f"but scores have settled {flag(name)} {wanted} ({settled.get_path(settings)})")
+        raise UserError(f"{path} was written with {flag(name)} {written}, {reason}. Nothing was sent. Write the file again: "
+                        f"pixmend serialize --run {settings.run} {flag(name)} {wanted}. Or send it as it is, with {flag(name)} "
+                        f"{written}.")
 
 
 def score_locally(settings: Settings, path: Path, solution: Path) -> None:
