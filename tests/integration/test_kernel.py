@@ -105,6 +105,16 @@ def test_kernel_is_sent_followed_and_brought_home(machine, server, running):
     assert code == 0 and len(server.calls) == calls and len(server.pushes) == 1
 
 
+def test_scores_of_an_older_file_do_not_stay_beside_that_of_the_session(machine, server, running):
+    board = machine.submissions / "leaderboard.csv"
+    leaderboard.update_run(board, "a", holdout_rmse="0.2", sent="2026-11-19 10:00 0123456789ab", public="0.1", private="0.3",
+                           kaggle="complete")
+    send_and_end(machine, server)
+    assert machine.run("kernel", *FLAGS)[0] == 0
+    row, = leaderboard.read_leaderboard(board)
+    assert (row["holdout_rmse"], row["public"], row["private"], row["kaggle"]) == ("0.12345", "", "", "")
+
+
 def test_output_of_the_session_is_printed_as_it_comes(machine, server, running):
     kernel = send(machine, server)
     kernel.files, kernel.states = make_output(kernel.versions[0]["text"]), ["RUNNING", "RUNNING", "COMPLETE"]

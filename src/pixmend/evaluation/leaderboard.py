@@ -8,6 +8,7 @@ from typing import Any
 from pixmend.errors import UserError
 from pixmend.files import PathLike, atomic_write, hash_file, lock_file
 
+KAGGLE_SCORES = ("public", "private", "kaggle")
 DIGITS = 12   # of a file's hash, which identify a sent file in Kaggle's list and in this table
 
 
@@ -20,10 +21,11 @@ def make_file_tag(path: PathLike) -> str:
     return hash_file(path)[:DIGITS]
 
 
-def has_scores_of_another_file(path: PathLike, run: str, file: PathLike) -> bool:
-    """Tell whether Kaggle's scores in the row of a run belong to an earlier file than this one."""
+def blank_old_scores(path: PathLike, run: str, file: PathLike) -> dict[str, str]:
+    """Return the columns of Kaggle's scores, empty, if those in the row of a run belong to an earlier file than this one."""
     sent = next((row.get("sent", "") for row in read_leaderboard(path) if row["run"] == run), "")
-    return bool(sent) and not sent.endswith(make_file_tag(file))
+    is_another = bool(sent) and Path(file).exists() and not sent.endswith(make_file_tag(file))
+    return dict.fromkeys(KAGGLE_SCORES, "") if is_another else {}
 
 
 def update_run(path: PathLike, run: str, **columns: Any) -> None:

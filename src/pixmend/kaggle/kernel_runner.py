@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pixmend import files, models
+from pixmend import competitions, files, models
 from pixmend.competitions.base import Competition
 from pixmend.config import Settings, flag
 from pixmend.errors import UserError
@@ -221,7 +221,9 @@ class KernelRunner:
             for state in checkpoints.list_states(self.folder):
                 if state.name not in {Path(name).name for name in report["files"]}:
                     state.unlink()
-        leaderboard.update_run(self.settings.submissions_folder / "leaderboard.csv", self.settings.run, **report["score"])
+        board, run = self.settings.submissions_folder / "leaderboard.csv", self.settings.run
+        old = leaderboard.blank_old_scores(board, run, competitions.get_submission_path(self.settings))
+        leaderboard.update_run(board, run, **old | report["score"])
         session = self.log.save(session, state=TAKEN, **{name: report[name] for name in ("step", "finished", "failed")})
         shutil.rmtree(arriving)
         print_message(f"{len(report['files'])} files of the kernel are here, verified: {self.folder}")

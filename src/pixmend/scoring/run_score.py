@@ -20,7 +20,6 @@ from pixmend.training import unknown_masks
 from pixmend.training.history import History
 
 PLACES = 5
-NOT_SENT = {"public": "", "private": "", "kaggle": ""}
 SCORE_FILE = "score.json"
 SCORE_FIELDS = {"ids": [str], "classes": [str], "sums": [float], "numbers": [int], "scores": dict, "fills": {str: [float]}}
 MASK_SCORE_FIELDS = {"ids": [str], "overlaps": [[int]]}
@@ -36,8 +35,7 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
     if settings.unknown_masks:
         figures |= compare_masks(dataset, predicted)[1]
     board, file = settings.submissions_folder / "leaderboard.csv", competitions.get_submission_path(settings)
-    sent_another = file.exists() and leaderboard.has_scores_of_another_file(board, settings.run, file)
-    update_leaderboard(settings, **(NOT_SENT if sent_another else {}) | figures)
+    update_leaderboard(settings, **leaderboard.blank_old_scores(board, settings.run, file) | figures)
     return scores, baselines, figures
 
 
