@@ -32,15 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print_error(str(error))
         return error.exit_code
-    except Preempted:
+    except Preempted as stop:
         for number in STOP_SIGNALS:   # a scheduler may send several
             signal.signal(number, signal.SIG_IGN)
         if not progress.quiet:
-            print("\nStopped: this machine is about to be taken away. The same command (without --force) continues from here.",
-                  file=sys.stderr)
+            print(f"\nStopped: this machine is about to be taken away. {say_how_to_continue(stop)}", file=sys.stderr)
         return Preempted.exit_code
-    except KeyboardInterrupt:
-        print("\nStopped. The same command (without --force) continues from here.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"\nStopped. {say_how_to_continue(stop)}", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -56,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print_error((f"{error.filename}: " if error.filename else "") + OS_ERRORS[error.errno])
         return 1
+
+
+def say_how_to_continue(stop: KeyboardInterrupt) -> str:
+    """Return what the interrupted command has noted, or else that the same command continues."""
+    return " ".join(getattr(stop, "__notes__", ["The same command (without --force) continues from here."]))
 
 
 def print_error(message: str) -> None:

@@ -288,6 +288,20 @@ def test_interrupted_sending_is_cleared_up_by_the_next_run(machine, server):
     assert read_row(machine)["sent"].endswith(TAG)
 
 
+def test_interrupted_waiting_after_resubmit_goes_on_without_that_flag(machine, server):
+    machine.run("submit", "--run", "a")
+    server.pending_looks = 10**6
+    process = machine.start("submit", "--run", "a", "--resubmit")
+    server.wait_for("ListSubmissions", times=server.calls.count("ListSubmissions") + 2)   # before and after it was sent
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "Without --resubmit" in err and "same command" not in err
+    flags = err.split("`pixmend submit ")[1].split("`")[0].split()
+    server.pending_looks = server.submissions[1]["looks"] = 0
+    assert machine.run("submit", *flags, competition=None)[0] == 0
+    assert len(server.submissions) == 2 and read_row(machine)["kaggle"] == "complete"
+
+
 def test_lost_answer_to_a_second_sending_is_told_from_the_first(machine, server, settled_soon):
     add_earlier_submission(server, f"a {TAG}")
     server.trouble("CreateSubmission", "drop")

@@ -200,9 +200,9 @@ class SubmissionSender:
             with ProgressBar("upload", 100) as bar:
                 follow = self._follow_upload(client.follow_percentage(bar), earlier)
                 ref, failure = submission_client.submit_file(self.slug, zipped, message, timeout=self.timeout, on_output=follow)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             attempts.write_attempt(self.attempt_path, earlier)
-            print(f"\nIt is not known yet whether Kaggle received the file. {self._say_how_to_continue()}")
+            stop.add_note(f"It is not known yet whether Kaggle received the file. {self._say_how_to_continue()}")
             raise
         found = None
         if failure:
@@ -230,6 +230,7 @@ class SubmissionSender:
     def _await_score(self, earlier: str | None) -> None:
         """Wait for the score. With Ctrl-C, or after --wait-minutes, say how to fetch it later."""
         end = time.monotonic() + 60 * self.settings.wait_minutes
+        advice = self._say_how_to_continue() + " Without --resubmit, which would send it once more." * self.settings.resubmit
         try:
             for delay in client.iterate_delays(SCORE_DELAYS, end) if self.settings.wait_minutes else ():
                 time.sleep(delay)
@@ -241,10 +242,13 @@ class SubmissionSender:
                     continue
                 if found and found.status != "PENDING":
                     return self._record_score(found)
-        except (KeyboardInterrupt, client.KaggleError):
-            print(f"\n{self._say_how_to_continue()}")
+        except KeyboardInterrupt as stop:
+            stop.add_note(advice)
             raise
-        return print(f"There is no score yet. {self._say_how_to_continue()}")
+        except client.KaggleError:
+            print(f"\n{advice}")
+            raise
+        return print(f"There is no score yet. {advice}")
 
     def _record_score(self, found: Submission) -> None:
         """Write the score, or why there is none, into the table and onto the screen."""
