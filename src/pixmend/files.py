@@ -36,7 +36,7 @@ def atomic_write(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a file that takes the name `path` only when all of it is on the disk."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name[:150]}.{hash_value(platform.node())[:6]}."
+    prefix = f".{path.name[:150]}.{identify_machine()}."
     remove_abandoned(path.parent, prefix)
     # This name is unique and made exclusively, so two writers never share a file and no link is followed.
     descriptor, name = tempfile.mkstemp(prefix=f"{prefix}{os.getpid()}.", suffix=".part", dir=path.parent)
@@ -72,10 +72,15 @@ def remove_abandoned(folder: Path, prefix: str) -> None:
             part.unlink(missing_ok=True)
 
 
+def identify_machine() -> str:
+    """Return what stands for this machine in the names of temporary files."""
+    return hash_value(platform.node())[:6]
+
+
 def is_abandoned(part: Path) -> bool:
-    """Tell whether the writer of a temporary file, a process of this machine, has died."""
-    *_, writer, _, _ = ("", "", *part.name.split("."))   # NAME.MACHINE.PROCESS.RANDOM.part
-    if not writer.isdigit():
+    """Tell whether the writer of a temporary file was a process of this machine and has died; of others it is not known."""
+    *_, machine, writer, _, _ = ("", "", "", *part.name.split("."))   # NAME.MACHINE.PROCESS.RANDOM.part
+    if machine != identify_machine() or not writer.isdigit():
         return False
     try:
         os.kill(int(writer), 0)

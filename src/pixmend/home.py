@@ -119,11 +119,16 @@ DELETABLE = {
 }
 
 
+def list_deletable(contest: Contest, kind: str) -> list[Path]:
+    """Return the files and folders of a kind; links are left alone, as to the files that `download --from-folder` names."""
+    return [path for path in DELETABLE[kind].find(contest) if not path.is_symlink()]
+
+
 def delete_files(contest: Contest, kinds: list[str]) -> int:
     """Delete the files of these kinds, unless another command works with the competition; return the bytes that were freed."""
     freed = 0
     with lock_contest(contest):
-        for path in {path: None for kind in kinds for path in DELETABLE[kind].find(contest)}:
+        for path in {path: None for kind in kinds for path in list_deletable(contest, kind)}:
             freed += measure_size(path)
             if path.is_dir():
                 shutil.rmtree(path)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.stages import SMALL, done, stage
 
+from pixmend import files
 from pixmend.home import DELETABLE
 
 pytestmark = pytest.mark.long
@@ -65,15 +66,28 @@ def test_what_was_deleted_is_made_again_by_the_same_commands(home):
     kept = [path.read_bytes() for path in (weights, csv)]
     (home / "augment/demo/building").mkdir()
     (home / "checkpoints/demo/small/.state.part").write_bytes(b"half")
-    (home / f"checkpoints/demo/small/.best.npz.012345.{DEAD}.abcd_1.part").write_bytes(b"half")
-    live = home / f"submissions/demo/.leaderboard.csv.012345.{os.getpid()}.abcd_1.part"   # a command is writing it now
-    live.write_bytes(b"half")
+    here = files.identify_machine()
+    (home / f"checkpoints/demo/small/.best.npz.{here}.{DEAD}.abcd_1.part").write_bytes(b"half")
+    live = [home / f"submissions/demo/.leaderboard.csv.{here}.{os.getpid()}.abcd_1.part",   # a command is writing it now
+            home / f"submissions/demo/.small.csv.012345.{DEAD}.abcd_1.part"]   # perhaps one on another machine with this home
+    for path in live:
+        path.write_bytes(b"half")
     done(stage("clean", home, "--delete", ",".join(DELETABLE)))
     assert not (home / "competition/demo/files").exists() and not list((home / "augment/demo").glob("*.npy"))
-    assert list(home.rglob("*.part")) == [live] and [path.read_bytes() for path in (weights, csv)] == kept
+    assert sorted(home.rglob("*.part")) == live and [path.read_bytes() for path in (weights, csv)] == kept
     for command in ("download", "augment", "train", "predict", "serialize"):
         done(stage(command, home, "--run", "small"))
     assert [path.read_bytes() for path in (weights, csv)] == kept
+
+
+def test_linked_files_of_a_competition_stay(home, tmp_path):
+    link, elsewhere = home / "competition/demo/files", tmp_path / "elsewhere"
+    link.rename(elsewhere)
+    link.symlink_to(elsewhere)
+    before = list_files(elsewhere)
+    assert "unpacked" not in done(stage("clean", home, "--competition", "demo"))
+    done(stage("clean", home, "--delete", "unpacked"))
+    assert link.is_symlink() and list_files(elsewhere) == before
 
 
 def test_newest_state_stays(home):

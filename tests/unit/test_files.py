@@ -51,6 +51,13 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"
 
 
+def test_temporary_file_of_another_machine_is_never_called_abandoned(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    ours, theirs = (tmp_path / f".file.{machine}.{process.pid}.abcd_1.part" for machine in (files.identify_machine(), "012345"))
+    assert files.is_abandoned(ours) and not files.is_abandoned(theirs)
+
+
 def test_temporary_file_of_a_killed_writer_is_removed_by_the_next(tmp_path):
     program = ("import os, sys\nfrom pixmend import files\n"
                "with files.atomic_write(sys.argv[1]) as file:\n    os.kill(os.getpid(), 9)")

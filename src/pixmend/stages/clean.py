@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pixmend.config import Settings
 from pixmend.errors import UserError
-from pixmend.home import DELETABLE, Contest, delete_files, list_contests, measure_size, parse_kinds
+from pixmend.home import DELETABLE, Contest, delete_files, list_contests, list_deletable, measure_size, parse_kinds
 from pixmend.progress import format_size
 
 
@@ -25,5 +25,5 @@ def main(settings: Settings) -> None:
 
 def print_deletable(contest: Contest) -> None:
     for name, kind in DELETABLE.items():
-        if size := sum(measure_size(path) for path in kind.find(contest)):
+        if size := sum(measure_size(path) for path in list_deletable(contest, name)):
             print(f"{contest.name}  {name:10} {format_size(size):>9}  {kind.summary}")
