@@ -192,6 +192,16 @@ def test_a_second_call_redoes_nothing_and_force_does(mixed_home):
     assert done(stage("ensemble", home, *flags, "--force")) == printed["ensemble"] and path.stat().st_mtime_ns > before
 
 
+def test_another_seed_may_choose_other_folds_so_it_mixes_again(mixed_home):
+    home, _ = mixed_home
+    path, flags = home / "checkpoints/demo/seeded/test.npz", (*SIZE, "--members", ",".join(FILLS), "--run", "seeded")
+    times = []
+    for seed in ("1", "5", "5"):
+        done(stage("ensemble", home, *flags, "--seed", seed))
+        times.append(path.stat().st_mtime_ns)
+    assert times[0] < times[1] == times[2]
+
+
 @pytest.mark.parametrize(("members", "run", "message"), [
     ("mean", "new", ["--members a,b"]),
     ("mean,mean", "new", ["--members a,b"]),

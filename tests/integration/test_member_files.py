@@ -164,6 +164,28 @@ def test_two_files_of_one_member_in_different_forms_are_refused(team_home, their
     refused(result, f"{theirs} seems to have red first", "holdout.csv seems to have blue first")
 
 
+@pytest.mark.long
+def test_files_of_a_run_with_another_damage_are_mixed_though_their_formats_differ(home, tmp_path):
+    """Those of the test have the competition's boxes, blue first, and those of the holdout all pixels, red first."""
+    damage = ("--damage", "landscapes")
+    done(stage("augment", home, *SMALL, *damage))
+    for fill in ("telea", THEIRS):
+        for name in ("train", "predict"):
+            done(stage(name, home, *SMALL, *damage, "--model", fill, "--run", fill))
+    done(stage("serialize", home, *damage, "--run", THEIRS))
+    written = home / "submissions/demo+landscapes"
+    for middle in SPLITS.values():
+        shutil.copy(written / f"{THEIRS}{middle}.csv", tmp_path / f"theirs{middle}.csv")
+    for run, member in (("of-runs", THEIRS), ("with-file", f"file:{tmp_path / 'theirs.csv'}")):
+        done(mix(home, f"telea,{member}", run, *damage))
+    found, expected = (read_trained(home / f"checkpoints/demo+landscapes/{run}") for run in ("with-file", "of-runs"))
+    assert "conversions" not in found
+    np.testing.assert_allclose(found["weights"], expected["weights"], atol=2e-4)
+    change_rows(tmp_path / "theirs.csv", reverse_channels)
+    refused(mix(home, f"telea,file:{tmp_path / 'theirs.csv'}", "two-forms", *damage, "--convert-files"),
+            "theirs.csv seems to have red first", "in the same way")
+
+
 def test_channels_stretched_over_each_image_are_noticed(team_home, theirs, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(team_home, home)

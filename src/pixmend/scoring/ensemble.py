@@ -41,7 +41,7 @@ def mix_run(settings: Settings) -> dict[str, Any]:
     check_mixed_run(settings)
     keys: dict[str, Any] = {run: [files.file_signature(path) for path in list_files(settings, run)] for run in runs}
     keys |= {other.name: member_files.build_cache_key(settings, other) for other in others}
-    cache_key = {"set": dataset.cache_key, "members": keys}
+    cache_key = {"set": dataset.cache_key, "members": keys, "seed": settings.seed}
     with files.try_lock(folder):
         if settings.force or not files.manifest_matches(folder / "ensemble.json", cache_key):
             with member_files.unpack_files(settings, dataset, others, runs[0]) as (folders, conversions):

@@ -114,8 +114,8 @@ def unpack_files(settings: Settings, dataset: Dataset, members: Sequence[MemberF
         for member, target in zip(members, folders, strict=True):
             parts = [SplitFile(path, split, settings, dataset, competitions.order_records(settings, dataset, split, records), run)
                      for split, path in member.paths.items()]
-            form = choose_form(parts)
-            conversions += [line for part in parts for line in store_split(part, form, target)]
+            forms = find_forms(parts)
+            conversions += [line for part, form in zip(parts, forms, strict=True) for line in store_split(part, form, target)]
         yield folders, conversions
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -142,13 +142,21 @@ def get_stated_form(file: SplitFile) -> Form:
     return competitions.get_submission_format(file.settings, file.split).get_form(file.settings)
 
 
-def choose_form(files_of_member: Sequence[SplitFile]) -> Form:
-    """Return the one form of the values in a member's files: a weight of one form would be wrong for another."""
-    forms = {find_form(file): file.path for file in files_of_member}
-    if len(forms) > 1:
-        described = " and ".join(f"{path} seems to have {form}" for form, path in forms.items())
+def find_forms(files_of_member: Sequence[SplitFile]) -> list[Form]:
+    """Return the form of each of a member's files; all must differ in the same way from what the settings say of their splits.
+
+    A weight of one form would be wrong for another. With --damage the files of the two splits have different formats.
+    """
+    forms = [find_form(file) for file in files_of_member]
+    if len({compare_forms(form, get_stated_form(file)) for form, file in zip(forms, files_of_member, strict=True)}) > 1:
+        described = " and ".join(f"{file.path} seems to have {form}" for form, file in zip(forms, files_of_member, strict=True))
         raise UserError(f"{described}. Ask for two files that were written in the same way.")
-    return next(iter(forms))
+    return forms
+
+
+def compare_forms(form: Form, stated: Form) -> tuple[bool, str]:
+    """Return in what a form differs from the stated one: whether the channels are reversed, and its scale if that is another."""
+    return form.order != stated.order, form.scale if form.scale != stated.scale else ""
 
 
 def find_form(file: SplitFile) -> Form:
