@@ -4,7 +4,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-DOWNLOAD_AGAIN = "download it again with `pixmend download --force`"   # the next step after a damaged file of the competition
+# The next step after a damaged file of the competition.
+DOWNLOAD_AGAIN = "download it again with `pixmend download --force` and the same --competition"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)   # of the operating system
 
 

@@ -228,7 +228,7 @@ def try_lock(folder: PathLike) -> Iterator[bool]:
         try:
             works = lock_file(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder} is in use by another run. Wait for its end, or choose another --run.") from None
+            raise UserError(f"{folder} is in use by another command. Wait until it has ended.") from None
         yield works
 
 

@@ -165,3 +165,11 @@ def test_hints_that_kaggle_adds_do_not_hide_the_error(asking, server, monkeypatc
     with pytest.raises(client.KaggleError) as raised:
         submission_client.list_submissions(SLUG, timeout=60)
     assert raised.value.kind == kind and "debug" not in str(raised.value)
+
+
+def test_refusal_of_a_proxy_is_a_failure_of_the_network(monkeypatch):
+    monkeypatch.setattr(client, "RETRY_DELAYS", ())
+    text = "(Caused by ProxyError('Unable to connect to proxy', OSError('Tunnel connection failed: 403 Forbidden')))"
+    with pytest.raises(client.KaggleError) as raised:
+        client.run_query([], SLUG, timeout=60, program=[sys.executable, "-c", f"raise SystemExit({text!r})"])
+    assert raised.value.kind == "network" and "HTTPS_PROXY" in str(raised.value) and "rules" not in str(raised.value)

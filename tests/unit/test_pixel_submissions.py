@@ -103,7 +103,7 @@ def test_faults_of_a_binary_file_are_errors(tmp_path, change, reason):
     PIXEL_BYTES.check(path, tmp_path)
     path.write_bytes(change(path.read_bytes()))
     for found in (refusal(PIXEL_BYTES.check, path, tmp_path), refusal(list, PIXEL_BYTES.read(path, records, GREY))):
-        assert reason in found and str(path) in found and "serialize --force" in found
+        assert reason in found and str(path) in found and "serialize --force" in found and "--run" in found
 
 
 def test_wrong_sizes_missing_files_and_folders_are_errors(tmp_path):
@@ -115,7 +115,8 @@ def test_wrong_sizes_missing_files_and_folders_are_errors(tmp_path):
     (tmp_path / "folder.bin").mkdir()
     assert "is a folder" in refusal(PIXEL_BYTES.check, tmp_path / "folder.bin", tmp_path)
     (tmp_path / PIXEL_BYTES.sample_name).unlink()
-    assert "download --force" in refusal(PIXEL_BYTES.check, tmp_path / "a.bin", tmp_path)
+    found = refusal(PIXEL_BYTES.check, tmp_path / "a.bin", tmp_path)
+    assert "download --force" in found and "--competition" in found
 
 
 def test_score_of_bytes_equals_scikit_learn(tmp_path):

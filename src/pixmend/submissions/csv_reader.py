@@ -44,7 +44,7 @@ NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 MURMUR_FACTORS = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 # Parts of messages: why a file cannot be read, and what to do about a fault.
 UNREADABLE = {FileNotFoundError: "is missing", IsADirectoryError: "is a folder", UnicodeDecodeError: "is not UTF-8 text"}
-WRITE_AGAIN = "write it again with `pixmend serialize --force`"
+WRITE_AGAIN = "write it again with `pixmend serialize --force` and the same --run"
 CORRECT_FILE = "correct that file"
 
 
