@@ -88,7 +88,16 @@ def has_learned_holdout(settings: Settings, dataset: Any) -> bool:
     return any(row.source in learned for row in dataset.split("holdout"))
 
 
+def get_run_model(settings: Settings) -> str:
+    """Return the model of a run as it was trained, "ensemble" for a mix; before that the one of its settings."""
+    return (run_file.read_trained(settings.trained_folder) or {}).get("model", settings.model)
+
+
+def run_is_trained(settings: Settings) -> bool:
+    """Tell whether a run is that of a network, and no fill, pretrained pipeline or mix."""
+    return is_trainable(get_run_model(settings))
+
+
 def run_finds_masks(settings: Settings) -> bool:
     """Tell whether the model of a run, as it was trained, predicts masks."""
-    stored = run_file.read_trained(settings.trained_folder) or {}
-    return finds_masks(stored.get("model", settings.model))
+    return finds_masks(get_run_model(settings))

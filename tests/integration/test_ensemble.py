@@ -146,6 +146,13 @@ def test_the_mix_scores_on_disk_as_it_was_reported(mixed_home):
     assert "mixed" in printed["report"]
 
 
+def test_a_mix_has_no_starting_point(mixed_home):
+    """Its run.toml holds the default model, which was not trained."""
+    home, printed = mixed_home
+    assert "starting point" not in printed["score"] and "Best baseline" in printed["score"]
+    assert "Compared with its start" not in (home / "submissions/demo/report.html").read_text()
+
+
 def values_of(home, split):
     values = {}
     for run in (*FILLS, "mixed"):

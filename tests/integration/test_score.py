@@ -93,15 +93,22 @@ def test_run_that_kept_its_first_weights_has_learned_nothing():
     assert "not learned anything" in sentences[1] and "--start smooth" in sentences[1]
 
 
-@pytest.mark.parametrize(("last", "is_advised"), [(700, False), (900, True)])
-def test_advice_on_a_run_whose_best_weights_came_early(tmp_path, last, is_advised):
-    settings = Settings(model="window_mlp", start="smooth", home=str(tmp_path), run="a")
+@pytest.mark.parametrize(("steps", "changes", "helps"), [
+    ((500, 600, 650, 700), {}, ()),
+    ((900,), {}, ("--extra-pictures",)),
+    ((500, 700, 800, 900), {}, ("--extra-pictures", "--early-stopping")),
+    ((500, 700, 800, 900), {"adversarial": True}, ("--extra-pictures",)),
+])
+def test_advice_on_a_run_whose_best_weights_came_early(tmp_path, steps, changes, helps):
+    settings = Settings(model="window_mlp", start="smooth", home=str(tmp_path), run="a", **changes)
     settings.run_folder.mkdir(parents=True)
-    (settings.run_folder / "history.csv").write_text(f"step,minutes,holdout_rmse\n0,0,0.3\n400,1,0.1\n{last},2,0.2\n")
+    later = "".join(f"{step},2,0.2\n" for step in steps)
+    (settings.run_folder / "history.csv").write_text(f"step,minutes,holdout_rmse\n0,0,0.3\n400,1,0.1\n{later}")
     scores = {"sums": [1.0, 2.0], "numbers": [100, 100]}
     with mock.patch("pixmend.scoring.verdict.find_kept_step", return_value=400):
         text = " ".join(describe_run(settings, scores, {"harmonic": [2.0, 4.0], "smooth": [1.5, 2.8]}))
-    assert f"400 of {last}" in text and ("--early-stopping" in text) == is_advised
+    assert f"400 of {steps[-1]}" in text
+    assert tuple(flag for flag in ("--extra-pictures", "--early-stopping") if flag in text) == helps
 
 
 def test_a_run_is_compared_with_the_pretrained_fill_unless_it_began_there():

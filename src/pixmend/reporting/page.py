@@ -70,7 +70,7 @@ def compare_with_baselines(settings: Settings, score: Mapping[str, Any]) -> list
     sums, best = score["fills"], find_best_baseline(settings, score["fills"])
     names = {"Compared with the best baseline": best}
     start = find_start(settings)
-    if models.is_trainable(settings.model) and start in sums and start != best:
+    if models.run_is_trained(settings) and start in sums and start != best:
         names["Compared with its start"] = start
     return [(title, name, compute_rmse(sums[name], score["numbers"]), compare_rmse(score["sums"], sums[name]))
             for title, name in names.items()]

@@ -13,6 +13,8 @@ from pixmend.scoring.run_score import compute_label_rmse
 from pixmend.training import checkpoints
 from pixmend.training.history import History
 
+PATIENCE = 4   # evaluations without better weights, of the advice to stop early
+
 
 def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]]) -> list[str]:
     """Return the sentences on a run: its RMSE beside the best baseline, what training gained, and what to try next."""
@@ -23,7 +25,7 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
     sentences = [f"Holdout RMSE {compute_rmse(sums, counts):.4f} (95% interval {low:.4f} to {high:.4f}). "
                  f"Best baseline: {best}, {compute_rmse(baselines[best], counts):.4f}. {comparison}"]
     sentences += describe_weights_by_hand(run_file.read_trained(settings.run_folder) or {})
-    if models.is_trainable(settings.model):
+    if models.run_is_trained(settings):
         sentences += describe_training(settings, scores, baselines, best)
         sentences += compare_with_pretrained(settings, scores, baselines)
     return sentences
@@ -50,12 +52,15 @@ def describe_training(settings: Settings, scores: dict[str, Any], baselines: dic
 
 def describe_best_step(settings: Settings, step: int) -> str:
     """Return which weights are the best, and advice if training went on for as long again without better ones."""
-    last = int(History(settings.trained_folder / "history.csv").rows[-1]["step"])
+    history = History(settings.trained_folder / "history.csv")
+    last = int(history.get_last("step"))
     sentence = f"The best weights are those of step {step} of {last}."
     if last < 2 * step:
         return sentence
+    would_have_stopped = not settings.adversarial and history.count_since_best() >= PATIENCE
+    advice = f"; --early-stopping {PATIENCE} saves the time" if would_have_stopped else ""
     return (f"{sentence} Those after it are worse on the holdout, as the network learns the training images by heart. "
-            f"More photos (--extra-pictures FOLDER) help against that; --early-stopping 4 saves the time.")
+            f"More photos (--extra-pictures FOLDER) help against that{advice}.")
 
 
 def compare_with_pretrained(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]]) -> list[str]:
