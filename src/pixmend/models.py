@@ -81,6 +81,13 @@ def apply_model_defaults(settings: Settings) -> Settings:
     return dataclasses.replace(settings, init_from="")   # a network of another size begins untrained
 
 
+def uses_photos(trained: Mapping[str, Any]) -> bool:
+    """Tell whether a run has the weights of the fill `photos`: as its model, in its start, or as its first weights."""
+    model = trained.get("model", "")
+    beginnings = (trained.get("start"), trained.get("init_from"))
+    return model == photos_fill.NAME or (is_trainable(model) and photos_fill.NAME in beginnings)
+
+
 def has_learned_holdout(settings: Settings, dataset: Any) -> bool:
     """Tell whether `photos` learned from photos of the holdout; it learned from photos inside packages."""
     made_from_packages = competitions.get_competition(settings.competition).is_synthetic and not settings.photos

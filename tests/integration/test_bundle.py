@@ -281,6 +281,24 @@ def test_first_weights_that_come_with_the_package_are_declared_and_part_of_the_a
     assert "photographs" in format_card(replace(load_run(path), home=str(home)), Measured())
 
 
+@pytest.mark.parametrize(("changed", "name", "bundled"), [
+    ("fill", "model", "fill"), ("fill", "model", "mix"), ("windows", "start", "windows"), ("windows", "init_from", "mix")])
+def test_weights_of_the_fill_photos_are_declared_wherever_they_are_used(home, tmp_path, changed, name, bundled):
+    copy = shutil.copytree(home, tmp_path / "home")
+    path = copy / f"checkpoints/demo/{changed}/run.toml"
+    path.write_text(re.sub(rf'(?m)^{name} = ".*"$', f'{name} = "photos"', path.read_text()))
+    score = copy / f"checkpoints/demo/{bundled}/score.json"
+    values = json.loads(score.read_text())
+    score.write_text(json.dumps(values | {"fills": values["fills"] | {"photos": values["fills"]["mean"]}}))
+    done(stage("bundle", copy, "--run", bundled))
+    summary = (unpack(copy, bundled, tmp_path / "unpacked") / "summary.md").read_text()
+    assert "PHOTOS_FILL.md" in summary and "images was used." not in summary
+    rows = [line for line in summary.splitlines() if line.startswith("| photos |")]
+    assert len(rows) == 1 and "without training" not in rows[0] and "needs no training. A network" not in summary
+    if changed == "windows":
+        assert "photographs" in format_card(replace(load_run(path), home=str(copy)), Measured())
+
+
 def test_missing_folder_of_extra_pictures_is_one_message(extended, tmp_path):
     folder = unpack(extended[0], "more", tmp_path)
     assert run_script(folder, "predict.py", extended[0] / "competition/demo/files").returncode == 0   # which does not need it

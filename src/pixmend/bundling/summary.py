@@ -13,7 +13,7 @@ from pixmend.bundling.facts import Facts
 from pixmend.bundling.model_files import BundledRun, hide_path
 from pixmend.bundling.references import list_references
 from pixmend.config import PATHS, SETTINGS, Settings, flag, group_values
-from pixmend.fills import FILLS
+from pixmend.fills import FILLS, is_pretrained
 from pixmend.networks import photos_fill
 from pixmend.networks.registry import get_network
 from pixmend.reporting import run_section
@@ -63,7 +63,8 @@ def describe_parts(facts: Facts) -> str:
 
 def describe_model(run: BundledRun) -> str:
     if models.is_fill(run.model):
-        return f"It is the fill {run.model}, which needs no training. {FILLS[run.model].summary}"
+        training = "was trained already" if is_pretrained(run.model) else "needs no training"
+        return f"It is the fill {run.model}, which {training}. {FILLS[run.model].summary}"
     folds = len(run.list_folds())
     networks = (f"{folds} networks, one for each fold, whose mean is taken, with {run.parameters:,} parameters together"
                 if folds > 1 else f"a network with {run.parameters:,} parameters")
@@ -72,10 +73,16 @@ def describe_model(run: BundledRun) -> str:
 
 def make_score_table(facts: Facts) -> Table:
     rows = [(facts.settings.run, str(facts.get_rmse()), "this model")]
-    rows += [(name, str(facts.get_rmse(name)), "the damaged image itself" if name == GIVEN else "fill, without training")
+    rows += [(name, str(facts.get_rmse(name)), describe_fill(name))
              for name in facts.score["fills"] if name != facts.settings.run]
     ordered = sorted(rows, key=lambda row: float(row[1].partition(" ")[0]))
     return Table(("on the holdout", f"RMSE over {len(facts.score['ids'])} images", ""), ordered)
+
+
+def describe_fill(name: str) -> str:
+    if name == GIVEN:
+        return "the damaged image itself"
+    return "pretrained fill" if is_pretrained(name) else "fill, without training"
 
 
 def describe_data(facts: Facts) -> list[Block]:
@@ -106,8 +113,8 @@ def describe_pretraining(facts: Facts) -> str:
     encoders = [run.trained["encoder"] for run in facts.runs
                 if run.model == "pretrained_unet" and run.trained.get("encoder_weights") != "none"]
     weights = [f"the pretrained weights of the encoder {encoder}" for encoder in encoders[:1]]
-    if any(run.trained.get("init_from") == photos_fill.NAME for run in facts.runs):
-        weights.append("the initial weights, which were learned from the photographs that pixmend's "
+    if any(models.uses_photos(run.trained) for run in facts.runs):
+        weights.append("the weights of the fill photos, which come with pixmend and were learned from the photographs that its "
                        f"`photographs/{photos_fill.CARD.name}` names")
     return f", besides {' and '.join(weights)}" if weights else ""
 
@@ -132,7 +139,7 @@ def describe_training(facts: Facts) -> list[Block]:
             table = Table(("setting", "value"), list_settings(run))
             blocks += [Heading(run.settings.run, 3), Paragraph(describe_model(run)), table]
     if len(blocks) == 1:
-        blocks.append(Paragraph("Nothing is trained: a fill has no weights."))
+        blocks.append(Paragraph("Nothing is trained: every part is a fill."))
     return blocks
 
 

@@ -12,7 +12,6 @@ from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset, DatasetRow, count_extra_pictures
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.networks import photos_fill
 from pixmend.networks.registry import get_network
 from pixmend.sharing.exported_files import KERAS, ONNX, PICTURE, SETTINGS_FILE, WEIGHTS
 from pixmend.submissions import predictions
@@ -114,7 +113,7 @@ def describe_training_images(settings: Settings) -> str:
         seen.append(f"{number:,} pictures from elsewhere with such holes" if number else "pictures from elsewhere")
     if any(values.get("model") == "pretrained_unet" and values.get("encoder_weights") != "none" for values in trained):
         seen.append("the images of the pretrained weights with which its encoder began")
-    if any(values.get("init_from") == photos_fill.NAME for values in trained):
+    if any(models.uses_photos(values) for values in trained):
         seen.append("the photographs of the weights that come with pixmend, with which it began")
     return " and on ".join(seen) if len(seen) > 1 else f"{seen[0]} only"
 
