@@ -18,6 +18,9 @@ import pytest
 from support.kaggle_home import make_tiny_competition
 from support.stages import ROOT, SMALL, clean_environment, done, stage, stage_process
 
+from pixmend.bundling.entry_points import DATA_GROUPS, repeat_data_flags
+from pixmend.cli import read_settings
+from pixmend.config import group_values
 from pixmend.run_file import load_run
 from pixmend.sharing.model_card import Measured, format_card
 
@@ -212,6 +215,16 @@ def test_run_of_folds_and_one_that_began_from_another_are_bundled(module_home, t
     assert result.returncode == 0, result.stderr
     own = (home / "submissions/demo/folded.csv").read_bytes()
     assert (folder / "submissions/demo/folded.new-test-set.csv").read_bytes() == own
+
+
+@pytest.mark.parametrize("flags", [
+    ("--competition", "hidden_areas", "--no-unknown-masks"), ("--competition", "hidden_areas"),
+    ("--competition", "depixelation", "--size", "256"), ("--competition", "demo", "--size", "64", "--augment", "8x")])
+def test_flags_in_the_scripts_give_the_data_of_the_run(tmp_path, flags):
+    settings = read_settings("train", ["--home", str(tmp_path), "--model", "smooth", *flags])
+    repeated = read_settings("ensemble", ["--home", str(tmp_path), "--run", "mix", *repeat_data_flags(settings)])
+    for group in DATA_GROUPS:
+        assert group_values(repeated, group) | {"run": ""} == group_values(settings, group) | {"run": ""}
 
 
 @pytest.mark.slow

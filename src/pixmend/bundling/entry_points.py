@@ -128,7 +128,7 @@ def list_trainings(runs: Sequence[BundledRun]) -> list[list[str]]:
 def repeat_data_flags(settings: Settings) -> list[str]:
     """Return the flags that decide the prepared data: `ensemble` takes no settings of a run."""
     names = [name for name, spec in SETTINGS.items() if spec.group in DATA_GROUPS and name not in NOT_REPEATED]
-    usual = {name: SETTINGS[name].default for name in names}
+    usual = {name: SETTINGS[name].default for name in names} | competitions.get_default_settings(settings)
     repeated = [word for name in names if getattr(settings, name) != usual[name] or name == "competition"
                 for word in format_flag(name, getattr(settings, name))]
     return repeated + list_extra_flags(settings)
