@@ -22,6 +22,7 @@ from pixmend.bundling.entry_points import DATA_GROUPS, repeat_data_flags
 from pixmend.cli import read_settings
 from pixmend.config import group_values
 from pixmend.run_file import load_run
+from pixmend.scoring.run_score import FILE_HASH
 from pixmend.sharing.model_card import Measured, format_card
 
 pytestmark = pytest.mark.long
@@ -396,6 +397,29 @@ def test_package_without_a_checkout_is_bundled_too(home, tmp_path):
     assert re.search(r"(?m)^numpy==", (folder / "requirements.txt").read_text())
     result = run_script(folder, "predict.py", home / "competition/demo/files")
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("command", "run"), [
+    (("predict", "--run", "windows", "--tta", "1"), "windows"), (("predict", "--run", "fill", "--force"), "mix"),
+    (("train", "--run", "windows", "--force"), "windows"), (("train", "--run", "windows", "--force"), "mix"),
+    (("serialize", "--run", "fill", "--channel-order", "rgb"), "fill")])
+def test_score_of_earlier_files_is_refused_until_they_are_scored(home, tmp_path, command, run):
+    copy = shutil.copytree(home, tmp_path / "home")
+    shutil.rmtree(copy / "bundles")
+    done(stage(command[0], copy, *command[1:]))
+    result = stage("bundle", copy, "--run", run)
+    assert result.returncode == 1 and "Traceback" not in result.stderr and "score it again" in result.stderr
+    assert not (copy / f"bundles/demo/{run}.zip").exists()
+    path = copy / f"checkpoints/demo/{run}/score.json"
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != FILE_HASH}))
+    done(stage("bundle", copy, "--run", run))   # a score of an earlier version has no hash
+
+
+def test_predicted_serialized_and_scored_again_a_run_is_bundled(home, tmp_path):
+    copy = shutil.copytree(home, tmp_path / "home")
+    for name in ("train", "predict", "serialize", "score"):
+        done(stage(name, copy, "--run", "whole", *(("--steps", "6") if name == "train" else ())))
+    done(stage("bundle", copy, "--run", "whole"))
 
 
 @pytest.mark.parametrize("run", ["nothing", "untrained", "unscored", "finder", "damaged", "orphan"])

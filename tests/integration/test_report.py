@@ -367,6 +367,17 @@ def test_score_of_another_holdout_is_refused_and_the_page_stays(reported, tmp_pa
     assert (home / "submissions/demo/report.html").read_bytes() == before
 
 
+def test_score_of_earlier_predictions_is_marked(reported, text, tmp_path):
+    home = shutil.copytree(reported, tmp_path / "home")
+    assert "score it again" not in text
+    done(stage("predict", home, "--run", "tiny", "--tta", "8"))
+    assert "score it again" in done(stage("report", home, "--run", "tiny"))
+    assert "score it again" in (home / "submissions/demo/report.html").read_text()
+    for name in ("serialize", "score"):
+        done(stage(name, home, "--run", "tiny"))
+    assert "score it again" not in done(stage("report", home, "--run", "tiny"))
+
+
 def test_run_that_is_not_in_the_leaderboard_is_refused(reported, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(reported, home)

@@ -15,6 +15,7 @@ from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
 from pixmend.progress import format_duration
 from pixmend.scoring import run_score
 from pixmend.scoring.baselines import find_best_baseline
+from pixmend.scoring.outdated import explain_outdated_score
 
 UNKNOWN = "not recorded"
 
@@ -96,11 +97,13 @@ class Facts:
 
 
 def collect_facts(settings: Settings, runs: Sequence[BundledRun]) -> Facts:
-    """Read what the files of a run tell; a run without a score is refused."""
+    """Read what the files of a run tell; a run without a score of its files is refused."""
     score = run_score.read_score(settings.run_folder)
     if score is None:
         raise UserError(f"Run {settings.run!r} has no score in {settings.run_folder}. Score it first: "
                         f"pixmend score --run {settings.run}")
+    if outdated := explain_outdated_score(settings, score):
+        raise UserError(outdated)
     rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
     row = next((row for row in rows if row["run"] == settings.run), {})
     record = run_file.read_tables(settings.trained_folder / run_file.RUN_FILE) or {}

@@ -32,7 +32,8 @@ COLUMNS: tuple[tuple[str, str, int, str], ...] = (
 
 
 def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], errors: error_section.ErrorMaps,
-                predicted: Mapping[str, np.ndarray], dataset: Dataset) -> str:
+                predicted: Mapping[str, np.ndarray], dataset: Dataset, outdated: str = "") -> str:
+    """Return the page; `outdated` says that the score is not of the run's files as they are now."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"), autoescape=True, trim_blocks=True,
@@ -43,6 +44,7 @@ def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], 
     return environment.get_template("report.html").render(
         competition=settings.competition, run=runs[position], position=position + 1, runs=runs, score=score,
         interval=bootstrap_interval(score["sums"], counts), verdict=describe_run(settings, score, sums),
+        outdated=outdated,
         comparisons=compare_with_baselines(settings, score),
         described={run.name: describe_settings(run, settings) for run in runs},
         baselines=sorted(((name, compute_rmse(sums[name], counts)) for name in sums), key=lambda row: row[1]),

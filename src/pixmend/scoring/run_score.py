@@ -20,7 +20,7 @@ from pixmend.training import unknown_masks
 from pixmend.training.history import History
 
 PLACES = 5
-SCORE_FILE = "score.json"
+SCORE_FILE, FILE_HASH = "score.json", "holdout_sha256"   # the hash is of the file that was scored
 SCORE_FIELDS = {"ids": [str], "classes": [str], "sums": [float], "numbers": [int], "scores": dict, "fills": {str: [float]}}
 MASK_SCORE_FIELDS = {"ids": [str], "overlaps": [[int]]}
 
@@ -29,7 +29,8 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
     """Return the scores of a run, those of the baselines, and the figures of the leaderboard; all are written to disk."""
     dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
     scores, baselines = score_holdout(settings, dataset, predicted), score_baselines(settings, dataset)
-    stored = scores | {"fills": baselines["sums"], "fills_scores": baselines["scores"]}
+    stored = scores | {"fills": baselines["sums"], "fills_scores": baselines["scores"],
+                       FILE_HASH: files.hash_file(competitions.get_submission_path(settings, "holdout"))}
     files.write_json(settings.run_folder / SCORE_FILE, stored)
     figures = summarize(scores, baselines["sums"]) | score_solution(settings)
     if settings.unknown_masks:

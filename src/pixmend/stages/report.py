@@ -16,6 +16,7 @@ from pixmend.experiments import search_space
 from pixmend.reporting import error_section, gallery, page, run_section
 from pixmend.reporting.run_section import Run
 from pixmend.scoring import run_score
+from pixmend.scoring.outdated import explain_outdated_score
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
@@ -35,12 +36,13 @@ def main(settings: Settings) -> None:
         return
     ready, predicted = read_predictions(settings, score)
     errors, shown = error_section.measure_errors(ready, predicted, gallery.list_shown_ids(score))
-    path = settings.submissions_folder / "report.html"
-    files.write_text(path, page.render_page(settings, runs, score, errors, shown, ready))
+    path, outdated = settings.submissions_folder / "report.html", explain_outdated_score(settings, score)
+    files.write_text(path, page.render_page(settings, runs, score, errors, shown, ready, outdated))
     with files.atomic_write(path.with_name("before-after.png")) as file:
         file.write(encode_png(gallery.make_before_after(ready, score, shown)))
     submission = competitions.get_submission_path(settings)
-    print("\n".join([f"submission  {submission}", f"report      {path}", *suggest_commands(settings)]))
+    remarks = [f"outdated    {outdated}"] if outdated else []
+    print("\n".join([f"submission  {submission}", f"report      {path}", *remarks, *suggest_commands(settings)]))
 
 
 def read_score(settings: Settings) -> tuple[dict[str, Any], list[Run]]:

@@ -1,0 +1,55 @@
+"""Whether a stored score is of the run's files as they are now: its holdout file, the predictions in it, and the weights."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pixmend import competitions, files, models, run_file
+from pixmend.config import Settings
+from pixmend.data.dataset import list_fold_folders
+from pixmend.scoring.run_score import FILE_HASH
+from pixmend.setting_values import MEMBER_FILE
+from pixmend.training import checkpoints
+
+
+def explain_outdated_score(settings: Settings, score: Mapping[str, Any]) -> str:
+    """Return what to do if a score is of other files than those of now; empty if it is of these, or too old to tell."""
+    if FILE_HASH not in score:
+        return ""
+    path = competitions.get_submission_path(settings, "holdout")
+    written_from = read_made_from(settings.run_folder / "serialize.json").get("holdout")
+    if not path.exists() or files.hash_file(path) != score[FILE_HASH]:
+        changed = f"{path} was written again"
+    elif written_from != files.optional_signature(settings.run_folder / "holdout.npz"):
+        changed = f"its predictions ({settings.run_folder / 'holdout.npz'}) are not those in {path.name}"
+    elif not are_predictions_current(settings):
+        changed = f"its predictions are of other weights than those in {settings.trained_folder}"
+    else:
+        return ""
+    return (f"The score of run {settings.run!r} is of other files than those of now: {changed}. Predict, serialize and score it "
+            f"again, each with --run {settings.run}.")
+
+
+def are_predictions_current(settings: Settings) -> bool:
+    """Tell whether a run was predicted with its weights, and a mix made from its members, as they are now."""
+    folder, trained = settings.run_folder, run_file.read_trained(settings.trained_folder) or {}
+    if "members" in trained:
+        mixed = read_made_from(folder / "ensemble.json").get("members", {})
+        members = [replace(settings, run=name) for name in trained["members"] if not MEMBER_FILE.fullmatch(name)]
+        return all(mixed.get(member.run) == sign_predictions(member) and are_predictions_current(member) for member in members)
+    if not models.is_trainable(trained.get("model", "")):
+        return True
+    weights = {fold: checkpoints.get_weights_path(settings.trained_folder / fold, settings.snapshot)
+               for fold in list_fold_folders(trained.get("folds", 1))}
+    signatures = {fold: files.optional_signature(path) for fold, path in weights.items()}
+    return bool(read_made_from(folder / "predict.json").get("weights") == signatures.get("", signatures))
+
+
+def sign_predictions(settings: Settings) -> list[list[int] | None]:
+    return [files.optional_signature(settings.run_folder / f"{split}.npz") for split in ("holdout", "test")]
+
+
+def read_made_from(path: Path) -> dict[str, Any]:
+    """Return from what the files of a manifest were made; nothing where there is no manifest."""
+    return (files.read_object(path, {"made_from": dict}) or {"made_from": {}})["made_from"]
