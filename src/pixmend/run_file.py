@@ -3,7 +3,7 @@
 [common] ... [submission]  all settings, by group; `given` at the top lists those that were given as flags
 [command]                  settings of one command, such as --force, which only `--config` repeats
 [trained]                  what decided the weights, written by training; a run is not continued with other values
-[versions] [hardware] [git]  for the record
+[versions] [hardware] [git]  for the record: those with which the training began
 """
 
 import contextlib
@@ -34,6 +34,7 @@ NOT_STORED = {"home", "run", "if_asked", "process", "processes", "submission", "
 # What manifests tell of a prediction and of a submission: their keys, and the settings that these are.
 RECORDED = {"predict.json": {"mode": "predict_mode", "tta": "tta"},
             "serialize.json": {"order": "channel_order", "scale": "value_scale"}}
+RECORD = ("versions", "hardware", "git")
 PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
 
 
@@ -46,7 +47,9 @@ def save_run(settings: Settings) -> Path:
         if name not in NOT_STORED:
             tables.setdefault(spec.group.replace(" ", "_"), {})[name] = format_auto(name, getattr(settings, name))
     tables["command"] = {name: getattr(settings, name) for name in COMMAND}
-    tables |= describe_circumstances() | {"trained": read_trained(settings.trained_folder) or None}
+    before = read_tables(path) or {}
+    record = {name: before.get(name) for name in RECORD} if "trained" in before else describe_circumstances()
+    tables |= record | {"trained": read_trained(settings.trained_folder) or None}
     files.write_text(path, format_toml(tables))
     return path
 
@@ -58,9 +61,9 @@ def save_trained(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def forget_trained(folder: Path) -> None:
-    """Remove from a run's file what decided its weights, before it is trained anew."""
+    """Remove from a run's file what decided its weights, and the record of their training, before it is trained anew."""
     if tables := read_tables(folder / RUN_FILE):
-        files.write_text(folder / RUN_FILE, format_toml(tables | {"trained": None}))
+        files.write_text(folder / RUN_FILE, format_toml(tables | dict.fromkeys((*RECORD, "trained"))))
     (folder / FIRST_EDITION).unlink(missing_ok=True)
 
 

@@ -50,6 +50,21 @@ def test_record_names_versions_hardware_and_state_of_the_checkout(tmp_path):
     assert tables["hardware"]["cores"] > 0 and tables["git"].keys() >= {"date"}
 
 
+def test_record_stays_that_of_the_training_until_the_run_is_trained_anew(tmp_path):
+    path = Path(configure(tmp_path, "--run", "a"))
+    run_file.save_trained(path.parent, weight_settings(run_file.load_run(path)) | {"competition": "demo"})
+    now = tomllib.loads(path.read_text())
+    earlier = {"versions": {"keras": "3.0.0"}, "hardware": {"processor": "other"}, "git": {"commit": "abc", "date": "2001-01-01"}}
+    path.write_text(run_file.format_toml(now | earlier))
+    configure(tmp_path, "--run", "a", "--tta", "8")
+    tables = tomllib.loads(path.read_text())
+    assert {name: tables[name] for name in earlier} == earlier and tables["prediction"]["tta"] == 8 and "trained" in tables
+    run_file.forget_trained(path.parent)
+    assert not {*earlier, "trained"} & tomllib.loads(path.read_text()).keys()
+    configure(tmp_path, "--run", "a")
+    assert {name: tomllib.loads(path.read_text())[name] for name in earlier} == {name: now[name] for name in earlier}
+
+
 @pytest.mark.parametrize(("changed", "mark"), [(False, ""), (True, "+changes")])
 def test_record_of_a_score_says_whether_the_checkout_has_changes(tmp_path, monkeypatch, changed, mark):
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):

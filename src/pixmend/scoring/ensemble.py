@@ -123,6 +123,7 @@ def write_mix(settings: Settings, dataset: Any, members: Sequence[Member], cache
         images = predictions.average_predictions(dataset, rows, paths, row_weights)
         masks = ((row.id, dataset.read_counts(row) > 0) for row in rows)
         predictions.write_predictions(folder / f"{split}.npz", images, masks, cache_key)
+    run_file.forget_trained(folder)
     run_file.save_run(settings)
     run_file.save_trained(folder, {
         "model": "ensemble", "competition": settings.competition, "members": [member.name for member in (*measured, *by_hand)],
