@@ -1,7 +1,8 @@
 """Intervals of RMSE and of differences between rows of a study, over images and seeds, and the sentences that follow.
 
 Squared errors are float arrays, seeds x images: one line for each seed of a row, one line for a baseline. The RMSE of a row is
-the mean over its seeds. A draw takes images and seeds with replacement, the same for all rows, so that differences are paired.
+the mean over its seeds. A draw takes images with replacement, the same for all rows, so that differences are paired. Seeds are
+few, and draws of so few would vary too little: the variance between them widens the interval by Student's t.
 """
 
 from collections.abc import Mapping
@@ -9,13 +10,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pixmend.evaluation.bootstrap import DRAWS, compute_interval, draw_images
+from pixmend.evaluation.bootstrap import SHARE, compute_interval, draw_images
 
 Difference = tuple[float, float, float]   # value, lower and upper end of its interval
 
 
 class Draws:
-    """The same draws of images and seeds for every row; `counts` are the values of each image."""
+    """The same draws of images for every row; `counts` are the values of each image."""
 
     def __init__(self, counts: ArrayLike) -> None:
         self.counts = np.asarray(counts, float)
@@ -23,21 +24,42 @@ class Draws:
 
     def compute_rmse(self, squares: np.ndarray) -> float:
         """Return the mean over seeds of the RMSE over all values of all images."""
-        return float(np.mean(np.sqrt(squares.sum(1) / self.counts.sum())))
+        return float(np.mean(self.compute_rmse_by_seed(squares)))
+
+    def compute_rmse_by_seed(self, squares: np.ndarray) -> np.ndarray:
+        return np.sqrt(squares.sum(1) / self.counts.sum())
 
     def draw_rmse(self, squares: np.ndarray) -> np.ndarray:
-        """Return the RMSE of a row in each draw."""
-        by_seed = np.concatenate([np.sqrt(some @ squares.T / (some @ self.counts)[:, None]) for some in self.images])
-        seeds = len(squares)
-        return (by_seed * np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS)).sum(1) / seeds
+        """Return the RMSE of a row in each draw of images."""
+        by_seed = [np.sqrt(some @ squares.T / (some @ self.counts)[:, None]) for some in self.images]
+        return np.concatenate(by_seed).mean(1)
 
     def compute_interval(self, squares: np.ndarray) -> tuple[float, float]:
-        return compute_interval(self.draw_rmse(squares))
+        by_seed = self.compute_rmse_by_seed(squares)
+        return add_seeds(self.compute_rmse(squares), compute_interval(self.draw_rmse(squares)), by_seed)
 
     def compute_difference(self, squares: np.ndarray, others: np.ndarray) -> Difference:
         """Return by how much the RMSE of others is above that of a row, and its interval."""
         value = self.compute_rmse(others) - self.compute_rmse(squares)
-        return value, *compute_interval(self.draw_rmse(others) - self.draw_rmse(squares))
+        over_images = compute_interval(self.draw_rmse(others) - self.draw_rmse(squares))
+        return value, *add_seeds(value, over_images, self.compute_differences_by_seed(squares, others))
+
+    def compute_differences_by_seed(self, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return the difference for each seed that both have; a row or baseline of one line is the same for all seeds."""
+        ours, theirs = self.compute_rmse_by_seed(squares), self.compute_rmse_by_seed(others)
+        if len(ours) > 1 and len(theirs) > 1:
+            shared = min(len(ours), len(theirs))
+            ours, theirs = ours[:shared], theirs[:shared]
+        return theirs - ours
+
+
+def add_seeds(value: float, over_images: tuple[float, float], by_seed: np.ndarray) -> tuple[float, float]:
+    """Return an interval over images, widened by the variance between seeds; one seed shows none."""
+    from scipy.special import stdtrit
+
+    (low, high), count = over_images, len(by_seed)
+    half = stdtrit(count - 1, (1 + SHARE) / 2) * by_seed.std(ddof=1) / np.sqrt(count) if count > 1 else 0
+    return float(value - np.hypot(value - low, half)), float(value + np.hypot(high - value, half))
 
 
 def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.ndarray], counts: ArrayLike,

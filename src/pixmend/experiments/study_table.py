@@ -91,8 +91,8 @@ def list_notes(study: dict[str, Any]) -> list[str]:
     seeds, rows = ", ".join(map(str, study["seeds"])), study["rows"]
     notes = {
         f"RMSE over the missing pixels of {study['pictures']} holdout images, {study['values']:,} values; for each row the mean "
-        f"over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of images and seeds. The draws are the same for all "
-        f"rows, so differences are paired.": True,
+        f"over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of images, widened by the variance between seeds "
+        f"(Student's t). Differences are paired by image and by seed.": True,
         "With so few images an interval is a rough estimate.": study["pictures"] < 30,
         "With one seed it is not known how much of a figure is chance.": len(study["seeds"]) == 1,
         **{f"{format_metric_title(name)}: {what}.": True for name, what in describe_metrics(study).items()},
