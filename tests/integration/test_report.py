@@ -397,7 +397,7 @@ def test_next_commands_keep_the_flags_that_decided_the_data():
         "--photos FOLDER")
     assert suggest(*flags, "--photos", "mine") == ""
     suggestion = suggest("--competition", "photo_reconstruction", "--run", "a", "--home", "h")
-    assert suggestion.endswith("pixmend submit --run a --home h")
+    assert suggestion.endswith("pixmend submit --run a --competition photo_reconstruction --home h")
     assert suggest("--home", "h", "--size", "64").splitlines()[-1].strip() == (
         "./run_pipeline.sh --competition photo_reconstruction --home h --minutes 60 --submit")
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -229,6 +230,16 @@ def test_models_say_what_they_cost_and_which_cannot_take_the_pictures(home):
     assert "2x2" in shown.loc["mlp", "remarks"] and "--diffusion-env" in shown.loc["stable_diffusion", "remarks"]
     assert "needs 32 pixels a side" in shown.loc["pretrained_unet", "remarks"]
     assert "best baseline" in read_study(home, "models")["conclusion"]
+
+
+@pytest.mark.long
+def test_printed_command_finds_the_run_though_another_competition_has_one_of_its_name(home, capsys):
+    study_here(home, "losses", *TINY, "--steps", "2", "--rows", "l2", "--seeds", "1", "--competition", "demo")
+    words = shlex.split(capsys.readouterr().out.rpartition("pixmend ")[2])
+    run = row_of(home, "losses", "l2 (MSE)")["runs"][0]
+    shutil.copytree(home / "checkpoints/demo" / run, home / "checkpoints/landscapes" / run)
+    assert words[0] == "report" and main(words) in (None, 0)
+    assert run in (home / "submissions/demo/report.html").read_text()
 
 
 @pytest.mark.long

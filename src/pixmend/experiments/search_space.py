@@ -136,3 +136,9 @@ def format_command(words: Sequence[str], settings: Settings, names: Container[st
     """Return a command with the flags of these settings that are given."""
     given = [name for name in SETTINGS if name in settings.given and name in names]
     return shlex.join([*words, *(word for name in given for word in format_flag(name, getattr(settings, name)))])
+
+
+def format_run_command(command: str, run: str, settings: Settings) -> str:
+    """Return a command on a run, with its competition: another competition may have a run of this name."""
+    words = ["pixmend", command, "--run", run, "--competition", settings.competition]
+    return format_command(words, settings, {"damage", "home"})

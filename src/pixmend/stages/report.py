@@ -69,8 +69,7 @@ def read_predictions(settings: Settings, score: Mapping[str, Any]) -> tuple[data
 def suggest_commands(settings: Settings) -> list[str]:
     """Return what to do next, a line each."""
     if settings.competition == "photo_reconstruction":
-        home = ["--home", settings.home] if "home" in settings.given else []
-        return [f"next        {shlex.join(['pixmend', 'submit', '--run', settings.run, *home])}"]
+        return [f"next        {search_space.format_run_command('submit', settings.run, settings)}"]
     if competitions.get_competition(settings.competition).accepts_photos:
         return [] if settings.photos else [f"your photos {format_command(settings, '--photos', 'FOLDER')}"]
     real = replace(settings, competition="photo_reconstruction", given=settings.given & {"home"})

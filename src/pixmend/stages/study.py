@@ -2,7 +2,7 @@
 
 from pixmend.config import Settings
 from pixmend.errors import UserError
-from pixmend.experiments import study, study_results, study_table
+from pixmend.experiments import search_space, study, study_results, study_table
 from pixmend.reporting import experiment_charts
 
 
@@ -12,4 +12,4 @@ def main(settings: Settings) -> None:
     if results["best"] is None:
         raise UserError(f"No row of the study {settings.about} was finished; the reasons are listed above.")
     best = next(row for row in results["rows"] if row["title"] == results["best"])
-    print(f"Show it in the report: pixmend report --run {best['runs'][0]}")
+    print(f"Show it in the report: {search_space.format_run_command('report', best['runs'][0], settings)}")
