@@ -232,6 +232,13 @@ def test_models_say_what_they_cost_and_which_cannot_take_the_pictures(home):
     assert "best baseline" in read_study(home, "models")["conclusion"]
 
 
+def test_study_of_fills_alone_ends_well_and_says_that_no_network_was_compared(home):
+    assert study_here(home, "models", *TINY, "--rows", "mean,telea") in (None, 0)
+    study = read_study(home, "models")
+    assert study["best"] is None and "No network was compared" in study["conclusion"]
+    assert len(row_of(home, "models", "telea")["runs"]) == 1 and row_of(home, "models", "telea")["rmse"] > 0
+
+
 @pytest.mark.long
 def test_printed_command_finds_the_run_though_another_competition_has_one_of_its_name(home, capsys):
     study_here(home, "losses", *TINY, "--steps", "2", "--rows", "l2", "--seeds", "1", "--competition", "demo")
@@ -369,7 +376,8 @@ def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
     conclusion = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
     assert conclusion.startswith("sgd is the only row, RMSE 0.1")
     assert conclusion.endswith("adam is not compared: 2 of 3 runs diverged.")
-    assert study_conclusion.write_conclusion({}, FILLS, NUMBERS).startswith("No row was finished")
+    conclusion = study_conclusion.write_conclusion({}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
+    assert conclusion.startswith("No row was finished")
     conclusion = study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1])
     assert conclusion == "One image is too few for a conclusion."
 

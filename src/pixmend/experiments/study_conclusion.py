@@ -66,7 +66,9 @@ def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.
                      absent: Mapping[str, str] | None = None) -> str:
     """Return which row is best, by how much, and whether it is better than the best baseline; `absent` names missing rows."""
     missing = [f"{name} is not compared: {why}." for name, why in (absent or {}).items()]
-    if not rows:
+    if not rows and not absent:
+        sentences = ["No network was compared; the table has the fills."]
+    elif not rows:
         sentences = ["No row was finished, so there is no conclusion."]
     elif np.size(counts) < 2:
         sentences = ["One image is too few for a conclusion."]

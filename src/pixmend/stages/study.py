@@ -10,6 +10,8 @@ def main(settings: Settings) -> None:
     results = study.run_study(settings, experiment_charts.render_study)
     print("\n".join([study_table.format_text(results), results["conclusion"], f"study: {study_results.get_page_path(settings)}"]))
     if results["best"] is None:
+        if results["pictures"] and not any(row["absent"] for row in results["rows"]):
+            return   # only fills, which need no training
         raise UserError(f"No row of the study {settings.about} was finished; the reasons are listed above.")
     best = next(row for row in results["rows"] if row["title"] == results["best"])
     print(f"Show it in the report: {search_space.format_run_command('report', best['runs'][0], settings)}")
