@@ -18,9 +18,10 @@ from support.crashes import newest_state
 from support.stages import stage_process, start_stage
 
 from pixmend import config, files, flags
-from pixmend.cli import main
+from pixmend.cli import main, read_settings
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space, sweep_results
+from pixmend.experiments.sweep import open_study
 
 TINY = ("--model", "pix2pix_published", "--start", "harmonic", "--size", "32", "--width", "1", "--levels", "2",
         "--batch-size", "1", "--evaluation-images", "2", "--precision", "float32")
@@ -172,6 +173,26 @@ def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home
     trials = {trial["values"]["jitter"]: trial for trial in read_sweep(home)["trials"]}
     assert trials[0]["state"] == "done"
     assert trials[8]["state"] == "failed" and "--jitter 8 is the side" in trials[8]["reason"]
+    assert "--sweep-name" in sweep_results.format_table(read_sweep(home))
+
+
+def open_sweep(home, *flags):
+    """Open the study of a sweep as its command does, without training."""
+    from pixmend.experiments import optuna_study
+
+    settings = read_settings("sweep", ["--home", str(home), "--size", "32", "--sweep-name", "x", "--beta-1", "0.5,0.9", *flags])
+    settings.run_folder.parent.mkdir(parents=True, exist_ok=True)
+    return open_study(settings, optuna_study, optuna_study.choose_storage(f"sqlite:///{home}/study.db"))
+
+
+@pytest.mark.parametrize(("flags", "changed"), [
+    (("--model", "window_unet"), ("--init-from=",)), (("--model", "window_mlp"), ("--masks-per-image", "0")),
+    (("--optimizer", "adam,sgd"), ("--learning-rate", "2e-4"))])
+def test_flag_that_replaces_a_default_of_the_model_makes_another_sweep(home, flags, changed):
+    open_sweep(home, *flags)
+    open_sweep(home, *flags, "--disc-lambda", "1")   # what every model does without it
+    with pytest.raises(UserError, match=changed[0].strip("=")):
+        open_sweep(home, *flags, *changed)
 
 
 @pytest.mark.parametrize(("flags", "message"), [
@@ -186,6 +207,8 @@ def test_a_trial_that_cannot_be_trained_fails_by_name_and_the_sweep_goes_on(home
     (["--size", "32,64"], "cannot be swept"),
     (["--seed=1..5"], "cannot be swept"),
     (["--evaluation-images", "4,8"], "how runs are measured"),
+    (["--steps-per-call", "1,16"], "no effect on the weights"),
+    (["--snapshots", "1,2"], "no effect on the weights"),
     (["--lambda", "0.12345678,1"], "more digits"),
     (["--model", "pix2pix,pix3pix"], "pix3pix"),
     (["--model", "pix2pix,mean"], "mean is a fill"),
@@ -477,6 +500,13 @@ def test_a_flag_with_several_values_leaves_the_others_as_they_are():
         ["--lambda=1,2", "--home", "../a,b", "--mask-channel", "--steps", "5", "--width", "2..4"])
     assert rest == ["--home", "../a,b", "--mask-channel", "--steps", "5"]
     assert {name: str(values) for name, values in swept} == {"LAMBDA": "1,2", "width": "2..4"}
+
+
+def test_two_points_are_a_range_only_between_numbers():
+    words = ["--encoder-weights", "../w.weights.h5", "--init-from", "a..b"]
+    assert search_space.split_swept_flags(words) == (words, ())
+    assert search_space.split_swept_flags(["--encoder-weights", "../w.h5,none"])[1] == (
+        ("encoder_weights", search_space.Choice(("../w.h5", "none"))),)
 
 
 def test_a_word_of_the_environment_is_in_the_winners_command(monkeypatch):

@@ -15,7 +15,7 @@ DECADE = 10   # a range that spans a factor of ten is sampled on a logarithmic s
 DIGITS = 4    # of a sampled value, so that a run's name and its command hold it exactly
 LISTS = {"log"}   # settings whose one value has commas
 NOT_SWEPT = {"evaluate_every": "decides how runs are measured", "evaluation_images": "decides how runs are measured",
-             "save_minutes": "has no effect on the weights of a run"}
+             **dict.fromkeys(("save_minutes", "snapshots", "steps_per_call"), "has no effect on the weights of a run")}
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,23 @@ def has_several_values(name: str, text: str) -> bool:
     """Tell whether a flag's text gives several values; only settings of training may have several."""
     spec = SETTINGS[name]
     of_training = spec.group in TRAIN_GROUPS
-    any_text = isinstance(spec.default, str) and not spec.choices and not of_training
-    if any_text or name in LISTS or text.startswith("--") or not ("," in text or ".." in text):
+    is_range = ".." in text and not is_free_text(name)
+    if (is_free_text(name) and not of_training) or name in LISTS or text.startswith("--") or not ("," in text or is_range):
         return False
     if not of_training:
         raise FlagError(f"{flag(name)} {text} cannot be swept. Flags of `train` can, for example --lambda 100,400.")
     return True
 
 
+def is_free_text(name: str) -> bool:
+    """Tell whether a setting is a text such as a path, in which two points are no range."""
+    return isinstance(SETTINGS[name].default, str) and not SETTINGS[name].choices
+
+
 def parse_values(name: str, text: str) -> Choice | Range:
     if name in NOT_SWEPT:
         raise FlagError(f"{flag(name)} cannot be swept: it {NOT_SWEPT[name]}. Give it one value.")
-    if ".." not in text:
+    if ".." not in text or is_free_text(name):
         return Choice(tuple(dict.fromkeys(parse_value(name, item.strip()) for item in text.split(","))))
     if type(SETTINGS[name].default) not in (int, float):
         raise FlagError(f"{flag(name)} {text}: a range is for numbers. List the values, separated by commas.")

@@ -1,18 +1,21 @@
 """Sweep: train one run for each of several values of training settings. Any number of processes may share a sweep."""
 
 import contextlib
+import dataclasses
+import itertools
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from pixmend import files, models
-from pixmend.config import Settings, flag
+from pixmend.config import SETTINGS, Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.errors import FlagError
 from pixmend.experiments import search_space, sweep_results
 from pixmend.experiments.runner import DONE, make_run_settings, refuse_flags, run_guarded
 from pixmend.progress import print_message
-from pixmend.run_identity import weight_identity
+from pixmend.run_identity import WEIGHT_SETTINGS, weight_identity
 from pixmend.scoring.run_score import update_leaderboard
 from pixmend.training.loggers.registry import check_packages
 from pixmend.training.run import train_run
@@ -31,7 +34,7 @@ def check_sweep(settings: Settings) -> None:
     if not settings.swept:
         raise FlagError("A sweep needs a flag of `train` with several values: --lambda 100,400 or --learning-rate 1e-4..1e-3")
     refuse_flags(settings, "sweep", NOT_FOR_SWEEPS)
-    for model in getattr(dict(settings.swept).get("model"), "values", [settings.model]):
+    for model in list_choices(settings, "model"):
         if not models.is_model(model):
             raise FlagError(f"There is no model {model!r}. `pixmend --help` lists them.")
         if not models.is_trainable(model):
@@ -40,6 +43,12 @@ def check_sweep(settings: Settings) -> None:
     if choose_sampler(settings) == "grid" and "trials" in settings.given:
         raise FlagError("--trials is for --sampler random and tpe; a grid tries every point of its lists.")
     check_packages(settings)
+
+
+def list_choices(settings: Settings, name: str) -> Sequence[Any]:
+    """Return the values that a sweep lists of a setting, or its only one."""
+    values: Sequence[Any] = getattr(dict(settings.swept).get(name), "values", [getattr(settings, name)])
+    return values
 
 
 def choose_sampler(settings: Settings) -> str:
@@ -68,6 +77,7 @@ def open_study(settings: Settings, optuna_study: Any, storage: Any) -> Any:
     name, folder, swept = choose_sampler(settings), settings.run_folder.parent, dict(settings.swept)
     points = search_space.list_grid_points(swept) if name == "grid" else []
     facts = {flag(key): value for key, value in weight_identity(settings).items()}
+    facts |= {flag(key): f"{value!r}, given" for key, value in find_overrides(settings).items()}
     facts |= {flag(key): str(values) for key, values in swept.items()}
     facts |= {"--competition": settings.competition, "--sampler": name,
               "dataset": datasets.hash_dataset(datasets.open_dataset(settings))}
@@ -78,6 +88,18 @@ def open_study(settings: Settings, optuna_study: Any, storage: Any) -> Any:
         storage, name_sweep(settings, name), facts=facts, wanted=len(points) or settings.trials,
         sampler=optuna_study.make_sampler(name, points, settings.seed),
         pruner=optuna_study.make_pruner(models.apply_model_defaults(settings)), place=place.read_text("utf-8"), folder=folder)
+
+
+def find_overrides(settings: Settings) -> dict[str, Any]:
+    """Return the given settings that equal the general default, and that a model or an optimizer would have replaced."""
+    overrides: dict[str, Any] = {}
+    usual = frozenset(name for name in settings.given if getattr(settings, name) == SETTINGS[name].default)
+    for model, optimizer in itertools.product(list_choices(settings, "model"), list_choices(settings, "optimizer")):
+        chosen = dataclasses.replace(settings, model=model, optimizer=optimizer)
+        free = models.apply_model_defaults(dataclasses.replace(chosen, given=settings.given - usual))
+        overrides |= {name: getattr(settings, name) for name in usual.intersection(WEIGHT_SETTINGS)
+                      if getattr(free, name) != getattr(settings, name)}
+    return overrides
 
 
 def name_sweep(settings: Settings, sampler: str) -> str:

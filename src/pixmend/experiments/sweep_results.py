@@ -85,6 +85,9 @@ def format_table(results: dict[str, Any]) -> str:
     if results["importance"]:
         shares = "  ".join(f"{flag(name)} {share:.0%}" for name, share in results["importance"].items())
         lines.append(f"share of each setting in the variance of the RMSE: {shares}")
+    if any(trial["state"] == FAILED for trial in results["trials"]):
+        lines.append("A failed trial is not tried again under this name. Remove the cause, and give another --sweep-name: "
+                     "finished runs are used again.")
     if results["command"]:
         lines += ["to make a submission of the best trial, which is trained already:", f"  {results['command']}"]
     return "\n".join(lines)
