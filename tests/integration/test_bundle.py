@@ -19,8 +19,10 @@ from support.kaggle_home import make_tiny_competition
 from support.stages import ROOT, SMALL, clean_environment, done, stage, stage_process
 
 from pixmend.bundling.entry_points import DATA_GROUPS, repeat_data_flags
+from pixmend.bundling.facts import Facts
+from pixmend.bundling.model_files import BundledRun
 from pixmend.cli import read_settings
-from pixmend.config import group_values
+from pixmend.config import Settings, group_values
 from pixmend.run_file import load_run
 from pixmend.scoring.run_score import FILE_HASH
 from pixmend.sharing.model_card import Measured, format_card
@@ -140,6 +142,15 @@ def test_documents_have_the_measured_figures(home, tmp_path):
     assert values["public"] in summary and f"{float(values['low']):.5f}" in summary and "To be filled in" in summary
     pdf = (folder / "summary.pdf").read_bytes()
     assert pdf.startswith(b"%PDF-") and len(re.findall(rb"/Type /Page\b", pdf)) >= 3 and b"/Subtype /Image" in pdf
+
+
+def test_training_of_several_snapshots_is_counted_once(tmp_path):
+    for run, row in (("a", "300,0.1,2.5"), ("b", "100,0.1,1.5")):
+        folder = tmp_path / "checkpoints/demo" / run
+        folder.mkdir(parents=True)
+        (folder / "history.csv").write_text(f"step,holdout_rmse,minutes\n{row}\n")
+    runs = [BundledRun(Settings(home=str(tmp_path), run=run), {"model": "window_mlp"}) for run in ("a@1", "a@2", "a", "b")]
+    assert Facts(runs[0].settings, runs, {}, {}, {}).describe_training_time() == "4.0 minutes, 400 steps"
 
 
 def test_summary_lists_a_setting_that_was_turned_off(home, tmp_path):

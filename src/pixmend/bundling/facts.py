@@ -77,8 +77,9 @@ class Facts:
         return f"{hardware.get('processor', 'unknown processor')}, {hardware.get('cores', '?')} cores"
 
     def describe_training_time(self) -> str:
-        """Return minutes and steps of the training of all runs in the bundle."""
-        trained = [run.measure_training() for run in self.runs if models.is_trainable(run.model)]
+        """Return minutes and steps of all trainings in the bundle; the snapshots of a run are of one training."""
+        trainings = {run.settings.trained_folder: run for run in self.runs if models.is_trainable(run.model)}
+        trained = [run.measure_training() for run in trainings.values()]
         if not trained:
             return "nothing is trained"
         minutes, steps = map(sum, zip(*trained, strict=True))
