@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # From nothing to a checked submission: the demo without flags, `--competition photo_reconstruction` for the real competition.
 set -euo pipefail
+folder=$PWD
 cd "$(dirname "$0")"
 source ./set_up.sh base
+cd "$folder"   # relative paths in flags are those of the folder where it was called
 case " $* " in *" --help "* | *" -h "*) exec pixmend configure --help ;; esac
 
 run=$(pixmend configure "$@")                   # every setting of the run, written once into its run.toml

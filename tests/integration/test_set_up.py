@@ -29,10 +29,10 @@ class Checkout:
     def set_version(self, version):
         (self.programs / "version").write_text(version)
 
-    def set_up(self, pip=""):
+    def set_up(self, pip="", script="set_up.sh", folder=None):
         environment = {"PATH": f"{self.programs}:/usr/bin:/bin", "HOME": str(self.folder), "REAL_PYTHON": sys.executable,
                        "PYTHON": str(self.programs / "python3"), "PIP_LOG": str(self.log), "PIP": pip}
-        return subprocess.run(["bash", str(self.folder / "set_up.sh")], env=environment, capture_output=True, text=True)
+        return subprocess.run(["bash", str(self.folder / script)], cwd=folder, env=environment, capture_output=True, text=True)
 
     def has(self, name):
         return os.path.lexists(self.folder / name)
@@ -77,6 +77,17 @@ def test_environment_of_another_python_is_made_anew_and_that_is_said(checkout):
     changed = checkout.set_up()
     assert changed.returncode == 0 and "3.12" in changed.stdout and "3.13" in changed.stdout
     assert (checkout.folder / ".venv/bin/version").read_text() == "3.13"
+
+
+def test_pipeline_works_in_the_folder_of_its_caller(checkout, tmp_path):
+    pixmend, called = checkout.programs / "pixmend", tmp_path / "called"
+    pixmend.write_text(f'#!/bin/bash\necho "$PWD" >> {called}\n')
+    pixmend.chmod(0o755)
+    shutil.copy(ROOT / "run_pipeline.sh", checkout.folder)
+    folder = tmp_path / "my pictures"
+    folder.mkdir()
+    assert checkout.set_up(script="run_pipeline.sh", folder=folder).returncode == 0
+    assert set(called.read_text().splitlines()) == {str(folder)} and checkout.has(MARK)
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.14"])
