@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.stages import SMALL, done, stage
 
-from pixmend import files
+from pixmend import files, run_file
 from pixmend.home import DELETABLE
 
 pytestmark = pytest.mark.long
@@ -38,6 +38,17 @@ def test_contests_lists_images_runs_and_scores(home):
     images = len(np.load(home / "augment/demo/counts.npy", mmap_mode="r"))
     assert title.split()[:2] == ["competition", "images"]
     assert line.split()[:4] == ["demo", str(images), "1", "1"] and score in line and "(small)" in line
+
+
+def test_run_of_folds_is_trained_when_all_folds_are(home):
+    run = shutil.copytree(home / "checkpoints/demo/small", home / "checkpoints/demo/folded")
+    stored = run_file.read_trained(run)
+    run_file.save_trained(run, stored | {"folds": 2})
+    (run / "fold-1").mkdir()
+    (run / "best.npz").rename(run / "fold-1/best.npz")
+    assert done(stage("contests", home)).splitlines()[1].split()[2:4] == ["2", "1"]
+    shutil.copytree(run / "fold-1", run / "fold-2")
+    assert done(stage("contests", home)).splitlines()[1].split()[2:4] == ["2", "2"]
 
 
 def test_a_damaged_competition_hides_no_other(home):

@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
+from pixmend import run_file
 from pixmend.config import Settings
+from pixmend.data.dataset import list_fold_folders
 from pixmend.errors import UserError
 from pixmend.home import Contest, list_contests
 from pixmend.progress import format_size
@@ -35,7 +37,13 @@ def main(settings: Settings) -> int:
 
 def format_row(contest: Contest) -> tuple[str, ...]:
     runs, best = contest.list_runs(), contest.find_best_run()
-    trained = sum(checkpoints.get_weights_path(run).exists() for run in runs)
+    trained = sum(map(is_trained, runs))
     score = f"{best['holdout_rmse']} ({best['run']})" if best else ""
     return (contest.name, str(contest.count_images() or ""), str(len(runs)), str(trained), score, best.get("public", ""),
             best.get("private", ""), format_size(contest.measure_size()))
+
+
+def is_trained(run: Path) -> bool:
+    """Tell whether a run has weights, or with --folds each of its folds."""
+    folds = list_fold_folders((run_file.read_trained(run) or {}).get("folds", 1))
+    return all(checkpoints.get_weights_path(run / fold).exists() for fold in folds)
