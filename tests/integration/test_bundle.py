@@ -21,9 +21,10 @@ from support.stages import ROOT, SMALL, clean_environment, done, stage, stage_pr
 from pixmend.bundling.entry_points import DATA_GROUPS, repeat_data_flags
 from pixmend.bundling.facts import Facts
 from pixmend.bundling.model_files import BundledRun
+from pixmend.bundling.summary import list_settings
 from pixmend.cli import read_settings
-from pixmend.config import Settings, group_values
-from pixmend.run_file import load_run
+from pixmend.config import UNLIMITED_STEPS, Settings, group_values
+from pixmend.run_file import add_missing_settings, load_run
 from pixmend.scoring.run_score import FILE_HASH
 from pixmend.sharing.model_card import Measured, format_card
 
@@ -151,6 +152,13 @@ def test_training_of_several_snapshots_is_counted_once(tmp_path):
         (folder / "history.csv").write_text(f"step,holdout_rmse,minutes\n{row}\n")
     runs = [BundledRun(Settings(home=str(tmp_path), run=run), {"model": "window_mlp"}) for run in ("a@1", "a@2", "a", "b")]
     assert Facts(runs[0].settings, runs, {}, {}, {}).describe_training_time() == "4.0 minutes, 400 steps"
+
+
+@pytest.mark.parametrize("steps", [UNLIMITED_STEPS, 5000])
+def test_steps_without_a_limit_are_no_setting(tmp_path, steps):
+    trained = add_missing_settings({"model": "window_mlp", "steps": steps, "minutes": 30.0})
+    listed = dict(list_settings(BundledRun(Settings(home=str(tmp_path), run="timed"), trained)))
+    assert listed["--minutes"] == "30.0" and ("--steps" in listed) == (steps == 5000)
 
 
 def test_summary_lists_a_setting_that_was_turned_off(home, tmp_path):

@@ -12,7 +12,7 @@ from support import chromium
 from support.stages import ROOT, SMALL, done, stage
 
 from pixmend import files, run_file
-from pixmend.config import Settings
+from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.data import dataset
 from pixmend.evaluation import leaderboard, ledger
 from pixmend.flags import parse_flags
@@ -225,6 +225,8 @@ def test_defaults_of_model_and_competition_are_not_listed():
     settings = Settings()
     run = run_section.Run("a", {}, stored)
     assert run_section.describe_settings(run, settings) == ["residual_unet", "--mask-channel"]
+    of_minutes = run_section.Run("timed", {}, {"model": "residual_unet", "steps": UNLIMITED_STEPS, "minutes": 30.0})
+    assert run_section.describe_settings(of_minutes, settings) == ["residual_unet", "--minutes 30"]
     mix = {"model": "ensemble", "members": ["a", "b", "c"], "weights": [0.25, 0.75, 0.0]}
     assert run_section.describe_settings(run_section.Run("mix", {}, mix), settings) == ["0.75 b", "0.25 a"]
 

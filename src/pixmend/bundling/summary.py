@@ -12,7 +12,7 @@ from pixmend.bundling.document import Block, Heading, Paragraph, Picture, Table,
 from pixmend.bundling.facts import Facts
 from pixmend.bundling.model_files import BundledRun, hide_path
 from pixmend.bundling.references import list_references
-from pixmend.config import PATHS, SETTINGS, Settings, flag, group_values
+from pixmend.config import PATHS, SETTINGS, UNLIMITED_STEPS, Settings, flag, group_values
 from pixmend.fills import FILLS, is_pretrained
 from pixmend.networks import photos_fill
 from pixmend.networks.registry import get_network
@@ -148,6 +148,7 @@ def list_settings(run: BundledRun) -> list[tuple[str, str]]:
     values = group_values(run.settings, "prediction") | run_file.read_used_settings(run.settings) | dict(run.trained)
     read = {*get_network(run.model).reads, *(["work_size"] if values["window"] else [])}
     without_effect = NOT_LISTED | (OF_SOME_NETWORKS - read) | (set() if values["adversarial"] else OF_ADVERSARIAL)
+    without_effect |= {"steps"} if values["steps"] == UNLIMITED_STEPS else set()
     shown = [name for name, spec in SETTINGS.items() if name in values and spec.group in GROUPS and name not in without_effect]
     defaults = {name: SETTINGS[name].default for name in shown} | models.default_settings(run.model, run.settings.competition)
     return [(flag(name), str(format_auto(name, values[name]))) for name in shown

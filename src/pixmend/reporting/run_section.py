@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pixmend import competitions, files, models, run_file
-from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings
+from pixmend.config import SETTINGS, TRAIN_GROUPS, UNLIMITED_STEPS, Settings
 from pixmend.data.dataset import FOLD
 from pixmend.evaluation import leaderboard
 from pixmend.experiments.search_space import format_flags
@@ -66,6 +66,7 @@ def describe_settings(run: Run, settings: Settings) -> list[str]:
     model = stored.get("model", "")
     defaults = {name: spec.default for name, spec in SETTINGS.items()} | competitions.get_default_settings(settings)
     defaults |= models.default_settings(model, settings.competition)
+    defaults |= {"steps": UNLIMITED_STEPS} if stored.get("steps") == UNLIMITED_STEPS else {}
     changed = [name for name in SETTINGS if name in stored and name not in NOT_SHOWN and stored[name] != defaults[name]]
     return [model, *(format_flags({name: stored[name]}) for name in changed
                      if not is_untrained(model) or SETTINGS[name].group not in TRAIN_GROUPS)]
