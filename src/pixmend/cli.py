@@ -18,6 +18,7 @@ from pixmend.setting_values import is_shared_run
 # Where scores have settled how submissions are written, that counts for these commands, also of a run that is older.
 SENDING = ("submit", "kernel")
 OF_SUBMISSIONS = ("predict", "serialize", "score", *SENDING)
+STORING = ("train", "kernel")   # besides configure; the kernel trains with its flags at Kaggle
 SAYS_SETTLED = ("configure", "train", "serialize", "kernel")
 
 DECIDE_DEFAULTS = ("model", "optimizer", "minutes")   # of other settings: see models.apply_model_defaults
@@ -174,7 +175,8 @@ def format_command_help(name: str) -> str:
     if name == "study":
         lines += ["", f"studies: {', '.join(study_plans.PLANS)}"]
     if command.continues_run and command.shows and command.shows != PIPELINE:
-        lines += ["", "Flags of later stages of the same run are accepted, too, and written into its run.toml."]
+        lines += ["", "Flags of later stages of the same run are accepted, too, and written into its run.toml." if name in STORING
+                  else "Flags of other stages are accepted but not stored."]
     if "network" in groups:
         lines += ["", "The defaults below are the general ones. Models replace some of them; run.toml lists what a run uses."]
     if command.continues_run:

@@ -45,12 +45,15 @@ def replace_old_flags(arguments: Sequence[str]) -> list[str]:
 
 def check_spelling(arguments: Sequence[str]) -> None:
     """Raise a FlagError with the right spelling for what is often written instead of a flag."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
+    for before, word, following in zip(["", *arguments], arguments, [*arguments[1:], ""], strict=False):
+        if takes_value(before):
+            continue
         name, _, value = word.partition("=")
         if name in HINTS:
             raise FlagError(f"There is no flag {name}. {HINTS[name]}")
         if re.fullmatch(r"[A-Za-z_]+=.*", word) and name.lower() in {*SETTINGS, "lambda"}:
-            raise FlagError(f"{word} is written {flag(name)} {value}, or {name}={value} before the command for LAMBDA.")
+            environment = f", or LAMBDA={value} before the command" if name.upper() == "LAMBDA" else ""
+            raise FlagError(f"{word} is written {flag(name)} {value}{environment}.")
         text = value or following
         if name == "--lambda" and re.search(r",|\.\.", text):
             raise FlagError(f"--lambda {text}: several values are for a sweep: pixmend sweep --lambda {text}")

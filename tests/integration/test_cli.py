@@ -98,6 +98,34 @@ def test_help_of_the_pipeline_is_that_of_configure(tmp_path):
     assert shown.returncode == 0 and shown.stdout == done(stage("configure", tmp_path, "--help"))
 
 
+@pytest.mark.parametrize(("command", "is_stored"), [("train", True), ("predict", False), ("report", None), ("augment", False)])
+def test_help_says_whether_flags_of_other_stages_are_stored(tmp_path, command, is_stored):
+    shown = done(stage(command, tmp_path, "--help"))
+    assert ("written into its run.toml" in shown, "accepted but not stored" in shown) == (is_stored is True, is_stored is False)
+
+
+@pytest.mark.parametrize(("flags", "command"), [
+    (["--processes", "a:1,b:2", "--process", "1"], "pixmend train"), (["--process", "0"], "pixmend train"),
+    (["--submission", "a.csv"], "pixmend score"), (["--solution", "b.csv"], "pixmend score")])
+def test_flag_that_would_not_be_stored_is_refused_by_configure(tmp_path, flags, command):
+    result = stage("configure", tmp_path, *flags)
+    assert result.returncode == 2 and flags[0] in result.stderr and command in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["loss=l2 and more steps", "lambda=5", "seed=3"])
+def test_values_of_flags_are_not_taken_for_flags(value):
+    assert parse_flags(["--message", value], environment={}).message == value
+    assert parse_flags([f"--message={value}"], environment={}).message == value
+
+
+@pytest.mark.parametrize(("word", "has_variable"), [("LAMBDA=5", True), ("lambda=5", True), ("loss=l2", False)])
+def test_only_lambda_is_advised_as_a_variable_of_the_environment(word, has_variable):
+    with pytest.raises(FlagError) as error:
+        parse_flags([word], environment={})
+    assert ("before the command" in str(error.value)) == has_variable
+
+
 @pytest.mark.parametrize("old", OLD_FLAGS)
 def test_old_flag_means_the_new_one(old, capsys):
     name = OLD_FLAGS[old].removeprefix("--").removeprefix("no-").replace("-", "_")
