@@ -169,7 +169,7 @@ def test_file_that_contradicts_the_scores_is_sent_only_if_its_flag_is_typed(mach
 def test_file_of_another_order_than_a_typed_flag_is_not_sent(machine, server):
     written = machine.submissions / "a.csv"
     before = written.read_bytes()
-    code, output = machine.run("submit", "--run", "a", "--channel-order", "rgb")
+    code, output = machine.run("submit", "--run", "a", "--channel-order", "rgb", "--wait-minutes", "0")
     assert code == 1 and "pixmend serialize --run a --channel-order rgb" in output and server.calls == []
     assert written.read_bytes() == before
     assert machine.run("serialize", "--run", "a", "--channel-order", "rgb")[0] == 0

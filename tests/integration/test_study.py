@@ -271,7 +271,7 @@ def test_every_study_has_the_rows_that_it_promises(prepared_home):
     of = {name: {row.name: row for row in rows(prepared_home, name)} for name in study_plans.PLANS}
     assert [*of["optimizers"]] == ["adam", "sgd", "rmsprop", "adagrad"]
     assert [*of["losses"]] == ["l2", "l1", "poisson", "kl", "cross_entropy"]
-    assert [row.values["LAMBDA"] for row in of["lambda"].values()] == [100, 200, 400, 800, 1000, 1200]
+    assert [row.values["LAMBDA"] for row in of["lambda"].values()] == [100, 200, 400, 800, 1000, 1200, 20000]
     assert {name: (row.values["augment"], row.values["fresh_masks"]) for name, row in of["augmentation"].items()} == {
         "none": ("none", False), "5x": ("5x", False), "8x": ("8x", False), "fresh": ("none", True)}
     assert set(of["models"]) == {name for name in models.list_models() if name != "locate"}

@@ -47,7 +47,7 @@ FAILURES = (
     ("disk", r"No space left|\[Errno (13|28|30)\]",
      "kaggle could not write a file ({output}). Free some disk space or correct the folder's permissions, "
      "then run the same command again."),
-    ("network", r"ProxyError|Tunnel connection failed",
+    ("network", r"Tunnel connection failed",
      "Kaggle could not be reached through this machine's proxy ({output}). Check HTTPS_PROXY and what the proxy lets through, "
      "then run the same command again."),
     ("rules", r"accept[\w' ]{0,60}rules|rules[\w' ]{0,60}accept|rulesAcceptance",
@@ -64,7 +64,7 @@ FAILURES = (
      "Kaggle received too many requests (429). Run the same command again in a few minutes."),
     ("garbled", r"does not match expected size", "The download has the wrong size. Run the same command again."),
     ("network", r"Max retries exceeded|Failed to (establish|resolve)|[Cc]onnection ?(refused|reset|aborted|broken)"
-                r"|ConnectionError|RemoteDisconnected|IncompleteRead|timed out|NameResolution",
+                r"|ConnectionError|RemoteDisconnected|IncompleteRead|ProxyError|timed out|NameResolution",
      "Kaggle could not be reached, or the connection was lost. Check the network (and HTTPS_PROXY), "
      "then run the same command again: it continues from there."),
     ("server", r"\b50[0-9]\b|Server Error|Internal error|Bad Gateway|Unavailable",
