@@ -155,7 +155,8 @@ Five published student projects filled missing pixels, and reported tables. Here
   that does not hold here may hold there.
 - Figures that projects reported are of other images: compare their order with ours, not their values.
 - "Better for certain" names the best fill, which trains nothing, and our network at as many minutes of training, where the
-  interval of the difference lies on one side. Minutes are of training alone.
+  interval of the difference lies on one side. Minutes are of training alone. Some rows were
+  measured while the machine did other work, too, which makes their minutes two or three times as long as those of equal rows.
 - Detail is the mean difference of neighbouring predicted pixels, relative to the originals: 1 is as sharp as they are.
 - Images of masked and predicted pairs are on the report page of each home (`pixmend report`); the photos may not be shown here.
 

@@ -158,7 +158,7 @@ D_TABLES = {
         remarks="At equal steps MLP and CNN gain from 1,000 further photos, and the larger MLP is better than the smaller one: "
                 "the opposite of what the project saw on its one test picture. Several test pictures would tell whether it "
                 "holds there. An MLP on one block is no better than the best fill, which trains nothing. mobilenet_v2 has "
-                "hardly begun after 500 steps, of a second each."),
+                "hardly begun after 500 steps, of more than half a second each."),
     "blow-up": Table(
         "D", "The training that blew up", "missing", "The MLP on the smaller set.",
         {"usual": Row("learning rate 0.001", "", same_run="sets/mlp"),
