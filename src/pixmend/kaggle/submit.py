@@ -37,6 +37,7 @@ def submit_run(settings: Settings) -> None:
         raise UserError(f"Run {settings.run!r} has no submission file ({path}). Write it first: "
                         f"pixmend serialize --run {settings.run}")
     competition.submission.check(path, settings.competition_folder / "files")
+    check_written_form(settings, path)
     solution = competitions.get_solution_path(settings)
     if solution.exists():
         score_locally(settings, path, solution)
@@ -44,7 +45,6 @@ def submit_run(settings: Settings) -> None:
         raise UserError(f"{solution} is missing. Make the competition anew: "
                         f"pixmend download --competition {settings.competition} --force")
     else:
-        check_written_form(settings, path)
         with files.try_lock(settings.submissions_folder / ".submit"):
             SubmissionSender(settings, competition.slug, path).run()
 
