@@ -13,8 +13,8 @@ from pixmend.setting_values import format_auto
 WITHOUT_EFFECT_ON_WEIGHTS = {"from_folder", "materialize", "save_minutes", "broken_images", "snapshots", "steps_per_call", "log"}
 WEIGHT_SETTINGS = [name for name, spec in SETTINGS.items() if name not in WITHOUT_EFFECT_ON_WEIGHTS and
                    (spec.group in ("download", "augment", "diffusion", *TRAIN_GROUPS) or name == "seed")]
-BUDGET = {"steps", "minutes", "early_stopping"}   # of these, what tells how long a training goes on
-ADDED_LATER = ("extra_pictures", "freeze_encoder", "early_stopping")   # of these, what runs of earlier versions did not have
+BUDGET = {"steps", "minutes", "early_stopping"}   # the weight settings that say when a training ends
+ADDED_LATER = ("extra_pictures", "freeze_encoder", "early_stopping")   # the weight settings that runs of earlier versions lack
 ADVERSARIAL_MODEL = "pix2pix"   # the network whose loss LAMBDA weighs
 NOT_IN_A_NAME = {"model", "damage"}
 USUAL_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adagrad": 1e-2}   # as in Keras and PyTorch

@@ -230,7 +230,9 @@ class SubmissionSender:
     def _await_score(self, earlier: str | None) -> None:
         """Wait for the score. With Ctrl-C, or after --wait-minutes, say how to fetch it later."""
         end = time.monotonic() + 60 * self.settings.wait_minutes
-        advice = self._say_how_to_continue() + " Without --resubmit, which would send it once more." * self.settings.resubmit
+        advice = self._say_how_to_continue()
+        if self.settings.resubmit:
+            advice += " Without --resubmit, which would send it once more."
         try:
             for delay in client.iterate_delays(SCORE_DELAYS, end) if self.settings.wait_minutes else ():
                 time.sleep(delay)
