@@ -47,6 +47,9 @@ AS_PUBLISHED = "--model pix2pix_published --steps 1000000 --width 16 --run pix2p
 PIX2PIX = "--model pix2pix --width 32 --steps 1000000 --evaluate-every 1000 --evaluation-images 150"
 WINDOW_UNET = "--model window_unet --width 32 --levels 8 --steps 1000000"   # untrained at first
 FROM_PHOTOS = "--model window_unet --steps 1000000"
+NIGHT = f"{FROM_PHOTOS} --masks-per-image 12 --minutes 115 --evaluate-every 2000"   # one sitting of a night, on one core
+LONG = f"{NIGHT} --run window-unet-long"
+WIDE = f"{NIGHT} --width 40 --levels 6 --run window-unet-wide"   # another size than that of photos: untrained at first
 BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 # Each row judged-... changes one setting of this.
@@ -104,6 +107,11 @@ ROWS = {
     "window-unet-photos-60-tta": Row("the same run, test-time augmentation",
                                      f"{FROM_PHOTOS} --masks-per-image 8 --minutes 40 --run window-unet-photos-60", "--tta 8"),
 
+    "window-unet-long": Row("window_unet from photos, 12 masks per image, 115 minutes and time for windows and evaluations", LONG),
+    "window-unet-long-tta": Row("the same run, test-time augmentation", LONG, "--tta 8"),
+    "window-unet-wide": Row("the same network wider and untrained at first, 115 minutes; its windows were cut before", WIDE),
+    "window-unet-wide-tta": Row("the same run, test-time augmentation", WIDE, "--tta 8"),
+
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
     "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),
     "base-harmonic": Row("the same from the harmonic fill", f"{BASE} --start harmonic --run base-harmonic"),
@@ -117,6 +125,8 @@ ROWS = {
                        members="window-unet-60,window-unet-10,pix2pix-window,generator-10"),
     "mix-photos": Row("ensemble of the longest run from photos and that of 62 minutes", "--run mix-photos",
                       members="window-unet-photos-60,window-unet-60"),
+    "mix-night": Row("ensemble of the two runs of 115 minutes, each with test-time augmentation", "--run mix-night",
+                     members="window-unet-long,window-unet-wide"),
     "base-tta": Row("the first of them alone, test-time augmentation", f"{BASE} --run base", "--tta 8"),
     "base-5x": Row("window_mlp, 2,000 steps, five transforms of each image", f"{BASE} --augment 5x --run base-5x"),
     "base-1x": Row("the same with one transform", f"{BASE} --augment none --run base-1x"),
