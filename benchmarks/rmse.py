@@ -107,7 +107,7 @@ ROWS = {
     "window-unet-photos-60-tta": Row("the same run, test-time augmentation",
                                      f"{FROM_PHOTOS} --masks-per-image 8 --minutes 40 --run window-unet-photos-60", "--tta 8"),
 
-    "window-unet-long": Row("window_unet from photos, 12 masks per image, 115 minutes and time for windows and evaluations", LONG),
+    "window-unet-long": Row("window_unet from photos, 12 masks per image, 115 minutes and time for windows", LONG),
     "window-unet-long-tta": Row("the same run, test-time augmentation", LONG, "--tta 8"),
     "window-unet-wide": Row("the same network wider and untrained at first, 115 minutes; its windows were cut before", WIDE),
     "window-unet-wide-tta": Row("the same run, test-time augmentation", WIDE, "--tta 8"),
