@@ -295,6 +295,8 @@ fill that it starts at, and after the last step. Where the last weights are wors
 - An ensemble of networks on windows: the holdout gives the run of 62 minutes a weight of 0.96, that of 11 minutes 0.04, and
   Pix2Pix none; the longest run from photos gets 0.97 beside that of 62 minutes. Neither ensemble gains on images that its
   weights were not chosen on.
+- New masks whose images are saved as JPEG like the competition's, so that known pixels beside a box are as dirty in training as
+  in test images: after 3,000 steps of window_unet from photos 0.14819 on the holdout, without it 0.14810.
 - A factor on the residual of a network that depends on the distance to the border of the hole: the best factors improve the RMSE
   by less than a part in a thousand ([BORDER.md](BORDER.md)).
 - Pixels of the same photo in another crop: one of the 200 test images has such a training image. The search matched ORB features
