@@ -49,7 +49,7 @@ WINDOW_UNET = "--model window_unet --width 32 --levels 8 --steps 1000000"   # un
 FROM_PHOTOS = "--model window_unet --steps 1000000"
 NIGHT = f"{FROM_PHOTOS} --masks-per-image 12 --minutes 115 --evaluate-every 2000"   # one sitting of a night, on one core
 LONG = f"{NIGHT} --run window-unet-long"
-WIDE = f"{NIGHT} --width 40 --levels 6 --run window-unet-wide"   # another size than that of photos: untrained at first
+WIDE = f"{NIGHT} --width 40 --run window-unet-wide"
 BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 # Each row judged-... changes one setting of this.
@@ -109,7 +109,7 @@ ROWS = {
 
     "window-unet-long": Row("window_unet from photos, 12 masks per image, 115 minutes and time for windows", LONG),
     "window-unet-long-tta": Row("the same run, test-time augmentation", LONG, "--tta 8"),
-    "window-unet-wide": Row("the same network wider and untrained at first, 115 minutes; its windows were cut before", WIDE),
+    "window-unet-wide": Row("a wider window_unet from photos, 115 minutes; its windows were cut before", WIDE),
     "window-unet-wide-tta": Row("the same run, test-time augmentation", WIDE, "--tta 8"),
 
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
