@@ -67,6 +67,8 @@ def format_flag(name: str, value: Any) -> list[str]:
     """Return the words of a flag with its value, from which `parse_value` gives this value again."""
     if isinstance(value, bool):
         return [flag(name) if value else format_off(name)]
+    if value == "":
+        return [f"{flag(name)}="]   # one word, so that no later one is taken for the value
     is_short = isinstance(value, float) and float(f"{value:g}") == value
     return [flag(name), f"{value:g}" if is_short else str(format_auto(name, value))]
 

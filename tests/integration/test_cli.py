@@ -167,6 +167,11 @@ def test_words_of_a_flag_give_its_value_again(name, value):
     assert getattr(parse_flags(format_flag(name, value), environment={}), name) == value
 
 
+def test_a_flag_without_a_value_takes_no_other_word():
+    words = " ".join([*format_flag("init_from", ""), "--steps 5"]).split()
+    assert parse_flags(words, environment={}).init_from == "" and parse_flags(words, environment={}).steps == 5
+
+
 def test_flag_against_the_models_own_default_is_in_the_name():
     own = {"start": "none", "loss": "l2"}
     assert name_run("--model", "unet", model_defaults=own) == "unet"
