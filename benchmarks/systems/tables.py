@@ -31,9 +31,10 @@ ONE_SEED = (1,)
 
 
 def make_window_unet(other: str, flags: str = "", same_run: str = "", seeds: tuple[int, ...] = SEEDS) -> Row:
-    """Return this project's network, trained for as many minutes as another row."""
+    """Return this project's network, trained for as many minutes as another row, and predicted once, as the other one."""
     trained = f"--model window_unet --evaluation-images 150 --steps 1000000 --minutes {{minutes:{other}}} {flags}".strip()
-    return Row("window_unet, as many minutes", trained, same_run=same_run, is_ours=True, seeds=seeds)
+    return Row("window_unet, as many minutes", trained, predict="" if same_run else "--tta 1", same_run=same_run, is_ours=True,
+               seeds=seeds)
 
 
 A_TABLES = {

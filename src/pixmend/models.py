@@ -78,7 +78,7 @@ def apply_model_defaults(settings: Settings) -> Settings:
     settings = apply_defaults(settings, defaults | ({"steps": UNLIMITED_STEPS} if only_minutes else {}))
     if "init_from" in settings.given or settings.init_from != photos_fill.NAME or photos_fill.fits(settings):
         return settings
-    return dataclasses.replace(settings, init_from="")   # a network that these weights do not fit begins untrained
+    return dataclasses.replace(settings, init_from="")   # a network of another size begins untrained
 
 
 def uses_photos(trained: Mapping[str, Any]) -> bool:

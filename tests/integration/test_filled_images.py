@@ -13,7 +13,7 @@ from pixmend.run_identity import apply_defaults, complete_settings
 from pixmend.training.prepared_arrays import fill_training_images
 
 TINY = (*SMALL, "--model", "cnn", "--steps", "1")
-FROM_PHOTOS = ("--size", "32", "--init-from", "photos", "--masks-per-image", "1", "--steps", "1")
+FROM_PHOTOS = ("--size", "32", "--init-from", "photos", "--masks-per-image", "1", "--steps", "1", "--tta", "1")
 
 
 def test_start_accepts_every_fill():

@@ -10,7 +10,6 @@ from pixmend.data import photos
 from pixmend.data.damage import count_boxes, draw_two_boxes
 from pixmend.fills.smooth import fill_smooth
 from pixmend.networks import photos_fill
-from pixmend.networks.widening import widen_weights
 from pixmend.networks.window_unet import build_window_unet
 
 LARGEST_FILE = 8_000_000
@@ -28,24 +27,6 @@ def test_the_network_equals_that_of_keras():
         expected = np.asarray(network([image[None], missing[None]]))[0]
         assert np.abs(expected).max() > 1e-3
         np.testing.assert_allclose(photos_fill.predict_residual(photos_fill.load_network(), image, missing), expected, atol=2e-6)
-
-
-def test_a_wider_network_computes_the_same_until_it_is_trained():
-    keras.config.set_dtype_policy("float32")
-    own = photos_fill.read_settings()
-    size = own["work_size"]
-    network = build_window_unet((size, size, 3), Settings(model="window_unet", **own | {"width": 40}))
-    network.set_weights(widen_weights(photos_fill.read_weights(), network.get_weights()))
-    rng = np.random.default_rng(2)
-    image, missing = photo(rng, size, size), (rng.random((size, size, 1)) < 0.4).astype(np.float32)
-    expected = photos_fill.predict_residual(photos_fill.load_network(), image, missing)
-    np.testing.assert_allclose(np.asarray(network([image[None], missing[None]]))[0], expected, atol=2e-6)
-    network.compile("adam", "mse")
-    before = network.get_weights()
-    network.fit([image[None], missing[None]], np.zeros((1, size, size, 3)), epochs=2, verbose=0)
-    for old, new in zip(before, network.get_weights(), strict=True):
-        added = old.shape[-1] * 24 // 40   # where the last axis is not the colours of the output
-        assert (old != new)[..., added if old.shape[-1] > 3 else 0:].any()
 
 
 def test_it_is_better_than_the_smooth_fill_on_photographs_that_it_never_saw():

@@ -18,8 +18,7 @@ from pixmend.data.damage import Box
 from pixmend.fills.smooth import fill_smooth
 from pixmend.networks.layers.sizes import count_box_pixels
 
-CHANNELS, MODEL = 3, "window_unet"   # of the network that has the weights
-NAME = "photos"   # of the fill, and of its weights in --init-from
+CHANNELS, NAME = 3, "photos"   # NAME is of the fill, and of its weights in --init-from
 WEIGHTS = Path(__file__).parents[1] / "photographs/photos_fill.safetensors"
 CARD = WEIGHTS.with_name("PHOTOS_FILL.md")
 SMALLEST, LEAST_SHARE = 8, 0.5       # side of a hole in pixels, and its share of the square around it: it learned squares
@@ -81,15 +80,9 @@ def read_settings() -> dict[str, Any]:
 
 
 def fits(settings: Settings) -> bool:
-    """Tell whether a network of these settings can begin with the weights, and works on the same windows; it may be wider."""
-    return WEIGHTS.exists() and has_its_layers(settings) and all(
-        getattr(settings, name) == value for name, value in read_settings().items() if name != "width")
-
-
-def has_its_layers(settings: Settings) -> bool:
-    """Tell whether a network of these settings has the layers of this one, with as many channels or more."""
-    own, is_of_the_kind = read_settings(), settings.model == MODEL and settings.channels == CHANNELS
-    return is_of_the_kind and settings.levels == own["levels"] and settings.width >= own["width"]
+    """Tell whether a network of these settings can begin with the weights, and works on the same windows."""
+    return WEIGHTS.exists() and settings.channels == CHANNELS and all(
+        getattr(settings, name) == value for name, value in read_settings().items())
 
 
 def read_weights() -> list[np.ndarray]:

@@ -188,7 +188,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         defaults={"init_from": "photos", "window": 2.0, "work_size": 64, "masks_per_image": 4, "start": "smooth", "width": 24,
                   "levels": 5, "batch_size": 32, "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99, "clip_norm": 0.01,
                   "schedule": "cosine", "warmup_steps": 300, "ema_decay": 0.998, "loss": "l2", "loss_region": "hole",
-                  "evaluate_every": 1000, "evaluation_images": 550},
+                  "evaluate_every": 1000, "evaluation_images": 550, "tta": 8},
         reads=("width", "levels"), output=Output.RESIDUAL),
 }
 

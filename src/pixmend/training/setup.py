@@ -13,7 +13,6 @@ from pixmend.errors import UserError
 from pixmend.networks import photos_fill
 from pixmend.networks.registry import get_network
 from pixmend.networks.residual import build_with_start
-from pixmend.networks.widening import widen_weights
 from pixmend.progress import print_message
 from pixmend.training import checkpoints
 from pixmend.training.adversarial import AdversarialModel
@@ -87,8 +86,6 @@ def read_first_weights(model: keras.Model, path: Path, settings: Settings) -> li
         if settings.init_from != photos_fill.NAME:
             return checkpoints.read_checkpoint(path, shapes)[0]["model"]
         arrays = photos_fill.read_weights()
-        if photos_fill.has_its_layers(settings):
-            arrays = widen_weights(arrays, [np.asarray(value) for value in get_generator(model).variables])
         if checkpoints.get_shapes({"model": arrays}) == shapes:
             return arrays
     except UserError:
