@@ -259,7 +259,7 @@ over all values, as in the competition. In brackets are 95% intervals over boots
 fill is computed on the same samples. Minutes are those of the whole `train` stage, and in brackets those of all its cores. If a
 network has the RMSE of the fill that it starts at, no evaluation on the holdout was below that fill, and so the first weights,
 which change nothing, were kept. Each command also has `--competition photo_reconstruction --augment 8x`.
-Flags are written as they were when the row was measured; some have other names now.
+Flags are written as they were when the row was measured; some have other names or defaults now.
 
 | model | RMSE | relative to harmonic | minutes (core minutes) | flags | measured on | commit |
 |---|---|---|---|---|---|---|
