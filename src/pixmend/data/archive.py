@@ -37,16 +37,26 @@ def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made
             if required and required not in {member.filename for member in members}:
                 raise BadArchive(f"{path} is a zip archive, but not of this competition: it has no {required}; {AGAIN}")
             folder.parent.mkdir(parents=True, exist_ok=True)
-            needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder.parent).free
-            if needed > free:
-                raise UserError(f"Unpacking needs {format_size(needed)} in {folder.parent}, {format_size(needed - free)} more "
-                                "than are free. Free some space or choose another --home.")
+            check_free_space(folder.parent, sum(member.file_size for member in members))
             part.mkdir(parents=True)
             extract_members(path, opened, members, part)
         fsync_folder(part)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+    replace_folder(part, folder)
+    return members
+
+
+def check_free_space(folder: Path, needed: int) -> None:
+    """Raise an error if a folder's disk has not so many bytes left."""
+    if (missing := needed - shutil.disk_usage(folder).free) > 0:
+        raise UserError(f"Unpacking needs {format_size(needed)} in {folder}, {format_size(missing)} more than are free. "
+                        "Free some space or choose another --home.")
+
+
+def replace_folder(part: Path, folder: Path) -> None:
+    """Put a complete folder in the place of an earlier one."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.is_symlink():   # to files that are unpacked elsewhere, which stay
@@ -55,7 +65,6 @@ def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made
         os.replace(folder, old)
     replace_durably(part, folder)
     shutil.rmtree(old, ignore_errors=True)
-    return members
 
 
 def extract_members(path: PathLike, opened: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], part: Path) -> None:

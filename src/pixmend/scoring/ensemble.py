@@ -5,7 +5,7 @@ small matrix (members x members) for each source photo, which is all that is kep
 weights of the whole holdout, and each holdout image with weights that were chosen without its source.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -32,6 +32,14 @@ class Member(NamedTuple):
     name: str
     folder: Path
     weight: float | None = None
+
+
+class MixWeights(NamedTuple):
+    """The weights of all members for test images, those of the measured ones for each source of the holdout, and the scores."""
+
+    of_test: np.ndarray
+    of_source: dict[str, np.ndarray]
+    scores: dict[str, Any]
 
 
 def mix_run(settings: Settings) -> dict[str, Any]:
@@ -109,30 +117,41 @@ def write_mix(settings: Settings, dataset: Any, members: Sequence[Member], cache
               record: Mapping[str, Any]) -> None:
     """Choose the weights, then write the mixed predictions, what they are made of, and the manifest."""
     measured, by_hand = ([member for member in members if (member.weight is None) is free] for free in (True, False))
+    ordered, folder = [*measured, *by_hand], settings.run_folder
     holdout = [member.folder / "holdout.npz" for member in measured]
-    sources, products, count = sum_error_products(dataset, dataset.split("holdout"), holdout)
-    total, folder = products.sum(0), settings.run_folder
-    weights, fold_weights = find_weights(total), find_fold_weights(products, settings.seed)
-    of_source = dict(zip(sources, fold_weights, strict=True))
-    holdout_weights = (of_source[row.source] for row in dataset.split("holdout"))
-    given = np.array([member.weight for member in by_hand], float)
-    all_weights = np.append(weights * (1 - given.sum()), given)
-    test = [member.folder / "test.npz" for member in (*measured, *by_hand)]
-    for split, paths, row_weights in (("holdout", holdout, holdout_weights), ("test", test, repeat(all_weights))):
-        rows = dataset.split(split)
-        images = predictions.average_predictions(dataset, rows, paths, row_weights)
-        masks = ((row.id, dataset.read_counts(row) > 0) for row in rows)
-        predictions.write_predictions(folder / f"{split}.npz", images, masks, cache_key)
+    weights = choose_weights(dataset, holdout, [member.weight or 0 for member in by_hand], settings.seed)
+    holdout_weights = (weights.of_source[row.source] for row in dataset.split("holdout"))
+    write_mixed_images(folder / "holdout.npz", dataset, holdout, holdout_weights, cache_key)
+    test = [member.folder / "test.npz" for member in ordered]
+    write_mixed_images(folder / "test.npz", dataset, test, repeat(weights.of_test), cache_key)
     run_file.forget_trained(folder)
     run_file.save_run(settings)
     run_file.save_trained(folder, {
-        "model": "ensemble", "competition": settings.competition, "members": [member.name for member in (*measured, *by_hand)],
-        "weights": all_weights.tolist(), **record,
-        "sources": len(products), "member_rmse": np.sqrt(total.diagonal() / count).tolist(),
-        "rmse": float(np.sqrt(weights @ total @ weights / count)),
-        # The score: each image is mixed with weights from other sources.
-        "cross_validated_rmse": float(np.sqrt(np.einsum("si,sij,sj", fold_weights, products, fold_weights) / count))})
+        "model": "ensemble", "competition": settings.competition, "members": [member.name for member in ordered],
+        "weights": weights.of_test.tolist(), **record, **weights.scores})
     files.write_manifest(folder / "ensemble.json", cache_key, [*list_files(settings, settings.run), folder / run_file.RUN_FILE])
+
+
+def write_mixed_images(path: Path, dataset: Any, members: Sequence[Path], weights: Iterable[np.ndarray],
+                       cache_key: dict[str, Any]) -> None:
+    """Write the mean of the members' predictions of the split that the files are named after, with the weights of each image."""
+    rows = dataset.split(path.stem)
+    images = predictions.average_predictions(dataset, rows, members, weights)
+    masks = ((row.id, dataset.read_counts(row) > 0) for row in rows)
+    predictions.write_predictions(path, images, masks, cache_key)
+
+
+def choose_weights(dataset: Any, holdout: Sequence[Path], by_hand: Sequence[float], seed: int) -> MixWeights:
+    """Return the weights with the lowest error on the holdout; those by hand follow, and the others share what these leave."""
+    sources, products, count = sum_error_products(dataset, dataset.split("holdout"), holdout)
+    total = products.sum(0)
+    weights, fold_weights = find_weights(total), find_fold_weights(products, seed)
+    # The score: each image is mixed with weights from other sources.
+    cross_validated = np.einsum("si,sij,sj", fold_weights, products, fold_weights)
+    scores = {"sources": len(products), "member_rmse": np.sqrt(total.diagonal() / count).tolist(),
+              "rmse": float(np.sqrt(weights @ total @ weights / count)),
+              "cross_validated_rmse": float(np.sqrt(cross_validated / count))}
+    return MixWeights(np.append(weights * (1 - sum(by_hand)), by_hand), dict(zip(sources, fold_weights, strict=True)), scores)
 
 
 def sum_error_products(dataset: Any, rows: Sequence[Any], paths: Sequence[Path]) -> tuple[list[str], np.ndarray, int]:
