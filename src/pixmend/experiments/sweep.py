@@ -6,6 +6,7 @@ import itertools
 import time
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from pixmend import files, models
@@ -13,7 +14,7 @@ from pixmend.config import SETTINGS, Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.errors import FlagError
 from pixmend.experiments import search_space, sweep_results
-from pixmend.experiments.runner import DONE, make_run_settings, refuse_flags, run_guarded
+from pixmend.experiments.runner import DONE, Outcome, make_run_settings, refuse_flags, run_guarded
 from pixmend.progress import print_message
 from pixmend.run_identity import WEIGHT_SETTINGS, weight_identity
 from pixmend.scoring.run_score import update_leaderboard
@@ -132,7 +133,6 @@ def run_trials(settings: Settings, study: Any) -> None:
 def run_trial(settings: Settings, study: Any, trial: Any, lock: contextlib.ExitStack) -> None:
     """Train one trial as an ordinary run, and store in the study how it ended."""
     from optuna.exceptions import OptunaError, UpdateFinishedTrialError
-    from optuna.trial import TrialState
     from sqlalchemy.exc import SQLAlchemyError
 
     values = {name: choices.round_value(choices.suggest(trial, name)) for name, choices in settings.swept}
@@ -143,25 +143,37 @@ def run_trial(settings: Settings, study: Any, trial: Any, lock: contextlib.ExitS
     try:
         study.mark_trial(trial, chosen.run)
         print_message(f"sweep: trial {trial.number + 1} of {study.wanted}: {search_space.format_flags(values)}")
-
-        def stop_early(step: int, rmse: float) -> bool:
-            if study.storage.has_lost_trial(trial._trial_id):
-                raise UpdateFinishedTrialError
-            study.report_evaluations(trial, [(step, rmse)])
-            return trial.should_prune()
-
-        outcome = run_guarded(lambda: train_run(chosen, stop_early), (OptunaError, SQLAlchemyError))
+        outcome = run_guarded(lambda: train_run(chosen, partial(judge_evaluation, study, trial)), (OptunaError, SQLAlchemyError))
         update_leaderboard(chosen)
-        if outcome.state != DONE:
-            print_message(f"sweep: this trial failed. {outcome.reason}")
-            return study.finish_trial(trial, TrialState.FAIL, reason=outcome.reason)
-        trainer = outcome.result
-        study.report_evaluations(trial, ((int(row["step"]), float(row["holdout_rmse"])) for row in trainer.history.rows))
-        stopped = trainer.stopped_early and trainer.step < trainer.settings.steps
-        study.finish_trial(trial, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else trainer.best_rmse,
-                           rmse=trainer.best_rmse, step=trainer.step)
+        store_outcome(study, trial, outcome)
     except UpdateFinishedTrialError:
         print_message(f"sweep: trial {trial.number + 1} was taken over by another process, which took this process for dead.")
+
+
+def judge_evaluation(study: Any, trial: Any, step: int, rmse: float) -> bool:
+    """Store an evaluation of a trial, and return whether its training should end."""
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    if study.storage.has_lost_trial(trial._trial_id):
+        raise UpdateFinishedTrialError
+    study.report_evaluations(trial, [(step, rmse)])
+    should_end: bool = trial.should_prune()
+    return should_end
+
+
+def store_outcome(study: Any, trial: Any, outcome: Outcome) -> None:
+    """Store how a training has ended: it failed, was pruned, or is complete."""
+    from optuna.trial import TrialState
+
+    if outcome.state != DONE:
+        print_message(f"sweep: this trial failed. {outcome.reason}")
+        study.finish_trial(trial, TrialState.FAIL, reason=outcome.reason)
+        return
+    trainer = outcome.result
+    study.report_evaluations(trial, ((int(row["step"]), float(row["holdout_rmse"])) for row in trainer.history.rows))
+    pruned = trainer.stopped_early and trainer.step < trainer.settings.steps
+    study.finish_trial(trial, TrialState.PRUNED if pruned else TrialState.COMPLETE, None if pruned else trainer.best_rmse,
+                       rmse=trainer.best_rmse, step=trainer.step)
 
 
 def write_results(settings: Settings, study: Any) -> dict[str, Any]:
