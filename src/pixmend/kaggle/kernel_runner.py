@@ -212,15 +212,7 @@ class KernelRunner:
         except UserError:
             self.log.save(session, state=FAILED)
             raise
-        with files.try_lock(self.folder):
-            local_step = self._get_local_step()
-            if local_step > max(report["step"], session.local_step) and not self.settings.force:
-                raise UserError(f"{self.folder} is at step {local_step} on this machine, and the kernel at {report['step']}. To "
-                                f"continue here: pixmend train --run {self.settings.run}; --force takes the kernel's files.")
-            kernel_output.move_files(report, arriving, home)
-            for state in checkpoints.list_states(self.folder):
-                if state.name not in {Path(name).name for name in report["files"]}:
-                    state.unlink()
+        self._move_files(report, arriving, session.local_step)
         board, run = self.settings.submissions_folder / "leaderboard.csv", self.settings.run
         old = leaderboard.blank_old_scores(board, run, competitions.get_submission_path(self.settings))
         leaderboard.update_run(board, run, **old | report["score"])
@@ -228,3 +220,15 @@ class KernelRunner:
         shutil.rmtree(arriving)
         print_message(f"{len(report['files'])} files of the kernel are here, verified: {self.folder}")
         return session
+
+    def _move_files(self, report: dict[str, Any], arriving: Path, sent_step: int) -> None:
+        """Move verified files into the home, and delete older states; refuse where training went further here meanwhile."""
+        with files.try_lock(self.folder):
+            local_step = self._get_local_step()
+            if local_step > max(report["step"], sent_step) and not self.settings.force:
+                raise UserError(f"{self.folder} is at step {local_step} on this machine, and the kernel at {report['step']}. To "
+                                f"continue here: pixmend train --run {self.settings.run}; --force takes the kernel's files.")
+            kernel_output.move_files(report, arriving, Path(self.settings.home))
+            for state in checkpoints.list_states(self.folder):
+                if state.name not in {Path(name).name for name in report["files"]}:
+                    state.unlink()

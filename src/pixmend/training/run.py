@@ -44,7 +44,7 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     first_weights = find_first_weights(settings, dataset)
     masks = prepare_data(settings, dataset)
     distributed.start_backend(settings)
-    from pixmend.training import batch_size, setup, trainer
+    from pixmend.training import setup, trainer
 
     settings = setup.resolve_precision(settings)
     distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": datasets.hash_dataset(dataset)})
@@ -57,13 +57,19 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     for path in first_weights:   # only to be sure that they fit, before --force deletes anything
         setup.read_first_weights(model, path, settings)
     if settings.batch_size == 0:
-        _, view = next(dataset.views())
-        images = len(view.split("train"))
-        found = batch_size.find_largest_batch_size(model, settings, lambda tried: make_batches(tried, view, masks), images)
-        settings = replace(settings, batch_size=found)
+        settings = replace(settings, batch_size=find_batch_size(model, settings, dataset, masks))
     if settings.process == 0:
         begin_run(settings, dataset)
     return train_folds(model, settings, dataset, masks, on_evaluation)
+
+
+def find_batch_size(model: "keras.Model", settings: Settings, dataset: Dataset, masks: Sequence[np.ndarray] | None) -> int:
+    """Return the largest batch size that fits into memory; with folds, of the first one."""
+    from pixmend.training import batch_size
+
+    _, view = next(dataset.views())
+    return batch_size.find_largest_batch_size(
+        model, settings, lambda tried: make_batches(tried, view, masks), len(view.split("train")))
 
 
 def begin_run(settings: Settings, dataset: Dataset) -> None:
