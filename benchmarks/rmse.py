@@ -267,8 +267,8 @@ Flags are written as they were when the row was measured; some have other names 
 
 ## The effect of the adversarial loss
 
-The RMSE of the same small Pix2Pix on those holdout images that its training evaluates: before the first step, where it equals the
-fill that it starts at, and after the last step. Where the last weights are worse, they were not kept.
+The RMSE of a small Pix2Pix on those holdout images that its training evaluates: before the first step, where it equals the fill
+that it starts at, and after the last step. Where the last weights are worse, they were not kept.
 
 | model | first evaluation | last evaluation | ratio |
 |---|---|---|---|
