@@ -123,6 +123,8 @@ ROWS = {
                        members="window-unet-60,window-unet-10,pix2pix-window,generator-10"),
     "mix-photos": Row("ensemble of the longest run from photos and that of 62 minutes", "--run mix-photos",
                       members="window-unet-photos-60,window-unet-60"),
+    "mix-long": Row("ensemble of the runs of 115 and 40 minutes from photos, with test-time augmentation", "--run mix-long",
+                    members="window-unet-long,window-unet-photos-60"),
     "base-tta": Row("the first of them alone, test-time augmentation", f"{BASE} --run base", "--tta 8"),
     "base-5x": Row("window_mlp, 2,000 steps, five transforms of each image", f"{BASE} --augment 5x --run base-5x"),
     "base-1x": Row("the same with one transform", f"{BASE} --augment none --run base-1x"),
