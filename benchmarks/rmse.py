@@ -48,6 +48,8 @@ PIX2PIX = "--model pix2pix --width 32 --steps 1000000 --evaluate-every 1000 --ev
 WINDOW_UNET = "--model window_unet --width 32 --levels 8 --steps 1000000"   # untrained at first
 FROM_PHOTOS = "--model window_unet --steps 1000000"
 LONG = f"{FROM_PHOTOS} --masks-per-image 12 --minutes 115 --evaluate-every 2000 --run window-unet-long"
+FINE = ("--model window_unet --steps 1000000 --init-from window-unet-long --work-size 96 --masks-per-image 8 --minutes 105 "
+        "--evaluate-every 2000 --run window-unet-fine")
 BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 # Each row judged-... changes one setting of this.
@@ -109,6 +111,8 @@ ROWS = {
 
     "window-unet-long": Row("window_unet from photos, 12 masks per image, 115 minutes and time for windows", LONG, "--tta 1"),
     "window-unet-long-tta": Row("the same run, test-time augmentation", LONG, "--tta 8"),
+    "window-unet-fine": Row("window_unet from the weights of that run, windows of 96 pixels, 105 minutes more", FINE, "--tta 1"),
+    "window-unet-fine-tta": Row("the same run, test-time augmentation", FINE, "--tta 8"),
 
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
     "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),
@@ -125,6 +129,8 @@ ROWS = {
                       members="window-unet-photos-60,window-unet-60"),
     "mix-long": Row("ensemble of the runs of 115 and 40 minutes from photos, with test-time augmentation", "--run mix-long",
                     members="window-unet-long,window-unet-photos-60"),
+    "mix-fine": Row("ensemble of the two longest runs, with test-time augmentation", "--run mix-fine",
+                    members="window-unet-fine,window-unet-long"),
     "base-tta": Row("the first of them alone, test-time augmentation", f"{BASE} --run base", "--tta 8"),
     "base-5x": Row("window_mlp, 2,000 steps, five transforms of each image", f"{BASE} --augment 5x --run base-5x"),
     "base-1x": Row("the same with one transform", f"{BASE} --augment none --run base-1x"),
