@@ -210,6 +210,11 @@ def write_manifest(path: PathLike, cache_key: Mapping[str, Any], files: Iterable
     write_json(path, {**facts, "made_from": cache_key, "files": signatures})
 
 
+def read_made_from(path: PathLike) -> dict[str, Any]:
+    """Return from what the files of a manifest were made; nothing where there is no manifest."""
+    return (read_object(path, {"made_from": dict}) or {"made_from": {}})["made_from"]
+
+
 def manifest_matches(path: PathLike, cache_key: Mapping[str, Any]) -> bool:
     """Tell whether the files of a manifest were made from these inputs and are unchanged."""
     manifest = read_json(path)

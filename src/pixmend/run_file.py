@@ -131,7 +131,7 @@ def read_written_form(settings: Settings) -> dict[str, Any]:
 def read_recorded(settings: Settings, name: str) -> dict[str, Any]:
     """Return the settings that a stage has recorded in a file of the run."""
     path = settings.run_folder / name
-    made_from = (files.read_object(path, {"made_from": dict}) or {"made_from": {}})["made_from"]
+    made_from = files.read_made_from(path)
     recorded = {setting: made_from[key] for key, setting in RECORDED[name].items() if key in made_from}
     for setting, value in recorded.items():
         check_value(setting, value, str(path))

@@ -1,6 +1,7 @@
 """Downloads through the real kaggle command from a Kaggle that fails: exit codes and the files on disk."""
 
 import io
+import shutil
 import signal
 import zipfile
 
@@ -247,6 +248,13 @@ def test_files_of_a_folder_are_used_where_they_are(tmp_path, server, mounted):
     code, output = machine.run("augment", "--size", str(SIZE))
     assert code == 0, output
     assert [(path, path.stat().st_mtime_ns) for path in sorted(mounted.rglob("*"))] == before
+
+
+def test_files_of_another_folder_take_the_place_of_the_first(machine, server, mounted, tmp_path):
+    other = shutil.copytree(mounted, tmp_path / "other")
+    for folder in (mounted, other):
+        assert machine.run("download", "--from-folder", str(folder))[0] == 0
+    assert (machine.competition / "files").resolve() == other
 
 
 def test_an_archive_replaces_the_link_and_not_the_folder(machine, server, mounted):

@@ -79,6 +79,19 @@ def test_a_stage_killed_at_every_write_ends_as_undisturbed(name, undisturbed, tm
     check_kills(killed_at, name, before, undisturbed, tmp_path, range(1, number + 1))
 
 
+@pytest.mark.long
+def test_files_of_which_one_is_written_anew_are_neither_scored_nor_submitted(undisturbed, tmp_path):
+    flags = (*TRAIN, "--channel-order", "rgb")
+    number = count_writes("serialize", shutil.copytree(undisturbed, tmp_path / "count"), *flags)
+    for at in range(1, number):   # the last write is the sync of what is complete
+        home = shutil.copytree(undisturbed, tmp_path / f"{at}")
+        assert stopped_at(at, "serialize", home, *flags)
+        for name in ("score", "submit"):
+            result = stage(name, home, *TRAIN)
+            assert result.returncode == 1 and "pixmend serialize --run a" in result.stderr, (at, name, result.stderr)
+        assert not (home / "submissions/demo/leaderboard.csv").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_training_killed_a_hundred_times_ends_as_undisturbed(undisturbed, tmp_path, seed):

@@ -224,7 +224,8 @@ def test_archive_is_up_to_date_until_photos_or_settings_change(tmp_path, folder)
     zipped = settings.competition_folder / f"{competition.slug}.zip"
     archive_manifest.write_archive_manifest(settings.competition_folder, zipped, competition.cache_key(settings), "made here")
     assert archive_manifest.is_complete(competition, settings)
-    for changes in ({"photos": ""}, {"size": 64}, {"hole_colour": "white"}):
+    assert archive_manifest.is_complete(competition, dataclasses.replace(settings, photos=""))
+    for changes in ({"photos": str(folder / "hills")}, {"size": 64}, {"hole_colour": "white"}):
         assert not archive_manifest.is_complete(competition, dataclasses.replace(settings, **changes))
     shutil.copy(folder / "wide.png", folder / "new.png")
     assert not archive_manifest.is_complete(competition, settings)
@@ -280,3 +281,31 @@ def test_photos_of_another_folder_are_refused_in_the_same_home(folder, tmp_path)
     result = stage("download", tmp_path / "home", *flags, copy)
     assert result.returncode == 1 and str(folder) in result.stderr and str(copy) in result.stderr
     done(stage("download", tmp_path / "home", *flags, copy, "--force"))
+
+
+def test_a_competition_of_a_users_photos_is_not_replaced_by_those_that_come_with_pixmend(folder, tmp_path):
+    flags = ("--competition", "landscapes", "--broken-images", "skip", "--size")
+    done(stage("download", tmp_path / "home", *flags, "32", "--photos", folder))
+    archive_file = tmp_path / "home/competition/landscapes/landscapes.zip"
+    made = archive_file.read_bytes()
+    done(stage("download", tmp_path / "home", *flags, "32"))
+    for others in (("64",), ("32", "--force")):
+        result = stage("download", tmp_path / "home", *flags, *others)
+        assert result.returncode == 1 and str(folder) in result.stderr and "--photos" in result.stderr
+    assert archive_file.read_bytes() == made
+
+
+def test_nothing_is_scored_or_written_after_the_images_changed(folder, tmp_path):
+    """Photos of the same names, but other pixels: the dataset is of the old ones until it is prepared again."""
+    flags = ("--competition", "landscapes", "--size", "32", "--photos", folder, "--broken-images", "skip", "--model", "harmonic")
+    for name in ("download", "augment", "train", "predict", "serialize", "score"):
+        done(stage(name, tmp_path, *flags))
+    for path in folder.glob("sea/storm/*.jpg"):
+        Image.fromarray(photo(len(path.name))).save(path, quality=95)
+    done(stage("download", tmp_path, *flags))
+    for name, force in (("score", ()), ("serialize", ("--force",)), ("predict", ("--force",))):
+        result = stage(name, tmp_path, *flags, *force)
+        assert result.returncode == 1 and "pixmend augment" in result.stderr, (name, result.stderr)
+    done(stage("augment", tmp_path, *flags))
+    result = stage("score", tmp_path, *flags)
+    assert result.returncode == 1 and "pixmend predict" in result.stderr

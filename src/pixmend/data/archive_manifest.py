@@ -37,10 +37,13 @@ def read_archive_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def is_complete(competition: Any, settings: Any) -> bool:
-    """Tell whether the files match the tested archive in number and size; the archive itself may be deleted."""
+    """Tell whether the files match the tested archive in number and size; the archive itself may be deleted.
+
+    Photos that they were made from need not be named again.
+    """
     folder = settings.competition_folder
     zipped, known = folder / f"{competition.slug}.zip", read_archive_manifest(folder)
-    if known is None or known["made_from"] != competition.cache_key(settings):
+    if known is None or not competition.cache_key(settings).items() <= known["made_from"].items():
         return False
     if competition.is_synthetic and not (folder / f"solution{competition.submission.suffix}").exists():
         return False

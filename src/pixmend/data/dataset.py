@@ -21,6 +21,7 @@ import numpy as np
 
 from pixmend.config import Settings, flag
 from pixmend.data import augmentation
+from pixmend.data.archive_manifest import read_archive_manifest
 from pixmend.data.array_files import ArrayFile
 from pixmend.errors import UserError
 from pixmend.files import atomic_write, hash_value, manifest_matches, read_object, write_json
@@ -176,6 +177,10 @@ def open_dataset(settings: Settings) -> Dataset:
         if cache_key.get(name) != getattr(settings, name):
             raise UserError(f"{folder} was prepared with {flag(name)} {cache_key.get(name)}, not {getattr(settings, name)}. "
                             f"Prepare it again: pixmend augment --run {settings.run}")
+    archive = read_archive_manifest(settings.competition_folder)
+    if archive and archive["sha256"] != cache_key.get("archive"):
+        raise UserError(f"{folder} was prepared from other files than {settings.competition_folder} has now. Prepare it again: "
+                        f"pixmend augment --run {settings.run}; then train and predict again.")
     if (was := cache_key.get("extra_folder", "")) != (now := settings.extra_pictures):
         prepared, wanted = (f"with --extra-pictures {name}" if name else "without --extra-pictures" for name in (was, now))
         raise UserError(f"{folder} was prepared {prepared}, and this run is {wanted}. Prepare it again: "

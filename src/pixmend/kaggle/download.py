@@ -21,7 +21,7 @@ def download_competition(settings: Settings) -> None:
     """Make the archive from photos, use the one that is here, or download it; write files/ and archive.json, which names it."""
     competition, folder = competitions.get_competition(settings.competition), settings.competition_folder
     with files.try_lock(folder):
-        if not settings.force and archive_manifest.is_complete(competition, settings):
+        if not settings.force and not names_other_folder(settings) and archive_manifest.is_complete(competition, settings):
             print_message(f"{folder / 'files'} contains all files of {competition.slug} already.")
             return
         zipped = folder / f"{competition.slug}.zip"
@@ -55,16 +55,27 @@ def use_unpacked(competition: Competition, settings: Settings) -> None:
     print_message(f"{link} is a link to {folder}. Nothing was downloaded.")
 
 
+def names_other_folder(settings: Settings) -> bool:
+    """Tell whether files/ is a link to another folder than --from-folder."""
+    link = settings.competition_folder / "files"
+    return bool(settings.from_folder) and link.is_symlink() and link.resolve() != Path(settings.from_folder).resolve()
+
+
 def describe_photos(settings: Settings) -> str:
     """Return where the archive of a competition made from photos comes from, for archive.json."""
     return f"made from {Path(settings.photos).resolve()}" if settings.photos else "made here"
 
 
 def check_same_photos(settings: Settings) -> None:
-    """Raise an error if the competition's folder has images made from photos of another folder, unless --force replaces them."""
+    """Refuse to replace images that were made from photos: without --photos, or by those of another folder without --force."""
     known = archive_manifest.read_archive_manifest(settings.competition_folder) or {}
     origin = str(known.get("origin", ""))
-    if settings.photos and not settings.force and origin.startswith("made from ") and origin != describe_photos(settings):
+    if not origin.startswith("made from ") or origin == describe_photos(settings):
+        return
+    if not settings.photos:
+        raise UserError(f"{settings.competition_folder} was {origin}; its runs belong to those photos. To make it again, name "
+                        "them with --photos. For the photos that come with pixmend, choose another folder with --home.")
+    if not settings.force:
         raise UserError(f"{settings.competition_folder} was {origin}, not from {settings.photos}; its runs belong to those "
                         "photos. Choose another folder with --home, or replace the images with --force.")
 

@@ -19,6 +19,7 @@ from pixmend.kaggle import attempts, client, submission_client
 from pixmend.kaggle.submission_client import Limits, Submission
 from pixmend.kaggle.submission_record import SubmissionRecord
 from pixmend.progress import ProgressBar, print_message
+from pixmend.training import run_submissions
 
 SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
 TAG = re.compile(rf"\b[0-9a-f]{{{leaderboard.DIGITS}}}\b")
@@ -36,6 +37,7 @@ def submit_run(settings: Settings) -> None:
     if not path.exists():
         raise UserError(f"Run {settings.run!r} has no submission file ({path}). Write it first: "
                         f"pixmend serialize --run {settings.run}")
+    run_submissions.check_written(settings, "test")
     competition.submission.check(path, settings.competition_folder / "files")
     check_written_form(settings, path)
     solution = competitions.get_solution_path(settings)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pixmend import competitions, files, models, run_file
@@ -18,7 +17,7 @@ def explain_outdated_score(settings: Settings, score: Mapping[str, Any]) -> str:
     if FILE_HASH not in score:
         return ""
     path = competitions.get_submission_path(settings, "holdout")
-    written_from = read_made_from(settings.run_folder / "serialize.json").get("holdout")
+    written_from = files.read_made_from(settings.run_folder / "serialize.json").get("holdout")
     if not path.exists() or files.hash_file(path) != score[FILE_HASH]:
         changed = f"{path} was written again"
     elif written_from != files.optional_signature(settings.run_folder / "holdout.npz"):
@@ -35,7 +34,7 @@ def are_predictions_current(settings: Settings) -> bool:
     """Tell whether a run was predicted with its weights, and a mix made from its members, as they are now."""
     folder, trained = settings.run_folder, run_file.read_trained(settings.trained_folder) or {}
     if "members" in trained:
-        mixed = read_made_from(folder / "ensemble.json").get("members", {})
+        mixed = files.read_made_from(folder / "ensemble.json").get("members", {})
         members = [replace(settings, run=name) for name in trained["members"] if not MEMBER_FILE.fullmatch(name)]
         return all(mixed.get(member.run) == sign_predictions(member) and are_predictions_current(member) for member in members)
     if not models.is_trainable(trained.get("model", "")):
@@ -43,13 +42,8 @@ def are_predictions_current(settings: Settings) -> bool:
     weights = {fold: checkpoints.get_weights_path(settings.trained_folder / fold, settings.snapshot)
                for fold in list_fold_folders(trained.get("folds", 1))}
     signatures = {fold: files.optional_signature(path) for fold, path in weights.items()}
-    return bool(read_made_from(folder / "predict.json").get("weights") == signatures.get("", signatures))
+    return bool(files.read_made_from(folder / "predict.json").get("weights") == signatures.get("", signatures))
 
 
 def sign_predictions(settings: Settings) -> list[list[int] | None]:
     return [files.optional_signature(settings.run_folder / f"{split}.npz") for split in ("holdout", "test")]
-
-
-def read_made_from(path: Path) -> dict[str, Any]:
-    """Return from what the files of a manifest were made; nothing where there is no manifest."""
-    return (files.read_object(path, {"made_from": dict}) or {"made_from": {}})["made_from"]

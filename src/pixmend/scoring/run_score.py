@@ -16,7 +16,7 @@ from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
 from pixmend.progress import track
 from pixmend.scoring.baselines import score_baselines, score_image
 from pixmend.submissions import predictions
-from pixmend.training import unknown_masks
+from pixmend.training import run_submissions, unknown_masks
 from pixmend.training.history import History
 
 PLACES = 5
@@ -55,6 +55,9 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
     if not path.exists():
         raise UserError(f"Run {settings.run!r} has no holdout file ({path}). Write it first: "
                         f"pixmend serialize --run {settings.run}")
+    if (source := settings.run_folder / "holdout.npz").exists():
+        predictions.check_same_dataset(source, predicted)
+    run_submissions.check_written(settings, "holdout")
     check_written_form(settings, path)
     format_, extra = competitions.get_submission_format(settings, "holdout"), competitions.get_extra_metrics(settings)
     rows = dataset.split("holdout")

@@ -1,6 +1,6 @@
 """Write the predictions of a run as submission files, or its masks as images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset
 from pixmend.data.encode import encode_png
 from pixmend.data.image_record import ImageRecord
+from pixmend.errors import UserError
 from pixmend.progress import print_message, track
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
@@ -27,6 +28,9 @@ def write_submissions(settings: Settings) -> None:
         print_message(f"serialize: {targets['test']} is up to date.")
         return
     records = competitions.read_records(settings)
+    check_predictions(settings, sources.values())
+    (folder / "serialize.json").unlink(missing_ok=True)   # until both files are written in this form
+    files.fsync_path(folder)
     for split, path in targets.items():
         write_split(settings, split, sources[split], path, records)
     competition.submission.check(targets["test"], settings.competition_folder / "files")
@@ -34,16 +38,32 @@ def write_submissions(settings: Settings) -> None:
     print_message(f"serialize: {targets['test']} agrees with {competition.submission.sample_name}; {targets['holdout']}")
 
 
+def check_written(settings: Settings, split: str) -> None:
+    """Refuse a submission that `serialize` has not finished, or that is not of the run's predictions as they are now."""
+    source, manifest = settings.run_folder / f"{split}.npz", settings.run_folder / "serialize.json"
+    signature = files.optional_signature(source)
+    if signature and (not manifest.exists() or files.read_made_from(manifest).get(split, signature) != signature):
+        raise UserError(f"{competitions.get_submission_path(settings, split)} was not finished, or is of other predictions than "
+                        f"{source}. Write it again: pixmend serialize --run {settings.run}")
+
+
 def write_variant(settings: Settings, changed: Settings, path: Path) -> None:
     """Write the test images of a run as a submission under changed settings, such as another channel order."""
     source, records = settings.run_folder / "test.npz", competitions.read_records(settings)
+    check_predictions(settings, [source])
     write_split(changed, "test", source, path, records)
+
+
+def check_predictions(settings: Settings, sources: Iterable[Path]) -> None:
+    """Refuse predictions of other images than the dataset's."""
+    predicted = unknown_masks.open_dataset_for_prediction(settings)
+    for source in sources:
+        predictions.check_same_dataset(source, predicted)
 
 
 def write_split(settings: Settings, split: str, source: Path, path: Path, records: Mapping[str, ImageRecord]) -> None:
     """Write the predictions of a split as a submission."""
     dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
-    predictions.check_same_dataset(source, predicted)
     images = read_predicted_images(predicted, split, source)
     ordered = competitions.order_records(settings, dataset, split, records)
     competitions.get_submission_format(settings, split).write(path, ordered, images, settings)
