@@ -13,7 +13,7 @@ from pixmend.config import Settings, flag
 from pixmend.errors import FlagError, UserError, suggest
 from pixmend.experiments import search_space, study_plans
 from pixmend.flags import Parser, build_parser, parse_flags
-from pixmend.setting_values import is_shared_run
+from pixmend.setting_values import format_stage_command, is_shared_run
 
 # Where scores have settled how submissions are written, that counts for these commands, also of a run that is older.
 SENDING = ("submit", "kernel")
@@ -143,7 +143,7 @@ def check_run_exists(settings: Settings) -> None:
         runs = sorted(path.name for path in folder.parent.glob("*/") if (path / run_file.RUN_FILE).exists())
         there = f"Runs of {dataset}: {', '.join(runs)}." if runs else f"There are no runs of {dataset} in {folder.parent}."
         raise UserError(f"There is no run {settings.run!r}.{suggest(settings.run, runs)} {there} Train it first: "
-                        f"pixmend train --run {settings.run}")
+                        f"{format_stage_command('train', settings)}")
 
 
 def resolve_names(settings: Settings) -> Settings:

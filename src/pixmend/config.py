@@ -38,7 +38,7 @@ class CommonSettings:
     competition: str = setting("demo", "name of the competition")
     run: str = setting("", "name of the run; by default the model and the flags that differ from the defaults")
     home: str = setting(os.environ.get("PIXMEND_HOME", str(ROOT)), "folder with competition/, augment/, checkpoints/ and submissions/ (also: PIXMEND_HOME)", is_path=True)
-    seed: int = setting(1, "seed of initial weights, order of images and every random draw", low=0, high=2**31 - 1)
+    seed: int = setting(1, "seed of initial weights, of the order of images and of what is drawn during training", low=0, high=2**31 - 1)
     force: bool = setting(False, "do again what is still valid")
     quiet: bool = setting(False, "print only results and errors")
 
@@ -56,7 +56,7 @@ class DownloadSettings:
 class AugmentSettings:
     holdout: float = setting(0.1, "share of the training images to hold out, by whole source", low=0.01, high=0.5)
     folds: int = setting(1, "number of holdouts, with one training each, that together are all training images; 1: one holdout", low=1, high=100)
-    split_seed: int = setting(1, "seed of the holdout, independent of --seed", low=0, high=2**31 - 1)
+    split_seed: int = setting(1, "seed of the holdout and of --masks-per-image, independent of --seed", low=0, high=2**31 - 1)
     augment: str = setting("5x", "flips and rotations of each training image", choices=("none", "5x", "8x"))
     materialize: bool = setting(False, "also write the augmented images as PNG files, for other tools")
     damage: str = setting("", "damage training and holdout images as this other competition does")

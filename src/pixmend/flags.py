@@ -116,7 +116,8 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             word = unknown[0].split("=")[0]
             owners = {word: spec.group for name, spec in SETTINGS.items() for word in (flag(name), flag(f"no_{name}"))}
+            named = "" if word.startswith("-") else f" A run is named with --run {word}."
             reason = (f"{word} is a flag of {owners[word]}, not of this command." if word in owners else
-                      f"There is no flag {word}.{suggest(word, self._option_string_actions)}")
+                      f"There is no flag {word}.{suggest(word, self._option_string_actions)}{named}")
             raise FlagError(f"{reason} `pixmend STAGE --help` lists the flags.")
         return values

@@ -53,8 +53,10 @@ class Contest:
 
     def find_best_run(self) -> dict[str, str]:
         """Return the row of the leaderboard with the lowest holdout RMSE; empty where no run has a score."""
-        rows = leaderboard.read_leaderboard(self.home / "submissions" / self.name / "leaderboard.csv")
-        return min((row for row in rows if row.get("holdout_rmse")), key=lambda row: float(row["holdout_rmse"]), default={})
+        path = self.home / "submissions" / self.name / "leaderboard.csv"
+        rows = leaderboard.read_leaderboard(path)
+        with files.explain_damage(path, "Its holdout_rmse must be numbers; to write one again: pixmend score --run NAME"):
+            return min((row for row in rows if row.get("holdout_rmse")), key=lambda row: float(row["holdout_rmse"]), default={})
 
     def measure_size(self) -> int:
         """Return the bytes on the disk; files that competitions with a damage share count for the one without."""
@@ -140,9 +142,10 @@ def delete_files(contest: Contest, kinds: list[str]) -> int:
 @contextlib.contextmanager
 def lock_contest(contest: Contest) -> Iterator[None]:
     """Lock everything of a competition that a command can work with; raise an error if one does."""
-    runs = [run for name in list_contests(contest.home) if name.files_folder == contest.files_folder for run in name.list_runs()]
+    sharing = [other for other in list_contests(contest.home) if other.files_folder == contest.files_folder]
+    runs = [run for other in sharing for run in other.list_runs()]
     with contextlib.ExitStack() as locks:
-        for folder in [contest.files_folder, contest.augment_folder, *runs]:
+        for folder in [contest.files_folder, *(other.augment_folder for other in sharing), *runs]:
             if folder.is_dir():
                 locks.enter_context(files.try_lock(folder))
         yield

@@ -8,7 +8,7 @@ from typing import Any
 from pixmend import competitions, run_file, run_identity
 from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.data import photos
-from pixmend.errors import FlagError
+from pixmend.errors import FlagError, UserError
 from pixmend.fills import FILLS, Fill, FillSpec
 from pixmend.networks import photos_fill
 from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, PipelineSpec
@@ -93,6 +93,32 @@ def has_learned_holdout(settings: Settings, dataset: Any) -> bool:
     made_from_packages = competitions.get_competition(settings.competition).is_synthetic and not settings.photos
     learned = photos.list_learned_sources() if made_from_packages else set()
     return any(row.source in learned for row in dataset.split("holdout"))
+
+
+def list_beginnings(settings: Settings) -> list[Settings]:
+    """Return the run, then that from which it began, and so on."""
+    found: list[Settings] = []
+    while settings.run and settings.run not in [other.run for other in found]:
+        found.append(settings)
+        trained = run_file.read_trained(settings.trained_folder) or {}
+        settings = dataclasses.replace(settings, run=trained.get("init_from", ""))
+    return found
+
+
+def begins_with_photos(settings: Settings) -> bool:
+    """Tell whether a run, or one from which it began, has what `photos` learned."""
+    earlier = dataclasses.replace(settings, run=settings.init_from)
+    trained = [run_file.read_trained(run.trained_folder) or {} for run in list_beginnings(earlier)]
+    return any(map(uses_photos, [run_identity.weight_settings(settings), *trained]))
+
+
+def check_no_mix(settings: Settings) -> None:
+    """Refuse the run of a mix where its own network or fill is needed."""
+    trained = run_file.read_trained(settings.trained_folder) or {}
+    if trained.get("model") == "ensemble":
+        run, members = settings.trained_folder.name, ",".join(trained.get("members", []))
+        raise UserError(f"Run {run!r} is a mix and has no network of its own. Choose another --run, such as one of those that it "
+                        f"mixes. To make the mix again: pixmend ensemble --members {members} --run {run}")
 
 
 def get_run_model(settings: Settings) -> str:

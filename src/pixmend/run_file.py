@@ -91,17 +91,20 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     if tables is None:
         raise UserError(f"{path} is missing. Write it first: pixmend configure --run NAME")
     known = {group.replace(" ", "_") for group in config.GROUPS} | ({"command"} if with_command else set())
-    values = {name: value for table in known for name, value in tables.get(table, {}).items()}
+    with files.explain_damage(path, "Correct it; or delete it, and `pixmend configure` writes it again."):
+        values = {name: value for table in known for name, value in tables.get(table, {}).items()}
     for name, value in values.items():
         if name not in SETTINGS:
             version = tables.get("versions", {}).get("pixmend", "(unknown version)")
             raise UserError(f"{path} has a setting {name!r} that this version does not know; it is of pixmend {version}.")
         values[name] = parse_value(name, value, str(path))
-    given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
+    with files.explain_damage(path, "Correct it; or delete it, and `pixmend configure` writes it again."):
+        given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
+        channels = int(tables.get("channels", 3))
     run = str(tables.get("run") or path.parent.name)
     check_value("run", run, str(path))
     values = add_missing_settings(values, [name for name in SETTINGS if name not in NOT_STORED])
-    settings = Settings(**values, run=run, channels=int(tables.get("channels", 3)), given=given, stored=True)
+    settings = Settings(**values, run=run, channels=channels, given=given, stored=True)
     if find_home(path) and path.resolve().parents[1].name != settings.dataset_name:
         raise UserError(f"{path} is the file of a run of {settings.dataset_name}. It belongs into the folder "
                         f"checkpoints/{settings.dataset_name}, or was changed: write it again with `pixmend configure`.")
@@ -163,7 +166,8 @@ def read_tables(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid TOML ({error}); write it again with `pixmend configure`.") from None
+        raise UserError(f"{path} is not valid TOML ({error}). Correct it; or delete it, and `pixmend configure` writes it "
+                        "again.") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, not a file of settings.") from None
 
@@ -187,6 +191,8 @@ def format_value(value: Any) -> str:
         return f"[{', '.join(map(format_value, value))}]"
     if isinstance(value, (int, float)):
         return str(value).lower()   # true and false
+    if any("\ud800" <= letter <= "\udfff" for letter in value):   # bytes of a path that are not UTF-8
+        raise UserError(f"{value!r} is not UTF-8, so a run's file cannot hold it. Give the file or folder another name.")
     escaped = (f"\\U{ord(letter):08X}" if letter > "\uffff" or letter == "\x7f" else json.dumps(letter)[1:-1] for letter in value)
     return f'"{"".join(escaped)}"'
 

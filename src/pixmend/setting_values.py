@@ -1,9 +1,12 @@
 """Values of settings: read from flags and files, checked, and written back as flags."""
 
 import re
+import shlex
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pixmend.config import AUTO, SETTINGS, SettingSpec, flag
+from pixmend.config import AUTO, SETTINGS, Settings, SettingSpec, flag
 from pixmend.errors import FlagError, suggest
 
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
@@ -44,7 +47,7 @@ def check_type_and_range(spec: SettingSpec, value: Any, label: str) -> None:
     if type(value) is not type(spec.default) and not (isinstance(spec.default, float) and type(value) is int):
         raise FlagError(f"{label} must be of type {type(spec.default).__name__}; got {value!r}.")
     if spec.choices and value not in spec.choices:
-        choices = ", ".join(map(str, spec.choices))
+        choices = ", ".join(str(choice) for choice in spec.choices if choice != "")
         raise FlagError(f"{label} must be one of {choices}; got {value!r}.{suggest(str(value), spec.choices)}")
     if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high and not (spec.auto and value == 0):
         raise FlagError(f"{label} must be between {format_number(spec.low)} and {format_number(spec.high)}; "
@@ -110,3 +113,23 @@ def list_member_runs(label: str, text: str) -> list[str]:
         raise FlagError(f"{label} {wrong[0]!r}: write file:THEIRS.csv, with THEIRS.holdout.csv beside it; or "
                         f"file:THEIRS.csv+HOLDOUT.csv; or file:THEIRS.csv=0.3, with a weight between 0 and 1.")
     return [member for member in members if not MEMBER_FILE.fullmatch(member)]
+
+
+def format_command(words: Sequence[str], settings: Settings, names: Container[str]) -> str:
+    """Return a command with the flags of these settings that are given."""
+    given = [name for name in SETTINGS if name in settings.given and name in names]
+    return shlex.join([*words, *(word for name in given for word in format_flag(name, getattr(settings, name)))])
+
+
+def format_run_command(command: str, run: str, settings: Settings) -> str:
+    """Return a command on a run, with its competition: another competition may have a run of this name."""
+    words = ["pixmend", command, "--run", run, "--competition", settings.competition]
+    return format_command(words, settings, {"damage", "home"})
+
+
+def format_stage_command(stage: str, settings: Settings) -> str:
+    """Return the command of a stage on the same data: with the flags that decide them, but for those in the run's file."""
+    names = {name for name, spec in SETTINGS.items() if spec.group in ("download", "augment")} | {"damage", "home"}
+    wanted = replace(settings, given=settings.typed if settings.stored else settings.given)
+    run = ["--run", settings.run] if settings.stored or "run" in settings.given else []
+    return format_command(["pixmend", stage, "--competition", settings.competition, *run], wanted, names)

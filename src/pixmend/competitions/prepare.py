@@ -27,6 +27,7 @@ from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.fills.harmonic import fill_harmonic
 from pixmend.progress import print_message
+from pixmend.setting_values import format_stage_command
 
 CHUNK = 256   # images for a worker; with 16, handing them out took a twentieth of the time of decoding
 # Mean difference of the known pixels, in grey levels, above which two files show different images; JPEG makes 0.4.
@@ -42,7 +43,7 @@ def prepare_dataset(settings: Settings) -> None:
         archive = read_archive_manifest(settings.competition_folder)
         if archive is None:
             raise UserError(f"{settings.competition_folder} has no verified archive. Get it first: "
-                            f"pixmend download --competition {settings.competition}")
+                            f"{format_stage_command('download', settings)}")
         cache_key = {"arrays": ARRAYS, "archive": archive["sha256"], "size": settings.size, "broken": settings.broken_images}
         if settings.damage:
             cache_key |= {name: getattr(settings, name) for name in datasets.DAMAGE_SETTINGS}

@@ -26,6 +26,7 @@ from pixmend.data.array_files import ArrayFile
 from pixmend.errors import UserError
 from pixmend.files import atomic_write, hash_value, manifest_matches, read_object, write_json
 from pixmend.run_file import add_missing_settings, read_trained
+from pixmend.setting_values import format_stage_command
 
 FILLED = "harmonic"
 ARRAYS = ("pictures", "counts", FILLED)
@@ -172,19 +173,19 @@ def open_dataset(settings: Settings) -> Dataset:
     folder = settings.augment_folder
     cache_key = (read_object(folder / "index.json", {"made_from": dict}) or {}).get("made_from", {})
     if cache_key.get("arrays") != list(ARRAYS) or not manifest_matches(folder / "index.json", cache_key):
-        raise UserError(f"{folder} has no complete dataset. Prepare it first: pixmend augment --run {settings.run}")
+        raise UserError(f"{folder} has no complete dataset. Prepare it first: {format_stage_command('augment', settings)}")
     for name in ("size", *SPLIT_SETTINGS, "augment", *(DAMAGE_SETTINGS if settings.damage else ())):
         if cache_key.get(name) != getattr(settings, name):
             raise UserError(f"{folder} was prepared with {flag(name)} {cache_key.get(name)}, not {getattr(settings, name)}. "
-                            f"Prepare it again: pixmend augment --run {settings.run}")
+                            f"Prepare it again: {format_stage_command('augment', settings)}")
     archive = read_archive_manifest(settings.competition_folder)
     if archive and archive["sha256"] != cache_key.get("archive"):
         raise UserError(f"{folder} was prepared from other files than {settings.competition_folder} has now. Prepare it again: "
-                        f"pixmend augment --run {settings.run}; then train and predict again.")
+                        f"{format_stage_command('augment', settings)}; then train and predict again.")
     if (was := cache_key.get("extra_folder", "")) != (now := settings.extra_pictures):
         prepared, wanted = (f"with --extra-pictures {name}" if name else "without --extra-pictures" for name in (was, now))
         raise UserError(f"{folder} was prepared {prepared}, and this run is {wanted}. Prepare it again: "
-                        f"pixmend augment --run {settings.run}")
+                        f"{format_stage_command('augment', settings)}")
     return Dataset(folder, cache_key)
 
 

@@ -28,8 +28,13 @@ def refuse_flags(settings: Settings, kind: str, reasons: Mapping[str, str]) -> N
 
 
 def make_run_settings(base: Settings, values: Mapping[str, Any]) -> Settings:
-    """Return the settings of a run with these values, named as its own command would name it."""
-    given = dataclasses.replace(base, **values, given=base.given | set(values), run="")
+    """Return the settings of a run with these values, named as its own command would name it.
+
+    Another model has defaults of its own, so those of the base's model are undone.
+    """
+    of_model = () if base.stored else models.default_settings(base.model, base.competition)
+    usual = {name: SETTINGS[name].default for name in of_model if name not in base.given}
+    given = dataclasses.replace(base, **usual | dict(values), given=base.given | set(values), run="")
     return models.complete_settings(given, competitions.get_default_settings(base))
 
 

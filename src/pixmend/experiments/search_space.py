@@ -1,13 +1,12 @@
 """The values that a sweep tries of each setting: a list with commas or a range LOW..HIGH, checked as the setting's flag is."""
 
 import itertools
-import shlex
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pixmend import flags
-from pixmend.config import SETTINGS, TRAIN_GROUPS, Settings, flag
+from pixmend.config import SETTINGS, TRAIN_GROUPS, flag
 from pixmend.errors import FlagError
 from pixmend.setting_values import format_flag
 
@@ -135,15 +134,3 @@ def list_grid_points(space: Space) -> list[dict[str, Any]]:
 
 def format_flags(values: Mapping[str, Any]) -> str:
     return " ".join(word for name, value in values.items() for word in format_flag(name, value))
-
-
-def format_command(words: Sequence[str], settings: Settings, names: Container[str]) -> str:
-    """Return a command with the flags of these settings that are given."""
-    given = [name for name in SETTINGS if name in settings.given and name in names]
-    return shlex.join([*words, *(word for name in given for word in format_flag(name, getattr(settings, name)))])
-
-
-def format_run_command(command: str, run: str, settings: Settings) -> str:
-    """Return a command on a run, with its competition: another competition may have a run of this name."""
-    words = ["pixmend", command, "--run", run, "--competition", settings.competition]
-    return format_command(words, settings, {"damage", "home"})

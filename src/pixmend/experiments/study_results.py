@@ -18,6 +18,7 @@ from pixmend.experiments.study_conclusion import Draws, write_conclusion
 from pixmend.experiments.study_plans import Plan, PlannedRun, Row
 from pixmend.fills import is_pretrained
 from pixmend.scoring.run_score import read_score
+from pixmend.setting_values import format_command
 
 FORM = 1   # version of the JSON; files of other versions are not read
 SIZES = ("parameters", "bytes")
@@ -51,7 +52,7 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
         lines = add_baselines(lines, score)
         figures = compare_lines(lines, score)
     made = [runs[chosen.run] for _, _, chosen in planned if chosen.run in runs]
-    command = search_space.format_command(["pixmend", "study", settings.about], settings, SETTINGS.keys() - {"home", "quiet"})
+    command = format_command(["pixmend", "study", settings.about], settings, SETTINGS.keys() - {"home", "quiet"})
     return {"form": FORM, "study": settings.about, "what": plan.what, "place": settings.dataset_name, "command": command,
             "model": "" if "model" in plan.varies else settings.model, "over": plan.over, "curves": plan.curves,
             "seeds": list(dict.fromkeys(seed for _, seed, _ in planned)), "wanted": len(planned),

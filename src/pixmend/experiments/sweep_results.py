@@ -7,6 +7,7 @@ from pixmend.config import SETTINGS, Settings, flag
 from pixmend.experiments import search_space
 from pixmend.experiments.runner import DONE, FAILED, make_run_settings
 from pixmend.experiments.study_table import format_number
+from pixmend.setting_values import format_command
 
 STATES = {"COMPLETE": DONE, "PRUNED": "stopped early", "FAIL": FAILED, "RUNNING": "in training", "WAITING": "waiting"}
 MIN_TRIALS = 4   # fewer say nothing about what mattered
@@ -32,7 +33,7 @@ def collect_results(settings: Settings, study: Any, space: search_space.Space) -
 def format_pipeline_command(settings: Settings) -> str:
     """Return the command that makes a submission of a trial."""
     names = [name for name, spec in SETTINGS.items() if spec.group != "sweep"]
-    return search_space.format_command(["./run_pipeline.sh"], settings, names)
+    return format_command(["./run_pipeline.sh"], settings, names)
 
 
 def compute_importance(study: Any, space: search_space.Space) -> dict[str, float]:

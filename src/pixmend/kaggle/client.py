@@ -28,7 +28,7 @@ RETRY_DELAYS = (1, 3)  # seconds before a question is asked again
 TEMPORARY = ("busy", "server", "network")
 # After these Kaggle has certainly not done what it was asked to do. After any other failure it may still do it.
 NOTHING_SENT = ("broken", "disk", "rules", "token", "limit", "forbidden", "missing", "busy", "upload", "usage")
-SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{8,}|KGAT_\w+|\b[0-9a-f]{32}\b"
+SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{20,}|KGAT_\w+|\b[0-9a-f]{32}\b"
 SIGNED_URL = r"((?:https?:/|\burl: )/[^\s?'\"<>]+)\?[^\s'\"<>]+"  # storage URLs carry their signature in the query
 TERMINAL_ESCAPE = r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)"
 ROWS_PER_PAGE, MAX_PAGES = 200, 50
@@ -118,7 +118,7 @@ class Token:
 
 def get_version(*, timeout: float = 30) -> str:
     """Return the command's version; raise a KaggleError where the command is missing or broken."""
-    found = re.search(r"CLI\s+([\w.]+)", run_query(["--version"], "", timeout=timeout).out)
+    found = re.search(r"CLI\s+(\d[\w.]*)", run_query(["--version"], "", timeout=timeout).out)
     return found[1] if found else "of an unknown version"
 
 

@@ -34,7 +34,8 @@ class KernelRunner:
     """One run that is trained at Kaggle, session after session."""
 
     def __init__(self, settings: Settings, competition: Competition) -> None:
-        untrained = replace(settings, given=settings.given | {"init_from"})   # a session does not have the weights of `photos`
+        # A session does not have the weights of `photos`.
+        untrained = replace(settings, init_from="", given=settings.given | {"init_from"})
         self.settings, self.slug = models.apply_model_defaults(untrained), competition.slug
         self.folder, self.timeout = settings.run_folder, settings.kaggle_timeout
         self.work = self.folder / ".kernel"

@@ -108,7 +108,7 @@ def check_settings(settings: Settings) -> None:
         raise FlagError(f"--competition {settings.competition} does not work with kernels: its photographs are larger than "
                         "Kaggle allows a kernel to be. Choose another, for example --competition landscapes.")
     for name, reason in IMPOSSIBLE.items():
-        if getattr(settings, name) != SETTINGS[name].default:
+        if name in settings.given and getattr(settings, name) != SETTINGS[name].default:
             raise FlagError(f"{flag(name)} does not work with kernels: {reason}.")
     if settings.encoder_weights not in ENCODER_WEIGHTS:
         raise FlagError(f"--encoder-weights {settings.encoder_weights} does not work with kernels: a session at Kaggle does not "

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pixmend.competitions import get_competition_name
 from pixmend.config import Settings
 from pixmend.data.picture_files import Picture
 from pixmend.errors import UserError
@@ -27,7 +28,7 @@ def fill(image: Any, mask: Any, name: str = BEST_FILL) -> Any:
 
 def load_run(name: str, competition: str = "", home: str = "") -> Restorer:
     """Return a trained run, for `mend`; its folder is looked for in `home`, in any competition if none is named."""
-    settings = Settings(home=home or Settings.home, competition=competition or Settings.competition,
+    settings = Settings(home=home or Settings.home, competition=get_competition_name(competition or Settings.competition),
                         given=frozenset(["competition"] if competition else []))
     restorer = open_restorer(name, settings)
     if isinstance(restorer, RunRestorer):
@@ -37,6 +38,8 @@ def load_run(name: str, competition: str = "", home: str = "") -> Restorer:
 
 def mend(image: Any, mask: Any, run: Restorer | None = None) -> Any:
     """Return the image with its missing pixels restored by a run, or without one by the best fill."""
+    if isinstance(run, str):
+        raise UserError(f"`run` is what pixmend.load_run({run!r}) returns, not its name.")
     if getattr(image, "mode", MODES[0]) not in MODES:
         raise UserError(f"An image of Pillow must be of mode {', '.join(MODES)}, not {image.mode}: image.convert('RGB').")
     array = np.asarray(image)

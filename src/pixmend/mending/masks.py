@@ -9,12 +9,14 @@ import numpy as np
 
 from pixmend import models
 from pixmend.config import Settings
+from pixmend.data.dataset import list_fold_folders
 from pixmend.data.picture_files import Picture, read_picture
 from pixmend.errors import UserError
 from pixmend.files import PathLike
 from pixmend.mending.restorers import check_channels, find_run, load_network, show_as_colour
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
+from pixmend.training.unknown_masks import enlarge_mask
 
 ALPHA, AUTOMATIC = "alpha", "auto"   # of --mask
 MARGIN_SHARE = 8   # one part in so many of a tile's side is its border, whose mask is taken from the next tile
@@ -32,7 +34,11 @@ def to_mask(path: PathLike, picture: Picture, shape: tuple[int, int]) -> np.ndar
     if colours.shape[:2] != shape:
         raise UserError(f"{path} has {colours.shape[1]}x{colours.shape[0]} pixels, and its picture {shape[1]}x{shape[0]}. "
                         f"Give a mask of the same size.")
-    return np.asarray(colours.mean(2) > HALF * np.iinfo(colours.dtype).max)
+    largest = np.iinfo(colours.dtype).max
+    if colours.any() and not (white := np.asarray(colours.mean(2) > HALF * largest)).any():
+        raise UserError(f"{path} is white nowhere: its largest value is {colours.max()} of {largest}. A mask is white "
+                        f"({largest}) where pixels are missing, and black (0) elsewhere.")
+    return white if colours.any() else np.zeros(shape, bool)
 
 
 def read_transparency(picture: Picture, path: Path) -> np.ndarray:
@@ -43,14 +49,15 @@ def read_transparency(picture: Picture, path: Path) -> np.ndarray:
 
 
 class MaskFinder:
-    """A run of a model that finds masks, such as locate; it looks at a picture tile by tile."""
+    """A run of a model that finds masks, such as locate, or the mean of its folds; it looks at a picture tile by tile."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = load_run_settings(settings)
-        self.network = load_network(settings, checkpoints.find_weights(settings.trained_folder, "", settings.snapshot))
+        self.networks = [load_network(settings, checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot))
+                         for fold in list_fold_folders(self.settings.folds)]
 
     def find_mask(self, image: np.ndarray) -> np.ndarray:
-        """Return the mask of an image, float32 in 0..1, height x width x channels."""
+        """Return the mask of an image, float32 in 0..1, height x width x channels, enlarged as for `--unknown-masks`."""
         image = show_as_colour(image, self.settings.channels)
         check_channels(image, self.settings)
         size, (height, width) = self.settings.size, image.shape[:2]
@@ -62,10 +69,14 @@ class MaskFinder:
         mask = np.zeros((rows * step, columns * step), bool)
         for row in range(0, rows * step, step):
             for column in range(0, columns * step, step):
-                tile = padded[None, row:row + size, column:column + size]
-                found = self.network.predict_on_batch([tile, np.ones((1, size, size, 1), np.float32)])[0, ..., 0]
+                found = self._predict(padded[row:row + size, column:column + size])
                 mask[row:row + step, column:column + step] = found[margin:-margin, margin:-margin] > HALF
-        return mask[:height, :width]
+        return enlarge_mask(mask[:height, :width])
+
+    def _predict(self, tile: np.ndarray) -> np.ndarray:
+        """Return the probability of each pixel of a tile that it is missing."""
+        inputs = [tile[None], np.ones((1, *tile.shape[:2], 1), np.float32)]
+        return np.asarray(np.mean([network.predict_on_batch(inputs)[0, ..., 0] for network in self.networks], 0))
 
 
 def open_mask_finder(settings: Settings) -> MaskFinder:

@@ -4,10 +4,9 @@ Images are filled, predicted and written as `augment`, `predict` and `serialize`
 file.
 """
 
-import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from pixmend.data.dataset import UNFILLED, DatasetRow, list_fold_folders
 from pixmend.data.decode import decode_image
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.paste import paste_predictions, paste_values
-from pixmend.errors import DOWNLOAD_AGAIN, UserError
+from pixmend.errors import DOWNLOAD_AGAIN, UserError, replace_in_messages
 from pixmend.fills import Fill
 from pixmend.mending.restorers import load_network
 from pixmend.progress import track
@@ -79,18 +78,6 @@ def predict_test_folder(settings: Settings) -> Path:
     return target
 
 
-@contextlib.contextmanager
-def replace_in_messages(replacements: Mapping[str, str]) -> Iterator[None]:
-    """Replace texts in the messages of errors that are raised inside."""
-    try:
-        yield
-    except UserError as error:
-        message = str(error)
-        for text, replacement in replacements.items():
-            message = message.replace(text, replacement)
-        raise UserError(message) from None
-
-
 def predict_records(records: Sequence[ImageRecord], settings: Settings, predict: Predict) -> Iterator[np.ndarray]:
     """Yield the restored images, some at a time."""
     for chunk in workers.split_into_chunks(track(records, "predict the new test images"), CHUNK):
@@ -133,10 +120,10 @@ def open_run(settings: Settings) -> Predict:
         members = [open_run(replace(load_other_run(settings, name), **flags)) for name in trained["members"]]
         return partial(average_images, members, np.array(trained["weights"]))
     settings = load_run_settings(settings)
-    if models.is_fill(settings.model):
-        return partial(fill_images, models.get_fill(settings.model))
     if reason := explain_refusal(settings):
         raise UserError(f"The run {settings.run!r} cannot predict a new test set: {reason}.")
+    if models.is_fill(settings.model):
+        return partial(fill_images, models.get_fill(settings.model))
     networks = [open_network(settings, checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot))
                 for fold in list_fold_folders(settings.folds)]
     return networks[0] if len(networks) == 1 else partial(average_images, networks, np.full(len(networks), 1 / len(networks)))
@@ -148,7 +135,8 @@ def explain_refusal(settings: Settings) -> str:
         return "it finds masks, and restores no images"
     if settings.unknown_masks:
         return f"it needs the masks that the run {settings.mask_run!r} finds"
-    return "" if models.is_trainable(settings.model) else f"{settings.model} is a pretrained pipeline, which is not in its folder"
+    is_here = models.is_trainable(settings.model) or models.is_fill(settings.model)
+    return "" if is_here else f"{settings.model} is a pretrained pipeline, which is not in its folder"
 
 
 def load_other_run(settings: Settings, name: str) -> Settings:

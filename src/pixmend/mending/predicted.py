@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pixmend import models
 from pixmend.config import Settings, flag
 from pixmend.data.photos import ENDINGS
 from pixmend.data.picture_files import Picture, write_picture
@@ -24,6 +25,9 @@ def write_predicted_pictures(settings: Settings) -> Iterator[Path]:
     if run is None:
         raise UserError(f"There is no run {settings.run!r}. --split writes the images that a run has predicted: pixmend mend "
                         f"--split {settings.split} --run NAME")
+    if models.run_finds_masks(run):
+        raise UserError(f"The run {settings.run!r} finds masks and restores no images. To write its masks as PNG files: pixmend "
+                        f"serialize --run {settings.run}")
     dataset = open_dataset_for_prediction(run)
     rows, predicted = dataset.split(settings.split), run.run_folder / f"{settings.split}.npz"
     check_same_dataset(predicted, dataset)

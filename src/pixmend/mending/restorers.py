@@ -197,8 +197,8 @@ def open_restorer(name: str, settings: Settings) -> Restorer:
     if run is None:
         if models.is_fill(name):
             return FillRestorer(name)
-        raise UserError(f"There is no run and no fill {name!r}.{suggest(name, FILLS)} Fills: {', '.join(FILLS)}. Train a run "
-                        f"first: pixmend train --run {name}")
+        raise UserError(f"There is no fill {name!r}, and no run of this name in {settings.home}.{suggest(name, FILLS)} "
+                        f"Fills: {', '.join(FILLS)}. Train a run first: pixmend train --run {name}")
     return FillRestorer(run.model) if models.is_fill(run.model) else RunRestorer(run)
 
 

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from pixmend import competitions, files, run_file
+from pixmend import competitions, files, models, run_file
 from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.paste import paste_values
-from pixmend.errors import FlagError, UserError
+from pixmend.errors import FlagError, UserError, replace_in_messages
 from pixmend.evaluation import leaderboard, metrics
 from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
 from pixmend.progress import track
 from pixmend.scoring.baselines import score_baselines, score_image
 from pixmend.submissions import predictions
+from pixmend.submissions.csv_reader import WRITE_AGAIN
 from pixmend.training import run_submissions, unknown_masks
 from pixmend.training.history import History
 
@@ -29,6 +30,7 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
     """Return the scores of a run, those of the baselines, and the figures of the leaderboard; all are written to disk."""
     dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
     scores, baselines = score_holdout(settings, dataset, predicted), score_baselines(settings, dataset)
+    scores["learned_holdout"] = models.begins_with_photos(settings) and models.has_learned_holdout(settings, dataset)
     stored = scores | {"fills": baselines["sums"], "fills_scores": baselines["scores"],
                        FILE_HASH: files.hash_file(competitions.get_submission_path(settings, "holdout"))}
     files.write_json(settings.run_folder / SCORE_FILE, stored)
@@ -146,7 +148,10 @@ def score_files(settings: Settings) -> dict[str, float | None]:
     """Return the scores of any submission against any solution in the competition's format."""
     if not (settings.submission and settings.solution):
         raise FlagError("--submission and --solution go together: a file of id,value and one of id,value,Usage.")
-    return competitions.get_competition(settings.competition).submission.score(Path(settings.submission), Path(settings.solution))
+    format_ = competitions.get_competition(settings.competition).submission
+    advice = f"correct it, or name with --competition the one whose format it has; this one is {settings.competition}"
+    with replace_in_messages({WRITE_AGAIN: advice}):
+        return format_.score(Path(settings.submission), Path(settings.solution))
 
 
 def compute_label_rmse(scores: dict[str, Any]) -> dict[str, float]:

@@ -24,6 +24,8 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
     comparison = describe_change(compare_rmse(sums, baselines[best]), "the best baseline")
     sentences = [f"Holdout RMSE {compute_rmse(sums, counts):.4f} (95% interval {low:.4f} to {high:.4f}). "
                  f"Best baseline: {best}, {compute_rmse(baselines[best], counts):.4f}. {comparison}"]
+    if scores.get("learned_holdout"):
+        sentences.append(f"{photos_fill.NAME} has learned from photographs of this holdout: the RMSE of other images is higher.")
     sentences += describe_weights_by_hand(run_file.read_trained(settings.run_folder) or {})
     if models.run_is_trained(settings):
         sentences += describe_training(settings, scores, baselines, best)
@@ -34,6 +36,9 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
 def describe_training(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]], best: str) -> list[str]:
     """Return what training gained on the starting point, and advice where it gained nothing."""
     step, start = find_kept_step(settings), find_start(settings)
+    if settings.init_from not in ("", photos_fill.NAME):   # weights whose RMSE no fill has
+        first = f"Training found no better weights than those of {settings.init_from}, with which it began."
+        return [] if step is None else [describe_best_step(settings, step) if step else first]
     from_start = f"the starting point ({start} fill)" if start in baselines else "the starting point"
     if step == 0 and start == photos_fill.NAME:
         return [f"Training found no better weights than those of {start}, with which it began."]
@@ -83,7 +88,7 @@ def find_kept_step(settings: Settings) -> int | None:
 def describe_change(change: Change, other: str) -> str:
     """Return a sentence on the run's change of RMSE from another one, and its interval."""
     if not change.is_clear:
-        return (f"No difference between this run and {other} can be seen "
+        return (f"This run cannot be told apart from {other} "
                 f"({change.value:+.1%}, 95% interval {change.low:+.1%} to {change.high:+.1%}).")
     low, high = sorted((abs(change.low), abs(change.high)))
     direction = "better" if change.value < 0 else "worse"

@@ -1,7 +1,7 @@
 """The model card of an exported run: a README.md written from what was measured."""
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,7 @@ def describe_output(settings: Settings) -> str:
 
 def describe_training_images(settings: Settings) -> str:
     """Return what the run, and those from which it began, have seen."""
-    runs = list_beginnings(settings)
+    runs = models.list_beginnings(settings)
     trained = [run_file.read_trained(run.trained_folder) or {} for run in runs]
     seen = [f"the images and the holes of {settings.dataset_name}"]
     if any(values.get("extra_pictures") for values in trained):
@@ -116,16 +116,6 @@ def describe_training_images(settings: Settings) -> str:
     if any(models.uses_photos(values) for values in trained):
         seen.append("the photographs of the weights that come with pixmend, with which it began")
     return " and on ".join(seen) if len(seen) > 1 else f"{seen[0]} only"
-
-
-def list_beginnings(settings: Settings) -> list[Settings]:
-    """Return the run, then that from which it began, and so on."""
-    found: list[Settings] = []
-    while settings.run and settings.run not in [other.run for other in found]:
-        found.append(settings)
-        trained = run_file.read_trained(settings.trained_folder) or {}
-        settings = replace(settings, run=trained.get("init_from", ""))
-    return found
 
 
 def format_limits(settings: Settings) -> list[str]:

@@ -20,7 +20,7 @@ def main(settings: Settings) -> None:
         else:
             print_deletable(contest)
     if not kinds:
-        print("Nothing was deleted. Delete some with: pixmend clean --delete windows,states")
+        print("Nothing was deleted. To delete some kinds of files: pixmend clean --delete KIND,KIND")
 
 
 def print_deletable(contest: Contest) -> None:

@@ -34,7 +34,8 @@ def finish_session(runner: KernelRunner, session: Session) -> None:
                         f"pixmend {session.failed} --run {settings.run}")
     print_score(settings)
     if not session.finished:
-        print(f"Step {session.step} of {settings.steps}: the same command continues from there in a new session."
+        command = "the same command without --force" if settings.force else "the same command"
+        print(f"Step {session.step} of {settings.steps}: {command} continues from there in a new session."
               + " Nothing was submitted: --submit waits for the last step." * settings.submit)
     elif settings.submit:
         submit_run(settings)

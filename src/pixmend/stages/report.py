@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from pixmend import competitions, files, models
+from pixmend import competitions, files, models, setting_values
 from pixmend.config import SETTINGS, Settings
 from pixmend.data import dataset
 from pixmend.data.encode import encode_png
 from pixmend.errors import UserError
-from pixmend.experiments import search_space
 from pixmend.reporting import error_section, gallery, page, run_section
 from pixmend.reporting.run_section import Run
 from pixmend.scoring import run_score
 from pixmend.scoring.outdated import explain_outdated_score
+from pixmend.setting_values import format_run_command
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
@@ -69,7 +69,7 @@ def read_predictions(settings: Settings, score: Mapping[str, Any]) -> tuple[data
 def suggest_commands(settings: Settings) -> list[str]:
     """Return what to do next, a line each."""
     if settings.competition == "photo_reconstruction":
-        return [f"next        {search_space.format_run_command('submit', settings.run, settings)}"]
+        return [f"next        {format_run_command('submit', settings.run, settings)}"]
     if competitions.get_competition(settings.competition).accepts_photos:
         return [] if settings.photos else [f"your photos {format_command(settings, '--photos', 'FOLDER')}"]
     real = replace(settings, competition="photo_reconstruction", given=settings.given & {"home"})
@@ -81,5 +81,5 @@ def suggest_commands(settings: Settings) -> list[str]:
 def format_command(settings: Settings, *flags: str) -> str:
     """Return a pipeline's command for this home and competition, with the flags that decided its data."""
     names = [name for name, spec in SETTINGS.items() if spec.group in DATA_GROUPS and name not in NOT_REPEATED]
-    command = search_space.format_command([PIPELINE, "--competition", settings.competition], settings, names)
+    command = setting_values.format_command([PIPELINE, "--competition", settings.competition], settings, names)
     return f"{command} {shlex.join(flags)}".strip()

@@ -2,8 +2,9 @@
 
 from pixmend.config import Settings
 from pixmend.errors import UserError
-from pixmend.experiments import search_space, study, study_results, study_table
+from pixmend.experiments import study, study_results, study_table
 from pixmend.reporting import experiment_charts
+from pixmend.setting_values import format_run_command
 
 
 def main(settings: Settings) -> None:
@@ -14,4 +15,4 @@ def main(settings: Settings) -> None:
             return   # only fills, which need no training
         raise UserError(f"No row of the study {settings.about} was finished; the reasons are listed above.")
     best = next(row for row in results["rows"] if row["title"] == results["best"])
-    print(f"Show it in the report: {search_space.format_run_command('report', best['runs'][0], settings)}")
+    print(f"Show it in the report: {format_run_command('report', best['runs'][0], settings)}")

@@ -17,8 +17,9 @@ class History:
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file, explain_damage(path, self._remedy):
                 self.rows = list(csv.DictReader(file, restval="", strict=True))
-                if not all(float(row["step"]) >= 0 and float(row["minutes"]) >= 0 for row in self.rows):
-                    raise ValueError("negative")
+                if not all(int(row["step"]) >= 0 and float(row["minutes"]) >= 0 and float(row["holdout_rmse"]) >= 0
+                           for row in self.rows) or not self.rows:
+                    raise ValueError("negative, or no line")
 
     def drop_after(self, step: int) -> None:
         """Remove what came after the state from which a run continues: it will be evaluated again."""
@@ -34,6 +35,8 @@ class History:
         self._write()
 
     def get_last(self, name: str) -> float:
+        if not self.rows:
+            raise UserError(f"{self.path} is missing. {self._remedy}")
         return float(self.rows[-1][name])
 
     def count_since_best(self, counts_start: bool = True) -> int:
@@ -44,6 +47,8 @@ class History:
     def _write(self) -> None:
         if not self.writes:
             return
+        if not self.rows:
+            return self.path.unlink(missing_ok=True)
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         with atomic_write(self.path, "w") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")

@@ -22,26 +22,44 @@ def build_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
         common |= {"use_ema": True, "ema_momentum": settings.ema_decay}
     match settings.optimizer:
         case "sgd":
-            return keras.optimizers.SGD(momentum=settings.beta_1, **common)
+            return SGD(momentum=settings.beta_1, **common)
         case "rmsprop":
-            return keras.optimizers.RMSprop(epsilon=EPSILON, **common)
+            return RMSprop(epsilon=EPSILON, **common)
         case "adagrad":
-            return keras.optimizers.Adagrad(initial_accumulator_value=0.0, epsilon=EPSILON, **common)
+            return Adagrad(initial_accumulator_value=0.0, epsilon=EPSILON, **common)
     return Adam(beta_1=settings.beta_1, beta_2=settings.beta_2, epsilon=EPSILON, **common)
 
 
-class Adam(keras.optimizers.Adam):
-    """Adam as one operation per variable where the backend has it, which is faster than Keras's own."""
+class WarmAverage:
+    """The averaged weights of an optimizer, which do not stay the first weights for long."""
+
+    iterations: keras.Variable
 
     @property
     def ema_momentum(self) -> Any:
-        """The share of the past in the averaged weights: small at first, so that these do not stay the first weights."""
+        """The share of the past in the averaged weights: small at first."""
         steps = ops.cast(self.iterations, "float32")
         return ops.minimum(self._max_ema_momentum, (1 + steps) / (10 + steps))
 
     @ema_momentum.setter
     def ema_momentum(self, momentum: float) -> None:
         self._max_ema_momentum = momentum
+
+
+class SGD(WarmAverage, keras.optimizers.SGD):
+    """Keras's own, with such an average."""
+
+
+class RMSprop(WarmAverage, keras.optimizers.RMSprop):
+    """Keras's own, with such an average."""
+
+
+class Adagrad(WarmAverage, keras.optimizers.Adagrad):
+    """Keras's own, with such an average."""
+
+
+class Adam(WarmAverage, keras.optimizers.Adam):
+    """Adam as one operation per variable where the backend has it, which is faster than Keras's own."""
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         if not backend.is_tensorflow():

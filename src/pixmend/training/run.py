@@ -43,6 +43,8 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     check_settings(settings, dataset)
     first_weights = find_first_weights(settings, dataset)
     masks = prepare_data(settings, dataset)
+    if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
+        settings = replace(settings, batch_size=(run_file.read_trained(settings.run_folder) or {}).get("batch_size", 0))
     distributed.start_backend(settings)
     from pixmend.training import setup, trainer
 
@@ -50,8 +52,6 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": datasets.hash_dataset(dataset)})
     if settings.process == 0 and not settings.force:
         check_continues(settings, dataset)
-    if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
-        settings = replace(settings, batch_size=(run_file.read_trained(settings.run_folder) or {}).get("batch_size", 0))
     model = setup.build_trainable(settings)
     trainer.compile_model(model, settings)
     for path in first_weights:   # only to be sure that they fit, before --force deletes anything
@@ -76,11 +76,12 @@ def begin_run(settings: Settings, dataset: Dataset) -> None:
     """Write what decides a run, before its first step; with --force, delete what an earlier training has left."""
     if settings.force:
         delete_training(settings.run_folder)
-    if settings.init_from == photos_fill.NAME:
-        print_message("train: the first weights are those of photos, which were learned from other photographs. If the rules "
-                      "of a competition forbid that, give --init-from=")
+    if models.begins_with_photos(settings):
+        instead = "another --start" if settings.start == photos_fill.NAME else "--init-from="
+        print_message("train: this run begins with what photos learned from other photographs. If the rules of a competition "
+                      f"forbid that, give {instead}")
         if any(models.has_learned_holdout(settings, view) for _, view in dataset.views()):
-            print_message("train: the holdout shows some of these, so its RMSE is too good. Give --init-from=")
+            print_message(f"train: the holdout shows some of these, so its RMSE is too good. Give {instead}")
     datasets.write_split(settings.run_folder, dataset)
     save_run_settings(replace(settings, force=False))   # with the run's file, a stopped training continues
 
@@ -107,11 +108,19 @@ def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, mask
         if settings.init_from and run.step == 0:
             setup.load_first_weights(model, get_first_weights_path(settings, fold), settings)
         if run.is_finished():
+            check_weights_exist(run.folder, settings.run)
             print_message(f"train: {run.folder} is finished at step {run.step}. {run.describe_ending()}--force trains it anew.")
         else:
             run.fit()
             print_message(f"train: step {run.step}. {run.describe_ending()}{run.describe_result()} {run.folder}")
     return run
+
+
+def check_weights_exist(folder: Path, run: str) -> None:
+    """Refuse to call a training finished whose weights were deleted; its state does not have them."""
+    if not (path := checkpoints.get_weights_path(folder, "")).exists():
+        raise UserError(f"The training of run {run!r} is finished, but its weights are missing ({path}). Train it anew: "
+                        f"pixmend train --run {run} --force")
 
 
 def check_run(settings: Settings) -> None:
@@ -120,6 +129,8 @@ def check_run(settings: Settings) -> None:
         run = settings.trained_folder.name
         raise UserError(f"{settings.run} is a snapshot of run {run!r}, which is trained as a whole: "
                         f"pixmend train --run {run} --snapshots {settings.snapshot}")
+    if not settings.force:
+        models.check_no_mix(settings)
     loggers.check_packages(settings)
     if settings.unknown_masks and not models.finds_masks(settings.model):   # masks must be found before training, not after it
         unknown_masks.open_located_masks(settings, datasets.open_dataset(settings))
@@ -218,7 +229,7 @@ def check_same_settings(settings: Settings) -> None:
     compared = [name for name in sorted(wanted.keys() - list_changeable_settings(settings))
                 if format_auto(name, wanted[name]) != AUTO]
     if changed := [name for name in compared if is_other_value(name, before.get(name), wanted[name])]:
-        listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name]})" for name in changed)
+        listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name] or 'none'})" for name in changed)
         raise UserError(f"Run {folder.name!r} ({folder}) was trained with {listed}. Choose another --run, train it anew with "
                         f"--force, or continue it with its own settings: pixmend train --run {folder.name}")
 
@@ -235,6 +246,7 @@ def save_run_settings(settings: Settings) -> None:
 
 def load_run_settings(settings: Settings) -> Settings:
     """Return these settings with a run's stored ones in place of those that decide its weights."""
+    models.check_no_mix(settings)
     folder = settings.trained_folder
     path, stored = folder / run_file.RUN_FILE, run_file.read_trained(folder)
     if stored is None:

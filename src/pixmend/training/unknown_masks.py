@@ -4,6 +4,7 @@ A network that finds masks is given every pixel as possibly missing. With --unkn
 the masks that the run --mask-run has found. Both read only the damaged images; training and scores use the true masks.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import UNFILLED, Dataset, DatasetRow
 from pixmend.errors import UserError
-from pixmend.setting_values import format_off
+from pixmend.setting_values import format_off, format_stage_command
 from pixmend.submissions import predictions
 
 # By how many pixels found masks are enlarged. Measured on photos with the harmonic fill: 0, 2 and 3 pixels leave more error, in
@@ -61,9 +62,8 @@ class LocatedMaskDataset(UnknownMaskDataset):
         return found.read_image(row.id, all_pixels[..., None], all_pixels > 0)[..., 0] > 0.5
 
     def read_counts(self, row: DatasetRow) -> np.ndarray:
-        """Return the same mask, enlarged, as counts: a damaged pixel left beside a hole costs more than a known one replaced."""
-        side = 2 * GROWN_PIXELS + 1
-        return np.asarray(cv2.dilate(self.mask(row).astype(np.uint8), np.ones((side, side), np.uint8)))
+        """Return the same mask, enlarged, as counts."""
+        return enlarge_mask(self.mask(row)).astype(np.uint8)
 
     def read_input(self, row: DatasetRow, start: str) -> np.ndarray:
         """Return the damaged image with what was found filled; the last one is remembered for further views of it."""
@@ -73,6 +73,12 @@ class LocatedMaskDataset(UnknownMaskDataset):
             filled = models.get_fill(start)(self.read_damaged(row) / np.float32(255), self.read_counts(row) > 0)
             self.last_filled = row, start, np.rint(filled * 255).astype(np.uint8)
         return self.last_filled[2]
+
+
+def enlarge_mask(mask: np.ndarray) -> np.ndarray:
+    """Return a found mask, enlarged: a damaged pixel left beside a hole costs more than a known one replaced."""
+    side = 2 * GROWN_PIXELS + 1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
 
 
 def open_dataset_for_prediction(settings: Settings) -> Dataset:
@@ -89,9 +95,10 @@ def open_located_masks(settings: Settings, dataset: Dataset) -> LocatedMaskDatas
     """Open the dataset with the masks of the run --mask-run."""
     folder = settings.run_folder.with_name(settings.mask_run)
     if not (folder / "test.npz").exists():
+        finder = replace(settings, run=settings.mask_run, stored=False, given=settings.given - {"unknown_masks"} | {"run"})
         raise UserError(f"Run {settings.mask_run!r} has found no masks ({folder}/test.npz), which {flag('unknown_masks')} needs. "
-                        f"First run pixmend train --model locate and pixmend predict --run locate, or name another run with "
-                        f"{flag('mask_run')}.")
+                        f"First run `{format_stage_command('train', finder)} --model locate` and "
+                        f"`{format_stage_command('predict', finder)}`, or name another run with {flag('mask_run')}.")
     return LocatedMaskDataset(dataset, folder)
 
 
