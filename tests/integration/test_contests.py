@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 
 import numpy as np
@@ -66,7 +67,8 @@ def test_a_damaged_competition_hides_no_other(home):
 def test_nothing_is_deleted_unless_asked(home):
     before = list_files(home)
     output = done(stage("clean", home))
-    assert list_files(home) == before and all(name in output for name in ("windows", "prepared", "unpacked"))
+    there = re.search(r"--delete (\S+)", output)[1]
+    assert list_files(home) == before and {"prepared", "unpacked"} <= set(there.split(",")) and "states" not in output
     assert stage("clean", home, "--delete", "state").returncode == 2
     assert stage("clean", home, "--competition", "missing_pixels", "--delete", "states").returncode == 1
     assert list_files(home) == before
@@ -110,10 +112,19 @@ def test_newest_state_stays(home):
     assert list(run.glob("state-*.npz")) == states[1:]
 
 
-@pytest.mark.parametrize("place", ["competition/demo", "augment/demo", "checkpoints/demo/small"])
+@pytest.mark.parametrize("place", ["competition/demo", "augment/demo", "augment/demo+landscapes", "checkpoints/demo/small"])
 def test_nothing_is_deleted_while_a_command_works_with_it(home, place):
+    (home / place).mkdir(exist_ok=True)
     before = list_files(home)
     with open(home / place / ".lock", "a+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert stage("clean", home, "--delete", "windows,unpacked").returncode == 1
     assert list_files(home) == before
+
+
+def test_a_score_that_is_no_number_is_named_with_its_file(home):
+    board = home / "submissions/demo/leaderboard.csv"
+    board.parent.mkdir(parents=True, exist_ok=True)
+    board.write_text('run,holdout_rmse\na,"0,1657"\n')
+    result = stage("contests", home)
+    assert str(board) in result.stdout + result.stderr and "Traceback" not in result.stderr

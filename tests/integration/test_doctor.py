@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import zipfile
 
@@ -37,6 +38,7 @@ def test_complete_machine(tmp_path, server):
     for word in ("Python 3", "Packages", "Memory", "Cores", "Backend: tensorflow", "26 in", "kaggle command",
                  "private", "rules are accepted", "left today: 5"):
         assert find_lines(output, word)[0].startswith("\u2713"), (word, output)
+    assert re.search(r"kaggle command: \d+\.\d+", output)
     assert server.submissions == []
 
 

@@ -485,6 +485,16 @@ def test_competition_whose_photographs_are_not_sent_is_refused(tmp_path):
     assert code == 2 and "demo" in output and not list(machine.home.rglob("kernel.py"))
 
 
+def test_a_configured_run_begins_untrained_as_one_that_is_not(tmp_path):
+    machine = Machine(tmp_path, token=False)
+    flags = ("--size", "32", "--minutes", "60", "--run", "b")
+    assert machine.run("configure", *flags)[0] == 0
+    code, output = machine.run("kernel", "--run", "b", "--dry-run")
+    assert code == 0, output
+    script = machine.home / f"checkpoints/{CONTEST}/b/.kernel/1/kernel.py"
+    assert "--init-from" not in order_of(script.read_text())["flags"]
+
+
 def test_same_source_gives_the_same_script(tmp_path):
     machines = [Machine(tmp_path / name, token=False) for name in ("one", "two")]
     flags = ("--dry-run", "--no-internet", "--wheels", "me/wheels", "--accelerator", "NvidiaTeslaT4")

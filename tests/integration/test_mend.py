@@ -332,7 +332,8 @@ def test_ids_that_differ_in_their_ending_only_keep_it():
     (("photo.png", "--mask", "mask.png", "--model", "window_mlp"), 2),
     (("photo.png", "--mask", "mask.png", "--run", "nothing"), 1),
     (("photo.png", "--mask", "mask.png", "--run", "finder"), 1), (("photo.png", "--mask", "auto", "--mask-run", "whole"), 1),
-    (("photo.png", "--mask", "white.png"), 1), (("photo.png", "--mask", "mask.png", "--out", "."), 2),
+    (("photo.png", "--mask", "ones.png"), 1), (("photo.png", "--mask", "white.png"), 1),
+    (("photo.png", "--mask", "mask.png", "--out", "."), 2),
     (("photo.png", "--mask", "mask.png", "--truth", "small.png"), 1),
 ])
 def test_mistakes_are_messages(runs, tmp_path, monkeypatch, flags, code):
@@ -341,6 +342,7 @@ def test_mistakes_are_messages(runs, tmp_path, monkeypatch, flags, code):
     for name, mask in (("mask", make_mask(photo.shape, (20, 10, 9, 9))), ("white", np.ones(photo.shape[:2], bool)),
                        ("small", np.ones((9, 9), bool))):
         save_mask(tmp_path / f"{name}.png", mask)
+    save(tmp_path / "ones.png", make_mask(photo.shape, (20, 10, 9, 9)).astype(np.uint8))   # 0 and 1, not 0 and 255
     words = [str(tmp_path / word) if word.endswith((".png", ".")) else word for word in flags]
     result = stage("mend", runs, "--out", tmp_path / "out", *words)
     assert result.returncode == code and "Traceback" not in result.stderr and (result.stderr or result.stdout).strip()

@@ -74,6 +74,17 @@ def test_same_file_is_refused_unless_asked_for(machine, server):
     assert first["blob"] == second["blob"]
 
 
+@pytest.mark.parametrize("run", ["basic", "unet_bearer"])
+def test_a_runs_name_is_not_taken_for_a_secret(machine, server, run):
+    machine.put_submission(run, TINY.submission)
+    assert machine.run("submit", "--run", run)[0] == 0
+    (machine.submissions / "leaderboard.csv").unlink()
+    (machine.submissions / "submissions.csv").unlink()
+    calls = len(server.calls)
+    assert machine.run("submit", "--run", run)[0] == 0 and len(server.submissions) == 1
+    assert not [call for call in server.calls[calls:] if "Download" in call]   # the list alone tells that it is this file
+
+
 def test_leaderboard_remembers_what_kaggle_no_longer_lists(machine, server):
     leaderboard.update_run(machine.submissions / "leaderboard.csv", "b", sent=f"2026-11-19 10:00 {TAG}")
     assert machine.run("submit", "--run", "a")[0] == 1 and server.submissions == []

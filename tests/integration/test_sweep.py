@@ -17,7 +17,7 @@ from support import chromium, postgres
 from support.crashes import newest_state
 from support.stages import stage_process, start_stage
 
-from pixmend import config, files, flags
+from pixmend import cli, config, files, flags, models
 from pixmend.cli import main, read_settings
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space, sweep_results
@@ -507,6 +507,16 @@ def test_two_points_are_a_range_only_between_numbers():
     assert search_space.split_swept_flags(words) == (words, ())
     assert search_space.split_swept_flags(["--encoder-weights", "../w.h5,none"])[1] == (
         ("encoder_weights", search_space.Choice(("../w.h5", "none"))),)
+
+
+@pytest.mark.parametrize("model", ["pix2pix", "unet", "window_unet", "smooth"])
+def test_settings_of_a_trial_are_those_of_its_own_command(tmp_path, model):
+    words = ["--home", str(tmp_path), "--competition", "photo_reconstruction", "--steps", "7"]
+    base = cli.read_settings("sweep", [*words, "--trials", "1"])
+    trial = runner.make_run_settings(base, {"model": model, "width": 8})
+    own = cli.read_settings("train", [*words, "--model", model, "--width", "8"])
+    assert (trial.run, trial.tta, trial.predict_mode) == (own.run, own.tta, own.predict_mode)
+    assert models.apply_model_defaults(trial).init_from == models.apply_model_defaults(own).init_from
 
 
 def test_a_word_of_the_environment_is_in_the_winners_command(monkeypatch):

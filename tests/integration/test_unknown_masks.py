@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation
 from sklearn.metrics import jaccard_score, root_mean_squared_error
 from support.journeys import journeys, row
 from support.networks import build_small
-from support.stages import SMALL, stage
+from support.stages import SMALL, done, stage
 
 from pixmend import competitions, run_file
 from pixmend.config import Settings
@@ -244,6 +244,20 @@ def refused(name, home, *flags, code=1):
 ])
 def test_wrong_runs_are_refused(found, name, flags, message):
     assert message in refused(name, found[0], *flags, code=2 if name == "kernel" else 1)
+
+
+def test_a_fill_does_not_read_the_true_masks_of_a_new_test_set(found, tmp_path):
+    home = shutil.copytree(found[0], tmp_path / "home")
+    flags = (*HERE, "--model", "harmonic", "--run", "fill")
+    for name in ("train", "predict"):
+        done(stage(name, home, *flags))
+    message = refused("predict", home, *flags, "--test-folder", home / f"competition/{PLACE}/files")
+    assert "'locate'" in message and not list(home.rglob("fill.new-test-set*"))
+
+
+def test_masks_are_no_images(found, tmp_path):
+    flags = ("--split", "holdout", "--run", "locate", "--out", tmp_path)
+    assert "pixmend serialize --run locate" in refused("mend", found[0], *flags)
 
 
 def test_predictions_in_other_masks_are_refused(found, tmp_path):

@@ -1,5 +1,6 @@
 """How a run learns: the learning rate over its budget, and averaged weights."""
 
+import keras
 import numpy as np
 import pytest
 from support.networks import as_inputs, compile_small, example_batch
@@ -39,3 +40,15 @@ def test_averaged_weights_forget_the_first_steps_sooner():
         expected = decay * expected + (1 - decay) * np.asarray(model.trainable_variables[0])
     model.optimizer.finalize_variable_values(model.trainable_variables)
     np.testing.assert_allclose(np.asarray(model.trainable_variables[0]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop", "adagrad"])
+def test_averaged_weights_do_not_stay_the_first_ones(name):
+    weights = keras.Variable(np.zeros(1, np.float32))
+    optimize = optimizer.build_optimizer(Settings(optimizer=name, learning_rate=1.0, ema_decay=0.998, clip_norm=0.0))
+    optimize.build([weights])
+    for _ in range(40):
+        weights.assign([1.0])   # wherever the step led
+        optimize.apply([np.zeros(1, np.float32)])
+    optimize.finalize_variable_values([weights])
+    assert np.asarray(weights)[0] > 0.99

@@ -20,7 +20,9 @@ def main(settings: Settings) -> None:
         else:
             print_deletable(contest)
     if not kinds:
-        print("Nothing was deleted. To delete some kinds of files: pixmend clean --delete KIND,KIND")
+        there = [kind for kind in DELETABLE if any(list_deletable(contest, kind) for contest in contests)]
+        advice = f"To delete all of these: pixmend clean --delete {','.join(there)}" if there else "There is nothing to delete."
+        print(f"Nothing was deleted. {advice}")
 
 
 def print_deletable(contest: Contest) -> None:

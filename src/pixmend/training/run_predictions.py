@@ -35,6 +35,7 @@ Predict = Callable[[Dataset, Sequence[DatasetRow], str], Iterator[np.ndarray]]  
 
 def predict_run(settings: Settings) -> bool:
     """Write the predictions of a run; return whether they were up to date."""
+    models.check_no_mix(settings)
     folder = settings.run_folder
     if models.run_finds_masks(settings):
         dataset: Dataset = unknown_masks.UnknownMaskDataset(datasets.open_dataset(settings))
