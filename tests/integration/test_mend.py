@@ -333,7 +333,7 @@ def test_ids_that_differ_in_their_ending_only_keep_it():
     (("photo.png", "--mask", "mask.png", "--run", "nothing"), 1),
     (("photo.png", "--mask", "mask.png", "--run", "finder"), 1), (("photo.png", "--mask", "auto", "--mask-run", "whole"), 1),
     (("photo.png", "--mask", "ones.png"), 1), (("photo.png", "--mask", "white.png"), 1),
-    (("photo.png", "--mask", "mask.png", "--out", "."), 2),
+    (("photo.png", "--mask", "mask.png", "--out", "."), 2), (("photo.png", "--mask", "mask.png", "--out", "photo.png"), 2),
     (("photo.png", "--mask", "mask.png", "--truth", "small.png"), 1),
 ])
 def test_mistakes_are_messages(runs, tmp_path, monkeypatch, flags, code):

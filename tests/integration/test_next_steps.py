@@ -125,7 +125,8 @@ def test_a_run_without_its_flag(tmp_path):
 
 
 def test_a_file_of_ones_own_is_not_to_be_written_by_serialize(home, tmp_path):
-    (tmp_path / "mine.csv").write_text("id;value\n")
     solution = home / "competition/demo/solution.csv"
-    message = fail("score", home, "--submission", tmp_path / "mine.csv", "--solution", solution)
-    assert "mine.csv" in message and "serialize" not in message and "--competition" in message
+    for text in ("id;value\n", "\ufeff" + solution.read_text()):
+        (tmp_path / "mine.csv").write_text(text, encoding="utf-8")
+        message = fail("score", home, "--submission", tmp_path / "mine.csv", "--solution", solution)
+        assert "mine.csv" in message and "serialize" not in message and "--competition" in message

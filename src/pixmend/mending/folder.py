@@ -148,6 +148,8 @@ def check_flags(settings: Settings) -> None:
     if not settings.mask:
         raise FlagError("--mask says which pixels are missing: a picture that is white there, a folder of such, alpha or auto.")
     given = Path(settings.picture)
+    if Path(settings.out).is_file():
+        raise FlagError(f"--out {settings.out} is a file. Name a folder.")
     if Path(settings.out).resolve() == (given if given.is_dir() else given.parent).resolve():
         raise FlagError(f"--out {settings.out} is the folder of the pictures themselves. Choose another one.")
 

@@ -44,6 +44,7 @@ NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 MURMUR_FACTORS = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 # Parts of messages: why a file cannot be read, and what to do about a fault.
 UNREADABLE = {FileNotFoundError: "is missing", IsADirectoryError: "is a folder", UnicodeDecodeError: "is not UTF-8 text"}
+BYTE_ORDER_MARK = "\ufeff"
 WRITE_AGAIN = "write it again with `pixmend serialize --force` and the same --run"
 CORRECT_FILE = "correct that file"
 
@@ -75,6 +76,8 @@ def read_header(path: Path, count: int, advice: str) -> list[str]:
     """Return the names of a table's columns, which must be this many and different."""
     with read_lines(path, advice) as table:
         _, names = next(table, (1, []))
+    if names and names[0].startswith(BYTE_ORDER_MARK):
+        raise UserError(f"{path} begins with a byte order mark, as Excel writes it. Save it as UTF-8 without one; or {advice}.")
     if len(names) != count or len(set(names)) != count:
         raise UserError(f"{path}, line 1: {','.join(names)[:80]!r} is no header of {count} columns; {advice}.")
     return names
