@@ -13,6 +13,7 @@ from pixmend.fills import FILLS, Fill, FillSpec
 from pixmend.networks import photos_fill
 from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, PipelineSpec
 from pixmend.run_identity import apply_defaults, usual_learning_rate
+from pixmend.setting_values import MEMBER_FILE
 
 
 def get_fill(name: str) -> Fill:
@@ -106,10 +107,16 @@ def list_beginnings(settings: Settings) -> list[Settings]:
 
 
 def begins_with_photos(settings: Settings) -> bool:
-    """Tell whether a run, or one from which it began, has what `photos` learned."""
-    earlier = dataclasses.replace(settings, run=settings.init_from)
-    trained = [run_file.read_trained(run.trained_folder) or {} for run in list_beginnings(earlier)]
-    return any(map(uses_photos, [run_identity.weight_settings(settings), *trained]))
+    """Tell whether a run that is to be trained, or one from which it begins, has what `photos` learned."""
+    first = dataclasses.replace(settings, run=settings.init_from)
+    return uses_photos(run_identity.weight_settings(settings)) or has_photos(first)
+
+
+def has_photos(settings: Settings) -> bool:
+    """Tell whether a run, one from which it began, or a member of a mix has what `photos` learned."""
+    trained = [run_file.read_trained(run.trained_folder) or {} for run in list_beginnings(settings)]
+    members = [name for name in trained[0].get("members", []) if not MEMBER_FILE.fullmatch(name)] if trained else []
+    return any(map(uses_photos, trained)) or any(has_photos(dataclasses.replace(settings, run=name)) for name in members)
 
 
 def check_no_mix(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """The score of what earlier stages left, on a machine that lacks something."""
 
+import json
 import shutil
 from unittest import mock
 
@@ -131,3 +132,18 @@ def test_the_pretrained_fill_is_left_out_where_it_learned_from_the_holdout(tmp_p
         done(stage(name, tmp_path, "--competition", "landscapes", *FILL))
     printed = done(stage("score", tmp_path, "--competition", "landscapes", *FILL))
     assert "photos" not in printed and "smooth (baseline)" in printed
+
+
+def test_a_score_says_where_photos_learned_from_the_holdout(tmp_path):
+    flags = ("--competition", "landscapes", "--size", "32")
+    for name in ("download", "augment"):
+        done(stage(name, tmp_path, *flags))
+    for run in ("photos", "harmonic"):
+        for name in ("train", "predict"):
+            done(stage(name, tmp_path, *flags, "--model", run, "--run", run))
+    done(stage("ensemble", tmp_path, *flags, "--members", "photos,harmonic", "--run", "mixed"))
+    for run, is_learned in (("photos", True), ("harmonic", False), ("mixed", True)):
+        done(stage("serialize", tmp_path, *flags, "--run", run))
+        printed = done(stage("score", tmp_path, *flags, "--run", run))
+        score = json.loads((tmp_path / f"checkpoints/landscapes/{run}/score.json").read_text())
+        assert score["learned_holdout"] == is_learned == ("photos" in printed.replace("run photos", ""))

@@ -30,7 +30,7 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
     """Return the scores of a run, those of the baselines, and the figures of the leaderboard; all are written to disk."""
     dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
     scores, baselines = score_holdout(settings, dataset, predicted), score_baselines(settings, dataset)
-    scores["learned_holdout"] = models.begins_with_photos(settings) and models.has_learned_holdout(settings, dataset)
+    scores["learned_holdout"] = models.has_photos(settings) and models.has_learned_holdout(settings, dataset)
     stored = scores | {"fills": baselines["sums"], "fills_scores": baselines["scores"],
                        FILE_HASH: files.hash_file(competitions.get_submission_path(settings, "holdout"))}
     files.write_json(settings.run_folder / SCORE_FILE, stored)
