@@ -175,7 +175,7 @@ def test_another_prepared_set_is_named(home, own_folder):
     assert result.returncode == 1 and "with --extra-pictures" in result.stderr and "this run is without" in result.stderr
     done(stage("augment", home, *SMALL))
     result = stage("predict", home, "--run", "more")
-    assert result.returncode == 1 and "pixmend augment --run more" in result.stderr
+    assert result.returncode == 1 and "pixmend augment --competition demo --run more" in result.stderr
 
 
 def test_a_run_is_named_by_the_folder_and_runs_of_earlier_versions_keep_their_names(tmp_path, own_folder):

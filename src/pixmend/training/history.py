@@ -17,9 +17,8 @@ class History:
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file, explain_damage(path, self._remedy):
                 self.rows = list(csv.DictReader(file, restval="", strict=True))
-                if not all(int(row["step"]) >= 0 and float(row["minutes"]) >= 0 and float(row["holdout_rmse"]) >= 0
-                           for row in self.rows) or not self.rows:
-                    raise ValueError("negative, or no line")
+                if writes and not (self.rows and all(map(is_complete, self.rows))):
+                    raise ValueError("a line is missing or damaged")
 
     def drop_after(self, step: int) -> None:
         """Remove what came after the state from which a run continues: it will be evaluated again."""
@@ -54,3 +53,8 @@ class History:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def is_complete(row: dict[str, str]) -> bool:
+    """Tell whether a line has a step, minutes and an RMSE that can be; what is no number raises an error."""
+    return int(row["step"]) >= 0 and float(row["minutes"]) >= 0 and float(row["holdout_rmse"]) >= 0
