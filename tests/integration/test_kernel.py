@@ -50,6 +50,7 @@ def make_output(text, step=8, **different_settings):
     left = {f"{HOME}/run.toml": run.encode(), f"{HOME}/state-{step:09}-{digits}.npz": npz(step),
             f"{HOME}/best.npz": npz(step), f"{HOME}/holdout.npz": npz(1), f"{HOME}/test.npz": npz(2),
             f"{HOME}/history.csv": b"step,holdout_rmse,minutes\n8,0.1,0.5\n",
+            f"{HOME}/serialize.json": json.dumps({"made_from": {"order": "bgr", "scale": "unit"}}).encode(),
             f"submissions/{CONTEST}/a.csv": b"id,value\nx,0.5\n"}
     account = {"tag": order_of(text)["tag"], "step": step, "finished": step >= 8, "failed": "",
                "score": {"holdout_rmse": "0.12345"}, "files": {name: describe(data) for name, data in left.items()}}
@@ -202,7 +203,6 @@ def test_finished_run_is_not_submitted_in_another_order_than_a_typed_flag(machin
     assert machine.run("download", "--size", "32")[0] == 0
     send_and_end(machine, server)
     assert machine.run("kernel", *FLAGS)[0] == 0
-    (machine.home / HOME / "serialize.json").write_text(json.dumps({"made_from": {"order": "bgr", "scale": "unit"}}))
     (machine.submissions / "a.csv").write_text(TINY.submission)
     code, output = machine.run("kernel", *FLAGS, "--submit", "--channel-order", "rgb")
     assert code == 1 and "pixmend serialize --run a --channel-order rgb" in output and server.submissions == []
