@@ -251,8 +251,8 @@ def test_a_fill_does_not_read_the_true_masks_of_a_new_test_set(found, tmp_path):
     flags = (*HERE, "--model", "harmonic", "--run", "fill")
     for name in ("train", "predict"):
         done(stage(name, home, *flags))
-    message = refused("predict", home, *flags, "--test-folder", home / f"competition/{PLACE}/files")
-    assert "'locate'" in message and not list(home.rglob("fill.new-test-set*"))
+    result = stage("predict", home, *flags, "--test-folder", home / f"competition/{PLACE}/files")
+    assert result.returncode == 1 and "'locate'" in result.stderr and not list(home.rglob("fill.new-test-set*"))
 
 
 def test_masks_are_no_images(found, tmp_path):

@@ -106,7 +106,7 @@ def add_run(settings: Settings, found: dict[str, BundledRun]) -> None:
     if not run.is_mix:
         run = BundledRun(settings, run_file.add_missing_settings(trained))
         of_weights = load_run_settings(settings)
-        if not models.is_fill(run.model) and (reason := explain_refusal(of_weights)):
+        if reason := explain_refusal(of_weights):
             raise UserError(f"The run {settings.run!r} cannot be bundled: {reason}. Bundle another run.")
     for name in [*trained.get("members", []), *filter(None, [trained.get("init_from")])]:
         if name not in found and name != photos_fill.NAME:   # those weights are part of pixmend's source

@@ -24,7 +24,7 @@ from pixmend.data import augmentation
 from pixmend.data.archive_manifest import read_archive_manifest
 from pixmend.data.array_files import ArrayFile
 from pixmend.errors import UserError
-from pixmend.files import atomic_write, hash_value, manifest_matches, read_object, write_json
+from pixmend.files import atomic_write, hash_value, manifest_matches, read_made_from, read_object, write_json
 from pixmend.run_file import add_missing_settings, read_trained
 from pixmend.setting_values import format_stage_command
 
@@ -166,6 +166,13 @@ def write_index(path: Path, rows: Iterable[DatasetRow]) -> None:
         writer.writerow(COLUMNS)
         names = augmentation.TRANSFORM_NAMES
         writer.writerows((r.id, r.source, r.label, names[r.variant], r.split, r.damaged, r.original) for r in rows)
+
+
+def read_prepared_settings(folder: Path) -> dict[str, Any]:
+    """Return the settings with which a dataset was prepared; nothing where there is none."""
+    made_from = read_made_from(folder / "index.json")
+    found = {name: made_from[name] for name in ("size", *SPLIT_SETTINGS, "augment", *DAMAGE_SETTINGS) if name in made_from}
+    return found | ({"extra_pictures": made_from.get("extra_folder", "")} if found else {})
 
 
 def open_dataset(settings: Settings) -> Dataset:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pixmend import files, models, run_file
-from pixmend.config import SETTINGS, Settings
+from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
 from pixmend.scoring import member_files
@@ -44,7 +44,8 @@ class MixWeights(NamedTuple):
 
 def mix_run(settings: Settings) -> dict[str, Any]:
     """Write the mixed predictions of the members as a run of its own, unless they are up to date; return weights and scores."""
-    settings = take_data_settings(settings)
+    prepared = datasets.read_prepared_settings(settings.augment_folder)
+    settings = replace(settings, **{name: value for name, value in prepared.items() if name not in settings.given})
     dataset, folder = unknown_masks.open_dataset_for_prediction(settings), settings.run_folder
     runs, others = list_members(settings, dataset)
     check_mixed_run(settings)
@@ -59,17 +60,6 @@ def mix_run(settings: Settings) -> dict[str, Any]:
                 record = member_files.describe_files(others, keys, conversions)
                 write_mix(settings, dataset, members, cache_key, record)
         return run_file.read_trained(folder) or {}
-
-
-def take_data_settings(settings: Settings) -> Settings:
-    """Return the settings with those of the first run in --members for the data, where no flag is given."""
-    names = [name for name, spec in SETTINGS.items() if spec.group in ("download", "augment") and name not in settings.given]
-    runs = [member for member in split_members(settings.members) if not MEMBER_FILE.fullmatch(member)]
-    for run in runs:
-        if path := run_file.find_run_file(Path(settings.home), run, settings.dataset_name):
-            stored = run_file.load_run(path)
-            return replace(settings, channels=stored.channels, **{name: getattr(stored, name) for name in names})
-    return settings
 
 
 def list_files(settings: Settings, run: str) -> list[Path]:
