@@ -34,6 +34,7 @@ NOT_STORED = {"home", "run", "if_asked", "process", "processes", "submission", "
 # What manifests tell of a prediction and of a submission: their keys, and the settings that these are.
 RECORDED = {"predict.json": {"mode": "predict_mode", "tta": "tta"},
             "serialize.json": {"order": "channel_order", "scale": "value_scale"}}
+REMEDY = "Correct it; or delete it, and `pixmend configure` writes it again."   # for a damaged file of a run
 RECORD = ("versions", "hardware", "git")
 PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
 
@@ -91,16 +92,15 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     if tables is None:
         raise UserError(f"{path} is missing. Write it first: pixmend configure --run NAME")
     known = {group.replace(" ", "_") for group in config.GROUPS} | ({"command"} if with_command else set())
-    with files.explain_damage(path, "Correct it; or delete it, and `pixmend configure` writes it again."):
+    with files.explain_damage(path, REMEDY):
         values = {name: value for table in known for name, value in tables.get(table, {}).items()}
+        given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
+        channels = int(tables.get("channels", 3))
     for name, value in values.items():
         if name not in SETTINGS:
             version = tables.get("versions", {}).get("pixmend", "(unknown version)")
             raise UserError(f"{path} has a setting {name!r} that this version does not know; it is of pixmend {version}.")
         values[name] = parse_value(name, value, str(path))
-    with files.explain_damage(path, "Correct it; or delete it, and `pixmend configure` writes it again."):
-        given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
-        channels = int(tables.get("channels", 3))
     run = str(tables.get("run") or path.parent.name)
     check_value("run", run, str(path))
     values = add_missing_settings(values, [name for name in SETTINGS if name not in NOT_STORED])
@@ -166,8 +166,7 @@ def read_tables(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid TOML ({error}). Correct it; or delete it, and `pixmend configure` writes it "
-                        "again.") from None
+        raise UserError(f"{path} is not valid TOML ({error}). {REMEDY}") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, not a file of settings.") from None
 

@@ -10,6 +10,7 @@ from support.stages import SMALL, done, stage
 import pixmend
 from pixmend import run_file
 from pixmend.errors import UserError
+from pixmend.training.history import History
 
 FILL = ("--model", "harmonic", "--size", "32")
 
@@ -81,8 +82,6 @@ def test_a_damaged_history_is_named(tmp_path, text):
     path = tmp_path / "a" / "history.csv"
     path.parent.mkdir()
     path.write_text(text)
-    from pixmend.training.history import History
-
     with pytest.raises(UserError, match=str(path)):
         History(path).get_last("step")
 

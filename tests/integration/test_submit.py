@@ -82,7 +82,7 @@ def test_a_runs_name_is_not_taken_for_a_secret(machine, server, run):
     (machine.submissions / "submissions.csv").unlink()
     calls = len(server.calls)
     assert machine.run("submit", "--run", run)[0] == 0 and len(server.submissions) == 1
-    assert not [call for call in server.calls[calls:] if "Download" in call]   # the list alone tells that it is this file
+    assert not [call for call in server.calls[calls:] if "Download" in call]   # its tag in the list says which file it is
 
 
 def test_leaderboard_remembers_what_kaggle_no_longer_lists(machine, server):

@@ -88,7 +88,7 @@ def find_kept_step(settings: Settings) -> int | None:
 def describe_change(change: Change, other: str) -> str:
     """Return a sentence on the run's change of RMSE from another one, and its interval."""
     if not change.is_clear:
-        return (f"This run cannot be told apart from {other} "
+        return (f"There is no clear difference between this run and {other} "
                 f"({change.value:+.1%}, 95% interval {change.low:+.1%} to {change.high:+.1%}).")
     low, high = sorted((abs(change.low), abs(change.high)))
     direction = "better" if change.value < 0 else "worse"

@@ -16,7 +16,6 @@ from pixmend.reporting import error_section, gallery, page, run_section
 from pixmend.reporting.run_section import Run
 from pixmend.scoring import run_score
 from pixmend.scoring.outdated import explain_outdated_score
-from pixmend.setting_values import format_run_command
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
@@ -69,7 +68,7 @@ def read_predictions(settings: Settings, score: Mapping[str, Any]) -> tuple[data
 def suggest_commands(settings: Settings) -> list[str]:
     """Return what to do next, a line each."""
     if settings.competition == "photo_reconstruction":
-        return [f"next        {format_run_command('submit', settings.run, settings)}"]
+        return [f"next        {setting_values.format_run_command('submit', settings.run, settings)}"]
     if competitions.get_competition(settings.competition).accepts_photos:
         return [] if settings.photos else [f"your photos {format_command(settings, '--photos', 'FOLDER')}"]
     real = replace(settings, competition="photo_reconstruction", given=settings.given & {"home"})
