@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import statistics
 import zipfile
 from collections.abc import Mapping
 from functools import partial
@@ -107,7 +106,7 @@ class Bench:
         """Return the flags of a row's run; its predecessors have been made."""
         table = TABLES[table_name]
         values = {"run": lambda other: name_run(table_name, other, seed),
-                  "minutes": lambda other: f"{max(0.01, self.read_minutes(table_name, other)):.2f}"}
+                  "minutes": lambda other: f"{max(0.01, self.read_minutes(f'{table_name}/{other}/{seed}')):.2f}"}
         flags = fill_placeholders(self.show_flags(table, table.rows[row_name]), values)
         if "{photos}" in flags:
             folder = self.home / "photos" / "more"
@@ -118,10 +117,9 @@ class Bench:
     def show_flags(self, table: Table, row: Row) -> str:
         return row.flags if row.is_ours else f"{table.flags} {row.flags}".strip()
 
-    def read_minutes(self, table_name: str, row_name: str) -> float:
-        """Return the median minutes of training of a row."""
-        results = read_results(self.file)
-        return statistics.median(results[key]["minutes"] for key in results if key.startswith(f"{table_name}/{row_name}/"))
+    def read_minutes(self, run: str) -> float:
+        """Return the minutes that a run was trained: of the same seed, since another one may be of another machine."""
+        return read_results(self.file)[run]["minutes"]
 
 
 def name_run(table: str, row: str, seed: int) -> str:
