@@ -1,22 +1,18 @@
 """How sharp a run's predictions are: the mean difference of neighbouring missing pixels, relative to the original images."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 
-from pixmend import run_file
+from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
 
-def measure_detail(home: Path, folder: Path) -> float:
-    """Return 1 for predictions with as much detail as the originals, less for blurred ones."""
-    settings = replace(run_file.load_run(folder / "run.toml"), home=str(home))
+def measure_detail(settings: Settings) -> float:
+    """Return 1 for a run's predictions with as much detail as the originals, less for blurred ones."""
     ready, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
     rows = ready.split("holdout")
-    images = predictions.read_images(folder / "holdout.npz", predicted, predicted.split("holdout"))
+    images = predictions.read_images(settings.run_folder / "holdout.npz", predicted, predicted.split("holdout"))
     sums = []
     for row, image in zip(rows, images, strict=True):
         mask, original = ready.read_counts(row) > 0, ready.read_original(row) / np.float32(255)

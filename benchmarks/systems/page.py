@@ -1,19 +1,43 @@
 """The page SYSTEMS.md and its charts, written from the stored results."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from benchmarks._measure import Results
-from benchmarks.systems.plan import Claim, Row, Table
-from benchmarks.systems.tables import PROJECTS, TABLES
-from pixmend.experiments.study_conclusion import Draws
+from benchmarks.systems.plan import SEEDS, Claim, Row, Table
+from benchmarks.systems.tables import PLACES, PROJECTS, TABLES
+from pixmend.experiments.study_conclusion import Difference, Draws
 from pixmend.reporting.charts import WIDE, render_figure
 
 BASELINE = "the best fill"
 CURVES = {"holdout_rmse": "RMSE on the holdout", "loss": "loss"}   # columns of history.csv, and titles
-Runs = list[Mapping[str, Any]]   # the stored results of a row, one for each seed
+WIDE_RANGE = 5
+Run = Mapping[str, Any]                  # the stored result of a row with one seed
+Runs = Mapping[int, Run]                 # by seed
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The squared errors of a table's rows and of the best fill, by row and seed, and the draws of images that compare them."""
+
+    draws: Draws
+    squares: Mapping[str, Mapping[int, np.ndarray]]
+    baseline: str
+
+    def format_rmse(self, row: str) -> str:
+        squares = np.array(list(self.squares[row].values()))
+        low, high = self.draws.compute_interval(squares)
+        return f"{self.draws.compute_rmse(squares):.5f} ({low:.4f} to {high:.4f})"
+
+    def compare(self, row: str, other: str) -> Difference | None:
+        """Return by how much the RMSE of the other row is higher, over the seeds that both have; nothing if they share none."""
+        ours, theirs = (self.squares.get(name, {}) for name in (row, other))
+        if not (shared := sorted(ours.keys() & theirs.keys())):
+            return None
+        return self.draws.compute_difference(*(np.array([of_row[seed] for seed in shared]) for of_row in (ours, theirs)))
 
 
 def format_page(results: Results) -> str:
@@ -22,94 +46,109 @@ def format_page(results: Results) -> str:
     for project, title in PROJECTS.items():
         tables = {name: table for name, table in TABLES.items() if table.project == project}
         sections += [f"## {project}. {title}", *(format_table(name, table, results) for name, table in tables.items())]
-    wanted = [(name, row_name, seed) for name, table in TABLES.items() for row_name, row in table.rows.items()
-              if not row.left_out for seed in row.seeds]
-    done = sum(f"{table}/{row}/{seed}" in results for table, row, seed in wanted)
-    return PAGE.format(done=done, wanted=len(wanted), sections="\n\n".join(sections))
+    wanted = [f"{name}/{row_name}/{seed}" for name, table in TABLES.items() for row_name, row in table.rows.items()
+              if not row.left_out and not row.is_shown_again for seed in row.seeds]
+    return PAGE.format(done=sum(run in results for run in wanted), wanted=len(wanted), sections="\n\n".join(sections))
 
 
 def format_table(name: str, table: Table, results: Results) -> str:
-    """Return the section of a table: its claims with what was found, the rows, and a chart."""
-    runs = {row: list_runs(results, f"{name}/{row}") for row in table.rows}
-    scored = {row: of_row for row, of_row in runs.items() if of_row and "squares" in of_row[0]}
-    squares = {row: np.array([run["squares"] for run in of_row]) for row, of_row in scored.items()}
-    draws = None
-    if scored:
-        first = next(iter(scored.values()))[0]
-        draws, squares[BASELINE] = Draws(first["numbers"]), np.array([first["baseline_squares"]])
-    lines = [format_row(table, row, runs[row], draws, squares) for row in table.rows]
-    if draws:
-        lines.append(f"| {BASELINE}, {first['baseline']} | {format_rmse(draws, squares[BASELINE])} | | | | | | | | |")
-    judged = [f"- {judge_claim(claim, draws, squares)}" for claim in table.claims]
+    """Return the section of a table: the rows, a chart, its claims with what was found, and what follows."""
+    runs = {row: find_runs(results, name, row) for row in table.rows}
+    errors = read_errors(runs)
+    lines = [format_row(table, row, runs[row], errors) for row in table.rows]
+    if errors:
+        lines.append(f"| {BASELINE}, {errors.baseline} | {errors.format_rmse(BASELINE)} | | | | | | | | |")
     chart = [f"![{table.title}: holdout RMSE and loss over the steps]({get_chart_name(name)})"] if (
         table.has_curves and any(list_curves(table, name, results))) else []
-    parts = [f"### {table.title}", table.size, "\n".join(judged), table.remarks, "\n".join([HEAD, *lines]), *chart]
+    judged = [f"- {judge_claim(claim, errors)}" for claim in table.claims]
+    parts = [f"### {table.title}", f"{table.size} {describe_place(table)}", "\n".join([HEAD, *lines]), *chart, "\n".join(judged),
+             table.remarks]
     return "\n\n".join(part for part in parts if part)
 
 
-def list_runs(results: Results, row: str) -> Runs:
-    return [results[key] for key in results if key.rpartition("/")[0] == row]
+def describe_place(table: Table) -> str:
+    """Return the flags that all commands of a table have besides those of their rows."""
+    place = PLACES[table.place]
+    photos = f" --photos FOLDER` with {place.photos:,} of the original photos" if place.photos else "`"
+    return f"Each command also has `{place.flags}{photos}, and `--seed` with 1, 2 or 3."
 
 
-def format_row(table: Table, name: str, runs: Runs, draws: Draws | None, squares: Mapping[str, np.ndarray]) -> str:
+def find_runs(results: Results, table: str, row: str) -> Runs:
+    """Return the results of a row by seed; of a row that is shown again, those of the other one."""
+    shown = TABLES[table].rows[row]
+    name = shown.same_run if shown.is_shown_again else f"{table}/{row}"
+    seeds = sorted(int(key.rpartition("/")[2]) for key in results if key.rpartition("/")[0] == name)
+    return {seed: results[f"{name}/{seed}"] for seed in seeds if seed in shown.seeds}
+
+
+def read_errors(runs: Mapping[str, Runs]) -> Errors | None:
+    """Return the squared errors of a table, if any row has some; the best fill has the same ones for every seed."""
+    scored = {row: {seed: np.array(run["squares"]) for seed, run in of_row.items() if "squares" in run}
+              for row, of_row in runs.items()}
+    if not (with_errors := [run for of_row in runs.values() for run in of_row.values() if "squares" in run]):
+        return None
+    first = with_errors[0]
+    baseline = dict.fromkeys(SEEDS, np.array(first["baseline_squares"]))
+    squares = {row: of_row for row, of_row in scored.items() if of_row} | {BASELINE: baseline}
+    return Errors(Draws(first["numbers"]), squares, first["baseline"])
+
+
+def format_row(table: Table, name: str, by_seed: Runs, errors: Errors | None) -> str:
     """Return a line of a table; what is not measured is said."""
-    row = table.rows[name]
-    if row.left_out:
-        return f"| {row.title} | left out: {row.left_out} | {row.reported} | | | | | | | |"
+    row, runs = table.rows[name], list(by_seed.values())
     if not runs:
-        return f"| {row.title} | not measured yet | {row.reported} | | | | | | | |"
-    rmse = format_rmse(draws, squares[name]) if draws and name in squares else f"{average(runs, 'overlap'):.3f} of the area found"
-    better = list_better(table, name, draws, squares) if draws and name in squares and not row.is_ours else []
+        why = f"left out: {row.left_out}" if row.left_out else "not measured yet"
+        return f"| {row.title} | {why} | {row.reported} | | | | | | | |"
+    has_rmse = errors is not None and name in errors.squares
+    rmse = errors.format_rmse(name) if errors and has_rmse else f"intersection over union {average(runs, 'overlap'):.3f}"
+    better = list_better(table, name, errors) if errors and has_rmse and not row.is_ours else []
     cells = [row.title, rmse, row.reported, ", ".join(better), format_scores(runs), format_number(runs, "minutes", ".1f"),
              format_number(runs, "best_step", ",.0f"), describe_size(runs), f"`{runs[0]['command']}`",
              f"{len(runs)}; {join(run['hardware'] for run in runs)}; {join(run['commit'] for run in runs)}"]
     return f"| {' | '.join(cells)} |"
 
 
-def format_rmse(draws: Draws, squares: np.ndarray) -> str:
-    low, high = draws.compute_interval(squares)
-    return f"{draws.compute_rmse(squares):.5f} ({low:.4f} to {high:.4f})"
-
-
-def list_better(table: Table, name: str, draws: Draws, squares: Mapping[str, np.ndarray]) -> list[str]:
+def list_better(table: Table, name: str, errors: Errors) -> list[str]:
     """Return which of the best fill and this project's networks have a lower RMSE for certain."""
-    others = [BASELINE, *(other for other, row in table.rows.items() if row.is_ours and other in squares)]
-    titles = {BASELINE: BASELINE, **{other: row.title for other, row in table.rows.items()}}
-    return [titles[other] for other in others if draws.compute_difference(squares[other], squares[name])[1] > 0]
+    others = {BASELINE: BASELINE} | {other: row.title for other, row in table.rows.items() if row.is_ours}
+    differences = {title: errors.compare(other, name) for other, title in others.items()}
+    return [title for title, difference in differences.items() if difference and difference[1] > 0]
 
 
-def judge_claim(claim: Claim, draws: Draws | None, squares: Mapping[str, np.ndarray]) -> str:
+def judge_claim(claim: Claim, errors: Errors | None) -> str:
     """Return the claim and whether it holds, by the paired interval of the difference."""
-    if draws is None or claim.better not in squares or claim.worse not in squares:
+    if not errors or not (difference := errors.compare(claim.better, claim.worse)):
         return f"{claim.text}: not measured yet."
-    value, low, high = draws.compute_difference(squares[claim.better], squares[claim.worse])
+    value, low, high = difference
     found = "**holds**" if low > 0 else "**the opposite holds**" if high < 0 else "**no difference can be seen**"
     return f"{claim.text}: {found}. The other RMSE minus this one is {value:.5f} ({low:.5f} to {high:.5f})."
 
 
-def average(runs: Runs, name: str) -> float:
+def average(runs: Sequence[Run], name: str) -> float:
     return float(np.mean([run[name] for run in runs]))
 
 
-def format_number(runs: Runs, name: str, form: str) -> str:
+def format_number(runs: Sequence[Run], name: str, form: str) -> str:
     return f"{average(runs, name):{form}}" if all(name in run for run in runs) else ""
 
 
-def format_scores(runs: Runs) -> str:
+def format_scores(runs: Sequence[Run]) -> str:
     """Return the competition's further scores, and the detail of the predictions where it was measured."""
     scores = {name: float(np.mean([run["scores"][name] for run in runs])) for name in runs[0].get("scores", {})}
     if "detail" in runs[0]:
         scores["detail"] = average(runs, "detail")
-    return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    shown = [f"{name} {value:.4g}" for name, value in scores.items()]
+    seconds = [run["seconds"] for run in runs if "seconds" in run]
+    return ", ".join(shown + ([f"{np.mean(seconds):.3f} s a picture"] if seconds else []))
 
 
-def describe_size(runs: Runs) -> str:
+def describe_size(runs: Sequence[Run]) -> str:
     if "parameters" not in runs[0]:
         return ""
     return f"{runs[0]['parameters']:,}; {runs[0]['bytes'] / 1e6:.1f} MB"
 
 
-def join(texts: Any) -> str:
+def join(texts: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(texts))
 
 
@@ -117,10 +156,11 @@ def get_chart_name(table: str) -> str:
     return f"SYSTEMS-{table}.png"
 
 
-def list_curves(table: Table, name: str, results: Results) -> list[tuple[Row, Mapping[str, Any]]]:
-    """Return the training of the first seed of each row of the project."""
-    runs = {row: list_runs(results, f"{name}/{row}") for row in table.rows}
-    return [(table.rows[row], of_row[0]["curve"]) for row, of_row in runs.items() if of_row and not table.rows[row].is_ours]
+def list_curves(table: Table, name: str, results: Results) -> list[tuple[Row, Run]]:
+    """Return the training of each row of the project, with the first seed that it has."""
+    runs = {row: find_runs(results, name, row) for row in table.rows}
+    return [(table.rows[row], of_row[min(of_row)]["curve"]) for row, of_row in runs.items()
+            if of_row and not table.rows[row].is_ours]
 
 
 def draw_curves(table: Table, name: str, results: Results) -> bytes:
@@ -131,13 +171,25 @@ def draw_curves(table: Table, name: str, results: Results) -> bytes:
 
     def draw(figure: Any) -> None:
         for axes, column in zip(figure.subplots(1, 2), CURVES, strict=True):
-            for row, curve in curves:
-                after_training = np.array(curve[column][1:], float)   # an untrained network would stretch the axis
-                axes.plot(curve["step"][1:], after_training, label=row.title)
+            after_training = [np.array(curve[column][1:], float) for _, curve in curves]   # untrained, it would stretch the axis
+            for (row, curve), values in zip(curves, after_training, strict=True):
+                axes.plot(curve["step"][1:], values, label=row.title)
+            scale_axis(axes, np.concatenate(after_training))
             axes.set_title(CURVES[column], fontsize=10)
             axes.set_xlabel("steps")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return render_figure((2 * WIDE[0], 1.2 * WIDE[1]), draw, format="png", dpi=110, metadata={"Software": None})
+
+
+def scale_axis(axes: Any, values: np.ndarray) -> None:
+    """Make the vertical axis logarithmic where values are further apart than a linear one shows."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if 0 < np.nanmin(values) < np.nanmax(values) / WIDE_RANGE:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 HEAD = """| row | RMSE (95% interval) | reported by the project | better for certain | other scores | minutes | best step | parameters | flags | seeds; hardware; commit |
@@ -149,16 +201,24 @@ Five published student projects filled missing pixels, and reported tables. Here
 `python -m benchmarks systems --data FOLDER --home FOLDER`, on photos of four animals: {done} of {wanted} runs are measured.
 
 - All runs of a table see the same images. RMSE is over the missing pixels of the holdout, in 0..1, and its mean over the seeds.
-  The intervals are over images and seeds, paired for differences; where one seed is measured, they do not contain what another
-  one would change. The best weights of each run were chosen on a part of the same holdout, as the projects did on theirs.
+  The holdout has 550 images in A and B, 1,026 in C, 24 in D and 171 in E. The best weights of each run were chosen on a part of
+  it, as the projects did on theirs.
+- Intervals are over images and seeds. Those of differences are paired: over the same images, and the seeds that both rows have.
+  Where a row has one seed, they do not show how much another seed would change.
 - **The sizes are not those of the projects**, which trained on GPUs for hours: each table says how far it is from them. A claim
   that does not hold here may hold there.
-- Figures that projects reported are of other images: compare their order with ours, not their values.
-- "Better for certain" names the best fill, which trains nothing, and our network at as many minutes of training, where the
-  interval of the difference lies on one side. Minutes are of training alone. Some rows were
-  measured while the machine did other work, too, which makes their minutes two or three times as long as those of equal rows.
-- Detail is the mean difference of neighbouring predicted pixels, relative to the originals: 1 is as sharp as they are.
-- Images of masked and predicted pairs are on the report page of each home (`pixmend report`); the photos may not be shown here.
+- Figures that projects reported are of other images, and in the unit that they used: compare their order with ours, not their
+  values.
+- "Better for certain" names the best fill, which trains nothing, and our network, trained for the minutes that its row shows,
+  where the interval of the difference lies on one side. In A and B our network begins with the weights of `photos`, which were
+  learned from other photographs in 40 minutes; a row of the first table begins without them. Minutes are of training alone: the
+  windows of our network are cut before, once for all runs, which takes some minutes more.
+- Some rows were measured while the machine did other work, too, which makes their minutes two or three times as long as those of
+  equal rows. Minutes are means over the seeds, and over the machines of all seeds.
+- Detail is the mean difference of neighbouring predicted pixels, relative to the originals: 1 is as sharp as they are. Seconds
+  a picture are those of its prediction alone.
+- Images of masked and predicted pairs are on the report page that `pixmend report` makes of each run. These photos may not be
+  shown here; [README](../../README.md) begins with such pairs of photographs that may.
 
 {sections}
 """

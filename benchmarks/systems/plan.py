@@ -1,7 +1,7 @@
 """What a table of the systems benchmark consists of: places, rows, claims.
 
 In the flags of a row, {run:NAME} stands for the run of another row with the same seed, {minutes:NAME} for the minutes that
-another row was trained, and {photos} for a folder of further photos. The rows that are named are made before.
+another row was trained with that seed, and {photos} for a folder of further photos. The rows that are named are made before.
 """
 
 import re
@@ -28,11 +28,16 @@ class Row:
     flags: str = ""
     reported: str = ""
     predict: str = ""                # further flags of `predict`
-    same_run: str = ""               # TABLE/ROW whose run this row shows, or predicts with flags of its own
+    same_run: str = ""               # TABLE/ROW which this row shows again, or whose run it predicts with flags of its own
     seeds: tuple[int, ...] = SEEDS
     is_ours: bool = False            # a network of this project, not of the one that the table is from
     finds_masks: bool = False
-    left_out: str = ""               # why it cannot be measured, and what that would need
+    left_out: str = ""               # why it is not measured unless it is named, and what that needs
+
+    @property
+    def is_shown_again(self) -> bool:
+        """Tell whether all figures of this row are those of another one."""
+        return bool(self.same_run and not self.predict)
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,22 @@ class Table:
     flags: str = ""                  # of all rows but those of this project
     has_curves: bool = False
     measures_detail: bool = False
+    measures_seconds: bool = False
     remarks: str = ""
 
 
 def make_rows(flag: str, titles: Mapping[str, str], reported: str = "") -> dict[str, Row]:
     """Return a row for each value of a flag."""
     return {value: Row(title, f"{flag} {value}", reported) for value, title in titles.items()}
+
+
+def merge_flags(*texts: str) -> str:
+    """Return the flags of all texts; of a flag that they give twice, the last value."""
+    merged = {}
+    for part in re.split(r" +(?=--)", " ".join(texts).strip()):
+        name, _, value = part.partition(" ")
+        merged[name] = value
+    return " ".join(f"{name} {value}".strip() for name, value in merged.items())
 
 
 def list_needed_rows(row: Row) -> list[str]:

@@ -5,7 +5,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,17 +14,21 @@ import numpy as np
 from benchmarks._measure import describe_measurement, read_results, run_stage, write_results
 from benchmarks.systems.detail import measure_detail
 from benchmarks.systems.page import draw_curves, format_page, get_chart_name
-from benchmarks.systems.plan import Row, Table, fill_placeholders, list_needed_rows
+from benchmarks.systems.plan import Row, Table, fill_placeholders, list_needed_rows, merge_flags
 from benchmarks.systems.tables import PLACES, TABLES
 from pixmend.competitions.photo_reconstruction import ORIGINAL, TRAIN
 from pixmend.evaluation.metrics import compute_pooled_iou
 from pixmend.experiments.run_costs import measure_run_costs
+from pixmend.experiments.study import measure_seconds
 from pixmend.fills import is_pretrained
+from pixmend.run_file import load_run
 from pixmend.scoring.run_score import MASK_SCORE_FIELDS, read_score
 from pixmend.training.history import History
 
-ROWS = [f"{table}/{row}" for table in TABLES for row in TABLES[table].rows]
-MORE_PHOTOS = 1000
+ALL_ROWS = {f"{name}/{row_name}": row for name, table in TABLES.items() for row_name, row in table.rows.items()}
+ROWS = [name for name, row in ALL_ROWS.items() if not row.left_out]
+ROWS_LEFT_OUT = [name for name, row in ALL_ROWS.items() if row.left_out and row.flags]
+MORE_PHOTOS, MORE_PHOTOS_COUNT = "{photos}", 1000
 POINTS = 40     # of a stored curve
 DIGITS = 6      # of a stored squared error
 
@@ -47,20 +51,16 @@ class Bench:
         self.prepared: set[str] = set()
 
     def measure(self, name: str, seed: int) -> None:
-        """Measure a row with a seed, unless that is stored, left out, or not one of the row's seeds."""
-        table_name, row_name = name.split("/")
-        table, row = TABLES[table_name], TABLES[table_name].rows[row_name]
-        if row.left_out or seed not in row.seeds or f"{name}/{seed}" in read_results(self.file):
+        """Measure a row with a seed, unless that is stored, another row's, or not one of the row's seeds."""
+        (table_name, row_name), row = name.split("/"), ALL_ROWS[name]
+        if row.same_run:
+            self.measure(row.same_run, seed)
+        if row.is_shown_again or seed not in row.seeds or f"{name}/{seed}" in read_results(self.file):
             return
         for needed in list_needed_rows(row):
             self.measure(f"{table_name}/{needed}", seed)
-        if row.same_run:
-            self.measure(row.same_run, seed)
-        if row.same_run and not row.predict:
-            result = read_results(self.file)[f"{row.same_run}/{seed}"]
-        else:
-            self.prepare(table.place)
-            result = self.make_row(table_name, row_name, seed)
+        self.prepare(TABLES[table_name].place)
+        result = self.make_row(table_name, row_name, seed)
         write_results(self.file, read_results(self.file) | {f"{name}/{seed}": result})
         print(name, seed, flush=True)
 
@@ -85,45 +85,49 @@ class Bench:
     def make_row(self, table_name: str, row_name: str, seed: int) -> dict[str, Any]:
         """Train, predict and score a run; return what is stored of it."""
         table = TABLES[table_name]
-        row, place = table.rows[row_name], table.place
-        trained_table, trained_row = row.same_run.split("/") if row.same_run else (table_name, row_name)
-        flags, run = self.list_run_flags(trained_table, trained_row, seed), name_run(trained_table, trained_row, seed)
-        stage = partial(run_stage, self.home / place, self.list_place_flags(place))
-        stage("augment", flags)
-        stage("train", flags)
-        stage("predict", f"{flags} {row.predict}")
-        if not row.finds_masks:
-            stage("serialize", flags)
-        stage("score", flags)
-        for large_file in self.home.glob(f"{place}/submissions/*/{run}.*"):
+        row, home = table.rows[row_name], self.home / table.place
+        trained = row.same_run or f"{table_name}/{row_name}"
+        command, run = self.fill_flags(trained, seed), name_run(trained, seed)
+        flags = f"{self.add_photos(command, table.place)} {self.trial} --seed {seed} --run {run}"
+        stages = {"augment": "", "train": "", "predict": row.predict} | ({} if row.finds_masks else {"serialize": ""})
+        for stage, further in (stages | {"score": ""}).items():
+            run_stage(home, self.list_place_flags(table.place), stage, f"{flags} {further}")
+        for large_file in home.glob(f"submissions/*/{run}.*"):
             large_file.unlink()   # a gigabyte for each run on whole images
-        folder = find_run_folder(self.home / place, run)
-        detail = {"detail": measure_detail(self.home / place, folder)} if table.measures_detail and not row.finds_masks else {}
-        shown = " ".join(part for part in (self.show_flags(table, row), row.predict) if part)
-        return {**read_figures(folder, row), **detail, "command": shown, **describe_measurement()}
+        folder = find_run_folder(home, run)
+        return {**read_figures(folder, row), **measure_more(table, row, home, folder),
+                "command": merge_flags(command, row.predict), **describe_measurement()}
 
-    def list_run_flags(self, table_name: str, row_name: str, seed: int) -> str:
-        """Return the flags of a row's run; its predecessors have been made."""
-        table = TABLES[table_name]
-        values = {"run": lambda other: name_run(table_name, other, seed),
-                  "minutes": lambda other: f"{max(0.01, self.read_minutes(f'{table_name}/{other}/{seed}')):.2f}"}
-        flags = fill_placeholders(self.show_flags(table, table.rows[row_name]), values)
-        if "{photos}" in flags:
-            folder = self.home / "photos" / "more"
-            extract_photos(self.data, folder, MORE_PHOTOS, first=PLACES[table.place].photos)
-            flags = flags.replace("{photos}", str(folder))
-        return f"{flags} {self.trial} --seed {seed} --run {name_run(table_name, row_name, seed)}"
+    def fill_flags(self, name: str, seed: int) -> str:
+        """Return the flags of a row's run; its predecessors have been made. {photos} is left."""
+        table_name, row = name.split("/")[0], ALL_ROWS[name]
+        values = {"run": lambda other: name_run(f"{table_name}/{other}", seed),
+                  "minutes": lambda other: f"{max(0.01, self.read_minutes(f'{table_name}/{other}', seed)):.2f}"}
+        return fill_placeholders(merge_flags("" if row.is_ours else TABLES[table_name].flags, row.flags), values)
 
-    def show_flags(self, table: Table, row: Row) -> str:
-        return row.flags if row.is_ours else f"{table.flags} {row.flags}".strip()
+    def add_photos(self, flags: str, place: str) -> str:
+        """Return the flags with the folder of further photos, if they ask for it; none of these photos is of the competition."""
+        if MORE_PHOTOS not in flags:
+            return flags
+        folder = self.home / "photos" / "more"
+        extract_photos(self.data, folder, MORE_PHOTOS_COUNT, first=PLACES[place].photos)
+        return flags.replace(MORE_PHOTOS, str(folder))
 
-    def read_minutes(self, run: str) -> float:
-        """Return the minutes that a run was trained: of the same seed, since another one may be of another machine."""
-        return read_results(self.file)[run]["minutes"]
+    def read_minutes(self, name: str, seed: int) -> float:
+        """Return the minutes that a row was trained with the same seed; another one may be of another machine."""
+        name = ALL_ROWS[name].same_run or name
+        return read_results(self.file)[f"{name}/{seed}"]["minutes"]
 
 
-def name_run(table: str, row: str, seed: int) -> str:
-    return f"{table}-{row}-{seed}"
+def name_run(row: str, seed: int) -> str:
+    return f"{row.replace('/', '-')}-{seed}"
+
+
+def measure_more(table: Table, row: Row, home: Path, folder: Path) -> dict[str, Any]:
+    """Return what a run's files do not say of its predictions, if the table asks for it."""
+    settings = replace(load_run(folder / "run.toml"), home=str(home))
+    detail = {"detail": measure_detail(settings)} if table.measures_detail and not row.finds_masks else {}
+    return detail | ({"seconds": measure_seconds(settings)} if table.measures_seconds else {})
 
 
 def find_run_folder(home: Path, run: str) -> Path:

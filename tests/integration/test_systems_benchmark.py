@@ -41,11 +41,33 @@ def test_a_claim_is_judged_by_the_interval_of_the_difference():
     assert verdicts == ["holds", "no difference can be seen", "the opposite holds"]
 
 
+def test_rows_are_compared_over_the_seeds_that_both_have_in_whatever_order_these_were_measured():
+    by_seed = {1: 0.5, 2: 1.0, 3: 2.0}
+    results = {f"lambda/1000/{seed}": make_run(by_seed[seed]) for seed in (3, 1, 2)}
+    results |= {f"lambda/100/{seed}": make_run(1.1 * by_seed[seed]) for seed in (2, 3)}
+    results |= {"lambda/400/1": make_run(0.51)}
+    claims = find_lines(page.format_table("lambda", TABLES["lambda"], results), "- LAMBDA 1000 is better than")
+    differences = [re.search(r"minus this one is (\S+)", claim) for claim in claims]
+    assert float(differences[0][1]) == pytest.approx(0.015, abs=1e-3)   # the mean of 0.01 and 0.02
+    assert float(differences[1][1]) == pytest.approx(0.001, abs=1e-4) and differences[2] is None
+
+
+def test_of_a_flag_that_comes_twice_the_last_value_counts():
+    assert plan.merge_flags("--model unet --steps 9 --fresh-masks", "", "--steps 5 --init-from=") == (
+        "--model unet --steps 5 --fresh-masks --init-from=")
+
+
+def test_a_row_that_shows_another_one_again_is_measured_and_counted_with_it():
+    results = {"lambda/1000/1": make_run(0.9) | {"minutes": 77.7}}
+    assert "77.7" in find_lines(page.format_table("levels", TABLES["levels"], results), "| 8 levels ")[0]
+    assert "1 of " in page.format_page(results)
+
+
 def test_a_row_that_is_not_measured_is_named_and_one_that_is_beaten_says_by_what():
     results = {"lambda/1000/1": make_run(1.1), "lambda/1200/1": make_run(0.95), "lambda/ours/1": make_run(0.9)}
     written = page.format_table("lambda", TABLES["lambda"], results)
     assert all("not measured yet" in find_lines(written, f"| LAMBDA {value} ")[0] for value in (100, 200, 400, 800))
-    (worst,), (better,), (ours,) = (find_lines(written, f"| {title}") for title in ("LAMBDA 1000", "LAMBDA 1200", "window_unet"))
+    worst, better, ours = (find_lines(written, f"| {title}")[0] for title in ("LAMBDA 1000", "LAMBDA 1200", "window_unet"))
     assert "the best fill, window_unet" in worst and "the best fill" not in better and "window_unet" in better
     assert "the best fill" not in ours and "the best fill, smooth" in written
 
@@ -90,15 +112,18 @@ def test_rows_are_measured_at_toy_size_and_those_that_are_stored_are_not_measure
     write_competition(tmp_path / "made", 160, 4, side=256)
     files, archive = tmp_path / "made/competition/photo_reconstruction/files", tmp_path / "photo-reconstruction"
     shutil.make_archive(str(archive), "zip", files)
-    rows = ["three-networks/sharp", "mode/training", "levels/8", "sets/mlp-large"]
+    rows = ["three-networks/sharp", "mode/training", "levels/8", "sets/mlp-large", "architectures/encoder_decoder"]
     command = [sys.executable, "-m", "benchmarks", "systems", "--data", tmp_path, "--home", tmp_path / "home", "--out", tmp_path,
                "--steps", "2", "--seeds", "1", "--rows", *rows]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     results = json.loads((tmp_path / "SYSTEMS.json").read_text())
-    needed = ["three-networks/locate", "three-networks/found", "lambda/1000"]
-    assert sorted(results) == sorted(f"{name}/1" for name in [*rows, *needed])
+    made = ["three-networks/locate", "three-networks/found", "three-networks/sharp", "mode/training", "lambda/1000",
+            "sets/mlp-large", "architectures/encoder_decoder"]
+    assert sorted(results) == sorted(f"{name}/1" for name in made)
     assert 0 < results["three-networks/sharp/1"]["detail"] < 5 and 0 <= results["three-networks/locate/1"]["overlap"] <= 1
-    assert results["levels/8/1"] == results["lambda/1000/1"] != results["mode/training/1"]
+    assert 0 < results["architectures/encoder_decoder/1"]["seconds"] < 60
+    command_line = results["mode/training/1"]["command"]
+    assert "--lambda 1000" in command_line and "--predict-mode training" in command_line
     for of_row in (result for result in results.values() if "squares" in result):
         assert len(of_row["squares"]) == len(of_row["numbers"]) == len(of_row["baseline_squares"]) > 1
     assert str(tmp_path) not in (tmp_path / "SYSTEMS.json").read_text()
