@@ -220,6 +220,17 @@ def test_table_equals_the_files(page, reported):
     assert settings["mean"] == "mean --size 32" and settings["sent-only"] == "–"
 
 
+def test_runs_on_images_of_another_size_are_listed_after_the_others_and_not_ranked_with_them(reported, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(reported, home)
+    leaderboard.update_run(home / "submissions/demo/leaderboard.csv", "larger", holdout_rmse="0.01", size=64)
+    done(stage("report", home, *TINY))
+    text = (home / "submissions/demo/report.html").read_text()
+    chosen = parse_flags(["--home", str(home), *TINY], environment={})
+    names = [run.name for run in run_section.list_runs(chosen)]
+    assert names[-1] == "larger" and f"{names.index('tiny') + 1} of {len(names) - 1}" in text
+
+
 def test_defaults_of_model_and_competition_are_not_listed():
     stored = {"model": "residual_unet", "learning_rate": 1e-3, "width": 48, "steps": 400, "mask_channel": True, "loss": "l2"}
     settings = Settings()
@@ -339,6 +350,11 @@ def test_errors_are_mapped_at_their_position_in_separate_boxes():
     found.add(np.stack([squares, squares * 4]), mask.astype(np.uint8))
     maps, boxes = found.get_box_maps()
     assert boxes == 1 and maps["run"][4, 4] == 0.5 and maps["harmonic"][4, 4] == 1 and np.count_nonzero(maps["run"]) == 1
+
+
+def test_the_terminal_names_the_page_and_the_picture(reported):
+    printed = done(stage("report", reported, *TINY)).split()
+    assert {str(reported / f"submissions/demo/{name}") for name in ("report.html", "before-after.png")} <= set(printed)
 
 
 def test_before_after_has_three_rows_of_four_images(reported):

@@ -22,6 +22,7 @@ from pixmend.cli import main, read_settings
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space, sweep_results
 from pixmend.experiments.sweep import open_study
+from pixmend.training import checkpoints
 
 TINY = ("--model", "pix2pix_published", "--start", "harmonic", "--size", "32", "--width", "1", "--levels", "2",
         "--batch-size", "1", "--evaluation-images", "2", "--precision", "float32")
@@ -138,6 +139,9 @@ def test_a_bad_trial_is_stopped_early_and_one_that_blows_up_fails_with_its_sente
     assert [trials[rate]["step"] for rate in (1e-4, 2e-4, 3e-4)] == 3 * [30]
     assert trials[0.05]["state"] == "stopped early" and trials[0.05]["step"] < 30
     assert trials[1]["state"] == "failed" and "at step" in trials[1]["reason"] and trials[1]["rmse"] is None
+    for rate in (1e-4, 2e-4, 3e-4):
+        kept = checkpoints.read_metadata(folder(swept) / trials[rate]["run"] / "best.npz")["step"]
+        assert trials[rate]["kept"] == kept and f"weights of step {kept}" in sweep_results.describe_end(trials[rate])
     lowest = min((trials[rate] for rate in (1e-4, 2e-4, 3e-4)), key=lambda trial: trial["rmse"])
     assert read_sweep(swept)["best"] == lowest["number"]
 
@@ -448,6 +452,17 @@ def test_what_mattered_is_told_and_the_lowest_rmse_is_the_best(tmp_path):
     assert seen["importance"]["LAMBDA"] > 0.8 and sum(seen["importance"].values()) == pytest.approx(1, abs=1e-3)
     best = min(seen["trials"], key=lambda trial: trial["rmse"])["values"]
     assert seen["command"] == f"./run_pipeline.sh --start {best['start']} --lambda {best['LAMBDA']:g}"
+
+
+def test_trials_that_cannot_be_told_apart_have_no_winner():
+    def describe(*errors):
+        trials = [{"values": {"LAMBDA": value}, "rmse": rmse, "state": "done"}
+                  for value, rmse in zip((50.0, 100.0, 400.0), errors, strict=True)]
+        return sweep_results.describe_best({"trials": trials})
+
+    assert "best trial is --lambda 100," in describe(0.0904, 0.0883, 0.0905)
+    tied = describe(0.08837, 0.08834, 0.08837)
+    assert "best" not in tied and all(f"--lambda {value}" in tied for value in (50, 100, 400))
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,8 @@ def list_settings(run: BundledRun) -> list[tuple[str, str]]:
 
 def describe_findings(facts: Facts, figures: Sequence[Picture]) -> list[Block]:
     """Return what other runs of the competition show about what helped, and the figures."""
-    runs = [run for run in run_section.list_runs(facts.settings) if run.get_number(run_section.RMSE)][:MAX_RUNS]
+    runs = [run for run in run_section.list_runs(facts.settings)
+            if run.get_number(run_section.RMSE) and run_section.has_size(run, facts.settings)][:MAX_RUNS]
     rows = [(run.name, run.row[run_section.RMSE], describe_run_settings(run, facts.settings)) for run in runs]
     table = [Paragraph("All runs of this competition that were scored, the best first, with the settings that are no defaults. "
                        "What helped is what separates them; nothing else was measured."),

@@ -18,6 +18,7 @@ from pixmend.experiments.runner import DONE, Outcome, make_run_settings, refuse_
 from pixmend.progress import print_message
 from pixmend.run_identity import WEIGHT_SETTINGS, weight_identity
 from pixmend.scoring.run_score import update_leaderboard
+from pixmend.scoring.verdict import find_kept_step
 from pixmend.training.loggers.registry import check_packages
 from pixmend.training.run import train_run
 
@@ -173,7 +174,7 @@ def store_outcome(study: Any, trial: Any, outcome: Outcome) -> None:
     study.report_evaluations(trial, ((int(row["step"]), float(row["holdout_rmse"])) for row in trainer.history.rows))
     pruned = trainer.stopped_early and trainer.step < trainer.settings.steps
     study.finish_trial(trial, TrialState.PRUNED if pruned else TrialState.COMPLETE, None if pruned else trainer.best_rmse,
-                       rmse=trainer.best_rmse, step=trainer.step)
+                       rmse=trainer.best_rmse, step=trainer.step, kept=find_kept_step(trainer.settings))
 
 
 def write_results(settings: Settings, study: Any) -> dict[str, Any]:

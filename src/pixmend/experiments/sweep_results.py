@@ -21,7 +21,8 @@ def collect_results(settings: Settings, study: Any, space: search_space.Space) -
         found = trial.user_attrs
         values = {name: space[name].round_value(trial.params[name]) for name in space if name in trial.params}
         trials.append({"number": trial.number, "state": STATES[trial.state.name], "values": values, "run": found.get("run", ""),
-                       "rmse": found.get("rmse"), "step": found.get("step", trial.last_step), "reason": found.get("reason", "")})
+                       "rmse": found.get("rmse"), "step": found.get("step", trial.last_step), "kept": found.get("kept"),
+                       "reason": found.get("reason", "")})
     best = min((trial for trial in trials if trial["state"] == DONE), key=lambda trial: trial["rmse"], default=None)
     command = best and format_pipeline_command(make_run_settings(settings, best["values"]))
     return {"study": study.name, "wanted": study.wanted, "space": {name: str(values) for name, values in space.items()},
@@ -59,21 +60,24 @@ def sort_trials(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def describe_best(results: dict[str, Any]) -> str:
-    """Return which trial is best, and which others are so near to it that their order means nothing."""
+    """Return which trial is best, or which ones have so nearly the lowest RMSE that their order means nothing."""
     done = [trial for trial in sort_trials(results["trials"]) if trial["state"] == DONE]
     if not done:
         return "No trial is finished yet."
     best, *others = done
-    ties = [search_space.format_flags(trial["values"]) for trial in others if trial["rmse"] <= best["rmse"] * (1 + SAME)]
-    advice = (f" Within {SAME:.1%} of it, too near to rank on one seed: {', '.join(ties)}. pixmend study compares settings with "
-              f"several seeds and intervals.") if ties else ""
-    return f"The best trial is {search_space.format_flags(best['values'])}, RMSE {best['rmse']:.5f}.{advice}"
+    tied = [trial for trial in others if trial["rmse"] <= best["rmse"] * (1 + SAME)]
+    names = [search_space.format_flags(trial["values"]) for trial in [best, *tied]]
+    if tied:
+        return (f"The lowest RMSE is {best['rmse']:.5f}, and these are within {SAME:.1%} of it, too near to rank on one seed: "
+                f"{', '.join(names)}. pixmend study compares settings with several seeds and intervals.")
+    return f"The best trial is {names[0]}, RMSE {best['rmse']:.5f}."
 
 
 def describe_end(trial: dict[str, Any]) -> str:
-    """Return how a trial ended, at which step if not at the last one, and why."""
-    step = f" at step {trial['step']}" if trial["step"] is not None and trial["state"] != DONE else ""
-    return f"{trial['state']}{step}" + (f": {trial['reason']}" if trial["reason"] else "")
+    """Return how a trial ended, at which step, of which step its weights are, and why it ended."""
+    step = f" at step {trial['step']}" if trial["step"] is not None else ""
+    kept = f", weights of step {trial['kept']}" if trial.get("kept") is not None else ""
+    return f"{trial['state']}{step}{kept}" + (f": {trial['reason']}" if trial["reason"] else "")
 
 
 def format_table(results: dict[str, Any]) -> str:
@@ -90,5 +94,5 @@ def format_table(results: dict[str, Any]) -> str:
         lines.append("A failed trial is not tried again under this name. Remove the cause, and give another --sweep-name: "
                      "finished runs are used again.")
     if results["command"]:
-        lines += ["to make a submission of the best trial, which is trained already:", f"  {results['command']}"]
+        lines += ["to make a submission of the trial with the lowest RMSE, which is trained already:", f"  {results['command']}"]
     return "\n".join(lines)

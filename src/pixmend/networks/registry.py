@@ -153,8 +153,8 @@ NETWORKS: dict[str, NetworkSpec] = {
     "pretrained_unet": NetworkSpec(
         build="pixmend.networks.pretrained_unet:build_pretrained_unet",
         summary="U-Net whose encoder is a network with ImageNet weights.",
-        defaults={"batch_size": 32, "learning_rate": 5e-4, "beta_1": 0.9, "width": 32, "work_size": 128, "loss": "l2",
-                  "loss_region": "hole", "schedule": "cosine", "ema_decay": 0.998, "clip_norm": 1.0},
+        defaults={"batch_size": 32, "learning_rate": 5e-4, "beta_1": 0.9, "width": 32, "work_size": 128, "start": "smooth",
+                  "loss": "l2", "loss_region": "hole", "schedule": "cosine", "ema_decay": 0.998, "clip_norm": 1.0},
         reads=("width", "work_size", "encoder", "encoder_weights", "freeze_encoder"), output=Output.RESIDUAL,
         copies_known_pixels=True),
     "residual_unet": NetworkSpec(

@@ -22,6 +22,7 @@ COLUMNS: tuple[tuple[str, str, int, str], ...] = (
     ("holdout_rmse", "holdout RMSE", 5, "root of the mean squared error over the missing pixels of the holdout; lower is better"),
     ("low", "95% interval", 4, "how much the RMSE varies with the choice of holdout images"),
     ("to_harmonic", "RMSE / harmonic", 3, "the RMSE divided by that of the harmonic fill; below 1 the run is better than it"),
+    ("size", "size", 0, "side of the images in pixels; a run is ranked among those of its size"),
     ("pictures", "images", 0, "holdout images; with --folds all training images, each predicted by the fold without it"),
     ("iou", "mask IoU", 4, "intersection over union of the masks that were found and the true ones"),
     ("public", "public", 5, "public score at Kaggle"),
@@ -39,10 +40,11 @@ def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True, undefined=StrictUndefined)
     position = [run.name for run in runs].index(settings.run)
+    ranked = sum(run_section.has_size(run, settings) for run in runs)
     counts, sums = score["numbers"], score["fills"]
     maps, boxes = errors.get_box_maps()
     return environment.get_template("report.html").render(
-        competition=settings.competition, run=runs[position], position=position + 1, runs=runs, score=score,
+        competition=settings.competition, run=runs[position], position=position + 1, ranked=ranked, runs=runs, score=score,
         interval=bootstrap_interval(score["sums"], counts), verdict=describe_run(settings, score, sums),
         outdated=outdated,
         comparisons=compare_with_baselines(settings, score),
@@ -61,7 +63,9 @@ def make_columns(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
     extra = competitions.get_extra_metrics(settings)
     metrics = tuple((name, format_metric_title(name), 4, metric.what) for name, metric in extra.items())
     has_masks = any(run.get_number("iou") is not None for run in runs)
-    selected = tuple(column for column in COLUMNS[3:] if column[0] != "iou" or has_masks)
+    has_sizes = len({run.get_number("size") for run in runs}) > 1
+    hidden = {name for name, is_shown in (("iou", has_masks), ("size", has_sizes)) if not is_shown}
+    selected = tuple(column for column in COLUMNS[3:] if column[0] not in hidden)
     ends = [value for run in runs for end in ("low", "high") if (value := run.get_number(end)) is not None]
     span = (min(ends), max(ends)) if len(set(ends)) > 1 else None
     return {"columns": COLUMNS[:3] + metrics + selected, "metric_columns": metrics, "span": span}

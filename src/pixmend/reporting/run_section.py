@@ -48,11 +48,16 @@ def parse_number(text: str) -> float | None:
 
 
 def list_runs(settings: Settings) -> list[Run]:
-    """Return all runs of the leaderboard, the best first, those without a holdout score last."""
+    """Return all runs of the leaderboard: first those on images of this size, of which the best first; without a score last."""
     folder = settings.run_folder.parent
     rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
     runs = [Run(row["run"], row, run_file.read_trained(folder / row["run"]) or {}) for row in rows]
-    return sorted(runs, key=lambda run: (run.get_number(RMSE) is None, run.get_number(RMSE) or 0))
+    return sorted(runs, key=lambda run: (not has_size(run, settings), run.get_number(RMSE) is None, run.get_number(RMSE) or 0))
+
+
+def has_size(run: Run, settings: Settings) -> bool:
+    """Tell whether a run is on images of this size; those of other sizes are other images, and are not ranked with it."""
+    return run.get_number("size") in (None, settings.size)
 
 
 def describe_settings(run: Run, settings: Settings) -> list[str]:

@@ -36,12 +36,14 @@ def main(settings: Settings) -> None:
     ready, predicted = read_predictions(settings, score)
     errors, shown = error_section.measure_errors(ready, predicted, gallery.list_shown_ids(score))
     path, outdated = settings.submissions_folder / "report.html", explain_outdated_score(settings, score)
+    before_after = path.with_name("before-after.png")
     files.write_text(path, page.render_page(settings, runs, score, errors, shown, ready, outdated))
-    with files.atomic_write(path.with_name("before-after.png")) as file:
+    with files.atomic_write(before_after) as file:
         file.write(encode_png(gallery.make_before_after(ready, score, shown)))
     submission = competitions.get_submission_path(settings)
     remarks = [f"outdated    {outdated}"] if outdated else []
-    print("\n".join([f"submission  {submission}", f"report      {path}", *remarks, *suggest_commands(settings)]))
+    print("\n".join([f"submission  {submission}", f"report      {path}", f"picture     {before_after}", *remarks,
+                     *suggest_commands(settings)]))
 
 
 def read_score(settings: Settings) -> tuple[dict[str, Any], list[Run]]:
