@@ -98,6 +98,16 @@ def replace_signal_handlers(handler: Callable[[int, Any], Any] | signal.Handlers
             signal.signal(number, previous)
 
 
+@contextlib.contextmanager
+def delay_stop_signals() -> Iterator[None]:
+    """Answer Ctrl-C and warnings only after the block."""
+    received: list[int] = []
+    with replace_signal_handlers(lambda number, _: received.append(number)):
+        yield
+    if received:
+        raise_stop(received[0])
+
+
 def raise_stop(number: int, _: Any = None) -> NoReturn:
     """End what is being done: with Preempted after a warning, with KeyboardInterrupt after Ctrl-C."""
     raise Preempted if number in WARNINGS else KeyboardInterrupt

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pixmend import files
 from pixmend.errors import UserError
 from pixmend.progress import ProgressBar
-from pixmend.subprocesses import raise_stop, replace_signal_handlers
+from pixmend.subprocesses import delay_stop_signals
 
 MIN_CHUNKS = 4   # for each core
 PRELOADED = ["pixmend.competitions.prepare"]   # what most workers import; without a backend
@@ -79,9 +79,8 @@ def prepare_fork() -> Iterator[None]:
     """
     cv2: Any = sys.modules.get("cv2")
     threads = cv2.getNumThreads() if cv2 else 1
-    received: list[int] = []
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
-    with replace_signal_handlers(lambda number, _: received.append(number)):
+    with delay_stop_signals():
         try:
             if threads > 1:
                 cv2.setNumThreads(1)
@@ -90,8 +89,6 @@ def prepare_fork() -> Iterator[None]:
             if threads > 1:
                 cv2.setNumThreads(threads)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    if received:
-        raise_stop(received[0])
 
 
 def start_worker(method: str) -> None:

@@ -10,6 +10,7 @@ from pixmend.cli import read_settings
 from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.run_identity import make_run_name
 from pixmend.training.history import History
+from pixmend.training.run import keep_found_settings
 
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--steps", "2")
 
@@ -19,6 +20,16 @@ def trained(home):
     """A home with a trained run `a`."""
     done(stage("train", home, *CNN, "--run", "a"))
     return home
+
+
+def test_a_run_goes_on_in_the_precision_it_began_with_on_a_machine_that_would_choose_another(home):
+    flags = (*SMALL, "--model", "cnn", "--steps", "2")   # without --run, by which the precision would be found in run.toml
+    done(stage("train", home, *flags))
+    settings = read_settings("train", ["--home", str(home), *flags])
+    before = run_file.read_trained(settings.run_folder)
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[before["precision"]]
+    run_file.save_trained(settings.run_folder, before | {"precision": other})
+    assert settings.precision == "auto" and keep_found_settings(settings).precision == other
 
 
 def read_weights(home, run="a"):

@@ -11,7 +11,7 @@ from support.stages import SMALL, done, stage, stage_process
 from pixmend.config import Settings
 from pixmend.evaluation import leaderboard
 from pixmend.evaluation.bootstrap import compare_rmse
-from pixmend.scoring.verdict import describe_run
+from pixmend.scoring.verdict import describe_change, describe_run
 
 FILL = (*SMALL, "--model", "harmonic", "--run", "harmonic")
 
@@ -84,6 +84,11 @@ def test_change_of_rmse_agrees_with_a_direct_bootstrap():
     assert (change.low, change.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.002)
     assert change.is_clear and change.high < 0
     assert not compare_rmse(others * rng.permutation([0.8, 1.2] * 20), others).is_clear
+
+
+def test_one_image_is_too_few_to_call_a_run_better():
+    change = compare_rmse([1.0], [2.0])
+    assert change.value < 0 and not change.is_clear and "One image" in describe_change(change, "it")
 
 
 def test_run_that_kept_its_first_weights_has_learned_nothing():

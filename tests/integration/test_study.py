@@ -239,6 +239,20 @@ def test_study_of_fills_alone_ends_well_and_says_that_no_network_was_compared(ho
     assert len(row_of(home, "models", "telea")["runs"]) == 1 and row_of(home, "models", "telea")["rmse"] > 0
 
 
+def test_figures_of_images_that_were_replaced_are_made_again(home):
+    flags = (*TINY, "--rows", "mean,telea")
+    study_here(home, "models", *flags)
+    study = next((home / "checkpoints/demo").glob("models.study.json"))
+    stored = json.loads(study.read_text())
+    for run in stored["runs"]:   # as if they had been made with two images more
+        score = home / f"checkpoints/demo/{run}/score.json"
+        values = json.loads(score.read_text())
+        lists = {name: values[name] + values[name][:2] for name in ("ids", "classes", "sums", "numbers")}
+        score.write_text(json.dumps(values | lists))
+    assert study_here(home, "models", *flags) in (None, 0)
+    assert row_of(home, "models", "telea")["rmse"] > 0
+
+
 @pytest.mark.long
 def test_printed_command_finds_the_run_though_another_competition_has_one_of_its_name(home, capsys):
     study_here(home, "losses", *TINY, "--steps", "2", "--rows", "l2", "--seeds", "1", "--competition", "demo")

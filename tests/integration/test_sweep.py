@@ -21,7 +21,7 @@ from pixmend import cli, config, files, flags, models
 from pixmend.cli import main, read_settings
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space, sweep_results
-from pixmend.experiments.sweep import open_study
+from pixmend.experiments.sweep import check_sweep, open_study
 from pixmend.training import checkpoints
 
 TINY = ("--model", "pix2pix_published", "--start", "harmonic", "--size", "32", "--width", "1", "--levels", "2",
@@ -232,6 +232,23 @@ def test_what_a_sweep_cannot_do_is_said_before_anything_starts(home, flags, mess
         sweep_here(home, *TINY, *flags)
     assert "s3c" not in str(error.value)
     assert not list(folder(home).glob("*/"))
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    (["--model", "unet,window_unet"], "--evaluation-images 550"), (["--width", "16,24"], "--init-from="),
+    (["--levels", "4..5"], "--init-from=")])
+def test_trials_that_are_measured_or_begin_differently_are_refused(home, flags, message):
+    with pytest.raises(FlagError, match=message):
+        sweep_here(home, "--size", "32", "--model", "window_unet", *flags)
+    settings = read_settings("sweep", ["--home", str(home), "--model", "window_unet", *flags, *message.split()])
+    check_sweep(settings)
+
+
+def test_trials_of_different_length_are_not_stopped_early():
+    from pixmend.experiments import optuna_study
+
+    settings = read_settings("sweep", ["--steps", "100,1000"])
+    assert type(optuna_study.make_pruner(settings)).__name__ == "NopPruner"
 
 
 def test_a_database_that_is_away_is_a_sentence(home):

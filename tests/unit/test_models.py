@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 from support.networks import as_inputs, build_small, count_parameters, example_batch
 
-from pixmend import models
+from pixmend import backend, models, processor
 from pixmend.config import Settings
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import FlagError, UserError
@@ -234,6 +234,10 @@ def test_flags_without_effect_are_reported(name, flags, reported, capsys):
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == reported
 
 
-def test_automatic_precision_is_resolved():
+def test_automatic_precision_is_that_of_the_processor(monkeypatch):
     assert setup.resolve_precision(Settings(precision="float32")).precision == "float32"
-    assert setup.resolve_precision(Settings()).precision in ("float32", "bfloat16")
+    monkeypatch.setattr(backend, "is_on_cpu", lambda: True)
+    for has_bfloat16, precision in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(processor, "supports", lambda name, has=has_bfloat16: has and name == "avx512_bf16")
+        expected = precision if backend.is_tensorflow() else "float32"
+        assert setup.resolve_precision(Settings()).precision == expected

@@ -19,6 +19,10 @@ class Change(NamedTuple):
     high: float
 
     @property
+    def has_interval(self) -> bool:
+        return bool(np.isfinite(self.low))
+
+    @property
     def is_clear(self) -> bool:
         """Tell whether the interval does not contain 0."""
         return self.low > 0 or self.high < 0
@@ -52,8 +56,13 @@ def draw_images(count: int) -> list[np.ndarray]:
 
 
 def compare_rmse(sums: ArrayLike, others: ArrayLike) -> Change:
-    """Return by which share the RMSE of `sums` is above that of `others`, paired by image; both have the same counts."""
+    """Return by which share the RMSE of `sums` is above that of `others`, paired by image; both have the same counts.
+
+    One image says nothing about others, so its interval has no ends.
+    """
     sums, others = np.asarray(sums, float), np.asarray(others, float)
     value = np.sqrt(sums.sum() / others.sum()) - 1 if others.sum() else 0.0
+    if len(sums) < 2:
+        return Change(float(value), -np.inf, np.inf)
     ratios = np.concatenate([(draws @ sums) / np.maximum(draws @ others, 1e-30) for draws in draw_images(len(sums))])
     return Change(float(value), *compute_interval(np.sqrt(ratios) - 1))

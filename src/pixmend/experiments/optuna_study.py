@@ -28,6 +28,7 @@ HEARTBEAT_SECONDS = 15
 DEAD_AFTER_SECONDS = 120   # without a heartbeat, of whose time NFS may show other machines a state that is a minute old
 PRUNED_PERCENT = 25        # of the trials, the worst ones, are stopped at an evaluation
 PRUNED_AFTER = 0.1         # of the steps
+SCHEDULE = {"steps", "minutes", "schedule", "warmup_steps"}
 MIN_TRIALS = 3             # finished trials to compare with
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")   # one for each start of a machine, whatever the names of its containers
 MakeSampler = Callable[[int], optuna.samplers.BaseSampler]   # the sampler of the trial with this number
@@ -168,8 +169,11 @@ def make_sampler(name: str, points: list[dict[str, Any]], seed: int) -> MakeSamp
 
 
 def make_pruner(settings: Settings) -> optuna.pruners.BasePruner:
-    """Return a pruner of the worst trials at each evaluation, after the first steps and with enough finished trials."""
-    if not settings.prune:
+    """Return a pruner of the worst trials at each evaluation, after the first steps and with enough finished trials.
+
+    Trials whose learning rate falls at different steps cannot be compared before their ends.
+    """
+    if not settings.prune or SCHEDULE.intersection(name for name, _ in settings.swept):
         return optuna.pruners.NopPruner()
     unlimited = settings.steps == UNLIMITED_STEPS   # only minutes end a trial
     first_steps = 2 * settings.evaluate_every if unlimited else int(PRUNED_AFTER * settings.steps)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pixmend import competitions, models
 from pixmend.config import SETTINGS, Settings, flag
 from pixmend.errors import Diverged, FlagError, UserError
+from pixmend.subprocesses import delay_stop_signals
 
 DONE, DIVERGED, FAILED, REFUSED = "done", "diverged", "failed", "cannot be made"
 
@@ -56,5 +57,6 @@ def run_guarded(function: Callable[[], Any], passing: tuple[type[BaseException],
         return Outcome(FAILED, f"{type(error).__name__}: {reason}")
     finally:
         if keras := sys.modules.get("keras"):   # free the memory of the network
-            keras.utils.clear_session()
-            gc.collect()
+            with delay_stop_signals():   # an exception of a handler is lost within the collection
+                keras.utils.clear_session()
+                gc.collect()

@@ -34,10 +34,13 @@ def run_study(settings: Settings, draw_chart: DrawChart) -> dict[str, Any]:
         planned = study_plans.plan_runs(settings, rows, seeds)
         stored = study_results.read_studies(settings.run_folder.parent, settings.about)
         runs: dict[str, dict[str, Any]] = stored[0]["runs"] if stored else {}
+        for _, _, chosen in planned:   # of other images, or files that are gone
+            if chosen.run in runs and not identify_run(chosen, dataset).items() <= runs[chosen.run].items():
+                del runs[chosen.run]
         try:
             for number, (row, seed, chosen) in enumerate(planned, 1):
                 ending = runs.get(chosen.run, {"state": ""})
-                if ending["state"] not in (DONE, DIVERGED) or not identify_run(chosen, dataset).items() <= ending.items():
+                if ending["state"] not in (DONE, DIVERGED):
                     print_message(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
                     runs[chosen.run] = make_run(chosen, plan) | identify_run(chosen, dataset)
                     write_results(settings, plan, rows, planned, runs, draw_chart)

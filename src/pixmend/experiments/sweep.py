@@ -15,6 +15,7 @@ from pixmend.data import dataset as datasets
 from pixmend.errors import FlagError
 from pixmend.experiments import search_space, sweep_results
 from pixmend.experiments.runner import DONE, Outcome, make_run_settings, refuse_flags, run_guarded
+from pixmend.networks import photos_fill
 from pixmend.progress import print_message
 from pixmend.run_identity import WEIGHT_SETTINGS, weight_identity
 from pixmend.scoring.run_score import update_leaderboard
@@ -42,9 +43,25 @@ def check_sweep(settings: Settings) -> None:
         if not models.is_trainable(model):
             kind = "a fill" if models.is_fill(model) else "pretrained"
             raise FlagError(f"--model {model} is {kind} and is not trained; a sweep is for networks.")
+    check_comparable(settings)
     if choose_sampler(settings) == "grid" and "trials" in settings.given:
         raise FlagError("--trials is for --sampler random and tpe; a grid tries every point of its lists.")
     check_packages(settings)
+
+
+def check_comparable(settings: Settings) -> None:
+    """Raise an error if trials would be evaluated on different images, or only some of them begin with learned weights."""
+    swept = dict(settings.swept)
+    ends = {name: values.values if isinstance(values, search_space.Choice) else (values.low, values.high)
+            for name, values in swept.items()}
+    trials = [models.apply_model_defaults(make_run_settings(settings, {name: value}))
+              for name, values in ends.items() for value in values]
+    if len(counts := {trial.evaluation_images for trial in trials}) > 1:
+        raise FlagError(f"These models are evaluated on different numbers of images by default ({', '.join(map(str, counts))}), "
+                        f"so their RMSE cannot be compared. Give one number to all: --evaluation-images {max(counts)}")
+    if "model" not in swept and len({trial.init_from for trial in trials}) > 1:
+        raise FlagError(f"Some of these trials would begin with the weights of {photos_fill.NAME}, which fit one network only, "
+                        f"and others untrained. Give --init-from= to let all begin untrained.")
 
 
 def list_choices(settings: Settings, name: str) -> Sequence[Any]:

@@ -87,6 +87,8 @@ def find_kept_step(settings: Settings) -> int | None:
 
 def describe_change(change: Change, other: str) -> str:
     """Return a sentence on the run's change of RMSE from another one, and its interval."""
+    if not change.has_interval:
+        return f"One image is too few to tell whether this run differs from {other} (here {change.value:+.1%})."
     if not change.is_clear:
         return (f"There is no clear difference between this run and {other} "
                 f"({change.value:+.1%}, 95% interval {change.low:+.1%} to {change.high:+.1%}).")

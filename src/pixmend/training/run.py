@@ -21,7 +21,7 @@ from pixmend.networks import photos_fill
 from pixmend.networks.registry import get_network
 from pixmend.progress import print_message
 from pixmend.run_identity import BUDGET, weight_settings
-from pixmend.setting_values import check_value, format_auto, format_off
+from pixmend.setting_values import check_value, format_auto, format_folder_command, format_off, format_run_command
 from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
 from pixmend.training.batches import ImageBatches
 from pixmend.training.loggers import registry as loggers
@@ -43,8 +43,7 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     check_settings(settings, dataset)
     first_weights = find_first_weights(settings, dataset)
     masks = prepare_data(settings, dataset)
-    if settings.batch_size == 0 and not settings.force:   # --batch-size auto: a run keeps the size that was found first
-        settings = replace(settings, batch_size=(run_file.read_trained(settings.run_folder) or {}).get("batch_size", 0))
+    settings = keep_found_settings(settings)
     distributed.start_backend(settings)
     from pixmend.training import setup, trainer
 
@@ -61,6 +60,14 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     if settings.process == 0:
         begin_run(settings, dataset)
     return train_folds(model, settings, dataset, masks, on_evaluation)
+
+
+def keep_found_settings(settings: Settings) -> Settings:
+    """Return the settings with what `auto` became when the run began, also if it continues on another machine."""
+    found = {} if settings.force else run_file.read_trained(settings.run_folder) or {}
+    values = {name: getattr(settings, name) for name in ("batch_size", "precision")}
+    kept = {name: found[name] for name, value in values.items() if format_auto(name, value) == AUTO and name in found}
+    return replace(settings, **kept)
 
 
 def find_batch_size(model: "keras.Model", settings: Settings, dataset: Dataset, masks: Sequence[np.ndarray] | None) -> int:
@@ -108,7 +115,7 @@ def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, mask
         if settings.init_from and run.step == 0:
             setup.load_first_weights(model, get_first_weights_path(settings, fold), settings)
         if run.is_finished():
-            check_weights_exist(run.folder, settings.run)
+            check_weights_exist(run.folder)
             print_message(f"train: {run.folder} is finished at step {run.step}. {run.describe_ending()}--force trains it anew.")
         else:
             run.fit()
@@ -116,11 +123,11 @@ def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, mask
     return run
 
 
-def check_weights_exist(folder: Path, run: str) -> None:
+def check_weights_exist(folder: Path) -> None:
     """Refuse to call a training finished whose weights were deleted; its state does not have them."""
     if not (path := checkpoints.get_weights_path(folder, "")).exists():
-        raise UserError(f"The training of run {run!r} is finished, but its weights are missing ({path}). Train it anew: "
-                        f"pixmend train --run {run} --force")
+        raise UserError(f"This training is finished, but its weights are missing ({path}). Train it anew: "
+                        f"{format_folder_command('train', folder, '--force')}")
 
 
 def check_run(settings: Settings) -> None:
@@ -128,7 +135,7 @@ def check_run(settings: Settings) -> None:
     if settings.snapshot:
         run = settings.trained_folder.name
         raise UserError(f"{settings.run} is a snapshot of run {run!r}, which is trained as a whole: "
-                        f"pixmend train --run {run} --snapshots {settings.snapshot}")
+                        f"{format_run_command('train', run, settings, '--snapshots', settings.snapshot)}")
     if not settings.force:
         models.check_no_mix(settings)
     loggers.check_packages(settings)
@@ -231,7 +238,7 @@ def check_same_settings(settings: Settings) -> None:
     if changed := [name for name in compared if is_other_value(name, before.get(name), wanted[name])]:
         listed = ", ".join(f"{flag(name)} {before.get(name)} (now {wanted[name] or 'none'})" for name in changed)
         raise UserError(f"Run {folder.name!r} ({folder}) was trained with {listed}. Choose another --run, train it anew with "
-                        f"--force, or continue it with its own settings: pixmend train --run {folder.name}")
+                        f"--force, or continue it with its own settings: {format_run_command('train', folder.name, settings)}")
 
 
 def is_other_value(name: str, before: Any, now: Any) -> bool:
@@ -250,7 +257,8 @@ def load_run_settings(settings: Settings) -> Settings:
     folder = settings.trained_folder
     path, stored = folder / run_file.RUN_FILE, run_file.read_trained(folder)
     if stored is None:
-        raise UserError(f"Run {folder.name!r} has no stored settings ({path}). Train it first: pixmend train --run {folder.name}")
+        raise UserError(f"Run {folder.name!r} has no stored settings ({path}). Train it first: "
+                        f"{format_run_command('train', folder.name, settings)}")
     unknown = [name for name in stored if name not in SETTINGS]
     if unknown or not models.is_model(stored.get("model", "")):
         raise UserError(f"{path} has settings that this version does not know ({', '.join(unknown) or 'model'}). "
