@@ -21,6 +21,7 @@ make_environment() {   # PYTHON
             fail "$1 cannot make a virtual environment ($(tail -n 1 .venv.log)). On Debian and Ubuntu: sudo apt install python3-venv. Elsewhere: install uv. Then run the same command again."; }
         rm -f .venv.log
     fi
+    pwd -P > .venv/place
 }
 
 install_lock() {   # LOCK
@@ -41,6 +42,8 @@ state_of() { echo "$1 $(cat "$1" pyproject.toml | cksum)"; }
 set_up() {   # EXTRA or `base`
     local lock=requirements-$1.txt python wanted found
     [ "$1" != base ] || lock=requirements.txt
+    # The environment of a checkout that was moved or copied still names its old place.
+    [ ! -f .venv/place ] || [ "$(cat .venv/place)" = "$(pwd -P)" ] || rm -f .venv/installed
     [ -f "$lock" ] || fail "There is no $lock. Known extras: cuda, tpu, postgres, web, loggers, sharing, pretrained, test."
     if grep -qxF "$(state_of "$lock")" .venv/installed 2> /dev/null && .venv/bin/python -c '' 2> /dev/null; then return; fi
     python=$(find_python) || exit 1

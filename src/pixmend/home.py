@@ -65,7 +65,7 @@ class Contest:
 
 def list_contests(home: Path) -> list[Contest]:
     """Return the competitions of a home by name: those with at least one file."""
-    names = {path.name for part in PARTS for path in (home / part).glob("*/") if path.is_dir()}
+    names = {path.name for part in PARTS for path in (home / part).glob("*/") if path.is_dir() and path.name[0] != "."}
     return [Contest(home, name) for name in sorted(names)]
 
 
@@ -94,7 +94,8 @@ def find_prepared(contest: Contest) -> Iterator[Path]:
 
 def find_unpacked(contest: Contest) -> Iterator[Path]:
     folder = contest.files_folder
-    if folder.name == contest.name and (folder / "files").exists() and any(folder.glob("*.zip")):
+    known = read_archive_manifest(folder) or {}
+    if folder.name == contest.name and (folder / "files").exists() and (folder / known.get("archive", "")).is_file():
         yield folder / "files"
 
 
@@ -143,7 +144,7 @@ def delete_files(contest: Contest, kinds: list[str]) -> int:
 def lock_contest(contest: Contest) -> Iterator[None]:
     """Lock everything of a competition that a command can work with; raise an error if one does."""
     sharing = [other for other in list_contests(contest.home) if other.files_folder == contest.files_folder]
-    runs = [run for other in sharing for run in other.list_runs()]
+    runs = [path.parent for other in sharing for path in sorted((other.home / "checkpoints" / other.name).glob("*/.lock"))]
     with contextlib.ExitStack() as locks:
         for folder in [contest.files_folder, *(other.augment_folder for other in sharing), *runs]:
             if folder.is_dir():

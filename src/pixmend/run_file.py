@@ -91,7 +91,7 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     tables = read_first_edition(path) if path.name == FIRST_EDITION else read_tables(path)
     if tables is None:
         raise UserError(f"{path} is missing. Write it first: pixmend configure --run NAME")
-    known = {group.replace(" ", "_") for group in config.GROUPS} | ({"command"} if with_command else set())
+    known = [group.replace(" ", "_") for group in config.GROUPS] + (["command"] if with_command else [])
     with files.explain_damage(path, REMEDY):
         values = {name: value for table in known for name, value in tables.get(table, {}).items()}
         given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
@@ -105,7 +105,7 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     check_value("run", run, str(path))
     values = add_missing_settings(values, [name for name in SETTINGS if name not in NOT_STORED])
     settings = Settings(**values, run=run, channels=channels, given=given, stored=True)
-    if find_home(path) and path.resolve().parents[1].name != settings.dataset_name:
+    if find_home(path) and Path(os.path.abspath(path)).parents[1].name != settings.dataset_name:
         raise UserError(f"{path} is the file of a run of {settings.dataset_name}. It belongs into the folder "
                         f"checkpoints/{settings.dataset_name}, or was changed: write it again with `pixmend configure`.")
     return settings
@@ -155,7 +155,7 @@ def find_run_file(home: Path, run: str, dataset_name: str | None) -> Path | None
 
 def find_home(path: Path) -> Path | None:
     """Return the home that a run's file lies in, if it lies in the folder of its run."""
-    parents = path.resolve().parents
+    parents = Path(os.path.abspath(path)).parents   # links stay: `checkpoints` may be one
     return parents[3] if len(parents) > 3 and parents[2].name == "checkpoints" else None
 
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Container, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pixmend.config import AUTO, SETTINGS, Settings, SettingSpec, flag
@@ -61,7 +62,9 @@ def check_run_names(name: str, value: str, label: str, is_flag: bool) -> None:
     if wrong := [run for run in runs if run and not RUN_NAME.fullmatch(run) and not is_flag_of_shared]:
         raise FlagError(f"{label} {wrong[0]!r} cannot be the name of a run; use letters, digits and - _ . + = only, not - = "
                         f"+ at the beginning, and @NUMBER at the end for a snapshot.")
-    if name == "run" and value in TABLES:
+    if name == "run" and not value:
+        raise FlagError(f"{label} is empty; name the run, or leave the flag out.")
+    if name == "run" and value.lower() in TABLES:   # some file systems do not tell these apart
         raise FlagError(f"{label} {value} cannot be the name of a run, because its submission would replace the table "
                         f"{value}.csv. Choose another one.")
 
@@ -121,10 +124,21 @@ def format_command(words: Sequence[str], settings: Settings, names: Container[st
     return shlex.join([*words, *(word for name in given for word in format_flag(name, getattr(settings, name)))])
 
 
-def format_run_command(command: str, run: str, settings: Settings) -> str:
-    """Return a command on a run, with its competition: another competition may have a run of this name."""
-    words = ["pixmend", command, "--run", run, "--competition", settings.competition]
-    return format_command(words, settings, {"damage", "home"})
+def format_run_command(command: str, run: str, settings: Settings, *words: str) -> str:
+    """Return a command on a run, with its competition and home: others may have a run of this name."""
+    names = frozenset(name for name in ("damage", "home") if getattr(settings, name) != getattr(Settings, name))
+    first = ["pixmend", command, "--run", run, "--competition", settings.competition]
+    return " ".join([format_command(first, replace(settings, given=names), names), *map(shlex.quote, words)])
+
+
+def format_folder_command(command: str, folder: Path, *words: str) -> str:
+    """Return a command on the run in HOME/checkpoints/COMPETITION/RUN, or in a folder within it, such as that of a fold."""
+    for place in (folder, *folder.parents):
+        if place.parent.parent.name == "checkpoints":
+            competition, _, damage = place.parent.name.partition("+")
+            settings = Settings(home=str(place.parents[2]), competition=competition, damage=damage)
+            return format_run_command(command, place.name, settings, *words)
+    return shlex.join(["pixmend", command, "--run", folder.name, *words])
 
 
 def format_stage_command(stage: str, settings: Settings) -> str:

@@ -67,6 +67,11 @@ def test_too_long_run_name_is_refused(tmp_path):
     assert result.returncode == 1 and "--run" in result.stderr and "Traceback" not in result.stderr
 
 
+def test_empty_run_name_is_refused(tmp_path):
+    result = stage("predict", tmp_path, "--run=")
+    assert result.returncode == 2 and "--run" in result.stderr and "Traceback" not in result.stderr
+
+
 def test_ctrl_c_during_imports_ends_with_130(tmp_path):
     result = stage_process("download", tmp_path, env={"PYTHONPATH": str(ROOT / "tests" / "support" / "impatient")})
     assert result.returncode == 130 and "Traceback" not in result.stderr

@@ -74,6 +74,14 @@ def test_runs_are_those_on_the_disk(script, tmp_path):
     assert completed(script, *ask, "--members", "smooth,r") == ["smooth,ring"]
 
 
+def test_a_folders_name_is_never_run(script, tmp_path):
+    for name in ("$(touch${IFS}made)", "`touch made`", "fine@2"):
+        (tmp_path / "checkpoints/demo" / name).mkdir(parents=True)
+    for typed in (("--run", ""), ("--members", "a,")):
+        assert completed(script, "pixmend", "score", "--home", str(tmp_path), *typed, cwd=tmp_path)[-1].endswith("fine@2")
+    assert not (tmp_path / "made").exists()
+
+
 def test_script_can_be_sourced_twice(script, tmp_path):
     twice = tmp_path / "twice.sh"
     twice.write_text(2 * script.read_text())

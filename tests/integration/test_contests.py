@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -30,7 +31,8 @@ def list_files(home):
 
 
 def test_empty_home_is_said_to_be_empty(tmp_path):
-    assert done(stage("contests", tmp_path)).strip() and "demo" not in done(stage("clean", tmp_path, "--delete", "states"))
+    assert "no competitions" in done(stage("contests", tmp_path))
+    assert "demo" not in done(stage("clean", tmp_path, "--delete", "states"))
 
 
 def test_contests_lists_images_runs_and_scores(home):
@@ -69,9 +71,22 @@ def test_nothing_is_deleted_unless_asked(home):
     output = done(stage("clean", home))
     there = re.search(r"--delete (\S+)", output)[1]
     assert list_files(home) == before and {"prepared", "unpacked"} <= set(there.split(",")) and "states" not in output
+    done(stage("clean", home, "--dry-run", "--delete", there))
     assert stage("clean", home, "--delete", "state").returncode == 2
     assert stage("clean", home, "--competition", "missing_pixels", "--delete", "states").returncode == 1
     assert list_files(home) == before
+
+
+def test_the_command_that_deletes_all_is_of_the_same_home_and_competition(home):
+    output = done(stage("clean", home, "--competition", "demo"))
+    words = shlex.split(re.search(r"pixmend (clean .*)", output)[1])
+    assert words[words.index("--home") + 1] == str(home) and words[words.index("--competition") + 1] == "demo"
+
+
+def test_unpacked_files_stay_where_their_archive_is_gone(home):
+    next(home.glob("competition/demo/*.zip")).rename(home / "competition/demo/notes.zip")
+    done(stage("clean", home, "--delete", "unpacked"))
+    assert (home / "competition/demo/files").exists()
 
 
 def test_what_was_deleted_is_made_again_by_the_same_commands(home):
@@ -112,7 +127,8 @@ def test_newest_state_stays(home):
     assert list(run.glob("state-*.npz")) == states[1:]
 
 
-@pytest.mark.parametrize("place", ["competition/demo", "augment/demo", "augment/demo+landscapes", "checkpoints/demo/small"])
+@pytest.mark.parametrize("place", [
+    "competition/demo", "augment/demo", "augment/demo+landscapes", "checkpoints/demo/small", "checkpoints/demo/first-training"])
 def test_nothing_is_deleted_while_a_command_works_with_it(home, place):
     (home / place).mkdir(exist_ok=True)
     before = list_files(home)

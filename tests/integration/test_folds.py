@@ -335,7 +335,7 @@ def test_a_snapshot_is_predicted_scored_and_averaged_as_a_run(folded, tmp_path):
 
 @pytest.mark.parametrize(("name", "flags", "code", "message"), [
     ("predict", ("--run", "f@9"), 1, ["snapshot-9.npz", "1, 2, 3", "--snapshots 9"]),
-    ("train", ("--run", "f@1"), 1, ["f@1", "pixmend train --run f --snapshots 1"]),
+    ("train", ("--run", "f@1"), 1, ["f@1", "pixmend train --run f ", "--snapshots 1"]),
     ("ensemble", ("--members", "f,harmonic", "--run", "f@1"), 1, ["a snapshot of f", "name of its own"]),
     ("ensemble", ("--members", "f,f@2", "--run", "new"), 1, ["f@2/holdout.npz", "pixmend predict --run f@2"]),
     ("predict", ("--run", "f@0"), 2, ["--run 'f@0'", "@NUMBER"]),

@@ -133,11 +133,12 @@ def test_profile_that_unpacks_to_gigabytes_is_left_out(tmp_path):
 def test_run_mends_holes_of_any_size_and_place(runs, tmp_path, run, boxes):
     photo = make_photo()
     mask = make_mask(photo.shape, *boxes)
-    output = done(mend(tmp_path, save(tmp_path / "photo.png", photo), "--mask", save_mask(tmp_path / "mask.png", mask),
+    damaged = np.where(mask[..., None], np.uint8(0), photo)
+    output = done(mend(tmp_path, save(tmp_path / "photo.png", damaged), "--mask", save_mask(tmp_path / "mask.png", mask),
                        "--run", run, "--compare", "smooth", home=runs))
     for path in (tmp_path / "out/photo.png", tmp_path / "out/smooth/photo.png"):
         mended = np.asarray(Image.open(path))
-        assert (mended[~mask] == photo[~mask]).all() and mended[mask].std() >= 0
+        assert (mended[~mask] == photo[~mask]).all() and (mended[mask] != damaged[mask]).any()
     assert "1 of 1" in output and (tmp_path / "out/contact-sheet.png").exists()
 
 
@@ -187,7 +188,7 @@ def test_masks_come_from_a_folder_from_transparency_and_from_a_run(runs, tmp_pat
 
     save(tmp_path / "photos/three.png", photo[..., 0])
     result = mend(tmp_path, tmp_path / "photos", "--mask", "auto", "--mask-run", "finder", home=runs)
-    assert result.returncode in (0, 1) and all(f"{name}.png" in result.stdout for name in ("one", "two", "three"))
+    assert result.returncode == 0 and "mended: 3 of 3" in result.stdout, result.stdout + result.stderr
 
 
 def test_pictures_that_are_mended_are_left_alone(tmp_path):

@@ -135,7 +135,7 @@ def test_large_requests_are_refused_with_the_size_of_the_files(address, monkeypa
     assert status == 413 and " 3 MB" in json.loads(answer)["error"]
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "0", ""])
 def test_addresses_that_mean_every_one_are_refused(tmp_path, host):
     result = stage("serve", tmp_path, "--host", host)
     assert result.returncode == 2 and "--host" in result.stderr

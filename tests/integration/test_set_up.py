@@ -70,6 +70,13 @@ def test_environment_whose_update_failed_is_made_anew(checkout):
     assert checkout.set_up().returncode == 0 and checkout.has(MARK) and not checkout.has(".venv/left")
 
 
+def test_environment_of_a_checkout_that_was_moved_is_made_anew(checkout):
+    checkout.set_up()
+    (checkout.folder / ".venv/left").touch()
+    checkout.folder = checkout.folder.rename(checkout.folder.with_name("moved"))
+    assert checkout.set_up().returncode == 0 and checkout.has(MARK) and not checkout.has(".venv/left")
+
+
 def test_environment_of_another_python_is_made_anew_and_that_is_said(checkout):
     checkout.set_up()
     (checkout.folder / MARK).unlink()

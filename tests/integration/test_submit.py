@@ -365,7 +365,7 @@ def test_slow_score_is_waited_for(machine, server):
 def test_same_command_fetches_the_score_later(machine, server):
     code, output = machine.run("submit", "--run", "a", "--wait-minutes", "0")
     flags = output.split("`pixmend submit ")[1].split("`")[0].split()
-    assert flags == ["--run", "a", "--home", str(machine.home)]
+    assert flags == ["--run", "a", "--competition", "photo_reconstruction", "--home", str(machine.home)]
     assert code == 0 and read_row(machine)["kaggle"] == "pending"
     assert machine.run("submit", *flags, competition=None)[0] == 0 and read_row(machine)["kaggle"] == "complete"
     assert len(server.submissions) == 1
@@ -410,9 +410,9 @@ def test_leaderboard_out_of_reach_costs_only_the_rank(machine, server):
     assert read_ledger(machine)[0].public and read_ledger(machine)[0].rank == ""
 
 
-def send_by_hand(server, text, ref=7):
+def send_by_hand(server, text, ref=7, message="by hand"):
     """A submission by another program: under a message without a tag."""
-    server.submissions.append({"ref": ref, "date": DATE, "description": "by hand", "fileName": "a.csv.zip", "blob": zipped(text),
+    server.submissions.append({"ref": ref, "date": DATE, "description": message, "fileName": "a.csv.zip", "blob": zipped(text),
                                "looks": 0})
 
 
@@ -428,11 +428,12 @@ def run_kaggle(machine, *words):
     return subprocess.run([str(command), *words], env=machine.environment(), capture_output=True, text=True).stdout
 
 
-def test_file_that_was_sent_by_hand_is_not_sent_again(machine, server, can_download):
-    send_by_hand(server, TINY.submission)
+@pytest.mark.parametrize("message", ["by hand", "try of 202611301210"])
+def test_file_that_was_sent_by_hand_is_not_sent_again(machine, server, can_download, message):
+    send_by_hand(server, TINY.submission, message=message)
     assert machine.run("submit", "--run", "a")[0] == 0 and len(server.submissions) == 1
     one, = read_ledger(machine)
-    assert (one.ref, one.file, one.message) == ("7", TAG, "by hand") and read_row(machine)["public"] == one.public != ""
+    assert (one.ref, one.file, one.message) == ("7", TAG, message) and read_row(machine)["public"] == one.public != ""
     assert machine.run("submit", "--run", "a")[0] == 1 and len(server.submissions) == 1
     assert server.calls.count("DownloadSubmission") == 1
 

@@ -102,6 +102,15 @@ def test_config_of_another_home_is_taken(home, tmp_path):
     assert run_file.read_trained(home / "checkpoints/demo/theirs")["model"] == "ring"
 
 
+def test_home_stays_where_checkpoints_is_a_link(tmp_path):
+    home = tmp_path / "home"
+    configure(home, "--run", "a", "--width", "8")
+    (home / "checkpoints").rename(tmp_path / "scratch")
+    (home / "checkpoints").symlink_to(tmp_path / "scratch")
+    path = home / "checkpoints/demo/a/run.toml"
+    assert run_file.find_home(path) == home and run_file.load_run(path).width == 8
+
+
 def test_flag_that_contradicts_the_training_is_refused(home):
     done(stage("train", home, *SMALL, "--model", "mean", "--run", "trained"))
     result = stage("predict", home, "--run", "trained", "--split-seed", "2")

@@ -16,6 +16,7 @@ from pixmend.progress import format_duration
 from pixmend.scoring import run_score
 from pixmend.scoring.baselines import find_best_baseline
 from pixmend.scoring.outdated import explain_outdated_score
+from pixmend.setting_values import format_run_command
 
 UNKNOWN = "not recorded"
 
@@ -102,7 +103,7 @@ def collect_facts(settings: Settings, runs: Sequence[BundledRun]) -> Facts:
     score = run_score.read_score(settings.run_folder)
     if score is None:
         raise UserError(f"Run {settings.run!r} has no score in {settings.run_folder}. Score it first: "
-                        f"pixmend score --run {settings.run}")
+                        f"{format_run_command('score', settings.run, settings)}")
     if outdated := explain_outdated_score(settings, score):
         raise UserError(outdated)
     rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")

@@ -15,6 +15,7 @@ from pixmend.errors import UserError
 from pixmend.experiments.run_costs import measure_run_costs
 from pixmend.mending.new_test_set import explain_refusal, load_other_run
 from pixmend.networks import photos_fill
+from pixmend.setting_values import format_run_command
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
 
@@ -98,10 +99,10 @@ def add_run(settings: Settings, found: dict[str, BundledRun]) -> None:
     trained = run_file.read_trained(settings.trained_folder)
     if trained is None:
         raise UserError(f"The run {settings.run!r} was not trained ({settings.trained_folder}). Train it first: "
-                        f"pixmend train --run {settings.run}")
+                        f"{format_run_command('train', settings.run, settings)}")
     if not (settings.trained_folder / run_file.RUN_FILE).exists():
         raise UserError(f"{settings.trained_folder} is a run of the first edition. Write its {run_file.RUN_FILE} first: "
-                        f"pixmend configure --run {settings.run}")
+                        f"{format_run_command('configure', settings.run, settings)}")
     run = BundledRun(settings, trained)
     if not run.is_mix:
         run = BundledRun(settings, run_file.add_missing_settings(trained))

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shlex
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ START_OF_SCAN, APP1, APP2 = 0xDA, 0xE1, 0xE2
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
 CHANNELS = {"grey": 1, "colour": 3}
+ONE_AT_A_TIME = threading.Lock()   # of the threads that replace what the process writes to
 AFTER_CONVERSION = "before `pixmend augment` (`download` would undo it), "
 CONVERT_OR_REMOVE = "repair the file or remove it from the folder"
 
@@ -153,14 +155,15 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
 @contextlib.contextmanager
 def drop_stderr() -> Iterator[None]:
     """Drop what libpng writes to the screen, without the file's name, before an error is raised that has it."""
-    stderr = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
+    with ONE_AT_A_TIME:
+        stderr = os.dup(2)
+        try:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def read_png_chunks(path: PathLike, data: bytes, advice: str) -> dict[bytes, bytes]:

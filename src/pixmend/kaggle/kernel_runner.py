@@ -20,6 +20,7 @@ from pixmend.kaggle import attempts, client, kernel_client, kernel_output, kerne
 from pixmend.kaggle.kernel_log import LogFollower
 from pixmend.kaggle.kernel_sessions import FAILED, READY, SENDING, SENT, TAKEN, Session, SessionLog, make_ref
 from pixmend.progress import ProgressBar, format_duration, print_message
+from pixmend.setting_values import format_run_command
 from pixmend.training import checkpoints
 from pixmend.training.run import list_changeable_settings
 
@@ -103,8 +104,8 @@ class KernelRunner:
         taken, step = self.log.get_newest_taken(), self._get_local_step()
         if step > (taken.step if taken else -1) and not self.settings.force:
             raise UserError(f"{self.folder} contains step {step}, trained on this machine; a session at Kaggle cannot continue "
-                            f"from it. Continue here with `pixmend train --run {self.settings.run}`, choose another --run, or "
-                            "--force to start anew at Kaggle.")
+                            f"from it. Continue here with `{self._format_training()}`, choose another --run, or --force to start "
+                            "anew at Kaggle.")
 
     def _build_session(self, before: Session | None) -> Session:
         """Write a session's kernel into a folder of its own, under a name that Kaggle has not given to another push."""
@@ -147,7 +148,7 @@ class KernelRunner:
         if quota.left <= 0:
             when = f"at {quota.refilled_at} UTC" if quota.refilled_at else "within a week"
             raise UserError(f"{quota}. Nothing was sent. There are new hours {when}; meanwhile train here: "
-                            f"pixmend train --run {self.settings.run}")
+                            f"{self._format_training()}")
         print_message(f"{quota}.")
         if quota.left < self.settings.kernel_hours:
             print_message(f"That is less than --kernel-hours {self.settings.kernel_hours:g}: Kaggle may end the session and keep "
@@ -222,13 +223,16 @@ class KernelRunner:
         print_message(f"{len(report['files'])} files of the kernel are here, verified: {self.folder}")
         return session
 
+    def _format_training(self) -> str:
+        return format_run_command("train", self.settings.run, self.settings)
+
     def _move_files(self, report: dict[str, Any], arriving: Path, sent_step: int) -> None:
         """Move verified files into the home, and delete older states; refuse where training went further here meanwhile."""
         with files.try_lock(self.folder):
             local_step = self._get_local_step()
             if local_step > max(report["step"], sent_step) and not self.settings.force:
                 raise UserError(f"{self.folder} is at step {local_step} on this machine, and the kernel at {report['step']}. To "
-                                f"continue here: pixmend train --run {self.settings.run}; --force takes the kernel's files.")
+                                f"continue here: {self._format_training()}; --force takes the kernel's files.")
             kernel_output.move_files(report, arriving, Path(self.settings.home))
             for state in checkpoints.list_states(self.folder):
                 if state.name not in {Path(name).name for name in report["files"]}:

@@ -15,6 +15,7 @@ from pixmend.errors import FlagError, UserError
 from pixmend.evaluation import leaderboard
 from pixmend.kaggle.submission_record import SubmissionRecord
 from pixmend.kaggle.submit import SubmissionSender
+from pixmend.setting_values import format_run_command
 from pixmend.submissions import predictions
 from pixmend.training import run_submissions
 
@@ -115,7 +116,7 @@ class Settler:
     def _send(self, variant: Variant, path: Path) -> None:
         """Submit a variant's file, never twice, and wait for its score."""
         self.competition.submission.check(path, self.settings.competition_folder / "files")
-        command = f"pixmend settle --run {self.settings.run} --send"
+        command = format_run_command("settle", self.settings.run, self.settings, "--send")
         with files.try_lock(self.settings.submissions_folder / ".submit"):
             SubmissionSender(self._change_settings(variant), self.competition.slug, path, command).run()
         if not self._find_score(variant, path):
@@ -142,6 +143,7 @@ class Settler:
         path = settled.write_settled(self.settings, answers, {str(variant): score for variant, score in self.scores.items()})
         lines = [f"Later runs of {self.settings.competition} use it as their default: {path}"]
         if any(getattr(self.own, name) != value for name, value in answers.items()):
-            flags = " ".join(f"{flag(name)} {value}" for name, value in answers.items())
-            lines.append(f"This run's file is written so with: pixmend serialize --run {self.settings.run} {flags}")
+            words = [word for name, value in answers.items() for word in (flag(name), str(value))]
+            command = format_run_command("serialize", self.settings.run, self.settings, *words)
+            lines.append(f"This run's file is written so with: {command}")
         return lines

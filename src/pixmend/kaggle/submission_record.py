@@ -17,6 +17,11 @@ class SubmissionRecord:
         self.table, self.ledger = folder / "leaderboard.csv", ledger.get_path(folder)
         self.sent_at: float | None = None   # of time.monotonic(); None where another process sent the file
 
+    def check_readable(self) -> None:
+        """Raise an error if one of the tables is damaged."""
+        self.list_sent()
+        self.list_rows()
+
     def list_sent(self) -> list[ledger.SentFile]:
         return ledger.list_sent_files(ledger.read_events(self.ledger))
 

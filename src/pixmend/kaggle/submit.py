@@ -19,10 +19,12 @@ from pixmend.kaggle import attempts, client, submission_client
 from pixmend.kaggle.submission_client import Limits, Submission
 from pixmend.kaggle.submission_record import SubmissionRecord
 from pixmend.progress import ProgressBar, print_message
+from pixmend.scoring.outdated import are_predictions_current
+from pixmend.setting_values import format_run_command
 from pixmend.training import run_submissions
 
 SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
-TAG = re.compile(rf"\b[0-9a-f]{{{leaderboard.DIGITS}}}\b")
+TAG = rf"[0-9a-f]{{{leaderboard.DIGITS}}}( |$)"   # after the run's name, at the beginning of a message
 MAX_DOWNLOADS = 3   # of earlier submissions, the newest ones, before one is sent
 HEARTBEAT_SECONDS = 5  # between two updates of .submit/<tag>.json during an upload
 
@@ -36,10 +38,13 @@ def submit_run(settings: Settings) -> None:
                         f"these masks: train it with --unknown-masks --mask-run {settings.run}.")
     if not path.exists():
         raise UserError(f"Run {settings.run!r} has no submission file ({path}). Write it first: "
-                        f"pixmend serialize --run {settings.run}")
+                        f"{format_run_command('serialize', settings.run, settings)}")
     run_submissions.check_written(settings, "test")
     competition.submission.check(path, settings.competition_folder / "files")
     check_written_form(settings, path)
+    if not are_predictions_current(settings):
+        print_message(f"submit: the run was trained further after the predictions in {path.name} were made. To send those of its "
+                      f"weights as they are now: {format_run_command('predict', settings.run, settings)}, then serialize.")
     solution = competitions.get_solution_path(settings)
     if solution.exists():
         score_locally(settings, path, solution)
@@ -61,8 +66,8 @@ def check_written_form(settings: Settings, path: Path) -> None:
         reason = (f"not {wanted} as this command says" if name in settings.typed else
                   f"but scores have settled {flag(name)} {wanted} ({settled.get_path(settings)})")
         raise UserError(f"{path} was written with {flag(name)} {written}, {reason}. Nothing was sent. Write the file again: "
-                        f"pixmend serialize --run {settings.run} {flag(name)} {wanted}. Or send it as it is, with {flag(name)} "
-                        f"{written}.")
+                        f"{format_run_command('serialize', settings.run, settings, flag(name), str(wanted))}. Or send it as it "
+                        f"is, with {flag(name)} {written}.")
 
 
 def score_locally(settings: Settings, path: Path, solution: Path) -> None:
@@ -78,7 +83,7 @@ class SubmissionSender:
 
     def __init__(self, settings: Settings, slug: str, path: Path, command: str = "") -> None:
         self.settings, self.slug, self.path = settings, slug, path
-        self.command = command or f"pixmend submit --run {settings.run}"
+        self.command = command or format_run_command("submit", settings.run, settings)
         self.tag = leaderboard.make_file_tag(path)
         self.record = SubmissionRecord(settings.submissions_folder, settings.run, self.tag)
         self.attempt_path = settings.submissions_folder / ".submit" / f"{self.tag}.json"
@@ -87,7 +92,7 @@ class SubmissionSender:
 
     def run(self) -> None:
         """Send the file unless it was sent before, and wait for its score."""
-        self.record.list_sent()   # a damaged ledger is refused before anything is sent
+        self.record.check_readable()   # before anything is sent
         if (token := client.find_token()) and token.is_exposed:
             print_message(token.warning)
         earlier = self._find()
@@ -149,7 +154,8 @@ class SubmissionSender:
         """Return what was sent under this file's name without a tag, as by `kaggle competitions submit`, and not compared yet."""
         names, refs = {self.path.name, f"{self.path.name}.zip"}, {one.ref for one in self.record.list_sent()}
         others = [one for one in self.known if one.file_name in names and one.ref not in refs]
-        return [one for one in others if not TAG.search(one.description)]
+        ours = re.compile(f"{re.escape(self.settings.run)} {TAG}")
+        return [one for one in others if not ours.match(one.description)]
 
     def _settle(self, attempt: attempts.Attempt, latest: Submission | None) -> bool:
         """Find out what became of an earlier attempt, and return whether Kaggle has its file."""
@@ -268,6 +274,5 @@ class SubmissionSender:
                         f"See {client.get_competition_url(self.slug)}/submissions")
 
     def _say_how_to_continue(self) -> str:
-        home = f" --home {self.settings.home}" if "home" in self.settings.given else ""
-        return (f"`{self.command}{home}` looks for it before it sends anything, "
+        return (f"`{self.command}` looks for it before it sends anything, "
                 f"and fetches its score. All submissions: {client.get_competition_url(self.slug)}/submissions")

@@ -27,9 +27,13 @@ def fill(image: Any, mask: Any, name: str = BEST_FILL) -> Any:
 
 
 def load_run(name: str, competition: str = "", home: str = "") -> Restorer:
-    """Return a trained run, for `mend`; its folder is looked for in `home`, in any competition if none is named."""
-    settings = Settings(home=home or Settings.home, competition=get_competition_name(competition or Settings.competition),
-                        given=frozenset(["competition"] if competition else []))
+    """Return a trained run, for `mend`; its folder is looked for in `home`, in any competition if none is named.
+
+    A competition with another one's damage is named with both: "demo+landscapes".
+    """
+    place, _, damage = competition.partition("+")
+    settings = Settings(home=home or Settings.home, competition=get_competition_name(place or Settings.competition),
+                        damage=damage and get_competition_name(damage), given=frozenset(["competition"] if competition else []))
     restorer = open_restorer(name, settings)
     if isinstance(restorer, RunRestorer):
         return restorer
@@ -40,9 +44,7 @@ def mend(image: Any, mask: Any, run: Restorer | None = None) -> Any:
     """Return the image with its missing pixels restored by a run, or without one by the best fill."""
     if isinstance(run, str):
         raise UserError(f"`run` is what pixmend.load_run({run!r}) returns, not its name.")
-    if getattr(image, "mode", MODES[0]) not in MODES:
-        raise UserError(f"An image of Pillow must be of mode {', '.join(MODES)}, not {image.mode}: image.convert('RGB').")
-    array = np.asarray(image)
+    array = to_array(image)
     picture, missing = read_array(array), read_mask(mask, array.shape)
     mended = pictures.mend_picture(picture, missing, run or FillRestorer(BEST_FILL))
     channels = mended.colours if mended.alpha is None else np.dstack([mended.colours, mended.alpha])
@@ -52,8 +54,15 @@ def mend(image: Any, mask: Any, run: Restorer | None = None) -> Any:
 
 def score(restored: Any, original: Any, mask: Any) -> float:
     """Return the RMSE of the missing pixels, in 0..1, over all colours."""
-    array = np.asarray(restored)
-    return pictures.compute_rmse(read_array(array), read_array(np.asarray(original)), read_mask(mask, array.shape))
+    array = to_array(restored)
+    return pictures.compute_rmse(read_array(array), read_array(to_array(original)), read_mask(mask, array.shape))
+
+
+def to_array(image: Any) -> np.ndarray:
+    """Return an array or an image of Pillow as an array, unless its numbers are no colours."""
+    if getattr(image, "mode", MODES[0]) not in MODES:
+        raise UserError(f"An image of Pillow must be of mode {', '.join(MODES)}, not {image.mode}: image.convert('RGB').")
+    return np.asarray(image)
 
 
 def read_array(array: np.ndarray) -> Picture:

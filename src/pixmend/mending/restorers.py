@@ -21,7 +21,7 @@ from pixmend.data.paste import paste_predictions
 from pixmend.errors import UserError, suggest
 from pixmend.fills import FILLS, Fill
 from pixmend.networks.registry import get_network
-from pixmend.setting_values import is_shared_run
+from pixmend.setting_values import format_run_command, is_shared_run
 from pixmend.sharing.shared_run import fetch_run
 from pixmend.training import checkpoints
 from pixmend.training.run import load_run_settings
@@ -198,7 +198,7 @@ def open_restorer(name: str, settings: Settings) -> Restorer:
         if models.is_fill(name):
             return FillRestorer(name)
         raise UserError(f"There is no fill {name!r}, and no run of this name in {settings.home}.{suggest(name, FILLS)} "
-                        f"Fills: {', '.join(FILLS)}. Train a run first: pixmend train --run {name}")
+                        f"Fills: {', '.join(FILLS)}. Train a run first: {format_run_command('train', name, settings)}")
     return FillRestorer(run.model) if models.is_fill(run.model) else RunRestorer(run)
 
 

@@ -11,6 +11,7 @@ from pixmend.reporting import charts, experiment_charts
 
 SWEEP_NOTES = ("The RMSE of a trial is the lowest one during training, on some of the holdout images (--evaluation-images). "
                "Compare it within the sweep only.", "The circle marks the best trial. Very high values are cut off at the top.")
+SWEEP_FIELDS = {"study": str, "wanted": int, "space": dict, "log": [str], "trials": [dict], "importance": dict}
 IMPORTANCE_NOTE = "The importance is estimated with fANOVA from all trials that have an RMSE. With few trials it is only a hint."
 
 
@@ -18,7 +19,8 @@ IMPORTANCE_NOTE = "The importance is estimated with fANOVA from all trials that 
 def describe_experiments(settings: Settings) -> list[dict[str, Any]]:
     """Return everything that the page says about each study and each sweep of the competition."""
     folder = settings.run_folder.parent
-    studies, sweeps = study_results.read_studies(folder), map(files.read_json, sorted(folder.glob("*.sweep.json")))
+    studies = study_results.read_studies(folder)
+    sweeps = [files.read_object(path, SWEEP_FIELDS) or {} for path in sorted(folder.glob("*.sweep.json"))]
     described = [(describe_study(study), experiment_charts.make_study_panels(settings, study)) for study in studies]
     described += [(describe_sweep(sweep), experiment_charts.make_sweep_panels(sweep)) for sweep in sweeps]
     return [texts | {"charts": {title: charts.render_svg(f"experiment{number}-{position}", draw, size)

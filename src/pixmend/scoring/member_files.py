@@ -20,7 +20,7 @@ from pixmend.data.image_record import ImageRecord
 from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
 from pixmend.progress import print_message, track
-from pixmend.setting_values import MEMBER_FILE
+from pixmend.setting_values import MEMBER_FILE, format_run_command
 from pixmend.submissions import csv_reader, predictions
 from pixmend.submissions.csv_reader import Kind
 from pixmend.submissions.value_forms import LIMITS, SCALES, Form, from_form, to_form
@@ -53,8 +53,8 @@ class SplitFile:
     def advice(self) -> str:
         """Return the next step after a fault of the file."""
         template = competitions.get_submission_path(replace(self.settings, run=self.run), self.split)
-        return (f"ask for a file with values in 0..1 and the rows of {template}, which `pixmend serialize --run {self.run}` "
-                f"writes")
+        command = format_run_command("serialize", self.run, self.settings)
+        return f"ask for a file with values in 0..1 and the rows of {template}, which `{command}` writes"
 
     def read(self, label: str) -> Iterator[tuple[DatasetRow, np.ndarray, np.ndarray]]:
         """Yield each row with the file's values of its missing pixels, and the whole image as the run of ours predicts it."""

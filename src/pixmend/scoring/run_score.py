@@ -15,6 +15,7 @@ from pixmend.evaluation import leaderboard, metrics
 from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
 from pixmend.progress import track
 from pixmend.scoring.baselines import score_baselines, score_image
+from pixmend.setting_values import format_folder_command, format_run_command
 from pixmend.submissions import predictions
 from pixmend.submissions.csv_reader import WRITE_AGAIN
 from pixmend.training import run_submissions, unknown_masks
@@ -47,7 +48,7 @@ def read_score(folder: Path, fields: Mapping[str, Any] = SCORE_FIELDS) -> dict[s
     score = files.read_object(folder / SCORE_FILE, fields)
     if score and any(len(score[name]) != len(score["ids"]) for name in fields if isinstance(score[name], list)):
         raise UserError(f"{folder / SCORE_FILE} is damaged: its lists differ in length. Score the run again: "
-                        f"pixmend score --run {folder.name}")
+                        f"{format_folder_command('score', folder)}")
     return score
 
 
@@ -56,7 +57,7 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
     path = competitions.get_submission_path(settings, "holdout")
     if not path.exists():
         raise UserError(f"Run {settings.run!r} has no holdout file ({path}). Write it first: "
-                        f"pixmend serialize --run {settings.run}")
+                        f"{format_run_command('serialize', settings.run, settings)}")
     if (source := settings.run_folder / "holdout.npz").exists():
         predictions.check_same_dataset(source, predicted)
     run_submissions.check_written(settings, "holdout")
@@ -82,7 +83,7 @@ def check_written_form(settings: Settings, path: Path) -> None:
         wanted = getattr(settings, name)
         if written != wanted:
             raise UserError(f"{path} was written with {flag(name)} {written}, not {wanted}. Give {flag(name)} {written}, or "
-                            f"write it again: pixmend serialize --run {settings.run} {flag(name)} {wanted}")
+                            f"write it again: {format_run_command('serialize', settings.run, settings, flag(name), str(wanted))}")
 
 
 def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Iterator[np.ndarray]:

@@ -6,6 +6,7 @@ from pixmend import files
 from pixmend.config import Settings
 from pixmend.errors import FlagError, UserError
 from pixmend.progress import format_size
+from pixmend.setting_values import format_run_command
 from pixmend.sharing import exported_files
 from pixmend.sharing.export import get_export_folder
 from pixmend.sharing.packages import import_quietly
@@ -20,7 +21,7 @@ def publish_run(settings: Settings) -> list[str]:
     folder = get_export_folder(settings)
     check_complete(folder, settings)
     lines = [f"{path.name}  {format_size(path.stat().st_size)}" for path in sorted(folder.iterdir())]
-    if not settings.send:
+    if not settings.send or settings.dry_run:
         return [*lines, f"Nothing was sent. To send these files to {settings.to}, add --send."]
     return [*lines, f"Sent to {SEND[kind](place, folder, settings)}"]
 
@@ -35,12 +36,13 @@ def parse_target(target: str) -> tuple[str, str]:
 
 def check_complete(folder: Path, settings: Settings) -> None:
     """Raise an error unless every file is there as it was exported."""
+    command = format_run_command("export", settings.run, settings)
     found = exported_files.read_description(folder) if folder.exists() else {"files": {}}
     if not found["files"]:
-        raise UserError(f"{folder} is missing. Export the run first: pixmend export --run {settings.run}")
+        raise UserError(f"{folder} is missing. Export the run first: {command}")
     for name, sha256 in found["files"].items():
         if not (folder / name).is_file() or files.hash_file(folder / name) != sha256:
-            raise UserError(f"{folder / name} is missing or was changed. Export it again: pixmend export --run {settings.run}")
+            raise UserError(f"{folder / name} is missing or was changed. Export it again: {command}")
 
 
 def send_to_hub(place: str, folder: Path, settings: Settings) -> str:

@@ -6,6 +6,7 @@ from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.home import DELETABLE, Contest, delete_files, list_contests, list_deletable, measure_size, parse_kinds
 from pixmend.progress import format_size
+from pixmend.setting_values import format_command
 
 
 def main(settings: Settings) -> None:
@@ -15,13 +16,14 @@ def main(settings: Settings) -> None:
     if named and not contests:
         raise UserError(f"There is nothing of {settings.dataset_name} in {settings.home}. See what there is: pixmend contests")
     for contest in contests:
-        if kinds:
+        if kinds and not settings.dry_run:
             print(f"{contest.name}: {format_size(delete_files(contest, kinds))} freed")
         else:
             print_deletable(contest)
-    if not kinds:
+    if not kinds or settings.dry_run:
         there = [kind for kind in DELETABLE if any(list_deletable(contest, kind) for contest in contests)]
-        advice = f"To delete all of these: pixmend clean --delete {','.join(there)}" if there else "There is nothing to delete."
+        command = format_command(["pixmend", "clean", "--delete", ",".join(there)], settings, {"home", "competition", "damage"})
+        advice = f"To delete all of these: {command}" if there else "There is nothing to delete."
         print(f"Nothing was deleted. {advice}")
 
 

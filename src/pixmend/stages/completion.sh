@@ -1,6 +1,11 @@
 # Completion of `pixmend` and `run_pipeline.sh` for bash and zsh, printed by `pixmend completion`.
 [ -n "${ZSH_VERSION:-}" ] && { autoload -U +X compinit && compinit -u; autoload -U +X bashcompinit && bashcompinit; }
 
+# Prints the runs of the competition. compgen expands words, so only names that a run can have are given to it.
+_pixmend_runs() {
+    command ls "$home/checkpoints/$competition${damage:++$damage}" 2> /dev/null | command grep -xE $'[[:alnum:]_.+=\x40-]+'
+}
+
 # Completes the flag or the value at the cursor of the command $1.
 _pixmend_flags() {
     local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags='' found='' prefix='' competition=demo damage='' home=${PIXMEND_HOME:-.} i
@@ -19,9 +24,9 @@ _pixmend_flags() {
     case $before in
     @SWITCHES@) found=$flags ;;
 @VALUES@
-    --run | --init-from | --mask-run) found=$(command ls "$home/checkpoints/$competition${damage:++$damage}" 2> /dev/null) ;;
+    --run | --init-from | --mask-run) found=$(_pixmend_runs) ;;
     --members) [[ $current == *,* ]] && prefix=${current%,*},
-               found=$(command ls "$home/checkpoints/$competition${damage:++$damage}" 2> /dev/null) ;;
+               found=$(_pixmend_runs) ;;
     *) [[ $current == -* || $before != --* ]] && found=$flags ;;
     esac
     COMPREPLY=($(compgen -P "$prefix" -W "$found" -- "${current#"$prefix"}"))

@@ -1,5 +1,6 @@
 """Check this machine and the way to Kaggle, and print a tick or the next step for each thing."""
 
+import contextlib
 import importlib.metadata
 import os
 import re
@@ -109,9 +110,10 @@ def check_backend(competition: Competition, settings: Settings) -> Iterator[Resu
 
 
 def check_competition_files(competition: Competition, settings: Settings) -> Iterator[Result]:
-    folder = settings.competition_folder
-    if archive_manifest.is_complete(competition, settings):
-        known = archive_manifest.read_archive_manifest(folder) or {}
+    folder, known = settings.competition_folder, None
+    with contextlib.suppress(UserError):   # a damaged manifest is written again by `download`
+        known = archive_manifest.read_archive_manifest(folder) if archive_manifest.is_complete(competition, settings) else None
+    if known:
         yield GOOD, f"Competition files: {known['count']} in {folder / 'files'}, complete"
     else:
         yield BAD, (f"Competition files: not complete in {folder}. Download them: "

@@ -52,7 +52,8 @@ def read_score(settings: Settings) -> tuple[dict[str, Any], list[Run]]:
     fields = run_score.MASK_SCORE_FIELDS if models.run_finds_masks(settings) else run_score.SCORE_FIELDS
     score = run_score.read_score(folder, fields)
     if score is None or settings.run not in [run.name for run in runs]:
-        raise UserError(f"Run {settings.run!r} has no score in {folder}. Score it first: pixmend score --run {settings.run}")
+        raise UserError(f"Run {settings.run!r} has no score in {folder}. Score it first: "
+                        f"{setting_values.format_run_command('score', settings.run, settings)}")
     return score, runs
 
 
@@ -61,7 +62,7 @@ def read_predictions(settings: Settings, score: Mapping[str, Any]) -> tuple[data
     ready = dataset.open_dataset(settings)
     if score["ids"] != [row.id for row in ready.split("holdout")]:
         raise UserError(f"The score of run {settings.run!r} is of another holdout ({settings.run_folder / 'score.json'}). "
-                        f"Score it again: pixmend score --run {settings.run}")
+                        f"Score it again: {setting_values.format_run_command('score', settings.run, settings)}")
     path, given = settings.run_folder / "holdout.npz", unknown_masks.open_dataset_for_prediction(settings)
     predictions.check_same_dataset(path, given)
     return ready, predictions.read_images(path, given, ready.split("holdout"))

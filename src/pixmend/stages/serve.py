@@ -2,19 +2,15 @@
 
 import contextlib
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 
 from pixmend.config import Settings
 from pixmend.errors import FlagError, UserError
 
-EVERY_ADDRESS = ("", "0.0.0.0", "::")   # of this machine
-
 
 def main(settings: Settings) -> None:
     """Serve the page until Ctrl-C."""
-    if settings.host in EVERY_ADDRESS:
-        raise FlagError(f"--host {settings.host} is no address that a browser can open. Give this machine's own address, "
-                        f"which other machines use.")
     try:
         import uvicorn
 
@@ -24,6 +20,9 @@ def main(settings: Settings) -> None:
                         f"'pixmend[web]').") from None
     app = make_app(Path(settings.home), (*LOOPBACK, settings.host))
     with open_socket(settings) as listening:
+        if ip_address(listening.getsockname()[0]).is_unspecified:   # also written as 0 or an empty text
+            raise FlagError(f"--host {settings.host} is no address that a browser can open. Give this machine's own address, "
+                            f"which other machines use.")
         print(f"The page is at http://{settings.host}:{listening.getsockname()[1]}. Ctrl-C ends it.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])

@@ -26,6 +26,7 @@ from pixmend.data.paste import paste_values
 from pixmend.errors import UserError
 from pixmend.files import CHUNK, atomic_write, explain_damage
 from pixmend.progress import track
+from pixmend.setting_values import format_folder_command
 
 LOCAL_HEADER = 30   # bytes before a member's name in a zip archive; the last four are two lengths: of the name and of extras
 
@@ -60,7 +61,7 @@ def open_predictions(path: Path) -> Iterator[Any]:
 
 def format_command(path: Path) -> str:
     """Return the command that makes a run's predictions."""
-    return f"pixmend predict --run {Path(path).parent.name}"
+    return format_folder_command("predict", Path(path).parent)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from pixmend import files
 from pixmend.errors import UserError
 from pixmend.progress import print_message
-from pixmend.setting_values import check_value
+from pixmend.setting_values import check_value, format_folder_command
 
 STATES = 2   # how many of a run stay on the disk
 STATE_PART = ".state.part"   # a state that is being written; the run's lock keeps others from it
@@ -79,8 +79,8 @@ def find_weights(run_folder: Path, fold: str = "", snapshot: str = "") -> Path:
         existing = sorted((path.stem.removeprefix("snapshot-") for path in folder.glob("snapshot-*.npz")), key=int)
         raise UserError(f"Run {run!r} has no snapshot {snapshot} ({path}); it has: {', '.join(existing) or 'none'}. "
                         f"They are of the last half of a training that was not ended early. Train it with more of them: "
-                        f"pixmend train --run {run} --snapshots {snapshot} --force")
-    raise UserError(f"Run {run!r} has no trained weights ({path}). Train it first: pixmend train --run {run}")
+                        f"{format_folder_command('train', folder, '--snapshots', snapshot, '--force')}")
+    raise UserError(f"Run {run!r} has no trained weights ({path}). Train it first: {format_folder_command('train', folder)}")
 
 
 def save_weights(path: Path, weights: list[np.ndarray], metadata: Mapping[str, Any]) -> None:

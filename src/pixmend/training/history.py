@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pixmend.errors import UserError
 from pixmend.files import atomic_write, explain_damage
+from pixmend.setting_values import format_folder_command
 
 
 class History:
@@ -13,7 +14,7 @@ class History:
     def __init__(self, path: Path, writes: bool = True) -> None:
         self.path, self.writes = path, writes
         self.rows: list[dict[str, str]] = []
-        self._remedy = f"Train the run again: pixmend train --run {path.parent.name} --force"
+        self._remedy = f"Train the run again: {format_folder_command('train', path.parent, '--force')}"
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file, explain_damage(path, self._remedy):
                 self.rows = list(csv.DictReader(file, restval="", strict=True))

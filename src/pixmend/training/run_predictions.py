@@ -54,6 +54,7 @@ def write_predictions(settings: Settings, dataset: Dataset, folder: Path, weight
     paths = {split: folder / f"{split}.npz" for split in ("holdout", "test")}
     if not settings.force and files.manifest_matches(folder / "predict.json", cache_key):
         return True
+    (folder / "predict.json").unlink(missing_ok=True)   # until both files are of these weights
     began, count = time.monotonic(), 0
     for split, path in paths.items():
         rows = dataset.split(split)

@@ -13,6 +13,7 @@ from pixmend.data.encode import encode_png
 from pixmend.data.image_record import ImageRecord
 from pixmend.errors import UserError
 from pixmend.progress import print_message, track
+from pixmend.setting_values import format_run_command
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
@@ -44,7 +45,7 @@ def check_written(settings: Settings, split: str) -> None:
     signature = files.optional_signature(source)
     if signature and (not manifest.exists() or files.read_made_from(manifest).get(split, signature) != signature):
         raise UserError(f"{competitions.get_submission_path(settings, split)} was not finished, or is of other predictions than "
-                        f"{source}. Write it again: pixmend serialize --run {settings.run}")
+                        f"{source}. Write it again: {format_run_command('serialize', settings.run, settings)}")
 
 
 def write_variant(settings: Settings, changed: Settings, path: Path) -> None:
@@ -55,10 +56,14 @@ def write_variant(settings: Settings, changed: Settings, path: Path) -> None:
 
 
 def check_predictions(settings: Settings, sources: Iterable[Path]) -> None:
-    """Refuse predictions of other images than the dataset's."""
-    predicted = unknown_masks.open_dataset_for_prediction(settings)
+    """Refuse predictions of other images than the dataset's, and files that were not predicted together."""
+    predicted, made_from = unknown_masks.open_dataset_for_prediction(settings), []
     for source in sources:
         predictions.check_same_dataset(source, predicted)
+        made_from.append(predictions.read_metadata(source))
+    if any(other != made_from[0] for other in made_from):
+        raise UserError(f"The holdout and the test images in {settings.run_folder} were predicted with other weights or flags. "
+                        f"Predict them again: {format_run_command('predict', settings.run, settings, '--force')}")
 
 
 def write_split(settings: Settings, split: str, source: Path, path: Path, records: Mapping[str, ImageRecord]) -> None:

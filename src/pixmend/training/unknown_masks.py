@@ -16,7 +16,7 @@ from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.data.dataset import UNFILLED, Dataset, DatasetRow
 from pixmend.errors import UserError
-from pixmend.setting_values import format_off, format_stage_command
+from pixmend.setting_values import format_folder_command, format_off, format_stage_command
 from pixmend.submissions import predictions
 
 # By how many pixels found masks are enlarged. Measured on photos with the harmonic fill: 0, 2 and 3 pixels leave more error, in
@@ -51,7 +51,7 @@ class LocatedMaskDataset(UnknownMaskDataset):
                                 f"model that finds masks, for example locate.")
             if found != self.cache_key:
                 raise UserError(f"{path} holds masks of another dataset than there is now. "
-                                f"Predict them again: pixmend predict --run {run_folder.name}")
+                                f"Predict them again: {format_folder_command('predict', run_folder)}")
         self.predictions = {split: predictions.PredictionFile(path) for split, path in paths.items()}
         self.last_filled: tuple[DatasetRow, str, np.ndarray] | None = None
         self.cache_key = dataset.cache_key | {"masks": [GROWN_PIXELS, *(files.file_signature(path) for path in paths.values())]}
