@@ -294,16 +294,15 @@ that it starts at, and after the last step. Where the last weights are worse, th
 | one H100, 9 minutes | 0.90 | 0.85 | 0.896 ([ACCELERATOR.md](ACCELERATOR.md)) |
 | an ensemble of the best | 0.92 | 0.84 | 0.9151 |
 
-Ratios to the harmonic fill on the test images, with test-time augmentation.
+Ratios to the harmonic fill on the test images, with test-time augmentation; 0.945 is without.
 
 ## Further trials, most without gain
 
 Trials on the holdout, most with one seed each; their runs are not stored.
 
-- Not tried: features as float16, boxes filled at low resolution so that windows can be drawn during training, finer cells near the
-  box than further out, contrast and brightness changes, first weights from a ridge regression, outputs in a basis of principal
-  components, an error that counts the border at full resolution, the mean of three seeds.
-
+- Not tried: features as float16, boxes filled at low resolution so that windows can be drawn during training, finer cells near
+  the box than further out, contrast and brightness changes, first weights from a ridge regression, outputs in a basis of
+  principal components, an error that counts the border at full resolution, the mean of three seeds.
 - For `window_mlp` at 2,000 steps, one run each: absolute instead of squared errors make the ratio to the harmonic fill worse by
   0.0018. The harmonic start makes it better by 0.0012, errors in the whole window by 0.0010, averaged weights by 0.0004. Another
   seed alone makes a difference of 0.0003.
@@ -347,11 +346,10 @@ Trials on the holdout, most with one seed each; their runs are not stored.
 - More training of residual_unet after the first 500 steps: with a constant learning rate it did not improve in two hours. It
   learns slowly, not nothing. On 150 holdout images, where the smooth fill has 0.15257, it has 0.15205 after five minutes of
   one core at width 16, 0.15218 with a constant rate and 0.15222 without normalization, so neither explains it. A window_unet
-  has 0.15077 after three minutes of the same core: it sees a box always at one place and 1.7 times as fine, which probably explains it. Not tried: another last layer, no
-  averaged weights, another scale of the loss, new masks.
+  has 0.15077 after three minutes of the same core: it sees a box always at one place and 1.7 times as fine, which probably
+  explains it. Not tried: another last layer, no averaged weights, another scale of the loss, new masks.
 - An encoder with ImageNet weights: pretrained_unet on the same windows (`--window 2 --work-size 64 --start smooth
   --masks-per-image 4 --encoder EfficientNetLite0`) has 0.15234 after three minutes of one core, and 0.15236 with
-  `--freeze-encoder`; with random
-  weights it has 0.15231. The three differ by less than two seeds do, and window_unet, which makes six times as many steps in this
-  time, has 0.15077: the weights do not pay.
+  `--freeze-encoder`; with random weights it has 0.15231. The three differ by less than two seeds do, and window_unet, which
+  makes six times as many steps in this time, has 0.15077: the weights do not pay.
 """
