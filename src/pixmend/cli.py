@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pixmend.setting_values import format_stage_command, is_shared_run
 SENDING = ("submit", "kernel")
 OF_SUBMISSIONS = ("predict", "serialize", "score", *SENDING)
 STORING = ("train", "kernel")   # besides configure; the kernel trains with its flags at Kaggle
+READS_LAMBDA = ("configure", "train", "plan", "sweep", "study", "kernel")   # from the environment: those that train
 SAYS_SETTLED = ("configure", "train", "serialize", "kernel")
 
 DECIDE_DEFAULTS = ("model", "optimizer", "minutes")   # of other settings: see models.apply_model_defaults
@@ -56,7 +58,8 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     parser.add_argument("--config", type=Path)
     known, arguments = parser.parse_known_args(arguments)
     arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
-    settings = given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows))
+    environment = os.environ if command in READS_LAMBDA else {}
+    settings = given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows, environment))
     if is_shared_run(given.run) and command != "mend":
         raise FlagError(f"--run {given.run} is a run of others, which only `pixmend mend` takes.")
     if known.config and not COMMANDS[command].continues_run:

@@ -23,7 +23,7 @@ def parse_flags(arguments: Sequence[str], groups: Container[str] = GROUPS,
     """Return the settings that flags give; LAMBDA may also come from the environment."""
     arguments = replace_old_flags(arguments)
     check_spelling(arguments)
-    if "LAMBDA" in environment and not any(word.split("=")[0] == "--lambda" for word in arguments):
+    if environment.get("LAMBDA") and not any(word.split("=")[0] == "--lambda" for word in arguments):
         arguments = ["--lambda", environment["LAMBDA"], *arguments]
     given = vars(build_parser(groups).parse_args(arguments))
     values = {name: parse_value(name, value) for name, value in given.items()}

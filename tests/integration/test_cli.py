@@ -144,8 +144,15 @@ def test_lambda_comes_from_the_environment_unless_a_flag_gives_it():
     assert parse_flags([], environment={"LAMBDA": "400"}).LAMBDA == 400
     assert parse_flags(["--lambda", "200"], environment={"LAMBDA": "400"}).LAMBDA == 200
     assert parse_flags(["--lambda=200"], environment={"LAMBDA": "400"}).LAMBDA == 200
+    assert "LAMBDA" not in parse_flags([], environment={"LAMBDA": ""}).given
     with pytest.raises(FlagError, match="lambda"):
         parse_flags([], environment={"LAMBDA": "plenty"})
+
+
+def test_lambda_in_the_environment_is_for_commands_that_train(home, monkeypatch):
+    monkeypatch.setenv("LAMBDA", "400")
+    for command, is_read in (("configure", True), ("train", True), ("report", False), ("contests", False)):
+        assert ("LAMBDA" in read_settings(command, ["--home", str(home)]).given) == is_read
 
 
 def name_run(*flags, defaults=None, model_defaults=None):
