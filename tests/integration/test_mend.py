@@ -133,7 +133,7 @@ def test_profile_that_unpacks_to_gigabytes_is_left_out(tmp_path):
 def test_run_mends_holes_of_any_size_and_place(runs, tmp_path, run, boxes):
     photo = make_photo()
     mask = make_mask(photo.shape, *boxes)
-    damaged = np.where(mask[..., None], np.uint8(0), photo)
+    damaged = np.where(mask[..., None], np.uint8([255, 0, 255]), photo)   # a colour that no run predicts
     output = done(mend(tmp_path, save(tmp_path / "photo.png", damaged), "--mask", save_mask(tmp_path / "mask.png", mask),
                        "--run", run, "--compare", "smooth", home=runs))
     for path in (tmp_path / "out/photo.png", tmp_path / "out/smooth/photo.png"):
