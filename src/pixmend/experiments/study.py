@@ -34,7 +34,7 @@ def run_study(settings: Settings, draw_chart: DrawChart) -> dict[str, Any]:
         planned = study_plans.plan_runs(settings, rows, seeds)
         stored = study_results.read_studies(settings.run_folder.parent, settings.about)
         runs: dict[str, dict[str, Any]] = stored[0]["runs"] if stored else {}
-        for _, _, chosen in planned:   # of other images, or files that are gone
+        for _, _, chosen in planned:   # forget figures of other images, and of files that are gone
             if chosen.run in runs and not identify_run(chosen, dataset).items() <= runs[chosen.run].items():
                 del runs[chosen.run]
         try:
