@@ -100,7 +100,7 @@ def test_an_array_of_four_shares_a_sweep_on_a_journal_while_two_of_its_tasks_are
     assert [cluster.wait_for_end(f"{job}_{task}")[0] for task in range(4)] == ["FAILED", "FAILED", "COMPLETED", "COMPLETED"]
     assert (home / "journal/journal.log").exists() and not list((home / "checkpoints/demo").glob("*.db"))
     table = logs[3].read_text()
-    assert sorted(re.findall(r"--lambda (\d) +done$", table, re.M)) == ["1", "2", "3", "4", "5", "6"], table
+    assert sorted(re.findall(r"--lambda (\d) +done at step", table, re.M)) == ["1", "2", "3", "4", "5", "6"], table
     assert len(list((home / "checkpoints/demo").glob("pix2pix_published-*/best.npz"))) == 6
 
 
