@@ -247,7 +247,7 @@ def test_figures_of_images_that_were_replaced_are_made_again(home):
     for run in stored["runs"]:   # as if they had been made with two images more
         score = home / f"checkpoints/demo/{run}/score.json"
         values = json.loads(score.read_text())
-        lists = {name: values[name] + values[name][:2] for name in ("ids", "classes", "sums", "numbers")}
+        lists = {name: values[name] + values[name][:2] for name in ("ids", "classes", "sources", "sums", "numbers")}
         score.write_text(json.dumps(values | lists))
     assert study_here(home, "models", *flags) in (None, 0)
     assert row_of(home, "models", "telea")["rmse"] > 0
@@ -361,39 +361,40 @@ def squares(*means, pictures=40, spread=0.2):
 
 
 NUMBERS = [10] * 40
+DRAWS = study_conclusion.Draws(NUMBERS)
 FILLS = {"mean": squares(0.5), "smooth": squares(0.2)}
 
 
 def test_the_best_row_wins_by_its_paired_difference_though_its_pictures_differ_far_more():
     ours = {"slow": squares(0.20, 0.20, spread=0.9), "quick": squares(0.19, 0.19, spread=0.9)}
-    low, high = study_conclusion.Draws(NUMBERS).compute_interval(ours["quick"])
+    low, high = DRAWS.compute_interval(ours["quick"])
     assert low < 0.19 < high and high > 0.20
-    conclusion = study_conclusion.write_conclusion(ours, {"mean": squares(0.5)}, NUMBERS)
+    conclusion = study_conclusion.write_conclusion(ours, {"mean": squares(0.5)}, DRAWS)
     assert conclusion.startswith("The best row is quick, RMSE 0.19") and "The next, slow, is 0.0" in conclusion
     assert "It is better than the best baseline, mean" in conclusion
 
 
 def test_rows_whose_order_changes_with_the_seed_cannot_be_told_apart():
     ours = {"one": squares(0.30, 0.26, 0.28), "other": squares(0.26, 0.31, 0.28), "far": squares(0.6, 0.61, 0.6)}
-    conclusion = study_conclusion.write_conclusion(ours, FILLS, NUMBERS)
+    conclusion = study_conclusion.write_conclusion(ours, FILLS, DRAWS)
     assert conclusion.startswith("one has the lowest RMSE, RMSE 0.28") and "no difference can be seen from other:" in conclusion
     assert "Clearly worse: far." in conclusion and "It is worse than the best baseline, smooth, by 0.08" in conclusion
 
 
 def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
     seeds = squares(0.19, 0.21)
-    conclusion = study_conclusion.write_conclusion({"one": seeds}, FILLS, NUMBERS)
+    conclusion = study_conclusion.write_conclusion({"one": seeds}, FILLS, DRAWS)
     assert "No difference from the best baseline, smooth, can be seen" in conclusion
 
 
 def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
-    conclusion = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
+    conclusion = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, DRAWS, {"adam": "2 of 3 runs diverged"})
     assert conclusion.startswith("sgd is the only row, RMSE 0.1")
     assert conclusion.endswith("adam is not compared: 2 of 3 runs diverged.")
-    conclusion = study_conclusion.write_conclusion({}, FILLS, NUMBERS, {"adam": "2 of 3 runs diverged"})
+    conclusion = study_conclusion.write_conclusion({}, FILLS, DRAWS, {"adam": "2 of 3 runs diverged"})
     assert conclusion.startswith("No row was finished")
-    conclusion = study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, NUMBERS[:1])
-    assert conclusion == "One image is too few for a conclusion."
+    conclusion = study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, study_conclusion.Draws(NUMBERS[:1]))
+    assert conclusion == "One photo is too few for a conclusion."
 
 
 def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
@@ -407,10 +408,21 @@ def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():
     assert (low, high) == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.15 * (high - low))
 
 
+def test_images_of_one_photo_tell_no_more_than_one_image_of_it():
+    one, other = squares(0.30, spread=0.9), squares(0.29, spread=0.9)
+    of_photos = DRAWS.compute_difference(other, one)
+    numbers, sources = 5 * NUMBERS, [f"photo {number}" for number in 5 * list(range(len(NUMBERS)))]
+    of_images, more = study_conclusion.Draws(numbers, sources), (np.tile(other, 5), np.tile(one, 5))
+    assert of_images.compute_difference(*more) == pytest.approx(of_photos)
+    assert study_conclusion.Draws(numbers).compute_difference(*more)[1] > of_photos[1]
+    conclusion = study_conclusion.write_conclusion({"one": one}, {}, study_conclusion.Draws(NUMBERS, ["photo"] * len(NUMBERS)))
+    assert conclusion == "One photo is too few for a conclusion."
+
+
 @pytest.mark.parametrize("noise_of_images", [0.02, 0.5])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_equal_rows_are_seldom_called_different(seeds, noise_of_images):
-    rng, draws, pairs = np.random.default_rng(0), study_conclusion.Draws(NUMBERS), 250
+    rng, draws, pairs = np.random.default_rng(0), DRAWS, 250
     different = 0
     for _ in range(pairs):
         hard = rng.gamma(2, 1, len(NUMBERS))

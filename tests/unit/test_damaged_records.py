@@ -15,7 +15,7 @@ from pixmend.training import checkpoints
 from pixmend.training.history import History
 
 SHAPES = {"model": [(2, 3)]}
-SCORE = {"ids": ["a"], "classes": [""], "sums": [1.0], "numbers": [3], "scores": {}, "fills": {"mean": [2.0]}}
+SCORE = {"ids": ["a"], "classes": [""], "sources": ["x"], "sums": [1.0], "numbers": [3], "scores": {}, "fills": {"mean": [2.0]}}
 
 
 def write_checkpoint(path, metadata, weights):
@@ -31,13 +31,18 @@ def test_damaged_manifest_names_its_file(tmp_path, text):
 
 @pytest.mark.parametrize("change", [
     {"ids": ["a", "b"]}, {"sums": [None]}, {"sums": [float("nan")]}, {"numbers": [1.5]}, {"ids": None},
-    {"fills": {"mean": ["2"]}}, {"scores": []}, {"numbers": [True]}])
+    {"fills": {"mean": ["2"]}}, {"scores": []}, {"numbers": [True]}, {"sources": "x"}, {"sources": [1]}, {"sources": []}])
 def test_damaged_score_is_refused(tmp_path, change):
     (tmp_path / "score.json").write_text(json.dumps(SCORE))
     assert read_score(tmp_path) == SCORE
     (tmp_path / "score.json").write_text(json.dumps(SCORE | change))
     with pytest.raises(UserError, match=r"score\.json"):
         read_score(tmp_path)
+
+
+def test_in_an_older_score_each_image_is_of_a_photo_of_its_own(tmp_path):
+    (tmp_path / "score.json").write_text(json.dumps({name: value for name, value in SCORE.items() if name != "sources"}))
+    assert read_score(tmp_path)["sources"] == SCORE["ids"]
 
 
 def test_missing_file_is_not_a_damaged_one(tmp_path):

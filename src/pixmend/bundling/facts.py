@@ -61,7 +61,7 @@ class Facts:
     def get_rmse(self, fill: str = "") -> Rmse:
         """Return the RMSE of the run, or of a fill on the same images."""
         sums, counts = self.score["fills"][fill] if fill else self.score["sums"], self.score["numbers"]
-        return Rmse(compute_rmse(sums, counts), *bootstrap_interval(sums, counts))
+        return Rmse(compute_rmse(sums, counts), *bootstrap_interval(sums, counts, self.score["sources"]))
 
     def describe_extra_pictures(self) -> str:
         """Return how many pictures from elsewhere were training images; empty where there were none."""

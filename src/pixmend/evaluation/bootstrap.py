@@ -1,14 +1,17 @@
-"""Bootstrap intervals over images, of the RMSE and of the change of RMSE between two methods on the same images.
+"""Bootstrap intervals of the RMSE, and of the change of RMSE between two methods on the same images.
 
-`sums` and `counts` hold for each image the sum of squared errors and the number of values.
+`sums` and `counts` hold for each image the sum of squared errors and the number of values; `sources` names the photo that each
+image is of. Images of one photo are alike, so they are drawn together. Without `sources`, each image is of a photo of its own.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 DRAWS, AT_ONCE, SHARE = 2000, 50, 0.95   # AT_ONCE draws fit into memory where images are many
+LEAST = 0.0005
 
 
 class Change(NamedTuple):
@@ -24,8 +27,8 @@ class Change(NamedTuple):
 
     @property
     def is_clear(self) -> bool:
-        """Tell whether the interval does not contain 0."""
-        return self.low > 0 or self.high < 0
+        """Tell whether the interval does not contain 0, and the change is not 0.0% as it is shown."""
+        return (self.low > 0 or self.high < 0) and abs(self.value) >= LEAST
 
 
 def compute_rmse(sums: ArrayLike, counts: ArrayLike) -> float:
@@ -39,9 +42,21 @@ def compute_interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap_interval(sums: ArrayLike, counts: ArrayLike) -> tuple[float, float]:
-    """Return the interval of the RMSE over samples of the images, drawn with replacement."""
-    sums, counts, rng = np.asarray(sums), np.asarray(counts), np.random.default_rng(0)
+def number_sources(sources: Sequence[str]) -> np.ndarray:
+    """Return for each image the number of its source, in the order in which the sources occur."""
+    numbers = {source: number for number, source in enumerate(dict.fromkeys(sources))}
+    return np.array([numbers[source] for source in sources])
+
+
+def add_by_source(values: ArrayLike, sources: Sequence[str] | None) -> np.ndarray:
+    """Return the sum of the values of each source's images."""
+    values = np.asarray(values, float)
+    return values if sources is None else np.bincount(number_sources(sources), values)
+
+
+def bootstrap_interval(sums: ArrayLike, counts: ArrayLike, sources: Sequence[str] | None = None) -> tuple[float, float]:
+    """Return the interval of the RMSE over samples of the photos, drawn with replacement."""
+    sums, counts, rng = add_by_source(sums, sources), add_by_source(counts, sources), np.random.default_rng(0)
     rmse = []
     for _ in range(0, DRAWS, AT_ONCE):
         picks = rng.integers(0, len(sums), (AT_ONCE, len(sums)))
@@ -49,20 +64,20 @@ def bootstrap_interval(sums: ArrayLike, counts: ArrayLike) -> tuple[float, float
     return compute_interval(np.concatenate(rmse))
 
 
-def draw_images(count: int) -> list[np.ndarray]:
-    """Return how often each image occurs in each draw, AT_ONCE x images each; the same numbers at every call."""
+def draw_photos(count: int) -> list[np.ndarray]:
+    """Return how often each photo occurs in each draw, AT_ONCE x photos each; the same numbers at every call."""
     rng, shares = np.random.default_rng(0), np.full(count, 1 / count)
     return [rng.multinomial(count, shares, AT_ONCE).astype(np.uint16) for _ in range(0, DRAWS, AT_ONCE)]
 
 
-def compare_rmse(sums: ArrayLike, others: ArrayLike) -> Change:
+def compare_rmse(sums: ArrayLike, others: ArrayLike, sources: Sequence[str] | None = None) -> Change:
     """Return by which share the RMSE of `sums` is above that of `others`, paired by image; both have the same counts.
 
-    One image says nothing about others, so its interval has no ends.
+    One photo says nothing about others, so its interval has no ends.
     """
-    sums, others = np.asarray(sums, float), np.asarray(others, float)
+    sums, others = add_by_source(sums, sources), add_by_source(others, sources)
     value = np.sqrt(sums.sum() / others.sum()) - 1 if others.sum() else 0.0
     if len(sums) < 2:
         return Change(float(value), -np.inf, np.inf)
-    ratios = np.concatenate([(draws @ sums) / np.maximum(draws @ others, 1e-30) for draws in draw_images(len(sums))])
+    ratios = np.concatenate([(draws @ sums) / np.maximum(draws @ others, 1e-30) for draws in draw_photos(len(sums))])
     return Change(float(value), *compute_interval(np.sqrt(ratios) - 1))

@@ -1,26 +1,28 @@
-"""Intervals of RMSE and of differences between rows of a study, over images and seeds, and the sentences that follow.
+"""Intervals of RMSE and of differences between rows of a study, over photos and seeds, and the sentences that follow.
 
 Squared errors are float arrays, seeds x images: one line for each seed of a row, one line for a baseline. The RMSE of a row is
-the mean over its seeds. A draw takes images with replacement, the same for all rows, so that differences are paired. Seeds are
+the mean over its seeds. A draw takes photos with replacement, the same for all rows, so that differences are paired. Seeds are
 few, and draws of so few would vary too little: the variance between them widens the interval by Student's t.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pixmend.evaluation.bootstrap import SHARE, compute_interval, draw_images
+from pixmend.evaluation.bootstrap import SHARE, compute_interval, draw_photos, number_sources
 
 Difference = tuple[float, float, float]   # value, lower and upper end of its interval
 
 
 class Draws:
-    """The same draws of images for every row; `counts` are the values of each image."""
+    """The same draws for every row; `counts` are the values of each image, `sources` name the photo that it is of."""
 
-    def __init__(self, counts: ArrayLike) -> None:
+    def __init__(self, counts: ArrayLike, sources: Sequence[str] | None = None) -> None:
         self.counts = np.asarray(counts, float)
-        self.images = draw_images(len(self.counts))
+        self.photos = len(set(sources)) if sources else len(self.counts)
+        draws = draw_photos(self.photos)
+        self.images = [some[:, number_sources(sources)] for some in draws] if sources else draws   # how often each is drawn
 
     def compute_rmse(self, squares: np.ndarray) -> float:
         """Return the mean over seeds of the RMSE over all values of all images."""
@@ -30,7 +32,7 @@ class Draws:
         return np.sqrt(squares.sum(1) / self.counts.sum())
 
     def draw_rmse(self, squares: np.ndarray) -> np.ndarray:
-        """Return the RMSE of a row in each draw of images."""
+        """Return the RMSE of a row in each draw."""
         by_seed = [np.sqrt(some @ squares.T / (some @ self.counts)[:, None]) for some in self.images]
         return np.concatenate(by_seed).mean(1)
 
@@ -41,8 +43,8 @@ class Draws:
     def compute_difference(self, squares: np.ndarray, others: np.ndarray) -> Difference:
         """Return by how much the RMSE of others is above that of a row, and its interval."""
         value = self.compute_rmse(others) - self.compute_rmse(squares)
-        over_images = compute_interval(self.draw_rmse(others) - self.draw_rmse(squares))
-        return value, *add_seeds(value, over_images, self.compute_differences_by_seed(squares, others))
+        over_photos = compute_interval(self.draw_rmse(others) - self.draw_rmse(squares))
+        return value, *add_seeds(value, over_photos, self.compute_differences_by_seed(squares, others))
 
     def compute_differences_by_seed(self, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Return the difference for each seed that both have; a row or baseline of one line is the same for all seeds."""
@@ -53,16 +55,16 @@ class Draws:
         return theirs - ours
 
 
-def add_seeds(value: float, over_images: tuple[float, float], by_seed: np.ndarray) -> tuple[float, float]:
-    """Return an interval over images, widened by the variance between seeds; one seed shows none."""
+def add_seeds(value: float, over_photos: tuple[float, float], by_seed: np.ndarray) -> tuple[float, float]:
+    """Return an interval over photos, widened by the variance between seeds; one seed shows none."""
     from scipy.special import stdtrit
 
-    (low, high), count = over_images, len(by_seed)
+    (low, high), count = over_photos, len(by_seed)
     half = stdtrit(count - 1, (1 + SHARE) / 2) * by_seed.std(ddof=1) / np.sqrt(count) if count > 1 else 0
     return float(value - np.hypot(value - low, half)), float(value + np.hypot(high - value, half))
 
 
-def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.ndarray], counts: ArrayLike,
+def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.ndarray], draws: Draws,
                      absent: Mapping[str, str] | None = None) -> str:
     """Return which row is best, by how much, and whether it is better than the best baseline; `absent` names missing rows."""
     missing = [f"{name} is not compared: {why}." for name, why in (absent or {}).items()]
@@ -70,10 +72,9 @@ def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.
         sentences = ["No network was compared; the table has the fills."]
     elif not rows:
         sentences = ["No row was finished, so there is no conclusion."]
-    elif np.size(counts) < 2:
-        sentences = ["One image is too few for a conclusion."]
+    elif draws.photos < 2:
+        sentences = ["One photo is too few for a conclusion."]
     else:
-        draws = Draws(counts)
         best, *others = sorted(rows, key=lambda name: draws.compute_rmse(rows[name]))
         sentences = [compare_rows(draws, rows, best, others), compare_with_baseline(draws, rows[best], baselines, best)]
     return " ".join([*sentences, *missing])

@@ -46,7 +46,7 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
               if runs.get(chosen.run, {}).get("state") == DONE and (score := read_score(chosen.run_folder))}
     runs = {name: run for name, run in runs.items() if run["state"] != DONE or name in scores}   # folders may be deleted
     lines = [summarize_row(plan, row, planned, runs, scores) for row in rows]
-    figures: dict[str, Any] = {"pictures": 0, "values": 0, "best": None, "conclusion": "No run is finished yet."}
+    figures: dict[str, Any] = {"pictures": 0, "photos": 0, "values": 0, "best": None, "conclusion": "No run is finished yet."}
     if scores:
         score = next(iter(scores.values()))
         lines = add_baselines(lines, score)
@@ -107,7 +107,7 @@ def add_baselines(lines: list[RowResult], score: Mapping[str, Any]) -> list[RowR
 
 def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str, Any]:
     """Add RMSE and intervals to the rows and return the conclusion; the squared errors stay in the files of the runs."""
-    numbers, draws = score["numbers"], Draws(score["numbers"])
+    numbers, draws = score["numbers"], Draws(score["numbers"], score["sources"])
     squares = {each["title"]: np.array(each.pop("squares")) for each in lines}
     harmonic = draws.compute_rmse(np.array([score["fills"]["harmonic"]]))
     for each in lines:
@@ -123,5 +123,5 @@ def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str,
             each["behind"] = draws.compute_difference(rows[best], squares[title])
     absent = {each["title"]: each["absent"] for each in lines if each["absent"]}
     baselines = {title: fills[title] for title in fills if not is_pretrained(whole[title]["name"])}
-    return {"pictures": len(numbers), "values": int(np.sum(numbers)), "best": best,
-            "conclusion": write_conclusion(rows, baselines, numbers, absent)}
+    return {"pictures": len(numbers), "photos": draws.photos, "values": int(np.sum(numbers)), "best": best,
+            "conclusion": write_conclusion(rows, baselines, draws, absent)}

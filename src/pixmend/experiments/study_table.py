@@ -89,11 +89,13 @@ def format_origin(study: dict[str, Any]) -> str:
 def list_notes(study: dict[str, Any]) -> list[str]:
     """Return what a reader has to know about the columns."""
     seeds, rows = ", ".join(map(str, study["seeds"])), study["rows"]
+    photos = study.get("photos", study["pictures"])   # older studies do not have it
     notes = {
         f"RMSE over the missing pixels of {study['pictures']} holdout images, {study['values']:,} values; for each row the mean "
-        f"over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of images, widened by the variance between seeds "
+        f"over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of photos, widened by the variance between seeds "
         f"(Student's t). Differences are paired by image and by seed.": True,
-        "With so few images an interval is a rough estimate.": study["pictures"] < 30,
+        f"Images of one photo are drawn together; the holdout has {photos} photos.": photos < study["pictures"],
+        "With so few photos an interval is a rough estimate.": photos < 30,
         "With one seed it is not known how much of a figure is chance.": len(study["seeds"]) == 1,
         **{f"{format_metric_title(name)}: {what}.": True for name, what in describe_metrics(study).items()},
         "Best step: the step of the best weights, by the evaluations on the holdout; 0 is before training.":

@@ -20,7 +20,7 @@ from pixmend.scoring.verdict import describe_run
 # Columns of the leaderboard: name in leaderboard.csv, title, decimal places, explanation.
 COLUMNS: tuple[tuple[str, str, int, str], ...] = (
     ("holdout_rmse", "holdout RMSE", 5, "root of the mean squared error over the missing pixels of the holdout; lower is better"),
-    ("low", "95% interval", 4, "how much the RMSE varies with the choice of holdout images"),
+    ("low", "95% interval", 4, "how much the RMSE varies with the choice of holdout photos"),
     ("to_harmonic", "RMSE / harmonic", 3, "the RMSE divided by that of the harmonic fill; below 1 the run is better than it"),
     ("size", "size", 0, "side of the images in pixels; a run is ranked among those of its size"),
     ("pictures", "images", 0, "holdout images; with --folds all training images, each predicted by the fold without it"),
@@ -45,8 +45,8 @@ def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], 
     maps, boxes = errors.get_box_maps()
     return environment.get_template("report.html").render(
         competition=settings.competition, run=runs[position], position=position + 1, ranked=ranked, runs=runs, score=score,
-        interval=bootstrap_interval(score["sums"], counts), verdict=describe_run(settings, score, sums),
-        outdated=outdated,
+        interval=bootstrap_interval(score["sums"], counts, score["sources"]), photos=len(set(score["sources"])),
+        verdict=describe_run(settings, score, sums), outdated=outdated,
         comparisons=compare_with_baselines(settings, score),
         described={run.name: describe_settings(run, settings) for run in runs},
         baselines=sorted(((name, compute_rmse(sums[name], counts)) for name in sums), key=lambda row: row[1]),
@@ -78,7 +78,7 @@ def compare_with_baselines(settings: Settings, score: Mapping[str, Any]) -> list
     start = find_start(settings)
     if models.run_is_trained(settings) and start in sums and start != best:
         names["Compared with its start"] = start
-    return [(title, name, compute_rmse(sums[name], score["numbers"]), compare_rmse(score["sums"], sums[name]))
+    return [(title, name, compute_rmse(sums[name], score["numbers"]), compare_rmse(score["sums"], sums[name], score["sources"]))
             for title, name in names.items()]
 
 

@@ -44,9 +44,13 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
 
 
 def read_score(folder: Path, fields: Mapping[str, Any] = SCORE_FIELDS) -> dict[str, Any] | None:
-    """Return the stored scores of a run; None if it has none."""
-    score = files.read_object(folder / SCORE_FILE, fields)
-    if score and any(len(score[name]) != len(score["ids"]) for name in fields if isinstance(score[name], list)):
+    """Return the stored scores of a run; None if it has none. Older ones name no sources: each image is one of its own."""
+    stored = files.read_object(folder / SCORE_FILE, fields)
+    if stored is None:
+        return None
+    score = {"sources": stored["ids"]} | stored
+    lists = [score[name] for name in (*fields, "sources") if isinstance(score[name], list)]
+    if not files.has_type(score["sources"], [str]) or any(len(values) != len(score["ids"]) for values in lists):
         raise UserError(f"{folder / SCORE_FILE} is damaged: its lists differ in length. Score the run again: "
                         f"{format_folder_command('score', folder)}")
     return score
@@ -73,7 +77,8 @@ def score_holdout(settings: Settings, dataset: Any, predicted: Any) -> dict[str,
         original = format_.to_submission_values(dataset.read_original(row) / np.float32(255), settings)
         scored.append(score_image(original, paste_values(known, counts > 0, values), counts, extra))
     sums, counts, parts = zip(*scored, strict=True)
-    return {"ids": [row.id for row in rows], "classes": [row.label for row in rows], "sums": sums, "numbers": counts,
+    return {"ids": [row.id for row in rows], "classes": [row.label for row in rows], "sources": [row.source for row in rows],
+            "sums": sums, "numbers": counts,
             "scores": {name: metric.over([image[name] for image in parts]) for name, metric in extra.items()}}
 
 
@@ -98,7 +103,7 @@ def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Itera
 def summarize(scores: dict[str, Any], baselines: dict[str, list[float]]) -> dict[str, Any]:
     """Return the figures of a row of the leaderboard."""
     sums, counts = scores["sums"], scores["numbers"]
-    low, high = bootstrap_interval(sums, counts)
+    low, high = bootstrap_interval(sums, counts, scores["sources"])
     rmse, harmonic = compute_rmse(sums, counts), compute_rmse(baselines["harmonic"], counts)
     return {"holdout_rmse": round(rmse, PLACES), "low": round(low, PLACES), "high": round(high, PLACES),
             "pictures": len(sums), "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(rmse / harmonic, 4),

@@ -1,5 +1,6 @@
 """What the scores of a run say, in a few sentences: its RMSE, its gain on the starting point and on the best baseline."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pixmend import models, run_file
@@ -18,10 +19,10 @@ PATIENCE = 4   # evaluations without better weights, of the advice to stop early
 
 def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]]) -> list[str]:
     """Return the sentences on a run: its RMSE beside the best baseline, what training gained, and what to try next."""
-    sums, counts = scores["sums"], scores["numbers"]
-    low, high = bootstrap_interval(sums, counts)
+    sums, counts, sources = scores["sums"], scores["numbers"], scores["sources"]
+    low, high = bootstrap_interval(sums, counts, sources)
     best = find_best_baseline(settings, baselines)
-    comparison = describe_change(compare_rmse(sums, baselines[best]), "the best baseline")
+    comparison = describe_change(compare_rmse(sums, baselines[best], sources), "the best baseline")
     sentences = [f"Holdout RMSE {compute_rmse(sums, counts):.4f} (95% interval {low:.4f} to {high:.4f}). "
                  f"Best baseline: {best}, {compute_rmse(baselines[best], counts):.4f}. {comparison}"]
     if scores.get("learned_holdout"):
@@ -50,7 +51,7 @@ def describe_training(settings: Settings, scores: dict[str, Any], baselines: dic
                 f"{advice}{better}"]
     if start not in baselines:
         return []
-    comparison = describe_change(compare_rmse(scores["sums"], baselines[start]), "it")
+    comparison = describe_change(compare_rmse(scores["sums"], baselines[start], scores["sources"]), "it")
     return [f"Compared with {from_start}, {compute_rmse(baselines[start], scores['numbers']):.4f}: {comparison}",
             *([describe_best_step(settings, step)] if step else [])]
 
@@ -73,7 +74,7 @@ def compare_with_pretrained(settings: Settings, scores: dict[str, Any], baseline
     name = photos_fill.NAME
     if name not in baselines or find_start(settings) == name:
         return []
-    comparison = describe_change(compare_rmse(scores["sums"], baselines[name]), "it")
+    comparison = describe_change(compare_rmse(scores["sums"], baselines[name], scores["sources"]), "it")
     return [f"Compared with the pretrained fill {name}, {compute_rmse(baselines[name], scores['numbers']):.4f}: {comparison}"]
 
 
@@ -88,7 +89,7 @@ def find_kept_step(settings: Settings) -> int | None:
 def describe_change(change: Change, other: str) -> str:
     """Return a sentence on the run's change of RMSE from another one, and its interval."""
     if not change.has_interval:
-        return f"One image is too few to tell whether this run differs from {other} (here {change.value:+.1%})."
+        return f"One photo is too few to tell whether this run differs from {other} (here {change.value:+.1%})."
     if not change.is_clear:
         return (f"There is no clear difference between this run and {other} "
                 f"({change.value:+.1%}, 95% interval {change.low:+.1%} to {change.high:+.1%}).")
@@ -100,14 +101,15 @@ def describe_change(change: Change, other: str) -> str:
 def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return what `score` prints: the run among the baselines, its RMSE by label, and the sentences on it."""
     holdout = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the training without it"
-    counts, masks = scores["numbers"], " with the true masks" if settings.unknown_masks else ""
-    lines = [f"RMSE on {holdout} ({len(counts)} images, {sum(counts):,} values; 95% interval over images)"]
+    counts, sources, masks = scores["numbers"], scores["sources"], " with the true masks" if settings.unknown_masks else ""
+    images = describe_images(sources)
+    lines = [f"RMSE on {holdout} ({images}, {sum(counts):,} values; 95% interval over photos)"]
     rows = {settings.run: (scores["sums"], scores["scores"])}
     rows |= {f"{name} ({describe_kind(name)}{masks})": (sums, baselines["scores"][name])
              for name, sums in baselines["sums"].items() if name != settings.run}
     width = max(28, *map(len, rows))
     for name, (sums, metrics) in sorted(rows.items(), key=lambda item: sum(item[1][0])):
-        low, high = bootstrap_interval(sums, counts)
+        low, high = bootstrap_interval(sums, counts, sources)
         rmse = compute_rmse(sums, counts)
         ratio = rmse / figures["harmonic_rmse"]
         parts = [f"{name:{width}} {rmse:.5f}", f"({low:.4f} to {high:.4f})", f"{ratio:.3f} times harmonic"]
@@ -118,6 +120,12 @@ def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str
     if hidden := [f"{name} {figures[name]:.5f}" for name in ("public", "private") if name in figures]:
         lines.append(f"  RMSE on the hidden solution: {', '.join(hidden)}")
     return "\n".join([*lines, "", *describe_run(settings, scores, baselines["sums"])])
+
+
+def describe_images(sources: Sequence[str]) -> str:
+    """Return how many images there are, and of how many photos if these are fewer."""
+    photos = len(set(sources))
+    return f"{len(sources)} images" + (f" of {photos} photos" if photos < len(sources) else "")
 
 
 def describe_masks(figures: dict[str, float]) -> str:
