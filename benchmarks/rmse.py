@@ -109,6 +109,10 @@ ROWS = {
     "window-unet-photos-60-tta": Row("the same run, test-time augmentation",
                                      f"{FROM_PHOTOS} --masks-per-image 8 --minutes 40 --run window-unet-photos-60", "--tta 8"),
 
+    "window-unet-default": Row("the command of the README: window_unet from photos, 20,000 steps, 4 masks per image, 5 transforms",
+                               "--augment 5x --run window-unet-default", "--tta 1"),
+    "window-unet-default-tta": Row("the same run, test-time augmentation", "--augment 5x --run window-unet-default", "--tta 8"),
+
     "window-unet-long": Row("window_unet from photos, 12 masks per image, 115 minutes and time for windows", LONG, "--tta 1"),
     "window-unet-long-tta": Row("the same run, test-time augmentation", LONG, "--tta 8"),
     "window-unet-fine": Row("window_unet from the weights of that run, windows of 96 pixels, 105 minutes more", FINE, "--tta 1"),
