@@ -109,7 +109,7 @@ ROWS = {
     "window-unet-photos-60-tta": Row("the same run, test-time augmentation",
                                      f"{FROM_PHOTOS} --masks-per-image 8 --minutes 40 --run window-unet-photos-60", "--tta 8"),
 
-    "window-unet-default": Row("the command of the README: window_unet from photos, 20,000 steps, 4 masks per image, 5 transforms",
+    "window-unet-default": Row("the command of the README: window_unet from photos, 20,000 steps of 4 masks per image",
                                "--augment 5x --run window-unet-default", "--tta 1"),
     "window-unet-default-tta": Row("the same run, test-time augmentation", "--augment 5x --run window-unet-default", "--tta 8"),
 
