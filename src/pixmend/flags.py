@@ -26,7 +26,8 @@ def parse_flags(arguments: Sequence[str], groups: Container[str] = GROUPS,
     if environment.get("LAMBDA") and not any(word.split("=")[0] == "--lambda" for word in arguments):
         arguments = ["--lambda", environment["LAMBDA"], *arguments]
     given = vars(build_parser(groups).parse_args(arguments))
-    values = {name: parse_value(name, value) for name, value in given.items()}
+    values = {name: parse_value(name, os.path.expanduser(value) if SETTINGS[name].is_path else value)   # shells leave --home=~/x
+              for name, value in given.items()}
     if values.get("folds", 1) > 1 and "holdout" in values:
         raise FlagError("--holdout and --folds exclude each other: with K folds each holds out one image in K.")
     return Settings(**values, given=frozenset(values))

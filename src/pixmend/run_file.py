@@ -21,7 +21,7 @@ from typing import Any
 
 from pixmend import config, files, processor
 from pixmend.config import CHECKOUT, IN_CHECKOUT, RENAMED, SETTINGS, Settings, flag
-from pixmend.errors import FlagError, UserError
+from pixmend.errors import FlagError, UserError, suggest
 from pixmend.run_identity import BUDGET, WEIGHT_SETTINGS
 from pixmend.setting_values import check_value, format_auto, format_flag, parse_value
 
@@ -35,6 +35,7 @@ NOT_STORED = {"home", "run", "if_asked", "process", "processes", "submission", "
 RECORDED = {"predict.json": {"mode": "predict_mode", "tta": "tta"},
             "serialize.json": {"order": "channel_order", "scale": "value_scale"}}
 REMEDY = "Correct it; or delete it, and `pixmend configure` writes it again."   # for a damaged file of a run
+FIRST_LINES = ("run", "competition", "channels", "given")
 RECORD = ("versions", "hardware", "git")
 PACKAGES = ("pixmend", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scipy")
 
@@ -91,9 +92,8 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
     tables = read_first_edition(path) if path.name == FIRST_EDITION else read_tables(path)
     if tables is None:
         raise UserError(f"{path} is missing. Write it first: pixmend configure --run NAME")
-    known = [group.replace(" ", "_") for group in config.GROUPS] + (["command"] if with_command else [])
     with files.explain_damage(path, REMEDY):
-        values = {name: value for table in known for name, value in tables.get(table, {}).items()}
+        values = collect_values(path, tables, with_command)
         given = frozenset(name for name in tables.get("given", []) if name in SETTINGS)
         channels = int(tables.get("channels", 3))
     for name, value in values.items():
@@ -109,6 +109,20 @@ def load_run(path: Path, *, with_command: bool = False) -> Settings:
         raise UserError(f"{path} is the file of a run of {settings.dataset_name}. It belongs into the folder "
                         f"checkpoints/{settings.dataset_name}, or was changed: write it again with `pixmend configure`.")
     return settings
+
+
+def collect_values(path: Path, tables: Mapping[str, Any], with_command: bool) -> dict[str, Any]:
+    """Return the settings in a run's file by name; refuse what a reader would take for a setting and that has no effect."""
+    groups = [group.replace(" ", "_") for group in config.GROUPS]
+    if unknown := [name for name in tables if name not in (*FIRST_LINES, *groups, "command", "trained", *RECORD)]:
+        kind = "table" if isinstance(tables[unknown[0]], dict) else "setting outside all tables,"
+        raise UserError(f"{path} has a {kind} {unknown[0]!r} that is not read.{suggest(unknown[0], groups)} {REMEDY}")
+    values: dict[str, Any] = {}
+    for table in [*groups, *(["command"] if with_command else [])]:
+        if twice := [name for name in tables.get(table, {}) if name in values]:
+            raise UserError(f"{path} has {twice[0]} in two tables, one of them [{table}]. Keep one of them.")
+        values |= tables.get(table, {})
+    return values
 
 
 def read_first_edition(path: Path) -> dict[str, Any]:

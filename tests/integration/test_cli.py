@@ -140,6 +140,12 @@ def test_old_flag_means_the_new_one(old, capsys):
     assert name in parse_flags([old, *value], environment={}).given
 
 
+def test_a_tilde_in_the_value_of_a_path_is_the_users_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/somebody")
+    settings = parse_flags(["--home=~/runs", "--photos", "~", "--message=~/x"], environment={})
+    assert (settings.home, settings.photos, settings.message) == ("/somebody/runs", "/somebody", "~/x")
+
+
 def test_lambda_comes_from_the_environment_unless_a_flag_gives_it():
     assert parse_flags([], environment={"LAMBDA": "400"}).LAMBDA == 400
     assert parse_flags(["--lambda", "200"], environment={"LAMBDA": "400"}).LAMBDA == 200

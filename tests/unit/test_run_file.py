@@ -135,7 +135,8 @@ def test_file_with_a_name_that_no_run_can_have_is_refused(tmp_path, name):
     ("width = 4", "width = 1000000000"), ("width = 4", "width = nan"), ("width = 4", 'width = "4"'),
     ("width = 4", "widht = 4"), ("width = 4", "width = ["), ("augment = ", "augment = 7 #"),
     ('competition = "demo"', 'competition = "text"'), ('damage = ""', 'damage = "landscapes"'),
-    ('run = "a"', 'run = "a"\ntrained = 3')])
+    ('run = "a"', 'run = "a"\ntrained = 3'), ("[training]", "[trainig]"), ('run = "a"', 'run = "a"\nLAMBDA = 400.0'),
+    ("[prediction]", "[prediction]\nwidth = 8")])
 def test_damaged_run_file_is_refused_by_name(tmp_path, old, new):
     path = configure(tmp_path, *SMALL, "--run", "a")
     text = Path(path).read_text()
