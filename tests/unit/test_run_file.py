@@ -21,6 +21,7 @@ from pixmend.experiments import study, study_plans
 from pixmend.networks.registry import NETWORKS
 from pixmend.run_identity import weight_settings
 from pixmend.scoring import run_score
+from pixmend.training import run
 
 
 def configure(home, *flags):
@@ -230,3 +231,15 @@ def test_damaged_settings_of_the_first_edition_are_refused(tmp_path, content):
 def test_every_setting_has_a_help_line_and_a_default(name):
     assert len(SETTINGS[name].help) > 10
     assert dataclasses.replace(Settings(), **{name: SETTINGS[name].default}) == Settings()
+
+
+def test_a_new_run_says_how_long_it_trains_where_no_flag_does(tmp_path, capsys):
+    def tell(*given, **values):
+        settings = models.apply_model_defaults(Settings(home=str(tmp_path), run="a", given=frozenset(given), **values))
+        run.tell_default_budget(settings)
+        return capsys.readouterr().out
+
+    assert "window_unet for 20,000 steps" in tell(competition="photo_reconstruction") and "for 800 steps" in tell()
+    assert not tell("steps", steps=5) and not tell("minutes", minutes=3.0)
+    run_file.save_trained(tmp_path / "checkpoints/demo/a", {"model": "window_unet"})
+    assert not tell() and tell(force=True)

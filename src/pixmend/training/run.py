@@ -42,6 +42,7 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     dataset = datasets.open_dataset(settings)
     check_settings(settings, dataset)
     first_weights = find_first_weights(settings, dataset)
+    tell_default_budget(settings)
     masks = prepare_data(settings, dataset)
     settings = keep_found_settings(settings)
     distributed.start_backend(settings)
@@ -60,6 +61,13 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     if settings.process == 0:
         begin_run(settings, dataset)
     return train_folds(model, settings, dataset, masks, on_evaluation)
+
+
+def tell_default_budget(settings: Settings) -> None:
+    """Say how long a new run is trained, before its data is prepared, where no flag says it."""
+    is_new = settings.force or not run_file.read_trained(settings.run_folder)
+    if is_new and settings.process == 0 and not settings.given & {"steps", "minutes"}:
+        print_message(f"train: {settings.model} for {settings.steps:,} steps, the default; --minutes 60 sets a time instead.")
 
 
 def keep_found_settings(settings: Settings) -> Settings:
