@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks._measure import Results
 from benchmarks.systems.plan import SEEDS, Claim, Row, Table
 from benchmarks.systems.tables import PLACES, PROJECTS, TABLES
+from pixmend.evaluation.bootstrap import compute_interval
 from pixmend.experiments.study_conclusion import Difference, Draws
 from pixmend.reporting.charts import WIDE, render_figure
 
@@ -21,7 +22,7 @@ Runs = Mapping[int, Run]                 # by seed
 
 @dataclass(frozen=True)
 class Errors:
-    """The squared errors of a table's rows and of the best fill, by row and seed, and the draws of images that compare them."""
+    """The squared errors of a table's rows and of the best fill, by row and seed, and the draws of photos that compare them."""
 
     draws: Draws
     squares: Mapping[str, Mapping[int, np.ndarray]]
@@ -54,7 +55,7 @@ def format_page(results: Results) -> str:
 def format_table(name: str, table: Table, results: Results) -> str:
     """Return the section of a table: the rows, a chart, its claims with what was found, and what follows."""
     runs = {row: find_runs(results, name, row) for row in table.rows}
-    errors = read_errors(runs)
+    errors = read_errors(runs, find_sources(table.place, results))
     lines = [format_row(table, row, runs[row], errors) for row in table.rows]
     if errors:
         lines.append(f"| {BASELINE}, {errors.baseline} | {errors.format_rmse(BASELINE)} | | | | | | | | |")
@@ -81,7 +82,13 @@ def find_runs(results: Results, table: str, row: str) -> Runs:
     return {seed: results[f"{name}/{seed}"] for seed in seeds if seed in shown.seeds}
 
 
-def read_errors(runs: Mapping[str, Runs]) -> Errors | None:
+def find_sources(place: str, results: Results) -> list[str] | None:
+    """Return of which photo each holdout image of a place is, as a run there has stored it; nothing where none has."""
+    stored = (run["sources"] for key, run in results.items() if "sources" in run and TABLES[key.split("/")[0]].place == place)
+    return next(([str(number) for number in sources] for sources in stored), None)
+
+
+def read_errors(runs: Mapping[str, Runs], sources: Sequence[str] | None) -> Errors | None:
     """Return the squared errors of a table, if any row has some; the best fill has the same ones for every seed."""
     scored = {row: {seed: np.array(run["squares"]) for seed, run in of_row.items() if "squares" in run}
               for row, of_row in runs.items()}
@@ -90,7 +97,7 @@ def read_errors(runs: Mapping[str, Runs]) -> Errors | None:
     first = with_errors[0]
     baseline = dict.fromkeys(SEEDS, np.array(first["baseline_squares"]))
     squares = {row: of_row for row, of_row in scored.items() if of_row} | {BASELINE: baseline}
-    return Errors(Draws(first["numbers"]), squares, first["baseline"])
+    return Errors(Draws(first["numbers"], sources), squares, first["baseline"])
 
 
 def format_row(table: Table, name: str, by_seed: Runs, errors: Errors | None) -> str:
@@ -100,12 +107,21 @@ def format_row(table: Table, name: str, by_seed: Runs, errors: Errors | None) ->
         why = f"left out: {row.left_out}" if row.left_out else "not measured yet"
         return f"| {row.title} | {why} | {row.reported} | | | | | | | |"
     has_rmse = errors is not None and name in errors.squares
-    rmse = errors.format_rmse(name) if errors and has_rmse else f"intersection over union {average(runs, 'overlap'):.3f}"
+    rmse = errors.format_rmse(name) if errors and has_rmse else format_overlap(runs)
     better = list_better(table, name, errors) if errors and has_rmse and not row.is_ours else []
     cells = [row.title, rmse, row.reported, ", ".join(better), format_scores(runs), format_number(runs, "minutes", ".1f"),
              format_number(runs, "best_step", ",.0f"), describe_size(runs), f"`{runs[0]['command']}`",
              f"{len(runs)}; {join(run['hardware'] for run in runs)}; {join(run['commit'] for run in runs)}"]
     return f"| {' | '.join(cells)} |"
+
+
+def format_overlap(runs: Sequence[Run]) -> str:
+    """Return the intersection over union of all masks together, the mean over the seeds, with its interval over images."""
+    overlaps = np.array([run["overlaps"] for run in runs], float)   # seeds x images x (intersection, union)
+    draws = Draws(overlaps[0, :, 1])
+    drawn = np.concatenate([np.tensordot(some, overlaps, (1, 1)) for some in draws.images])   # draws x seeds x 2
+    low, high = compute_interval((drawn[..., 0] / drawn[..., 1]).mean(1))
+    return f"intersection over union {average(runs, 'overlap'):.3f} ({low:.3f} to {high:.3f})"
 
 
 def list_better(table: Table, name: str, errors: Errors) -> list[str]:
@@ -203,8 +219,8 @@ Five published student projects filled missing pixels, and reported tables. Here
 - All runs of a table see the same images. RMSE is over the missing pixels of the holdout, in 0..1, and its mean over the seeds.
   The holdout has 550 images in A and B, 1,026 in C, 24 in D and 171 in E. The best weights of each run were chosen on a part of
   it, as the projects did on theirs.
-- Intervals are over images and seeds. Those of differences are paired: over the same images, and the seeds that both rows have.
-  Where a row has one seed, they do not show how much another seed would change.
+- Intervals are over photos and seeds; images of one photo are drawn together. Those of differences are paired: over the same
+  images, and the seeds that both rows have. Where a row has one seed, they do not show how much another seed would change.
 - **The sizes are not those of the projects**, which trained on GPUs for hours: each table says how far it is from them. A claim
   that does not hold here may hold there.
 - Figures that projects reported are of other images, and in the unit that they used: compare their order with ours, not their

@@ -17,6 +17,7 @@ from benchmarks.systems.page import draw_curves, format_page, get_chart_name
 from benchmarks.systems.plan import Row, Table, fill_placeholders, list_needed_rows, merge_flags
 from benchmarks.systems.tables import PLACES, TABLES
 from pixmend.competitions.photo_reconstruction import ORIGINAL, TRAIN
+from pixmend.evaluation.bootstrap import number_sources
 from pixmend.evaluation.metrics import compute_pooled_iou
 from pixmend.experiments.run_costs import measure_run_costs
 from pixmend.experiments.study import measure_seconds
@@ -167,12 +168,14 @@ def read_figures(folder: Path, row: Row) -> dict[str, Any]:
     figures["curve"] = read_curve(folder)
     if row.finds_masks:
         score = read_score(folder, MASK_SCORE_FIELDS)
-        return figures | {"overlap": compute_pooled_iou(score["overlaps"])} if score else figures
+        return figures | {"overlap": compute_pooled_iou(score["overlaps"]), "overlaps": score["overlaps"]} if score else figures
     score = json.loads((folder / "score.json").read_text())
     baselines = [name for name in score["fills"] if not is_pretrained(name)]
     baseline = min(baselines, key=lambda name: sum(score["fills"][name]))
-    return figures | {"squares": shorten(score["sums"]), "numbers": score["numbers"], "scores": score["scores"],
-                      "baseline": baseline, "baseline_squares": shorten(score["fills"][baseline])}
+    is_of_few = len(set(score["sources"])) < len(score["sources"])
+    photos = {"sources": number_sources(score["sources"]).tolist()} if is_of_few else {}
+    return figures | photos | {"squares": shorten(score["sums"]), "numbers": score["numbers"], "scores": score["scores"],
+                               "baseline": baseline, "baseline_squares": shorten(score["fills"][baseline])}
 
 
 def shorten(values: list[float]) -> list[float]:

@@ -52,6 +52,29 @@ def test_rows_are_compared_over_the_seeds_that_both_have_in_whatever_order_these
     assert float(differences[1][1]) == pytest.approx(0.001, abs=1e-4) and differences[2] is None
 
 
+def read_interval(written, begin):
+    low, high = re.search(r"\(([\d.]+) to ([\d.]+)\)", find_lines(written, begin)[0]).groups()
+    return float(low), float(high)
+
+
+def test_an_interval_is_over_the_photos_of_a_place_though_one_run_alone_has_stored_them():
+    hard = {"squares": IMAGES // 4 * [0.2, 0.2, 1.0, 1.0]}
+    runs = {"optimizers/sgd/1": make_run(0.9) | hard, "losses/l1/1": make_run(0.9)}
+    of_images = read_interval(page.format_table("optimizers", TABLES["optimizers"], runs), "| SGD")
+    runs["losses/l1/1"] |= {"sources": IMAGES // 4 * [0, 1, 2, 3]}
+    of_photos = read_interval(page.format_table("optimizers", TABLES["optimizers"], runs), "| SGD")
+    assert of_photos[1] - of_photos[0] > 2 * (of_images[1] - of_images[0])
+
+
+def test_masks_have_an_interval_of_the_intersection_over_union():
+    rng = np.random.default_rng(1)
+    overlaps = [[int(part), 100] for part in rng.integers(60, 100, IMAGES)]
+    found = {name: value for name, value in make_run(1.0).items() if name not in ("squares", "numbers", "scores")}
+    results = {"three-networks/locate/1": found | {"overlaps": overlaps, "overlap": np.mean(overlaps, 0)[0] / 100}}
+    low, high = read_interval(page.format_table("three-networks", TABLES["three-networks"], results), "| the first network")
+    assert low < np.mean(overlaps, 0)[0] / 100 < high < low + 0.1
+
+
 def test_of_a_flag_that_comes_twice_the_last_value_counts():
     assert plan.merge_flags("--model unet --steps 9 --fresh-masks", "", "--steps 5 --init-from=") == (
         "--model unet --steps 5 --fresh-masks --init-from=")
