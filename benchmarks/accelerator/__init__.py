@@ -4,8 +4,10 @@
 
 FOLDER of --data is what the build.py of the stand-in competition wrote. The parts, most important first: the canvas transformer
 is trained, predicts and is scored; its speed; the speed of the full Pix2Pix at three batch sizes; Pix2Pix is trained by the
-good recipe, here on whole images, and as published. Only what JAX and Keras need must be installed: on a machine without a
-network, their wheels (`pip download jax[cuda12] keras simplejpeg` and this package) are brought along.
+good recipe, here on whole images, and as published. It runs from a checkout, with src/ in PYTHONPATH, where only these packages
+are installed. On a machine without a network, their wheels are brought along:
+
+    pip download "jax[cuda12]" keras opencv-python-headless scipy simplejpeg
 """
 
 import argparse

@@ -7,23 +7,22 @@ variables.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 
 from benchmarks.accelerator.speed import count_flops, measure_speed
 from benchmarks.accelerator.stand_in import Split
-from pixmend.networks.pix2pix import build_pix2pix
-from pixmend.training.adversarial import AdversarialModel
+from pixmend.config import UNLIMITED_STEPS, Settings
+from pixmend.networks.registry import get_network
+from pixmend.training import setup
 from pixmend.training.losses import ReconstructionLoss
+from pixmend.training.optimizer import build_optimizer, get_learning_rate
 
 STEPS = 10   # in one call of the device
-LEVELS = 8
 HISTORY_LINES = 40
 CHUNK = 50   # images that are predicted at a time
 
@@ -31,47 +30,26 @@ State = tuple[list[Any], ...]
 DeviceImages = tuple[jax.Array, jax.Array, jax.Array]   # inputs, counts, originals
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How Pix2Pix is trained and predicts."""
-
-    start: str
-    loss: str
-    LAMBDA: float
-    learning_rate: float
-    batch_size: int
-    hole_only: bool
-    mask_channel: bool
-    ema_decay: float | None
-    decay_learning_rate: bool
-    adversarial: bool
-    predict_in_training_mode: bool
-
-
-RECIPES = {
-    "as published": Recipe(
-        start="none", loss="l1", LAMBDA=100.0, learning_rate=2e-4, batch_size=1, hole_only=False, mask_channel=False,
-        ema_decay=None, decay_learning_rate=False, adversarial=True, predict_in_training_mode=True),
-    "good recipe": Recipe(
-        start="smooth", loss="l2", LAMBDA=1000.0, learning_rate=4e-4, batch_size=64, hole_only=True, mask_channel=True,
-        ema_decay=0.995, decay_learning_rate=True, adversarial=True, predict_in_training_mode=False),
+# What differs from the defaults of the model; both are trained on whole images.
+RECIPES: dict[str, dict[str, Any]] = {
+    "as published": {"model": "pix2pix_published"},
+    "good recipe": {"model": "pix2pix", "window": 0.0, "batch_size": 64},
 }
 
 
-def make_settings(recipe: str, width: int, batch_size: int) -> Any:
-    """Return the settings of a recipe as the project's networks read them."""
-    fields = asdict(RECIPES[recipe]) | {"batch_size": batch_size}
-    return SimpleNamespace(width=width, levels=LEVELS, seed=1, disc_lambda=1.0, **fields)
+def get_recipe(name: str) -> dict[str, Any]:
+    """Return the settings that a recipe decides."""
+    changes = RECIPES[name]
+    return {**get_network(changes["model"]).defaults, **changes}
 
 
-def build_model(settings: Any, size: int) -> Any:
+def make_settings(recipe: str, width: int, **changes: Any) -> Settings:
+    return Settings(**(get_recipe(recipe) | {"width": width, "steps": UNLIMITED_STEPS, "precision": "bfloat16"} | changes))
+
+
+def build_model(settings: Settings) -> Any:
     """Build generator and discriminator, compiled as the project does."""
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    keras.utils.set_random_seed(settings.seed)
-    generator = build_pix2pix((size, size, 3), settings)
-    model = AdversarialModel(generator, settings) if settings.adversarial else generator
-    averaging = {"use_ema": True, "ema_momentum": settings.ema_decay} if settings.ema_decay else {}
-    optimizer = keras.optimizers.Adam(settings.learning_rate, 0.5, 0.999, epsilon=1e-8, **averaging)
+    model, optimizer = setup.build_trainable(settings), build_optimizer(settings)
     model.compile(optimizer=optimizer, loss=ReconstructionLoss(settings.loss))
     optimizer.build(model.trainable_variables)
     return model
@@ -82,24 +60,24 @@ def copy_state(model: Any) -> State:
     return tuple([jnp.array(variable.value) for variable in variables] for variables in groups)
 
 
-def select_inputs(split: Split, settings: Any) -> np.ndarray:
+def select_inputs(split: Split, settings: Settings) -> np.ndarray:
     return split.smooth if settings.start == "smooth" else split.damaged
 
 
-def copy_to_device(split: Split, settings: Any) -> DeviceImages:
+def copy_to_device(split: Split, settings: Settings) -> DeviceImages:
     arrays = select_inputs(split, settings), split.compute_counts(), split.original
     inputs, counts, originals = (jax.device_put(array) for array in arrays)
     return inputs, counts, originals
 
 
-def draw_batch(images: DeviceImages, key: jax.Array, settings: Any) -> tuple[Any, jax.Array, jax.Array]:
+def draw_batch(images: DeviceImages, key: jax.Array, settings: Settings) -> tuple[Any, jax.Array, jax.Array]:
     """Return a batch for Keras: ((inputs, mask), originals, weight)."""
     pick_key, flip_key = jax.random.split(key)
     picks = jax.random.randint(pick_key, (settings.batch_size,), 0, len(images[0]))
     flips = jax.random.bernoulli(flip_key, 0.5, (settings.batch_size,))
     inputs, counts, originals = (flip_images(array[picks].astype(jnp.float32), flips) for array in images)
     mask = (counts > 0).astype(jnp.float32)[..., None]
-    weight = counts if settings.hole_only else jnp.ones_like(counts)
+    weight = counts if settings.loss_region == "hole" else jnp.ones_like(counts)
     return (inputs / 255, mask), originals / 255, weight
 
 
@@ -108,7 +86,7 @@ def flip_images(x: jax.Array, flips: jax.Array) -> jax.Array:
     return jnp.where(flips.reshape(-1, *[1] * (x.ndim - 1)), x[:, :, ::-1], x)
 
 
-def train_step(model: Any, settings: Any, images: DeviceImages, state: State, key: jax.Array,
+def train_step(model: Any, settings: Settings, images: DeviceImages, state: State, key: jax.Array,
                learning_rate: jax.Array) -> tuple[Mapping[str, jax.Array], State]:
     """Do one step of Keras with this learning rate; return the metrics and the new state."""
     weights, other, optimizer, metrics = state
@@ -119,7 +97,7 @@ def train_step(model: Any, settings: Any, images: DeviceImages, state: State, ke
     return new_metrics, tuple(list(part) for part in new_state)
 
 
-def compile_steps(model: Any, settings: Any, state: State, images: DeviceImages) -> Callable[..., tuple[State, Any]]:
+def compile_steps(model: Any, settings: Settings, state: State, images: DeviceImages) -> Callable[..., tuple[State, Any]]:
     """Compile some steps in one call: from (state, key, learning rate, images) to (state, metrics of the last step)."""
     def run_steps(state: State, key: jax.Array, learning_rate: jax.Array, images: DeviceImages) -> tuple[State, Any]:
         def run_step(state: State, key: jax.Array) -> tuple[State, Any]:
@@ -134,9 +112,9 @@ def compile_steps(model: Any, settings: Any, state: State, images: DeviceImages)
     return compiled
 
 
-def measure_training_speed(split: Split, settings: Any) -> tuple[dict[str, float], Callable[[], Any]]:
+def measure_training_speed(split: Split, settings: Settings) -> tuple[dict[str, float], Callable[[], Any]]:
     """Return images per second and the share of the peak; and the call that was measured, for a profile."""
-    model, images = build_model(settings, split.damaged.shape[1]), copy_to_device(split, settings)
+    model, images = build_model(settings), copy_to_device(split, settings)
     state, key, rate = copy_state(model), jax.random.key(1), jnp.float32(settings.learning_rate)
     flops = count_flops(lambda state, images: train_step(model, settings, images, state, key, rate), state, images)
     run_steps = compile_steps(model, settings, state, images)
@@ -150,20 +128,21 @@ def measure_training_speed(split: Split, settings: Any) -> tuple[dict[str, float
     return {"flops_per_step": flops} | speed, call
 
 
-def train(splits: Mapping[str, Split], settings: Any, seconds: float, longest: float) -> tuple[Any, list[dict[str, float]]]:
+def train(splits: Mapping[str, Split], settings: Settings, seconds: float, longest: float) -> tuple[Any, list[dict[str, float]]]:
     """Train for some seconds with compiling, and for at most `longest` without; return the model and its history.
 
     The model has its averaged weights if the recipe averages them, and otherwise its last ones.
     """
     called = time.monotonic()
-    model, images = build_model(settings, splits["train"].damaged.shape[1]), copy_to_device(splits["train"], settings)
+    model, images = build_model(settings), copy_to_device(splits["train"], settings)
     state, key = copy_state(model), jax.random.key(2)
     run_steps = compile_steps(model, settings, state, images)
     start, elapsed, step = time.monotonic(), 0.0, 0
     seconds = max(1.0, min(longest, seconds - (start - called)))
+    settings = replace(settings, minutes=seconds / 60)   # over which the learning rate falls
     history: list[dict[str, float]] = []
     while elapsed < seconds:
-        rate = settings.learning_rate * (1 - elapsed / seconds if settings.decay_learning_rate else 1)
+        rate = get_learning_rate(settings, step, elapsed / 60)
         state, metrics = run_steps(state, jax.random.fold_in(key, step), jnp.float32(rate), images)
         values = {name: float(value) for name, value in metrics.items()}
         step, elapsed = step + STEPS, time.monotonic() - start
@@ -183,12 +162,12 @@ def assign_state(model: Any, state: State, use_average: bool) -> None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
 
 
-def predict(model: Any, split: Split, settings: Any) -> np.ndarray:
+def predict(model: Any, split: Split, settings: Settings) -> np.ndarray:
     """Return predicted images, (count, 256, 256, 3) float32 in 0..1, with the known pixels as given."""
     generator = model.generator if settings.adversarial else model
     weights, other = ([variable.value for variable in variables] for variables in
                       (generator.trainable_variables, generator.non_trainable_variables))
-    training = settings.predict_in_training_mode
+    training = settings.predict_mode == "training"
     run = jax.jit(lambda weights, other, inputs: generator.stateless_call(weights, other, inputs, training=training)[0])
     inputs, mask = select_inputs(split, settings), (split.compute_counts() > 0)[..., None].astype(np.float32)
     chunks = []

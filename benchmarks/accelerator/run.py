@@ -159,7 +159,7 @@ def measure_pix2pix_speed(context: Context) -> None:
     split = training.take_first_images(context.splits["train"])
     for batch in sorted(context.options.batches, key=lambda batch: batch != 64):
         if context.get_seconds_left() > 2 * PIX2PIX_SPEED_SECONDS:
-            settings = pix2pix.make_settings("as published", context.options.pix2pix_width, batch)
+            settings = pix2pix.make_settings("as published", context.options.pix2pix_width, batch_size=batch)
             speed, call = pix2pix.measure_training_speed(split, settings)
             add_speed(context, f"Pix2Pix, batch {batch}", speed, speed["flops_per_step"], batch, pix2pix.STEPS, call)
 
@@ -191,12 +191,12 @@ def train_pix2pix(context: Context, recipe: str, seconds: float) -> None:
     """Train for the seconds, with compiling; do nothing if they are too few."""
     if seconds < RESERVE_SECONDS:
         return context.print_time(f"no time is left for Pix2Pix, {recipe}")
-    batch = min(pix2pix.RECIPES[recipe].batch_size, len(context.splits["train"].names))
-    settings = pix2pix.make_settings(recipe, context.options.pix2pix_width, batch)
+    batch = min(pix2pix.get_recipe(recipe)["batch_size"], len(context.splits["train"].names))
+    settings = pix2pix.make_settings(recipe, context.options.pix2pix_width, batch_size=batch)
     model, history = pix2pix.train(context.splits, settings, seconds, context.options.longest)
     context.results.save_history(f"Pix2Pix, {recipe}", history)
     images = {name: pix2pix.predict(model, context.splits[name], settings) for name in EVALUATED_SPLITS}
     last = history[-1]
     context.results.add("networks", f"Pix2Pix, {recipe}", context.compute_scores(images) | {
         "seconds": round(last["seconds"]), "steps": last["step"], "samples": last["step"] * batch,
-        "recipe": dataclasses.asdict(pix2pix.RECIPES[recipe])})
+        "recipe": pix2pix.get_recipe(recipe)})

@@ -1,10 +1,15 @@
-"""The whole accelerator run at toy size on the CPU: it stores the results of every part, and its canvases are aligned."""
+"""The whole accelerator run at toy size on the CPU: it stores the results of every part, and its canvases are aligned.
+
+Python sees only the packages that a bare machine is brought: no TensorFlow, pandas, kaggle or optuna.
+"""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -13,6 +18,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+BROUGHT = ("jax", "keras", "opencv-python-headless", "scipy", "simplejpeg")   # and what these need
 BOXES = np.array([[10, 20], [60, 70]])
 TOY = ("--minutes", "25", "--longest", "3", "--cores", "1", "--width", "16", "--levels", "1", "--batch", "4", "--steps", "2",
        "--rate", "0.01", "--pix2pix-width", "1", "--batches", "1")
@@ -59,19 +65,53 @@ def format_table(numbers):
     return "\n".join([",filename,box1_row,box1_col,box2_row,box2_col", *(f"0,{n}.jpeg,{corners}" for n in numbers), ""])
 
 
-def run_on_jax(*words):
-    return subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, env=os.environ | ON_JAX,
-                          capture_output=True, text=True, check=False)
+def list_packages(names):
+    """Return the installed packages of these names, and those that they need."""
+    found, wanted = {}, list(names)
+    while wanted:
+        name = re.sub(r"[-_.]+", "-", wanted.pop()).lower()
+        if name not in found:
+            found[name] = metadata.distribution(name)
+            needed = [line for line in found[name].requires or [] if ";" not in line]
+            wanted += [re.match(r"[\w.-]+", line)[0] for line in needed]
+    return found.values()
 
 
-def test_a_run_stores_the_results_of_every_part(data):
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """A folder with links to the packages that are brought, and to nothing else that is installed."""
+    folder = tmp_path_factory.mktemp("packages")
+    for package in list_packages(BROUGHT):
+        for top in {file.parts[0] for file in package.files if file.parts[0] not in ("..", "__pycache__")}:
+            (folder / top).symlink_to(package.locate_file(top))
+    return folder
+
+
+@pytest.fixture
+def run_on_jax(packages):
+    path = os.pathsep.join(map(str, (packages, ROOT / "src", ROOT)))
+
+    def run(*words):   # -S: without the folder of installed packages
+        return subprocess.run([sys.executable, "-S", *map(str, words)], cwd=ROOT, env=os.environ | ON_JAX | {"PYTHONPATH": path},
+                              capture_output=True, text=True, check=False)
+    return run
+
+
+def test_python_sees_only_what_is_brought(run_on_jax):
+    code = "import importlib.util as u; print([n for n in ('jax', 'keras', 'tensorflow', 'pandas', 'optuna') if u.find_spec(n)])"
+    assert run_on_jax("-c", code).stdout.strip() == "['jax', 'keras']"
+
+
+def test_a_run_stores_the_results_of_every_part(data, run_on_jax):
     out = data / "out"
     result = run_on_jax("-m", "benchmarks", "accelerator", "--data", data, "--out", out, *TOY)
     assert result.returncode == 0, result.stderr[-2000:]
-    assert "failed" not in result.stdout
+    assert "failed" not in result.stdout, result.stdout
     results = json.loads((out / "results.json").read_text())
     assert set(results["fills"]) == {"harmonic", "smooth"}
     assert set(results["networks"]) == {"canvas transformer", "Pix2Pix, good recipe", "Pix2Pix, as published"}
+    good = results["networks"]["Pix2Pix, good recipe"]["test"]["rmse"]
+    assert good == pytest.approx(results["fills"]["smooth"]["test"]["rmse"], rel=0.1)   # a few steps from that fill
     for network in results["networks"].values():
         assert 0 < network["test"]["rmse"] < 1 and "relative_to_harmonic_interval" in network["test"]
     assert all(speed["flops_per_step"] > 0 and speed["samples_per_s"] > 0 for speed in results["speed"].values())
@@ -94,7 +134,7 @@ print(float(abs(back - ramp)[0, 90:165, 80:155].max()))
 """
 
 
-def test_a_ramp_comes_back_from_the_cells_where_it_was():
+def test_a_ramp_comes_back_from_the_cells_where_it_was(run_on_jax):
     assert float(run_on_jax("-c", ALIGNED).stdout) < 1e-3   # half a pixel would be 2e-3
 
 
@@ -113,6 +153,6 @@ print(*(float(np.sqrt(np.square(given - other)[near].mean())) for other in (imag
 """
 
 
-def test_colour_bleeds_beside_a_box_as_in_a_jpeg():
+def test_colour_bleeds_beside_a_box_as_in_a_jpeg(run_on_jax):
     clean, bled = map(float, run_on_jax("-c", BLED).stdout.split())
     assert bled < clean / 3
