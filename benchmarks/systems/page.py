@@ -50,7 +50,8 @@ def format_page(results: Results) -> str:
         sections += [f"## {project}. {title}", *(format_table(name, table, results) for name, table in tables.items())]
     wanted = [f"{name}/{row_name}/{seed}" for name, table in TABLES.items() for row_name, row in table.rows.items()
               if not row.left_out and not row.is_shown_again for seed in row.seeds]
-    return PAGE.format(pairs=PAIRS, done=sum(run in results for run in wanted), wanted=len(wanted), sections="\n\n".join(sections))
+    done = sum(run in results for run in wanted)
+    return PAGE.format(pairs=PAIRS, done=done, wanted=len(wanted), sections="\n\n".join(sections))
 
 
 def format_table(name: str, table: Table, results: Results) -> str:
