@@ -154,7 +154,7 @@ C_TABLES = {
         flags=f"--model unet {LANDSCAPES}", has_curves=True, measures_seconds=True,
         remarks="Adam leads, then Adagrad and RMSprop. With the first seed all four were still falling after 1,200 steps, SGD "
                 "the fastest, so with more of them their order may change. The rate is 0.001, of SGD and Adagrad 0.01, their "
-                "usual ones. None reaches the best fill. window_unet, which corrects a fill, is 7% below that fill after as "
+                "usual ones. None reaches the best fill. window_unet, which corrects a fill, is 5% below that fill after as "
                 "many minutes."),
     "losses": Table(
         "C", "Losses", "landscapes", "As above.",
