@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 DRAWS, AT_ONCE, SHARE = 2000, 50, 0.95   # AT_ONCE draws fit into memory where images are many
-LEAST = 0.0005
+LEAST = 0.0005   # a smaller change is shown as 0.0%
 
 
 class Change(NamedTuple):
