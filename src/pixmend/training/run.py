@@ -124,7 +124,9 @@ def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, mask
             setup.load_first_weights(model, get_first_weights_path(settings, fold), settings)
         if run.is_finished():
             check_weights_exist(run.folder)
-            print_message(f"train: {run.folder} is finished at step {run.step}. {run.describe_ending()}--force trains it anew.")
+            more = "More --steps or --minutes continue it; " if settings.schedule == "constant" else ""
+            print_message(f"train: {run.folder} is finished at step {run.step}. {run.describe_ending()}{more}"
+                          "--force trains it anew.")
         else:
             run.fit()
             print_message(f"train: step {run.step}. {run.describe_ending()}{run.describe_result()} {run.folder}")
