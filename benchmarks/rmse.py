@@ -314,9 +314,10 @@ Ratios to the harmonic fill on the test images, with test-time augmentation; 0.9
 
 Trials on the holdout, most with one seed each; their runs are not stored.
 
-- Not tried: features as float16, boxes filled at low resolution so that windows can be drawn during training, finer cells near
-  the box than further out, contrast and brightness changes, first weights from a ridge regression, outputs in a basis of
-  principal components, an error that counts the border at full resolution, the mean of three seeds.
+- Not tried: boxes filled at low resolution so that windows can be drawn during training, finer cells near the box than further
+  out, outputs in a basis of principal components, an error that counts the border at full resolution, the mean of three seeds,
+  first weights of `window_mlp` from a ridge regression. Contrast and brightness changes would only weigh windows differently,
+  since the networks measure each in its own contrast. Windows are stored as bytes, half of float16.
 - For `window_mlp` at 2,000 steps, one run each: absolute instead of squared errors make the ratio to the harmonic fill worse by
   0.0018. The harmonic start makes it better by 0.0012, errors in the whole window by 0.0010, averaged weights by 0.0004. Another
   seed alone makes a difference of 0.0003.
