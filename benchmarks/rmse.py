@@ -50,7 +50,7 @@ FROM_PHOTOS = "--model window_unet --steps 1000000"
 LONG = f"{FROM_PHOTOS} --masks-per-image 12 --minutes 115 --evaluate-every 2000 --run window-unet-long"
 FINE = ("--model window_unet --steps 1000000 --init-from window-unet-long --work-size 96 --masks-per-image 8 --minutes 105 "
         "--evaluate-every 2000 --run window-unet-fine")
-KINDS = "--augment 5x --masks-per-image 4 --steps 1000000 --minutes 8 --evaluation-images 150"   # other networks for an ensemble
+KINDS = "--augment 5x --steps 1000000 --minutes 6 --evaluation-images 150"   # other networks for an ensemble
 BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
 # Each row judged-... changes one setting of this.
@@ -136,13 +136,13 @@ ROWS = {
                     members="window-unet-long,window-unet-photos-60"),
     "mix-fine": Row("ensemble of the two longest runs, with test-time augmentation", "--run mix-fine",
                     members="window-unet-fine,window-unet-long"),
-    "kinds-mlp": Row("window_mlp, 4 masks per image, 8 minutes and the time for windows",
-                     f"{KINDS} --model window_mlp --run kinds-mlp"),
-    "kinds-pix2pix": Row("Pix2Pix on windows (width 32), 8 minutes; its windows were cut before",
+    "kinds-mlp": Row("window_mlp, 1 mask per image, 6 minutes and the time for windows",
+                     f"{KINDS} --model window_mlp --masks-per-image 1 --run kinds-mlp"),
+    "kinds-pix2pix": Row("Pix2Pix on windows (width 32), 6 minutes; its windows were cut before",
                          f"{KINDS} --model pix2pix --width 32 --run kinds-pix2pix"),
-    "kinds-pretrained": Row("pretrained_unet on the same windows, 8 minutes",
-                            f"{KINDS} --model pretrained_unet --window 2 --work-size 64 --encoder EfficientNetLite0 "
-                            "--run kinds-pretrained"),
+    "kinds-pretrained": Row("pretrained_unet on the same windows, 6 minutes",
+                            f"{KINDS} --model pretrained_unet --masks-per-image 4 --window 2 --work-size 64 "
+                            "--encoder EfficientNetLite0 --run kinds-pretrained"),
     "mix-kinds": Row("ensemble of the README's command, with test-time augmentation, and the three kinds of networks above",
                      "--augment 5x --run mix-kinds", members="window-unet-default,kinds-mlp,kinds-pix2pix,kinds-pretrained"),
     "base-tta": Row("window_mlp, 2,000 steps, test-time augmentation", f"{BASE} --run base", "--tta 8"),
