@@ -63,9 +63,9 @@ A_TABLES = {
          Claim("LAMBDA 1000 is better than 1200", "1000", "1200")),
         flags=PIX2PIX, has_curves=True,
         remarks="LAMBDA 400 is the best here by 0.001 to 0.003. That is certain for these images, but it was seen with one "
-                "seed, and the other five have no order. 1000 is not the best. After 2,000 steps, of the project's 170,000, the "
-                "network has hardly learned: all are far above the best fill. To test the claim takes the full size and several "
-                "seeds."),
+                "seed, and the other five have no order. 1000 is not the best. After 2,000 steps, of the project's 170,000, "
+                "the network has hardly learned: all are far above the best fill. To test the claim takes the full size and "
+                "several seeds."),
     "steps": Table(
         "A", "Steps", "boxes", "Width 16 and up to 30,000 steps of 4 images.",
         {"2000": Row("2,000 steps", same_run="lambda/1000"),
@@ -77,9 +77,9 @@ A_TABLES = {
         (Claim("4,000 steps are better than 2,000", "4000", "2000"), Claim("8,000 are better than 4,000", "8000", "4000"),
          Claim("30,000 are better than 8,000", "30000", "8000")),
         flags=PIX2PIX, has_curves=True,
-        remarks="Steps are what this network needs most: twice as many gain more than any choice of LAMBDA above. After 30,000, "
-                "as many images as the project's 120,000 steps, it is still 19% above the best fill, and window_unet is below "
-                "that fill after a sixth of the minutes."),
+        remarks="Steps are what this network needs most: twice as many gain more than any choice of LAMBDA above. After "
+                "30,000, as many images as the project's 120,000 steps, it is still 19% above the best fill, and window_unet "
+                "is below that fill after a sixth of the minutes."),
     "augmentation": Table(
         "A", "Not augmented against 5x", "boxes",
         "Width 16 and steps of 4 images. 8,000 of them are 6.5 epochs of the photos as they are, or 1.3 with transforms; 30,000 "
@@ -94,8 +94,8 @@ A_TABLES = {
         remarks="In 8,000 steps each photo is seen six times without transforms, and nothing differs. In 30,000 it is seen as "
                 "often as in the project, 24 times, and the kept weights are 4% better with 5x. But the RMSE swings from one "
                 "evaluation to the next by as much as that: the mean of the last ten is 0.193 in both runs, and 5x has the "
-                "lowest single one. So the claim holds for the weights that are kept here; that transforms cause it would take "
-                "several seeds to show. Both are far above the best fill, which needs no hour."),
+                "lowest single one. So the claim holds for the weights that are kept here; that transforms cause it would "
+                "take several seeds to show. Both are far above the best fill, which needs no hour."),
     "levels": Table(
         "A", "Steps down and up", "boxes", "Width 16 and 2,000 steps of 4 images.",
         {**make_rows(f"{SHORT} --levels", {"4": "4 levels", "5": "5 levels", "6": "6 levels", "7": "7 levels"}),
@@ -140,8 +140,8 @@ B_TABLES = {
         flags=PCONV, has_curves=True,
         remarks="Partial convolution is 26% below Pix2Pix after as many minutes, where the project saw them level: it learns "
                 "faster. It does not reach the best fill in that time, and window_unet is 13% below it. New boxes change "
-                "nothing that can be seen. Of the four rates 0.0005 is the best after 2,500 steps. Below it, the lower a rate, "
-                "the less it has learned by then, so after the project's 60,000 steps their order may be another one."),
+                "nothing that can be seen. Of the four rates 0.0005 is the best after 2,500 steps. Below it, the lower a "
+                "rate, the less it has learned by then, so after the project's 60,000 steps their order may be another one."),
 }
 
 C_TABLES = {
@@ -152,10 +152,10 @@ C_TABLES = {
          "ours": make_window_unet(AS_LONG_AS_ADAM, "adam", "--work-size 32")},
         (Claim("Adam is better than SGD", "adam", "sgd"), Claim("Adam is better than Adagrad", "adam", "adagrad")),
         flags=f"--model unet {LANDSCAPES}", has_curves=True, measures_seconds=True,
-        remarks="Adam leads, then Adagrad and RMSprop. With the first seed all four were still falling after 1,200 steps, SGD "
-                "the fastest, so with more of them their order may change. The rate is 0.001, of SGD and Adagrad 0.01, their "
-                "usual ones. None reaches the best fill. window_unet, which corrects a fill, is 5% below that fill after as "
-                "many minutes."),
+        remarks="Adam leads with both seeds, then Adagrad and RMSprop; against Adagrad, two seeds are too few for an interval "
+                "without 0. With the first seed all four were still falling after 1,200 steps, SGD the fastest, so with more "
+                "of them their order may change. The rate is 0.001, of SGD and Adagrad 0.01, their usual ones. None reaches "
+                "the best fill. window_unet, which corrects a fill, is 5% below that fill after as many minutes."),
     "losses": Table(
         "C", "Losses", "landscapes", "As above.",
         {"l2": Row("squared error", reported="curves", same_run="optimizers/adam"),
@@ -164,10 +164,10 @@ C_TABLES = {
          "ours": show_ours(AS_LONG_AS_ADAM, "optimizers/ours")},
         (Claim("squared errors are better than absolute ones", "l2", "l1"),),
         flags=f"--model unet {LANDSCAPES}", has_curves=True,
-        remarks="Squared, absolute and Poisson errors are within 0.0007, which another seed may change too; cross entropy is "
-                "0.003 worse. The KL divergence drives the training to white images: pixels are no distribution, so it has no "
-                "minimum at the original and falls below 0 as predictions get brighter. Of its run the weights of step 0 are "
-                "kept."),
+        remarks="Squared and absolute errors are level: which of them leads changes with the seed. Poisson is level with them "
+                "with the first seed, and 0.004 worse with the second; cross entropy is 0.003 worse. The KL divergence drives "
+                "the training to white images: pixels are no distribution, so it has no minimum at the original and falls "
+                "below 0 as predictions get brighter. Of its run the weights of step 0 are kept."),
     "architectures": Table(
         "C", "U-Net against encoder and decoder", "landscapes", "As above.",
         {"unet": Row("U-Net", reported="2,662,659 parameters, 0.19 s a picture", same_run="optimizers/adam"),
@@ -202,13 +202,13 @@ D_TABLES = {
          Claim("the larger set makes the CNN worse", "cnn", "cnn-large"), Claim("the CNN is better than the MLP", "cnn", "mlp"),
          Claim("the larger MLP is worse than the MLP", "mlp", "mlp_large")),
         flags=BLOCKS, has_curves=True,
-        remarks="At equal steps MLP and CNN gain from 1,000 further photos, and the larger MLP is better than the smaller one: "
-                "the opposite of what the project saw on its one test picture. Several test pictures would tell whether it "
-                "holds there. The CNN is better than the best fill, and than our lattice_mlp, which is best at step 400 and then "
-                "learns its training images by heart; an MLP on one block is no better than that fill. mobilenet_v2 takes more "
-                "than half a second a step. Its training loss falls as that of the others, but not its holdout RMSE: probably "
-                "batch normalization by averages over many images does not fit the single one, as with Pix2Pix in inference "
-                "mode."),
+        remarks="At equal steps the CNN gains from 1,000 further photos. The MLPs have a lower RMSE with them, too, and the "
+                "larger MLP a lower one than the smaller, but with these seeds neither can be told from chance. The project "
+                "saw the opposite on its one test picture; several would tell whether it holds there. The CNN is better than "
+                "the best fill, and than our lattice_mlp, which is best at step 400 and then learns its training images by "
+                "heart; an MLP on one block is no better than that fill. mobilenet_v2 takes more than half a second a step. "
+                "Its training loss falls as that of the others, but not its holdout RMSE: probably batch normalization by "
+                "averages over many images does not fit the single one, as with Pix2Pix in inference mode."),
     "blow-up": Table(
         "D", "The training that blew up", "missing", "The MLP on the smaller set.",
         {"usual": Row("learning rate 0.001", same_run="sets/mlp"),
@@ -219,11 +219,12 @@ D_TABLES = {
          "ours": show_ours("lattice_mlp, as many minutes as the CNN", "sets/ours")},
         (Claim("cut gradients avoid it", "cut", "0.05"), Claim("a rate that rises and falls avoids it", "falling", "0.05")),
         flags=f"--model mlp {BLOCKS}", has_curves=True,
-        remarks="At 0.05 the training is lost before step 200: the outputs lie at an end of the sigmoid, where its gradient is "
-                "0, so the loss stays at 0.3 for good. At 0.03 that did not happen. Cut gradients, or a rate that rises slowly "
-                "and falls, keep the rate of 0.05 from doing so. The project's training had learned before it blew up, and was "
-                "saved by its best weights. This one is lost so early that the best weights are the first ones, which do not "
-                "help."),
+        remarks="At 0.05 the training is lost before step 200 with both seeds: the outputs lie at an end of the sigmoid, "
+                "where its gradient is 0, so the loss stays at 0.3 for good. At 0.03 that did not happen. A rate that rises "
+                "slowly and falls keeps the rate of 0.05 from doing so with both seeds, cut gradients with the first one "
+                "only: the mean and the wide interval of that row are of one training that learned and one that did not. The "
+                "project's training had learned before it blew up, and was saved by its best weights. This one is lost so "
+                "early that the best weights are the first ones, which do not help."),
 }
 
 E_TABLES = {
@@ -261,8 +262,8 @@ E_TABLES = {
                       "--mask-run {run:locate} --init-from {run:found}"),
          "ours": show_ours("edsr where the area is given, as many minutes as a third of DeePixV1's", "deepix/ours")},
         (Claim("the third, adversarial network costs RMSE", "found", "sharp"),), measures_detail=True,
-        remarks="The second network is behind the smoothest surface with the same means of tiles, which trains nothing, and an "
-                "area that is found instead of given costs 0.004. Its prediction has a third of the originals' detail. The "
+        remarks="The second network is behind the smoothest surface with the same means of tiles, which trains nothing, and "
+                "an area that is found instead of given costs 0.004. Its prediction has a third of the originals' detail. The "
                 "third network raises that by a tenth, at no cost in RMSE that can be seen: 200 steps are too few for images "
                 "that look sharp."),
     "several-areas": Table(
@@ -275,10 +276,10 @@ E_TABLES = {
                       f"--model deepix_small {DEEPIX} --steps 200 --adversarial --lambda 100 --unknown-masks "
                       "--mask-run {run:locate} --init-from {run:found}")},
         (Claim("the third, adversarial network costs RMSE", "found", "sharp"),), measures_detail=True,
-        remarks="The first network finds less of these areas than of tiles, and the second is 24% behind the harmonic fill with "
-                "the true masks. The third is better, not worse: its holdout RMSE was still falling fast when the second ended, "
-                "so what it gains may be further training. With more steps of the second network the comparison would be a fair "
-                "one."),
+        remarks="The first network finds less of these areas than of tiles, and the second is 24% behind the harmonic fill "
+                "with the true masks. The third is better, not worse: its holdout RMSE was still falling fast when the second "
+                "ended, so what it gains may be further training. With more steps of the second network the comparison would "
+                "be a fair one."),
 }
 
 TABLES = A_TABLES | B_TABLES | C_TABLES | D_TABLES | E_TABLES
