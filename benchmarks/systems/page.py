@@ -222,7 +222,8 @@ Five published student projects filled missing pixels, and reported tables. Here
   The holdout has 550 images in A and B, 1,026 in C, 24 in D and 171 in E. The best weights of each run were chosen on a part of
   it, as the projects did on theirs.
 - Intervals are over photos and seeds; images of one photo are drawn together. Those of differences are paired: over the same
-  images, and the seeds that both rows have. Where a row has one seed, they do not show how much another seed would change.
+  images, and the seeds that both rows have. Where a row has one seed, they do not show how much another seed would change; with
+  two that differ much, they are so wide that they may reach below 0.
 - **The sizes are not those of the projects**, which trained on GPUs for hours: each table says how far it is from them. A claim
   that does not hold here may hold there.
 - Figures that projects reported are of other images, and in the unit that they used: compare their order with ours, not their

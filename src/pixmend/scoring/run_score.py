@@ -51,7 +51,7 @@ def read_score(folder: Path, fields: Mapping[str, Any] = SCORE_FIELDS) -> dict[s
     score = {"sources": stored["ids"]} | stored
     lists = [score[name] for name in (*fields, "sources") if isinstance(score[name], list)]
     if not files.has_type(score["sources"], [str]) or any(len(values) != len(score["ids"]) for values in lists):
-        raise UserError(f"{folder / SCORE_FILE} is damaged: its lists differ in length. Score the run again: "
+        raise UserError(f"{folder / SCORE_FILE} is damaged: its lists do not fit together. Score the run again: "
                         f"{format_folder_command('score', folder)}")
     return score
 
