@@ -14,7 +14,6 @@ from pixmend.experiments.study_conclusion import Difference, Draws
 from pixmend.reporting.charts import WIDE, render_figure
 
 BASELINE = "the best fill"
-PAIRS = "SYSTEMS-pairs.jpg"   # made by the commands that the page names
 CURVES = {"holdout_rmse": "RMSE on the holdout", "loss": "loss"}   # columns of history.csv, and titles
 WIDE_RANGE = 5
 Run = Mapping[str, Any]                  # the stored result of a row with one seed
@@ -51,7 +50,7 @@ def format_page(results: Results) -> str:
     wanted = [f"{name}/{row_name}/{seed}" for name, table in TABLES.items() for row_name, row in table.rows.items()
               if not row.left_out and not row.is_shown_again for seed in row.seeds]
     done = sum(run in results for run in wanted)
-    return PAGE.format(pairs=PAIRS, done=done, wanted=len(wanted), sections="\n\n".join(sections))
+    return PAGE.format(done=done, wanted=len(wanted), sections="\n\n".join(sections))
 
 
 def format_table(name: str, table: Table, results: Results) -> str:
@@ -243,7 +242,7 @@ Five published student projects filled missing pixels, and reported tables. Here
 
       ./run_pipeline.sh --model pix2pix_published --width 16 --batch-size 4 --lambda 1000 --steps 2000 --run published
 
-![masked image, harmonic fill, Pix2Pix and original of three images]({pairs})
+![masked image, harmonic fill, Pix2Pix and original of three images](SYSTEMS-pairs.jpg)
 
 {sections}
 """
