@@ -1,29 +1,38 @@
-"""Train the network of the fill `photos` anew, from the photographs that come with pixmend, scikit-learn and scikit-image.
+"""Train the network of the fill `photos` anew, from freely licensed photographs.
 
-    python -m benchmarks pretrain --home FOLDER [--minutes 40] [--out FILE]
+    python -m benchmarks pretrain --home FOLDER --packages FOLDER [--minutes 75] [--out FILE]
 
-Many squares of many scales are cut from each training photograph of the demo, and given to a training on the demo as extra
-pictures. Photographs of its holdout and of its test images are left out. The weights are written as photos_fill.safetensors; the
-column `learned` of photographs.csv says which photographs were used.
+Many squares of many scales are cut from each training photograph of the demo, and from those that photographs.csv lists: desktop
+photographs of Ubuntu's packages, which --packages holds unpacked, each in a folder of its name. They are given to a training on
+the demo as extra pictures. The demo's holdout and test images come from other photographs. The weights are written as
+photos_fill.safetensors.
 """
 
 import argparse
+import csv
+import hashlib
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks._measure import run_stage
-from pixmend import backend, run_file
+from pixmend import backend, run_file, workers
 from pixmend.competitions.demo import SMALLEST
 from pixmend.data import photos
 from pixmend.data.dataset import Dataset
+from pixmend.data.decode import decode_photo
 from pixmend.data.encode import encode_png
+from pixmend.errors import UserError
 from pixmend.networks.photos_fill import WEIGHTS
 
 COMPETITION, SIDE, SEED = ("--competition", "demo", "--augment", "8x"), 256, 20240229
+PHOTOGRAPHS = Path(__file__).with_name("photographs.csv")
+SHORTER_SIDE, DEMO_CROPS, CHUNK = 640, 4, 4   # pixels of a photograph; crops of one of the demo, as a multiple; photographs
 RUN = "pretraining"
-NETWORK = "--model window_unet --init-from= --width 24 --levels 5 --masks-per-image 5 --evaluate-every 500"
+NETWORK = "--model window_unet --init-from= --width 24 --levels 5 --masks-per-image 2 --evaluate-every 500"
 
 
 def main() -> None:
@@ -31,7 +40,7 @@ def main() -> None:
     for stage in ("download", "augment"):
         run_stage(options.home, COMPETITION, stage)
     crops = options.home / "crops"
-    write_crops(crops, options.crops, list_held_out(options.home))
+    write_crops(crops, options.crops, list_demo_photographs(options.home) + list_packaged_photographs(options.packages))
     flags = f"{NETWORK} --minutes {options.minutes} --extra-pictures {crops} --run {RUN}"
     for stage in ("augment", "train", "predict", "serialize", "score"):
         run_stage(options.home, COMPETITION, stage, flags)
@@ -42,30 +51,60 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks pretrain", description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, required=True, help="folder for everything that the stages write")
-    parser.add_argument("--minutes", type=float, default=40, help="of training")
-    parser.add_argument("--crops", type=int, default=150, help="squares that are cut from each photograph")
+    parser.add_argument("--packages", type=Path, help="folder of unpacked packages; without it, the demo's photographs only")
+    parser.add_argument("--minutes", type=float, default=75, help="of training")
+    parser.add_argument("--crops", type=int, default=24, help="squares of each photograph; of the demo's four times as many")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="file of the weights")
     return parser.parse_args()
 
 
-def list_held_out(home: Path) -> set[str]:
-    """Return the photographs that the demo holds out."""
-    dataset = Dataset(home / "augment" / "demo")
-    return {Path(row.id).name.rpartition(" (")[0] for row in dataset.split("holdout")}
+def list_demo_photographs(home: Path) -> list[Path]:
+    """Return the demo's photographs of which no image is held out or a test image."""
+    held_out = {Path(row.id).name.rpartition(" (")[0] for row in Dataset(home / "augment" / "demo").split("holdout")}
+    return [photo.path for photo in photos.list_demo_photos() if photo.split == "train" and photo.name not in held_out]
 
 
-def write_crops(folder: Path, count: int, held_out: set[str]) -> None:
-    """Write squares of each training photograph, unless they exist."""
+def list_packaged_photographs(packages: Path | None) -> list[Path]:
+    """Return the photographs of the list, after a look at each file's hash; none without a folder."""
+    if packages is None:
+        return []
+    with open(PHOTOGRAPHS, newline="", encoding="utf-8") as table:
+        listed = {packages / row["package"] / row["file"]: row["sha256"] for row in csv.DictReader(table)}
+    for path, digest in listed.items():
+        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise UserError(f"{path} is missing or another file than the one in {PHOTOGRAPHS.name}. Unpack the package of the "
+                            f"version that is named there: dpkg-deb -x PACKAGE.deb {packages}/PACKAGE")
+    return list(listed)
+
+
+def write_crops(folder: Path, count: int, paths: Sequence[Path]) -> None:
+    """Write squares of each photograph, unless they exist; the demo's photographs, which come first, give more."""
     if folder.exists():
         return
-    folder.mkdir(parents=True)
-    used = [photo for photo in photos.list_demo_photos() if photo.split == "train" and photo.name not in held_out]
-    for number, photo in enumerate(used):
-        rng, original = np.random.default_rng((SEED, number)), photo.decode()
-        for place, square in enumerate(photos.cut_squares(rng, original, count, SMALLEST, least=0)):
-            image = photos.resize_image(photos.convert_to_colour(square), (SIDE, SIDE, 3))
-            (folder / f"{photo.name} {place:03}.png").write_bytes(encode_png(image))
-    print(f"{count} squares of each of {len(used)} photographs")
+    part = folder.with_suffix(".part")
+    part.mkdir(parents=True, exist_ok=True)
+    cut = partial(write_squares, part, count)
+    for _ in workers.run_in_chunks(cut, list(enumerate(paths)), size=CHUNK, label="cut squares", unit="photographs"):
+        pass
+    part.rename(folder)
+
+
+def write_squares(folder: Path, count: int, numbered: Sequence[tuple[int, Path]]) -> None:
+    """Write squares of some photographs, in a worker process."""
+    demo = {photo.path for photo in photos.list_demo_photos()}
+    for number, path in numbered:
+        rng, photograph = np.random.default_rng((SEED, number)), shrink(photos.convert_to_colour(decode_photo(path)))
+        crops = count * DEMO_CROPS if path in demo else count
+        for place, square in enumerate(photos.cut_squares(rng, photograph, crops, SMALLEST, least=0)):
+            image = photos.resize_image(square, (SIDE, SIDE, 3))
+            (folder / f"{number:03} {place:03} {photos.get_source(path.name)}.png").write_bytes(encode_png(image))
+
+
+def shrink(photograph: np.ndarray) -> np.ndarray:
+    """Return a photograph with SHORTER_SIDE pixels along its shorter side, or as it is if it has fewer."""
+    height, width = photograph.shape[:2]
+    factor = SHORTER_SIDE / min(height, width)
+    return photograph if factor >= 1 else photos.resize_image(photograph, (round(height * factor), round(width * factor), 3))
 
 
 def write_weights(run: Path, path: Path) -> None:

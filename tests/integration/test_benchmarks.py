@@ -209,5 +209,5 @@ def test_the_network_of_photos_is_trained_anew_at_toy_size(tmp_path):
     shipped = photos_fill.read_weights()
     assert [(array.shape, array.dtype) for array in arrays] == [(array.shape, array.dtype) for array in shipped]
     assert any((new != old).any() for new, old in zip(arrays, shipped, strict=True))
-    used = {photos.get_source(path.name.rpartition(" ")[0]) for path in (tmp_path / "crops").iterdir()}
+    used = {photos.get_source(path.name.split(" ", 2)[2]) for path in (tmp_path / "crops").iterdir()}
     assert used == photos.list_learned_sources()
