@@ -2,8 +2,8 @@
 
     python -m benchmarks pretrain --home FOLDER --packages FOLDER [--minutes 75] [--out FILE]
 
-Many squares of many scales are cut from each training photograph of the demo, and from those that photographs.csv lists: desktop
-photographs of Ubuntu's packages, which --packages holds unpacked, each in a folder of its name. They are given to a training on
+Many squares of many scales are cut from each training photograph of the demo, and from those that desktop_photographs.csv lists:
+photographs in Ubuntu's packages, which --packages holds unpacked, each in a folder of its name. They are given to a training on
 the demo as extra pictures. The demo's holdout and test images come from other photographs. The weights are written as
 photos_fill.safetensors.
 """
@@ -26,10 +26,9 @@ from pixmend.data.dataset import Dataset
 from pixmend.data.decode import decode_photo
 from pixmend.data.encode import encode_png
 from pixmend.errors import UserError
-from pixmend.networks.photos_fill import WEIGHTS
+from pixmend.networks.photos_fill import DESKTOP_PHOTOGRAPHS, WEIGHTS
 
 COMPETITION, SIDE, SEED = ("--competition", "demo", "--augment", "8x"), 256, 20240229
-PHOTOGRAPHS = Path(__file__).with_name("photographs.csv")
 SHORTER_SIDE, DEMO_CROPS, CHUNK = 640, 4, 4   # pixels of a photograph; crops of one of the demo, as a multiple; photographs
 RUN = "pretraining"
 NETWORK = "--model window_unet --init-from= --width 24 --levels 5 --masks-per-image 2 --evaluate-every 500"
@@ -68,11 +67,11 @@ def list_packaged_photographs(packages: Path | None) -> list[Path]:
     """Return the photographs of the list, after a look at each file's hash; none without a folder."""
     if packages is None:
         return []
-    with open(PHOTOGRAPHS, newline="", encoding="utf-8") as table:
+    with open(DESKTOP_PHOTOGRAPHS, newline="", encoding="utf-8") as table:
         listed = {packages / row["package"] / row["file"]: row["sha256"] for row in csv.DictReader(table)}
     for path, digest in listed.items():
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise UserError(f"{path} is missing or another file than the one in {PHOTOGRAPHS.name}. Unpack the package of the "
+            raise UserError(f"{path} is missing, or another file than {DESKTOP_PHOTOGRAPHS.name} says. Unpack the package of the "
                             f"version that is named there: dpkg-deb -x PACKAGE.deb {packages}/PACKAGE")
     return list(listed)
 

@@ -21,6 +21,7 @@ from pixmend.networks.layers.sizes import count_box_pixels
 CHANNELS, NAME = 3, "photos"   # NAME is of the fill, and of its weights in --init-from
 WEIGHTS = Path(__file__).parents[1] / "photographs/photos_fill.safetensors"
 CARD = WEIGHTS.with_name("PHOTOS_FILL.md")
+DESKTOP_PHOTOGRAPHS = WEIGHTS.with_name("desktop_photographs.csv")   # from which it learned, besides those of the demo
 SMALLEST, LEAST_SHARE = 8, 0.5       # side of a hole in pixels, and its share of the square around it: it learned squares
 MARGIN, SLOPE, MIN_CONTRAST = 1, 0.2, 0.04   # as in window_unet.py and normalization.py
 
