@@ -1,6 +1,7 @@
 """Command-line entry point: runs a command and turns errors into messages and exit codes."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A user's mistake is one message; a warning by a signal has a code of its own."""
     for number in WARNINGS:
         signal.signal(number, raise_stop)
+    accept_all_letters()
     try:
         from pixmend import cli  # imported here so that Ctrl-C during the imports is handled, too
 
@@ -55,6 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print_error((f"{error.filename}: " if error.filename else "") + OS_ERRORS[error.errno])
         return 1
+
+
+def accept_all_letters() -> None:
+    """Print the bytes of a file's name that are no UTF-8 as they are, and letters that another encoding lacks as escapes."""
+    if sys.stdout is None:   # it was closed
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")   # noqa: SIM115 (to the end of the process)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding.lower() == "utf-8" else "backslashreplace")
 
 
 def say_how_to_continue(stop: KeyboardInterrupt) -> str:

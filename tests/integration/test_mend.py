@@ -1,7 +1,9 @@
 """`pixmend mend` and the Python functions: pictures of any size and kind, with fills and with trained runs."""
 
 import json
+import os
 import re
+import struct
 import subprocess
 import sys
 
@@ -11,13 +13,15 @@ import pytest
 from PIL import Image, ImageCms
 from skimage import data
 from support.documentation import read_page
-from support.stages import SMALL, done, stage
+from support.stages import SMALL, done, stage, stage_process
 
 import pixmend
 from pixmend.data import dataset as datasets
-from pixmend.data import picture_files
+from pixmend.data import decode, picture_files
 from pixmend.errors import UserError
+from pixmend.flags import parse_flags
 from pixmend.mending import restorers
+from pixmend.mending.folder import PictureFolder
 from pixmend.mending.predicted import name_pictures
 from pixmend.submissions.predictions import PredictionFile
 
@@ -127,6 +131,28 @@ def test_profile_that_unpacks_to_gigabytes_is_left_out(tmp_path):
     assert "icc_profile" not in Image.open(tmp_path / "out/photo.png").info
 
 
+@pytest.mark.parametrize("picture", [make_photo(), make_photo()[..., 0]])
+def test_gamma_and_colour_space_of_a_png_file_are_kept(tmp_path, picture):
+    save(tmp_path / "photo.png", picture)
+    marks = {b"gAMA": struct.pack(">I", 100_000), b"cICP": bytes([9, 16, 0, 1])}   # linear light; and that of HDR pictures
+    for name, content in marks.items():
+        marked = picture_files.add_chunk((tmp_path / "photo.png").read_bytes(), name, content)
+        (tmp_path / "photo.png").write_bytes(marked)
+    done(mend(tmp_path, tmp_path / "photo.png", "--mask", save_mask(tmp_path / "mask.png", make_mask((61, 47), (10, 30, 9, 9)))))
+    mended = decode.read_png_chunks("mended", (tmp_path / "out/photo.png").read_bytes(), "")
+    assert {name: mended.get(name) for name in marks} == marks
+    assert (np.asarray(Image.open(tmp_path / "out/photo.png"))[:10] == picture[:10]).all()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1"])
+def test_file_name_that_is_no_text_is_printed(tmp_path, encoding):
+    path, mask = save(tmp_path / "photo.png", make_photo()), save_mask(tmp_path / "mask.png", make_mask((61, 47), (9, 9, 9, 9)))
+    path = path.rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    result = stage_process("mend", tmp_path, path, "--mask", mask, "--model", "telea", "--out", tmp_path / "out", text=False,
+                           env={"PYTHONIOENCODING": encoding})
+    assert result.returncode == 0 and b"1 of 1" in result.stdout and (tmp_path / "out" / path.name).exists(), result.stderr
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("run", ["windows", "whole"])
 @pytest.mark.parametrize("boxes", [[(0, 0, 12, 12), (50, 20, 11, 9)], [(3, 3, 55, 40)], [(30, 20, 1, 1)]])
@@ -228,6 +254,37 @@ def test_broken_picture_does_not_stop_the_others(tmp_path):
     assert not (tmp_path / "out/bad.png").exists()
 
 
+def test_two_processes_may_write_into_one_folder(tmp_path):
+    mask = save_mask(tmp_path / "mask.png", make_mask((61, 47), (20, 10, 9, 9)))
+    folders = []
+    for name in ("a", "b"):
+        save(tmp_path / f"{name}/{name}.png", make_photo())
+        flags = ["--picture", str(tmp_path / name), "--mask", str(mask), "--out", str(tmp_path / "out")]
+        folders.append(PictureFolder(parse_flags([*flags, "--model", "telea"])))
+    for folder in folders:   # both were begun before either wrote
+        assert not [result.failure for result in folder.mend_all() if result.failure]
+    assert json.loads((tmp_path / "out/mended.json").read_text()).keys() == {"a.png", "b.png"}
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), MemoryError()])
+def test_picture_that_cannot_be_read_is_named_and_the_others_are_mended(tmp_path, monkeypatch, error):
+    for name in ("a", "b", "c"):
+        save(tmp_path / f"photos/{name}.png", make_photo())
+    mask = save_mask(tmp_path / "mask.png", make_mask((61, 47), (20, 10, 9, 9)))
+    parse_file = decode.parse_file
+
+    def refuse(path, advice):
+        if path.name == "b.png":
+            raise error
+        return parse_file(path, advice)
+
+    monkeypatch.setattr(decode, "parse_file", refuse)
+    settings = parse_flags(["--picture", str(tmp_path / "photos"), "--mask", str(mask), "--out", str(tmp_path / "out")])
+    failures = {result.name: result.failure for result in PictureFolder(settings).mend_all()}
+    assert failures["b.png"] and not failures["a.png"] and not failures["c.png"]
+    assert (tmp_path / "out/c.png").exists() and (tmp_path / "out/contact-sheet.png").exists()
+
+
 def test_masks_and_originals_inside_the_folder_are_not_mended(tmp_path):
     photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 9))
     save(tmp_path / "photos/a.png", photo)
@@ -285,6 +342,21 @@ def test_files_that_are_read_are_not_overwritten(tmp_path, flags):
     result = stage("mend", tmp_path / "home", *words)
     assert result.returncode == 1 and "would be overwritten" in result.stderr
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
+
+
+@pytest.mark.parametrize("there", ["a.png", "smooth/a.png", "contact-sheet.png"])
+def test_pictures_that_are_no_results_are_overwritten_only_by_force(tmp_path, there):
+    path, mask = save(tmp_path / "photos/a.png", make_photo()), tmp_path / "mask.png"
+    save_mask(mask, make_mask((61, 47), (9, 9, 9, 9)))
+    own = save(tmp_path / "photos/deep" / there, make_photo(20, 20))
+    before, flags = own.read_bytes(), (path, "--mask", mask, "--model", "telea", "--compare", "smooth", "--out")
+    result = stage("mend", tmp_path, *flags, tmp_path / "photos/deep")
+    assert result.returncode == 1 and str(own) in result.stderr and "--force" in result.stderr and own.read_bytes() == before
+    assert not (tmp_path / "photos/deep/mended.json").exists()
+    done(stage("mend", tmp_path, *flags, tmp_path / "photos/deep", "--force"))
+    assert own.read_bytes() != before
+    save_mask(mask, make_mask((61, 47), (20, 10, 9, 9)))
+    done(stage("mend", tmp_path, *flags, tmp_path / "photos/../photos/deep"))   # its own results are replaced, by any path
 
 
 @pytest.mark.parametrize("names", [("a.png", "smooth/a.jpg"), ("contact-sheet.jpg",)])

@@ -29,6 +29,7 @@ ORIENTATIONS: dict[int | None, int] = {2: 4, 3: 2, 4: 6, 5: 5, 6: 3, 7: 7, 8: 1}
 START_OF_SCAN, APP1, APP2 = 0xDA, 0xE1, 0xE2
 PNG_COLOURS, PNG_ALPHA = {0: "grey", 2: "colour", 3: "colour"}, (4, 6)
 JPEG_COLOURS = {"Gray": "grey", "YCbCr": "colour", "RGB": "colour"}
+COLOUR_MARKS = (b"cHRM", b"gAMA", b"sRGB", b"cICP")   # of a PNG file: primaries, gamma, and names of colour spaces
 CHANNELS = {"grey": 1, "colour": 3}
 ONE_AT_A_TIME = threading.Lock()   # of the threads that replace what the process writes to
 AFTER_CONVERSION = "before `pixmend augment` (`download` would undo it), "
@@ -46,6 +47,7 @@ class ImageFile(NamedTuple):
     png: bytes = b""   # all of the file, if it is a PNG file
     profile: bytes = b""   # its colour profile (ICC); of a PNG file as it stands there, with a name and compressed
     clear: bytes = b""   # of a PNG file: which colours of it are transparent (tRNS)
+    marks: tuple[tuple[bytes, bytes], ...] = ()   # of a PNG file: the chunks that say how its colours look without a profile
 
 
 def decode_image(path: PathLike, shape: tuple[int, ...]) -> np.ndarray:
@@ -149,7 +151,8 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
     if b"acTL" in chunks:
         kind = "animated"
     exif, profile, clear = (chunks.get(name, b"") for name in (b"eXIf", b"iCCP", b"tRNS"))
-    return ImageFile(kind, height, width, exif, unpack, data, profile, clear)
+    marks = tuple((name, chunks[name]) for name in COLOUR_MARKS if name in chunks)
+    return ImageFile(kind, height, width, exif, unpack, data, profile, clear, marks)
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ class Picture:
     alpha: np.ndarray | None = None
     exif: bytes = b""
     profile: bytes = b""   # of its colours (ICC)
+    marks: tuple[tuple[bytes, bytes], ...] = ()   # chunks of a PNG file that say the same as a profile
 
     @property
     def largest(self) -> int:
@@ -43,7 +44,10 @@ class Picture:
 
 def read_picture(path: PathLike) -> Picture:
     """Read a JPEG or PNG file, and turn it upright by its EXIF orientation."""
-    return decode_picture(path, decode.parse_file(path, ADVICE))
+    try:
+        return decode_picture(path, decode.parse_file(path, ADVICE))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); change its permissions, or {ADVICE}.") from None
 
 
 def decode_picture(path: PathLike, packed: decode.ImageFile) -> Picture:
@@ -55,7 +59,8 @@ def decode_picture(path: PathLike, packed: decode.ImageFile) -> Picture:
     pixels = np.ascontiguousarray(apply_transform(pixels, decode.ORIENTATIONS.get(decode.read_orientation(packed.exif), 0)))
     profile = unpack_profile(packed.profile) if packed.png else packed.profile
     has_alpha = pixels.shape[2] in (2, 4)
-    return Picture(pixels[..., :-1] if has_alpha else pixels, pixels[..., -1] if has_alpha else None, packed.exif, profile)
+    colours, alpha = (pixels[..., :-1], pixels[..., -1]) if has_alpha else (pixels, None)
+    return Picture(colours, alpha, packed.exif, profile, packed.marks)
 
 
 def unpack_profile(chunk: bytes) -> bytes:
@@ -104,6 +109,8 @@ def encode_picture(picture: Picture, *, with_metadata: bool) -> bytes:
         data = cv2.imencode(".png", np.ascontiguousarray(np.concatenate([picture.colours[..., ::-1], *alpha], 2)))[1].tobytes()
     if with_metadata and picture.exif:
         data = add_chunk(data, b"eXIf", set_upright(picture.exif))
+    for name, content in picture.marks:
+        data = add_chunk(data, name, content)
     return add_chunk(data, b"iCCP", PROFILE_NAME + zlib.compress(picture.profile)) if picture.profile else data
 
 

@@ -4,6 +4,7 @@ The folder of --out gets NAME.png for each picture, a folder of the same for eac
 mended.json, a record of the picture, mask and run behind each file.
 """
 
+import fcntl
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from pixmend.mending import masks, pictures
 from pixmend.mending.restorers import BEST_FILL, Restorer, open_restorer
 from pixmend.models import is_fill
 from pixmend.progress import ProgressBar
+from pixmend.subprocesses import delay_stop_signals
 
 SHEET, MANIFEST = "contact-sheet.png", "mended.json"
 SHEET_ROWS, CELL, GAP, TITLE_HEIGHT = 12, 240, 6, 24   # pictures; pixels: a picture's longer side, between pictures, a title
@@ -46,9 +48,8 @@ class PictureFolder:
         check_flags(settings)
         self.paths = list_pictures(self.given, [self.out, *list_companion_places(settings)])
         self.restorers = open_restorers(settings)
+        self.made_from = read_manifest(self.out)
         self.check_targets()
-        manifest = files.read_json(self.out / MANIFEST)
-        self.made_from: dict[str, str] = manifest if isinstance(manifest, dict) else {}
         self.sheet: list[list[np.ndarray]] = []
 
     @cached_property
@@ -57,7 +58,7 @@ class PictureFolder:
         return masks.open_mask_finder(self.settings)
 
     def check_targets(self) -> None:
-        """Raise an error if a result would replace another one, or a file that is read."""
+        """Raise an error if a result would replace another one, a file that is read, or one that is no earlier result."""
         targets = [self.get_target(path, restorer) for path in self.paths for restorer in self.restorers]
         read = {path.resolve() for path in self.list_inputs()}
         for target, times in Counter(path.resolve() for path in [*targets, self.out / SHEET, self.out / MANIFEST]).items():
@@ -66,6 +67,14 @@ class PictureFolder:
                                 f"another --out.")
             if times > 1:
                 raise UserError(f"{target} would be written twice. Rename the picture or the folder of this name.")
+        for target in [] if self.settings.force else [*targets, *([] if self.made_from else [self.out / SHEET])]:
+            if target.exists() and self.made_from.keys().isdisjoint([self.get_key(target), str(target)]):   # an earlier key
+                raise UserError(f"{target} is there and is no result of an earlier `pixmend mend`, as {self.out / MANIFEST} does "
+                                f"not name it. Choose another --out, or overwrite it with --force.")
+
+    def get_key(self, target: Path) -> str:
+        """Return the name of a result in mended.json: its path inside --out, which another working folder does not change."""
+        return target.relative_to(self.out).as_posix()
 
     def get_target(self, path: Path, restorer: Restorer) -> Path:
         """Return where a picture that a restorer has mended is written; the first restorer has no folder of its own."""
@@ -88,6 +97,8 @@ class PictureFolder:
                     self.mend(path, result)
                 except UserError as error:
                     result.failure = str(error)
+                except MemoryError:
+                    result.failure = "It needs more memory than there is. Make the picture and its mask smaller."
                 bar.advance(1)
                 yield result
         if self.sheet:
@@ -117,13 +128,20 @@ class PictureFolder:
         """Return the mended picture, from its file if that was made from the same picture, mask and weights."""
         key = files.hash_value([files.file_signature(path), np.packbits(mask).tobytes().hex(),
                                 restorer.describe_version(), self.settings.keep_metadata])
-        if target.exists() and self.made_from.get(str(target)) == key and not self.settings.force:
+        if target.exists() and self.made_from.get(self.get_key(target)) == key and not self.settings.force:
             return read_picture(target)
         mended = pictures.mend_picture(picture, mask, restorer)
-        write_picture(target, mended, with_metadata=self.settings.keep_metadata)
-        self.made_from[str(target)] = key
-        files.write_json(self.out / MANIFEST, self.made_from)
+        with delay_stop_signals():   # a result that is not named would be taken for a picture of the user
+            write_picture(target, mended, with_metadata=self.settings.keep_metadata)
+            self.name_result(target, key)
         return mended
+
+    def name_result(self, target: Path, key: str) -> None:
+        """Add a result to mended.json, to which another process may add its own."""
+        with files.open_lock(self.out / f".{MANIFEST}.lock") as lock:
+            files.lock_file(lock, fcntl.LOCK_EX)
+            self.made_from = read_manifest(self.out) | {self.get_key(target): key}
+            files.write_json(self.out / MANIFEST, self.made_from)
 
     def read_original(self, path: Path) -> Picture | None:
         truth = self.settings.truth
@@ -137,6 +155,12 @@ class PictureFolder:
             return self.mask_finder.find_mask(pictures.to_floats(picture))
         shape = picture.colours.shape[:2]
         return masks.read_mask(find_companion(Path(self.settings.mask), self.get_name(path), "--mask"), (shape[0], shape[1]))
+
+
+def read_manifest(out: Path) -> dict[str, str]:
+    """Return what each result in a folder was made from."""
+    manifest = files.read_json(out / MANIFEST)
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def check_flags(settings: Settings) -> None:
@@ -216,7 +240,7 @@ def list_companions(place: Path, name: Path) -> list[Path]:
 
 def show(picture: Picture, hidden: np.ndarray | None = None) -> np.ndarray:
     """Return a picture in 8 bits and in colour for the contact sheet, at most CELL wide and high; hidden pixels are white."""
-    image = np.rint(255 * pictures.to_floats(picture)).astype(np.uint8)
+    image = (picture.colours // (picture.largest // 255)).astype(np.uint8)   # floats of a large picture take much memory
     image = np.repeat(image, 3, 2) if image.shape[2] == 1 else image
     if hidden is not None:
         image = np.where(hidden[..., None], np.uint8(255), image)
