@@ -1,10 +1,13 @@
 """`pixmend serve`: the local page, its limits, and what it does in a browser."""
 
 import base64
+import contextlib
 import io
 import json
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import urllib.error
@@ -165,6 +168,48 @@ def test_command_serves_until_it_is_interrupted(home, tmp_path):
     assert set(home.rglob("*")) == before and not list(tmp_path.iterdir())
 
 
+@contextlib.contextmanager
+def serve_page(tmp_path):
+    """A process that serves an empty home, and the port of its page."""
+    process = subprocess.Popen(command("serve", tmp_path, "--port", "0"), env=clean_environment(), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        try:
+            yield process, int(re.search(r":(\d+)\.", process.stdout.readline())[1])
+        finally:
+            process.kill()
+
+
+def send(port, body, length):
+    """Send an order, or its beginning, and wait until the page has noticed, not for the answer."""
+    sending = socket.create_connection(("127.0.0.1", port))
+    head = f"POST /mend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    sending.sendall(head.encode() + body)
+    ask(f"http://127.0.0.1:{port}/choices")
+    return sending
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_ctrl_c_ends_the_page_though_a_request_is_not_finished(tmp_path, is_whole):
+    side = 1500
+    mask = np.zeros((side, side), np.uint8)
+    mask[9:-9, 9:-9] = 255   # takes minutes
+    picture = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    body = json.dumps({"picture": encode(picture), "mask": encode(mask), "names": ["biharmonic"]}).encode()
+    with serve_page(tmp_path) as (process, port), send(port, body if is_whole else body[:99], len(body)):
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 0 and "Traceback" not in errors
+
+
+def test_request_that_is_broken_off_leaves_no_traceback(tmp_path):
+    with serve_page(tmp_path) as (process, port):
+        send(port, b"{", 1000).close()
+        assert ask(f"http://127.0.0.1:{port}/choices")[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert not process.communicate(timeout=30)[1]
+
+
 in_a_browser = pytest.mark.skipif(chromium.BINARY is None, reason="Chromium is not installed here")
 IS_SEEN = "(e => e.offsetParent !== null && e.getBoundingClientRect().height > 0)(document.querySelector({!r}))"
 
@@ -227,6 +272,30 @@ def test_slider_moves_between_before_and_after(browser, address):
     page.click("#slider", at=0.1)
     assert int(page.ask("document.querySelector('#slider').value")) < 20 and page.ask(visible) != middle
     check_nothing_was_asked_elsewhere(page, address)
+
+
+@pytest.mark.long
+@in_a_browser
+def test_result_of_an_earlier_picture_is_not_shown_beside_another_one(browser, address, tmp_path):
+    page = browser
+    page.set_view(width=1200, height=1400)
+    page.open(address)
+    wait_for(page, "document.querySelectorAll('input[name=choice]').length > 1")
+    for number in range(2):
+        Image.fromarray(np.rot90(PHOTO, number)).save(tmp_path / f"{number}.png")
+    page.choose_file("#file", tmp_path / "0.png")
+    wait_for(page, "!document.querySelector('#paint').hidden")
+    paint(page, (20, 18), (50, 30))
+    page.ask("(() => { const usual = fetch; window.fetch = async (...words) => {"
+             " const answer = await usual(...words); await new Promise(done => { window.release = done; });"
+             " return answer; }; })()")
+    page.click("#mend")
+    wait_for(page, "window.release !== undefined")
+    page.choose_file("#file", tmp_path / "1.png")
+    wait_for(page, f"picture.width === {PHOTO.shape[0]}")
+    page.ask("release()")
+    wait_for(page, "!document.querySelector('#mend').disabled")
+    assert page.ask("document.querySelector('#results').hidden") and page.ask("document.querySelector('#before').src") == ""
 
 
 @pytest.mark.long

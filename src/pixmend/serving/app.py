@@ -5,6 +5,7 @@ picture and asks other hosts for fonts, and FastAPI adds schemas that one form d
 and nothing is asked of another host.
 """
 
+import asyncio
 import base64
 import binascii
 import json
@@ -20,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -69,17 +70,17 @@ class Page:
         """Mend the picture of a request; a mistake is a message with the status 400, too large a request one with 413."""
         if request.headers.get("content-type") != JSON:
             return JSONResponse({"error": f"A request must be {JSON}. Load the page again."}, 415)
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_BYTES:
+        try:
+            body = await read_body(request)
+            if body is None:
                 most = MAX_BYTES * 3 / 4 / 1e6
                 return JSONResponse({"error": f"The files of picture and mask are larger than {most:.0f} MB together. `pixmend "
                                               f"mend` takes more."}, 413)
-        try:
             return JSONResponse(await run_in_threadpool(partial(self.mend_order, parse_order(body))), headers=HEADERS)
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
+        except (ClientDisconnect, asyncio.CancelledError):   # nobody waits for the answer, or the page is ended
+            return Response(status_code=503)
 
     def mend_order(self, order: dict[str, Any]) -> dict[str, Any]:
         """Return what each choice of an order makes of its picture: the picture, seconds and RMSE."""
@@ -103,6 +104,16 @@ class Page:
         data = base64.b64encode(encode_picture(mended, with_metadata=False)).decode()
         rmse = pictures.compute_rmse(mended, picture, mask) if is_original else None
         return {"name": name, "seconds": seconds, "rmse": rmse, "image": f"data:image/png;base64,{data}"}
+
+
+async def read_body(request: Request) -> bytes | None:
+    """Return the body of a request; None if it is too large."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BYTES:
+            return None
+    return body
 
 
 def parse_order(body: bytes) -> dict[str, Any]:

@@ -119,16 +119,18 @@ async function mend() {
   if (!names.length) return tell("Choose a run or a fill.", true);
   find("mend").disabled = true;
   tell("Mending ...");
+  const sent = source, before = makeBefore();   // another picture may be chosen meanwhile, or more be painted
   try {
     const order = { picture: source, mask: makeMask(), names, is_original: find("is-original").checked };
     const answer = await fetch("mend", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) });
     const found = await answer.json();
+    if (source !== sent) return;
     if (!answer.ok) throw new Error(found.error);
     results = found.results;
     tell(`${(100 * found.missing).toFixed(1)}% of the picture was missing.`);
-    showResults();
+    showResults(before);
   } catch (error) {
-    tell(error.message, true);
+    if (source === sent) tell(error.message, true);
   } finally {
     find("mend").disabled = false;
   }
@@ -142,9 +144,9 @@ function makeBefore() {
   return canvas.toDataURL("image/png");
 }
 
-function showResults() {
+function showResults(before) {
   find("results").hidden = false;
-  find("before").src = makeBefore();
+  find("before").src = before;
   find("tabs").replaceChildren(...results.map((result, number) => {
     const tab = document.createElement("button");
     tab.type = "button"; tab.role = "tab"; tab.textContent = result.name;

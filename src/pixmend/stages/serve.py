@@ -1,12 +1,16 @@
 """Open a local page on which pictures are mended; Ctrl-C ends it."""
 
 import contextlib
+import os
 import socket
+import threading
 from ipaddress import ip_address
 from pathlib import Path
 
 from pixmend.config import Settings
 from pixmend.errors import FlagError, UserError
+
+SECONDS_TO_END = 1   # for requests, when Ctrl-C ends the page
 
 
 def main(settings: Settings) -> None:
@@ -25,7 +29,9 @@ def main(settings: Settings) -> None:
                             f"which other machines use.")
         print(f"The page is at http://{settings.host}:{listening.getsockname()[1]}. Ctrl-C ends it.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
+            uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_END)).run([listening])
+        if threading.active_count() > 1:   # a picture is still being mended, which would be waited for; nothing of it is kept
+            os._exit(0)
 
 
 def open_socket(settings: Settings) -> socket.socket:
