@@ -118,8 +118,8 @@ def test_pictures_are_mended_by_fills_and_by_a_run(folder, home, picture):
     cells = execute("mend-your-own-pictures.ipynb", folder, RUN="tiny", HOME=str(home), PICTURE=str(picture))
     before, after = (np.asarray(Image.open(path)) for path in (picture, folder / "mended.png"))
     missing = before[..., 3] == 0
-    expected = pixmend.mend(before[..., :3], missing, pixmend.load_run("tiny", home=str(home)))
-    assert np.array_equal(after, expected) and np.array_equal(after[~missing], before[~missing][:, :3])
+    expected = pixmend.mend(before, missing, pixmend.load_run("tiny", home=str(home)))
+    assert np.array_equal(after, expected) and np.array_equal(after[~missing], before[~missing])
     rmse = dict(re.findall(r"^(\w+) +(0\.\d+)", read_text(cells["score"]), re.M))
     assert rmse.keys() == {"mean", "telea", "smooth", "photos", "tiny"}
     assert 0 < float(rmse["smooth"]) < float(rmse["mean"])
@@ -131,5 +131,16 @@ def test_pictures_are_mended_with_a_mask_and_without_a_run(folder, picture, tmp_
     mask[30:35, 5:45] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     execute("mend-your-own-pictures.ipynb", folder, PICTURE=str(picture), MASK=str(tmp_path / "mask.png"))
-    pixels = np.asarray(Image.open(picture))[..., :3]
+    pixels = np.asarray(Image.open(picture))
     assert np.array_equal(np.asarray(Image.open(folder / "mended.png")), pixmend.fill(pixels, mask))
+
+
+def test_known_pixels_of_a_deep_grey_picture_and_its_profile_stay(folder, tmp_path):
+    pixels, mask = np.linspace(0, 65535, 2000).reshape(40, 50).astype(np.uint16), np.zeros((40, 50), np.uint8)
+    mask[20:25, 5:45] = 255
+    Image.fromarray(pixels).save(tmp_path / "deep.png", icc_profile=b"profile")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    execute("mend-your-own-pictures.ipynb", folder, PICTURE=str(tmp_path / "deep.png"), MASK=str(tmp_path / "mask.png"))
+    mended = Image.open(folder / "mended.png")
+    assert mended.mode == "I;16" and np.array_equal(np.asarray(mended)[mask == 0], pixels[mask == 0])
+    assert mended.info["icc_profile"] == b"profile"
