@@ -13,7 +13,7 @@ from pixmend.errors import FlagError, suggest
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
 RUN_NAME = re.compile(r"(?![-=+@])(?!\.{1,2}(@|$))[\w.+=-]+(@[1-9]\d*)?")
 FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
-SHARED_RUN = re.compile(r"(hub|kaggle|folder):[^\s\x00-\x1f]+")
+SHARED_RUN = re.compile(r"(hub|kaggle):[^\s\x00-\x1f]+|folder:[^\x00-\x1f]+")
 MEMBER_FILE = re.compile(r"file:(?P<test>.+?\.(?:csv|bin))(?:\+(?P<holdout>.+\.(?:csv|bin))|=(?P<weight>0?\.\d*[1-9]\d*))?")
 TABLES = ("leaderboard", "submissions")   # of the folder in which RUN.csv is, so no run has these names
 LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")

@@ -116,6 +116,13 @@ def test_card_names_the_fill_of_the_input(start, is_filled):
     assert ("filled" in describe_inputs(Settings(start=start))["image"]["missing pixels"]) == is_filled
 
 
+@pytest.mark.parametrize(("model", "is_mended"), [("locate", False), ("mlp", False), ("window_mlp", True)])
+def test_card_has_a_command_only_where_it_works(model, is_mended):
+    card = model_card.format_card(Settings(model=model, run="own"), model_card.Measured({"iou": "0.9"}))
+    assert ("pixmend mend PHOTO" in card) == is_mended and ("restores none" in card) == (model == "locate")
+    assert "no score" not in card and "| 0.9 |" in card
+
+
 def test_network_without_an_onnx_form_is_exported_without_it(home):
     done(stage("export", home, "--run", "finder"))
     folder = home / "exports/demo/finder"
@@ -135,6 +142,12 @@ def test_exported_run_mends_as_the_run_itself(home, exported, files, tmp_path):
     assert (tmp_path / "own/photo.png").read_bytes() == (tmp_path / "shared/photo.png").read_bytes()
     run = pixmend.load_run(f"folder:{exported}", home=str(tmp_path / "elsewhere"))
     assert (pixmend.mend(PHOTO, MASK, run) == np.asarray(Image.open(tmp_path / "own/photo.png"))).all()
+
+
+def test_folder_of_a_shared_run_may_have_spaces(home, exported, files, tmp_path):
+    folder = exported.rename(tmp_path / "my own models")
+    done(stage("mend", home, *files, "--run", f"folder:{folder}", "--out", tmp_path / "out"))
+    assert pixmend.load_run(f"folder:{folder}", home=str(tmp_path / "home")).name == "windows"
 
 
 def test_commands_that_need_a_run_of_their_own_refuse_a_shared_one(home, exported):

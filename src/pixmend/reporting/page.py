@@ -40,7 +40,7 @@ def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True, undefined=StrictUndefined)
     position = [run.name for run in runs].index(settings.run)
-    ranked = sum(run_section.has_size(run, settings) for run in runs)
+    ranked = sum(run_section.has_size(run, settings) and run.get_number(RMSE) is not None for run in runs)
     counts, sums = score["numbers"], score["fills"]
     maps, boxes = errors.get_box_maps()
     return environment.get_template("report.html").render(

@@ -12,6 +12,7 @@ from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset, DatasetRow, count_extra_pictures
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
+from pixmend.mending.restorers import explain_refusal
 from pixmend.networks.registry import get_network
 from pixmend.sharing.exported_files import KERAS, ONNX, PICTURE, SETTINGS_FILE, WEIGHTS
 from pixmend.submissions import predictions
@@ -19,8 +20,8 @@ from pixmend.training.loggers import holdout_images
 
 RESULTS = {"holdout_rmse": "Holdout RMSE", "low": "95% interval, from", "high": "95% interval, to", "pictures": "Holdout images",
            "harmonic_rmse": "Harmonic fill on the same images", "to_harmonic": "RMSE divided by that of the harmonic fill",
-           "public": "Public score", "private": "Private score", "minutes": "Minutes of training", "steps": "Steps of training",
-           "date": "Scored on", "commit": "Commit of pixmend"}
+           "iou": "Intersection over union of the masks", "public": "Public score", "private": "Private score",
+           "minutes": "Minutes of training", "steps": "Steps of training", "date": "Scored on", "commit": "Commit of pixmend"}
 SHOWN_SETTINGS = ("size", "work_size", "start", "loss", "LAMBDA", "batch_size", "learning_rate", "masks_per_image", "augment",
                   "seed")
 
@@ -76,7 +77,7 @@ def format_card(settings: Settings, measured: Measured) -> str:
 
 def format_results(measured: Measured) -> list[str]:
     rows = [f"| {RESULTS[name]} | {value} |" for name, value in measured.results.items()]
-    none = [] if "holdout_rmse" in measured.results else ["The run has no score: `pixmend score` measures it.", ""]
+    none = [] if {"holdout_rmse", "iou"} & measured.results.keys() else ["The run has no score: `pixmend score` measures it.", ""]
     return ["## Measured", "", *none, "| | |", "|---|---|", *rows, f"| Hardware of the training | {measured.hardware} |", ""]
 
 
@@ -91,8 +92,17 @@ def format_files(settings: Settings, measured: Measured) -> list[str]:
             f"- `{WEIGHTS}` and `{SETTINGS_FILE}`: the weights, and every setting that the network and the training had.", "",
             f"Input: images, float32 in 0..1, batch x {height} x {width} x {channels}"
             f"{', red first' if channels == 3 else ''}, and masks, 1 where pixels are missing, batch x {height} x {width} x 1. "
-            f"{describe_output(settings)}", "", "To mend a picture of any size with it:", "", "```bash",
-            "pixmend mend PHOTO --mask MASK --run folder:THIS_FOLDER", "```", ""]
+            f"{describe_output(settings)}", "", *describe_command(settings), ""]
+
+
+def describe_command(settings: Settings) -> list[str]:
+    """Return the command that mends a picture with the exported run, or why there is none."""
+    if models.finds_masks(settings.model):
+        return ["`pixmend mend` takes no exported run that finds masks."]
+    if reason := explain_refusal(settings):
+        return [f"`pixmend mend` does not take it: {reason}."]
+    return ["To mend a picture of any size with it:", "", "```bash", "pixmend mend PHOTO --mask MASK --run folder:THIS_FOLDER",
+            "```"]
 
 
 def describe_output(settings: Settings) -> str:
@@ -120,9 +130,14 @@ def describe_training_images(settings: Settings) -> str:
 
 def format_limits(settings: Settings) -> list[str]:
     used = ", ".join(f"{flag(name)} {getattr(settings, name)}" for name in SHOWN_SETTINGS)
+    if models.finds_masks(settings.model):
+        does, guess = "It finds the pixels that are missing, and restores none.", "What it finds can be wrong."
+    else:
+        does = ("It restores pixels that are missing at known places. Its results are smooth, because it was measured by squared "
+                "errors.")
+        guess = "What it restores is a guess and no record of what was there."
     return ["## Use and limits", "",
-            f"It restores pixels that are missing at known places. Its results are smooth, because it was measured by squared "
-            f"errors. It was trained on {describe_training_images(settings)}; on other images and holes its error was not "
-            f"measured. What it restores is a guess and no record of what was there.", "",
+            f"{does} It was trained on {describe_training_images(settings)}; on other images and holes its error was not "
+            f"measured. {guess}", "",
             "The licence of the training images decides how the weights may be used; it is not stated here.", "",
             f"Settings: {used}."]

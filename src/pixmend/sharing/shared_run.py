@@ -27,7 +27,7 @@ PREDICTION = ("tta", "predict_mode")
 def fetch_run(name: str, home: Path) -> Settings:
     """Return the settings of a shared run, whose folder is in a home of its own inside `home`."""
     kind, place = name.split(":", 1)
-    folder = Path(place) if kind == "folder" else FETCH[kind](place)
+    folder = Path(place).expanduser() if kind == "folder" else FETCH[kind](place)
     found = exported_files.read_description(folder)
     settings = parse_settings(found, folder / SETTINGS_FILE)
     own = home / "fetched" / files.hash_value([name, found["files"][WEIGHTS]])[:16]
