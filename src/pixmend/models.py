@@ -55,6 +55,15 @@ def finds_masks(name: str) -> bool:
     return name in NETWORKS and NETWORKS[name].finds_masks
 
 
+def explain_no_mending(name: str) -> str:
+    """Return why a run of this model cannot mend pictures; empty if it can."""
+    if not is_trainable(name):
+        return f"its model {name} is no network"
+    if finds_masks(name):
+        return "it finds masks; give it as --mask-run with --mask auto"
+    return "its network restores the middle of 8x8 blocks only" if NETWORKS[name].blocks_only else ""
+
+
 def default_settings(name: str, competition: str = "") -> dict[str, Any]:
     """Return the settings that a model replaces where no flag is given, and what a competition replaces of these."""
     of_model = NETWORKS[name].defaults if name in NETWORKS else {}

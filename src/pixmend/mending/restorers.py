@@ -20,7 +20,6 @@ from pixmend.data.dataset import UNFILLED, DatasetRow, list_fold_folders
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import UserError, suggest
 from pixmend.fills import FILLS, Fill
-from pixmend.networks.registry import get_network
 from pixmend.setting_values import format_run_command, is_shared_run
 from pixmend.sharing.shared_run import fetch_run
 from pixmend.training import checkpoints
@@ -102,7 +101,7 @@ class RunRestorer:
         self.networks: list[keras.Model] = []
         self.weights = [checkpoints.find_weights(settings.trained_folder, fold, settings.snapshot)
                         for fold in list_fold_folders(self.settings.folds)]
-        if reason := explain_refusal(self.settings):
+        if reason := models.explain_no_mending(self.settings.model):
             raise UserError(f"The run {self.name!r} cannot mend pictures: {reason}.")
 
     def describe_version(self) -> Any:
@@ -179,16 +178,6 @@ def find_square(hole: Box, shape: tuple[int, ...], size: int) -> Box:
         middle = at + length // 2 - side // 2
         corners.append(min(max(middle, 0), whole - side) if whole >= side else (whole - side) // 2)
     return corners[0], corners[1], side, side
-
-
-def explain_refusal(settings: Settings) -> str:
-    """Return why a run cannot mend pictures; empty if it can."""
-    if not models.is_trainable(settings.model):
-        return f"its model {settings.model} is no network"
-    spec = get_network(settings.model)
-    if spec.finds_masks:
-        return "it finds masks; give it as --mask-run with --mask auto"
-    return "its network restores the middle of 8x8 blocks only" if spec.blocks_only else ""
 
 
 def open_restorer(name: str, settings: Settings) -> Restorer:

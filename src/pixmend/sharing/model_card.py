@@ -12,7 +12,6 @@ from pixmend.data import dataset as datasets
 from pixmend.data.dataset import Dataset, DatasetRow, count_extra_pictures
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.mending.restorers import explain_refusal
 from pixmend.networks.registry import get_network
 from pixmend.sharing.exported_files import KERAS, ONNX, PICTURE, SETTINGS_FILE, WEIGHTS
 from pixmend.submissions import predictions
@@ -99,7 +98,7 @@ def describe_command(settings: Settings) -> list[str]:
     """Return the command that mends a picture with the exported run, or why there is none."""
     if models.finds_masks(settings.model):
         return ["`pixmend mend` takes no exported run that finds masks."]
-    if reason := explain_refusal(settings):
+    if reason := models.explain_no_mending(settings.model):
         return [f"`pixmend mend` does not take it: {reason}."]
     return ["To mend a picture of any size with it:", "", "```bash", "pixmend mend PHOTO --mask MASK --run folder:THIS_FOLDER",
             "```"]
