@@ -233,6 +233,8 @@ Five published student projects filled missing pixels, and reported tables. Here
   windows of our network are cut before, once for all runs, which takes some minutes more.
 - Some rows were measured while the machine did other work, too, which makes their minutes two or three times as long as those of
   equal rows. Minutes are means over the seeds, and over the machines of all seeds.
+- The charts show the first seed of each row, and the RMSE on the part of the holdout that training evaluates. So their values
+  differ from those of the tables.
 - Detail is the mean difference of neighbouring predicted pixels, relative to the originals: 1 is as sharp as they are. Seconds
   a picture are those of its prediction alone.
 - Pairs of masked and predicted images are on the page that `pixmend report` makes of each run. These photos may not be shown

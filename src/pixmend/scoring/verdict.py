@@ -65,7 +65,7 @@ def describe_best_step(settings: Settings, step: int) -> str:
         return sentence
     would_have_stopped = not settings.adversarial and history.count_since_best() >= PATIENCE
     advice = f"; --early-stopping {PATIENCE} saves the time" if would_have_stopped else ""
-    return (f"{sentence} Those after it are worse on the holdout, as the network learns the training images by heart. "
+    return (f"{sentence} Those after it are worse on the holdout: the network overfits the training images. "
             f"More photos (--extra-pictures FOLDER) help against that{advice}.")
 
 

@@ -116,7 +116,7 @@ def check_competition_files(competition: Competition, settings: Settings) -> Ite
     if known:
         yield GOOD, f"Competition files: {known['count']} in {folder / 'files'}, complete"
     else:
-        yield BAD, (f"Competition files: not complete in {folder}. Download them: "
+        yield BAD, (f"Competition files: not in {folder}, not complete, or made with other flags (--size, --photos). Get them: "
                     f"pixmend download --competition {settings.competition}")
 
 

@@ -155,8 +155,9 @@ class Trainer:
         return losses_by_step[-1]
 
     def _divergence(self, reason: str) -> Diverged:
+        limit = self.settings.clip_norm / 10 or 1   # many networks have a limit of their own
         return Diverged(f"Training diverged at step {self.step}: {reason}. The last good state is in {self.folder}. "
-                        f"Lower --learning-rate, set {flag('clip_norm')} 1, or use --precision float32.")
+                        f"Lower --learning-rate, set {flag('clip_norm')} {limit:g}, or use --precision float32.")
 
     def evaluate(self, losses: dict[str, float]) -> None:
         """Score the holdout and extend the history; save the weights if they are the best so far and not those of another run."""
