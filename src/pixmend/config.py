@@ -37,7 +37,7 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
 class CommonSettings:
     competition: str = setting("demo", "name of the competition")
     run: str = setting("", "name of the run; by default the model and the flags that differ from the defaults")
-    home: str = setting(os.environ.get("PIXMEND_HOME", str(ROOT)), "folder with competition/, augment/, checkpoints/ and submissions/ (also: PIXMEND_HOME)", is_path=True)
+    home: str = setting(os.path.expanduser(os.environ.get("PIXMEND_HOME") or str(ROOT)), "folder with competition/, augment/, checkpoints/ and submissions/ (also: PIXMEND_HOME)", is_path=True)
     seed: int = setting(1, "seed of initial weights, of the order of images and of what is drawn during training", low=0, high=2**31 - 1)
     force: bool = setting(False, "do again what is still valid")
     quiet: bool = setting(False, "print only results and errors")

@@ -110,7 +110,8 @@ def find_leftovers(contest: Contest) -> Iterator[Path]:
     for part in PARTS:
         found = sorted((contest.home / part / contest.name).rglob(".*.part"))
         yield from (path for path in found if path.name == STATE_PART or files.is_abandoned(path))
-    yield from (path for path in [contest.augment_folder / "building"] if path.exists())
+    unpacked = [contest.home / "competition" / contest.name / name for name in (".files.part", ".files.old")]
+    yield from (path for path in [contest.augment_folder / "building", *unpacked] if path.exists())
 
 
 DELETABLE = {

@@ -176,7 +176,7 @@ def find_home(path: Path) -> Path | None:
 def read_tables(path: Path) -> dict[str, Any] | None:
     """Return the tables of a TOML file; None where there is no file."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))   # some editors add a byte order mark
         if wrong := [name for name in (*RECORD, "trained") if not isinstance(tables.get(name, {}), dict)]:
             raise UserError(f"{path} is damaged: {wrong[0]} is no table. {REMEDY}")
         return tables

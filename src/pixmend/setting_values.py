@@ -16,6 +16,7 @@ FILE_NAME = re.compile(r"(?!\.{1,2}$)[\w.+=-]+")
 SHARED_RUN = re.compile(r"(hub|kaggle):[^\s\x00-\x1f]+|folder:[^\x00-\x1f]+")
 MEMBER_FILE = re.compile(r"file:(?P<test>.+?\.(?:csv|bin))(?:\+(?P<holdout>.+\.(?:csv|bin))|=(?P<weight>0?\.\d*[1-9]\d*))?")
 TABLES = ("leaderboard", "submissions")   # of the folder in which RUN.csv is, so no run has these names
+OTHER_FILES = re.compile(r".*\.(holdout|new-test-set|(bgr|rgb)-(unit|minmax))", re.IGNORECASE)   # of other runs in that folder
 LOG_LIBRARIES = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
@@ -37,6 +38,8 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         check_run_names(name, value, label, is_flag=not where)
     if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):
         raise FlagError(f"{label} {unknown[0]!r} is none of {', '.join(LOG_LIBRARIES)}.{suggest(unknown[0], LOG_LIBRARIES)}")
+    if name == "message" and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise FlagError(f"{label} is not UTF-8 text; got {value!r}.")
     if name == "mask_run" and not value:
         raise FlagError(f"{label} is empty; name the run of a model that finds masks, such as locate.")
     if name == "sweep_name" and value and not FILE_NAME.fullmatch(value):
@@ -66,6 +69,9 @@ def check_run_names(name: str, value: str, label: str, is_flag: bool) -> None:
         raise FlagError(f"{label} is empty; name the run, or leave the flag out.")
     if name == "run" and value.lower() in TABLES:   # some file systems do not tell these apart
         raise FlagError(f"{label} {value} cannot be the name of a run, because its submission would replace the table "
+                        f"{value}.csv. Choose another one.")
+    if name == "run" and is_flag and OTHER_FILES.fullmatch(value):
+        raise FlagError(f"{label} {value} cannot be the name of a run, because commands on run {value.rpartition('.')[0]} write "
                         f"{value}.csv. Choose another one.")
 
 

@@ -2,14 +2,16 @@
 
 import re
 import subprocess
+import sys
 
 import pytest
-from support.stages import ROOT, done, stage, stage_process
+from support.stages import ROOT, clean_environment, done, stage, stage_process
 
 from pixmend import config, models
 from pixmend.cli import read_settings
 from pixmend.commands import COMMANDS
 from pixmend.errors import FlagError
+from pixmend.evaluation import ledger
 from pixmend.flags import OLD_FLAGS, parse_flags
 from pixmend.run_identity import complete_settings
 from pixmend.setting_values import format_flag
@@ -70,6 +72,25 @@ def test_too_long_run_name_is_refused(tmp_path):
 def test_empty_run_name_is_refused(tmp_path):
     result = stage("predict", tmp_path, "--run=")
     assert result.returncode == 2 and "--run" in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("run", ["a.holdout", "a.new-test-set", "a.rgb-unit", "A.BGR-minmax"])
+def test_run_whose_file_another_run_would_replace_is_refused(tmp_path, run):
+    result = stage("configure", tmp_path, "--run", run)
+    assert result.returncode == 2 and f"{run}.csv" in result.stderr and not list(tmp_path.iterdir())
+
+
+def test_letters_that_the_terminal_lacks_are_no_failure(tmp_path):
+    ledger.add_event(tmp_path / "submissions/demo/submissions.csv", ledger.SENT, run="a", file="0123456789ab")
+    result = stage_process("history", tmp_path, env={"PYTHONIOENCODING": "latin-1"})
+    assert result.returncode == 0 and "0123456789ab" in result.stdout and result.stderr == ""
+
+
+def test_empty_home_in_the_environment_is_none(tmp_path):
+    program = "from pixmend.config import ROOT, Settings; print(Settings.home == str(ROOT))"
+    ended = subprocess.run([sys.executable, "-c", program], env=clean_environment() | {"PIXMEND_HOME": ""}, capture_output=True,
+                           text=True)
+    assert ended.stdout == "True\n"
 
 
 def test_ctrl_c_during_imports_ends_with_130(tmp_path):

@@ -118,6 +118,16 @@ def test_linked_files_of_a_competition_stay(home, tmp_path):
     assert link.is_symlink() and list_files(elsewhere) == before
 
 
+def test_unpacking_that_was_killed_leaves_nothing_for_good(home):
+    parts = [home / "competition/demo" / name for name in (".files.part", ".files.old")]
+    for part in parts:
+        part.mkdir()
+        (part / "image.png").write_bytes(bytes(10**6))
+    assert "leftovers" in done(stage("clean", home))
+    done(stage("clean", home, "--delete", "leftovers"))
+    assert not any(part.exists() for part in parts) and (home / "competition/demo/files").exists()
+
+
 def test_newest_state_stays(home):
     run = home / "checkpoints/demo/small"
     done(stage("train", home, *SMALL, "--steps", "8", "--run", "small"))

@@ -250,6 +250,17 @@ def test_files_of_a_folder_are_used_where_they_are(tmp_path, server, mounted):
     assert [(path, path.stat().st_mtime_ns) for path in sorted(mounted.rglob("*"))] == before
 
 
+def test_hidden_files_in_the_folder_do_not_make_it_another_one(tmp_path, server, mounted):
+    machine = Machine(tmp_path, server, token=False)
+    assert machine.run("download", "--from-folder", str(mounted))[0] == 0
+    manifest = (machine.competition / "archive.json").read_bytes()
+    (mounted / ".DS_Store").write_bytes(bytes(6148))
+    (mounted / ".#sample_submission.csv").symlink_to("someone@a-machine.123")   # as Emacs marks an open file
+    (mounted / "nowhere").symlink_to(tmp_path / "unplugged")
+    assert machine.run("download", "--from-folder", str(mounted))[0] == 0
+    assert (machine.competition / "archive.json").read_bytes() == manifest
+
+
 def test_files_of_another_folder_take_the_place_of_the_first(machine, server, mounted, tmp_path):
     other = shutil.copytree(mounted, tmp_path / "other")
     for folder in (mounted, other):

@@ -209,6 +209,14 @@ def test_finished_run_is_not_submitted_in_another_order_than_a_typed_flag(machin
     assert machine.run("kernel", *FLAGS, "--submit", "--wait-minutes", "0")[0] == 0 and len(server.submissions) == 1
 
 
+def test_command_after_a_failed_stage_names_competition_and_home(machine, server, running):
+    kernel = send_and_end(machine, server)
+    report = json.loads(kernel.files["session.json"]) | {"failed": "predict"}
+    kernel.files["session.json"] = json.dumps(report).encode()
+    code, output = machine.run("kernel", *FLAGS)
+    assert code == 1 and f"pixmend predict --run a --competition {CONTEST} --home {machine.home}" in output
+
+
 @pytest.mark.slow
 def test_next_session_continues_the_previous_one(machine, server, running):
     first = send_and_end(machine, server, step=4)

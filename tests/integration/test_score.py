@@ -11,6 +11,7 @@ from support.stages import SMALL, done, stage, stage_process
 from pixmend.config import Settings
 from pixmend.evaluation import leaderboard
 from pixmend.evaluation.bootstrap import bootstrap_interval, compare_rmse
+from pixmend.scoring import run_score
 from pixmend.scoring.verdict import describe_change, describe_run
 
 FILL = (*SMALL, "--model", "harmonic", "--run", "harmonic")
@@ -59,6 +60,19 @@ def test_kaggles_scores_stay_with_the_file_that_was_sent_and_go_with_it(serializ
     done(stage("score", serialized, *FILL))
     row = row_of(serialized)
     assert (row["public"], row["private"], row["kaggle"]) == ("", "", "") and row["sent"] and row["holdout_rmse"]
+
+
+def test_file_that_is_written_again_while_it_is_scored_has_no_score(serialized, monkeypatch):
+    path, score_baselines = serialized / "submissions/demo/harmonic.holdout.csv", run_score.score_baselines
+
+    def write_meanwhile(*arguments):
+        path.write_bytes(path.read_bytes() + b"\n")
+        return score_baselines(*arguments)
+
+    monkeypatch.setattr(run_score, "score_baselines", write_meanwhile)
+    result = stage("score", serialized, *FILL)
+    assert result.returncode == 1 and "harmonic.holdout.csv" in result.stderr
+    assert not list(serialized.rglob("score.json")) and not (serialized / "submissions/demo/leaderboard.csv").exists()
 
 
 def test_score_without_improvement_names_the_best_baseline(serialized):

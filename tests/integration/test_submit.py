@@ -16,6 +16,7 @@ from pixmend.kaggle import attempts, client
 
 TINY = make_tiny_competition()
 TAG = hashlib.sha256(TINY.submission.encode()).hexdigest()[:12]
+OTHER = TINY.submission.replace("0.500000", "0.400000")
 
 
 @pytest.fixture
@@ -130,6 +131,9 @@ REFUSALS = [
     ("ListSubmissions", 401, None, "token"),
     ("PUT", 413, None, "upload"),
     ("CreateSubmission", 429, None, "429"),
+    ("StartSubmissionUpload", 400, "Submission not allowed:  Submissions have been disabled for this competition.", "disabled"),
+    ("CreateSubmission", 400, "Submission not allowed:  Your team has used its daily Submission allowance (5) today, please try "
+     "again tomorrow UTC (7.4 hours from now).", "midnight UTC"),
 ]
 MORE_REFUSALS = [
     ("ListSubmissions", 403, None, f"{SLUG}/rules"),
@@ -158,6 +162,12 @@ def test_refusal_costs_no_submission(machine, server, call, status, message, wor
     server.trouble(call, "status", status, message=message)
     code, output = machine.run("submit", "--run", "a")
     assert code == 1 and words in output and server.submissions == [] and read_row(machine) == {}
+
+
+@pytest.mark.parametrize(("call", "status", "message", "words"), REFUSALS[-2:])
+def test_clear_refusal_leaves_nothing_to_wait_for(machine, server, call, status, message, words):
+    server.trouble(call, "status", status, message=message)
+    assert "not known" not in machine.run("submit", "--run", "a")[1] and read_attempts(machine) == []
 
 
 def test_one_busy_answer_in_json_is_retried(machine, server):
@@ -251,6 +261,24 @@ def test_damaged_attempt_counts_as_unsettled(machine, server):
     server.delayed.append([3, "CreateSubmission", {"blobFileTokens": "early", "submissionDescription": f"a {TAG}"}])
     server.uploads["early"] = zipped(TINY.submission)
     assert machine.run("submit", "--run", "a")[0] == 0 and len(server.submissions) == 1 and read_attempts(machine) == []
+
+
+def test_attempt_of_a_clock_that_was_wrong_is_settled_as_one_of_now(machine, server, monkeypatch):
+    monkeypatch.setattr(attempts, "SETTLING_SECONDS", 0)
+    attempts.write_attempt(machine.submissions / ".submit" / f"{TAG}.json", None, timeout=10**6)
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0", "--kaggle-timeout", "2")[0] == 0
+    assert len(server.submissions) == 1 and read_attempts(machine) == []
+
+
+def test_note_that_names_another_file_does_not_make_it_that_file(machine, server):
+    machine.run("submit", "--run", "a", "--wait-minutes", "0")
+    machine.put_submission("b", OTHER)
+    machine.put_submission("c", TINY.submission.replace("0.500000", "0.300000"))
+    tag = leaderboard.make_file_tag(machine.submissions / "c.csv")
+    assert machine.run("submit", "--run", "b", "--message", f"better than {TAG} and {tag}")[0] == 0
+    public = score(server.submissions[0]["blob"], TINY.solution)["Public"]
+    assert public in machine.run("submit", "--run", "a")[1] and read_row(machine)["public"] == public
+    assert machine.run("submit", "--run", "c")[0] == 0 and len(server.submissions) == 3
 
 
 def zipped(text):
@@ -516,6 +544,39 @@ def test_second_sending_of_a_file_is_a_row_of_its_own(machine, server):
         machine.run("submit", "--run", "a", *flags)
     first, second = read_ledger(machine)
     assert not first.is_scored and second.ref == "1002" and second.public
+
+
+def test_score_that_nobody_waited_for_comes_with_the_next_submission(machine, server):
+    server.pending_looks = 1
+    machine.run("submit", "--run", "a", "--wait-minutes", "0")
+    server.pending_looks = server.submissions[0]["looks"] = 0
+    machine.put_submission("b", OTHER)
+    assert machine.run("submit", "--run", "b")[0] == 0
+    scores = score(server.submissions[0]["blob"], TINY.solution)
+    assert [one.public for one in read_ledger(machine)] == [scores["Public"], read_row(machine, "b")["public"]]
+    assert (read_row(machine)["public"], read_row(machine)["kaggle"]) == (scores["Public"], "complete")
+    assert len(ledger.read_events(machine.submissions / "submissions.csv")) == 4
+
+
+def test_private_score_that_is_published_later_is_added(machine, server):
+    show = server.shown
+    server.shown = lambda one: show(one) | {"privateScore": ""}
+    assert machine.run("submit", "--run", "a")[0] == 0 and read_row(machine)["private"] == ""
+    server.shown = show
+    code, output = machine.run("submit", "--run", "a")
+    private = score(server.submissions[0]["blob"], TINY.solution)["Private"]
+    assert code == 1 and private in output and private in machine.run("history")[1] and read_row(machine)["private"] == private
+    assert len(server.submissions) == 1
+
+
+def test_message_of_several_lines_is_one_line_and_the_ledger_stays_readable(machine, server):
+    assert machine.run("submit", "--run", "a", "--message", "first\rsecond\r\nthird")[0] == 0
+    assert server.submissions[0]["description"] == f"a {TAG} first second third" == read_ledger(machine)[0].message
+
+
+def test_message_that_is_not_utf8_is_refused_before_anything_is_sent(machine, server):
+    code, output = machine.run("submit", "--run", "a", "--message", "caf\udce9")
+    assert code == 2 and "--message" in output and server.calls == []
 
 
 def test_damaged_ledger_stops_before_anything_is_sent(machine, server):

@@ -147,6 +147,12 @@ def test_damaged_run_file_is_refused_by_name(tmp_path, old, new):
     assert result.returncode in (1, 2) and "run.toml" in result.stderr and "Traceback" not in result.stderr
 
 
+def test_run_file_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path):
+    path = Path(configure(tmp_path, *SMALL, "--run", "a"))
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert run_file.load_run(path).width == 4
+
+
 def test_settings_of_the_first_edition_are_read(tmp_path):
     stored = {"contest": "demo", "model": "pix2pix", "even": False, "damages": 2, "seed": 3}
     (tmp_path / "settings.json").write_text(json.dumps(stored))

@@ -58,5 +58,7 @@ def get_origin(folder: Path, zipped: Path) -> str:
 
 
 def _count_and_bytes(folder: Path) -> tuple[int, int]:
-    sizes = [os.stat(os.path.join(root, name)).st_size for root, _, names in os.walk(folder) for name in names]
+    """Return those of the files that are not hidden: file managers and editors add hidden ones, also links to nothing."""
+    paths = [os.path.join(root, name) for root, _, names in os.walk(folder) for name in names if name[0] != "."]
+    sizes = [os.stat(path).st_size for path in paths if os.path.exists(path)]
     return len(sizes), sum(sizes)

@@ -50,8 +50,12 @@ def get_settling_time(timeout: float = 0) -> float:
     return time.time() + timeout + SETTLING_SECONDS
 
 
-def poll_until_settled(find: Callable[[], Found | None], settled_at: float) -> Found | None:
-    """Call `find` until it returns something or `settled_at` has passed; then it is certain that nothing arrived."""
+def poll_until_settled(find: Callable[[], Found | None], settled_at: float, timeout: float = 0) -> Found | None:
+    """Call `find` until it returns something or `settled_at` has passed; then it is certain that nothing arrived.
+
+    What was sent before now is settled as soon as what is sent now: a later time is of a clock that was wrong.
+    """
+    settled_at = min(settled_at, get_settling_time(timeout))
     seconds = settled_at - time.time()
     if seconds > 0:
         clock = time.strftime("%H:%M", time.localtime(settled_at))

@@ -27,7 +27,7 @@ OnOutput = Callable[[str], None]
 RETRY_DELAYS = (1, 3)  # seconds before a question is asked again
 TEMPORARY = ("busy", "server", "network")
 # After these Kaggle has certainly not done what it was asked to do. After any other failure it may still do it.
-NOTHING_SENT = ("broken", "disk", "rules", "token", "limit", "forbidden", "missing", "busy", "upload", "usage")
+NOTHING_SENT = ("broken", "disk", "rules", "token", "limit", "refused", "forbidden", "missing", "busy", "upload", "usage")
 SECRET = r"(?i)(bearer|basic) +[\w.~+/=-]{20,}|KGAT_\w+|\b[0-9a-f]{32}\b"
 SIGNED_URL = r"((?:https?:/|\burl: )/[^\s?'\"<>]+)\?[^\s'\"<>]+"  # storage URLs carry their signature in the query
 TERMINAL_ESCAPE = r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)"
@@ -53,8 +53,10 @@ FAILURES = (
     ("rules", r"accept[\w' ]{0,60}rules|rules[\w' ]{0,60}accept|rulesAcceptance",
      "Kaggle asks you to accept this competition's rules first. Accept them at {page}/rules, then run the same command again."),
     ("token", r"Authentication required|\b401\b|Unauthorized|Unauthenticated|Invalid credentials", "{token}"),
-    ("limit", r"(submission|daily)[\w' ]{0,60}limit|limit[\w' ]{0,60}submission|submitted the maximum",
+    ("limit", r"(submission|daily)[\w' ]{0,60}limit|limit[\w' ]{0,60}submission|submitted the maximum"
+              r"|used its (daily )?Submission allowance",
      "Kaggle accepts no more submissions today ({output}). Run the same command again after midnight UTC."),
+    ("refused", r"Submission not allowed", "Kaggle does not take this submission ({output}). See {page}."),
     ("forbidden", r"\b403\b|Forbidden|[Pp]ermission",
      "Kaggle refuses access (403). Usually the competition's rules are not accepted yet: accept them at {page}/rules "
      "with the account whose token is in {location}."),

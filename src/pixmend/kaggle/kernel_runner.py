@@ -75,7 +75,7 @@ class KernelRunner:
         session = self.log.get_active()
         if session is None or session.state == SENT:
             return session
-        if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at):
+        if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at, self.timeout):
             print_message(FOUND)
             return self.log.save(session, state=SENT)
         self.log.save(session, state=READY, settled_at=0.0)

@@ -1,6 +1,7 @@
 """What this machine keeps of a file's submissions: its run's row in leaderboard.csv, and rows of the ledger, submissions.csv."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,20 @@ class SubmissionRecord:
         self._add_event(ledger.SENT, found.ref, ledger.format_time(found.date), file=tag, message=found.description)
         if found.status == "COMPLETE":
             self._add_event(ledger.SCORED, found.ref, file=tag, public=found.public, private=found.private)
+
+    def add_listed_scores(self, known: Sequence[Submission]) -> None:
+        """Record scores that Kaggle lists and this machine lacks: those of other files, and private ones that came later."""
+        listed = {one.ref: one for one in known if one.status == "COMPLETE"}
+        for sent in self.list_sent():
+            found = listed.get(sent.ref)
+            if not found or (sent.file == self.tag and not sent.is_scored):   # the user waits for the first score of this file
+                continue
+            scores = {"public": found.public or sent.public, "private": found.private or sent.private}
+            if scores != {"public": sent.public, "private": sent.private}:
+                ledger.add_event(self.ledger, ledger.SCORED, ref=sent.ref, run=sent.run, file=sent.file, **scores)
+                for row in leaderboard.read_leaderboard(self.table):
+                    if row.get("sent", "").endswith(sent.file):
+                        leaderboard.update_run(self.table, row["run"], **scores, kaggle="complete")
 
     def add_score(self, found: Submission, rank: int | None) -> None:
         seconds = "" if self.sent_at is None else round(time.monotonic() - self.sent_at)

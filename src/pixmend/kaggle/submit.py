@@ -20,7 +20,7 @@ from pixmend.kaggle.submission_client import Limits, Submission
 from pixmend.kaggle.submission_record import SubmissionRecord
 from pixmend.progress import ProgressBar, print_message
 from pixmend.scoring.outdated import are_predictions_current
-from pixmend.setting_values import format_run_command
+from pixmend.setting_values import format_run_command, format_stage_command
 from pixmend.training import run_submissions
 
 SCORE_DELAYS = (2, 4, 8, 15, 30)  # seconds between polls for a score, the last one repeated
@@ -50,7 +50,7 @@ def submit_run(settings: Settings) -> None:
         score_locally(settings, path, solution)
     elif competition.is_synthetic:
         raise UserError(f"{solution} is missing. Make the competition anew: "
-                        f"pixmend download --competition {settings.competition} --force")
+                        f"{format_stage_command('download', settings)} --force")
     else:
         with files.try_lock(settings.submissions_folder / ".submit"):
             SubmissionSender(settings, competition.slug, path).run()
@@ -96,6 +96,7 @@ class SubmissionSender:
         if (token := client.find_token()) and token.is_exposed:
             print_message(token.warning)
         earlier = self._find()
+        self.record.add_listed_scores(self.known)
         if earlier is None and self._find_sent_by_hand():
             earlier = self._select()
         if attempt := attempts.read_attempt(self.attempt_path):
@@ -123,8 +124,8 @@ class SubmissionSender:
 
     def _select(self) -> Submission | None:
         """Return the newest submission of this file: one that has its tag, or whose ref the ledger has for it."""
-        refs = self.record.list_refs()
-        newest = next((one for one in self.known if self.tag in one.description or one.ref in refs), None)
+        refs, is_this = self.record.list_refs(), re.compile(rf"\S+ {self.tag}( |$)").match   # a note may name other files' tags
+        newest = next((one for one in self.known if is_this(one.description) or one.ref in refs), None)
         if newest is None and refs and len(self.known) >= client.ROWS_PER_PAGE:   # later ones have pushed it off the list
             return submission_client.read_submission(refs[-1], self.slug, timeout=self.timeout)
         return newest
@@ -160,7 +161,8 @@ class SubmissionSender:
     def _settle(self, attempt: attempts.Attempt, latest: Submission | None) -> bool:
         """Find out what became of an earlier attempt, and return whether Kaggle has its file."""
         is_new = latest is not None and latest.ref != attempt.earlier
-        found = latest if is_new else attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at)
+        found = latest if is_new else attempts.poll_until_settled(lambda: self._find(attempt.earlier), attempt.settled_at,
+                                                                   self.timeout)
         if found:
             print_message(f"Kaggle has received this file ({found.date[:16]}): nothing is sent, only its score is fetched.")
             self.record.add_earlier(found)
@@ -181,6 +183,7 @@ class SubmissionSender:
             print_message(f"Kaggle has this file already (sent {sent}): nothing is sent, only its score is fetched.")
             return True
         sent = f"{earlier.date[:16]}, public score {earlier.public or 'none'}" if earlier else rows[0]["sent"]
+        sent += f", private score {earlier.private}" if earlier and earlier.private else ""
         raise UserError(f"{self.path} was submitted before ({sent}). Another time would use up one of today's submissions; "
                         "--resubmit submits it all the same.")
 
@@ -202,7 +205,7 @@ class SubmissionSender:
 
     def _send(self, zipped: Path, earlier: str | None, limits: Limits | None) -> None:
         """Send the file once. Where the command does not confirm it, Kaggle's list says whether it arrived."""
-        message = f"{self.settings.run} {self.tag} {self.settings.message}".strip()
+        message = " ".join([self.settings.run, self.tag, *self.settings.message.split()])   # one line
         attempts.write_attempt(self.attempt_path, earlier, self.timeout)
         try:
             with ProgressBar("upload", 100) as bar:

@@ -74,10 +74,10 @@ def find_member_file(name: str) -> MemberFile:
     """Return the file that a member's name means; raise an error if one of its parts is missing."""
     found = MEMBER_FILE.fullmatch(name)
     assert found
-    paths, weight = {"test": Path(found["test"])}, float(found["weight"]) if found["weight"] else None
+    paths, weight = {"test": Path(found["test"]).expanduser()}, float(found["weight"]) if found["weight"] else None
     if weight is None:
         beside = paths["test"].with_suffix(f".holdout{paths['test'].suffix}")
-        paths["holdout"] = Path(found["holdout"]) if found["holdout"] else beside
+        paths["holdout"] = Path(found["holdout"]).expanduser() if found["holdout"] else beside
     for split, path in paths.items():
         if not path.is_file():
             raise UserError(f"{path} is missing, the file of {name} with predictions of the {split} images. Ask for it; if there "

@@ -30,12 +30,15 @@ MASK_SCORE_FIELDS = {"ids": [str], "overlaps": [[int]]}
 def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return the scores of a run, those of the baselines, and the figures of the leaderboard; all are written to disk."""
     dataset, predicted = datasets.open_dataset(settings), unknown_masks.open_dataset_for_prediction(settings)
+    path = competitions.get_submission_path(settings, "holdout")
+    digest = files.hash_file(path) if path.exists() else ""
     scores, baselines = score_holdout(settings, dataset, predicted), score_baselines(settings, dataset)
     scores["learned_holdout"] = models.has_photos(settings) and models.has_learned_holdout(settings, dataset)
-    stored = scores | {"fills": baselines["sums"], "fills_scores": baselines["scores"],
-                       FILE_HASH: files.hash_file(competitions.get_submission_path(settings, "holdout"))}
-    files.write_json(settings.run_folder / SCORE_FILE, stored)
     figures = summarize(scores, baselines["sums"]) | score_solution(settings)
+    if files.hash_file(path) != digest:
+        raise UserError(f"{path} was written again while it was scored. Run the same command again.")
+    stored = scores | {"fills": baselines["sums"], "fills_scores": baselines["scores"], FILE_HASH: digest}
+    files.write_json(settings.run_folder / SCORE_FILE, stored)
     if settings.unknown_masks:
         figures |= compare_masks(dataset, predicted)[1]
     board, file = settings.submissions_folder / "leaderboard.csv", competitions.get_submission_path(settings)

@@ -14,7 +14,8 @@ def main(settings: Settings) -> None:
     kinds, named = parse_kinds(settings.delete), settings.given & {"competition", "damage"}
     contests = [contest for contest in list_contests(Path(settings.home)) if not named or contest.name == settings.dataset_name]
     if named and not contests:
-        raise UserError(f"There is nothing of {settings.dataset_name} in {settings.home}. See what there is: pixmend contests")
+        raise UserError(f"There is nothing of {settings.dataset_name} in {settings.home}. See what there is: "
+                        + format_command(["pixmend", "contests"], settings, {"home"}))
     for contest in contests:
         if kinds and not settings.dry_run:
             print(f"{contest.name}: {format_size(delete_files(contest, kinds))} freed")

@@ -9,6 +9,7 @@ from pixmend.data.dataset import list_fold_folders
 from pixmend.errors import UserError
 from pixmend.home import Contest, list_contests
 from pixmend.progress import format_size
+from pixmend.setting_values import format_command
 from pixmend.training import checkpoints
 
 COLUMNS = ("competition", "images", "runs", "trained", "best holdout RMSE", "public", "private", "disk")
@@ -18,7 +19,8 @@ def main(settings: Settings) -> int:
     """Print a row for each competition, and after them what is damaged; return 1 if anything is."""
     contests = list_contests(Path(settings.home))
     if not contests:
-        print(f"There are no competitions in {settings.home}. Begin with: pixmend download --competition demo")
+        command = format_command(["pixmend", "download", "--competition", "demo"], settings, {"home"})
+        print(f"There are no competitions in {settings.home}. Begin with: {command}")
         return 0
     rows: list[tuple[str, ...]] = [COLUMNS]
     damages = []

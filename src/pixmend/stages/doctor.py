@@ -15,6 +15,7 @@ from pixmend.config import Settings
 from pixmend.data import archive_manifest
 from pixmend.errors import UserError
 from pixmend.kaggle import client, kernel_script, submission_client
+from pixmend.setting_values import format_stage_command
 
 GOOD, BAD, NOTE = "\u2713", "\u2717", "\u2013"  # NOTE: nothing that this competition needs
 PYTHON_VERSIONS = ((3, 11), (3, 12), (3, 13))
@@ -117,7 +118,7 @@ def check_competition_files(competition: Competition, settings: Settings) -> Ite
         yield GOOD, f"Competition files: {known['count']} in {folder / 'files'}, complete"
     else:
         yield BAD, (f"Competition files: not in {folder}, not complete, or made with other flags (--size, --photos). Get them: "
-                    f"pixmend download --competition {settings.competition}")
+                    f"{format_stage_command('download', settings)}")
 
 
 def check_kaggle(competition: Competition, settings: Settings) -> Iterator[Result]:

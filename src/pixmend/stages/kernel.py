@@ -10,6 +10,7 @@ from pixmend.kaggle.kernel_sessions import Session, check_settings
 from pixmend.kaggle.submit import submit_run
 from pixmend.scoring.run_score import score_run
 from pixmend.scoring.verdict import format_table
+from pixmend.setting_values import format_run_command, format_stage_command
 
 
 def main(settings: Settings) -> None:
@@ -18,7 +19,7 @@ def main(settings: Settings) -> None:
     competition = competitions.get_competition(settings.competition)
     if settings.submit and not archive_manifest.is_complete(competition, settings):
         raise UserError(f"--submit needs the sample submission, and {settings.competition_folder} is not complete. Nothing was "
-                        f"sent. Download it first: pixmend download --competition {settings.competition}")
+                        f"sent. Download it first: {format_stage_command('download', settings)}")
     with files.try_lock(settings.run_folder / ".kernel"):
         runner = KernelRunner(settings, competition)
         if session := runner.run():
@@ -31,7 +32,7 @@ def finish_session(runner: KernelRunner, session: Session) -> None:
     if session.failed:
         raise UserError(f"In the kernel the stage {session.failed} failed: {runner.get_reason(session)}. Its checkpoint at step "
                         f"{session.step} is in {runner.folder}. Remove the cause, or continue here: "
-                        f"pixmend {session.failed} --run {settings.run}")
+                        f"{format_run_command(session.failed, settings.run, settings)}")
     print_score(settings)
     if not session.finished:
         command = "the same command without --force" if settings.force else "the same command"
