@@ -9,6 +9,7 @@ from pixmend import models, run_file
 from pixmend.cli import read_settings
 from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.run_identity import make_run_name
+from pixmend.training import trainer
 from pixmend.training.history import History
 from pixmend.training.run import keep_found_settings
 
@@ -69,6 +70,32 @@ def test_a_trained_run_no_longer_needs_the_run_that_it_began_with(trained):
     done(stage("train", trained, *later))
     assert read_weights(trained, "b") == weights
     assert stage("train", trained, *later, "--force").returncode == 1
+
+
+def test_first_weights_of_another_split_are_refused_by_the_split(trained):
+    """Run `a` is trained already, so to train it is no help."""
+    done(stage("augment", trained, "--size", "32", "--folds", "2"))
+    refused = stage("train", trained, *CNN, "--folds", "2", "--run", "b", "--init-from", "a")
+    assert refused.returncode == 1 and "a was trained with --folds 1" in refused.stderr and "Train it first" not in refused.stderr
+
+
+def test_fewer_steps_than_a_run_was_trained_for_are_refused_and_leave_its_file_as_it_was(trained):
+    done(stage("train", trained, *CNN, "--run", "a", "--steps", "4"))
+    refused = stage("train", trained, *CNN, "--run", "a", "--steps", "2")
+    assert refused.returncode == 1 and "trained for 4 steps" in refused.stderr and "--steps 4" in refused.stderr
+    assert run_file.read_trained(trained / "checkpoints/demo/a")["steps"] == 4
+
+
+@pytest.mark.parametrize(("flags", "more", "steps"), [
+    ((), ("--steps", "4"), 4), (("--early-stopping", "1", "--steps", "9"), ("--early-stopping", "0"), 9)], ids=str)
+def test_a_finished_run_says_what_continues_it(trained, monkeypatch, flags, more, steps):
+    scores = iter(range(1, 20))   # no evaluation is better than the first one
+    monkeypatch.setattr(trainer, "evaluate_holdout", lambda *_: {"holdout_rmse": 1 + 0.01 * next(scores)})
+    run_b = (*CNN, "--evaluate-every", "1", "--run", "b", *flags)
+    done(stage("train", trained, *run_b))
+    again = done(stage("train", trained, *run_b))
+    assert f"To continue it: {'more --steps' if more[0] == '--steps' else ' '.join(more)};" in again
+    assert f"train: step {steps}." in done(stage("train", trained, *run_b, *more))
 
 
 def test_defaults_follow_the_flags_that_they_depend_on(tmp_path):

@@ -49,13 +49,14 @@ def own_folder(tmp_path_factory):
 
 @pytest.fixture
 def full_folder(prepared_home, own_folder, tmp_path):
-    """The own pictures, a broken one, and copies of holdout and test images: brightened, mirrored, encoded anew."""
+    """The own pictures, a broken one, and copies of holdout and test images: brightened, mirrored, turned, encoded anew."""
     folder = shutil.copytree(own_folder, tmp_path / "full")
     dataset = Dataset(prepared_home / "augment/demo")
     held = [dataset.read_original(row) for row in dataset.split("holdout")[:3]]
     test = [image.original for image, _ in zip(DEMO.make_split("test", (32, 32, 3)), range(3), strict=False)]
     copies = {"held-0.png": held[0], "held-1.jpg": held[1][:, ::-1], "held-2.png": np.minimum(held[2], 235) + 20,
-              "test-0.png": test[0], "test-1.png": test[1][:, ::-1], "test-2.jpg": test[2]}
+              "held-3.png": np.rot90(held[0], 2), "held-4.jpg": np.rot90(held[1])[:, ::-1],
+              "test-0.png": test[0], "test-1.png": test[1][:, ::-1], "test-2.jpg": test[2], "test-3.png": np.rot90(test[0], 3)}
     write_pictures(folder, copies)
     (folder / "broken.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-200])
     return folder
@@ -72,7 +73,7 @@ def test_only_new_pictures_are_added_and_only_to_training(prepared_home, home, f
     names = ("id", "source", "class", "variant", "split")
     assert [[line[name] for name in names] for line in after if line not in added] == [
         [line[name] for name in names] for line in before]
-    assert "extra pictures: 4 of 11 are training images; 1 cannot be decoded, and 6 are near duplicates" in printed
+    assert "extra pictures: 4 of 14 are training images; 1 cannot be decoded, and 9 are near duplicates" in printed
     assert "left out: " in printed and "broken.jpg" in printed
 
 
@@ -84,7 +85,7 @@ def test_wide_photo_that_the_competition_shows_stretched_is_a_copy(home, tmp_pat
     done(stage("augment", home, *SMALL, "--extra-pictures", folder))
     assert {line["id"] for line in read_lines(home) if line["id"].startswith("extra:")} == {"extra:new.png"}
     lines = json.loads((home / "augment/demo/listed.json").read_text())
-    earlier = [{name: value for name, value in line.items() if name != "stretched_hashes"} for line in lines]
+    earlier = [{name: value for name, value in line.items() if name not in ("stretched_hashes", "turned_hashes")} for line in lines]
     settings = parse_flags([*SMALL, "--home", str(home), "--extra-pictures", str(folder)], environment={})
     assert "extra:new.png" in {row.id for row in make_index(settings, earlier)}   # what an earlier version prepared is read
 

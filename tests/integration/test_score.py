@@ -181,7 +181,8 @@ def test_a_score_says_where_photos_learned_from_the_holdout(tmp_path):
     for run in ("photos", "harmonic"):
         for name in ("train", "predict"):
             done(stage(name, tmp_path, *flags, "--model", run, "--run", run))
-    done(stage("ensemble", tmp_path, *flags, "--members", "photos,harmonic", "--run", "mixed"))
+    mixed = done(stage("ensemble", tmp_path, *flags, "--members", "photos,harmonic", "--run", "mixed"))
+    assert "the weight of photos is too high" in mixed and "Submit photos alone" not in mixed
     for run, is_learned in (("photos", True), ("harmonic", False), ("mixed", True)):
         done(stage("serialize", tmp_path, *flags, "--run", run))
         printed = done(stage("score", tmp_path, *flags, "--run", run))

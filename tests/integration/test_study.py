@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -18,9 +19,10 @@ from support.stages import ROOT, clean_environment
 
 from pixmend import models
 from pixmend.cli import main, read_settings
+from pixmend.config import Settings
 from pixmend.data import dataset
 from pixmend.errors import FlagError
-from pixmend.experiments import study_conclusion, study_plans
+from pixmend.experiments import study, study_conclusion, study_plans, study_results
 from pixmend.flags import parse_flags
 from pixmend.run_identity import complete_settings
 
@@ -251,6 +253,22 @@ def test_figures_of_images_that_were_replaced_are_made_again(home):
         score.write_text(json.dumps(values | lists))
     assert study_here(home, "models", *flags) in (None, 0)
     assert row_of(home, "models", "telea")["rmse"] > 0
+
+
+@pytest.mark.parametrize(("learned", "compared"), [((True, False), ["b"]), ((True, True), ["a", "b"])])
+def test_rows_that_have_learned_the_holdout_are_compared_only_with_such_rows(learned, compared):
+    rows = [{"name": name, "whole": True, "fill": False, "absent": "", "learned": has_learned}
+            for name, has_learned in zip("ab", learned, strict=True)]
+    apart = study_results.set_learned_apart(rows)
+    assert [row["name"] for row in apart if row["whole"]] == compared
+    assert all(("learned from photographs of this holdout" in row["absent"]) != row["whole"] for row in apart)
+
+
+def test_a_run_on_other_extra_pictures_is_another_run_to_a_study():
+    settings = Settings(run="a")
+    made_from = [study.identify_run(settings, SimpleNamespace(cache_key={}, extra_pictures=extra))["made_from"]
+                 for extra in ("", "one", "two")]
+    assert len(set(made_from)) == 3
 
 
 @pytest.mark.long

@@ -216,6 +216,7 @@ def test_flag_that_replaces_a_default_of_the_model_makes_another_sweep(home, fla
     (["--lambda", "0.12345678,1"], "more digits"),
     (["--model", "pix2pix,pix3pix"], "pix3pix"),
     (["--model", "pix2pix,mean"], "mean is a fill"),
+    (["--model", "locate,unet"], "find masks"),
     (["--lambda", "1,2", "--run", "mine"], "--sweep-name"),
     (["--lambda", "1,2", "--force"], "--force"),
     (["--lambda", "1,2", "--trials", "3"], "--trials"),
@@ -242,6 +243,26 @@ def test_trials_that_are_measured_or_begin_differently_are_refused(home, flags, 
         sweep_here(home, "--size", "32", "--model", "window_unet", *flags)
     settings = read_settings("sweep", ["--home", str(home), "--model", "window_unet", *flags, *message.split()])
     check_sweep(settings)
+
+
+def test_trials_are_refused_of_which_some_have_learned_the_holdout(tmp_path):
+    """Landscapes are made of photographs inside packages, and `photos` has learned from some of them."""
+    flags = ("--competition", "landscapes", "--size", "32")
+    for name in ("download", "augment"):
+        main([name, "--home", str(tmp_path), *flags])
+    with pytest.raises(FlagError, match="learned from photographs of this holdout"):
+        sweep_here(tmp_path, *flags, "--model", "window_unet,unet", "--evaluation-images", "8")
+    assert not list((tmp_path / "checkpoints/landscapes").glob("*/"))
+
+
+def test_a_run_that_was_trained_for_longer_is_not_ranked(home):
+    flags = (*TINY, "--evaluate-every", "2", "--steps", "2", "--lambda")
+    main(["train", "--home", str(home), *flags, "3"])
+    run = next(path.name for path in folder(home).glob("*/"))
+    main(["train", "--home", str(home), *flags, "3", "--steps", "4", "--run", run])
+    sweep_here(home, *flags, "3,5")
+    states = {trial["values"]["LAMBDA"]: trial["state"] for trial in read_sweep(home)["trials"]}
+    assert states == {3: "failed", 5: "done"} and winner(home).name != run
 
 
 def test_trials_of_different_length_are_not_stopped_early():

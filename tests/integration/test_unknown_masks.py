@@ -240,6 +240,7 @@ def refused(name, home, *flags, code=1):
     ("kernel", (*TINY, "--unknown-masks"), "--unknown-masks"),
     ("submit", ("--competition", PLACE, "--run", "locate"), "--mask-run locate"),
     ("ensemble", ("--members", "painter,locate", "--run", "mixed"), "'locate'"),
+    ("ensemble", ("--members", "painter,other", "--run", "mixed", "--no-unknown-masks"), "Give the ensemble --unknown-masks"),
     ("train", (*TINY, "--init-from", "nobody"), "pixmend train --run nobody"),
 ])
 def test_wrong_runs_are_refused(found, name, flags, message):

@@ -19,6 +19,7 @@ from pixmend.data.image_record import ImageRecord
 from pixmend.errors import FlagError, UserError
 
 Line = dict[str, Any]   # of listed.json
+TURNS = range(4)   # quarter turns: augmentation turns images, too
 
 
 def list_records(settings: Settings) -> list[ImageRecord]:
@@ -53,9 +54,14 @@ def cut_image(record: ImageRecord, settings: Settings) -> np.ndarray:
     return photos.resize_image(photos.convert_channels(square, settings.shape), settings.shape)
 
 
-def hash_stretched(record: ImageRecord) -> list[int]:
-    """Return the hashes of the whole photo as a square: a competition may have stretched it where `cut_image` cuts."""
-    return [int(value) for value in near_duplicates.hash_image(decode_photo(record.original or ""))]
+def hash_views(record: ImageRecord, image: np.ndarray) -> Line:
+    """Return the hashes of the whole photo as a square, which a competition may have stretched, and of the turned image."""
+    turned = [photos.resize_image(np.rot90(image, turns), image.shape) for turns in TURNS[1:]]
+    return {"stretched_hashes": list_hashes(decode_photo(record.original or "")), "turned_hashes": [*map(list_hashes, turned)]}
+
+
+def list_hashes(image: np.ndarray) -> list[int]:
+    return [int(value) for value in near_duplicates.hash_image(image)]
 
 
 def make_rng(record: ImageRecord) -> np.random.Generator:
@@ -67,24 +73,36 @@ def find_copies(folder: Path, listed: Sequence[Line], sources: Sequence[str], sp
     """Return the ids of the extra pictures that show the same photo as an image of the holdout, of a fold or of the test set."""
     extras = [line for line in listed if is_extra(line) and "broken" not in line]
     train = [line for line in listed if line.get("split") == "train" and not is_extra(line)]
-    stretched = [line for line in extras if "stretched_hashes" in line]   # which earlier versions did not write
-    hashes = [*(line["hashes"] for line in train + extras), *(line["stretched_hashes"] for line in stretched)]
+    views = [(line["id"], hashes) for line in extras for hashes in [*list_turned(line), line.get("stretched_hashes")] if hashes]
+    hashes = [*(line["hashes"] for line in train), *(found for _, found in views)]
     pairs = near_duplicates.find_near_duplicates(*zip(*hashes, strict=True))
-    groups = near_duplicates.join_sources([*sources, *(line["id"] for line in extras + stretched)], pairs)
+    groups = near_duplicates.join_sources([*sources, *(id for id, _ in views)], pairs)
     held = {group for group, source in zip(groups, sources, strict=False) if split_of[source] != "train"}
-    copies = {line["id"] for line, group in zip(extras + stretched, groups[len(train):], strict=True) if group in held}
+    copies = {id for (id, _), group in zip(views, groups[len(train):], strict=True) if group in held}
     return copies | find_copies_of_test(folder, extras, [line for line in listed if line.get("split") == "test"])
+
+
+def list_turned(line: Line) -> list[list[int]]:
+    """Return the hashes of an image as it is, and turned once, twice and three times; earlier versions wrote the first only."""
+    return [line["hashes"], *line.get("turned_hashes", [])]
 
 
 def find_copies_of_test(folder: Path, extras: Sequence[Line], test: Sequence[Line]) -> set[str]:
     """Return the ids of the extra pictures that show a test image, of which only the known pixels can be compared."""
     images, counts, filled = (ArrayFile(folder / f"{name}.npy") for name in ("pictures", "counts", FILLED))
-    straight, mirrored = (np.array([line["hashes"][side] for line in extras], np.uint64) for side in (0, 1))
+    views = [(line, turns, hashes) for line in extras for turns, hashes in zip(TURNS, list_turned(line), strict=False)]
+    straight, mirrored = (np.array([hashes[side] for *_, hashes in views], np.uint64) for side in (0, 1))
+
+    def read_view(number: int) -> np.ndarray:
+        line, turns, _ = views[number]
+        image = images[line["whole"]]
+        return photos.resize_image(np.rot90(image, turns), image.shape)
+
     copies = set()
     for line in test:
         near = near_duplicates.find_copies_of_filled(filled[line["damaged"]], counts[line["damaged"]] > 0, straight, mirrored,
-                                                     lambda number: images[extras[number]["whole"]])
-        copies |= {extras[number]["id"] for number in near}
+                                                     read_view)
+        copies |= {views[number][0]["id"] for number in near}
     return copies
 
 

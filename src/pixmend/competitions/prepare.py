@@ -120,9 +120,8 @@ def write_image(row: int, original_row: int, record: ImageRecord, settings: Sett
     writers[FILLED](row, np.rint(fill_harmonic(damaged / np.float32(255), counts > 0) * 255))
     line = {"id": record.id, "source": record.source, "class": record.label, "split": record.split, "damaged": row, "whole": -1}
     if original is not None:
-        line |= {"whole": original_row, "hashes": [int(value) for value in near_duplicates.hash_image(original)]}
-    if not record.damaged:
-        line |= {"stretched_hashes": extra_pictures.hash_stretched(record)}
+        line |= {"whole": original_row, "hashes": extra_pictures.list_hashes(original)}
+        line |= {} if record.damaged else extra_pictures.hash_views(record, original)
     return line
 
 

@@ -62,6 +62,7 @@ def open_or_prepare(settings: Settings) -> Any:
 def identify_run(settings: Settings, dataset: Any) -> dict[str, Any]:
     """Return a hash of everything that decides the figures of a run, and the signatures of the files that they are from."""
     groups = [weight_identity(settings), group_values(settings, "prediction"), group_values(settings, "submission")]
+    groups += [{"extra_pictures": dataset.extra_pictures}] if dataset.extra_pictures else []
     folder = settings.run_folder
     paths = (folder / "best.npz", folder / "score.json", competitions.get_submission_path(settings, "holdout"))
     return {"made_from": files.hash_value([dataset.cache_key, *groups]), "files": list(map(files.optional_signature, paths))}

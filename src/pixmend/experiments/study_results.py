@@ -17,11 +17,13 @@ from pixmend.experiments.runner import DIVERGED, DONE, REFUSED
 from pixmend.experiments.study_conclusion import Draws, write_conclusion
 from pixmend.experiments.study_plans import Plan, PlannedRun, Row
 from pixmend.fills import is_pretrained
+from pixmend.networks import photos_fill
 from pixmend.scoring.run_score import read_score
 from pixmend.setting_values import format_command
 
 FORM = 1   # version of the JSON; files of other versions are not read
 SIZES = ("parameters", "bytes")
+LEARNED = f"{photos_fill.NAME} has learned from photographs of this holdout"
 RUN_FIGURES = ("minutes", "steps", "best_step", "learning_rate", *SIZES, "seconds")
 UNKNOWN: dict[str, Any] = dict.fromkeys(("rmse", "low", "high", "to_harmonic", "behind", *RUN_FIGURES)) | {"of_seeds": []}
 
@@ -49,7 +51,7 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
     figures: dict[str, Any] = {"pictures": 0, "photos": 0, "values": 0, "best": None, "conclusion": "No run is finished yet."}
     if scores:
         score = next(iter(scores.values()))
-        lines = add_baselines(lines, score)
+        lines = add_baselines(set_learned_apart(lines), score)
         figures = compare_lines(lines, score)
     made = [runs[chosen.run] for _, _, chosen in planned if chosen.run in runs]
     command = format_command(["pixmend", "study", settings.about], settings, SETTINGS.keys() - {"home", "quiet"})
@@ -67,13 +69,23 @@ def summarize_row(plan: Plan, row: Row, planned: list[PlannedRun], runs: Mapping
     done = [(seed, name, run) for seed, name, run in endings if run and run["state"] == DONE]
     figures = [{name: run[name] for name in RUN_FIGURES if plan.sized or name not in SIZES} for _, _, run in done]
     remarks, absence = describe_endings(row, endings)
+    has_learned = any(scores[name].get("learned_holdout") for _, name, _ in done)
+    remarks = " ".join(filter(None, [remarks, f"{LEARNED}: the RMSE of other images is higher." if has_learned else ""]))
     return UNKNOWN | {
         "name": row.name, "title": row.title, "fill": row.fill, "state": remarks, "absent": absence,
         "flags": search_space.format_flags({name: row.values[name] for name in plan.varies if name in row.values}),
-        "whole": bool(done) and len(done) == len(endings), "runs": [name for _, name, _ in endings],
+        "whole": bool(done) and len(done) == len(endings), "learned": has_learned, "runs": [name for _, name, _ in endings],
         "squares": [scores[name]["sums"] for _, name, _ in done], "seeds": [seed for seed, _, _ in done],
         "scores": compute_means([scores[name]["scores"] for _, name, _ in done]),
         "where": next(iter(row.values.values()), None)} | compute_means(figures)
+
+
+def set_learned_apart(lines: list[RowResult]) -> list[RowResult]:
+    """Return the rows; of those that have learned from the holdout, none is compared with rows that have not."""
+    networks = [each["learned"] for each in lines if each["whole"] and not each["fill"]]
+    if len(set(networks)) < 2:
+        return lines
+    return [each | {"whole": False, "absent": LEARNED} if each["learned"] and not each["fill"] else each for each in lines]
 
 
 def compute_means(figures: list[dict[str, Any]]) -> dict[str, float | None]:
@@ -99,7 +111,8 @@ def describe_endings(row: Row, endings: list[Ending]) -> tuple[str, str]:
 def add_baselines(lines: list[RowResult], score: Mapping[str, Any]) -> list[RowResult]:
     """Return the rows and the baselines on the same images; a baseline that is a row has the figures of its run."""
     rows = {each["name"]: each for each in lines if each["whole"] or not each["fill"]}
-    states, same = {each["name"]: each["state"] for each in lines}, {"fill": True, "flags": "", "whole": True, "absent": ""}
+    states = {each["name"]: each["state"] for each in lines}
+    same = {"fill": True, "flags": "", "whole": True, "absent": "", "learned": False}
     return [*rows.values(), *(UNKNOWN | same | {
         "name": name, "title": name, "state": states.get(name, ""), "runs": [], "seeds": [], "squares": [sums],
         "scores": score["fills_scores"][name], "where": None} for name, sums in score["fills"].items() if name not in rows)]
@@ -123,5 +136,6 @@ def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str,
             each["behind"] = draws.compute_difference(rows[best], squares[title])
     absent = {each["title"]: each["absent"] for each in lines if each["absent"]}
     baselines = {title: fills[title] for title in fills if not is_pretrained(whole[title]["name"])}
+    learned = f" {LEARNED}: its RMSE is too good." if best and whole[best]["learned"] else ""
     return {"pictures": len(numbers), "photos": draws.photos, "values": int(np.sum(numbers)), "best": best,
-            "conclusion": write_conclusion(rows, baselines, draws, absent)}
+            "conclusion": write_conclusion(rows, baselines, draws, absent) + learned}

@@ -12,6 +12,7 @@ from typing import Any
 from pixmend import files, models
 from pixmend.config import SETTINGS, Settings, flag
 from pixmend.data import dataset as datasets
+from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError
 from pixmend.experiments import search_space, sweep_results
 from pixmend.experiments.runner import DONE, Outcome, make_run_settings, refuse_flags, run_guarded
@@ -43,6 +44,9 @@ def check_sweep(settings: Settings) -> None:
         if not models.is_trainable(model):
             kind = "a fill" if models.is_fill(model) else "pretrained"
             raise FlagError(f"--model {model} is {kind} and is not trained; a sweep is for networks.")
+    if len({models.finds_masks(model) for model in list_choices(settings, "model")}) > 1:
+        raise FlagError("Some of these models find masks and others restore images, so their RMSE cannot be compared. Give each "
+                        "kind a sweep of its own.")
     check_comparable(settings)
     if choose_sampler(settings) == "grid" and "trials" in settings.given:
         raise FlagError("--trials is for --sampler random and tpe; a grid tries every point of its lists.")
@@ -51,17 +55,30 @@ def check_sweep(settings: Settings) -> None:
 
 def check_comparable(settings: Settings) -> None:
     """Raise an error if trials would be evaluated on different images, or only some of them begin with learned weights."""
-    swept = dict(settings.swept)
-    ends = {name: values.values if isinstance(values, search_space.Choice) else (values.low, values.high)
-            for name, values in swept.items()}
-    trials = [models.apply_model_defaults(make_run_settings(settings, {name: value}))
-              for name, values in ends.items() for value in values]
+    trials = list_trials_at_ends(settings)
     if len(counts := {trial.evaluation_images for trial in trials}) > 1:
         raise FlagError(f"These models are evaluated on different numbers of images by default ({', '.join(map(str, counts))}), "
                         f"so their RMSE cannot be compared. Give one number to all: --evaluation-images {max(counts)}")
-    if "model" not in swept and len({trial.init_from for trial in trials}) > 1:
+    if "model" not in dict(settings.swept) and len({trial.init_from for trial in trials}) > 1:
         raise FlagError(f"Some of these trials would begin with the weights of {photos_fill.NAME}, which fit one network only, "
                         f"and others untrained. Give --init-from= to let all begin untrained.")
+
+
+def check_learned_holdout(settings: Settings, dataset: Dataset) -> None:
+    """Raise an error if only some trials begin with what `photos` learned, and it has learned from images of the holdout."""
+    differ = len({models.begins_with_photos(trial) for trial in list_trials_at_ends(settings)}) > 1
+    if differ and models.has_learned_holdout(settings, dataset):
+        raise FlagError(f"Some of these trials begin with what {photos_fill.NAME} learned, and it has learned from photographs "
+                        f"of this holdout: their RMSE would be too good to compare. Give --init-from=, and no --start "
+                        f"{photos_fill.NAME}.")
+
+
+def list_trials_at_ends(settings: Settings) -> list[Settings]:
+    """Return the settings of a trial for each listed value, and for both ends of each range."""
+    ends = {name: values.values if isinstance(values, search_space.Choice) else (values.low, values.high)
+            for name, values in settings.swept}
+    return [models.apply_model_defaults(make_run_settings(settings, {name: value}))
+            for name, values in ends.items() for value in values]
 
 
 def list_choices(settings: Settings, name: str) -> Sequence[Any]:
@@ -94,12 +111,14 @@ def run_sweep(settings: Settings) -> dict[str, Any]:
 def open_study(settings: Settings, optuna_study: Any, storage: Any) -> Any:
     """Create or join the study of these settings."""
     name, folder, swept = choose_sampler(settings), settings.run_folder.parent, dict(settings.swept)
+    dataset = datasets.open_dataset(settings)
+    check_learned_holdout(settings, dataset)
     points = search_space.list_grid_points(swept) if name == "grid" else []
     facts = {flag(key): value for key, value in weight_identity(settings).items()}
     facts |= {flag(key): f"{value!r}, given" for key, value in find_overrides(settings).items()}
     facts |= {flag(key): str(values) for key, values in swept.items()}
     facts |= {"--competition": settings.competition, "--sampler": name,
-              "dataset": datasets.hash_dataset(datasets.open_dataset(settings))}
+              "dataset": datasets.hash_dataset(dataset)}
     place = folder / ".place"   # a random id of this file system, which the first process writes
     if not place.exists():
         files.write_text(place, uuid.uuid4().hex)

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pixmend import files, models, run_file
-from pixmend.config import Settings
+from pixmend.config import Settings, flag
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
+from pixmend.networks import photos_fill
 from pixmend.scoring import member_files
 from pixmend.scoring.member_files import MemberFile
-from pixmend.setting_values import MEMBER_FILE, split_members
+from pixmend.setting_values import MEMBER_FILE, format_off, split_members
 from pixmend.submissions import predictions
 from pixmend.training import unknown_masks
 
@@ -59,7 +60,13 @@ def mix_run(settings: Settings) -> dict[str, Any]:
                 members += [Member(other.name, place, other.weight) for other, place in zip(others, folders, strict=True)]
                 record = member_files.describe_files(others, keys, conversions)
                 write_mix(settings, dataset, members, cache_key, record)
-        return run_file.read_trained(folder) or {}
+        return (run_file.read_trained(folder) or {}) | {"learned_holdout": list_learned(settings, dataset, runs)}
+
+
+def list_learned(settings: Settings, dataset: Any, runs: Sequence[str]) -> list[str]:
+    """Return the members that have learned from photographs of the holdout, by what `photos` has learned."""
+    has_learned = models.has_learned_holdout(settings, dataset)
+    return [run for run in runs if has_learned and models.has_photos(replace(settings, run=run))]
 
 
 def list_files(settings: Settings, run: str) -> list[Path]:
@@ -97,9 +104,12 @@ def check_member(settings: Settings, dataset: Any, run: str) -> None:
     """Raise an error for a run that did not predict this dataset, or was trained on its holdout; its weight would be too high."""
     if models.run_finds_masks(replace(settings, run=run)):
         raise UserError(f"Run {run!r} finds masks and predicts no images. Leave it out.")
+    trained = run_file.read_trained(settings.run_folder.with_name(run)) or {}
+    if trained.get("unknown_masks", settings.unknown_masks) != settings.unknown_masks:
+        given = flag("unknown_masks") if trained["unknown_masks"] else format_off("unknown_masks")
+        raise UserError(f"Run {run!r} was trained with {given}. Give the ensemble {given}, too, or leave the run out.")
     for path in list_files(settings, run):
         predictions.check_same_dataset(path, dataset)
-    trained = run_file.read_trained(settings.run_folder.with_name(run)) or {}
     if trained.get("model") == "ensemble":
         raise UserError(f"Run {run!r} is an ensemble itself, with weights from this holdout. Name its members: "
                         f"{','.join(trained['members'])}")
@@ -205,9 +215,12 @@ def format_table(settings: Settings, mix: dict[str, Any]) -> str:
     best, run, _ = members[0]
     gain = 1 - mix["cross_validated_rmse"] / best
     lines.append(f"  Best single member: {run}, {best:.5f}. Cross-validated gain of the ensemble: {gain:+.2%}.")
-    if gain <= 0 and len(members) > 1:
+    if gain <= 0 and len(members) > 1 and not mix["learned_holdout"]:
         lines.append(f"  The ensemble gains nothing on images that its weights were not chosen on. Submit {run} alone, or add "
                      f"other members.")
+    if learned := mix["learned_holdout"]:
+        lines.append(f"  {photos_fill.NAME} has learned from photographs of this holdout, so the weight of {', '.join(learned)} "
+                     f"is too high: the RMSE of other images is higher. Leave out what begins with it.")
     lines += [f"  {sentence}" for sentence in describe_weights_by_hand(mix)]
     return "\n".join([*lines, f"ensemble: {settings.run_folder}/holdout.npz and test.npz"])
 

@@ -49,6 +49,11 @@ def list_states(folder: Path) -> list[Path]:
     return sorted(folder.glob("state-*.npz"), reverse=True)
 
 
+def find_newest_step(folder: Path) -> int:
+    """Return the step of a run's newest state, as its name says; 0 where there is none."""
+    return max((int(path.stem.split("-")[1]) for path in list_states(folder)), default=0)
+
+
 def load_newest_state(folder: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]] | None:
     """Return arrays and metadata of the newest undamaged state, or None; damaged ones are reported and deleted."""
     for path in list_states(folder):

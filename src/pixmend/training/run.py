@@ -124,8 +124,7 @@ def train_folds(model: "keras.Model", settings: Settings, dataset: Dataset, mask
             setup.load_first_weights(model, get_first_weights_path(settings, fold), settings)
         if run.is_finished():
             check_weights_exist(run.folder)
-            more = "More --steps or --minutes continue it; " if settings.schedule == "constant" else ""
-            print_message(f"train: {run.folder} is finished at step {run.step}. {run.describe_ending()}{more}"
+            print_message(f"train: {run.folder} is finished at step {run.step}. {run.describe_ending()}{run.describe_more()}"
                           "--force trains it anew.")
         else:
             run.fit()
@@ -195,10 +194,9 @@ def find_first_weights(settings: Settings, dataset: Dataset) -> list[Path]:
     folds = [fold for fold, _ in dataset.views() if settings.force or not checkpoints.list_states(settings.run_folder / fold)]
     if not settings.init_from or not folds:
         return []
-    paths = [get_first_weights_path(settings, fold) for fold in folds]
     if settings.init_from != photos_fill.NAME:
         datasets.check_same_split(settings, dataset, get_first_run(settings).trained_folder.name)
-    return paths
+    return [get_first_weights_path(settings, fold) for fold in folds]
 
 
 def get_first_weights_path(settings: Settings, fold: str) -> Path:
@@ -225,8 +223,17 @@ def check_continues(settings: Settings, dataset: Dataset) -> None:
     """Refuse to continue a trained run with other settings, or on other images."""
     if run_file.read_trained(settings.run_folder):
         check_same_settings(settings)
+        check_not_longer(settings, dataset)
         datasets.check_same_images(dataset, settings.run_folder)
         datasets.check_same_extra_pictures(dataset, settings.run_folder)
+
+
+def check_not_longer(settings: Settings, dataset: Dataset) -> None:
+    """Refuse fewer steps than a run was trained for: its file would name them, and others would be compared with it."""
+    step = max(checkpoints.find_newest_step(settings.run_folder / fold) for fold, _ in dataset.views())
+    if step > settings.steps:
+        raise UserError(f"Run {settings.run!r} ({settings.run_folder}) was trained for {step:,} steps, more than --steps "
+                        f"{settings.steps:,}. Choose another --run, give --steps {step} or more, or train it anew with --force.")
 
 
 def check_same_kind(settings: Settings) -> None:

@@ -227,6 +227,16 @@ class Trainer:
         return (f"The last {self.history.count_since_best(self._may_keep_first_weights)} evaluations found no better weights "
                 f"({flag('early_stopping')}). ")
 
+    def describe_more(self) -> str:
+        """Return what continues a finished training, if anything but another training does."""
+        settings = self.settings
+        used = {"steps": self.step >= settings.steps, "minutes": 0 < settings.minutes <= self.minutes}
+        needed = [f"more {flag(name)}" for name in used if used[name]]
+        if needed and settings.schedule != "constant":   # its learning rate has fallen to zero
+            return ""
+        needed += [f"{flag('early_stopping')} 0"] if self._has_stopped_improving() else []
+        return f"To continue it: {', '.join(needed)}; " if needed else ""
+
     def describe_result(self) -> str:
         """Return in one sentence what training has gained on its starting point, which is the first line of the history."""
         settings, best = self.settings, self.best_rmse
