@@ -42,7 +42,8 @@ def describe_training(settings: Settings, scores: dict[str, Any], baselines: dic
         return [] if step is None else [describe_best_step(settings, step) if step else first]
     from_start = f"the starting point ({start} fill)" if start in baselines else "the starting point"
     if step == 0 and start == photos_fill.NAME:
-        return [f"Training found no better weights than those of {start}, with which it began."]
+        return [f"Training found no better weights than those of {start}, with which it began. To improve on them takes more "
+                f"photos (--extra-pictures FOLDER), or more --steps in a new run."]
     if step == 0:
         advice = ("Give more --steps." if not settings.adversarial else
                   "Give more --steps, raise --lambda, or use --model window_unet, which learns fastest on a CPU.")
