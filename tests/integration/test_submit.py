@@ -266,7 +266,7 @@ def test_damaged_attempt_counts_as_unsettled(machine, server):
 def test_attempt_of_a_clock_that_was_wrong_is_settled_as_one_of_now(machine, server, monkeypatch):
     monkeypatch.setattr(attempts, "SETTLING_SECONDS", 0)
     attempts.write_attempt(machine.submissions / ".submit" / f"{TAG}.json", None, timeout=10**6)
-    assert machine.run("submit", "--run", "a", "--wait-minutes", "0", "--kaggle-timeout", "2")[0] == 0
+    assert machine.run("submit", "--run", "a", "--wait-minutes", "0", "--kaggle-timeout", "6")[0] == 0
     assert len(server.submissions) == 1 and read_attempts(machine) == []
 
 
