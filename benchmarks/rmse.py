@@ -64,7 +64,7 @@ ROWS = {
     "navier_stokes": Row("fill: OpenCV Navier-Stokes", "--model navier_stokes"),
     "harmonic": Row("fill: harmonic, exact", "--model harmonic"),
     "smooth": Row("fill: smooth, the best linear fill", "--model smooth"),
-    "photos": Row("fill: photos, a network that was trained on 31 free photographs", "--model photos"),
+    "photos": Row("fill: photos, a network that was trained on 658 free photographs", "--model photos"),
 
     "mlp-10": Row("window_mlp, 7.7 minutes and the time for windows and evaluations", TEN_MINUTES),
     "mlp-10-tta": Row("the same run, test-time augmentation", TEN_MINUTES, "--tta 8"),
