@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixmend import files, run_file
+from pixmend.data.archive import name_temporary_folders
 from pixmend.data.archive_manifest import read_archive_manifest
 from pixmend.data.dataset import Dataset
 from pixmend.errors import FlagError, UserError, suggest
@@ -110,7 +111,7 @@ def find_leftovers(contest: Contest) -> Iterator[Path]:
     for part in PARTS:
         found = sorted((contest.home / part / contest.name).rglob(".*.part"))
         yield from (path for path in found if path.name == STATE_PART or files.is_abandoned(path))
-    unpacked = [contest.home / "competition" / contest.name / name for name in (".files.part", ".files.old")]
+    unpacked = name_temporary_folders(contest.home / "competition" / contest.name / "files")
     yield from (path for path in [contest.augment_folder / "building", *unpacked] if path.exists())
 
 

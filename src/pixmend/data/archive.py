@@ -29,7 +29,7 @@ class BadArchive(UserError):
 def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made_here: bool = False) -> list[zipfile.ZipInfo]:
     """Unpack an archive that has the `required` file, into a folder that appears complete or not at all; return the files."""
     folder = Path(folder)
-    part = folder.with_name(f".{folder.name}.part")
+    part, _ = name_temporary_folders(folder)
     shutil.rmtree(part, ignore_errors=True)
     try:
         with open_archive(path) as opened:
@@ -48,6 +48,11 @@ def unpack_archive(path: PathLike, folder: PathLike, *, required: str = "", made
     return members
 
 
+def name_temporary_folders(folder: Path) -> tuple[Path, Path]:
+    """Return where a folder is unpacked, and where an earlier one is while it is replaced."""
+    return folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
+
+
 def check_free_space(folder: Path, needed: int) -> None:
     """Raise an error if a folder's disk has not so many bytes left."""
     if (missing := needed - shutil.disk_usage(folder).free) > 0:
@@ -57,7 +62,7 @@ def check_free_space(folder: Path, needed: int) -> None:
 
 def replace_folder(part: Path, folder: Path) -> None:
     """Put a complete folder in the place of an earlier one."""
-    old = folder.with_name(f".{folder.name}.old")
+    _, old = name_temporary_folders(folder)
     shutil.rmtree(old, ignore_errors=True)
     if folder.is_symlink():   # to files that are unpacked elsewhere, which stay
         folder.unlink()
