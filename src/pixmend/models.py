@@ -9,7 +9,7 @@ from pixmend import competitions, run_file, run_identity
 from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.data import photos
 from pixmend.errors import FlagError, UserError
-from pixmend.fills import FILLS, Fill, FillSpec
+from pixmend.fills import FILLS, Fill, FillSpec, is_pretrained
 from pixmend.networks import photos_fill
 from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, PipelineSpec
 from pixmend.run_identity import apply_defaults, usual_learning_rate
@@ -21,6 +21,11 @@ def get_fill(name: str) -> Fill:
     if name not in FILLS:
         raise FlagError(f"There is no fill {name!r}; there are: {', '.join(FILLS)}.")
     return FILLS[name].load()
+
+
+def identify_fill(name: str) -> str:
+    """Return what decides the images that a fill makes: its name, and of the pretrained one a hash of its weights."""
+    return f"{name} {photos_fill.hash_weights()}" if is_pretrained(name) else name
 
 
 def list_models() -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.stages import SMALL, done, stage, stage_process
 
+from pixmend import models
 from pixmend.config import Settings
 from pixmend.evaluation import leaderboard
 from pixmend.evaluation.bootstrap import bootstrap_interval, compare_rmse
@@ -73,6 +74,27 @@ def test_file_that_is_written_again_while_it_is_scored_has_no_score(serialized, 
     result = stage("score", serialized, *FILL)
     assert result.returncode == 1 and "harmonic.holdout.csv" in result.stderr
     assert not list(serialized.rglob("score.json")) and not (serialized / "submissions/demo/leaderboard.csv").exists()
+
+
+@pytest.mark.parametrize("earlier", ["photos", "photos 0123456789abcdef"], ids=["no hash", "another hash"])
+def test_what_other_weights_of_photos_made_is_made_again(serialized, earlier):
+    flags = (*SMALL, "--model", "photos", "--run", "photos")
+    for name in ("train", "predict", "serialize", "score"):
+        done(stage(name, serialized, *flags))
+    predicted, scored = serialized / "checkpoints/demo/photos/predict.json", serialized / "augment/demo/fills.json"
+    now = models.identify_fill("photos")
+    assert now in predicted.read_text() and now in scored.read_text()
+    fills = json.loads(scored.read_text())
+    sums = dict(fills["sums"])
+    fills["sums"]["photos"] = [0.0] * len(sums["photos"])
+    scored.write_text(json.dumps(fills).replace(now, earlier))
+    predicted.write_text(predicted.read_text().replace(now, earlier))
+    assert "other weights" in done(stage("report", serialized, *flags))
+    before = (serialized / "checkpoints/demo/photos/test.npz").stat().st_mtime_ns
+    for name in ("predict", "serialize", "score"):
+        done(stage(name, serialized, *flags))
+    assert (serialized / "checkpoints/demo/photos/test.npz").stat().st_mtime_ns > before
+    assert json.loads(scored.read_text())["sums"] == sums
 
 
 def test_score_without_improvement_names_the_best_baseline(serialized):

@@ -43,8 +43,8 @@ def submit_run(settings: Settings) -> None:
     competition.submission.check(path, settings.competition_folder / "files")
     check_written_form(settings, path)
     if not are_predictions_current(settings):
-        print_message(f"submit: the run was trained further after the predictions in {path.name} were made. To send those of its "
-                      f"weights as they are now: {format_run_command('predict', settings.run, settings)}, then serialize.")
+        print_message(f"submit: the predictions in {path.name} are of other weights than those of now. To send those of now: "
+                      f"{format_run_command('predict', settings.run, settings)}, then serialize.")
     solution = competitions.get_solution_path(settings)
     if solution.exists():
         score_locally(settings, path, solution)

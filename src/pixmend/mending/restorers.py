@@ -56,7 +56,7 @@ class FillRestorer:
         return paste_predictions(image, mask, self.fill(image, mask))
 
     def describe_version(self) -> Any:
-        return self.name
+        return models.identify_fill(self.name)
 
 
 def fill_image(fill: Fill, image: np.ndarray, mask: np.ndarray) -> np.ndarray:

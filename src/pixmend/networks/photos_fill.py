@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pixmend import files
 from pixmend.config import Settings
 from pixmend.data import windows
 from pixmend.data.damage import Box
@@ -84,6 +85,11 @@ def fits(settings: Settings) -> bool:
     """Tell whether a network of these settings can begin with the weights, and works on the same windows."""
     return WEIGHTS.exists() and settings.channels == CHANNELS and all(
         getattr(settings, name) == value for name, value in read_settings().items())
+
+
+@cache
+def hash_weights() -> str:
+    return files.hash_file(WEIGHTS)[:16]
 
 
 def read_weights() -> list[np.ndarray]:

@@ -49,7 +49,8 @@ def find_best_baseline(settings: Settings, sums: Mapping[str, Sequence[float]]) 
 def score_baselines(settings: Settings, dataset: Any) -> dict[str, Any]:
     """Return squared errors (`sums`) and the competition's metrics (`scores`) of each baseline on the holdout images."""
     names, extra = list_baselines(settings, dataset), competitions.get_extra_metrics(settings)
-    path, cache_key = settings.augment_folder / "fills.json", [dataset.cache_key, names, list(extra)]
+    path = settings.augment_folder / "fills.json"
+    cache_key = [dataset.cache_key, [models.identify_fill(name) for name in names], list(extra)]
     stored = files.read_object(path, {"made_from": list, "sums": {str: [float]}, "scores": {str: {str: float}}})
     if stored and stored["made_from"] == cache_key and not settings.force:
         return stored

@@ -23,7 +23,7 @@ def explain_outdated_score(settings: Settings, score: Mapping[str, Any]) -> str:
     elif written_from != files.optional_signature(settings.run_folder / "holdout.npz"):
         changed = f"its predictions ({settings.run_folder / 'holdout.npz'}) are not those in {path.name}"
     elif not are_predictions_current(settings):
-        changed = f"its predictions are of other weights than those in {settings.trained_folder}"
+        changed = "its predictions are of other weights than those of now"
     else:
         return ""
     return (f"The score of run {settings.run!r} is of other files than those of now: {changed}. Predict, serialize and score it "
@@ -37,12 +37,17 @@ def are_predictions_current(settings: Settings) -> bool:
         mixed = files.read_made_from(folder / "ensemble.json").get("members", {})
         members = [replace(settings, run=name) for name in trained["members"] if not MEMBER_FILE.fullmatch(name)]
         return all(mixed.get(member.run) == sign_predictions(member) and are_predictions_current(member) for member in members)
-    if not models.is_trainable(trained.get("model", "")):
-        return True
-    weights = {fold: checkpoints.get_weights_path(settings.trained_folder / fold, settings.snapshot)
-               for fold in list_fold_folders(trained.get("folds", 1))}
-    signatures = {fold: files.optional_signature(path) for fold, path in weights.items()}
-    return bool(files.read_made_from(folder / "predict.json").get("weights") == signatures.get("", signatures))
+    model, weights = trained.get("model", ""), files.read_made_from(folder / "predict.json").get("weights")
+    if models.is_fill(model):
+        return bool(weights == models.identify_fill(model))
+    return not models.is_trainable(model) or bool(weights == sign_weights(settings, trained.get("folds", 1)))
+
+
+def sign_weights(settings: Settings, folds: int) -> Any:
+    """Return the signature of a run's weights, or of each fold's, as its predictions have them."""
+    signatures = {fold: files.optional_signature(checkpoints.get_weights_path(settings.trained_folder / fold, settings.snapshot))
+                  for fold in list_fold_folders(folds)}
+    return signatures.get("", signatures)
 
 
 def sign_predictions(settings: Settings) -> list[list[int] | None]:

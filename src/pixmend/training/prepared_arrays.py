@@ -26,11 +26,12 @@ from pixmend.training.batches import DAMAGE, bytes_to_floats, fill_inputs
 FILL_CHUNK, DRAW_CHUNK = 16, 4   # images
 
 
-def build_cache_key(settings: Settings, dataset: Dataset, names: Iterable[str]) -> dict[str, Any]:
-    """Return what decides such an array: the dataset's images, these settings, and those that shape the damage."""
+def build_cache_key(settings: Settings, dataset: Dataset, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what decides such an array: the dataset's images, the start, these settings, and those that shape the damage."""
     extra = {"extra_pictures": dataset.extra_pictures} if dataset.extra_pictures else {}
     return ({name: dataset.cache_key[name] for name in ("archive", "size", "broken")} | extra
-            | {name: getattr(settings, name) for name in (*names, *datasets.DAMAGE_SETTINGS)})
+            | {name: getattr(settings, name) for name in (*names, *datasets.DAMAGE_SETTINGS)}
+            | {"start": models.identify_fill(settings.start)})
 
 
 def write_once(paths: Sequence[Path], cache_key: dict[str, Any], write: Callable[..., None], *arguments: Any) -> None:
@@ -60,7 +61,7 @@ def fill_training_images(settings: Settings, dataset: Dataset) -> None:
         return
     path, shape, fill = dataset.start_file(settings.start), (len(dataset.counts), *settings.shape), partial(fill_chunk, settings)
     chunks = workers.run_in_chunks(fill, range(len(dataset.counts)), size=FILL_CHUNK, label=f"start from {settings.start}")
-    write_once([path], build_cache_key(settings, dataset, ["start"]), write_array, shape, chunks)
+    write_once([path], build_cache_key(settings, dataset), write_array, shape, chunks)
 
 
 def damage_and_fill(
@@ -80,7 +81,7 @@ def fill_chunk(settings: Settings, numbers: Sequence[int]) -> np.ndarray:
 
 def draw_training_masks(settings: Settings, dataset: Dataset) -> ArrayFile:
     """Return every image under each of its new masks, one after the other; they are drawn if they do not exist."""
-    cache_key = build_cache_key(settings, dataset, ["start", "masks_per_image", "split_seed"])
+    cache_key = build_cache_key(settings, dataset, ["masks_per_image", "split_seed"])
     path = settings.augment_folder / "damages" / f"{files.hash_value(cache_key)}.npy"
     count = len(dataset.images) - len(dataset.counts)
     shape = count, settings.masks_per_image, *settings.shape[:2], settings.channels + 1

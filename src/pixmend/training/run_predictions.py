@@ -44,7 +44,8 @@ def predict_run(settings: Settings) -> bool:
     if models.is_trainable(settings.model) or settings.snapshot:
         return predict_with_networks(settings, dataset)
     if models.is_fill(settings.model):
-        return write_predictions(settings, dataset, folder, settings.model, partial(predict_with_fill, settings))
+        fill = models.identify_fill(settings.model)
+        return write_predictions(settings, dataset, folder, fill, partial(predict_with_fill, settings))
     return write_predictions(settings, dataset, folder, weight_identity(settings), partial(predict_with_pipeline, settings))
 
 

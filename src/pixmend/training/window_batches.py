@@ -60,7 +60,7 @@ BatchSource = ImageBatches | WindowBatches   # what training reads
 
 def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFile, np.ndarray]:
     """Return all windows and the number of each one's image; they are cut if they do not exist."""
-    names = "window", "work_size", "start", "masks_per_image", "split_seed"
+    names = "window", "work_size", "masks_per_image", "split_seed"
     cache_key = prepared_arrays.build_cache_key(settings, dataset, names)
     if extra := sorted(datasets.list_extra_ids(dataset)):   # the holdout and the folds decide which of the folder's they are
         cache_key["extra_images"] = extra
