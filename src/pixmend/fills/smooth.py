@@ -21,24 +21,29 @@ BLUR = 5  # pixels: samples are means over squares of this side
 BORDER_STEP, STEP, REACH = 4, 10, 40  # pixels between samples at the border and further out; how far out they are taken
 MIN_DEPTH, MAX_SAMPLES = 8, 1000  # pixels: holes less deep stay harmonic; samples of a hole
 BLEEDING = np.ones((3, 3), np.uint8)  # how far the colour of a hole reaches into its border
-RGB_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
-YCC_OFFSET = np.array([0, 0.5, 0.5], np.float32)
+RGB_TO_YCC = np.array([[0.299, 0.587, 0.114, 0], [-0.168736, -0.331264, 0.5, 0.5], [0.5, -0.418688, -0.081312, 0.5]], np.float32)
+YCC_TO_RGB = np.linalg.inv(np.vstack([RGB_TO_YCC, [0, 0, 0, 1]]))[:3].astype(np.float32)   # both with the offset of colour
 WIDE = 160  # pixels: for holes wider than this, samples are farther apart
 
 
 def fill_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fill deep holes by kriging and other holes harmonically."""
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3)
-    deep = np.isin(labels, np.unique(labels[depth >= MIN_DEPTH])).astype(np.uint8) * mask
+    deep = find_deep_holes(mask)
     if image.shape[2] != 3 or not deep.any():
         return fill_channels(image, mask)
-    ycc = image @ RGB_TO_YCC.T + YCC_OFFSET
-    brightness, colour = fill_channels(ycc[..., :1], mask), fill_channels(ycc[..., 1:], mask | (cv2.dilate(deep, BLEEDING) > 0))
-    ycc_values = np.concatenate([brightness[mask], colour[mask]], -1) - YCC_OFFSET
-    filled = image.copy()
-    filled[mask] = np.clip(ycc_values @ np.linalg.inv(RGB_TO_YCC).T, 0, 1)
-    return filled
+    ycc = cv2.transform(image, RGB_TO_YCC)
+    bled = cv2.dilate(deep.astype(np.uint8), BLEEDING) > 0
+    brightness, colour = fill_channels(ycc[..., :1], mask), fill_channels(ycc[..., 1:], mask | bled)
+    filled = cv2.transform(np.concatenate([brightness, colour], -1), YCC_TO_RGB)
+    return np.where(mask[..., None], np.clip(filled, 0, 1), image)
+
+
+def find_deep_holes(mask: np.ndarray) -> np.ndarray:
+    """Return the mask of all holes that are deep somewhere."""
+    number, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    is_deep = np.zeros(number, bool)
+    is_deep[labels[cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3) >= MIN_DEPTH]] = True
+    return is_deep[labels]
 
 
 def fill_channels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -64,12 +69,12 @@ def correct_hole(filled: np.ndarray, samples: np.ndarray, hole: np.ndarray, mask
         return
     inside = hole[np.ix_(rows, columns)]
     points = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])[:, inside.ravel()]
-    correction = np.zeros((*inside.shape, samples.shape[2]))
-    correction[inside] = krige(known, samples[*known], points) - samples[*points]
-    down = compute_interpolation_weights(rows, len(hole), step)
-    across = compute_interpolation_weights(columns, hole.shape[1], step)
-    added = np.moveaxis(down @ np.moveaxis(correction, -1, 0) @ across.T, 0, -1)
-    filled[hole] = np.clip(filled[hole] + added[hole], 0, 1)
+    correction = np.zeros((samples.shape[2], *inside.shape), np.float32)
+    correction[:, inside] = (krige(known, samples[*known], points) - samples[*points]).T
+    down, across = (compute_interpolation_weights(knots, span, step) for knots, span in zip((rows, columns), spans, strict=True))
+    box = tuple(slice(first, last + 1) for first, last in spans)
+    corrected = np.clip(filled[box] + np.moveaxis(down @ correction @ across.T, 0, -1), 0, 1)
+    np.copyto(filled[box], corrected, where=hole[box][..., None])
 
 
 def select_samples(hole: np.ndarray, mask: np.ndarray, spacing: int) -> np.ndarray:
@@ -84,9 +89,10 @@ def select_samples(hole: np.ndarray, mask: np.ndarray, spacing: int) -> np.ndarr
     return points[:, ::max(1, -(-points.shape[1] // MAX_SAMPLES))]
 
 
-def compute_interpolation_weights(knots: np.ndarray, length: int, step: int) -> np.ndarray:
-    """Return the matrix of linear interpolation between knots, zero one step beyond the outer ones: length x knots."""
-    return np.maximum(1 - np.abs(np.arange(length)[:, None] - knots) / step, 0)
+def compute_interpolation_weights(knots: np.ndarray, span: np.ndarray, step: int) -> np.ndarray:
+    """Return the matrix of linear interpolation between knots, zero one step beyond the outer ones: pixels x knots."""
+    pixels = np.arange(span[0], span[1] + 1)[:, None]
+    return np.maximum(1 - np.abs(pixels - knots) / np.float32(step), 0, dtype=np.float32)
 
 
 def krige(known: np.ndarray, values: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -98,7 +104,7 @@ def krige(known: np.ndarray, values: np.ndarray, points: np.ndarray) -> np.ndarr
 
 def compute_covariance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the covariances of points (2 x n and 2 x m): n x m."""
-    down, across = ((points[:, :, None] - others[:, None]) / SCALE) ** 2
-    vertical = np.log(1 + down / ELONGATION ** 2 + across)
-    horizontal = np.log(1 + down + across / ELONGATION ** 2)
+    down, across = np.square((points[:, :, None] - others[:, None]).astype(np.float32) / np.float32(SCALE))
+    vertical = np.log(1 + down / np.float32(ELONGATION ** 2) + across)
+    horizontal = np.log(1 + down + across / np.float32(ELONGATION ** 2))
     return MEAN_VARIANCE - VERTICAL_SHARE * vertical - (1 - VERTICAL_SHARE) * horizontal
