@@ -19,6 +19,7 @@ from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.run_identity import weight_settings
 from pixmend.training import checkpoints, run, trainer
+from pixmend.training.history import History
 
 TRAIN = (*SMALL, "--steps", "12", "--ema-decay", "0.9", "--save-minutes", "0", "--run", "a")
 CNN = (*SMALL, "--model", "cnn", "--precision", "float32", "--run", "a")
@@ -187,6 +188,16 @@ def test_a_diverging_run_is_stopped_and_keeps_its_best_weights(home, monkeypatch
     assert result.returncode == 1 and "step 12" in result.stderr and "--learning-rate" in result.stderr
     with np.load(home / "checkpoints/demo/a/best.npz") as best:
         assert json.loads(best["facts"].tobytes()) == {"step": 4, "holdout_rmse": 0.05}
+
+
+def test_an_error_that_is_not_finite_ends_the_run_and_keeps_a_history_that_can_be_read(home, monkeypatch):
+    scores = iter([0.1, 0.05, float("nan")])
+    monkeypatch.setattr(trainer, "evaluate_holdout", lambda *_: {"holdout_rmse": next(scores)})
+    result = stage("train", home, *CNN, "--steps", "8")   # the last step of the budget, too
+    assert result.returncode == 1 and "step 8" in result.stderr and "--learning-rate" in result.stderr
+    folder = home / "checkpoints/demo/a"
+    assert [line["step"] for line in History(folder / "history.csv").rows] == ["0", "4"]
+    assert not checkpoints.list_states(folder)
 
 
 def test_early_stopping_ends_a_run_and_a_larger_value_continues_it(home, monkeypatch):

@@ -164,8 +164,7 @@ class Trainer:
         with self._averaged_weights():
             scores = evaluate_holdout(self.model, self.dataset, self.evaluation_rows, self.settings, self.log.add_prediction)
             rmse = scores["holdout_rmse"]
-            if self.best_rmse is not None and rmse > DIVERGED_FACTOR * self.best_rmse:
-                raise self._divergence(f"the holdout RMSE is {rmse:.3f}, after {self.best_rmse:.3f}")
+            self._check_rmse(rmse)
             if (self.best_rmse is None or rmse < self.best_rmse) and (self.step or self._may_keep_first_weights):
                 self.best_rmse = rmse
                 self._save_weights({"step": self.step, "holdout_rmse": rmse})
@@ -173,6 +172,13 @@ class Trainer:
         self.history.add(step=self.step, minutes=self.minutes, **scores, **losses)
         self.log.log_evaluation(self.history.rows[-1])
         self.stopped_early = bool(self.on_evaluation and self.on_evaluation(self.step, rmse))
+
+    def _check_rmse(self, rmse: float) -> None:
+        """Raise an error if training has diverged; the loss of a step does not tell what became of its weights."""
+        if not math.isfinite(rmse):
+            raise self._divergence("the holdout RMSE is not a finite number")
+        if self.best_rmse is not None and rmse > DIVERGED_FACTOR * self.best_rmse:
+            raise self._divergence(f"the holdout RMSE is {rmse:.3f}, after {self.best_rmse:.3f}")
 
     def _save_weights(self, metadata: dict[str, Any], snapshot: str = "") -> None:
         if self.writes_files:
