@@ -79,6 +79,13 @@ def test_first_weights_of_another_split_are_refused_by_the_split(trained):
     assert refused.returncode == 1 and "a was trained with --folds 1" in refused.stderr and "Train it first" not in refused.stderr
 
 
+def test_damaged_first_weights_are_not_called_those_of_another_network(trained):
+    path = trained / "checkpoints/demo/a/best.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+    refused = stage("train", trained, *CNN, "--run", "b", "--init-from", "a")
+    assert refused.returncode == 1 and f"{path} is damaged" in refused.stderr and "same network" not in refused.stderr
+
+
 def test_fewer_steps_than_a_run_was_trained_for_are_refused_and_leave_its_file_as_it_was(trained):
     done(stage("train", trained, *CNN, "--run", "a", "--steps", "4"))
     refused = stage("train", trained, *CNN, "--run", "a", "--steps", "2")

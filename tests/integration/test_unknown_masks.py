@@ -273,5 +273,6 @@ def test_init_from_needs_the_same_network(tmp_path):
     checkpoints.save_weights(tmp_path / "best.npz", [np.asarray(v) + 1 for v in narrow.variables], {"step": 4})
     setup.load_first_weights(narrow, tmp_path / "best.npz", settings)
     np.testing.assert_array_equal(narrow.variables[0], np.load(tmp_path / "best.npz")["model/00000"])
-    with pytest.raises(UserError, match="--init-from other"):
-        setup.load_first_weights(build_small("unet", (64, 64, 3), levels=2, width=8)[0], tmp_path / "best.npz", settings)
+    for change in ({"levels": 2, "width": 8}, {"levels": 3}):
+        with pytest.raises(UserError, match="--init-from other"):
+            setup.load_first_weights(build_small("unet", (64, 64, 3), **change)[0], tmp_path / "best.npz", settings)

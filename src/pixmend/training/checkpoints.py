@@ -6,6 +6,7 @@ own sha256, so a damaged one is recognized, and the state before it is used.
 """
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -26,6 +27,10 @@ REMEDY = "Delete it and run the same command again."
 
 Groups = dict[str, list[np.ndarray]]
 Shapes = dict[str, list[tuple[int, ...]]]
+
+
+class OtherShapes(UserError):
+    """A checkpoint that is not damaged, but is one of another network."""
 
 
 def get_shapes(groups: Mapping[str, Iterable[Any]]) -> Shapes:
@@ -115,11 +120,12 @@ def open_checkpoint(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 def read_checkpoint(path: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]]:
     """Return arrays by group, and metadata; all arrays must have the shapes of the variables that they are for."""
+    names = {group: [f"{group}/{i:05}" for i in range(len(wanted))] for group, wanted in shapes.items()}
     with open_checkpoint(path) as (archive, metadata):
-        groups = {group: [archive[f"{group}/{i:05}"] for i in range(len(wanted))] for group, wanted in shapes.items()}
-        extra = len(archive.files) - 1 - sum(map(len, groups.values()))
-    if extra or get_shapes(groups) != shapes:
-        raise UserError(f"{path} holds weights of other shapes than the settings beside it describe. "
+        has_all = {"facts", *itertools.chain(*names.values())} == {*archive.files}
+        groups = {group: [archive[name] for name in names[group]] for group in names if has_all}
+    if get_shapes(groups) != shapes:
+        raise OtherShapes(f"{path} holds weights of other shapes than the settings beside it describe. "
                         f"Restore both files from the same run, or train the run anew with --force.")
     if not all(np.isfinite(array).all() for array in groups["model"]):
         raise UserError(f"{path} holds weights that are not finite numbers. {REMEDY}")

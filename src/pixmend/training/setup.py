@@ -1,5 +1,6 @@
 """Build a network from settings: precision, seed and weights; read and set all that training changes in it."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -80,16 +81,14 @@ def load_first_weights(model: keras.Model, path: Path, settings: Settings) -> No
 
 
 def read_first_weights(model: keras.Model, path: Path, settings: Settings) -> list[np.ndarray]:
-    """Return these weights; raise a UserError if they are of another network."""
+    """Return these weights; raise a UserError if they are of another network, or damaged."""
     shapes = checkpoints.get_shapes({"model": get_generator(model).variables})
-    try:
+    with contextlib.suppress(checkpoints.OtherShapes):
         if settings.init_from != photos_fill.NAME:
             return checkpoints.read_checkpoint(path, shapes)[0]["model"]
         arrays = photos_fill.read_weights()
         if checkpoints.get_shapes({"model": arrays}) == shapes:
             return arrays
-    except UserError:
-        pass
     raise UserError(f"{flag('init_from')} {settings.init_from} needs a run of the same network (the same --model, --width and so "
                     f"on), and {path} does not fit.")
 
