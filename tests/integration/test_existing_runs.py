@@ -2,6 +2,7 @@
 
 import shutil
 
+import keras
 import pytest
 from support.stages import SMALL, done, stage
 
@@ -70,6 +71,20 @@ def test_a_trained_run_no_longer_needs_the_run_that_it_began_with(trained):
     done(stage("train", trained, *later))
     assert read_weights(trained, "b") == weights
     assert stage("train", trained, *later, "--force").returncode == 1
+
+
+def test_a_trained_run_no_longer_needs_the_weights_of_its_encoder(home, tmp_path):
+    path, small = tmp_path / "mine.weights.h5", (32, 32, 3)
+    keras.applications.MobileNetV3Small(include_top=False, weights=None, input_shape=small).save_weights(path)
+    flags = (*CNN, "--model", "pretrained_unet", "--work-size", "32", "--schedule", "constant", "--run", "b",
+             "--encoder", "MobileNetV3Small", "--encoder-weights", path)
+    done(stage("train", home, *flags))
+    path.unlink()
+    assert "step 3." in done(stage("train", home, *flags, "--steps", "3"))
+    for state in (home / "checkpoints/demo/b").glob("state-*.npz"):
+        state.write_bytes(b"damaged")
+    refused = stage("train", home, *flags, "--steps", "3")   # the training would begin again
+    assert refused.returncode == 1 and "--encoder-weights" in refused.stderr
 
 
 def test_first_weights_of_another_split_are_refused_by_the_split(trained):

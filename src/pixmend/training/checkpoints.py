@@ -59,10 +59,19 @@ def find_newest_step(folder: Path) -> int:
     return max((int(path.stem.split("-")[1]) for path in list_states(folder)), default=0)
 
 
+def has_state(folder: Path) -> bool:
+    """Tell whether a run can continue from a state that is not damaged."""
+    return any(map(is_undamaged, list_states(folder)))
+
+
+def is_undamaged(state: Path) -> bool:
+    return files.hash_file(state)[:12] == state.stem.rsplit("-", 1)[1]
+
+
 def load_newest_state(folder: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]] | None:
     """Return arrays and metadata of the newest undamaged state, or None; damaged ones are reported and deleted."""
     for path in list_states(folder):
-        if files.hash_file(path)[:12] == path.stem.rsplit("-", 1)[1]:
+        if is_undamaged(path):
             groups, metadata = read_checkpoint(path, shapes)
             with files.explain_damage(path, REMEDY):
                 check_value("minutes", metadata["minutes"], str(path))

@@ -52,7 +52,7 @@ def train_run(settings: Settings, on_evaluation: "OnEvaluation | None" = None) -
     distributed.check_same_settings(settings, weight_settings(settings) | {"dataset": datasets.hash_dataset(dataset)})
     if settings.process == 0 and not settings.force:
         check_continues(settings, dataset)
-    model = setup.build_trainable(settings)
+    model = setup.build_trainable(leave_out_encoder_weights(settings, dataset))
     trainer.compile_model(model, settings)
     for path in first_weights:   # only to be sure that they fit, before --force deletes anything
         setup.read_first_weights(model, path, settings)
@@ -191,12 +191,24 @@ def make_batches(settings: Settings, dataset: Dataset, masks: Sequence[np.ndarra
 
 def find_first_weights(settings: Settings, dataset: Dataset) -> list[Path]:
     """Return the weights with which folds begin that have no state yet, of a run that was not trained on this holdout."""
-    folds = [fold for fold, _ in dataset.views() if settings.force or not checkpoints.list_states(settings.run_folder / fold)]
-    if not settings.init_from or not folds:
+    folds = list_new_folds(settings, dataset) if settings.init_from else []
+    if not folds:
         return []
     if settings.init_from != photos_fill.NAME:
         datasets.check_same_split(settings, dataset, get_first_run(settings).trained_folder.name)
     return [get_first_weights_path(settings, fold) for fold in folds]
+
+
+def list_new_folds(settings: Settings, dataset: Dataset) -> list[str]:
+    """Return the folds that begin with first weights, because they have no state from which they continue."""
+    return [fold for fold, _ in dataset.views() if settings.force or not checkpoints.has_state(settings.run_folder / fold)]
+
+
+def leave_out_encoder_weights(settings: Settings, dataset: Dataset) -> Settings:
+    """Return the settings to build a network with: the encoder's weights may be gone where a state takes their place."""
+    reads_weights = "encoder_weights" in get_network(settings.model).reads
+    is_needed = not reads_weights or list_new_folds(settings, dataset)
+    return settings if is_needed else replace(settings, encoder_weights="none")
 
 
 def get_first_weights_path(settings: Settings, fold: str) -> Path:
