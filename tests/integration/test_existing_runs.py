@@ -108,6 +108,15 @@ def test_fewer_steps_than_a_run_was_trained_for_are_refused_and_leave_its_file_a
     assert run_file.read_trained(trained / "checkpoints/demo/a")["steps"] == 4
 
 
+def test_fewer_minutes_than_a_run_was_trained_for_are_refused_and_leave_its_file_as_it_was(trained):
+    run_b, folder = (*CNN, "--schedule", "constant", "--run", "b"), trained / "checkpoints/demo/b"
+    done(stage("train", trained, *run_b, "--steps", "100000", "--minutes", "0.01"))
+    refused = stage("train", trained, *run_b, "--steps", "100000", "--minutes", "0.005")
+    assert refused.returncode == 1 and "--minutes 0.1 or more" in refused.stderr
+    assert run_file.read_trained(folder)["minutes"] == 0.01
+    done(stage("train", trained, *run_b, "--steps", "100000", "--minutes", "0.01"))
+
+
 @pytest.mark.parametrize(("flags", "more", "steps"), [
     ((), ("--steps", "4"), 4), (("--early-stopping", "1", "--steps", "9"), ("--early-stopping", "0"), 9)], ids=str)
 def test_a_finished_run_says_what_continues_it(trained, monkeypatch, flags, more, steps):

@@ -4,11 +4,12 @@ Keras is imported after the data is prepared: the worker processes that prepare 
 has threads.
 """
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from pixmend.run_identity import BUDGET, weight_settings
 from pixmend.setting_values import check_value, format_auto, format_folder_command, format_off, format_run_command
 from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
 from pixmend.training.batches import ImageBatches
+from pixmend.training.history import History
 from pixmend.training.loggers import registry as loggers
 from pixmend.training.window_batches import BatchSource, WindowBatches
 
@@ -241,11 +243,26 @@ def check_continues(settings: Settings, dataset: Dataset) -> None:
 
 
 def check_not_longer(settings: Settings, dataset: Dataset) -> None:
-    """Refuse fewer steps than a run was trained for: its file would name them, and others would be compared with it."""
-    step = max(checkpoints.find_newest_step(settings.run_folder / fold) for fold, _ in dataset.views())
+    """Refuse a smaller budget than a run was trained for: its file would name it, and others would be compared with it."""
+    folders = [settings.run_folder / fold for fold, _ in dataset.views()]
+    step, minutes = max(map(checkpoints.find_newest_step, folders)), max(map(find_minutes, folders))
+    before = (run_file.read_trained(settings.run_folder) or {}).get("minutes") or minutes
     if step > settings.steps:
-        raise UserError(f"Run {settings.run!r} ({settings.run_folder}) was trained for {step:,} steps, more than --steps "
-                        f"{settings.steps:,}. Choose another --run, give --steps {step} or more, or train it anew with --force.")
+        refuse_budget(settings, "steps", step)
+    if 0 < settings.minutes < min(minutes, before):   # a budget of minutes ends with a step, so a little later
+        refuse_budget(settings, "minutes", math.ceil(10 * minutes) / 10)
+
+
+def refuse_budget(settings: Settings, name: str, used: float) -> NoReturn:
+    raise UserError(f"Run {settings.run!r} ({settings.run_folder}) was trained for {used:,} {name}, more than --{name} "
+                    f"{getattr(settings, name):,}. Choose another --run, give --{name} {used} or more, or train it anew with "
+                    f"--force.")
+
+
+def find_minutes(folder: Path) -> float:
+    """Return the minutes of training until the last evaluation; 0 where there is none."""
+    history = History(folder / "history.csv")
+    return history.get_last("minutes") if history.rows else 0
 
 
 def check_same_kind(settings: Settings) -> None:
