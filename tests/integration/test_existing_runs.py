@@ -94,6 +94,13 @@ def test_first_weights_of_another_split_are_refused_by_the_split(trained):
     assert refused.returncode == 1 and "a was trained with --folds 1" in refused.stderr and "Train it first" not in refused.stderr
 
 
+@pytest.mark.parametrize(("model", "kind"), [("smooth", "a run of smooth"), ("ensemble", "a mix")])
+def test_first_weights_of_a_run_that_is_not_trained_are_refused_with_the_reason(trained, model, kind):
+    run_file.save_trained(trained / "checkpoints/demo/b", {"model": model})
+    refused = stage("train", trained, *CNN, "--run", "c", "--init-from", "b")
+    assert refused.returncode == 2 and f"is {kind}," in refused.stderr and "Train it first" not in refused.stderr
+
+
 def test_damaged_first_weights_are_not_called_those_of_another_network(trained):
     path = trained / "checkpoints/demo/a/best.npz"
     path.write_bytes(path.read_bytes()[:-100])

@@ -225,6 +225,11 @@ def get_first_run(settings: Settings) -> Settings:
     first = replace(settings, run=settings.init_from)
     if first.trained_folder == settings.trained_folder:
         raise FlagError(f"--init-from {settings.init_from} is this run itself. Give the new run a name of its own with --run.")
+    if not models.run_is_trained(first):
+        model = models.get_run_model(first)
+        kind = "a mix" if model == "ensemble" else f"a run of {model}"
+        raise FlagError(f"--init-from {settings.init_from} is {kind}, which is not trained, so it has no weights. Name a trained "
+                        f"run of --model {settings.model}.")
     return first
 
 
