@@ -9,6 +9,7 @@ from support.stages import SMALL, done, stage
 from pixmend import models, run_file
 from pixmend.cli import read_settings
 from pixmend.config import UNLIMITED_STEPS, Settings
+from pixmend.errors import UserError
 from pixmend.run_identity import make_run_name
 from pixmend.training import trainer
 from pixmend.training.history import History
@@ -32,6 +33,14 @@ def test_a_run_goes_on_in_the_precision_it_began_with_on_a_machine_that_would_ch
     other = {"float32": "bfloat16", "bfloat16": "float32"}[before["precision"]]
     run_file.save_trained(settings.run_folder, before | {"precision": other})
     assert settings.precision == "auto" and keep_found_settings(settings).precision == other
+
+
+def test_a_damaged_value_that_would_be_kept_is_refused_by_the_name_of_its_file(home):
+    flags = (*SMALL, "--model", "cnn", "--steps", "2", "--run", "a")
+    settings = read_settings("train", ["--home", str(home), *flags])
+    run_file.save_trained(settings.run_folder, {"precision": "half"})
+    with pytest.raises(UserError, match=r"run\.toml: precision"):
+        keep_found_settings(settings)
 
 
 def read_weights(home, run="a"):

@@ -77,6 +77,8 @@ def keep_found_settings(settings: Settings) -> Settings:
     found = {} if settings.force else run_file.read_trained(settings.run_folder) or {}
     values = {name: getattr(settings, name) for name in ("batch_size", "precision")}
     kept = {name: found[name] for name, value in values.items() if format_auto(name, value) == AUTO and name in found}
+    for name, value in kept.items():
+        check_value(name, value, str(settings.run_folder / run_file.RUN_FILE))
     return replace(settings, **kept)
 
 
