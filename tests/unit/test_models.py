@@ -165,6 +165,25 @@ def test_network_with_wrong_shapes_is_refused(register_newcomer):
         build_small("mine", (64, 64, 3))
 
 
+class Subclassed(keras.Model):
+    """A network that is a class of its own, so that its inputs are not known."""
+
+    def call(self, inputs):
+        return inputs[0]
+
+
+@pytest.mark.parametrize("make", [lambda image, mask: Subclassed(), lambda image, mask: keras.Sequential(),
+                                  lambda image, mask: keras.Model([image, mask], [image, mask])],
+                         ids=["subclassed", "sequential", "two outputs"])
+def test_network_that_is_no_functional_model_of_one_output_is_refused(monkeypatch, make):
+    def build(shape, settings):
+        return make(keras.Input(shape), keras.Input((*shape[:2], 1)))
+
+    monkeypatch.setattr(NetworkSpec, "load", lambda spec: build)
+    with pytest.raises(UserError, match=r"keras\.Model\(\[image, mask\], output\)"):
+        build_small("unet", (64, 64, 3))
+
+
 def test_wrong_registry_entries_are_refused():
     with pytest.raises(ValueError, match="learning_rat"):
         NetworkSpec(build="a:b", summary="", defaults={"learning_rat": 1.0})

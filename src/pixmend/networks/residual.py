@@ -55,9 +55,17 @@ def check_network(network: Any, input_shape: tuple[int, int, int], spec: Network
     """Raise an error unless the network is a functional model of an image and a mask."""
     mask_shape = (*input_shape[:2], 1)
     shapes = [input_shape, mask_shape, mask_shape if spec.finds_masks else input_shape]
-    if not isinstance(network, keras.Model) or [tuple(x.shape[1:]) for x in (*network.inputs, network.output)] != shapes:
+    if list_shapes(network) != shapes:
         raise UserError(f"{spec.build} must return keras.Model([image, mask], output) with shapes "
                         f"{', '.join(map(str, shapes))}; it returned {network!r}.")
+
+
+def list_shapes(network: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of a network's inputs and of its output; none if it is no functional model with one output."""
+    try:
+        return [tuple(x.shape[1:]) for x in (*network.inputs, network.output)]
+    except AttributeError:
+        return []
 
 
 def find_region(mask: Any, spec: NetworkSpec) -> Any:
