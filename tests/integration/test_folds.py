@@ -317,6 +317,12 @@ def test_snapshots_are_spread_over_the_last_half_of_the_budget(flags, points):
     assert {step: due[step] for step in range(1, len(due)) if due[step] > due[step - 1]} == points
 
 
+def test_every_snapshot_exists_where_there_are_more_than_steps(home):
+    done(stage("train", home, *SMALL, "--model", "cnn", "--steps", "4", "--snapshots", "4", "--run", "a"))
+    run = home / "checkpoints/demo/a"
+    assert [step_of(run / f"snapshot-{number}.npz") for number in (1, 2, 3, 4)] == [3, 3, 4, 4]
+
+
 def test_a_snapshot_is_predicted_scored_and_averaged_as_a_run(folded, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(folded[0], home)

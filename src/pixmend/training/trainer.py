@@ -100,9 +100,7 @@ class Trainer:
                     snapshots, count = self._due_snapshots(self.step), self._count_steps_of_call()
                     losses = self._train(itertools.islice(batches, count), count)
                     stop, self.minutes = distributed.synchronize_stop(self.settings, max(signals, default=0), self.minutes)
-                    if (due := self._due_snapshots(self.step)) > snapshots:
-                        with self._averaged_weights():
-                            self._save_weights({"step": self.step}, str(due))
+                    self._save_snapshots(snapshots)
                     if self.step % self.settings.evaluate_every == 0 or self.is_finished():
                         self.evaluate(losses)
                     if time.monotonic() - last_saved >= 60 * self.settings.save_minutes:
@@ -125,6 +123,13 @@ class Trainer:
 
     def _due_snapshots(self, step: int) -> int:
         return count_due_snapshots(self.settings, step, self.minutes)
+
+    def _save_snapshots(self, before: int) -> None:
+        """Save each snapshot that has become due; a step that is a large share of the budget is that of several."""
+        if (due := self._due_snapshots(self.step)) > before:
+            with self._averaged_weights():
+                for number in range(before + 1, due + 1):
+                    self._save_weights({"step": self.step}, str(number))
 
     def _count_steps_of_call(self) -> int:
         """Return how many steps go to the device together: none after the next evaluation, snapshot or end."""
