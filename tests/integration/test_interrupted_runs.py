@@ -160,6 +160,17 @@ def test_a_damaged_state_is_deleted_and_the_one_before_it_is_used(tmp_path, caps
     assert checkpoints.list_states(tmp_path) == [older] and newest.name in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["state-old.npz", "state-000000003-{0} (1).npz", "state-000000003-{0}-copy.npz"])
+def test_a_copy_of_a_state_under_another_name_is_neither_read_nor_deleted(tmp_path, name):
+    checkpoints.save_state(tmp_path, 3, {"model": [np.zeros(2)]}, {"step": 3, "best": None, "minutes": 0.5})
+    state, = checkpoints.list_states(tmp_path)
+    copy = shutil.copy(state, tmp_path / name.format(state.stem[-12:]))
+    assert checkpoints.find_newest_step(tmp_path) == 3
+    for step in (4, 5):
+        checkpoints.save_state(tmp_path, step, {"model": [np.zeros(2)]}, {"step": step, "best": None, "minutes": 0.5})
+    assert checkpoints.load_newest_state(tmp_path, {"model": [(2,)]})[1]["step"] == 5 and copy.exists()
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(home):
     done(stage("train", home, *CNN, "--steps", "2"))
     run = home / "checkpoints/demo/a"

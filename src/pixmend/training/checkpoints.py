@@ -22,6 +22,7 @@ from pixmend.progress import print_message
 from pixmend.setting_values import check_value, format_folder_command
 
 STATES = 2   # how many of a run stay on the disk
+HASH_DIGITS = 12   # in the name of a state
 STATE_PART = ".state.part"   # a state that is being written; the run's lock keeps others from it
 REMEDY = "Delete it and run the same command again."
 
@@ -44,14 +45,14 @@ def save_state(folder: Path, step: int, groups: Groups, metadata: Mapping[str, A
         _write(file, groups, metadata)
         file.flush()
         os.fsync(file.fileno())
-    files.replace_durably(part, folder / f"state-{step:09}-{files.hash_file(part)[:12]}.npz")
+    files.replace_durably(part, folder / f"state-{step:09}-{files.hash_file(part)[:HASH_DIGITS]}.npz")
     for old in list_states(folder)[STATES:]:
         old.unlink()
 
 
 def list_states(folder: Path) -> list[Path]:
-    """Return the files of a run's states, the newest one first."""
-    return sorted(folder.glob("state-*.npz"), reverse=True)
+    """Return the files of a run's states, the newest one first; copies under other names are left alone."""
+    return sorted(folder.glob(f"state-[0-9]*-{'[0-9a-f]' * HASH_DIGITS}.npz"), reverse=True)
 
 
 def find_newest_step(folder: Path) -> int:
@@ -65,7 +66,7 @@ def has_state(folder: Path) -> bool:
 
 
 def is_undamaged(state: Path) -> bool:
-    return files.hash_file(state)[:12] == state.stem.rsplit("-", 1)[1]
+    return files.hash_file(state)[:HASH_DIGITS] == state.stem.rsplit("-", 1)[1]
 
 
 def load_newest_state(folder: Path, shapes: Shapes) -> tuple[Groups, dict[str, Any]] | None:
