@@ -178,6 +178,13 @@ def test_impossible_processes_are_refused(monkeypatch, flags, environment, messa
         resolve_processes(parse_flags(flags, environment={}), {})
 
 
+@pytest.mark.parametrize("name", ["KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID"])
+def test_a_variable_of_keras_that_is_no_number_is_refused_by_its_name(name):
+    environment = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": "a:1,b:2", name: "$(JOB_COMPLETION_INDX)"}   # Kubernetes leaves typos
+    with pytest.raises(FlagError, match=name):
+        resolve_processes(parse_flags([], environment={}), environment)
+
+
 def test_processes_come_from_the_environment_variables_of_keras(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     environment = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": "first:99", "KERAS_DISTRIBUTION_NUM_PROCESSES": "4",

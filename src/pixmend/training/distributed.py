@@ -72,10 +72,18 @@ def resolve_processes(settings: Settings, environment: Mapping[str, str] = os.en
     for address in addresses:
         if not re.fullmatch(r"[\w.\-\[\]:]+:\d{1,5}", address):
             raise FlagError(f"--processes: {address!r} is not host:port. Example: --processes gpu1:9911,gpu2:9911")
-    count = len(addresses) if settings.processes else int(environment.get("KERAS_DISTRIBUTION_NUM_PROCESSES", len(addresses)))
-    number = settings.process if "process" in settings.given else int(environment.get("KERAS_DISTRIBUTION_PROCESS_ID", -1))
+    count = len(addresses) if settings.processes else read_number(environment, "KERAS_DISTRIBUTION_NUM_PROCESSES", len(addresses))
+    number = settings.process if "process" in settings.given else read_number(environment, "KERAS_DISTRIBUTION_PROCESS_ID", -1)
     check_processes(Task(number=number, count=count), settings.batch_size)
     return replace(settings, processes=addresses[0], process=number, of_processes=count)
+
+
+def read_number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, str(default))
+    try:
+        return int(text)
+    except ValueError:
+        raise FlagError(f"The environment variable {name} is {text!r}, and not a whole number.") from None
 
 
 def check_processes(task: Task, size: int) -> None:
