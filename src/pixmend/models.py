@@ -120,6 +120,11 @@ def list_beginnings(settings: Settings) -> list[Settings]:
     return found
 
 
+def may_keep_first_weights(settings: Settings) -> bool:
+    """Tell whether the weights with which a run begins can be its best ones; those of another run are that run's."""
+    return settings.init_from in ("", photos_fill.NAME)
+
+
 def begins_with_photos(settings: Settings) -> bool:
     """Tell whether a run that is to be trained, or one from which it begins, has what `photos` learned."""
     first = dataclasses.replace(settings, run=settings.init_from)

@@ -161,12 +161,14 @@ def test_run_that_kept_its_first_weights_has_learned_nothing():
     ((900,), {}, ("--extra-pictures",)),
     ((500, 700, 800, 900), {}, ("--extra-pictures", "--early-stopping")),
     ((500, 700, 800, 900), {"adversarial": True}, ("--extra-pictures",)),
+    ((700, 800, 900), {"init_from": "first"}, ("--extra-pictures",)),   # the first line is of the other run's weights
 ])
 def test_advice_on_a_run_whose_best_weights_came_early(tmp_path, steps, changes, helps):
     settings = Settings(model="window_mlp", start="smooth", home=str(tmp_path), run="a", **changes)
     settings.run_folder.mkdir(parents=True)
     later = "".join(f"{step},2,0.2\n" for step in steps)
-    (settings.run_folder / "history.csv").write_text(f"step,minutes,holdout_rmse\n0,0,0.3\n400,1,0.1\n{later}")
+    first = 0.05 if settings.init_from else 0.3
+    (settings.run_folder / "history.csv").write_text(f"step,minutes,holdout_rmse\n0,0,{first}\n400,1,0.1\n{later}")
     scores = {"sums": [1.0, 2.0], "numbers": [100, 100], "sources": ["a", "b"]}
     with mock.patch("pixmend.scoring.verdict.find_kept_step", return_value=400):
         text = " ".join(describe_run(settings, scores, {"harmonic": [2.0, 4.0], "smooth": [1.5, 2.8]}))

@@ -37,7 +37,7 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
 def describe_training(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]], best: str) -> list[str]:
     """Return what training gained on the starting point, and advice where it gained nothing."""
     step, start = find_kept_step(settings), find_start(settings)
-    if settings.init_from not in ("", photos_fill.NAME):   # weights whose RMSE no fill has
+    if not models.may_keep_first_weights(settings):   # weights whose RMSE no fill has
         first = f"Training found no better weights than those of {settings.init_from}, with which it began."
         return [] if step is None else [describe_best_step(settings, step) if step else first]
     from_start = f"the starting point ({start} fill)" if start in baselines else "the starting point"
@@ -64,7 +64,8 @@ def describe_best_step(settings: Settings, step: int) -> str:
     sentence = f"The best weights are those of step {step} of {last}."
     if last < 2 * step:
         return sentence
-    would_have_stopped = not settings.adversarial and history.count_since_best() >= PATIENCE
+    since_best = history.count_since_best(models.may_keep_first_weights(settings))
+    would_have_stopped = not settings.adversarial and since_best >= PATIENCE
     advice = f"; --early-stopping {PATIENCE} saves the time" if would_have_stopped else ""
     return (f"{sentence} Those after it are worse on the holdout: the network overfits the training images. "
             f"More photos (--extra-pictures FOLDER) help against that{advice}.")

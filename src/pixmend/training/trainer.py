@@ -24,7 +24,6 @@ from pixmend.data.dataset import Dataset, DatasetRow
 from pixmend.errors import Diverged, UserError
 from pixmend.evaluation import metrics
 from pixmend.evaluation.bootstrap import compute_rmse
-from pixmend.networks import photos_fill
 from pixmend.progress import ProgressBar
 from pixmend.subprocesses import raise_stop, replace_signal_handlers
 from pixmend.training import checkpoints, distributed, losses, setup
@@ -79,7 +78,7 @@ class Trainer:
         picks = np.random.default_rng(settings.split_seed).permutation(len(rows))[:settings.evaluation_images]
         self.evaluation_rows = [rows[i] for i in sorted(picks)]
         self.log = TrainingLog(settings, folder, dataset, self.evaluation_rows)
-        self._may_keep_first_weights = settings.init_from in ("", photos_fill.NAME)   # those of another run are that run's
+        self._may_keep_first_weights = models.may_keep_first_weights(settings)
         self.restore()
 
     def fit(self) -> None:
