@@ -87,7 +87,9 @@ def is_on_cpu() -> bool:
 def supports_bfloat16() -> bool:
     """Tell whether the accelerator computes in it; NVIDIA's before Ampere only convert."""
     if get_name() != "jax":
-        return True
+        from tensorflow import config
+        details = map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
+        return all(found.get("compute_capability", (BFLOAT16_SINCE,))[0] >= BFLOAT16_SINCE for found in details)
     import jax
     return float(getattr(jax.local_devices()[0], "compute_capability", BFLOAT16_SINCE)) >= BFLOAT16_SINCE
 

@@ -31,6 +31,17 @@ def test_a_status_of_the_runtime_is_told_from_other_errors(error, expected):
     assert backend.is_device_error(error) is expected
 
 
+@pytest.mark.parametrize(("details", "expected"), [
+    ({"compute_capability": (7, 5)}, False), ({"compute_capability": (12, 0)}, True), ({}, True)], ids=str)
+def test_a_gpu_that_only_converts_bfloat16_is_told_on_tensorflow(monkeypatch, details, expected):
+    import tensorflow
+
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind=None: ["a GPU"])
+    monkeypatch.setattr(tensorflow.config.experimental, "get_device_details", lambda device: details)
+    assert backend.supports_bfloat16() is expected
+
+
 def test_other_backend_of_keras_is_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     with pytest.raises(FlagError, match="KERAS_BACKEND"):
