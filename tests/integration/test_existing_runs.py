@@ -96,6 +96,12 @@ def test_a_trained_run_no_longer_needs_the_weights_of_its_encoder(home, tmp_path
     assert refused.returncode == 1 and "--encoder-weights" in refused.stderr
 
 
+def test_a_change_of_hundreds_of_percent_is_written_as_a_number_of_them(trained, monkeypatch):
+    scores = iter([0.05, 0.1252])   # of the first weights, and after the training
+    monkeypatch.setattr(trainer, "evaluate_holdout", lambda *_: {"holdout_rmse": next(scores)})
+    assert "is 150% above" in done(stage("train", trained, *CNN, "--run", "b", "--init-from", "a"))
+
+
 def test_first_weights_of_another_split_are_refused_by_the_split(trained):
     """Run `a` is trained already, so to train it is no help."""
     done(stage("augment", trained, "--size", "32", "--folds", "2"))

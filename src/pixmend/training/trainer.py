@@ -262,7 +262,8 @@ class Trainer:
         if f"{best:.6g}" == f"{first:.6g}":
             reason = "no later weights are better" if settings.init_from else "the network has not learned anything yet"
             return f"Holdout RMSE {best:.4f} equals the starting point ({start}): {reason}."
-        return (f"Holdout RMSE {best:.4f} on {len(self.evaluation_rows)} images is {abs(100 - 100 * best / first):.2g}% "
+        change = float(f"{abs(100 - 100 * best / first):.2g}")   # two digits, but never as 1.5e+02
+        return (f"Holdout RMSE {best:.4f} on {len(self.evaluation_rows)} images is {change:g}% "
                 f"{'below' if best < first else 'above'} the starting point ({start}: {first:.4f}).")
 
 
