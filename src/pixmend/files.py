@@ -23,6 +23,7 @@ from pixmend.errors import FULL_DISK, UserError
 
 CHUNK = 1 << 22   # bytes that are read at once
 FSYNC_THREADS = 16
+NAME_BYTES = 150   # of a file's name in that of its temporary file; file systems allow 255 in all
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)   # of a network file system that is mounted without them
 PathLike = str | os.PathLike[str]
 _umask = os.umask(0)
@@ -36,7 +37,7 @@ def atomic_write(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a file that takes the name `path` only when all of it is on the disk."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name[:150]}.{identify_machine()}."
+    prefix = f".{os.fsencode(path.name)[:NAME_BYTES].decode(errors='ignore')}.{identify_machine()}."
     remove_abandoned(path.parent, prefix)
     # This name is unique and made exclusively, so two writers never share a file and no link is followed.
     descriptor, name = tempfile.mkstemp(prefix=f"{prefix}{os.getpid()}.", suffix=".part", dir=path.parent)

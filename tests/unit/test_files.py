@@ -67,6 +67,13 @@ def test_temporary_file_of_a_killed_writer_is_removed_by_the_next(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize("letter", ["a", "ж", "写", "\U0001f408"])
+def test_every_name_that_the_disk_takes_can_be_written(tmp_path, letter):
+    name = letter * (251 // len(letter.encode())) + ".txt"
+    files.write_text(tmp_path / name, "new")
+    assert os.listdir(tmp_path) == [name] and (tmp_path / name).read_text() == "new"
+
+
 def test_file_has_the_usual_permissions(tmp_path):
     files.write_text(tmp_path / "file", "a")
     (tmp_path / "usual").write_text("a")
