@@ -4,9 +4,12 @@ A competition with a damage, such as demo+landscapes, has runs and prepared imag
 """
 
 import contextlib
+import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from pixmend import files, run_file
@@ -72,8 +75,20 @@ def list_contests(home: Path) -> list[Contest]:
 
 def measure_size(path: Path) -> int:
     """Return the bytes that a file, or a folder with everything in it, takes on the disk."""
-    found = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_blocks * BLOCK for file in found if file.is_file() and not file.is_symlink())
+    return sum(measure_file(file) for file in (list_files(path) if path.is_dir() else [path]))
+
+
+def list_files(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and its subfolders, also while another command deletes some of these."""
+    return (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+
+
+def measure_file(path: Path) -> int:
+    """Return the bytes of a file, 0 of a link; and of a file that another command has deleted meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        status = path.lstat()
+        return status.st_blocks * BLOCK if stat.S_ISREG(status.st_mode) else 0
+    return 0
 
 
 @dataclass(frozen=True)
@@ -109,8 +124,8 @@ def find_older_states(contest: Contest) -> Iterator[Path]:
 def find_leftovers(contest: Contest) -> Iterator[Path]:
     """Yield what interrupted commands have left: temporary files of dead writers, and arrays that were not finished."""
     for part in PARTS:
-        found = sorted((contest.home / part / contest.name).rglob(".*.part"))
-        yield from (path for path in found if path.name == STATE_PART or files.is_abandoned(path))
+        found = [path for path in list_files(contest.home / part / contest.name) if fnmatch(path.name, ".*.part")]
+        yield from (path for path in sorted(found) if path.name == STATE_PART or files.is_abandoned(path))
     unpacked = name_temporary_folders(contest.home / "competition" / contest.name / "files")
     yield from (path for path in [contest.augment_folder / "building", *unpacked] if path.exists())
 

@@ -5,13 +5,14 @@ import os
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from support.stages import SMALL, done, stage
 
 from pixmend import files, run_file
-from pixmend.home import DELETABLE
+from pixmend.home import DELETABLE, measure_size
 
 pytestmark = pytest.mark.long
 DEAD = 2**22 + 1   # above the largest number that Linux gives a process
@@ -64,6 +65,19 @@ def test_a_damaged_competition_hides_no_other(home):
     assert result.returncode == 1 and result.stdout.splitlines()[1].startswith("demo ")
     assert str(damaged.parent) in result.stderr and "Traceback" not in result.stderr
     assert "pixmend augment --competition landscapes --damage hidden_areas" in result.stderr
+
+
+def test_what_another_command_deletes_meanwhile_is_not_counted(tmp_path, monkeypatch):
+    (tmp_path / "building").mkdir()
+    (tmp_path / "building/counts.npy").write_bytes(bytes(10**5))
+    lstat = Path.lstat
+
+    def delete_before(path):
+        path.unlink(missing_ok=True)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", delete_before)
+    assert measure_size(tmp_path) == 0
 
 
 def test_nothing_is_deleted_unless_asked(home):
