@@ -295,6 +295,17 @@ def test_a_competition_of_a_users_photos_is_not_replaced_by_those_that_come_with
     assert archive_file.read_bytes() == made
 
 
+def test_deleted_files_are_unpacked_again_without_the_photos(folder, tmp_path):
+    home, flags = tmp_path / "home", ("--competition", "landscapes", "--size", "32")
+    done(stage("download", home, *flags, "--photos", folder, "--broken-images", "skip"))
+    files, manifest = home / "competition/landscapes/files", home / "competition/landscapes/archive.json"
+    before, described = sorted(files.rglob("*")), manifest.read_bytes()
+    done(stage("clean", home, "--delete", "unpacked"))
+    assert not files.exists()
+    done(stage("download", home, *flags))
+    assert sorted(files.rglob("*")) == before and manifest.read_bytes() == described
+
+
 def test_nothing_is_scored_or_written_after_the_images_changed(folder, tmp_path):
     """Photos of the same names, but other pixels: the dataset is of the old ones until it is prepared again."""
     flags = ("--competition", "landscapes", "--size", "32", "--photos", folder, "--broken-images", "skip", "--model", "harmonic")

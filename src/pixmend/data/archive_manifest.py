@@ -37,18 +37,32 @@ def read_archive_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def is_complete(competition: Any, settings: Any) -> bool:
-    """Tell whether the files match the tested archive in number and size; the archive itself may be deleted.
-
-    Photos that they were made from need not be named again.
-    """
+    """Tell whether the files match the tested archive in number and size; the archive itself may be deleted."""
     folder = settings.competition_folder
-    zipped, known = folder / f"{competition.slug}.zip", read_archive_manifest(folder)
+    known, zipped = read_fitting_manifest(competition, settings), folder / f"{competition.slug}.zip"
+    return (known is not None and (not zipped.exists() or is_tested_archive(zipped, known))
+            and _count_and_bytes(folder / "files") == (known["count"], known["bytes"]))
+
+
+def needs_unpacking_only(competition: Any, settings: Any) -> bool:
+    """Tell whether the tested archive is there, so that it is neither downloaded nor made again."""
+    known, zipped = read_fitting_manifest(competition, settings), settings.competition_folder / f"{competition.slug}.zip"
+    return known is not None and zipped.exists() and is_tested_archive(zipped, known)
+
+
+def read_fitting_manifest(competition: Any, settings: Any) -> dict[str, Any] | None:
+    """Return the manifest of an archive that these settings give; photos that it was made from need not be named again."""
+    folder = settings.competition_folder
+    known = read_archive_manifest(folder)
     if known is None or not competition.cache_key(settings).items() <= known["made_from"].items():
-        return False
-    if competition.is_synthetic and not (folder / f"solution{competition.submission.suffix}").exists():
-        return False
-    same = not zipped.exists() or files.file_signature(zipped) == known["stamp"] or files.hash_file(zipped) == known["sha256"]
-    return bool(same) and _count_and_bytes(folder / "files") == (known["count"], known["bytes"])
+        return None
+    has_solution = not competition.is_synthetic or (folder / f"solution{competition.submission.suffix}").exists()
+    return known if has_solution else None
+
+
+def is_tested_archive(zipped: Path, known: Mapping[str, Any]) -> bool:
+    """Tell whether an archive is the one of a manifest."""
+    return bool(files.file_signature(zipped) == known["stamp"] or files.hash_file(zipped) == known["sha256"])
 
 
 def get_origin(folder: Path, zipped: Path) -> str:

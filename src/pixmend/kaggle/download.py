@@ -24,20 +24,29 @@ def download_competition(settings: Settings) -> None:
         if not settings.force and not names_other_folder(settings) and archive_manifest.is_complete(competition, settings):
             print_message(f"{folder / 'files'} contains all files of {competition.slug} already.")
             return
-        zipped = folder / f"{competition.slug}.zip"
-        check_same_photos(settings)
         if settings.from_folder:
             use_unpacked(competition, settings)
             return
-        if isinstance(competition, SyntheticCompetition):
-            competition.make_archive(folder, settings)
-            members, origin = unpack(competition, zipped, folder / "files", made_here=True), describe_photos(settings)
-        elif not zipped.exists() or (settings.force and archive_manifest.get_origin(folder, zipped) == "Kaggle"):
-            members, origin = download(competition, settings, zipped), "Kaggle"
+        if not settings.force and archive_manifest.needs_unpacking_only(competition, settings):
+            members = unpack(competition, folder / f"{competition.slug}.zip", folder / "files")
         else:
-            members, origin = unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
-        archive_manifest.write_archive_manifest(folder, zipped, competition.cache_key(settings), origin)
+            members = get_archive(competition, settings)
     print_message(f"{folder / 'files'}: {len(members)} files of {competition.slug}, every checksum verified.")
+
+
+def get_archive(competition: Competition, settings: Settings) -> list[zipfile.ZipInfo]:
+    """Make an archive, download it, or take the one that was put there; unpack it and write its manifest."""
+    folder, zipped = settings.competition_folder, settings.competition_folder / f"{competition.slug}.zip"
+    check_same_photos(settings)
+    if isinstance(competition, SyntheticCompetition):
+        competition.make_archive(folder, settings)
+        members, origin = unpack(competition, zipped, folder / "files"), describe_photos(settings)
+    elif not zipped.exists() or (settings.force and archive_manifest.get_origin(folder, zipped) == "Kaggle"):
+        members, origin = download(competition, settings, zipped), "Kaggle"
+    else:
+        members, origin = unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
+    archive_manifest.write_archive_manifest(folder, zipped, competition.cache_key(settings), origin)
+    return members
 
 
 def use_unpacked(competition: Competition, settings: Settings) -> None:
@@ -80,9 +89,10 @@ def check_same_photos(settings: Settings) -> None:
                         "photos. Choose another folder with --home, or replace the images with --force.")
 
 
-def unpack(competition: Competition, zipped: Path, folder: Path, *, made_here: bool = False) -> list[zipfile.ZipInfo]:
+def unpack(competition: Competition, zipped: Path, folder: Path) -> list[zipfile.ZipInfo]:
     """Unpack an archive, unless it is of another competition: one without the sample submission."""
-    return archive.unpack_archive(zipped, folder, required=competition.submission.sample_name, made_here=made_here)
+    return archive.unpack_archive(zipped, folder, required=competition.submission.sample_name,
+                                  made_here=competition.is_synthetic)
 
 
 def download(competition: Competition, settings: Settings, zipped: Path) -> list[zipfile.ZipInfo]:
