@@ -306,6 +306,16 @@ def test_deleted_files_are_unpacked_again_without_the_photos(folder, tmp_path):
     assert sorted(files.rglob("*")) == before and manifest.read_bytes() == described
 
 
+def test_a_stage_without_the_hole_colour_of_the_files_is_refused(folder, tmp_path):
+    flags, white = ("--competition", "landscapes", "--size", "32"), ("--hole-colour", "white")
+    done(stage("download", tmp_path, *flags, *white, "--photos", folder, "--broken-images", "skip"))
+    network = ("--model", "unet", "--levels", "2", "--start", "given", "--fresh-masks")
+    for name, more in (("augment", ()), ("train", network)):
+        result = stage(name, tmp_path, *flags, *more)
+        assert result.returncode == 1 and "--hole-colour white" in result.stderr and "Traceback" not in result.stderr
+        done(stage("augment", tmp_path, *flags, *white))
+
+
 def test_nothing_is_scored_or_written_after_the_images_changed(folder, tmp_path):
     """Photos of the same names, but other pixels: the dataset is of the old ones until it is prepared again."""
     flags = ("--competition", "landscapes", "--size", "32", "--photos", folder, "--broken-images", "skip", "--model", "harmonic")

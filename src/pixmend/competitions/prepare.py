@@ -39,6 +39,7 @@ Writers = Mapping[str, Callable[[int, np.ndarray], None]]   # by array: each wri
 def prepare_dataset(settings: Settings) -> None:
     """Write augment/<competition>/, or the parts of it that are not up to date."""
     folder = settings.augment_folder
+    datasets.check_hole_colour(settings)
     with files.try_lock(folder):
         archive = read_archive_manifest(settings.competition_folder)
         if archive is None:

@@ -23,6 +23,7 @@ from pixmend import files, workers
 from pixmend.competitions.base import Competition, Shape
 from pixmend.config import DownloadSettings, Settings
 from pixmend.data import photos
+from pixmend.data.archive_manifest import HOLE_COLOUR
 from pixmend.data.encode import encode_png
 from pixmend.data.image_record import ImageRecord
 from pixmend.data.photos import SEED, Photo
@@ -67,7 +68,7 @@ class SyntheticCompetition(Competition):
     def cache_key(self, settings: DownloadSettings) -> dict[str, Any]:
         """Return the settings, and what tells a user's photos from others."""
         own = {"pictures": photos.hash_folder(settings.photos), "broken": settings.broken_images} if settings.photos else {}
-        return {"size": settings.size, "filling": settings.hole_colour, **own}
+        return {"size": settings.size, HOLE_COLOUR: settings.hole_colour, **own}
 
     def make_archive(self, folder: Path, settings: Settings) -> None:
         """Write the archive and the solution into a folder; the same photos and settings give the same bytes."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pixmend import files
 
+HOLE_COLOUR = "filling"   # in `made_from`: with which --hole-colour the files were made here
 FIELDS = {"sha256": str, "stamp": [int], "origin": str, "made_from": dict, "count": int, "bytes": int}
 
 

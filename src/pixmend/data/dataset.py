@@ -21,7 +21,7 @@ import numpy as np
 
 from pixmend.config import Settings, flag
 from pixmend.data import augmentation
-from pixmend.data.archive_manifest import read_archive_manifest
+from pixmend.data.archive_manifest import HOLE_COLOUR, read_archive_manifest
 from pixmend.data.array_files import ArrayFile
 from pixmend.errors import UserError
 from pixmend.files import atomic_write, hash_value, manifest_matches, read_made_from, read_object, write_json
@@ -194,6 +194,16 @@ def open_dataset(settings: Settings) -> Dataset:
         raise UserError(f"{folder} was prepared {prepared}, and this run is {wanted}. Prepare it again: "
                         f"{format_stage_command('augment', settings)}")
     return Dataset(folder, cache_key)
+
+
+def check_hole_colour(settings: Settings) -> None:
+    """Raise an error if new damage would have another colour than that of the files, so that a run learns from other holes."""
+    made_from = (read_archive_manifest(settings.competition_folder) or {"made_from": {}})["made_from"]
+    colour = made_from.get(HOLE_COLOUR, settings.hole_colour)
+    if not settings.damage and colour != settings.hole_colour:
+        wanted = f"{flag('hole_colour')} {colour}"
+        raise UserError(f"{settings.competition_folder} was made with {wanted}, not {settings.hole_colour}. Give {wanted}, or "
+                        f"make it again: {format_stage_command('download', settings)}")
 
 
 def measure_widest_mask(dataset: Dataset) -> int:

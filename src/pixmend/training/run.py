@@ -158,6 +158,7 @@ def check_run(settings: Settings) -> None:
 
 def check_settings(settings: Settings, dataset: Dataset) -> None:
     """Refuse settings that exclude each other, before data is prepared, which may take hours."""
+    datasets.check_hole_colour(settings)
     if 0 < settings.jitter < settings.size:
         raise FlagError(f"--jitter {settings.jitter} is the side to which images are enlarged before they are cut to "
                         f"--size {settings.size}. Give a larger number, for example {settings.size * 286 // 256}.")
