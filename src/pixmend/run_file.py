@@ -23,7 +23,7 @@ from pixmend import config, files, processor
 from pixmend.config import CHECKOUT, IN_CHECKOUT, RENAMED, SETTINGS, Settings, flag
 from pixmend.errors import FlagError, UserError, suggest
 from pixmend.run_identity import BUDGET, WEIGHT_SETTINGS
-from pixmend.setting_values import check_value, format_auto, format_flag, parse_value
+from pixmend.setting_values import check_value, format_auto, format_flag, is_same_value, parse_value
 
 RUN_FILE, FIRST_EDITION = "run.toml", "settings.json"
 COMMAND = ("force", "quiet", "dry_run", "resubmit", "submit")
@@ -252,7 +252,7 @@ def check_same_as_trained(settings: Settings, names: set[str]) -> None:
     # Its budget and the transforms of training images have no effect after training.
     for name in sorted(names & trained.keys() & set(WEIGHT_SETTINGS) - {*BUDGET, "augment"}):
         value = getattr(settings, name)
-        if format_auto(name, value) != config.AUTO and trained[name] != value:
+        if format_auto(name, value) != config.AUTO and not is_same_value(name, trained[name], value):
             raise UserError(f"Run {settings.trained_folder.name!r} was trained with {flag(name)} {trained[name]}, not {value}. "
                             f"Leave the flag out, or train another run: pixmend train --run NAME "
                             f"{shlex.join(format_flag(name, value))}")

@@ -1,5 +1,6 @@
 """Values of settings: read from flags and files, checked, and written back as flags."""
 
+import os
 import re
 import shlex
 from collections.abc import Container, Sequence
@@ -7,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pixmend.config import AUTO, SETTINGS, Settings, SettingSpec, flag
+from pixmend.config import AUTO, PATHS, SETTINGS, Settings, SettingSpec, flag
 from pixmend.errors import FlagError, suggest
 
 RUN_NAMES = {"run", "init_from", "mask_run", "members"}   # settings whose values name runs
@@ -73,6 +74,12 @@ def check_run_names(name: str, value: str, label: str, is_flag: bool) -> None:
     if name == "run" and is_flag and OTHER_FILES.fullmatch(value):
         raise FlagError(f"{label} {value} cannot be the name of a run, because commands on run {value.rpartition('.')[0]} write "
                         f"{value}.csv. Choose another one.")
+
+
+def is_same_value(name: str, one: Any, other: Any) -> bool:
+    """Tell whether two values of a setting are the same; those of a path may be spelled differently, such as `photos/`."""
+    are_paths = name in PATHS and one and other
+    return bool(one == other or (are_paths and os.path.abspath(str(one)) == os.path.abspath(str(other))))
 
 
 def format_flag(name: str, value: Any) -> list[str]:

@@ -180,6 +180,15 @@ def test_another_prepared_set_is_named(home, own_folder):
     assert result.returncode == 1 and "pixmend augment --competition demo --run more" in result.stderr
 
 
+def test_the_folder_may_be_spelled_differently_in_each_command(home, own_folder):
+    done(stage("augment", home, *SMALL, "--extra-pictures", f"{own_folder}/"))
+    flags = (*SMALL, "--model", "unet", "--levels", "2", "--steps", "1", "--run", "more", "--extra-pictures")
+    done(stage("train", home, *flags, own_folder))
+    done(stage("predict", home, "--run", "more", "--extra-pictures", own_folder / "horses" / ".."))
+    result = stage("predict", home, "--run", "more", "--extra-pictures", own_folder / "horses")
+    assert result.returncode == 1 and "--extra-pictures" in result.stderr
+
+
 def test_a_run_is_named_by_the_folder_and_runs_of_earlier_versions_keep_their_names(tmp_path, own_folder):
     assert done(stage("configure", tmp_path, "--extra-pictures", own_folder)).strip().endswith(
         "/window_unet-extra-pictures-own/run.toml")

@@ -26,7 +26,7 @@ from pixmend.data.array_files import ArrayFile
 from pixmend.errors import UserError
 from pixmend.files import atomic_write, hash_value, manifest_matches, read_made_from, read_object, write_json
 from pixmend.run_file import add_missing_settings, read_trained
-from pixmend.setting_values import format_stage_command
+from pixmend.setting_values import format_stage_command, is_same_value
 
 FILLED = "harmonic"
 ARRAYS = ("pictures", "counts", FILLED)
@@ -189,7 +189,8 @@ def open_dataset(settings: Settings) -> Dataset:
     if archive and archive["sha256"] != cache_key.get("archive"):
         raise UserError(f"{folder} was prepared from other files than {settings.competition_folder} has now. Prepare it again: "
                         f"{format_stage_command('augment', settings)}; then train and predict again.")
-    if (was := cache_key.get("extra_folder", "")) != (now := settings.extra_pictures):
+    was, now = cache_key.get("extra_folder", ""), settings.extra_pictures
+    if not is_same_value("extra_pictures", was, now):
         prepared, wanted = (f"with --extra-pictures {name}" if name else "without --extra-pictures" for name in (was, now))
         raise UserError(f"{folder} was prepared {prepared}, and this run is {wanted}. Prepare it again: "
                         f"{format_stage_command('augment', settings)}")

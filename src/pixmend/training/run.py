@@ -22,7 +22,7 @@ from pixmend.networks import photos_fill
 from pixmend.networks.registry import get_network
 from pixmend.progress import print_message
 from pixmend.run_identity import BUDGET, weight_settings
-from pixmend.setting_values import check_value, format_auto, format_folder_command, format_off, format_run_command
+from pixmend.setting_values import check_value, format_auto, format_folder_command, format_off, format_run_command, is_same_value
 from pixmend.training import checkpoints, distributed, prepared_arrays, unknown_masks, window_batches
 from pixmend.training.batches import ImageBatches
 from pixmend.training.history import History
@@ -297,7 +297,7 @@ def check_same_settings(settings: Settings) -> None:
 
 def is_other_value(name: str, before: Any, now: Any) -> bool:
     """Tell whether a run cannot continue with a setting; of extra pictures the files are compared, wherever their folder is."""
-    return bool(before) != bool(now) if name == "extra_pictures" else before != now
+    return bool(before) != bool(now) if name == "extra_pictures" else not is_same_value(name, before, now)
 
 
 def save_run_settings(settings: Settings) -> None:
