@@ -281,6 +281,13 @@ def test_a_folder_of_something_else_is_refused(machine, mounted):
     assert not (machine.competition / "files").exists()
 
 
+def test_a_folder_that_holds_the_home_is_refused(machine, mounted):
+    """Each command changes the home, so the files would be called other ones and all images prepared again."""
+    shutil.copytree(mounted, machine.home, dirs_exist_ok=True)
+    code, output = machine.run("download", "--from-folder", str(machine.home))
+    assert code == 2 and str(machine.home) in output and not (machine.competition / "files").exists()
+
+
 def test_a_folder_does_not_replace_unpacked_files(machine, mounted):
     machine.put_archive(TINY.archive)
     assert machine.run("download")[0] == 0

@@ -156,11 +156,11 @@ def list_image_files(folder: str | Path, given_as: str = "--photos") -> list[Pat
 
 
 def check_holds_no_home(folder: str | Path, home: str | Path, given_as: str) -> None:
-    """Refuse a folder of photos in which the home lies: images that pixmend wrote would be taken for photos."""
+    """Refuse a folder of the user's in which the home lies: what pixmend writes would be taken for the user's files."""
     folder, home = Path(folder).resolve(), Path(home).resolve()
     if home.is_relative_to(folder):
-        raise FlagError(f"{given_as} {folder} holds the home {home}, whose own images would be taken for photos. Choose another "
-                        f"--home, or a folder with photos only.")
+        raise FlagError(f"{given_as} {folder} holds the home {home}, so what pixmend writes would be taken for your own files. "
+                        f"Choose another --home, or move your files into a folder of their own.")
 
 
 def hash_folder(folder: str | Path, given_as: str = "--photos") -> str:

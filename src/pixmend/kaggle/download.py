@@ -11,7 +11,7 @@ from pixmend import competitions, files
 from pixmend.competitions.base import Competition
 from pixmend.competitions.synthetic import SyntheticCompetition
 from pixmend.config import Settings
-from pixmend.data import archive, archive_manifest
+from pixmend.data import archive, archive_manifest, photos
 from pixmend.errors import FlagError, UserError
 from pixmend.kaggle import client
 from pixmend.progress import ProgressBar, print_message
@@ -56,6 +56,7 @@ def use_unpacked(competition: Competition, settings: Settings) -> None:
         raise FlagError(f"--competition {settings.competition} is made here and has no files elsewhere. Leave out --from-folder.")
     if not (folder / competition.submission.sample_name).is_file():
         raise UserError(f"--from-folder {folder} has no {competition.submission.sample_name}. Name the folder that has it.")
+    photos.check_holds_no_home(folder, settings.home, "--from-folder")
     link = settings.competition_folder / "files"
     if link.exists() and not link.is_symlink():
         raise UserError(f"{link} was unpacked there. Move it elsewhere and name that folder with --from-folder, or leave out the "
