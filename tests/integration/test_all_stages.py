@@ -13,6 +13,8 @@ from sklearn.metrics import root_mean_squared_error
 from support.networks import register_layer
 from support.stages import SMALL, clean_environment, done, stage, stage_process, start_stage
 
+from pixmend import workers
+from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 
 FLAGS = (*SMALL, "--steps", "8", "--run", "a")
@@ -195,6 +197,24 @@ def test_materialized_images_hold_no_holdout_image_after_another_split(home):
         assert {path.name for path in (home / "augment/demo/png" / part).iterdir()} == expected
     done(stage("augment", home, *SMALL, "--split-seed", 3))
     assert not (home / "augment/demo/png").exists()
+
+
+def test_materialized_images_appear_complete_or_not_at_all(home, monkeypatch):
+    run_in_chunks = workers.run_in_chunks
+
+    def stop_early(*arguments, label, **options):
+        for chunk in run_in_chunks(*arguments, label=label, **options):
+            yield chunk
+            if "PNG" in label:
+                raise UserError("Stopped.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "run_in_chunks", stop_early)
+        assert stage("augment", home, *SMALL, "--materialize").returncode == 1
+    assert not (home / "augment/demo/png").exists() and not (home / "augment/demo/building").exists()
+    done(stage("augment", home, *SMALL, "--materialize"))
+    train = read_table(home / "augment/demo/index.csv").split == "train"
+    assert len(list((home / "augment/demo/png").rglob("*.png"))) == 2 * train.sum()
 
 
 def test_damaged_and_original_image_of_different_photos_are_refused(home):

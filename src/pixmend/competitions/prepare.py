@@ -33,6 +33,7 @@ CHUNK = 256   # images for a worker; with 16, handing them out took a twentieth 
 # Mean difference of the known pixels, in grey levels, above which two files show different images; JPEG makes 0.4.
 MAX_DIFFERENCE, LINES = 25, 16   # LINES lines of pixels are as reliable as all of them
 PREVIEW_IMAGES = 4
+PNG_FOLDERS = ("damaged", "whole")   # of --materialize
 Writers = Mapping[str, Callable[[int, np.ndarray], None]]   # by array: each writes a row
 
 
@@ -58,31 +59,35 @@ def prepare_dataset(settings: Settings) -> None:
         if settings.force or not files.manifest_matches(folder / "index.json", cache_key):
             write_index_and_preview(settings, folder, cache_key)
         if settings.materialize:
-            list(workers.run_in_chunks(partial(write_png_chunk, folder), Dataset(folder).split("train"), size=CHUNK,
-                                       label="write PNG files"))
+            write_png_files(folder)
     print_message(describe_dataset(Dataset(folder)))
 
 
 def write_arrays(settings: Settings, folder: Path, cache_key: Mapping[str, Any]) -> None:
     """Decode all images into new array files, then put these in the place of the old ones."""
+    names = [*(f"{name}.npy" for name in ARRAYS), "listed.json"]
+    with build_in_folder(folder) as building:
+        job = partial(write_chunk, building, settings)
+        chunks = workers.run_in_chunks(job, number_records(settings, building), size=CHUNK, label="decode and fill")
+        files.write_json(building / "listed.json", [line for lines in chunks for line in lines])
+        for outdated in ("windows", "starts", "damages"):
+            shutil.rmtree(folder / outdated, ignore_errors=True)
+        for name in names:
+            files.fsync_path(building / name)
+            files.replace_durably(building / name, folder / name)
+    files.write_manifest(folder / "pictures.json", cache_key, [folder / name for name in names])
+
+
+@contextlib.contextmanager
+def build_in_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder for files that are renamed when they are complete; it is deleted with those that are not."""
     building = folder / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     try:
-        job = partial(write_chunk, building, settings)
-        chunks = workers.run_in_chunks(job, number_records(settings, building), size=CHUNK, label="decode and fill")
-        files.write_json(building / "listed.json", [line for lines in chunks for line in lines])
-    except BaseException:
+        yield building
+    finally:
         shutil.rmtree(building, ignore_errors=True)
-        raise
-    for outdated in ("windows", "starts", "damages"):
-        shutil.rmtree(folder / outdated, ignore_errors=True)
-    names = [*(f"{name}.npy" for name in ARRAYS), "listed.json"]
-    for name in names:
-        files.fsync_path(building / name)
-        files.replace_durably(building / name, folder / name)
-    building.rmdir()
-    files.write_manifest(folder / "pictures.json", cache_key, [folder / name for name in names])
 
 
 def number_records(settings: Settings, building: Path) -> Iterator[tuple[int, int, ImageRecord]]:
@@ -235,14 +240,25 @@ def draw_preview(dataset: Dataset, augment: str) -> np.ndarray:
     return np.concatenate(lines)
 
 
-def write_png_chunk(folder: Path, rows: Iterable[DatasetRow]) -> None:
+def write_png_files(folder: Path) -> None:
+    """Write the training images as PNG files into png/, in the place of earlier ones, when all of them are written."""
+    with build_in_folder(folder) as building:
+        for name in PNG_FOLDERS:
+            (building / name).mkdir()
+        list(workers.run_in_chunks(partial(write_png_chunk, folder, building), Dataset(folder).split("train"), size=CHUNK,
+                                   label="write PNG files"))
+        files.fsync_folder(building)
+        shutil.rmtree(folder / "png", ignore_errors=True)
+        files.replace_durably(building, folder / "png")
+
+
+def write_png_chunk(folder: Path, building: Path, rows: Iterable[DatasetRow]) -> None:
     """Write some training rows as PNG files, damaged and original, named by image and transform, in a worker process."""
     dataset = datasets.open_dataset_cached(folder)
     for row in rows:
         name = f"{row.id.replace('/', '-')}.{augmentation.TRANSFORM_NAMES[row.variant]}.png"
-        for subfolder, image in (("damaged", dataset.read_damaged(row)), ("whole", dataset.read_original(row))):
-            with files.atomic_write(folder / "png" / subfolder / name) as file:
-                file.write(encode_png(np.ascontiguousarray(image)))
+        for subfolder, image in zip(PNG_FOLDERS, (dataset.read_damaged(row), dataset.read_original(row)), strict=True):
+            (building / subfolder / name).write_bytes(encode_png(np.ascontiguousarray(image)))
 
 
 def describe_dataset(dataset: Dataset) -> str:
