@@ -195,6 +195,15 @@ def test_archive_put_there_by_hand_is_used_without_kaggle(tmp_path, server):
     assert machine.run("download", "--force")[0] == 0 and is_complete(machine) and server.calls == []
 
 
+def test_part_of_a_download_goes_when_the_archive_is_put_there_by_hand(machine):
+    arriving = machine.competition / ".download"
+    arriving.mkdir(parents=True)
+    (arriving / f"{SLUG}.zip").write_bytes(TINY.archive[:1000])
+    machine.put_archive(TINY.archive)
+    assert machine.run("download")[0] == 0 and is_complete(machine)
+    assert not arriving.exists()
+
+
 def foreign_zip():
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

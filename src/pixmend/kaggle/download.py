@@ -16,6 +16,8 @@ from pixmend.errors import FlagError, UserError
 from pixmend.kaggle import client
 from pixmend.progress import ProgressBar, print_message
 
+ARRIVING = ".download"   # in the competition's folder: where a download is until it is complete
+
 
 def download_competition(settings: Settings) -> None:
     """Make the archive from photos, use the one that is here, or download it; write files/ and archive.json, which names it."""
@@ -45,6 +47,7 @@ def get_archive(competition: Competition, settings: Settings) -> list[zipfile.Zi
         members, origin = download(competition, settings, zipped), "Kaggle"
     else:
         members, origin = unpack(competition, zipped, folder / "files"), archive_manifest.get_origin(folder, zipped)
+        shutil.rmtree(folder / ARRIVING, ignore_errors=True)   # of a download that was given up for a browser's
     archive_manifest.write_archive_manifest(folder, zipped, competition.cache_key(settings), origin)
     return members
 
@@ -102,7 +105,7 @@ def download(competition: Competition, settings: Settings, zipped: Path) -> list
     if client.find_token() is None:
         raise UserError(f"{zipped} is missing and there is no Kaggle token. Either {client.NEW_TOKEN} (and accept the rules at "
                         f"{url}/rules), or download the archive at {url}/data and put it there. Then run the same command again.")
-    arriving = settings.competition_folder / ".download" / zipped.name
+    arriving = settings.competition_folder / ARRIVING / zipped.name
     for is_second in (False, True):
         arriving.parent.mkdir(exist_ok=True)
         try:
