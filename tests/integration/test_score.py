@@ -50,6 +50,15 @@ def test_a_file_in_another_channel_order_or_scale_is_refused_with_the_flag_to_gi
         assert "Traceback" not in result.stderr and not (serialized / "submissions/demo/leaderboard.csv").exists()
 
 
+def test_stretched_values_are_compared_with_baselines_in_the_same_scale(serialized):
+    done(stage("score", serialized, *FILL))
+    done(stage("serialize", serialized, *FILL, "--value-scale", "minmax"))
+    done(stage("score", serialized, *FILL, "--value-scale", "minmax"))
+    score = json.loads((serialized / "checkpoints/demo/harmonic/score.json").read_text())
+    assert score["sums"] == pytest.approx(score["fills"]["harmonic"], rel=1e-3)   # which is rounded in the file
+    assert float(row_of(serialized)["to_harmonic"]) == 1
+
+
 def test_kaggles_scores_stay_with_the_file_that_was_sent_and_go_with_it(serialized):
     board, file = serialized / "submissions/demo/leaderboard.csv", serialized / "submissions/demo/harmonic.csv"
     (serialized / "competition/demo/solution.csv").unlink()

@@ -9,10 +9,11 @@ import numpy as np
 from pixmend import competitions, files, models, workers
 from pixmend.config import Settings
 from pixmend.data import dataset as datasets
-from pixmend.data.paste import paste_predictions
+from pixmend.data.paste import paste_predictions, paste_values
 from pixmend.evaluation import metrics
 from pixmend.fills import FILLS, is_pretrained
 from pixmend.networks import photos_fill
+from pixmend.submissions.value_forms import AS_IN_IMAGES
 
 CHUNK = 16
 GIVEN = "given"   # the damaged image itself, where damaged pixels show something
@@ -50,7 +51,7 @@ def score_baselines(settings: Settings, dataset: Any) -> dict[str, Any]:
     """Return squared errors (`sums`) and the competition's metrics (`scores`) of each baseline on the holdout images."""
     names, extra = list_baselines(settings, dataset), competitions.get_extra_metrics(settings)
     path = settings.augment_folder / "fills.json"
-    cache_key = [dataset.cache_key, [models.identify_fill(name) for name in names], list(extra)]
+    cache_key = [dataset.cache_key, [models.identify_fill(name) for name in names], list(extra), *identify_scale(settings)]
     stored = files.read_object(path, {"made_from": list, "sums": {str: [float]}, "scores": {str: {str: float}}})
     if stored and stored["made_from"] == cache_key and not settings.force:
         return stored
@@ -66,17 +67,25 @@ def score_baselines(settings: Settings, dataset: Any) -> dict[str, Any]:
     return result
 
 
+def identify_scale(settings: Settings) -> list[str]:
+    """Return the scale of a submission's values, in which all is scored; nothing where it is that of images."""
+    scale = competitions.get_submission_format(settings, "holdout").get_form(settings).scale
+    return [] if scale == AS_IN_IMAGES.scale else [scale]
+
+
 def score_images(settings: Settings, names: list[str], rows: Any) -> list[dict[str, Any]]:
-    """Score every baseline on some images, in a worker process."""
+    """Score every baseline on some images as the run is scored, with values as a submission has them; in a worker process."""
     dataset, extra = datasets.open_dataset_cached(settings.augment_folder), competitions.get_extra_metrics(settings)
+    submit = partial(competitions.get_submission_format(settings, "holdout").to_submission_values, settings=settings)
     fills = {name: (lambda image, mask: image) if name == GIVEN else models.get_fill(name) for name in names}
     scored = []
     for row in rows:
         damaged, original = dataset.read_damaged(row) / np.float32(255), dataset.read_original(row) / np.float32(255)
         counts = dataset.read_counts(row)
         mask = counts > 0
-        scored.append({name: score_image(original, paste_predictions(damaged, mask, fill(damaged, mask)), counts, extra)
-                       for name, fill in fills.items()})
+        filled = {name: submit(paste_predictions(damaged, mask, fill(damaged, mask))) for name, fill in fills.items()}
+        scored.append({name: score_image(submit(original), paste_values(submit(damaged), mask, image[mask]), counts, extra)
+                       for name, image in filled.items()})
     return scored
 
 
