@@ -13,7 +13,7 @@ from pixmend.config import Settings
 from pixmend.evaluation import leaderboard
 from pixmend.evaluation.bootstrap import bootstrap_interval, compare_rmse
 from pixmend.scoring import run_score
-from pixmend.scoring.verdict import describe_change, describe_run
+from pixmend.scoring.verdict import describe_change, describe_run, format_table
 
 FILL = (*SMALL, "--model", "harmonic", "--run", "harmonic")
 
@@ -155,6 +155,24 @@ def test_a_change_that_is_shown_as_nothing_is_not_called_one():
 def test_one_photo_is_too_few_to_call_a_run_better():
     change = compare_rmse([1.0], [2.0])
     assert change.value < 0 and not change.is_clear and "One photo" in describe_change(change, "it")
+
+
+def test_one_photo_has_no_interval():
+    assert bootstrap_interval([1.0], [4]) is None and bootstrap_interval([1.0, 2.0], [4, 4], ["photo", "photo"]) is None
+    scores = {"ids": ["a", "b"], "classes": ["x", "x"], "sources": ["photo", "photo"], "sums": [1.0, 2.0], "numbers": [4, 4],
+              "scores": {}}
+    fills, settings = {"sums": {"harmonic": [2.0, 2.0]}, "scores": {"harmonic": {}}}, Settings(home="nowhere", run="a")
+    figures = run_score.summarize(scores, fills["sums"])
+    assert figures["holdout_rmse"] > 0 and (figures["low"], figures["high"]) == ("", "")
+    table = format_table(settings, scores, fills, figures)
+    assert "0.6124 to 0.6124" not in table and "0.61237  0.866 times" in table and "one photo" in table
+
+
+@pytest.mark.parametrize(("photos", "is_said"), [(5, True), (40, False)])
+def test_a_score_on_few_photos_says_that_its_intervals_are_rough(photos, is_said):
+    scores = {"sums": [1.0] * photos, "numbers": [100] * photos, "sources": [f"photo {number}" for number in range(photos)]}
+    sentences = describe_run(Settings(home="nowhere", run="a"), scores, {"harmonic": [2.0] * photos})
+    assert any("few photos" in sentence for sentence in sentences) == is_said
 
 
 def test_run_that_kept_its_first_weights_has_learned_nothing():

@@ -22,8 +22,9 @@ from pixmend.cli import main, read_settings
 from pixmend.config import Settings
 from pixmend.data import dataset
 from pixmend.errors import FlagError
-from pixmend.experiments import study, study_conclusion, study_plans, study_results
+from pixmend.experiments import study, study_conclusion, study_plans, study_results, study_table
 from pixmend.flags import parse_flags
+from pixmend.reporting import experiment_charts
 from pixmend.run_identity import complete_settings
 
 TINY = ("--size", "32", "--width", "2", "--batch-size", "2", "--evaluate-every", "4", "--evaluation-images", "4",
@@ -413,6 +414,19 @@ def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
     assert conclusion.startswith("No row was finished")
     conclusion = study_conclusion.write_conclusion({"one": squares(0.1)[:, :1]}, {}, study_conclusion.Draws(NUMBERS[:1]))
     assert conclusion == "One photo is too few for a conclusion."
+
+
+def test_a_holdout_of_one_photo_has_no_intervals(tmp_path):
+    row = study_results.UNKNOWN | {"fill": False, "whole": True, "absent": "", "learned": False, "state": "", "runs": []}
+    lines = [row | {"name": name, "title": name, "squares": squares} for name, squares in
+             (("one", [[1.0, 2.0], [1.1, 2.2]]), ("two", [[2.0, 3.0], [2.2, 3.3]]))]
+    fill = row | {"name": "harmonic", "title": "harmonic", "fill": True, "squares": [[3.0, 3.0]]}
+    study_results.compare_lines([*lines, fill], {"numbers": [4, 4], "sources": ["p", "p"], "fills": {"harmonic": [3.0, 3.0]}})
+    assert [each["rmse"] is None for each in lines] == [False, False]
+    assert {each[name] for each in [*lines, fill] for name in ("low", "high", "behind")} == {None}
+    study = {"rows": [*lines, fill], "curves": False, "over": ""}
+    assert study_table.format_text(study | {"place": "demo"}).splitlines()[1].split()[1] == "–"
+    assert experiment_charts.render_study(Settings(home=str(tmp_path)), study)
 
 
 def test_a_difference_is_that_of_a_plain_bootstrap_over_pictures():

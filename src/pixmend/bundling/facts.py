@@ -11,7 +11,7 @@ from pixmend.config import Settings
 from pixmend.data import dataset as datasets
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.evaluation.bootstrap import bootstrap_interval, compute_rmse
+from pixmend.evaluation.bootstrap import Interval, bootstrap_interval, compute_rmse, describe_interval
 from pixmend.progress import format_duration
 from pixmend.scoring import run_score
 from pixmend.scoring.baselines import find_best_baseline
@@ -23,14 +23,13 @@ UNKNOWN = "not recorded"
 
 @dataclass(frozen=True)
 class Rmse:
-    """An RMSE on the holdout with its 95% interval."""
+    """An RMSE on the holdout with its 95% interval, which one photo does not have."""
 
     value: float
-    low: float
-    high: float
+    interval: Interval | None
 
     def __str__(self) -> str:
-        return f"{self.value:.5f} (95% interval {self.low:.5f} to {self.high:.5f})"
+        return f"{self.value:.5f} ({describe_interval(self.interval, 5)})"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Facts:
     def get_rmse(self, fill: str = "") -> Rmse:
         """Return the RMSE of the run, or of a fill on the same images."""
         sums, counts = self.score["fills"][fill] if fill else self.score["sums"], self.score["numbers"]
-        return Rmse(compute_rmse(sums, counts), *bootstrap_interval(sums, counts, self.score["sources"]))
+        return Rmse(compute_rmse(sums, counts), bootstrap_interval(sums, counts, self.score["sources"]))
 
     def describe_extra_pictures(self) -> str:
         """Return how many pictures from elsewhere were training images; empty where there were none."""

@@ -125,14 +125,15 @@ def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str,
     harmonic = draws.compute_rmse(np.array([score["fills"]["harmonic"]]))
     for each in lines:
         if len(ours := squares[each["title"]]):
-            value, (low, high) = draws.compute_rmse(ours), draws.compute_interval(ours)
+            value = draws.compute_rmse(ours)
+            low, high = draws.compute_interval(ours) if draws.photos > 1 else (None, None)
             each |= {"rmse": value, "low": low, "high": high, "to_harmonic": value / harmonic,
                      "of_seeds": [draws.compute_rmse(seed[None]) for seed in ours]}
     whole = {each["title"]: each for each in lines if each["whole"]}
     rows, fills = ({title: squares[title] for title in whole if whole[title]["fill"] == fill} for fill in (False, True))
     best = min(rows, key=lambda title: whole[title]["rmse"], default=None)
     for title, each in whole.items():
-        if best and title != best:
+        if best and title != best and draws.photos > 1:
             each["behind"] = draws.compute_difference(rows[best], squares[title])
     absent = {each["title"]: each["absent"] for each in lines if each["absent"]}
     baselines = {title: fills[title] for title in fills if not is_pretrained(whole[title]["name"])}

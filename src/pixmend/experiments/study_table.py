@@ -3,6 +3,7 @@
 from typing import Any
 
 from pixmend import competitions
+from pixmend.evaluation import bootstrap
 from pixmend.experiments.study_conclusion import format_difference
 from pixmend.fills import describe_kind
 
@@ -51,7 +52,8 @@ def format_number(value: float | None, places: int, group: str = "") -> str:
 
 
 def format_interval(row: dict[str, Any]) -> str:
-    return "–" if row["rmse"] is None else f"{row['rmse']:.5f} ({row['low']:.4f} to {row['high']:.4f})"
+    interval = "" if row["low"] is None else f" ({row['low']:.4f} to {row['high']:.4f})"
+    return format_number(row["rmse"], 5) + interval
 
 
 def format_distance(row: dict[str, Any]) -> str:
@@ -95,7 +97,7 @@ def list_notes(study: dict[str, Any]) -> list[str]:
         f"over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of photos, widened by the variance between seeds "
         f"(Student's t). Differences are paired by image and by seed.": True,
         f"Images of one photo are drawn together; the holdout has {photos} photos.": photos < study["pictures"],
-        "With so few photos an interval is a rough estimate.": photos < 30,
+        bootstrap.describe_few(photos): 0 < photos < bootstrap.FEW,
         "With one seed it is not known how much of a figure is chance.": len(study["seeds"]) == 1,
         **{f"{format_metric_title(name)}: {what}.": True for name, what in describe_metrics(study).items()},
         "Best step: the step of the best weights, by the evaluations on the holdout; 0 is before training.":

@@ -95,7 +95,8 @@ def draw_intervals(axes: Any, rows: Sequence[Row]) -> None:
                           fontsize=8, color=colour)
             axes.plot(edge, position, ">", color=colour, clip_on=False)
             continue
-        axes.plot([row["low"], min(row["high"], edge)], [position, position], color=colour)
+        if row["low"] is not None:   # one photo has no interval
+            axes.plot([row["low"], min(row["high"], edge)], [position, position], color=colour)
         for value in row["of_seeds"]:
             axes.plot(value, position, "o", color=colour, fillstyle="none", markersize=4, alpha=0.7)
         axes.plot(row["rmse"], position, "o", color=colour, markersize=5)

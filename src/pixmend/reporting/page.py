@@ -9,7 +9,7 @@ import numpy as np
 from pixmend import competitions, models
 from pixmend.config import Settings
 from pixmend.data.dataset import Dataset
-from pixmend.evaluation.bootstrap import Change, bootstrap_interval, compare_rmse, compute_rmse
+from pixmend.evaluation.bootstrap import Change, bootstrap_interval, compare_rmse, compute_rmse, describe_interval
 from pixmend.experiments.study_table import format_metric_title
 from pixmend.reporting import charts, error_section, experiment_section, gallery, run_section, submission_section
 from pixmend.reporting.run_section import RMSE, Run, describe_settings
@@ -45,7 +45,8 @@ def render_page(settings: Settings, runs: Sequence[Run], score: dict[str, Any], 
     maps, boxes = errors.get_box_maps()
     return environment.get_template("report.html").render(
         competition=settings.competition, run=runs[position], position=position + 1, ranked=ranked, runs=runs, score=score,
-        interval=bootstrap_interval(score["sums"], counts, score["sources"]), photos=len(set(score["sources"])),
+        interval=describe_interval(bootstrap_interval(score["sums"], counts, score["sources"])),
+        photos=len(set(score["sources"])),
         verdict=describe_run(settings, score, sums), outdated=outdated,
         comparisons=compare_with_baselines(settings, score),
         described={run.name: describe_settings(run, settings) for run in runs},

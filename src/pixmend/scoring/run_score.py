@@ -106,10 +106,11 @@ def read_known_pixels(settings: Settings, dataset: Any, predicted: Any) -> Itera
 def summarize(scores: dict[str, Any], baselines: dict[str, list[float]]) -> dict[str, Any]:
     """Return the figures of a row of the leaderboard."""
     sums, counts = scores["sums"], scores["numbers"]
-    low, high = bootstrap_interval(sums, counts, scores["sources"])
+    interval = bootstrap_interval(sums, counts, scores["sources"])
+    low, high = [round(end, PLACES) for end in interval] if interval else ("", "")
     rmse, harmonic = compute_rmse(sums, counts), compute_rmse(baselines["harmonic"], counts)
-    return {"holdout_rmse": round(rmse, PLACES), "low": round(low, PLACES), "high": round(high, PLACES),
-            "pictures": len(sums), "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(rmse / harmonic, 4),
+    return {"holdout_rmse": round(rmse, PLACES), "low": low, "high": high, "pictures": len(sums),
+            "harmonic_rmse": round(harmonic, PLACES), "to_harmonic": round(rmse / harmonic, 4),
             **{name: round(value, PLACES) for name, value in scores["scores"].items()}}
 
 

@@ -5,7 +5,14 @@ from typing import Any
 
 from pixmend import models, run_file
 from pixmend.config import Settings
-from pixmend.evaluation.bootstrap import Change, bootstrap_interval, compare_rmse, compute_rmse
+from pixmend.evaluation.bootstrap import (
+    Change,
+    bootstrap_interval,
+    compare_rmse,
+    compute_rmse,
+    describe_few,
+    describe_interval,
+)
 from pixmend.fills import describe_kind
 from pixmend.networks import photos_fill
 from pixmend.scoring.baselines import find_best_baseline, find_start
@@ -20,10 +27,10 @@ PATIENCE = 4   # evaluations without better weights, of the advice to stop early
 def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]]) -> list[str]:
     """Return the sentences on a run: its RMSE beside the best baseline, what training gained, and what to try next."""
     sums, counts, sources = scores["sums"], scores["numbers"], scores["sources"]
-    low, high = bootstrap_interval(sums, counts, sources)
+    interval = describe_interval(bootstrap_interval(sums, counts, sources))
     best = find_best_baseline(settings, baselines)
     comparison = describe_change(compare_rmse(sums, baselines[best], sources), "the best baseline")
-    sentences = [f"Holdout RMSE {compute_rmse(sums, counts):.4f} (95% interval {low:.4f} to {high:.4f}). "
+    sentences = [f"Holdout RMSE {compute_rmse(sums, counts):.4f} ({interval}). "
                  f"Best baseline: {best}, {compute_rmse(baselines[best], counts):.4f}. {comparison}"]
     if scores.get("learned_holdout"):
         sentences.append(f"{photos_fill.NAME} has learned from photographs of this holdout: the RMSE of other images is higher.")
@@ -31,7 +38,8 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
     if models.run_is_trained(settings):
         sentences += describe_training(settings, scores, baselines, best)
         sentences += compare_with_pretrained(settings, scores, baselines)
-    return sentences
+    photos = len(set(sources))
+    return sentences if photos == 1 else [*sentences, *filter(None, [describe_few(photos)])]
 
 
 def describe_training(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]], best: str) -> list[str]:
@@ -104,18 +112,17 @@ def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str
     """Return what `score` prints: the run among the baselines, its RMSE by label, and the sentences on it."""
     holdout = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the training without it"
     counts, sources, masks = scores["numbers"], scores["sources"], " with the true masks" if settings.unknown_masks else ""
-    images = describe_images(sources)
-    lines = [f"RMSE on {holdout} ({images}, {sum(counts):,} values; 95% interval over photos)"]
+    over = "; 95% interval over photos" if len(set(sources)) > 1 else ""
+    lines = [f"RMSE on {holdout} ({describe_images(sources)}, {sum(counts):,} values{over})"]
     rows = {settings.run: (scores["sums"], scores["scores"])}
     rows |= {f"{name} ({describe_kind(name)}{masks})": (sums, baselines["scores"][name])
              for name, sums in baselines["sums"].items() if name != settings.run}
     width = max(28, *map(len, rows))
     for name, (sums, metrics) in sorted(rows.items(), key=lambda item: sum(item[1][0])):
-        low, high = bootstrap_interval(sums, counts, sources)
-        rmse = compute_rmse(sums, counts)
-        ratio = rmse / figures["harmonic_rmse"]
-        parts = [f"{name:{width}} {rmse:.5f}", f"({low:.4f} to {high:.4f})", f"{ratio:.3f} times harmonic"]
-        lines.append("  ".join(["", *parts, *(f"{metric} {value:.5g}" for metric, value in metrics.items())]))
+        interval, rmse = bootstrap_interval(sums, counts, sources), compute_rmse(sums, counts)
+        ends = "({:.4f} to {:.4f})".format(*interval) if interval else ""
+        parts = [f"{name:{width}} {rmse:.5f}", ends, f"{rmse / figures['harmonic_rmse']:.3f} times harmonic"]
+        lines.append("  ".join(["", *filter(None, parts), *(f"{metric} {value:.5g}" for metric, value in metrics.items())]))
     lines.append("  RMSE by label: " + "  ".join(f"{label} {rmse:.4f}" for label, rmse in compute_label_rmse(scores).items()))
     if settings.unknown_masks:
         lines.append(f"  masks of run {settings.mask_run!r}: {describe_masks(figures)}")
@@ -127,7 +134,8 @@ def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str
 def describe_images(sources: Sequence[str]) -> str:
     """Return how many images there are, and of how many photos if these are fewer."""
     photos = len(set(sources))
-    return f"{len(sources)} images" + (f" of {photos} photos" if photos < len(sources) else "")
+    of_photos = " of one photo" if photos == 1 else f" of {photos} photos"
+    return f"{len(sources)} images" + (of_photos if photos < len(sources) else "")
 
 
 def describe_masks(figures: dict[str, float]) -> str:
