@@ -406,6 +406,12 @@ def test_a_row_as_good_as_the_best_fill_is_said_to_be_neither():
     assert "No difference from the best baseline, smooth, can be seen" in conclusion
 
 
+def test_a_conclusion_from_one_seed_says_that_it_may_be_chance():
+    for seeds, is_said in ((1, True), (3, False)):
+        rows = {"one": squares(*[0.28] * seeds), "other": squares(*[0.3] * seeds)}
+        assert ("chance" in study_conclusion.write_conclusion(rows, FILLS, DRAWS)) == is_said
+
+
 def test_rows_that_diverged_take_no_part_and_of_none_nothing_is_said():
     conclusion = study_conclusion.write_conclusion({"sgd": squares(0.1)}, FILLS, DRAWS, {"adam": "2 of 3 runs diverged"})
     assert conclusion.startswith("sgd is the only row, RMSE 0.1")

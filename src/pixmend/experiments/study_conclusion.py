@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from pixmend.evaluation.bootstrap import SHARE, compute_interval, draw_photos, number_sources
 
 Difference = tuple[float, float, float]   # value, lower and upper end of its interval
+ONE_SEED = "With one seed it is not known how much of a difference is chance."
 
 
 class Draws:
@@ -77,6 +78,7 @@ def write_conclusion(rows: Mapping[str, np.ndarray], baselines: Mapping[str, np.
     else:
         best, *others = sorted(rows, key=lambda name: draws.compute_rmse(rows[name]))
         sentences = [compare_rows(draws, rows, best, others), compare_with_baseline(draws, rows[best], baselines, best)]
+        sentences += [ONE_SEED] if max(map(len, rows.values())) == 1 else []
     return " ".join([*sentences, *missing])
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pixmend import competitions
 from pixmend.evaluation import bootstrap
-from pixmend.experiments.study_conclusion import format_difference
+from pixmend.experiments.study_conclusion import ONE_SEED, format_difference
 from pixmend.fills import describe_kind
 
 
@@ -98,7 +98,7 @@ def list_notes(study: dict[str, Any]) -> list[str]:
         f"(Student's t). Differences are paired by image and by seed.": True,
         f"Images of one photo are drawn together; the holdout has {photos} photos.": photos < study["pictures"],
         bootstrap.describe_few(photos): 0 < photos < bootstrap.FEW,
-        "With one seed it is not known how much of a figure is chance.": len(study["seeds"]) == 1,
+        ONE_SEED: len(study["seeds"]) == 1 and ONE_SEED not in study["conclusion"],
         **{f"{format_metric_title(name)}: {what}.": True for name, what in describe_metrics(study).items()},
         "Best step: the step of the best weights, by the evaluations on the holdout; 0 is before training.":
             any(row["best_step"] is not None for row in rows),
