@@ -218,7 +218,7 @@ def test_flag_that_replaces_a_default_of_the_model_makes_another_sweep(home, fla
     (["--model", "pix2pix,mean"], "mean is a fill"),
     (["--model", "locate,unet"], "find masks"),
     (["--lambda", "1,2", "--run", "mine"], "--sweep-name"),
-    (["--lambda", "1,2", "--force"], "--force"),
+    (["--lambda", "1,2", "--force"], "--force.*delete their folders.*--sweep-name"),
     (["--lambda", "1,2", "--trials", "3"], "--trials"),
     (["--lambda", "1..2", "--sampler", "grid"], "as a list"),
     (["--lambda", "1,2", "--sampler", "bayes"], "bayes"),
@@ -490,6 +490,18 @@ def test_what_mattered_is_told_and_the_lowest_rmse_is_the_best(tmp_path):
     assert seen["importance"]["LAMBDA"] > 0.8 and sum(seen["importance"].values()) == pytest.approx(1, abs=1e-3)
     best = min(seen["trials"], key=lambda trial: trial["rmse"])["values"]
     assert seen["command"] == f"./run_pipeline.sh --start {best['start']} --lambda {best['LAMBDA']:g}"
+
+
+def test_a_winner_is_called_trained_only_where_its_weights_are(tmp_path):
+    swept, study = opened("sqlite:///:memory:", tmp_path, 2)
+    draw(swept, study)
+    settings = flags.parse_flags(["--home", str(tmp_path)], environment={})
+    elsewhere = sweep_results.collect_results(settings, study, swept)
+    best = runner.make_run_settings(settings, elsewhere["trials"][elsewhere["best"]]["values"])
+    files.write_text(checkpoints.get_weights_path(best.run_folder), "")
+    here = sweep_results.collect_results(settings, study, swept)
+    assert (elsewhere["is_here"], here["is_here"]) == (False, True)
+    assert "anew" in sweep_results.format_table(elsewhere) and "trained already" in sweep_results.format_table(here)
 
 
 def test_trials_that_cannot_be_told_apart_have_no_winner():

@@ -28,7 +28,7 @@ MAX_NAME_LENGTH = 120
 LOCK = ".sweep.lock"
 POLL_SECONDS = 2   # between two looks at trials of other processes
 NOT_FOR_SWEEPS = {"run": "each trial is named after its flags; name the sweep with --sweep-name",
-                  "force": "finished runs are used again; delete their folders to train them anew",
+                  "force": "finished trials are used again; to train them anew, delete their folders and give a new --sweep-name",
                   "processes": "machines share its trials through --storage",
                   "folds": "trials are compared on one holdout; train the best one with --folds"}
 

@@ -8,6 +8,7 @@ from pixmend.experiments import search_space
 from pixmend.experiments.runner import DONE, FAILED, make_run_settings
 from pixmend.experiments.study_table import format_number
 from pixmend.setting_values import format_command
+from pixmend.training import checkpoints
 
 STATES = {"COMPLETE": DONE, "PRUNED": "stopped early", "FAIL": FAILED, "RUNNING": "in training", "WAITING": "waiting"}
 MIN_TRIALS = 4   # fewer say nothing about what mattered
@@ -24,11 +25,17 @@ def collect_results(settings: Settings, study: Any, space: search_space.Space) -
                        "rmse": found.get("rmse"), "step": found.get("step", trial.last_step), "kept": found.get("kept"),
                        "reason": found.get("reason", "")})
     best = min((trial for trial in trials if trial["state"] == DONE), key=lambda trial: trial["rmse"], default=None)
-    command = best and format_pipeline_command(make_run_settings(settings, best["values"]))
+    winner = best and make_run_settings(settings, best["values"])
     return {"study": study.name, "wanted": study.wanted, "space": {name: str(values) for name, values in space.items()},
             "log": [name for name, values in space.items() if isinstance(values, search_space.Range) and values.log],
-            "trials": trials, "best": best and best["number"], "command": command,
+            "trials": trials, "best": best and best["number"],
+            "command": winner and format_pipeline_command(winner), "is_here": bool(winner and is_trained_here(winner)),
             "importance": compute_importance(study, space)}
+
+
+def is_trained_here(settings: Settings) -> bool:
+    """Tell whether the weights of a trial are in this home: another machine may have trained it, or its folder be deleted."""
+    return checkpoints.get_weights_path(settings.run_folder).exists()
 
 
 def format_pipeline_command(settings: Settings) -> str:
@@ -94,5 +101,6 @@ def format_table(results: dict[str, Any]) -> str:
         lines.append("A failed trial is not tried again under this name. Remove the cause, and give another --sweep-name: "
                      "finished runs are used again.")
     if results["command"]:
-        lines += ["to make a submission of the trial with the lowest RMSE, which is trained already:", f"  {results['command']}"]
+        state = "which is trained already" if results["is_here"] else "whose run is not in this home and is trained here anew"
+        lines += [f"to make a submission of the trial with the lowest RMSE, {state}:", f"  {results['command']}"]
     return "\n".join(lines)
