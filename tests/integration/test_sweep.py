@@ -21,7 +21,7 @@ from pixmend import cli, config, files, flags, models
 from pixmend.cli import main, read_settings
 from pixmend.errors import FlagError, UserError
 from pixmend.experiments import runner, search_space, sweep_results
-from pixmend.experiments.sweep import check_sweep, open_study
+from pixmend.experiments.sweep import check_sweep, open_study, run_sweep
 from pixmend.training import checkpoints
 
 TINY = ("--model", "pix2pix_published", "--start", "harmonic", "--size", "32", "--width", "1", "--levels", "2",
@@ -169,6 +169,21 @@ def test_a_finished_sweep_ends_at_once_and_what_runs_did_is_used_by_another_stud
     assert stamps == {run.name: (run / "best.npz").stat().st_mtime_ns for run in folder(swept).glob("pix2pix_published-*/")}
     with pytest.raises(UserError, match=r"sweep again was made with --learning-rate 0.0001,0.0002 \(now 0.0001,0.0003\)"):
         sweep_here(swept, *flags, "--learning-rate", "1e-4,3e-4", "--sweep-name", "again")
+
+
+@pytest.mark.parametrize("name", ["what?", "100%41"])
+def test_the_study_is_in_its_home_whatever_the_name_of_that_is(prepared_home, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("pixmend.experiments.sweep.run_trials", lambda settings, study: None)
+    home = shutil.copytree(prepared_home, tmp_path / name)
+    run_sweep(read_settings("sweep", ["--home", str(home), "--size", "32", "--beta-1", "0.5,0.9"]))
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (folder(home) / "sweeps.db").exists()
+
+
+def test_a_journal_may_be_named_from_the_users_folder(tmp_path, monkeypatch):
+    from pixmend.experiments import optuna_study
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert optuna_study.choose_storage("journal:~/shared").folder == tmp_path / "shared"
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -39,6 +40,11 @@ def parse_url(text: str) -> URL:
         raise FlagError("--storage: an @ in a user's name or password is written %40 in a database URL.")
     driver = DRIVERS.get(url.drivername)
     return url.set(drivername=f"{url.drivername}+{driver}") if driver else url
+
+
+def format_sqlite_url(path: Path) -> str:
+    """Return the URL of a file, in whose path a ? or % means nothing else."""
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
 class DatabaseStorage:

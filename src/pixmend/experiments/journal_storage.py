@@ -31,7 +31,7 @@ class JournalStorage:
         folder = text.removeprefix(PREFIX)
         if not folder:
             raise FlagError("--storage journal: names no folder; write it as journal:/SHARED/FOLDER.")
-        self.folder = Path(folder).absolute()
+        self.folder = Path(folder).expanduser().absolute()   # shells leave journal:~/x
         self.heartbeats = self.folder / "heartbeats"
         self.name = f"{PREFIX}{self.folder}"
         self.turns: dict[int, int] = {}   # of this process, by trial

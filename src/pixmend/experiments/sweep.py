@@ -95,11 +95,11 @@ def choose_sampler(settings: Settings) -> str:
 
 def run_sweep(settings: Settings) -> dict[str, Any]:
     """Train the trials of a sweep, or join other processes that do; return its results."""
-    from pixmend.experiments import optuna_study  # Optuna takes a second to import
+    from pixmend.experiments import database_storage, optuna_study  # Optuna takes a second to import
 
     folder = settings.run_folder.parent
     folder.mkdir(parents=True, exist_ok=True)
-    storage = optuna_study.choose_storage(settings.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}")
+    storage = optuna_study.choose_storage(settings.storage or database_storage.format_sqlite_url(folder / "sweeps.db"))
     with storage.report_errors():
         with files.wait_for_lock(folder / LOCK):
             study = open_study(settings, optuna_study, storage)
