@@ -179,6 +179,13 @@ def test_the_study_is_in_its_home_whatever_the_name_of_that_is(prepared_home, tm
     assert [path.name for path in tmp_path.iterdir()] == [name] and (folder(home) / "sweeps.db").exists()
 
 
+def test_results_of_a_sweep_over_files_are_beside_the_runs(home, monkeypatch):
+    monkeypatch.setattr("pixmend.experiments.sweep.run_trials", lambda settings, study: None)
+    words = ("--model", "pretrained_unet", "--encoder-weights", f"{home}/one.npz,none")
+    run_sweep(read_settings("sweep", ["--home", str(home), "--size", "32", *words]))
+    assert read_sweep(home)["space"] == {"encoder_weights": f"{home}/one.npz,none"}
+
+
 def test_a_journal_may_be_named_from_the_users_folder(tmp_path, monkeypatch):
     from pixmend.experiments import optuna_study
 

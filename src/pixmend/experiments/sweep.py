@@ -141,9 +141,9 @@ def find_overrides(settings: Settings) -> dict[str, Any]:
 
 
 def name_sweep(settings: Settings, sampler: str) -> str:
-    """Return --sweep-name, or a name made of what is swept."""
+    """Return --sweep-name, or a name made of what is swept, that can be a file's: values may be paths."""
     parts = [f"{flag(name).removeprefix('--')}={values}" for name, values in settings.swept]
-    name = "-".join([settings.run, *parts, *([sampler] if sampler != "grid" else [])])
+    name = "-".join([settings.run, *parts, *([sampler] if sampler != "grid" else [])]).replace("/", "-")
     if len(name) > MAX_NAME_LENGTH:
         name = f"{name[:MAX_NAME_LENGTH]}-{files.hash_value(name)}"
     return settings.sweep_name or name
