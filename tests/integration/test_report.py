@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import warnings
 
 import cv2
 import numpy as np
@@ -421,3 +422,10 @@ def test_next_commands_keep_the_flags_that_decided_the_data():
     assert suggest("--home", "h", "--size", "64").splitlines()[-1].strip() == (
         "./run_pipeline.sh --competition photo_reconstruction --home h --minutes 60 --submit")
 
+
+def test_labels_in_any_script_and_of_any_length_leave_room_for_their_bars():
+    long, cat = "very-long-name-that-a-museum-gave-its-folder-of-photographs-in-1998", "\u732b"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = charts.plot_classes({long: 0.1, cat: 0.2}, {long: 0.1, cat: 0.2})
+    assert cat in drawn and "very-long-n" in drawn and "1998" in drawn and long not in drawn

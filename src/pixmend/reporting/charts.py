@@ -5,6 +5,7 @@ A `Draw` draws into the axes that it is given; `render_svg` and `render_png` mak
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,7 @@ TICK = "{x:g}"
 MAX_TICKS = 8
 MIN_TICK_DISTANCE = 0.15   # of the axis; labels of closer numbers are rotated
 ROTATED = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+LONGEST_LABEL = 24   # letters of a row's name, of which longer ones lose the middle
 MAX_POINTS = 400    # of a curve
 MAX_RATIO = 1.3     # to the lowest RMSE; higher values are cut off, so that one failed run does not flatten the others
 
@@ -43,7 +45,8 @@ def render_figure(size: tuple[float, float], draw: Draw, **options: Any) -> byte
     from matplotlib.figure import Figure
 
     out = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")   # the browser has fonts for these letters
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         figure.savefig(out, **options)
@@ -173,9 +176,15 @@ def plot_box_maps(maps: Mapping[str, np.ndarray]) -> str:
     return render_svg("box", draw, (4.7, 2.3), ncols=2)
 
 
+def shorten_label(text: str) -> str:
+    """Return a name that leaves room for the chart."""
+    half = LONGEST_LABEL // 2
+    return text if len(text) <= LONGEST_LABEL else f"{text[:half - 1]}\u2026{text[-half:]}"
+
+
 def label_rows(axes: Any, names: Sequence[str]) -> None:
     """Name the rows of a chart, the first one at the top."""
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), list(map(shorten_label, names)))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
 
