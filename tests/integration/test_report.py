@@ -423,6 +423,10 @@ def test_next_commands_keep_the_flags_that_decided_the_data():
         "./run_pipeline.sh --competition photo_reconstruction --home h --minutes 60 --submit")
 
 
+def test_scores_of_a_competition_that_is_made_here_are_not_said_to_be_kaggles(text):
+    assert "at Kaggle" not in text and "Kaggle's leaderboard" not in text
+
+
 def test_labels_in_any_script_and_of_any_length_leave_room_for_their_bars():
     long, cat = "very-long-name-that-a-museum-gave-its-folder-of-photographs-in-1998", "\u732b"
     with warnings.catch_warnings():

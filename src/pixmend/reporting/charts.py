@@ -206,14 +206,14 @@ def plot_classes(run: Mapping[str, float], harmonic: Mapping[str, float]) -> str
 
 
 def plot_agreement(found: Mapping[str, Sequence[Run]], this_run: str) -> str:
-    """Plot the scores at Kaggle over the holdout RMSE; on the dotted line both are equal."""
+    """Plot the scores of the test images over the holdout RMSE; on the dotted line both are equal."""
     def draw(axes: Any) -> None:
         for (column, runs), colour, marker in zip(found.items(), (RUN_COLOUR, HARMONIC_COLOUR), "os", strict=False):
             points = {run.name: (run.get_number("holdout_rmse"), run.get_number(column)) for run in runs}
             axes.plot(*zip(*points.values(), strict=True), marker, color=colour, markersize=5, label=column)
             mark_point(axes, points.get(this_run))
         axes.axline((axes.get_xlim()[0],) * 2, slope=1, color=INK, alpha=0.5, linestyle=":", linewidth=1)
-        axes.set(xlabel="holdout RMSE", ylabel="score on Kaggle's leaderboard")
+        axes.set(xlabel="holdout RMSE", ylabel="score of the test images")
         axes.legend()
     return render_svg("agreement", draw, WIDE)
 

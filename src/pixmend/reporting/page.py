@@ -25,8 +25,8 @@ COLUMNS: tuple[tuple[str, str, int, str], ...] = (
     ("size", "size", 0, "side of the images in pixels; a run is ranked among those of its size"),
     ("pictures", "images", 0, "holdout images; with --folds all training images, each predicted by the fold without it"),
     ("iou", "mask IoU", 4, "intersection over union of the masks that were found and the true ones"),
-    ("public", "public", 5, "public score at Kaggle"),
-    ("private", "private", 5, "private score at Kaggle, published after the end of the competition"),
+    ("public", "public", 5, "score of the public part of the test images: Kaggle's, or that of a solution on this machine"),
+    ("private", "private", 5, "the same of the private part, which Kaggle publishes after the end of the competition"),
     ("steps", "steps", 0, "training steps"),
     ("minutes", "minutes", 1, "minutes of training"),
 )
