@@ -15,6 +15,7 @@ from support.stages import ROOT, SMALL, done, stage
 from pixmend import files, run_file
 from pixmend.config import UNLIMITED_STEPS, Settings
 from pixmend.data import dataset
+from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard, ledger
 from pixmend.flags import parse_flags
 from pixmend.reporting import charts, error_section, run_section, submission_section
@@ -425,6 +426,17 @@ def test_next_commands_keep_the_flags_that_decided_the_data():
 
 def test_scores_of_a_competition_that_is_made_here_are_not_said_to_be_kaggles(text):
     assert "at Kaggle" not in text and "Kaggle's leaderboard" not in text
+
+
+@pytest.mark.parametrize(("model", "score"), [("locate", {"overlaps": [[1, 2]]}), ("window_unet", {
+    "classes": ["x"], "sums": [1.0], "numbers": [4], "scores": {}, "fills": {"harmonic": [1.0]}})])
+def test_a_run_that_the_leaderboard_has_without_its_score_is_to_be_scored_again(tmp_path, model, score):
+    settings = Settings(home=str(tmp_path), run="a", model=model)
+    files.write_json(settings.run_folder / "score.json", {"ids": ["one"]} | score)
+    board = settings.submissions_folder / "leaderboard.csv"
+    leaderboard.update_run(board, "a", steps="100")   # as a sweep writes it, after the table was moved away
+    with pytest.raises(UserError, match=r"leaderboard\.csv.*pixmend score --run a"):
+        report.main(settings)
 
 
 def test_labels_in_any_script_and_of_any_length_leave_room_for_their_bars():

@@ -47,12 +47,14 @@ def main(settings: Settings) -> None:
 
 
 def read_score(settings: Settings) -> tuple[dict[str, Any], list[Run]]:
-    """Return the run's score and all runs of the leaderboard, this one among them."""
-    runs, folder = run_section.list_runs(settings), settings.run_folder
-    fields = run_score.MASK_SCORE_FIELDS if models.run_finds_masks(settings) else run_score.SCORE_FIELDS
-    score = run_score.read_score(folder, fields)
-    if score is None or settings.run not in [run.name for run in runs]:
-        raise UserError(f"Run {settings.run!r} has no score in {folder}. Score it first: "
+    """Return the run's score and all runs of the leaderboard, this one with its score among them."""
+    runs, finds_masks = run_section.list_runs(settings), models.run_finds_masks(settings)
+    score = run_score.read_score(settings.run_folder, run_score.MASK_SCORE_FIELDS if finds_masks else run_score.SCORE_FIELDS)
+    column = "iou" if finds_masks else run_section.RMSE
+    is_listed = any(run.name == settings.run and run.get_number(column) is not None for run in runs)
+    if score is None or not is_listed:
+        place = settings.run_folder if score is None else settings.submissions_folder / "leaderboard.csv"
+        raise UserError(f"Run {settings.run!r} has no score in {place}. Score it first: "
                         f"{setting_values.format_run_command('score', settings.run, settings)}")
     return score, runs
 
