@@ -168,6 +168,16 @@ def test_one_photo_has_no_interval():
     assert "0.6124 to 0.6124" not in table and "0.61237  0.866 times" in table and "one photo" in table
 
 
+def test_metrics_stand_in_one_order_in_all_lines_of_the_table():
+    """Those of the baselines come from a file, whose names are sorted."""
+    scores = {"ids": ["a", "b"], "classes": ["x", "x"], "sources": ["a", "b"], "sums": [1.0, 2.0], "numbers": [4, 4],
+              "scores": {"l1": 0.1, "cosine": 0.9}}
+    fills = {"sums": {"harmonic": [2.0, 2.0]}, "scores": {"harmonic": {"cosine": 0.8, "l1": 0.2}}}
+    settings = Settings(home="nowhere", run="a")
+    lines = format_table(settings, scores, fills, run_score.summarize(scores, fills["sums"])).splitlines()[1:3]
+    assert [line.split("harmonic  ")[-1] for line in lines] == ["l1 0.1  cosine 0.9", "l1 0.2  cosine 0.8"]
+
+
 @pytest.mark.parametrize(("photos", "is_said"), [(5, True), (40, False)])
 def test_a_score_on_few_photos_says_that_its_intervals_are_rough(photos, is_said):
     scores = {"sums": [1.0] * photos, "numbers": [100] * photos, "sources": [f"photo {number}" for number in range(photos)]}

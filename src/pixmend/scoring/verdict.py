@@ -122,7 +122,7 @@ def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str
         interval, rmse = bootstrap_interval(sums, counts, sources), compute_rmse(sums, counts)
         ends = "({:.4f} to {:.4f})".format(*interval) if interval else ""
         parts = [f"{name:{width}} {rmse:.5f}", ends, f"{rmse / figures['harmonic_rmse']:.3f} times harmonic"]
-        lines.append("  ".join(["", *filter(None, parts), *(f"{metric} {value:.5g}" for metric, value in metrics.items())]))
+        lines.append("  ".join(["", *filter(None, parts), *(f"{metric} {metrics[metric]:.5g}" for metric in scores["scores"])]))
     lines.append("  RMSE by label: " + "  ".join(f"{label} {rmse:.4f}" for label, rmse in compute_label_rmse(scores).items()))
     if settings.unknown_masks:
         lines.append(f"  masks of run {settings.mask_run!r}: {describe_masks(figures)}")
