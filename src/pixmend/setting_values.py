@@ -39,7 +39,7 @@ def check_value(name: str, value: Any, where: str = "") -> None:
         check_run_names(name, value, label, is_flag=not where)
     if name == "log" and (unknown := [part for part in split_log_names(value) if part not in LOG_LIBRARIES]):
         raise FlagError(f"{label} {unknown[0]!r} is none of {', '.join(LOG_LIBRARIES)}.{suggest(unknown[0], LOG_LIBRARIES)}")
-    if name == "message" and any("\ud800" <= letter <= "\udfff" for letter in value):
+    if name in ("message", "home") and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise FlagError(f"{label} is not UTF-8 text; got {value!r}.")
     if name == "mask_run" and not value:
         raise FlagError(f"{label} is empty; name the run of a model that finds masks, such as locate.")

@@ -74,6 +74,11 @@ def test_empty_run_name_is_refused(tmp_path):
     assert result.returncode == 2 and "--run" in result.stderr and "Traceback" not in result.stderr
 
 
+def test_a_home_whose_name_is_no_text_is_refused_before_anything_starts():
+    with pytest.raises(FlagError, match="--home is not UTF-8"):
+        read_settings("predict", ["--home", "/x/\udcff"])
+
+
 @pytest.mark.parametrize("run", ["a.holdout", "a.new-test-set", "a.rgb-unit", "A.BGR-minmax"])
 def test_run_whose_file_another_run_would_replace_is_refused(tmp_path, run):
     result = stage("configure", tmp_path, "--run", run)
