@@ -24,13 +24,24 @@ def parse_flags(arguments: Sequence[str], groups: Container[str] = GROUPS,
     arguments = replace_old_flags(arguments)
     check_spelling(arguments)
     if environment.get("LAMBDA") and not any(word.split("=")[0] == "--lambda" for word in arguments):
-        arguments = ["--lambda", environment["LAMBDA"], *arguments]
+        arguments = ["--lambda", read_lambda(environment), *arguments]
     given = vars(build_parser(groups).parse_args(arguments))
     values = {name: parse_value(name, os.path.expanduser(value) if SETTINGS[name].is_path else value)   # shells leave --home=~/x
               for name, value in given.items()}
     if values.get("folds", 1) > 1 and "holdout" in values:
         raise FlagError("--holdout and --folds exclude each other: with K folds each holds out one image in K.")
     return Settings(**values, given=frozenset(values))
+
+
+def read_lambda(environment: Mapping[str, str]) -> str:
+    """Return LAMBDA of the environment; raise a FlagError that names it if it is no number, because no flag was typed."""
+    text = environment["LAMBDA"]
+    try:
+        float(text)
+    except ValueError:
+        raise FlagError(f"The environment variable LAMBDA is {text!r}, which is no number. Unset it, or give --lambda; several "
+                        f"values are for a sweep: pixmend sweep --lambda 100,400") from None
+    return text
 
 
 def replace_old_flags(arguments: Sequence[str]) -> list[str]:

@@ -74,6 +74,13 @@ def test_empty_run_name_is_refused(tmp_path):
     assert result.returncode == 2 and "--run" in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("value", ["100,400", "/opt/lambda"])
+def test_a_variable_that_is_no_number_is_named(value):
+    with pytest.raises(FlagError, match="environment variable LAMBDA"):
+        parse_flags([], environment={"LAMBDA": value})
+    assert parse_flags(["--lambda", "7"], environment={"LAMBDA": value}).LAMBDA == 7
+
+
 def test_a_home_whose_name_is_no_text_is_refused_before_anything_starts():
     with pytest.raises(FlagError, match="--home is not UTF-8"):
         read_settings("predict", ["--home", "/x/\udcff"])
