@@ -32,6 +32,10 @@ def parse_options() -> argparse.Namespace:
                         help=f"{', '.join(ROWS)}; only where named: {', '.join(ROWS_LEFT_OUT)}")
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=list(SEEDS),
                         help="seeds of each row, separated by commas")
-    parser.add_argument("--steps", type=int, help="steps of each training, to try the benchmark itself")
+    parser.add_argument("--steps", type=int, help="steps of each training, to try the benchmark itself; needs --out")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results and the page")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.steps and options.out.resolve() == RESULTS.resolve():
+        parser.error("With --steps, the figures are those of a trial: name another folder for them with --out, and one for its "
+                     "runs with --home.")
+    return options

@@ -97,7 +97,7 @@ class Bench:
             large_file.unlink()   # a gigabyte for each run on whole images
         folder = find_run_folder(home, run)
         return {**read_figures(folder, row), **measure_more(table, row, home, folder),
-                "command": merge_flags(command, row.predict), **describe_measurement()}
+                "command": merge_flags(command, self.trial, row.predict), **describe_measurement()}
 
     def fill_flags(self, name: str, seed: int) -> str:
         """Return the flags of a row's run; its predecessors have been made. {photos} is left."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.stages import ROOT
 
+from benchmarks import systems
 from benchmarks._data import write_competition
 from benchmarks.systems import page, plan, run
 from benchmarks.systems.detail import sum_differences
@@ -128,6 +129,26 @@ def test_detail_counts_differences_of_pixels_that_are_both_missing():
     assert sum_differences(image, mask) == pytest.approx(0.5)   # of the four neighbours one is missing, too
     mask[:] = True
     assert sum_differences(image, mask) == pytest.approx(2.0)
+
+
+def test_a_trial_with_few_steps_needs_a_folder_of_its_own(monkeypatch, tmp_path):
+    command = ["systems", "--data", "data", "--home", "home", "--steps", "5"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit):
+        systems.parse_options()
+    monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path)])
+    assert systems.parse_options().out == tmp_path
+
+
+def test_the_flags_of_a_trial_are_stored_with_its_figures(monkeypatch, tmp_path):
+    for name in ("run_stage", "find_run_folder"):
+        monkeypatch.setattr(run, name, lambda *_: None)
+    for name in ("read_figures", "measure_more"):
+        monkeypatch.setattr(run, name, lambda *_: {})
+    monkeypatch.setattr(run.Bench, "prepare", lambda *_: None)
+    run.Bench(tmp_path, tmp_path, tmp_path, "--steps 5").measure("lambda/100", 1)
+    command = json.loads((tmp_path / "SYSTEMS.json").read_text())["lambda/100/1"]["command"]
+    assert command.endswith("--lambda 100 --steps 5")
 
 
 @pytest.mark.slow
