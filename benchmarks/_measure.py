@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,13 @@ def describe_measurement() -> dict[str, str]:
     """Return when, where and with which code something was measured."""
     commit = describe_checkout().get("commit", "")
     return {"date": datetime.date.today().isoformat(), "commit": commit, "hardware": describe_hardware()}
+
+
+def check_same_images(numbers: Sequence[int], rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """End this program if stored rows are of other images: their numbers of missing values tell it."""
+    if any(row.get("numbers", list(numbers)) != list(numbers) for row in rows):
+        sys.exit(f"{path} has rows of other images than those that are measured now, and a table cannot have both. Take the data "
+                 "of these rows; or delete the file, and all rows are measured with the data of now.")
 
 
 def read_results(path: Path) -> Results:

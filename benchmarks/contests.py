@@ -23,6 +23,7 @@ from benchmarks._measure import (
     RESULTS,
     Results,
     Row,
+    check_same_images,
     compute_interval,
     describe_measurement,
     draw_bootstrap_samples,
@@ -114,8 +115,7 @@ def main() -> None:
         flags = make_competition_flags(competition, options.data)
         if competition not in prepared:
             prepared.add(competition)
-            run_stage(options.home, flags, "download")
-            run_stage(options.home, flags, "augment")
+            prepare_competition(options.home, competition, flags)
         result = measure_row(options.home, competition, flags, name)
         write_results(RESULTS_FILE, read_results(RESULTS_FILE) | {row: result})   # another process may have added rows meanwhile
     TABLE_FILE.write_text(format_page(read_results(RESULTS_FILE)))
@@ -142,6 +142,15 @@ def add_baselines(rows: Sequence[str]) -> list[str]:
 
 def make_competition_flags(competition: str, data: Path) -> tuple[str, ...]:
     return ("--competition", competition, "--augment", "8x", "--photos", str(data.absolute()), *BENCHMARKS[competition].flags)
+
+
+def prepare_competition(home: Path, competition: str, flags: Sequence[str]) -> None:
+    """Make the images of a competition; they must be those of the rows that are stored."""
+    for stage in ("download", "augment"):
+        run_stage(home, flags, stage)
+    solution, = (home / "competition" / competition).glob("solution.[bc]*")   # .csv or .bin
+    stored = [row for name, row in read_results(RESULTS_FILE).items() if name.split("/")[0] == competition]
+    check_same_images([len(of_image) for of_image in read_values(solution)], stored, RESULTS_FILE)
 
 
 def measure_row(home: Path, competition: str, flags: Sequence[str], name: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from benchmarks._measure import (
     RESULTS,
     Results,
     Row,
+    check_same_images,
     compute_interval,
     draw_bootstrap_samples,
     format_minutes,
@@ -30,7 +31,7 @@ from benchmarks._measure import (
     run_stage,
     write_results,
 )
-from benchmarks.rmse import COMPETITION_FLAGS, compute_intervals, measure_row, read_solution
+from benchmarks.rmse import COMPETITION_FLAGS, compute_intervals, count_values, measure_row, read_solution
 from pixmend.competitions.photo_reconstruction import ORIGINAL, TABLE, TRAIN
 from pixmend.data.dataset import Dataset
 from pixmend.reporting.charts import SMALL, render_figure
@@ -60,6 +61,7 @@ def main() -> None:
     if missing := [name for name in (BASELINE, *SHARES) if name not in results]:
         prepare_data(options.data, options.home)
         solution = read_solution(options.data)
+        check_same_images(count_values(solution), results.values(), results_file)
         for name in missing:
             result = measure_row(options.home, make_row(name, options), solution) | describe_run(options.home, name)
             results[name] = result | {"command": hide_folder(result["command"])}

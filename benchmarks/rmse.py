@@ -22,6 +22,7 @@ from benchmarks._measure import (
     RESULTS,
     Results,
     Row,
+    check_same_images,
     compute_interval,
     describe_measurement,
     draw_bootstrap_samples,
@@ -176,7 +177,9 @@ def main() -> None:
     solution = None
     for name in [BASELINE, *options.rows]:
         if name not in results:
-            solution = read_solution(options.data) if solution is None else solution
+            if solution is None:
+                solution = read_solution(options.data)
+                check_same_images(count_values(solution), results.values(), RESULTS_FILE)
             results[name] = measure_row(options.home, ROWS[name], solution)
             write_results(RESULTS_FILE, results)
         print(name, results[name]["rmse"])
@@ -233,14 +236,23 @@ def read_solution(data: Path) -> pd.DataFrame:
     return pd.read_csv(data / "solution.csv", usecols=[0, 1], names=["id", "value"], header=0)
 
 
+def count_values(solution: pd.DataFrame) -> list[int]:
+    """Return the number of values of each image."""
+    return solution.groupby(name_images(solution["id"]))["id"].count().tolist()
+
+
+def name_images(ids: pd.Series) -> pd.Series:
+    """Return of which image each row is."""
+    return ids.str.replace(r"_box\d_\d+_\d+_\d+$", "", regex=True)
+
+
 def compute_squares(submission: pd.DataFrame, solution: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return the sum of squared errors and the number of values of each image; rows are joined by id."""
     joined = solution.merge(submission, on="id", suffixes=("_true", ""), validate="one_to_one")
     if len(joined) != len(solution):
         sys.exit(f"{len(solution) - len(joined)} ids of the solution are missing in the submission.")
     joined["square"] = (joined["value"] - joined["value_true"]) ** 2
-    image_ids = joined["id"].str.replace(r"_box\d_\d+_\d+_\d+$", "", regex=True)
-    images = joined.groupby(image_ids)["square"]
+    images = joined.groupby(name_images(joined["id"]))["square"]
     return images.sum().to_numpy(), images.count().to_numpy()
 
 

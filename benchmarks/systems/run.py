@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._measure import describe_measurement, read_results, run_stage, write_results
+from benchmarks._measure import check_same_images, describe_measurement, read_results, run_stage, write_results
 from benchmarks.systems.detail import measure_detail
 from benchmarks.systems.page import draw_curves, format_page, get_chart_name
 from benchmarks.systems.plan import Row, Table, fill_placeholders, list_needed_rows, merge_flags
@@ -61,9 +61,16 @@ class Bench:
         for needed in list_needed_rows(row):
             self.measure(f"{table_name}/{needed}", seed)
         self.prepare(TABLES[table_name].place)
-        result = self.make_row(table_name, row_name, seed)
-        write_results(self.file, read_results(self.file) | {f"{name}/{seed}": result})
+        self.store(f"{name}/{seed}", self.make_row(table_name, row_name, seed))
         print(name, seed, flush=True)
+
+    def store(self, name: str, result: dict[str, Any]) -> None:
+        """Add a result to those that are stored, if it is of the same images as the others of its place."""
+        results, place = read_results(self.file), TABLES[name.split("/")[0]].place
+        others = [run for key, run in results.items() if TABLES[key.split("/")[0]].place == place]
+        if "numbers" in result:
+            check_same_images(result["numbers"], others, self.file)
+        write_results(self.file, results | {name: result})
 
     def prepare(self, place: str) -> None:
         """Bring the images of a competition into its home, once."""

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from sklearn.metrics import root_mean_squared_error
 from support.stages import ROOT
 
 from benchmarks import border, contests, growth, rmse, speed, tables
-from benchmarks._measure import RESULTS
+from benchmarks._measure import RESULTS, write_results
 from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.image_record import ImageRecord
@@ -42,6 +43,33 @@ def test_a_submission_without_some_ids_is_not_measured(solution_and_submission):
     solution, submission = solution_and_submission
     with pytest.raises(SystemExit, match="1 ids of the solution"):
         rmse.compute_squares(submission.iloc[1:], solution)
+
+
+def store_rows(monkeypatch, benchmark, folder, rows):
+    """Store rows where a benchmark keeps its own, and return the file."""
+    path = folder / "results.json"
+    write_results(path, rows)
+    monkeypatch.setattr(benchmark, "RESULTS_FILE", path)
+    monkeypatch.setattr(benchmark, "TABLE_FILE", folder / "table.md")
+    return path
+
+
+def run_main(monkeypatch, benchmark, *words):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, words)])
+    benchmark.main()
+
+
+@pytest.mark.parametrize(("stored", "is_measured"), [([20, 20, 20], True), ([20, 20], False), ([20, 20, 19], False)])
+def test_a_row_joins_stored_ones_of_the_same_images_only(monkeypatch, tmp_path, solution_and_submission, stored, is_measured):
+    row = {"rmse": 0.6, "squares": [4.0] * len(stored), "numbers": stored, "command": "", "commit": "", "hardware": "",
+           "minutes": [0, 0]}
+    path = store_rows(monkeypatch, rmse, tmp_path, {"harmonic": row})
+    solution, _ = solution_and_submission
+    for name, value in (("prepare_dataset", None), ("read_solution", solution), ("measure_row", row)):
+        monkeypatch.setattr(rmse, name, lambda *_, value=value: value)
+    with nullcontext() if is_measured else pytest.raises(SystemExit):
+        run_main(monkeypatch, rmse, "--data", tmp_path, "--home", tmp_path, "--rows", "telea")
+    assert ("telea" in json.loads(path.read_text())) == is_measured
 
 
 def test_a_run_that_halves_every_error_has_a_ratio_of_a_half_in_every_bootstrap_sample():
@@ -108,6 +136,22 @@ def test_both_formats_of_a_submission_are_compared_image_by_image(tmp_path):
         squares, numbers = contests.compute_squares(submission, solution)
         np.testing.assert_allclose(squares, [0.2, 1.0], atol=1e-6)
         assert numbers.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize(("stored", "is_measured"), [([3, 1], True), ([3, 2], False)])
+def test_a_row_of_a_competition_joins_stored_ones_of_the_same_images_only(monkeypatch, tmp_path, stored, is_measured):
+    row = {"squares": [4.0, 9.0], "numbers": stored, "holdout": [6.5, 1000], "command": "", "commit": "", "hardware": "",
+           "minutes": [0, 0], "fills": {}}
+    path = store_rows(monkeypatch, contests, tmp_path, {"missing_pixels/biharmonic": row})
+    folder = tmp_path / "competition/missing_pixels"
+    folder.mkdir(parents=True)
+    _, solution = write_in_both_formats(tmp_path, [[0.2, 0.4, 0.8], [1.0]])
+    solution.rename(folder / "solution.bin")
+    for name, value in (("run_stage", None), ("measure_row", row)):
+        monkeypatch.setattr(contests, name, lambda *_, value=value: value)
+    with nullcontext() if is_measured else pytest.raises(SystemExit):
+        run_main(monkeypatch, contests, "--data", tmp_path, "--home", tmp_path, "--rows", "missing_pixels/telea")
+    assert ("missing_pixels/telea" in json.loads(path.read_text())) == is_measured
 
 
 def test_a_competitions_table_has_its_own_score_and_the_ratio_to_its_baseline():

@@ -151,6 +151,15 @@ def test_the_flags_of_a_trial_are_stored_with_its_figures(monkeypatch, tmp_path)
     assert command.endswith("--lambda 100 --steps 5")
 
 
+def test_a_run_joins_stored_ones_of_the_same_images_only(tmp_path):
+    bench = run.Bench(tmp_path, tmp_path, tmp_path)
+    bench.store("lambda/100/1", make_run(0.9))
+    bench.store("sets/mlp/1", make_run(0.9) | {"numbers": [99]})   # of another competition
+    with pytest.raises(SystemExit):
+        bench.store("levels/4/1", make_run(0.9) | {"numbers": [99] * IMAGES})
+    assert sorted(json.loads((tmp_path / "SYSTEMS.json").read_text())) == ["lambda/100/1", "sets/mlp/1"]
+
+
 @pytest.mark.slow
 def test_rows_are_measured_at_toy_size_and_those_that_are_stored_are_not_measured_again(tmp_path):
     write_competition(tmp_path / "made", 160, 4, side=256)
