@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pixmend import files
 from pixmend.experiments.run_costs import describe_processor
 from pixmend.run_file import describe_checkout
 from pixmend.workers import count_cores
@@ -108,4 +109,11 @@ def read_results(path: Path) -> Results:
 def write_results(path: Path, results: Results) -> None:
     """Write one row per line; a row with a value for each image is long."""
     rows = [f"{json.dumps(name)}: {json.dumps(row)}" for name, row in results.items()]
-    path.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+    files.write_text(path, "{\n" + ",\n".join(rows) + "\n}\n")
+
+
+def add_result(path: Path, name: str, result: Mapping[str, Any]) -> Results:
+    """Add a row to the stored results, to which another process may have added some meanwhile; return all."""
+    results = read_results(path) | {name: dict(result)}
+    write_results(path, results)
+    return results

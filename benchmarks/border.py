@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._measure import RESULTS, Results, describe_measurement, read_results, write_results
+from benchmarks._measure import RESULTS, Results, add_result, describe_measurement
 from benchmarks.rmse import COMPETITION_FLAGS
 from pixmend.data.dataset import Dataset, open_dataset
 from pixmend.flags import parse_flags
@@ -72,12 +72,10 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", default=["base", "mix"], metavar="NAME", help="its runs; default: base and mix")
     options = parser.parse_args()
     dataset = open_dataset(parse_flags(["--home", str(options.home), *COMPETITION_FLAGS], environment={}))
-    results = read_results(RESULTS_FILE)
     for run in options.runs:
         path = options.home / "checkpoints" / "photo_reconstruction" / run / "holdout.npz"
         images = predictions.read_images(path, dataset, dataset.split("holdout"))
-        results[run] = measure_sums(dataset, images).summarize() | describe_measurement()
-        write_results(RESULTS_FILE, results)
+        results = add_result(RESULTS_FILE, run, measure_sums(dataset, images).summarize() | describe_measurement())
         TABLE_FILE.write_text(format_table(results))
     print(TABLE_FILE)
 

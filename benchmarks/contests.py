@@ -23,6 +23,7 @@ from benchmarks._measure import (
     RESULTS,
     Results,
     Row,
+    add_result,
     check_same_images,
     compute_interval,
     describe_measurement,
@@ -32,7 +33,6 @@ from benchmarks._measure import (
     make_predictions,
     read_results,
     run_stage,
-    write_results,
 )
 
 RESULTS_FILE, TABLE_FILE = RESULTS / "CONTESTS.json", RESULTS / "CONTESTS.md"
@@ -116,8 +116,7 @@ def main() -> None:
         if competition not in prepared:
             prepared.add(competition)
             prepare_competition(options.home, competition, flags)
-        result = measure_row(options.home, competition, flags, name)
-        write_results(RESULTS_FILE, read_results(RESULTS_FILE) | {row: result})   # another process may have added rows meanwhile
+        add_result(RESULTS_FILE, row, measure_row(options.home, competition, flags, name))
     TABLE_FILE.write_text(format_page(read_results(RESULTS_FILE)))
     print(TABLE_FILE)
 

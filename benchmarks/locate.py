@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks._measure import RESULTS, ROOT, Results, describe_measurement, read_results, write_results
+from benchmarks._measure import RESULTS, ROOT, Results, add_result, describe_measurement, read_results
 from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.dataset import Dataset
@@ -43,8 +43,7 @@ def main() -> None:
     results = read_results(RESULTS_FILE)
     for competition in COMPETITIONS:
         if competition not in results:
-            results[competition] = measure_competition(options, competition)
-            write_results(RESULTS_FILE, results)
+            results = add_result(RESULTS_FILE, competition, measure_competition(options, competition))
     TABLE_FILE.write_text(format_table(results))
     print(TABLE_FILE)
 

@@ -23,13 +23,13 @@ from benchmarks._measure import (
     RESULTS,
     Results,
     Row,
+    add_result,
     check_same_images,
     compute_interval,
     draw_bootstrap_samples,
     format_minutes,
     read_results,
     run_stage,
-    write_results,
 )
 from benchmarks.rmse import COMPETITION_FLAGS, compute_intervals, count_values, measure_row, read_solution
 from pixmend.competitions.photo_reconstruction import ORIGINAL, TABLE, TRAIN
@@ -64,8 +64,7 @@ def main() -> None:
         check_same_images(count_values(solution), results.values(), results_file)
         for name in missing:
             result = measure_row(options.home, make_row(name, options), solution) | describe_run(options.home, name)
-            results[name] = result | {"command": hide_folder(result["command"])}
-            write_results(results_file, results)
+            results = add_result(results_file, name, result | {"command": hide_folder(result["command"])})
     (options.out / "PICTURES.md").write_text(format_table(results))
     (options.out / "PICTURES.png").write_bytes(render_curve(results))
     print(options.out / "PICTURES.md")

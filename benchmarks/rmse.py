@@ -22,6 +22,7 @@ from benchmarks._measure import (
     RESULTS,
     Results,
     Row,
+    add_result,
     check_same_images,
     compute_interval,
     describe_measurement,
@@ -31,7 +32,6 @@ from benchmarks._measure import (
     make_predictions,
     read_results,
     run_stage,
-    write_results,
 )
 from pixmend.setting_values import TABLES
 
@@ -180,8 +180,7 @@ def main() -> None:
             if solution is None:
                 solution = read_solution(options.data)
                 check_same_images(count_values(solution), results.values(), RESULTS_FILE)
-            results[name] = measure_row(options.home, ROWS[name], solution)
-            write_results(RESULTS_FILE, results)
+            results = add_result(RESULTS_FILE, name, measure_row(options.home, ROWS[name], solution))
         print(name, results[name]["rmse"])
     TABLE_FILE.write_text(format_table(results))
     print(TABLE_FILE)

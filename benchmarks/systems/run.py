@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._measure import check_same_images, describe_measurement, read_results, run_stage, write_results
+from benchmarks._measure import add_result, check_same_images, describe_measurement, read_results, run_stage
 from benchmarks.systems.detail import measure_detail
 from benchmarks.systems.page import draw_curves, format_page, get_chart_name
 from benchmarks.systems.plan import Row, Table, fill_placeholders, list_needed_rows, merge_flags
@@ -70,7 +70,7 @@ class Bench:
         others = [run for key, run in results.items() if TABLES[key.split("/")[0]].place == place]
         if "numbers" in result:
             check_same_images(result["numbers"], others, self.file)
-        write_results(self.file, results | {name: result})
+        add_result(self.file, name, result)
 
     def prepare(self, place: str) -> None:
         """Bring the images of a competition into its home, once."""

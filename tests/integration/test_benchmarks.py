@@ -13,7 +13,7 @@ from sklearn.metrics import root_mean_squared_error
 from support.stages import ROOT
 
 from benchmarks import border, contests, growth, rmse, speed, tables
-from benchmarks._measure import RESULTS, write_results
+from benchmarks._measure import RESULTS, add_result, read_results, write_results
 from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.image_record import ImageRecord
@@ -70,6 +70,32 @@ def test_a_row_joins_stored_ones_of_the_same_images_only(monkeypatch, tmp_path, 
     with nullcontext() if is_measured else pytest.raises(SystemExit):
         run_main(monkeypatch, rmse, "--data", tmp_path, "--home", tmp_path, "--rows", "telea")
     assert ("telea" in json.loads(path.read_text())) == is_measured
+
+
+def test_rows_that_two_processes_measure_are_all_stored(monkeypatch, tmp_path):
+    row = {"rmse": 0.6, "squares": [4.0], "numbers": [10], "command": "", "commit": "", "hardware": "", "minutes": [0, 0]}
+    path = store_rows(monkeypatch, rmse, tmp_path, {"harmonic": row})
+    solution = pd.DataFrame({"id": [f"a.jpg_box1_0_{number}_0" for number in range(10)]})
+
+    def measure_while_another_process_stores_its_row(*_):
+        add_result(path, "smooth", row)
+        return row
+
+    for name, replaced in (("prepare_dataset", lambda *_: None), ("read_solution", lambda *_: solution),
+                           ("measure_row", measure_while_another_process_stores_its_row)):
+        monkeypatch.setattr(rmse, name, replaced)
+    run_main(monkeypatch, rmse, "--data", tmp_path, "--home", tmp_path, "--rows", "telea")
+    assert json.loads(path.read_text()).keys() == {"harmonic", "smooth", "telea"}
+
+
+def test_stored_results_survive_a_disk_that_is_full(tmp_path):
+    path = tmp_path / "results.json"
+    write_results(path, {"first": {"value": 1}})
+    program = ("import resource, signal, sys; from pathlib import Path; from benchmarks._measure import add_result\n"
+               "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+               "add_result(Path(sys.argv[1]), 'second', {'value': 'x' * 5000})")
+    ended = subprocess.run([sys.executable, "-c", program, path], cwd=ROOT, capture_output=True, text=True)
+    assert "OSError" in ended.stderr and read_results(path) == {"first": {"value": 1}}
 
 
 def test_a_run_that_halves_every_error_has_a_ratio_of_a_half_in_every_bootstrap_sample():
