@@ -62,10 +62,10 @@ A_TABLES = {
         (Claim("LAMBDA 1000 is better than 100", "1000", "100"), Claim("LAMBDA 1000 is better than 400", "1000", "400"),
          Claim("LAMBDA 1000 is better than 1200", "1000", "1200")),
         flags=PIX2PIX, has_curves=True,
-        remarks="LAMBDA 400 is the best here by 0.001 to 0.003. That is certain for these images, but it was seen with one "
-                "seed, and the other five have no order. 1000 is not the best. After 2,000 steps, of the project's 170,000, "
-                "the network has hardly learned: all are far above the best fill. To test the claim takes the full size and "
-                "several seeds."),
+        remarks="LAMBDA 400 is the best here by 0.001 to 0.003, and 200 the second. 100 is the worst, and between 800, 1000 and "
+                "1200 no difference can be seen. This order is certain for these images, but it was seen with one seed, and "
+                "another one may change it. After 2,000 steps, of the project's 170,000, the network has hardly learned: all "
+                "are far above the best fill. To test the claim takes the full size and several seeds."),
     "steps": Table(
         "A", "Steps", "boxes", "Width 16 and up to 30,000 steps of 4 images.",
         {"2000": Row("2,000 steps", same_run="lambda/1000"),
@@ -111,8 +111,8 @@ A_TABLES = {
          "1000": Row("weight 1000, which is LAMBDA", f"--disc-lambda 1000 {SHORT}", "what the project used"),
          "ours": show_ours(AS_LONG_AS_2000, "lambda/ours")},
         (Claim("LAMBDA as the weight is better than 1", "1000", "1"),), flags=PIX2PIX, has_curves=True,
-        remarks="The weight lowers the RMSE by 0.8%. LAMBDA 400 in place of 1000 did as much above, where no trend is seen, so "
-                "another seed may change it. Either way the RMSE is far above that of the best fill."),
+        remarks="The weight lowers the RMSE by 0.8%. LAMBDA 400 in place of 1000 did as much above. Each was seen with one seed, "
+                "so another one may change it. Either way the RMSE is far above that of the best fill."),
     "mode": Table(
         "A", "Prediction in training mode or in inference mode", "boxes", "The runs with LAMBDA 1000 above, predicted twice.",
         {"training": Row("training mode", "", "what the project used", "--predict-mode training", "lambda/1000"),
@@ -176,8 +176,8 @@ C_TABLES = {
         (Claim("the U-Net is better", "unet", "encoder_decoder"),), flags=LANDSCAPES, has_curves=True, measures_seconds=True,
         remarks="The U-Net is better with both seeds, by 0.006 and 0.009; with two, the interval of a difference is too wide to "
                 "say so for certain. Without the connections that skip levels the network has a quarter of the parameters "
-                "here, and takes a third of the minutes and a fifth of the seconds, but after 800 of its steps it no longer "
-                "improves."),
+                "here, and takes a third of the minutes and half of the seconds a picture, but after 800 of its steps it no "
+                "longer improves."),
 }
 
 D_TABLES = {
@@ -202,11 +202,12 @@ D_TABLES = {
          Claim("the larger set makes the CNN worse", "cnn", "cnn-large"), Claim("the CNN is better than the MLP", "cnn", "mlp"),
          Claim("the larger MLP is worse than the MLP", "mlp", "mlp_large")),
         flags=BLOCKS, has_curves=True,
-        remarks="At equal steps the CNN gains from 1,000 further photos. The MLPs have a lower RMSE with them, too, and the "
-                "larger MLP a lower one than the smaller, but with these seeds neither can be told from chance. The project "
-                "saw the opposite on its one test picture; several would tell whether it holds there. The CNN is better than "
-                "the best fill, and than our lattice_mlp, which is best at step 400 and then learns its training images by "
-                "heart; an MLP on one block is no better than that fill. mobilenet_v2 takes more than half a second a step. "
+        remarks="At equal steps the CNN gains from 1,000 further photos, and so does the larger MLP, by 0.002, each with one "
+                "seed. The smaller MLP has a lower RMSE with them, too, and the larger MLP a lower one than the smaller, but "
+                "with these seeds neither can be told from chance. The project saw the opposite on its one test picture; "
+                "several would tell whether it holds there. The CNN is better than the best fill, and than our lattice_mlp, "
+                "which is best at step 400 and then learns its training images by heart. An MLP on one block is no better than "
+                "that fill, except for the larger one with 1,000 photos more. mobilenet_v2 takes more than half a second a step. "
                 "Its training loss falls as that of the others, but not its holdout RMSE: probably batch normalization by "
                 "averages over many images does not fit the single one, as with Pix2Pix in inference mode."),
     "blow-up": Table(
