@@ -4,7 +4,8 @@
 
 FOLDER of --data holds photos, as for --photos. The project's own stages make two competitions of them, train `--model locate`
 on each, and predict the masks of the test images, on which nothing was trained or chosen. Here they are compared with the true
-masks, area by area. The union of an area contains every connected patch of the predicted mask that touches it.
+masks, area by area. The union of an area contains every connected patch of the predicted mask that touches it. A competition
+whose results are stored is not measured again.
 """
 
 import argparse

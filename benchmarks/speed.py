@@ -250,8 +250,9 @@ PAGE = """# Speed
 
 Written by `python -m benchmarks speed`. This project and each alternative take turns on the same data. The ratio says how many
 times as fast this project is, or for RMSE how many times as low: the median over the turns, and in brackets the lowest ratio, the
-highest ratio and the number of turns. Times are medians. They belong to this machine on this day; only the ratios are worth
-comparing. MB is the sum of the peak memory of a process and its child processes, with the pages of mapped files.{note}
+highest ratio and the number of turns. A target is reached by the median; of RMSE, whose turns are trainings from other first
+weights, by the highest ratio. Times are medians. They belong to this machine on this day; only the ratios are worth comparing.
+MB is the sum of the peak memory of a process and its child processes, with the pages of mapped files.{note}
 
 | row | work | alternative | this project | the alternative | ratio | target | reached | measured on |
 |---|---|---|---|---|---|---|---|---|

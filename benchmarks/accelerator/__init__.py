@@ -2,10 +2,11 @@
 
     KERAS_BACKEND=jax python -m benchmarks accelerator --data FOLDER --minutes 9 --out FOLDER
 
-FOLDER of --data is what the build.py of the stand-in competition wrote. The parts, most important first: the canvas transformer
-is trained, predicts and is scored; its speed; the speed of the full Pix2Pix at three batch sizes; Pix2Pix is trained by the
-good recipe, here on whole images, and as published. It runs from a checkout, with src/ in PYTHONPATH, where only these packages
-are installed. On a machine without a network, their wheels are brought along:
+FOLDER of --data holds photo-reconstruction.zip, in the format of the competition, and truth/, with the original of each test
+image as PNG. The parts, most important first: the canvas transformer is trained, predicts and is scored; its speed; the speed of
+the full Pix2Pix at three batch sizes; Pix2Pix is trained by the good recipe, here on whole images, and as published. It runs
+from a checkout, with src/ in PYTHONPATH, where only these packages are installed. On a machine without a network, their wheels
+are brought along:
 
     pip download "jax[cuda12]" keras opencv-python-headless scipy simplejpeg
 """
