@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from pixmend.submissions.csv_format import encode_table
 SEED = 1
 CLASSES = ("Cat", "Elephant", "Horse", "Tiger")
 SUBMISSION_HEADER = ("filename_box_pixel", "value")
+MANIFEST = Path("competition", "photo_reconstruction", "archive.json")   # in a home; it is written last
 
 Boxes = tuple[Box, Box]
 Example = tuple[np.ndarray, np.ndarray, Boxes]   # original image, damaged image, its two boxes
@@ -67,9 +70,23 @@ def write_batch(path: Path, count: int, side: int) -> Path:
     return path
 
 
+def prepare_competition(home: Path, training: int, test: int, *, side: int, different: int) -> None:
+    """Write a competition unless this very one is there; a home with another one, or with a part of one, is deleted first."""
+    manifest = home / MANIFEST
+    if not manifest.exists() or json.loads(manifest.read_text()) != describe_competition(training, test, side, different):
+        shutil.rmtree(home, ignore_errors=True)
+        write_competition(home, training, test, side=side, different=different)
+
+
+def describe_competition(training: int, test: int, side: int, different: int) -> dict[str, Any]:
+    """Return what archive.json says of a competition."""
+    content = f"{training} and {test} images of {side}, {different} different ones"
+    return {"sha256": content, "stamp": [], "origin": "", "made_from": {}, "count": 0, "bytes": 0}
+
+
 def write_competition(home: Path, training: int, test: int, *, side: int, different: int = 80) -> None:
     """Write a downloaded and unpacked competition; beyond so many different images, files are links to earlier ones."""
-    files = Path(home) / "competition" / "photo_reconstruction" / "files"
+    files = (home / MANIFEST).with_name("files")
     rng = np.random.default_rng(SEED)
     examples = [(image, *damage_image(rng, image)) for image in cut_images(different, side)]
     for number, label in enumerate(CLASSES):
@@ -78,8 +95,7 @@ def write_competition(home: Path, training: int, test: int, *, side: int, differ
     tests = {f"Test ({n}).jpeg": examples[-1 - n % different] for n in range(test)}
     write_damaged_images(files / "Dataset" / "Testing_Data", tests)
     write_sample_submission(files / "sample_submission.csv", tests)
-    manifest = {"sha256": f"{training} and {test}", "stamp": [], "origin": "", "made_from": {}, "count": 0, "bytes": 0}
-    (files.parent / "archive.json").write_text(json.dumps(manifest))
+    (home / MANIFEST).write_text(json.dumps(describe_competition(training, test, side, different)))
 
 
 def write_training_class(folder: Path, named: Mapping[str, Example]) -> None:

@@ -124,9 +124,7 @@ def measure_input_pipeline(options: Options) -> dict[str, Any]:
 def measure_augment(options: Options) -> dict[str, Any]:
     """Measure decoding; what the round before has stored is deleted first, and that is not counted."""
     sizes, folder = options.sizes, options.home / "jpegs"
-    if not folder.exists():
-        different = min(560, sizes.jpegs // 2)
-        _data.write_competition(folder, sizes.jpegs // 2, 4, side=sizes.side, different=different)
+    _data.prepare_competition(folder, sizes.jpegs // 2, 4, side=sizes.side, different=min(560, sizes.jpegs // 2))
     with Worker("decode", folder, sizes.side) as worker:
         def measure_ours() -> float:
             worker.run_task("delete")
@@ -210,8 +208,7 @@ def measure_start(options: Options) -> dict[str, Any]:
 def prepare_dataset(options: Options) -> Path:
     """Return a home with a competition and its prepared dataset; both are made once."""
     sizes, folder = options.sizes, options.home / "dataset"
-    if not folder.exists():
-        _data.write_competition(folder, sizes.training, sizes.test, side=sizes.side, different=min(40, sizes.training))
+    _data.prepare_competition(folder, sizes.training, sizes.test, side=sizes.side, different=min(40, sizes.training))
     run_stage("augment", folder, "--size", sizes.side)
     return folder
 

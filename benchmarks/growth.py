@@ -67,13 +67,17 @@ def parse_options() -> argparse.Namespace:
 
 
 def measure_dataset(home: Path, size: int, base: Path) -> dict[str, Cost]:
-    """Measure each stage on a dataset with `size` training images, or on one with `size` test images."""
+    """Measure each stage on a dataset with `size` training images, or on one with `size` test images.
+
+    What an earlier call has left there is deleted: a stage that finds its results costs nothing.
+    """
+    shutil.rmtree(home, ignore_errors=True)
     training, test = home / "training", home / "test"
     costs = {}
-    write_competition(training, size, 1)
+    _data.write_competition(training, size, 1, side=SIDE, different=size)
     costs["augment"] = report_cost("augment", size, run_stage("augment", training, *DATASET_FLAGS))
     costs["step"] = report_cost("step", size, measure_step(training))
-    write_competition(test, 12, size)
+    _data.write_competition(test, 12, size, side=SIDE, different=max(12, size))
     run_stage("augment", test, *DATASET_FLAGS)
     costs["predict"] = report_cost("predict", size, predict_with_network(test, base))
     run_stage("predict", test, *FILL)
@@ -93,11 +97,6 @@ def delete_data(home: Path, base: Path) -> None:
     """Delete the data of a dataset that was measured, except the first one: all others use its network."""
     if home != base:
         shutil.rmtree(home)
-
-
-def write_competition(home: Path, training: int, test: int) -> None:
-    if not home.exists():
-        _data.write_competition(home, training, test, side=SIDE, different=max(training, test))
 
 
 def measure_step(home: Path) -> CommandResult:
@@ -131,6 +130,7 @@ def score_submission(home: Path) -> CommandResult:
 
 def measure_simulated(home: Path, size: int, base: Path) -> dict[str, Cost]:
     """Measure training and predicting with a million images, of which only the test images are predicted."""
+    shutil.rmtree(home, ignore_errors=True)
     write_simulated_dataset(home, size, min(SIMULATED_TEST, size // 2))
     costs = {"step": report_cost("step", size, measure_step(home)),
              "predict": report_cost("predict", size, predict_with_network(home, base))}

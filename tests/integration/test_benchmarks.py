@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from safetensors import safe_open
 from sklearn.metrics import root_mean_squared_error
 from support.stages import ROOT
 
-from benchmarks import border, contests, growth, rmse, speed, tables
+from benchmarks import _data, _speed_rows, border, contests, growth, rmse, speed, tables
 from benchmarks._measure import RESULTS, add_result, read_results, write_results
+from benchmarks._process import CommandResult
 from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.image_record import ImageRecord
@@ -281,3 +283,30 @@ def test_the_network_of_photos_is_trained_anew_at_toy_size(tmp_path):
     assert any((new != old).any() for new, old in zip(arrays, shipped, strict=True))
     used = {photos.get_source(path.name.split(" ", 2)[2]) for path in (tmp_path / "crops").iterdir()}
     assert used == photos.list_learned_sources()
+
+
+def test_no_stage_of_growth_finds_what_an_earlier_call_has_made(monkeypatch, tmp_path):
+    left = tmp_path / "100/training/augment"
+    left.mkdir(parents=True)
+    for name in ("run_stage", "measure_step", "predict_with_network", "score_submission"):
+        monkeypatch.setattr(growth, name, lambda *_: CommandResult(1, 1, 1, ""))
+    growth.measure_dataset(tmp_path / "100", 100, tmp_path / "100")
+    assert not left.exists() and (tmp_path / "100/training/competition").exists()
+
+
+def test_data_of_other_sizes_and_parts_of_data_are_made_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(_speed_rows, "run_stage", lambda *_: None)
+    files = tmp_path / "dataset/competition/photo_reconstruction/files/Dataset/Testing_Data"
+
+    def count_test_images(sizes):
+        _speed_rows.prepare_dataset(_speed_rows.Options(tmp_path, sizes, quick=True, torch_python=None))
+        return len(list(files.glob("*.jpeg")))
+
+    toy, larger = _data.TOY_SIZES, replace(_data.TOY_SIZES, test=11)
+    assert [count_test_images(toy), count_test_images(larger)] == [8, 11]
+    kept = tmp_path / "dataset/augment"
+    kept.touch()
+    assert count_test_images(larger) == 11 and kept.exists()
+    (tmp_path / "dataset" / _data.MANIFEST).unlink()   # as after an interrupted call
+    next(files.glob("*.jpeg")).unlink()
+    assert count_test_images(larger) == 11 and not kept.exists()
