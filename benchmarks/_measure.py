@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -37,8 +38,8 @@ class Row:
 
 
 def run_stage(home: Path, competition_flags: Sequence[str], stage: str, flags: str = "") -> np.ndarray:
-    """Run a stage as a user would, and return its minutes: elapsed, and added up over all cores."""
-    command = [sys.executable, "-m", "pixmend", stage, "--home", str(home), *competition_flags, *flags.split()]
+    """Run a stage as a user would, with flags as in a shell; return its minutes: elapsed, and added up over all cores."""
+    command = [sys.executable, "-m", "pixmend", stage, "--home", str(home), *competition_flags, *shlex.split(flags)]
     start, times_before = time.monotonic(), os.times()
     subprocess.run(command, check=True, cwd=ROOT)
     times = os.times()

@@ -11,6 +11,7 @@ other work on the machine, and draw about as many windows: the fewer photos, the
 import argparse
 import csv
 import io
+import shlex
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def make_row(name: str, options: argparse.Namespace) -> Row:
     if name == BASELINE:
         return Row("harmonic fill", f"--model {BASELINE} {HOLDOUT}")
     share = SHARES[name]
-    extra = f" --extra-pictures {extra_folder(options.home, name)}" if share.extra_parts else ""
+    extra = f" --extra-pictures {shlex.quote(str(extra_folder(options.home, name)))}" if share.extra_parts else ""
     flags = f"{TRAINING} {HOLDOUT} --masks-per-image {share.masks_per_image} --steps {options.steps} --run {name}{extra}"
     return Row(f"{name} of the photos", flags)
 
@@ -162,7 +163,7 @@ def describe_run(home: Path, name: str) -> dict[str, Any]:
 
 def hide_folder(command: str) -> str:
     """Return the flags of a row without the path of the folder of extra pictures."""
-    words = command.split()
+    words = shlex.split(command)
     return " ".join("FOLDER" if before == "--extra-pictures" else word for before, word in zip(["", *words], words, strict=False))
 
 

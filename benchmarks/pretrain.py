@@ -12,6 +12,7 @@ import argparse
 import csv
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,7 @@ def main() -> None:
         run_stage(options.home, COMPETITION, stage)
     crops = options.home / "crops"
     write_crops(crops, options.crops, list_demo_photographs(options.home) + list_packaged_photographs(options.packages))
-    flags = f"{NETWORK} --minutes {options.minutes} --extra-pictures {crops} --run {RUN}"
+    flags = f"{NETWORK} --minutes {options.minutes} --extra-pictures {shlex.quote(str(crops))} --run {RUN}"
     for stage in ("augment", "train", "predict", "serialize", "score"):
         run_stage(options.home, COMPETITION, stage, flags)
     write_weights(options.home / "checkpoints" / "demo" / RUN, options.out)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -119,7 +120,7 @@ class Bench:
             return flags
         folder = self.home / "photos" / "more"
         extract_photos(self.data, folder, MORE_PHOTOS_COUNT, first=PLACES[place].photos)
-        return flags.replace(MORE_PHOTOS, str(folder))
+        return flags.replace(MORE_PHOTOS, shlex.quote(str(folder)))
 
     def read_minutes(self, name: str, seed: int) -> float:
         """Return the minutes that a row was trained with the same seed; another one may be of another machine."""

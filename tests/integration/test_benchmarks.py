@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from safetensors import safe_open
 from sklearn.metrics import root_mean_squared_error
 from support.stages import ROOT
 
-from benchmarks import _data, _speed_rows, border, contests, growth, rmse, speed, tables
+from benchmarks import _data, _measure, _speed_rows, border, contests, growth, pictures, rmse, speed, tables
 from benchmarks._measure import RESULTS, add_result, read_results, write_results
 from benchmarks._process import CommandResult
 from pixmend.config import Settings
@@ -310,3 +312,13 @@ def test_data_of_other_sizes_and_parts_of_data_are_made_again(monkeypatch, tmp_p
     (tmp_path / "dataset" / _data.MANIFEST).unlink()   # as after an interrupted call
     next(files.glob("*.jpeg")).unlink()
     assert count_test_images(larger) == 11 and not kept.exists()
+
+
+def test_a_folder_with_spaces_is_one_flag_of_a_stage(monkeypatch):
+    commands = []
+    monkeypatch.setattr(_measure.subprocess, "run", lambda command, **_: commands.append(command))
+    home = Path("my home")
+    flags = pictures.make_row("half", Namespace(home=home, steps=9)).train
+    _measure.run_stage(home, (), "augment", flags)
+    assert commands[0][-2:] == ["--extra-pictures", str(pictures.extra_folder(home, "half"))]
+    assert pictures.hide_folder(flags).endswith("--run half --extra-pictures FOLDER")

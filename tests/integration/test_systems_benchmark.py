@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -149,6 +150,13 @@ def test_the_flags_of_a_trial_are_stored_with_its_figures(monkeypatch, tmp_path)
     run.Bench(tmp_path, tmp_path, tmp_path, "--steps 5").measure("lambda/100", 1)
     command = json.loads((tmp_path / "SYSTEMS.json").read_text())["lambda/100/1"]["command"]
     assert command.endswith("--lambda 100 --steps 5")
+
+
+def test_the_folder_of_further_photos_may_have_spaces(monkeypatch, tmp_path):
+    monkeypatch.setattr(run, "extract_photos", lambda *_, **__: None)
+    bench = run.Bench(tmp_path, tmp_path / "my home", tmp_path)
+    flags = bench.add_photos("--model mlp --extra-pictures {photos}", "missing")
+    assert shlex.split(flags)[-1] == str(tmp_path / "my home/photos/more")
 
 
 def test_a_run_joins_stored_ones_of_the_same_images_only(tmp_path):
