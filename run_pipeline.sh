@@ -2,7 +2,7 @@
 # From nothing to a checked submission: the demo without flags, `--competition photo_reconstruction` for the real competition.
 set -euo pipefail
 folder=$PWD
-cd "$(dirname "$0")"
+cd "$(dirname "$(readlink -f "$0")")"
 source ./set_up.sh base
 cd "$folder"   # relative paths in flags are those of the folder where it was called
 case " $* " in *" --help "* | *" -h "*) exec pixmend configure --help ;; esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need, then runs lint, the type checker and all fast tests. Flags go to pytest: `./run_tests.sh -m slow`.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd "$(dirname "$(readlink -f "$0")")"
 source ./set_up.sh test
 
 ruff check .

@@ -54,7 +54,7 @@ set_up() {   # EXTRA or `base`
     install_lock "$lock"
 }
 
-[ "${BASH_SOURCE[0]}" != "$0" ] || { set -euo pipefail; cd "$(dirname "$0")"; }
+[ "${BASH_SOURCE[0]}" != "$0" ] || { set -euo pipefail; cd "$(dirname "$(readlink -f "$0")")"; }
 set_up "${1:-base}"
 source .venv/bin/activate
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}

@@ -29,10 +29,13 @@ class Checkout:
     def set_version(self, version):
         (self.programs / "version").write_text(version)
 
-    def set_up(self, pip="", script="set_up.sh", folder=None):
+    def set_up(self, pip="", script="set_up.sh", folder=None, **variables):
+        """Run a script: one of the checkout by its name, or another one by its path, which may be relative to the folder."""
+        script = self.folder / script if isinstance(script, str) else script
         environment = {"PATH": f"{self.programs}:/usr/bin:/bin", "HOME": str(self.folder), "REAL_PYTHON": sys.executable,
-                       "PYTHON": str(self.programs / "python3"), "PIP_LOG": str(self.log), "PIP": pip}
-        return subprocess.run(["bash", str(self.folder / script)], cwd=folder, env=environment, capture_output=True, text=True)
+                       "PYTHON": str(self.programs / "python3"), "PIP_LOG": str(self.log), "PIP": pip,
+                       **variables}
+        return subprocess.run(["bash", str(script)], cwd=folder, env=environment, capture_output=True, text=True)
 
     def has(self, name):
         return os.path.lexists(self.folder / name)
@@ -95,6 +98,21 @@ def test_pipeline_works_in_the_folder_of_its_caller(checkout, tmp_path):
     folder.mkdir()
     assert checkout.set_up(script="run_pipeline.sh", folder=folder).returncode == 0
     assert set(called.read_text().splitlines()) == {str(folder)} and checkout.has(MARK)
+
+
+def test_script_that_is_called_by_a_link_works_in_its_checkout(checkout, tmp_path):
+    links = tmp_path / "bin"
+    links.mkdir()
+    (links / "install").symlink_to(checkout.folder / "set_up.sh")
+    assert checkout.set_up(script=links / "install").returncode == 0 and checkout.has(MARK)
+
+
+def test_script_is_not_led_astray_by_an_exported_cdpath(checkout, tmp_path):
+    other = tmp_path / "others" / checkout.folder.name
+    other.mkdir(parents=True)
+    relative = Path(checkout.folder.name, "set_up.sh")
+    ended = checkout.set_up(script=relative, folder=tmp_path, CDPATH=str(other.parent))
+    assert ended.returncode == 0 and checkout.has(MARK) and not list(other.iterdir())
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.14"])
