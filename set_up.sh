@@ -39,19 +39,36 @@ install_lock() {   # LOCK
 
 state_of() { echo "$1 $(cat "$1" pyproject.toml | cksum)"; }
 
+is_installed() {   # LOCK
+    grep -qxF "$(state_of "$1")" .venv/installed 2> /dev/null && .venv/bin/python -c '' 2> /dev/null
+}
+
+wait_for_others() {   # two installations at once would delete each other's packages; macOS has no flock
+    exec 9> .venv.lock
+    command -v flock > /dev/null || return 0
+    flock -n 9 || { echo "Another installation into .venv is at work. Waiting for its end ..."; flock 9 || true; }
+}
+
 set_up() {   # EXTRA or `base`
-    local lock=requirements-$1.txt python wanted found
+    local lock=requirements-$1.txt
     [ "$1" != base ] || lock=requirements.txt
     # The environment of a checkout that was moved or copied still names its old place.
     [ ! -f .venv/place ] || [ "$(cat .venv/place)" = "$(pwd -P)" ] || rm -f .venv/installed
     [ -f "$lock" ] || fail "There is no $lock. Known extras: cuda, tpu, postgres, web, loggers, sharing, pretrained, test."
-    if grep -qxF "$(state_of "$lock")" .venv/installed 2> /dev/null && .venv/bin/python -c '' 2> /dev/null; then return; fi
+    if is_installed "$lock"; then return; fi
+    wait_for_others
+    is_installed "$lock" || make_installation "$lock"
+    exec 9>&-   # what runs next does not hold the lock
+}
+
+make_installation() {   # LOCK
+    local python wanted found
     python=$(find_python) || exit 1
     wanted=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     found=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null || true)
     if [ -n "$found" ] && [ "$found" != "$wanted" ]; then echo "The environment in .venv is of Python $found; making it anew for Python $wanted ..."; fi
     if [ "$found" != "$wanted" ] || [ ! -f .venv/installed ]; then make_environment "$python"; fi
-    install_lock "$lock"
+    install_lock "$1"
 }
 
 [ "${BASH_SOURCE[0]}" != "$0" ] || { set -euo pipefail; cd "$(dirname "$(readlink -f "$0")")"; }

@@ -1,5 +1,6 @@
 """set_up.sh with a stand-in for Python and pip: an environment is marked as complete, and used, only when it is."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -29,13 +30,20 @@ class Checkout:
     def set_version(self, version):
         (self.programs / "version").write_text(version)
 
-    def set_up(self, pip="", script="set_up.sh", folder=None, **variables):
-        """Run a script: one of the checkout by its name, or another one by its path, which may be relative to the folder."""
+    def set_up(self, *arguments, **options):
+        """Run a script to its end; see `start`."""
+        process = self.start(*arguments, **options)
+        out, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+    def start(self, pip="", script="set_up.sh", folder=None, **variables):
+        """Start a script: one of the checkout by its name, or another one by its path, which may be relative to the folder."""
         script = self.folder / script if isinstance(script, str) else script
         environment = {"PATH": f"{self.programs}:/usr/bin:/bin", "HOME": str(self.folder), "REAL_PYTHON": sys.executable,
                        "PYTHON": str(self.programs / "python3"), "PIP_LOG": str(self.log), "PIP": pip,
                        **variables}
-        return subprocess.run(["bash", str(script)], cwd=folder, env=environment, capture_output=True, text=True)
+        return subprocess.Popen(["bash", str(script)], cwd=folder, env=environment, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
 
     def has(self, name):
         return os.path.lexists(self.folder / name)
@@ -98,6 +106,16 @@ def test_pipeline_works_in_the_folder_of_its_caller(checkout, tmp_path):
     folder.mkdir()
     assert checkout.set_up(script="run_pipeline.sh", folder=folder).returncode == 0
     assert set(called.read_text().splitlines()) == {str(folder)} and checkout.has(MARK)
+
+
+@pytest.mark.skipif(shutil.which("flock", path="/usr/bin:/bin") is None, reason="this system has no flock")
+def test_installation_waits_for_another_one(checkout):
+    with open(checkout.folder / ".venv.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = checkout.start()
+        assert second.stdout.readline() and not checkout.has(".venv")   # it says that it waits
+    _, errors = second.communicate()
+    assert second.returncode == 0 and not errors and checkout.has(MARK)
 
 
 def test_script_that_is_called_by_a_link_works_in_its_checkout(checkout, tmp_path):
