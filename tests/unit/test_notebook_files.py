@@ -1,5 +1,9 @@
 """The notebooks as they are stored: valid, without outputs, each cell valid Python, with one cell of parameters."""
 
+import os
+import subprocess
+import sys
+
 import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
@@ -42,3 +46,12 @@ def test_every_cell_compiles(notebook):
 def test_the_first_code_cell_has_the_parameters(notebook):
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert tagged == list_code_cells(notebook)[:1]
+
+
+def test_a_folder_named_pixmend_is_not_taken_for_the_package(notebook, tmp_path):
+    (tmp_path / "pixmend").mkdir()
+    cell = next(cell for cell in list_code_cells(notebook) if "find_spec" in cell.source)
+    program = "PIXMEND = ''\n" + "\n".join(line for line in cell.source.splitlines() if "%pip" not in line)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ended = subprocess.run([sys.executable, "-S", "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "AssertionError" in ended.stderr   # PIXMEND, from which it is installed, is empty
