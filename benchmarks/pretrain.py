@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._measure import run_stage
-from pixmend import backend, run_file, workers
+from pixmend import backend, files, run_file, workers
 from pixmend.competitions.demo import SMALLEST
 from pixmend.data import photos
 from pixmend.data.dataset import Dataset
@@ -39,8 +39,8 @@ def main() -> None:
     options = parse_options()
     for stage in ("download", "augment"):
         run_stage(options.home, COMPETITION, stage)
-    crops = options.home / "crops"
-    write_crops(crops, options.crops, list_demo_photographs(options.home) + list_packaged_photographs(options.packages))
+    photographs = list_demo_photographs(options.home) + list_packaged_photographs(options.packages)
+    crops = write_crops(options.home, options.crops, photographs)
     flags = f"{NETWORK} --minutes {options.minutes} --extra-pictures {shlex.quote(str(crops))} --run {RUN}"
     for stage in ("augment", "train", "predict", "serialize", "score"):
         run_stage(options.home, COMPETITION, stage, flags)
@@ -77,16 +77,21 @@ def list_packaged_photographs(packages: Path | None) -> list[Path]:
     return list(listed)
 
 
-def write_crops(folder: Path, count: int, paths: Sequence[Path]) -> None:
-    """Write squares of each photograph, unless they exist; the demo's photographs, which come first, give more."""
+def write_crops(home: Path, count: int, paths: Sequence[Path]) -> Path:
+    """Write squares of each photograph, unless these very ones are there; the demo's, which come first, give more.
+
+    Return their folder.
+    """
+    folder = home / f"crops-{files.hash_value([count, [path.name for path in paths]])}"
     if folder.exists():
-        return
+        return folder
     part = folder.with_suffix(".part")
     part.mkdir(parents=True, exist_ok=True)
     cut = partial(write_squares, part, count)
     for _ in workers.run_in_chunks(cut, list(enumerate(paths)), size=CHUNK, label="cut squares", unit="photographs"):
         pass
     part.rename(folder)
+    return folder
 
 
 def write_squares(folder: Path, count: int, numbered: Sequence[tuple[int, Path]]) -> None:

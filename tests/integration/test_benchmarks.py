@@ -15,7 +15,7 @@ from safetensors import safe_open
 from sklearn.metrics import root_mean_squared_error
 from support.stages import ROOT
 
-from benchmarks import _data, _measure, _speed_rows, border, contests, growth, pictures, rmse, speed, tables
+from benchmarks import _data, _measure, _speed_rows, border, contests, growth, pictures, pretrain, rmse, speed, tables
 from benchmarks._measure import RESULTS, add_result, read_results, write_results
 from benchmarks._process import CommandResult
 from pixmend.config import Settings
@@ -322,3 +322,9 @@ def test_a_folder_with_spaces_is_one_flag_of_a_stage(monkeypatch):
     _measure.run_stage(home, (), "augment", flags)
     assert commands[0][-2:] == ["--extra-pictures", str(pictures.extra_folder(home, "half"))]
     assert pictures.hide_folder(flags).endswith("--run half --extra-pictures FOLDER")
+
+
+def test_squares_of_fewer_photographs_are_not_taken_for_those_of_more(tmp_path):
+    paths = [photo.path for photo in photos.list_demo_photos()[:2]]
+    folders = [pretrain.write_crops(tmp_path, 1, some) for some in (paths[:1], paths, paths)]
+    assert [len(list(folder.iterdir())) for folder in folders] == [4, 8, 8] and folders[1] == folders[2]
