@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._process import make_environment
 from pixmend import files
 from pixmend.experiments.run_costs import describe_processor
 from pixmend.run_file import describe_checkout
@@ -41,7 +42,7 @@ def run_stage(home: Path, competition_flags: Sequence[str], stage: str, flags: s
     """Run a stage as a user would, with flags as in a shell; return its minutes: elapsed, and added up over all cores."""
     command = [sys.executable, "-m", "pixmend", stage, "--home", str(home), *competition_flags, *shlex.split(flags)]
     start, times_before = time.monotonic(), os.times()
-    subprocess.run(command, check=True, cwd=ROOT)
+    subprocess.run(command, check=True, cwd=ROOT, env=make_environment())
     times = os.times()
     core_seconds = (times.children_user + times.children_system
                     - times_before.children_user - times_before.children_system)

@@ -1,6 +1,7 @@
 """The benchmarks' own arithmetic: errors of a submission image by image, and the lines of the tables."""
 
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -328,3 +329,11 @@ def test_squares_of_fewer_photographs_are_not_taken_for_those_of_more(tmp_path):
     paths = [photo.path for photo in photos.list_demo_photos()[:2]]
     folders = [pretrain.write_crops(tmp_path, 1, some) for some in (paths[:1], paths, paths)]
     assert [len(list(folder.iterdir())) for folder in folders] == [4, 8, 8] and folders[1] == folders[2]
+
+
+def test_an_exported_lambda_does_not_change_a_row(monkeypatch):
+    environments = []
+    monkeypatch.setattr(_measure.subprocess, "run", lambda _, **known: environments.append(known.get("env", os.environ)))
+    monkeypatch.setenv("LAMBDA", "7")
+    _measure.run_stage(Path("home"), (), "train", "--model pix2pix")
+    assert "LAMBDA" not in environments[0] and environments[0]["PATH"] == os.environ["PATH"]
