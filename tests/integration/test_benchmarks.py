@@ -6,7 +6,6 @@ import subprocess
 import sys
 from argparse import Namespace
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,8 @@ from safetensors import safe_open
 from sklearn.metrics import root_mean_squared_error
 from support.stages import ROOT
 
-from benchmarks import _data, _measure, _speed_rows, border, contests, growth, pictures, pretrain, rmse, speed, tables
-from benchmarks._measure import RESULTS, add_result, read_results, write_results
-from benchmarks._process import CommandResult
+from benchmarks import _data, _measure, border, contests, growth, pictures, pretrain, rmse, speed, tables
+from benchmarks._measure import RESULTS, add_result, check_same_images, read_results, write_results
 from pixmend.config import Settings
 from pixmend.data import photos
 from pixmend.data.image_record import ImageRecord
@@ -50,47 +48,18 @@ def test_a_submission_without_some_ids_is_not_measured(solution_and_submission):
         rmse.compute_squares(submission.iloc[1:], solution)
 
 
-def store_rows(monkeypatch, benchmark, folder, rows):
-    """Store rows where a benchmark keeps its own, and return the file."""
-    path = folder / "results.json"
-    write_results(path, rows)
-    monkeypatch.setattr(benchmark, "RESULTS_FILE", path)
-    monkeypatch.setattr(benchmark, "TABLE_FILE", folder / "table.md")
-    return path
+@pytest.mark.parametrize(("stored", "is_joined"), [([20, 20, 20], True), ([20, 20], False), ([20, 20, 19], False)])
+def test_a_row_joins_stored_ones_of_the_same_images_only(tmp_path, solution_and_submission, stored, is_joined):
+    numbers = rmse.count_values(solution_and_submission[0])
+    with nullcontext() if is_joined else pytest.raises(SystemExit):
+        check_same_images(numbers, [{"rmse": 0.6, "numbers": stored}, {"rmse": 0.6}], tmp_path / "RMSE.json")
 
 
-def run_main(monkeypatch, benchmark, *words):
-    monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, words)])
-    benchmark.main()
-
-
-@pytest.mark.parametrize(("stored", "is_measured"), [([20, 20, 20], True), ([20, 20], False), ([20, 20, 19], False)])
-def test_a_row_joins_stored_ones_of_the_same_images_only(monkeypatch, tmp_path, solution_and_submission, stored, is_measured):
-    row = {"rmse": 0.6, "squares": [4.0] * len(stored), "numbers": stored, "command": "", "commit": "", "hardware": "",
-           "minutes": [0, 0]}
-    path = store_rows(monkeypatch, rmse, tmp_path, {"harmonic": row})
-    solution, _ = solution_and_submission
-    for name, value in (("prepare_dataset", None), ("read_solution", solution), ("measure_row", row)):
-        monkeypatch.setattr(rmse, name, lambda *_, value=value: value)
-    with nullcontext() if is_measured else pytest.raises(SystemExit):
-        run_main(monkeypatch, rmse, "--data", tmp_path, "--home", tmp_path, "--rows", "telea")
-    assert ("telea" in json.loads(path.read_text())) == is_measured
-
-
-def test_rows_that_two_processes_measure_are_all_stored(monkeypatch, tmp_path):
-    row = {"rmse": 0.6, "squares": [4.0], "numbers": [10], "command": "", "commit": "", "hardware": "", "minutes": [0, 0]}
-    path = store_rows(monkeypatch, rmse, tmp_path, {"harmonic": row})
-    solution = pd.DataFrame({"id": [f"a.jpg_box1_0_{number}_0" for number in range(10)]})
-
-    def measure_while_another_process_stores_its_row(*_):
-        add_result(path, "smooth", row)
-        return row
-
-    for name, replaced in (("prepare_dataset", lambda *_: None), ("read_solution", lambda *_: solution),
-                           ("measure_row", measure_while_another_process_stores_its_row)):
-        monkeypatch.setattr(rmse, name, replaced)
-    run_main(monkeypatch, rmse, "--data", tmp_path, "--home", tmp_path, "--rows", "telea")
-    assert json.loads(path.read_text()).keys() == {"harmonic", "smooth", "telea"}
+def test_a_row_is_added_to_those_that_another_process_has_stored(tmp_path):
+    path = tmp_path / "results.json"
+    for name in ("first", "second"):
+        results = add_result(path, name, {"value": name})
+    assert results == read_results(path) == {"first": {"value": "first"}, "second": {"value": "second"}}
 
 
 def test_stored_results_survive_a_disk_that_is_full(tmp_path):
@@ -167,22 +136,6 @@ def test_both_formats_of_a_submission_are_compared_image_by_image(tmp_path):
         squares, numbers = contests.compute_squares(submission, solution)
         np.testing.assert_allclose(squares, [0.2, 1.0], atol=1e-6)
         assert numbers.tolist() == [3, 1]
-
-
-@pytest.mark.parametrize(("stored", "is_measured"), [([3, 1], True), ([3, 2], False)])
-def test_a_row_of_a_competition_joins_stored_ones_of_the_same_images_only(monkeypatch, tmp_path, stored, is_measured):
-    row = {"squares": [4.0, 9.0], "numbers": stored, "holdout": [6.5, 1000], "command": "", "commit": "", "hardware": "",
-           "minutes": [0, 0], "fills": {}}
-    path = store_rows(monkeypatch, contests, tmp_path, {"missing_pixels/biharmonic": row})
-    folder = tmp_path / "competition/missing_pixels"
-    folder.mkdir(parents=True)
-    _, solution = write_in_both_formats(tmp_path, [[0.2, 0.4, 0.8], [1.0]])
-    solution.rename(folder / "solution.bin")
-    for name, value in (("run_stage", None), ("measure_row", row)):
-        monkeypatch.setattr(contests, name, lambda *_, value=value: value)
-    with nullcontext() if is_measured else pytest.raises(SystemExit):
-        run_main(monkeypatch, contests, "--data", tmp_path, "--home", tmp_path, "--rows", "missing_pixels/telea")
-    assert ("missing_pixels/telea" in json.loads(path.read_text())) == is_measured
 
 
 def test_a_competitions_table_has_its_own_score_and_the_ratio_to_its_baseline():
@@ -284,35 +237,24 @@ def test_the_network_of_photos_is_trained_anew_at_toy_size(tmp_path):
     shipped = photos_fill.read_weights()
     assert [(array.shape, array.dtype) for array in arrays] == [(array.shape, array.dtype) for array in shipped]
     assert any((new != old).any() for new, old in zip(arrays, shipped, strict=True))
-    used = {photos.get_source(path.name.split(" ", 2)[2]) for path in (tmp_path / "crops").iterdir()}
+    used = {photos.get_source(path.name.split(" ", 2)[2]) for path in next(tmp_path.glob("crops-*")).iterdir()}
     assert used == photos.list_learned_sources()
 
 
-def test_no_stage_of_growth_finds_what_an_earlier_call_has_made(monkeypatch, tmp_path):
-    left = tmp_path / "100/training/augment"
-    left.mkdir(parents=True)
-    for name in ("run_stage", "measure_step", "predict_with_network", "score_submission"):
-        monkeypatch.setattr(growth, name, lambda *_: CommandResult(1, 1, 1, ""))
-    growth.measure_dataset(tmp_path / "100", 100, tmp_path / "100")
-    assert not left.exists() and (tmp_path / "100/training/competition").exists()
+def test_data_of_other_sizes_and_parts_of_data_are_made_again(tmp_path):
+    files = tmp_path / "competition/photo_reconstruction/files/Dataset/Testing_Data"
 
-
-def test_data_of_other_sizes_and_parts_of_data_are_made_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(_speed_rows, "run_stage", lambda *_: None)
-    files = tmp_path / "dataset/competition/photo_reconstruction/files/Dataset/Testing_Data"
-
-    def count_test_images(sizes):
-        _speed_rows.prepare_dataset(_speed_rows.Options(tmp_path, sizes, quick=True, torch_python=None))
+    def count_test_images(count):
+        _data.prepare_competition(tmp_path, 12, count, side=32, different=12)
         return len(list(files.glob("*.jpeg")))
 
-    toy, larger = _data.TOY_SIZES, replace(_data.TOY_SIZES, test=11)
-    assert [count_test_images(toy), count_test_images(larger)] == [8, 11]
-    kept = tmp_path / "dataset/augment"
+    assert [count_test_images(8), count_test_images(11)] == [8, 11]
+    kept = tmp_path / "augment"
     kept.touch()
-    assert count_test_images(larger) == 11 and kept.exists()
-    (tmp_path / "dataset" / _data.MANIFEST).unlink()   # as after an interrupted call
+    assert count_test_images(11) == 11 and kept.exists()
+    (tmp_path / _data.MANIFEST).unlink()   # as after an interrupted call
     next(files.glob("*.jpeg")).unlink()
-    assert count_test_images(larger) == 11 and not kept.exists()
+    assert count_test_images(11) == 11 and not kept.exists()
 
 
 def test_a_folder_with_spaces_is_one_flag_of_a_stage(monkeypatch):

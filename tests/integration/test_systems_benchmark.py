@@ -141,17 +141,6 @@ def test_a_trial_with_few_steps_needs_a_folder_of_its_own(monkeypatch, tmp_path)
     assert systems.parse_options().out == tmp_path
 
 
-def test_the_flags_of_a_trial_are_stored_with_its_figures(monkeypatch, tmp_path):
-    for name in ("run_stage", "find_run_folder"):
-        monkeypatch.setattr(run, name, lambda *_: None)
-    for name in ("read_figures", "measure_more"):
-        monkeypatch.setattr(run, name, lambda *_: {})
-    monkeypatch.setattr(run.Bench, "prepare", lambda *_: None)
-    run.Bench(tmp_path, tmp_path, tmp_path, "--steps 5").measure("lambda/100", 1)
-    command = json.loads((tmp_path / "SYSTEMS.json").read_text())["lambda/100/1"]["command"]
-    assert command.endswith("--lambda 100 --steps 5")
-
-
 def test_the_folder_of_further_photos_may_have_spaces(monkeypatch, tmp_path):
     monkeypatch.setattr(run, "extract_photos", lambda *_, **__: None)
     bench = run.Bench(tmp_path, tmp_path / "my home", tmp_path)
