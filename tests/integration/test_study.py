@@ -21,7 +21,7 @@ from pixmend import models
 from pixmend.cli import main, read_settings
 from pixmend.config import Settings
 from pixmend.data import dataset
-from pixmend.errors import FlagError
+from pixmend.errors import FlagError, UserError
 from pixmend.experiments import study, study_conclusion, study_plans, study_results, study_table
 from pixmend.flags import parse_flags
 from pixmend.reporting import experiment_charts
@@ -263,6 +263,15 @@ def test_rows_that_have_learned_the_holdout_are_compared_only_with_such_rows(lea
     apart = study_results.set_learned_apart(rows)
     assert [row["name"] for row in apart if row["whole"]] == compared
     assert all(("learned from photographs of this holdout" in row["absent"]) != row["whole"] for row in apart)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '{"form": 1}', '{"form": 1, "rows": "x"}'])
+def test_a_damaged_file_of_results_is_named(tmp_path, text):
+    (tmp_path / "losses.study.json").write_text(text)
+    with pytest.raises(UserError, match=r"losses\.study\.json is damaged"):
+        study_results.read_studies(tmp_path)
+    (tmp_path / "losses.study.json").write_text('{"form": 0}')
+    assert study_results.read_studies(tmp_path) == []
 
 
 def test_a_run_on_other_extra_pictures_is_another_run_to_a_study():

@@ -22,6 +22,8 @@ from pixmend.scoring.run_score import read_score
 from pixmend.setting_values import format_command
 
 FORM = 1   # version of the JSON; files of other versions are not read
+STUDY_FIELDS = {"study": str, "what": str, "over": str, "curves": bool, "seeds": [int], "wanted": int, "ended": int,
+                "runs": {str: dict}, "rows": [dict], "made": [list], "conclusion": str, "command": str}
 SIZES = ("parameters", "bytes")
 LEARNED = f"{photos_fill.NAME} has learned from photographs of this holdout"
 RUN_FIGURES = ("minutes", "steps", "best_step", "learning_rate", *SIZES, "seconds")
@@ -37,8 +39,13 @@ def get_page_path(settings: Settings) -> Path:
 
 def read_studies(folder: Path, name: str = "*") -> list[dict[str, Any]]:
     """Return the results of a study, or of all studies, in the folder of a competition's runs."""
-    stored = (files.read_json(file) for file in sorted(folder.glob(f"{name}.study.json")))
-    return [study for study in stored if study.get("form") == FORM]
+    return [study for file in sorted(folder.glob(f"{name}.study.json")) if (study := read_study(file))]
+
+
+def read_study(path: Path) -> dict[str, Any] | None:
+    """Return the results in a file; None for those of another version, and an error for a damaged file."""
+    found = files.read_object(path, {"form": int}) or {}
+    return files.read_object(path, STUDY_FIELDS) if found.get("form") == FORM else None
 
 
 def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: list[PlannedRun],
