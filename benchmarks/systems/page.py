@@ -121,7 +121,7 @@ def format_overlap(runs: Sequence[Run]) -> str:
     overlaps = np.array([run["overlaps"] for run in runs], float)   # seeds x images x (intersection, union)
     draws = Draws(overlaps[0, :, 1])
     drawn = np.concatenate([np.tensordot(some, overlaps, (1, 1)) for some in draws.images])   # draws x seeds x 2
-    low, high = compute_interval((drawn[..., 0] / drawn[..., 1]).mean(1))
+    low, high = compute_interval((drawn[..., 0] / drawn[..., 1]).mean(1), draws.photos)
     return f"intersection over union {average(runs, 'overlap'):.3f} ({low:.3f} to {high:.3f})"
 
 

@@ -70,7 +70,8 @@ def test_an_interval_over_many_pictures_takes_little_memory_and_is_that_of_all_d
     tracemalloc.stop()
     assert peak < 70_000_000 and many[0] < bootstrap.compute_rmse(sums, numbers) < many[1]
     picks = np.random.default_rng(0).integers(0, 30, (2000, 30))
-    plain = np.quantile(np.sqrt(sums[:30][picks].sum(1) / numbers[:30][picks].sum(1)), [0.025, 0.975])
+    tail = bootstrap.compute_tail(30)
+    plain = np.quantile(np.sqrt(sums[:30][picks].sum(1) / numbers[:30][picks].sum(1)), [tail, 1 - tail])
     assert bootstrap.bootstrap_interval(sums[:30], numbers[:30]) == tuple(plain)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 DRAWS, AT_ONCE, SHARE = 2000, 50, 0.95   # AT_ONCE draws fit into memory where images are many
 LEAST = 0.0005   # a smaller change is shown as 0.0%
-FEW = 30         # with fewer photos, draws vary too little: of five, 17% of the intervals of two equal methods do not contain 0
+FEW = 5          # with fewer photos, an interval of two equal methods often does not contain 0, however wide it is made
 
 Interval = tuple[float, float]
 
@@ -39,10 +39,21 @@ def compute_rmse(sums: ArrayLike, counts: ArrayLike) -> float:
     return float(np.sqrt(np.sum(sums) / np.sum(counts)))
 
 
-def compute_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the ends of the interval that contains SHARE of the values."""
-    low, high = np.quantile(values, [(1 - SHARE) / 2, (1 + SHARE) / 2])
+def compute_interval(values: np.ndarray, photos: int) -> Interval:
+    """Return the interval that follows from the values in draws of so many photos."""
+    tail = compute_tail(photos)
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def compute_tail(photos: int) -> float:
+    """Return which share of the draws lies below an interval, and above it: the expanded percentile of Hesterberg (2015).
+
+    Draws of few photos vary too little. With (1 - SHARE) / 2 for any number, intervals of five photos would be too narrow.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(-np.sqrt(photos / (photos - 1)) * stdtrit(photos - 1, (1 + SHARE) / 2)))
 
 
 def number_sources(sources: Sequence[str]) -> np.ndarray:
@@ -66,7 +77,7 @@ def bootstrap_interval(sums: ArrayLike, counts: ArrayLike, sources: Sequence[str
     for _ in range(0, DRAWS, AT_ONCE):
         picks = rng.integers(0, len(sums), (AT_ONCE, len(sums)))
         rmse.append(np.sqrt(sums[picks].sum(1) / counts[picks].sum(1)))
-    return compute_interval(np.concatenate(rmse))
+    return compute_interval(np.concatenate(rmse), len(sums))
 
 
 def describe_interval(interval: Interval | None, places: int = 4) -> str:
@@ -81,7 +92,7 @@ def describe_few(photos: int) -> str:
     """Return what is to be known of intervals over so many photos; empty where they are enough."""
     if photos == 1:
         return "One photo is too few for an interval."
-    return f"With so few photos ({photos}) an interval is a rough estimate, and mostly too narrow." if photos < FEW else ""
+    return f"An interval over {photos} photos only is mostly too narrow." if photos < FEW else ""
 
 
 def draw_photos(count: int) -> list[np.ndarray]:
@@ -100,4 +111,4 @@ def compare_rmse(sums: ArrayLike, others: ArrayLike, sources: Sequence[str] | No
     if len(sums) < 2:
         return Change(float(value), -np.inf, np.inf)
     ratios = np.concatenate([(draws @ sums) / np.maximum(draws @ others, 1e-30) for draws in draw_photos(len(sums))])
-    return Change(float(value), *compute_interval(np.sqrt(ratios) - 1))
+    return Change(float(value), *compute_interval(np.sqrt(ratios) - 1, len(sums)))

@@ -39,12 +39,12 @@ class Draws:
 
     def compute_interval(self, squares: np.ndarray) -> tuple[float, float]:
         by_seed = self.compute_rmse_by_seed(squares)
-        return add_seeds(self.compute_rmse(squares), compute_interval(self.draw_rmse(squares)), by_seed)
+        return add_seeds(self.compute_rmse(squares), compute_interval(self.draw_rmse(squares), self.photos), by_seed)
 
     def compute_difference(self, squares: np.ndarray, others: np.ndarray) -> Difference:
         """Return by how much the RMSE of others is above that of a row, and its interval."""
         value = self.compute_rmse(others) - self.compute_rmse(squares)
-        over_photos = compute_interval(self.draw_rmse(others) - self.draw_rmse(squares))
+        over_photos = compute_interval(self.draw_rmse(others) - self.draw_rmse(squares), self.photos)
         return value, *add_seeds(value, over_photos, self.compute_differences_by_seed(squares, others))
 
     def compute_differences_by_seed(self, squares: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def list_notes(study: dict[str, Any]) -> list[str]:
     photos = study.get("photos", study["pictures"])   # older studies do not have it
     notes = {
         f"RMSE over the missing pixels of {study['pictures']} holdout images, {study['values']:,} values; for each row the mean "
-        f"over its seeds ({seeds}). Intervals contain 95% of bootstrap draws of photos, widened by the variance between seeds "
+        f"over its seeds ({seeds}). 95% intervals are over bootstrap draws of photos, widened by the variance between seeds "
         f"(Student's t). Differences are paired by image and by seed.": True,
         f"Images of one photo are drawn together; the holdout has {photos} photos.": photos < study["pictures"],
         bootstrap.describe_few(photos): 0 < photos < bootstrap.FEW,
