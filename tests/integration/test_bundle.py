@@ -18,6 +18,7 @@ import pytest
 from support.kaggle_home import make_tiny_competition
 from support.stages import ROOT, SMALL, clean_environment, done, stage, stage_process
 
+from pixmend import models
 from pixmend.bundling import source
 from pixmend.bundling.entry_points import DATA_GROUPS, repeat_data_flags
 from pixmend.bundling.facts import Facts
@@ -323,6 +324,11 @@ def test_weights_of_the_fill_photos_are_declared_wherever_they_are_used(home, tm
     copy = shutil.copytree(home, tmp_path / "home")
     path = copy / f"checkpoints/demo/{changed}/run.toml"
     path.write_text(re.sub(rf'(?m)^{name} = ".*"$', f'{name} = "photos"', path.read_text()))
+    if name == "model":
+        predicted = path.with_name("predict.json")
+        values = json.loads(predicted.read_text())
+        values["made_from"]["weights"] = models.identify_fill("photos")
+        predicted.write_text(json.dumps(values))
     score = copy / f"checkpoints/demo/{bundled}/score.json"
     values = json.loads(score.read_text())
     score.write_text(json.dumps(values | {"fills": values["fills"] | {"photos": values["fills"]["mean"]}}))

@@ -69,7 +69,8 @@ def test_minutes_count_over_all_starts_of_a_run(home):
     both, later = read_minutes(home / RUN), newest_state(home / RUN)[1]
     assert both > first > 0 and later > step
     budget = f"{(first + both) / 2:.9f}"   # more than the first start took, less than both
-    assert f"is finished at step {later}" in done(stage("train", home, *CNN, "--minutes", budget))
+    refused = stage("train", home, *CNN, "--minutes", budget)
+    assert refused.returncode == 1 and "--minutes" in refused.stderr and newest_state(home / RUN)[1] == later
 
 
 def list_processes(parent):
