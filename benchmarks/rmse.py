@@ -353,11 +353,11 @@ Trials on the holdout, most with one seed each; their runs are not stored.
 - Better first weights: with those of photos as they are now, the RMSE is lower by 0.003 of the harmonic fill's after 7.5 minutes,
   by 0.002 by the README's command, and the same after 115 minutes (test-time augmentation, test images).
 - More training of the earlier run of 115 minutes, on the same windows. Its holdout fell until the end, by 0.0002 in the last half
-  hour, to 0.14583. After 4,000 steps more, at a low rate, it has 0.14598; with the three colours of each window in a random order 0.14594;
-  and after 2,000 steps on windows that are three boxes wide (96 pixels) 0.14615. Finer windows helped: where a box has 48 pixels
-  and not 32, 105 minutes more lead to 0.14533. An ensemble of both has 0.9151 of the harmonic fill on the test images; the target
-  of a night was 0.915. Without test-time augmentation the first of them has 0.915 of the smooth fill on 550 of its training
-  photos, and 0.929 on the holdout: what it has learned of these photos alone is more than what is missing.
+  hour, to 0.14583. After 4,000 steps more, at a low rate, it has 0.14598; with the three colours of each window in a random
+  order 0.14594; and after 2,000 steps on windows that are three boxes wide (96 pixels) 0.14615. Finer windows helped: where a
+  box has 48 pixels and not 32, 105 minutes more lead to 0.14533. An ensemble of both has 0.9151 of the harmonic fill on the
+  test images; the target of a night was 0.915. Without test-time augmentation the first of them has 0.915 of the smooth fill on
+  550 of its training photos, and 0.929 on the holdout: what it has learned of these photos alone is more than what is missing.
 - New masks whose images are saved as JPEG like the competition's, so that known pixels beside a box are as dirty in training as
   in test images: after 3,000 steps of window_unet from photos 0.14819 on the holdout, without it 0.14810.
 - A wider window_unet (width 40) that begins as one of width 24 with the weights of photos: after 2,000, 4,000 and 6,000 steps it
