@@ -83,8 +83,9 @@ def score_images(settings: Settings, names: list[str], rows: Any) -> list[dict[s
         damaged, original = dataset.read_damaged(row) / np.float32(255), dataset.read_original(row) / np.float32(255)
         counts = dataset.read_counts(row)
         mask = counts > 0
+        truth, known = submit(original), submit(damaged)
         filled = {name: submit(paste_predictions(damaged, mask, fill(damaged, mask))) for name, fill in fills.items()}
-        scored.append({name: score_image(submit(original), paste_values(submit(damaged), mask, image[mask]), counts, extra)
+        scored.append({name: score_image(truth, paste_values(known, mask, image[mask]), counts, extra)
                        for name, image in filled.items()})
     return scored
 
