@@ -51,6 +51,7 @@ FROM_PHOTOS = "--model window_unet --steps 1000000"
 LONG = f"{FROM_PHOTOS} --masks-per-image 12 --minutes 115 --evaluate-every 2000 --run window-unet-long"
 FINE = ("--model window_unet --steps 1000000 --init-from window-unet-long --work-size 96 --masks-per-image 8 --minutes 105 "
         "--evaluate-every 2000 --run window-unet-fine")
+FINE_PHOTOS = FINE.replace("--masks-per-image 8", "--masks-per-image 12")
 KINDS = "--augment 5x --steps 1000000 --minutes 6 --evaluation-images 150"   # other networks for an ensemble
 BASE = "--model window_mlp --start smooth --masks-per-image 3 --steps 2000"   # each row base-... changes one setting of this
 ENSEMBLE = "base,base-seed-2,base-harmonic,base-l1,base-all,base-no-average,base-no-damages"
@@ -122,6 +123,9 @@ ROWS = {
     "window-unet-long-tta": Row("the same run, test-time augmentation", LONG, "--tta 8"),
     "window-unet-fine": Row("window_unet from the weights of that run, windows of 96 pixels, 105 minutes more", FINE, "--tta 1"),
     "window-unet-fine-tta": Row("the same run, test-time augmentation", FINE, "--tta 8"),
+    "window-unet-photos-fine": Row("window_unet from the weights of the 115 minutes from photos, windows of 96 pixels, "
+                                   "12 masks per image, 105 minutes more", FINE_PHOTOS, "--tta 1"),
+    "window-unet-photos-fine-tta": Row("the same run, test-time augmentation", FINE_PHOTOS, "--tta 8"),
 
     "base": Row("window_mlp, 2,000 steps", f"{BASE} --run base"),
     "base-seed-2": Row("the same with another seed", f"{BASE} --seed 2 --run base-seed-2"),
@@ -140,6 +144,8 @@ ROWS = {
                     members="window-unet-long,window-unet-photos-60"),
     "mix-fine": Row("ensemble of the two longest runs, with test-time augmentation", "--run mix-fine",
                     members="window-unet-fine,window-unet-long"),
+    "mix-photos-fine": Row("ensemble of the two longest runs from photos, with test-time augmentation",
+                           "--run mix-photos-fine", members="window-unet-fine,window-unet-long"),
     "kinds-mlp": Row("window_mlp, 1 mask per image, 6 minutes and the time for windows",
                      f"{KINDS} --model window_mlp --masks-per-image 1 --run kinds-mlp"),
     "kinds-pix2pix": Row("Pix2Pix on windows (width 32), 6 minutes; its windows were cut before",
