@@ -11,6 +11,7 @@ from pixmend import competitions
 from pixmend.config import Settings
 from pixmend.data.dataset import open_dataset
 from pixmend.fills.harmonic import fill_harmonic
+from pixmend.training import prepared_arrays
 from pixmend.training.batches import ImageBatches, bytes_to_floats
 from pixmend.training.prepared_arrays import draw_training_masks
 
@@ -49,6 +50,31 @@ def test_every_row_comes_once_with_each_mask_before_any_comes_again(batches):
             np.testing.assert_allclose(inputs[number], fill_harmonic(target[number], hole), atol=0.51 / 255 + 1e-4)
         else:
             np.testing.assert_array_equal(inputs[number], bytes_to_floats(source.dataset.read_input(row, "harmonic")))
+
+
+@pytest.fixture
+def draw(batches, monkeypatch):
+    """Draw the masks of some images, four of which share each."""
+    source = batches()
+    monkeypatch.setattr(prepared_arrays, "LEAST_DRAWS", source.dataset.count_originals() // 4)
+    return lambda numbers: prepared_arrays.draw_chunk(source.settings, numbers).astype(int)
+
+
+def test_few_images_in_a_row_share_a_mask(draw):
+    masks = draw(range(40))[..., -1] > 0
+    groups = masks.reshape(10, 4, *masks.shape[1:])
+    assert (groups == groups[:, :1]).all()
+    assert len({mask.tobytes() for mask in groups[:, 0].reshape(20, -1)}) == 20
+
+
+def test_how_images_are_divided_among_workers_changes_nothing(draw):
+    together, apart = draw(range(4, 12)), np.concatenate([draw(range(4, 7)), draw(range(7, 12))])
+    assert (together[..., -1] == apart[..., -1]).all()
+    np.testing.assert_allclose(together, apart, atol=1)
+
+
+def test_small_sets_have_a_new_mask_for_each_image(batches):
+    assert prepared_arrays.count_sharing(batches().dataset) == 1
 
 
 def test_pixels_in_two_boxes_have_weight_two(batches):

@@ -6,7 +6,7 @@ import pytest
 from support.fills import boxes
 
 from pixmend.fills.harmonic import fill_harmonic
-from pixmend.fills.smooth import NOISE_VARIANCE, compute_covariance, fill_smooth, krige
+from pixmend.fills.smooth import NOISE_VARIANCE, compute_covariance, fill_smooth, fill_smooth_images, krige
 
 
 def test_covariance_is_positive_definite():
@@ -52,6 +52,15 @@ def test_smooth_keeps_known_pixels_on_masks_of_many_shapes(mask, channels):
     assert np.array_equal(image, before) and np.array_equal(filled[~mask], image[~mask])
     assert filled.min() >= 0 and filled.max() <= 1
     assert np.array_equal(filled, fill_smooth(np.where(mask[..., None], np.float32(np.nan), image), mask))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("mask", [boxes((128, 128), (0, 10, 60, 60), (30, 50, 60, 60)), boxes((128, 128), (9, 9, 5, 5))])
+def test_images_with_the_same_mask_are_filled_as_each_alone(mask, channels):
+    images = list(np.random.default_rng(6).random((5, *mask.shape, channels), np.float32))
+    for image, filled in zip(images, fill_smooth_images(images, mask), strict=True):
+        assert filled.shape == image.shape
+        np.testing.assert_allclose(filled, fill_smooth(image, mask), atol=1e-6)
 
 
 def test_constant_image_stays_constant():

@@ -117,6 +117,10 @@ class Dataset:
         of_folds = {"train": splits != (self.fold or ""), "holdout": in_fold & as_is, "test": np.zeros(len(splits), bool)}
         return self.rows[np.where(np.isin(splits, WHOLE_SPLITS), splits == name, of_folds[name])]
 
+    def count_originals(self) -> int:
+        """Return how many images have an original: those of training and holdout, which are the first ones."""
+        return len(self.images) - len(self.counts)
+
     def read_damaged(self, row: DatasetRow) -> np.ndarray:
         return augmentation.apply_transform(self.images[row.damaged], row.variant)
 

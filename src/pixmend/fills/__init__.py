@@ -7,7 +7,7 @@ missing pixels become 0.5.
 """
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Fill: TypeAlias = "Callable[[np.ndarray, np.ndarray], np.ndarray]"
+FillOfImages: TypeAlias = "Callable[[Sequence[np.ndarray], np.ndarray], list[np.ndarray]]"
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,13 @@ class FillSpec:
     function: str
     summary: str
     is_pretrained: bool = False   # it learned from photos, so it is no baseline that training is measured by
+    for_images: str = ""   # "module:function" of (images, mask): fills images with one mask in less time than one by one
 
     def load(self) -> Fill:
         return pkgutil.resolve_name(self.function)
+
+    def load_for_images(self) -> FillOfImages:
+        return pkgutil.resolve_name(self.for_images)
 
 
 def is_pretrained(name: str) -> bool:
@@ -40,7 +45,8 @@ def describe_kind(name: str) -> str:
 
 FILLS: dict[str, FillSpec] = {
     "harmonic": FillSpec("pixmend.fills.harmonic:fill_harmonic", "Each pixel is the mean of its neighbours."),
-    "smooth": FillSpec("pixmend.fills.smooth:fill_smooth", "Best linear prediction (kriging) from the surrounding pixels."),
+    "smooth": FillSpec("pixmend.fills.smooth:fill_smooth", "Best linear prediction (kriging) from the surrounding pixels.",
+                       for_images="pixmend.fills.smooth:fill_smooth_images"),
     "biharmonic": FillSpec("pixmend.fills.biharmonic:fill_biharmonic", "Thin plate, for holes of a few pixels."),
     "tile_harmonic": FillSpec("pixmend.fills.tiles:fill_tile_harmonic", "Harmonic fill that keeps the mean of every tile."),
     "tile_smooth": FillSpec("pixmend.fills.tiles:fill_tile_smooth", "Smoother fill that keeps the mean of every tile."),

@@ -24,11 +24,18 @@ BoxType = tuple[int, int, bool, bool, bool, bool]  # height, width; whether top,
 
 def fill_harmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fill the missing pixels with the solution of Laplace's equation."""
+    filled = image.copy()
+    filled[mask] = fill_planes(np.moveaxis(image, -1, 0), mask)[:, mask].T
+    return filled
+
+
+def fill_planes(planes: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill the missing pixels of channels, which may be those of several images: channels x height x width."""
     if mask.all():
-        return np.full_like(image, 0.5)
-    height, width, channels = image.shape
-    padded = np.zeros((channels, height + 2, width + 2), image.dtype)
-    np.copyto(padded[:, 1:-1, 1:-1], np.moveaxis(image, -1, 0), where=~mask)
+        return np.full_like(planes, 0.5)
+    channels, height, width = planes.shape
+    padded = np.zeros((channels, height + 2, width + 2), planes.dtype)
+    np.copyto(padded[:, 1:-1, 1:-1], planes, where=~mask)
     boxes, groups, rest = classify_holes(mask)
     for equal in group_equal_boxes(boxes, mask.shape):
         solve_boxes(padded, equal, mask.shape)
@@ -36,10 +43,7 @@ def fill_harmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         solve_overlapping_boxes(padded, group, mask.shape)
     if rest.any():
         solve_sparse(padded, rest)
-    filled = image.copy()
-    for channel, plane in enumerate(padded):
-        np.copyto(filled[..., channel], plane[1:-1, 1:-1], where=mask)
-    return filled
+    return padded[:, 1:-1, 1:-1]
 
 
 def classify_holes(mask: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:

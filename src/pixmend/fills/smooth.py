@@ -10,10 +10,12 @@ Brightness and colour are filled separately. JPEG stores colour at half the reso
 colour, not the brightness, of the pixels next to it; colour is taken from one pixel further out.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from pixmend.fills.harmonic import fill_harmonic
+from pixmend.fills.harmonic import fill_planes
 
 SCALE, ELONGATION, VERTICAL_SHARE = 3.4, 1.94, 0.70  # pixels; range along an axis, as a multiple of that across; vertical part
 MEAN_VARIANCE, NOISE_VARIANCE = 20.0, 0.01  # of the image's unknown mean and of a sample, in units of the covariance
@@ -28,14 +30,21 @@ WIDE = 160  # pixels: for holes wider than this, samples are farther apart
 
 def fill_smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fill deep holes by kriging and other holes harmonically."""
-    deep = find_deep_holes(mask)
-    if image.shape[2] != 3 or not deep.any():
-        return fill_channels(image, mask)
-    ycc = cv2.transform(image, RGB_TO_YCC)
+    return fill_smooth_images([image], mask)[0]
+
+
+def fill_smooth_images(images: Sequence[np.ndarray], mask: np.ndarray) -> list[np.ndarray]:
+    """Fill images in which the same pixels are missing; what depends on the mask alone is computed once for all."""
+    deep, channels = find_deep_holes(mask), images[0].shape[2]
+    if channels != 3 or not deep.any():
+        planes = np.moveaxis(np.concatenate(images, -1), -1, 0)
+        return np.split(np.moveaxis(fill_channels(planes, mask), 0, -1), len(images), -1)
+    ycc = np.stack([cv2.split(cv2.transform(image, RGB_TO_YCC)) for image in images])   # images x 3 x height x width
     bled = cv2.dilate(deep.astype(np.uint8), BLEEDING) > 0
-    brightness, colour = fill_channels(ycc[..., :1], mask), fill_channels(ycc[..., 1:], mask | bled)
-    filled = cv2.transform(np.concatenate([brightness, colour], -1), YCC_TO_RGB)
-    return np.where(mask[..., None], np.clip(filled, 0, 1), image)
+    ycc[:, 0] = fill_channels(ycc[:, 0], mask)
+    ycc[:, 1:] = fill_channels(ycc[:, 1:].reshape(-1, *mask.shape), mask | bled).reshape(-1, 2, *mask.shape)
+    filled = [cv2.transform(cv2.merge(planes), YCC_TO_RGB) for planes in ycc]
+    return [np.where(mask[..., None], np.clip(new, 0, 1), image) for new, image in zip(filled, images, strict=True)]
 
 
 def find_deep_holes(mask: np.ndarray) -> np.ndarray:
@@ -46,16 +55,17 @@ def find_deep_holes(mask: np.ndarray) -> np.ndarray:
     return is_deep[labels]
 
 
-def fill_channels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    filled = fill_harmonic(image, mask)
-    samples = cv2.blur(filled, (BLUR, BLUR)).reshape(image.shape)
+def fill_channels(planes: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill the missing pixels of channels, which may be those of several images: channels x height x width."""
+    filled = fill_planes(planes, mask)
+    samples = np.stack([cv2.blur(plane, (BLUR, BLUR)) for plane in filled])
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     for label in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= MIN_DEPTH ** 2) + 1:
         left, top, width, height, _ = stats[label]
         spacing = -(-max(width, height) // WIDE)
         window = np.s_[max(top - REACH * spacing, 0):top + height + REACH * spacing,
                        max(left - REACH * spacing, 0):left + width + REACH * spacing]
-        correct_hole(filled[window], samples[window], labels[window] == label, mask[window], spacing)
+        correct_hole(filled[:, *window], samples[:, *window], labels[window] == label, mask[window], spacing)
     return filled
 
 
@@ -69,12 +79,12 @@ def correct_hole(filled: np.ndarray, samples: np.ndarray, hole: np.ndarray, mask
         return
     inside = hole[np.ix_(rows, columns)]
     points = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])[:, inside.ravel()]
-    correction = np.zeros((samples.shape[2], *inside.shape), np.float32)
-    correction[:, inside] = (krige(known, samples[*known], points) - samples[*points]).T
+    correction = np.zeros((len(samples), *inside.shape), np.float32)
+    correction[:, inside] = (krige(known, samples[:, *known].T, points) - samples[:, *points].T).T
     down, across = (compute_interpolation_weights(knots, span, step) for knots, span in zip((rows, columns), spans, strict=True))
     box = tuple(slice(first, last + 1) for first, last in spans)
-    corrected = np.clip(filled[box] + np.moveaxis(down @ correction @ across.T, 0, -1), 0, 1)
-    np.copyto(filled[box], corrected, where=hole[box][..., None])
+    corrected = np.clip(filled[:, *box] + down @ correction @ across.T, 0, 1)
+    np.copyto(filled[:, *box], corrected, where=hole[box])
 
 
 def select_samples(hole: np.ndarray, mask: np.ndarray, spacing: int) -> np.ndarray:

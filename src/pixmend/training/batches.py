@@ -22,6 +22,7 @@ from pixmend.competitions.base import Competition
 from pixmend.config import Settings, TrainingSettings
 from pixmend.data.augmentation import invert_transform, transform_bytes
 from pixmend.data.dataset import UNFILLED, Dataset, DatasetRow
+from pixmend.fills import FILLS
 
 Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray | None]
 CompactBatch = dict[str, np.ndarray]
@@ -113,7 +114,7 @@ class ImageBatches:
             target, damaged, counts = crop_randomly(rng, target, damaged, counts, settings.jitter)
         if settings.fresh_masks:
             damaged, counts = self.competition.damage_image(rng, target, settings)
-        return fill_inputs(target, damaged, counts > 0, settings.start), counts, target
+        return fill_inputs([target], [damaged], [counts > 0], settings.start)[0], counts, target
 
 
 def list_positions(settings: Settings, step: int) -> range:
@@ -168,7 +169,14 @@ def crop_randomly(rng: np.random.Generator, target: np.ndarray, damaged: np.ndar
     return crop(target, cv2.INTER_LINEAR), crop(damaged, cv2.INTER_NEAREST), crop(counts, cv2.INTER_NEAREST)
 
 
-def fill_inputs(original: np.ndarray, damaged: np.ndarray, mask: np.ndarray, start: str) -> np.ndarray:
-    """Return the input of a newly damaged image, float32 in 0..1: known pixels are the original's, missing ones are filled."""
-    inputs = bytes_to_floats(np.where(mask[..., None], damaged, original))
-    return inputs if start in UNFILLED else models.get_fill(start)(inputs, mask)
+def fill_inputs(originals: Sequence[np.ndarray], damaged: Sequence[np.ndarray], masks: Sequence[np.ndarray],
+                start: str) -> list[np.ndarray]:
+    """Return the inputs of newly damaged images, float32 in 0..1: known pixels are the original's, missing ones are filled."""
+    inputs = [bytes_to_floats(np.where(mask[..., None], covered, original))
+              for original, covered, mask in zip(originals, damaged, masks, strict=True)]
+    if start in UNFILLED:
+        return inputs
+    if FILLS[start].for_images and all(np.array_equal(mask, masks[0]) for mask in masks):
+        return FILLS[start].load_for_images()(inputs, masks[0])
+    fill = models.get_fill(start)
+    return [fill(image, mask) for image, mask in zip(inputs, masks, strict=True)]

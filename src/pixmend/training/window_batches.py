@@ -6,8 +6,10 @@ image. <cache key>-images.npy: the number of each window's image. Both are the s
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import groupby, product
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +26,7 @@ from pixmend.training import batches, prepared_arrays
 from pixmend.training.batches import Batch, CompactBatch, ImageBatches, bytes_to_floats
 
 CHUNK = 16
+Job = tuple[DatasetRow, int]   # the number of a row's mask; 0 is the image's own
 
 
 class WindowBatches:
@@ -62,6 +65,8 @@ def cut_training_windows(settings: Settings, dataset: Dataset) -> tuple[ArrayFil
     """Return all windows and the number of each one's image; they are cut if they do not exist."""
     names = "window", "work_size", "masks_per_image", "split_seed"
     cache_key = prepared_arrays.build_cache_key(settings, dataset, names)
+    if settings.masks_per_image:
+        cache_key["sharing"] = prepared_arrays.count_sharing(dataset)
     if extra := sorted(datasets.list_extra_ids(dataset)):   # the holdout and the folds decide which of the folder's they are
         cache_key["extra_images"] = extra
     path = settings.augment_folder / "windows" / f"{files.hash_value(cache_key)}.npy"
@@ -74,7 +79,8 @@ def write_windows(windows_path: Path, images_path: Path, settings: Settings, dat
     """Write one window after the other; their number is known at the end, and written into the header then."""
     prepared_arrays.fill_training_images(settings, dataset)
     rows = [row for row in dataset.rows if row.variant == 0 and row.split != "test"]
-    jobs = [(row, mask) for row in rows for mask in range(1 + settings.masks_per_image)]
+    jobs, sharing = list(product(rows, range(1 + settings.masks_per_image))), prepared_arrays.count_sharing(dataset)
+    jobs.sort(key=lambda job: (job[0].damaged // sharing, job[1]))   # what is filled together comes together
     images: list[int] = []
     height, width, channels = settings.input_shape
 
@@ -94,20 +100,33 @@ def write_windows(windows_path: Path, images_path: Path, settings: Settings, dat
         np.save(file, np.array(images))
 
 
-def cut_chunk(settings: Settings, jobs: Sequence[tuple[DatasetRow, int]]) -> list[tuple[np.ndarray, int]]:
-    """Return a window for each box of each job, and its image's number, in a worker process; mask 0 is the image's own."""
-    dataset, competition = datasets.open_dataset_cached(settings.augment_folder), competitions.get_damage_competition(settings)
-    sides, size, found = settings.window, settings.work_size, []
-    for row, mask in jobs:
-        original = dataset.read_original(row)
-        if mask:
-            inputs, damaged, counts = prepared_arrays.damage_and_fill(settings, competition, original, row.damaged, mask)
-        else:
-            inputs = bytes_to_floats(dataset.read_input(row, settings.start))
-            damaged, counts = dataset.read_damaged(row), dataset.read_counts(row)
-        for box in competition.find_boxes(bytes_to_floats(damaged), counts):
-            colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
-            target = cut_window(bytes_to_floats(original), box, sides, size)
-            layers = colours, missing, compute_box_coverage(counts.shape, box, sides, size), target
-            found.append((np.rint(np.dstack(layers) * 255).astype(np.uint8), row.damaged))
+def cut_chunk(settings: Settings, jobs: Sequence[Job]) -> list[tuple[np.ndarray, int]]:
+    """Return a window for each box of each job, and its image's number, in a worker process."""
+    dataset, found = datasets.open_dataset_cached(settings.augment_folder), []
+    for mask, jobs_of_mask in groupby(jobs, itemgetter(1)):
+        rows = [row for row, _ in jobs_of_mask]
+        for row, image in zip(rows, load_images(settings, dataset, rows, mask), strict=True):
+            found += [(window, row.damaged) for window in cut_windows(settings, dataset.read_original(row), *image)]
     return found
+
+
+def load_images(settings: Settings, dataset: Dataset, rows: Sequence[DatasetRow],
+                mask: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the filled (float32 in 0..1) and the damaged image of each row, and its counts; mask 0 is the image's own."""
+    if mask:
+        yield from prepared_arrays.damage_and_fill(settings, dataset, [row.damaged for row in rows], mask)
+        return
+    for row in rows:
+        yield bytes_to_floats(dataset.read_input(row, settings.start)), dataset.read_damaged(row), dataset.read_counts(row)
+
+
+def cut_windows(settings: Settings, original: np.ndarray, inputs: np.ndarray, damaged: np.ndarray,
+                counts: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the window around each box of an image, as bytes."""
+    competition, sides, size = competitions.get_damage_competition(settings), settings.window, settings.work_size
+    target = bytes_to_floats(original)
+    for box in competition.find_boxes(bytes_to_floats(damaged), counts):
+        colours, missing = cut_network_input(inputs, counts > 0, box, sides, size)
+        coverage = compute_box_coverage(counts.shape, box, sides, size)
+        layers = colours, missing, coverage, cut_window(target, box, sides, size)
+        yield np.rint(np.dstack(layers) * 255).astype(np.uint8)
