@@ -110,6 +110,16 @@ def test_folder_has_all_files_and_a_card_with_what_was_measured(home):
     assert str(home) not in json.dumps(described) + card
 
 
+def test_card_has_no_score_of_earlier_weights(home, tmp_path):
+    copy = shutil.copytree(home, tmp_path / "home")
+    score = (home / "submissions/demo/leaderboard.csv").read_text().splitlines()[1].split(",")[1]
+    done(stage("train", copy, *WINDOW, "--run", "windows", "--seed", "2", "--force"))
+    assert stage("export", copy, "--run", "windows").returncode == 1
+    (copy / "checkpoints/demo/windows/score.json").unlink()
+    done(stage("export", copy, "--run", "windows"))
+    assert score not in (copy / "exports/demo/windows/README.md").read_text()
+
+
 @pytest.mark.parametrize(("start", "is_filled"), [("given", False), ("none", False), ("smooth", True)])
 def test_card_names_the_fill_of_the_input(start, is_filled):
     assert ("filled" in model_card.describe_output(Settings(start=start))) == is_filled

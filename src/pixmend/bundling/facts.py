@@ -13,9 +13,8 @@ from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
 from pixmend.evaluation.bootstrap import Interval, bootstrap_interval, compute_rmse, describe_interval
 from pixmend.progress import format_duration
-from pixmend.scoring import run_score
 from pixmend.scoring.baselines import find_best_baseline
-from pixmend.scoring.outdated import explain_outdated_score
+from pixmend.scoring.outdated import read_current_score
 from pixmend.setting_values import format_run_command
 
 UNKNOWN = "not recorded"
@@ -104,12 +103,10 @@ class Facts:
 
 def collect_facts(settings: Settings, runs: Sequence[BundledRun]) -> Facts:
     """Read what the files of a run tell; a run without a score of its files is refused."""
-    score = run_score.read_score(settings.run_folder)
+    score = read_current_score(settings)
     if score is None:
         raise UserError(f"Run {settings.run!r} has no score in {settings.run_folder}. Score it first: "
                         f"{format_run_command('score', settings.run, settings)}")
-    if outdated := explain_outdated_score(settings, score):
-        raise UserError(outdated)
     rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
     row = next((row for row in rows if row["run"] == settings.run), {})
     record = run_file.read_tables(settings.trained_folder / run_file.RUN_FILE) or {}

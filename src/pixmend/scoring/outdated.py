@@ -7,9 +7,18 @@ from typing import Any
 from pixmend import competitions, files, models, run_file
 from pixmend.config import Settings
 from pixmend.data.dataset import list_fold_folders
-from pixmend.scoring.run_score import FILE_HASH
+from pixmend.errors import UserError
+from pixmend.scoring.run_score import FILE_HASH, MASK_SCORE_FIELDS, SCORE_FIELDS, read_score
 from pixmend.setting_values import MEMBER_FILE
 from pixmend.training import checkpoints
+
+
+def read_current_score(settings: Settings) -> dict[str, Any] | None:
+    """Return the stored scores of a run, or of its masks; None if it has none. Those of other files than now are an error."""
+    score = read_score(settings.run_folder, MASK_SCORE_FIELDS if models.run_finds_masks(settings) else SCORE_FIELDS)
+    if score and (outdated := explain_outdated_score(settings, score)):
+        raise UserError(outdated)
+    return score
 
 
 def explain_outdated_score(settings: Settings, score: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ def get_export_folder(settings: Settings) -> Path:
     return Path(settings.home) / "exports" / settings.dataset_name / settings.run
 
 
-def export_run(settings: Settings) -> Path:
-    """Write all files of a run into its folder in exports/, which appears when all of them are there."""
+def export_run(settings: Settings, score: Mapping[str, Any] | None) -> Path:
+    """Write all files of a run, which may have a score, into its folder in exports/, which appears when all of them are there."""
     trained = replace(load_run_settings(settings), precision="float32")   # the weights are; other programs compute in it
     check_exportable(trained)
     check_packages_of_export()
@@ -38,7 +39,7 @@ def export_run(settings: Settings) -> Path:
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
         try:
-            write_files(building, trained, weights)
+            write_files(building, trained, weights, score)
             files.fsync_folder(building)
             shutil.rmtree(target, ignore_errors=True)
             files.replace_durably(building, target)
@@ -55,11 +56,11 @@ def check_exportable(settings: Settings) -> None:
                         "trained without --folds.")
 
 
-def write_files(folder: Path, settings: Settings, weights: Path) -> None:
+def write_files(folder: Path, settings: Settings, weights: Path, score: Mapping[str, Any] | None) -> None:
     network, metadata = load_network(settings, weights)
     network.save(folder / exported_files.KERAS)
     names = write_safetensors(folder / exported_files.WEIGHTS, network)
-    measured = replace(model_card.read_measured(settings), parameters=network.count_params(),
+    measured = replace(model_card.read_measured(settings, score), parameters=network.count_params(),
                        onnx_difference=onnx_file.write_onnx(folder / exported_files.ONNX, network),
                        has_picture=model_card.write_picture(folder / exported_files.PICTURE, settings))
     files.write_text(folder / exported_files.CARD, model_card.format_card(settings, measured))

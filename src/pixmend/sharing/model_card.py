@@ -1,8 +1,10 @@
 """The model card of an exported run: a README.md written from what was measured."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,12 +38,13 @@ class Measured:
     has_picture: bool = False
 
 
-def read_measured(settings: Settings) -> Measured:
+def read_measured(settings: Settings, score: Mapping[str, Any] | None) -> Measured:
+    """Return what is known; the row of the leaderboard counts only if the run has a score, which is of its files as they are."""
     rows = leaderboard.read_leaderboard(settings.submissions_folder / "leaderboard.csv")
     row = next((row for row in rows if row["run"] == settings.run), {})
     hardware = (run_file.read_tables(settings.trained_folder / run_file.RUN_FILE) or {}).get("hardware", {})
     machine = f"{hardware.get('processor', 'unknown processor')}, {hardware.get('cores', '?')} cores"
-    return Measured({name: row[name] for name in RESULTS if row.get(name)}, machine)
+    return Measured({name: row[name] for name in RESULTS if score and row.get(name)}, machine)
 
 
 def write_picture(path: Path, settings: Settings) -> bool:
