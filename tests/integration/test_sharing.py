@@ -17,6 +17,7 @@ from support.stages import JAX, SMALL, clean_environment, done, stage, stage_pro
 import pixmend
 from pixmend.config import Settings
 from pixmend.errors import UserError
+from pixmend.models import LEARNED_HOLDOUT
 from pixmend.sharing import model_card
 from pixmend.sharing.export import describe_inputs
 
@@ -118,6 +119,12 @@ def test_card_has_no_score_of_earlier_weights(home, tmp_path):
     (copy / "checkpoints/demo/windows/score.json").unlink()
     done(stage("export", copy, "--run", "windows"))
     assert score not in (copy / "exports/demo/windows/README.md").read_text()
+
+
+def test_card_says_where_photos_learned_from_the_holdout(tmp_path):
+    settings, score = Settings(run="own", model="window_mlp", home=str(tmp_path)), {"learned_holdout": True}
+    cards = [model_card.format_card(settings, model_card.read_measured(settings, found)) for found in (score, {"ids": []}, None)]
+    assert [LEARNED_HOLDOUT in card for card in cards] == [True, False, False]
 
 
 @pytest.mark.parametrize(("start", "is_filled"), [("given", False), ("none", False), ("smooth", True)])

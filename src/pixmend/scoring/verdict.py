@@ -33,7 +33,7 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
     sentences = [f"Holdout RMSE {compute_rmse(sums, counts):.4f} ({interval}). "
                  f"Best baseline: {best}, {compute_rmse(baselines[best], counts):.4f}. {comparison}"]
     if scores.get("learned_holdout"):
-        sentences.append(f"{photos_fill.NAME} has learned from photographs of this holdout: the RMSE of other images is higher.")
+        sentences.append(models.LEARNED_HOLDOUT)
     sentences += describe_weights_by_hand(run_file.read_trained(settings.run_folder) or {})
     if models.run_is_trained(settings):
         sentences += describe_training(settings, scores, baselines, best)

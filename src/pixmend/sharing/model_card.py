@@ -32,6 +32,7 @@ class Measured:
     """What is known of a run: its row of the leaderboard, hardware, parameters, and how exact its ONNX file is."""
 
     results: dict[str, str] = field(default_factory=dict)
+    learned_holdout: bool = False   # by `photos`, whose weights the run has
     hardware: str = ""
     parameters: int = 0
     onnx_difference: float | None = None
@@ -44,7 +45,8 @@ def read_measured(settings: Settings, score: Mapping[str, Any] | None) -> Measur
     row = next((row for row in rows if row["run"] == settings.run), {})
     hardware = (run_file.read_tables(settings.trained_folder / run_file.RUN_FILE) or {}).get("hardware", {})
     machine = f"{hardware.get('processor', 'unknown processor')}, {hardware.get('cores', '?')} cores"
-    return Measured({name: row[name] for name in RESULTS if score and row.get(name)}, machine)
+    results = {name: row[name] for name in RESULTS if score and row.get(name)}
+    return Measured(results, bool(score and score.get("learned_holdout")), machine)
 
 
 def write_picture(path: Path, settings: Settings) -> bool:
@@ -80,7 +82,9 @@ def format_card(settings: Settings, measured: Measured) -> str:
 def format_results(measured: Measured) -> list[str]:
     rows = [f"| {RESULTS[name]} | {value} |" for name, value in measured.results.items()]
     none = [] if {"holdout_rmse", "iou"} & measured.results.keys() else ["The run has no score: `pixmend score` measures it.", ""]
-    return ["## Measured", "", *none, "| | |", "|---|---|", *rows, f"| Hardware of the training | {measured.hardware} |", ""]
+    learned = [models.LEARNED_HOLDOUT, ""] if measured.learned_holdout else []
+    table = ["| | |", "|---|---|", *rows, f"| Hardware of the training | {measured.hardware} |", ""]
+    return ["## Measured", "", *none, *learned, *table]
 
 
 def format_files(settings: Settings, measured: Measured) -> list[str]:
