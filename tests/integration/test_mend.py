@@ -217,6 +217,14 @@ def test_masks_come_from_a_folder_from_transparency_and_from_a_run(runs, tmp_pat
     assert result.returncode == 0 and "mended: 3 of 3" in result.stdout, result.stdout + result.stderr
 
 
+def test_mask_and_original_may_end_in_capitals(tmp_path):
+    save(tmp_path / "photos/IMG_1.jpg", make_photo())
+    save_mask(tmp_path / "masks/IMG_1.PNG", make_mask((61, 47), (20, 10, 9, 9)))
+    save(tmp_path / "originals/IMG_1.JPEG", make_photo())
+    output = done(mend(tmp_path, tmp_path / "photos", "--mask", tmp_path / "masks", "--truth", tmp_path / "originals"))
+    assert "RMSE" in output and (tmp_path / "out/IMG_1.png").exists()
+
+
 def test_pictures_that_are_mended_are_left_alone(tmp_path):
     photo = make_photo()
     path, out = save(tmp_path / "photo.png", photo), tmp_path / "out/photo.png"

@@ -235,7 +235,8 @@ def find_companion(place: Path, name: Path, flag: str) -> Path:
 
 def list_companions(place: Path, name: Path) -> list[Path]:
     """Return where the mask or the original of a picture can be, in the order in which it is looked for."""
-    return [place / name.with_suffix(ending) for ending in (name.suffix, *ENDINGS)] if place.is_dir() else [place]
+    endings = (name.suffix, *ENDINGS, *map(str.upper, ENDINGS))
+    return [place / name.with_suffix(ending) for ending in endings] if place.is_dir() else [place]
 
 
 def show(picture: Picture, hidden: np.ndarray | None = None) -> np.ndarray:
