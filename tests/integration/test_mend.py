@@ -445,6 +445,14 @@ def test_python_functions_return_what_they_are_given(runs):
         assert pixmend.mend(image, Image.fromarray(mask)).mode == mode
 
 
+def test_image_of_pillow_keeps_its_colour_profile(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(make_photo()).save(tmp_path / "photo.jpg", icc_profile=profile)
+    mended = pixmend.fill(Image.open(tmp_path / "photo.jpg"), make_mask((61, 47), (20, 10, 9, 14)), "telea")
+    mended.save(tmp_path / "mended.png")
+    assert Image.open(tmp_path / "mended.png").info["icc_profile"] == profile
+
+
 @pytest.mark.long
 def test_python_functions_raise_errors_for_mistakes(runs):
     photo, mask = make_photo(), make_mask((61, 47), (20, 10, 9, 14))

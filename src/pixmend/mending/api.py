@@ -5,6 +5,7 @@ in 0..1; or an image of Pillow. What comes back is of the same kind. A mask has 
 where pixels are missing. Mistakes are UserErrors; nothing is printed.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def mend(image: Any, mask: Any, run: Restorer | None = None) -> Any:
     mended = pictures.mend_picture(picture, missing, run or FillRestorer(BEST_FILL))
     channels = mended.colours if mended.alpha is None else np.dstack([mended.colours, mended.alpha])
     result = channels.reshape(array.shape)
-    return result if isinstance(image, np.ndarray) else to_pillow(result)
+    return result if isinstance(image, np.ndarray) else to_pillow(result, getattr(image, "info", {}))
 
 
 def score(restored: Any, original: Any, mask: Any) -> float:
@@ -84,8 +85,10 @@ def read_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array != 0
 
 
-def to_pillow(array: np.ndarray) -> Any:
-    """Return an array as an image of Pillow, which is installed where the image came from."""
+def to_pillow(array: np.ndarray, info: Mapping[Any, Any]) -> Any:
+    """Return an array as an image of Pillow, which is installed where the image came from, with what that said of its colours."""
     from PIL import Image
 
-    return Image.fromarray(array)
+    image = Image.fromarray(array)
+    image.info.update(info)
+    return image
