@@ -115,13 +115,12 @@ class BoxCsv(CsvFormat):
         try:
             return csv_reader.match_ids(wanted, given)
         except csv_reader.IdMismatch as mismatch:
-            which, what, row = mismatch.args
-        if which == "given":
-            missing = next(islice((id for ids in list_ids(images) for id in ids.column(0)), row, None)).as_py().decode()
-            raise UserError(f"{path} lacks the id {missing!r} of a box in masked_info.csv; {DOWNLOAD_AGAIN}.")
-        line, fields = csv_reader.read_row(path, row, DOWNLOAD_AGAIN) or (row, [""])
-        how = "occurs a second time" if what == "twice" else "belongs to no box in masked_info.csv"
-        raise UserError(f"{path}, line {line}: the id {fields[0]!r} {how}; {DOWNLOAD_AGAIN}.")
+            if mismatch.table == "given":
+                missing = csv_reader.get_id(list_ids(images), mismatch.row)
+                raise UserError(f"{path} lacks the id {missing!r} of a box in masked_info.csv; {DOWNLOAD_AGAIN}.") from None
+            line, fields = csv_reader.read_row(path, mismatch.row, DOWNLOAD_AGAIN) or (mismatch.row, [""])
+            how = "occurs a second time" if mismatch.fault == "twice" else "belongs to no box in masked_info.csv"
+            raise UserError(f"{path}, line {line}: the id {fields[0]!r} {how}; {DOWNLOAD_AGAIN}.") from None
 
     def _sample_rows(self, folder: Path) -> Iterator[pa.RecordBatch]:
         return csv_reader.read_table(Path(folder) / self.sample_name, (Kind.TEXT, Kind.TEXT), DOWNLOAD_AGAIN)

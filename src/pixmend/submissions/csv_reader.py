@@ -54,7 +54,14 @@ class RowsDiffer(Exception):
 
 
 class IdMismatch(Exception):
-    """Two tables do not hold the same ids: which table ("wanted" or "given"), how ("twice", "unknown" or "missing"), its row."""
+    """Two tables do not hold the same ids; the id at fault is in this row of this table ("wanted" or "given").
+
+    It is there twice, or the table "given" lacks it ("missing"), or the table "wanted" does ("unknown").
+    """
+
+    def __init__(self, table: str, fault: str, row: int) -> None:
+        super().__init__(table, fault, row)
+        self.table, self.fault, self.row = table, fault, row
 
 
 # Line by line, with the csv module
@@ -236,14 +243,16 @@ def read_values_in_any_order(path: Path, list_wanted: Callable[[], Iterable[Iter
 
 def explain_mismatch(path: Path, mismatch: IdMismatch, wanted: Iterable[Iterable[pa.RecordBatch]], advice: str) -> str:
     """Return the end of the sentence on a table that holds other ids than those wanted."""
-    which, what, row = mismatch.args
-    if which == "wanted":
-        batches = (batch for ids in wanted for batch in ids)
-        missing = next(islice((id for batch in batches for id in batch.column(0)), row, None)).as_py().decode()
-        return f" lacks the id {missing!r}"
-    line, fields = read_row(path, row, advice) or (row, [""])
-    how = "occurs a second time" if what == "twice" else "belongs to no missing pixel"
+    if mismatch.table == "wanted":
+        return f" lacks the id {get_id((batch for ids in wanted for batch in ids), mismatch.row)!r}"
+    line, fields = read_row(path, mismatch.row, advice) or (mismatch.row, [""])
+    how = "occurs a second time" if mismatch.fault == "twice" else "belongs to no missing pixel"
     return f", line {line}: the id {fields[0]!r} {how}"
+
+
+def get_id(batches: Iterable[pa.RecordBatch], row: int) -> str:
+    """Return the id in a row of a table."""
+    return next(islice((id for batch in batches for id in batch.column(0)), row, None)).as_py().decode()
 
 
 # Ids in another order
@@ -281,7 +290,9 @@ def match_ids(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
 
         faults = {("wanted", "twice"): pd.Index(wanted).duplicated(), ("given", "twice"): pd.Index(given).duplicated(),
                   ("given", "unknown"): ~np.isin(given, wanted), ("wanted", "missing"): ~np.isin(wanted, given)}
-        raise IdMismatch(*next((*fault, int(rows.argmax())) for fault, rows in faults.items() if rows.any()))
+        for (table, fault), is_at_fault in faults.items():
+            if is_at_fault.any():
+                raise IdMismatch(table, fault, int(is_at_fault.argmax()))
     positions = np.empty_like(in_given)
     positions[in_wanted] = in_given
     return positions

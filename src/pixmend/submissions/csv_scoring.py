@@ -43,12 +43,12 @@ def sum_joined(submission: Path, solution: Path) -> np.ndarray:
     try:
         return sum_squares(values[csv_reader.match_ids(wanted, given)], truth, public)
     except csv_reader.IdMismatch as mismatch:
-        which, what, row = mismatch.args
-    path, other = (submission, solution) if which == "given" else (solution, submission)
-    advice = CORRECT_FILE if (which, what) == ("wanted", "twice") else WRITE_AGAIN
-    line, fields = read_row(path, row, advice) or (row, [""])
-    how = "occurs a second time" if what == "twice" else f"is not in {other}"
-    raise UserError(f"{path}, line {line}: the id {fields[0]!r} {how}; {advice}.")
+        path, other = (submission, solution) if mismatch.table == "given" else (solution, submission)
+        is_twice = mismatch.fault == "twice"
+        advice = CORRECT_FILE if is_twice and mismatch.table == "wanted" else WRITE_AGAIN
+        line, fields = read_row(path, mismatch.row, advice) or (mismatch.row, [""])
+        how = "occurs a second time" if is_twice else f"is not in {other}"
+        raise UserError(f"{path}, line {line}: the id {fields[0]!r} {how}; {advice}.") from None
 
 
 def sum_squares(given: np.ndarray, true: np.ndarray, public: np.ndarray) -> np.ndarray:
