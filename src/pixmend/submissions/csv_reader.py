@@ -104,12 +104,19 @@ def check_rows(path: Path, columns: Mapping[str, Kind], advice: str) -> int:
             if len(fields) != len(columns):
                 raise UserError(f"{path}, line {line}: {len(fields)} fields where {len(columns)} are wanted; {advice}.")
             for (name, kind), text in zip(columns.items(), fields, strict=True):
-                number = float(text) if NUMBER.fullmatch(text.strip()) else math.nan
-                if not {Kind.TEXT: True, Kind.FINITE: math.isfinite(number), Kind.UNIT: 0 <= number <= 1,
-                        Kind.USAGE: text in ("Public", "Private")}[kind]:
+                if not is_of_kind(text, kind):
                     raise UserError(f"{path}, line {line}: {name} is {text!r}, not {kind}; {advice}.")
             count += 1
     return count
+
+
+def is_of_kind(text: str, kind: Kind) -> bool:
+    if kind == Kind.TEXT:
+        return True
+    if kind == Kind.USAGE:
+        return text in ("Public", "Private")
+    number = float(text) if NUMBER.fullmatch(text.strip()) else math.nan
+    return 0 <= number <= 1 if kind == Kind.UNIT else math.isfinite(number)
 
 
 def count_lines(path: Path) -> int:
