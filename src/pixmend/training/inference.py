@@ -1,13 +1,12 @@
 """Predict images with a network; an image's prediction does not depend on the other images of its batch.
 
-A view is what the network sees at once: a row of the dataset, the box around which a window is cut (None for whole images) and
-the number of a transform. Predictions are float32 in 0..1, (height, width, channels).
+Predictions are float32 in 0..1, (height, width, channels).
 """
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -24,7 +23,13 @@ from pixmend.workers import split_into_chunks
 
 BATCH_SIZE = 8
 
-View = tuple[DatasetRow, Box | None, int]
+
+class View(NamedTuple):
+    """What the network sees at once: an image, or the window around one of its boxes, under a transform."""
+
+    row: DatasetRow
+    box: Box | None   # None for a whole image
+    transform: int
 
 
 class ImageSource(Protocol):
@@ -43,21 +48,30 @@ def predict_images(model: keras.Model, dataset: ImageSource, rows: Sequence[Data
     competition = competitions.get_damage_competition(settings)
     boxes = {row: competition.find_boxes(bytes_to_floats(dataset.read_damaged(row)), dataset.read_counts(row))
              for row in (rows if settings.window else ())}
-    views = [(row, box, transform) for row in rows for box in boxes.get(row, [None]) for transform in range(transforms)]
+    views = [View(row, box, transform) for row in rows for box in boxes.get(row, [None]) for transform in range(transforms)]
     predict = predict_in_training_mode if settings.predict_mode == "training" else predict_in_inference_mode
-    predictions = predict(model, dataset, views, settings)
-    upright = (invert_transform(prediction, transform) for (_, _, transform), prediction in zip(views, predictions, strict=True))
-    means = (np.asarray(np.mean(same_view, axis=0, dtype=np.float64)) for same_view in split_into_chunks(upright, transforms))
+    means = average_transforms(views, predict(model, dataset, views, settings), transforms)
     for row in rows:
-        image = merge_windows(dataset, row, boxes[row], islice(means, len(boxes[row])), settings) if row in boxes else next(means)
+        if row in boxes:
+            means_of_windows = islice(means, len(boxes[row]))
+            image = merge_windows(dataset, row, boxes[row], means_of_windows, settings)
+        else:
+            image = next(means)
         damaged, mask = bytes_to_floats(dataset.read_damaged(row)), dataset.read_counts(row) > 0
         yield paste_predictions(damaged, mask, competition.apply_constraint(image, damaged, mask))
 
 
+def average_transforms(views: Iterable[View], predictions: Iterable[np.ndarray], transforms: int) -> Iterator[np.ndarray]:
+    """Yield the mean of the predictions of each image or window, whose transforms follow one another, turned back."""
+    upright = (invert_transform(prediction, view.transform) for view, prediction in zip(views, predictions, strict=True))
+    for predictions_of_one in split_into_chunks(upright, transforms):
+        yield np.asarray(np.mean(predictions_of_one, axis=0, dtype=np.float64))
+
+
 def make_inputs(dataset: ImageSource, views: Iterable[View], settings: Settings) -> list[np.ndarray]:
     """Return the inputs and the masks of some views, as a network takes them."""
-    transformed = [[apply_transform(array, transform) for array in read_view(dataset, row, box, settings)]
-                   for row, box, transform in views]
+    transformed = [[apply_transform(array, view.transform) for array in read_view(dataset, view.row, view.box, settings)]
+                   for view in views]
     inputs, mask = map(np.stack, zip(*transformed, strict=True))
     return [inputs, mask[..., None].astype(np.float32)]
 
@@ -97,7 +111,7 @@ def predict_in_training_mode(
         for view in views:
             for variable in model.non_trainable_variables:
                 if variable.path.endswith("seed_generator_state"):
-                    variable.assign(np.array([zlib.crc32(view[0].id.encode()), 0], dtype="uint32"))
+                    variable.assign(np.array([zlib.crc32(view.row.id.encode()), 0], dtype="uint32"))
             yield np.asarray(model(make_inputs(dataset, [view], settings), training=True))[0]
     finally:
         for variable, value in before:
