@@ -34,15 +34,16 @@ def run_study(settings: Settings, draw_chart: DrawChart) -> dict[str, Any]:
         planned = study_plans.plan_runs(settings, rows, seeds)
         stored = study_results.read_studies(settings.run_folder.parent, settings.about)
         runs: dict[str, dict[str, Any]] = stored[0]["runs"] if stored else {}
-        for _, _, chosen in planned:   # forget figures of other images, and of files that are gone
-            if chosen.run in runs and not identify_run(chosen, dataset).items() <= runs[chosen.run].items():
-                del runs[chosen.run]
+        for each in planned:   # forget figures of other images, and of files that are gone
+            name = each.settings.run
+            if name in runs and not identify_run(each.settings, dataset).items() <= runs[name].items():
+                del runs[name]
         try:
-            for number, (row, seed, chosen) in enumerate(planned, 1):
-                ending = runs.get(chosen.run, {"state": ""})
-                if ending["state"] not in (DONE, DIVERGED):
-                    print_message(f"study: run {number} of {len(planned)}: {row.title}, seed {seed}: {chosen.run}")
-                    runs[chosen.run] = make_run(chosen, plan) | identify_run(chosen, dataset)
+            for number, each in enumerate(planned, 1):
+                name = each.settings.run
+                if name not in runs or runs[name]["state"] not in (DONE, DIVERGED):
+                    print_message(f"study: run {number} of {len(planned)}: {each.row.title}, seed {each.seed}: {name}")
+                    runs[name] = make_run(each.settings, plan) | identify_run(each.settings, dataset)
                     write_results(settings, plan, rows, planned, runs, draw_chart)
             return write_results(settings, plan, rows, planned, runs, draw_chart)
         finally:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixmend import backend, flags, models
 from pixmend.config import Settings, flag
@@ -184,10 +184,15 @@ def select_rows(settings: Settings, plan: Plan, dataset: Any) -> list[Row]:
     return [row for name, row in rows.items() if name in wanted]
 
 
-PlannedRun = tuple[Row, int, Settings]   # row, seed, settings of the run
+class PlannedRun(NamedTuple):
+    """A run of a study, whether it is made already or not."""
+
+    row: Row
+    seed: int
+    settings: Settings
 
 
 def plan_runs(settings: Settings, rows: list[Row], seeds: list[int]) -> list[PlannedRun]:
     """Return the runs of a study: all rows with the first seed, then with the next."""
-    return [(row, seed, runner.make_run_settings(settings, {**row.values, "seed": seed})) for seed in seeds for row in rows
-            if not row.left_out and (seed == seeds[0] or not row.once)]
+    return [PlannedRun(row, seed, runner.make_run_settings(settings, {**row.values, "seed": seed}))
+            for seed in seeds for row in rows if not row.left_out and (seed == seeds[0] or not row.once)]

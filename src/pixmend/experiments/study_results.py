@@ -6,7 +6,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,18 @@ RUN_FIGURES = ("minutes", "steps", "best_step", "learning_rate", *SIZES, "second
 UNKNOWN: dict[str, Any] = dict.fromkeys(("rmse", "low", "high", "to_harmonic", "behind", *RUN_FIGURES)) | {"of_seeds": []}
 
 RowResult = dict[str, Any]
-Ending = tuple[int, str, dict[str, Any] | None]   # seed and name of a run, and how it ended; None if it was not made
+
+
+class Ending(NamedTuple):
+    """How a planned run ended: its state, figures and costs, which are empty if it was not made."""
+
+    seed: int
+    name: str
+    run: dict[str, Any]
+
+    @property
+    def state(self) -> str:
+        return str(self.run.get("state", "not made yet"))
 
 
 def get_page_path(settings: Settings) -> Path:
@@ -51,8 +62,8 @@ def read_study(path: Path) -> dict[str, Any] | None:
 def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: list[PlannedRun],
                     runs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the state of a study as plain values; `runs` says how each planned run ended."""
-    scores = {chosen.run: score for _, _, chosen in planned
-              if runs.get(chosen.run, {}).get("state") == DONE and (score := read_score(chosen.run_folder))}
+    finished = [each.settings for each in planned if runs.get(each.settings.run, {}).get("state") == DONE]
+    scores = {run.run: score for run in finished if (score := read_score(run.run_folder))}
     runs = {name: run for name, run in runs.items() if run["state"] != DONE or name in scores}   # folders may be deleted
     lines = [summarize_row(plan, row, planned, runs, scores) for row in rows]
     figures: dict[str, Any] = {"pictures": 0, "photos": 0, "values": 0, "best": None, "conclusion": "No run is finished yet."}
@@ -60,11 +71,11 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
         score = next(iter(scores.values()))
         lines = add_baselines(set_learned_apart(lines), score)
         figures = compare_lines(lines, score)
-    made = [runs[chosen.run] for _, _, chosen in planned if chosen.run in runs]
+    made = [runs[each.settings.run] for each in planned if each.settings.run in runs]
     command = format_command(["pixmend", "study", settings.about], settings, SETTINGS.keys() - {"home", "quiet"})
     return {"form": FORM, "study": settings.about, "what": plan.what, "place": settings.dataset_name, "command": command,
             "model": "" if "model" in plan.varies else settings.model, "over": plan.over, "curves": plan.curves,
-            "seeds": list(dict.fromkeys(seed for _, seed, _ in planned)), "wanted": len(planned),
+            "seeds": list(dict.fromkeys(each.seed for each in planned)), "wanted": len(planned),
             "ended": sum(run["state"] in (DONE, DIVERGED, REFUSED) for run in made), "runs": runs, "rows": lines,
             "made": sorted({(run["hardware"], run["commit"], run["date"]) for run in made})} | figures
 
@@ -72,18 +83,20 @@ def collect_results(settings: Settings, plan: Plan, rows: list[Row], planned: li
 def summarize_row(plan: Plan, row: Row, planned: list[PlannedRun], runs: Mapping[str, dict[str, Any]],
                   scores: Mapping[str, dict[str, Any]]) -> RowResult:
     """Return a row with the means of its figures over its finished seeds, and its squared errors, seeds x images."""
-    endings = [(seed, chosen.run, runs.get(chosen.run)) for other, seed, chosen in planned if other is row]
-    done = [(seed, name, run) for seed, name, run in endings if run and run["state"] == DONE]
-    figures = [{name: run[name] for name in RUN_FIGURES if plan.sized or name not in SIZES} for _, _, run in done]
+    endings = [Ending(each.seed, each.settings.run, runs.get(each.settings.run, {})) for each in planned if each.row is row]
+    done = [ending for ending in endings if ending.state == DONE]
+    names = [name for name in RUN_FIGURES if plan.sized or name not in SIZES]
+    figures = [{name: ending.run[name] for name in names} for ending in done]
+    done_scores = [scores[ending.name] for ending in done]
     remarks, absence = describe_endings(row, endings)
-    has_learned = any(scores[name].get("learned_holdout") for _, name, _ in done)
+    has_learned = any(score.get("learned_holdout") for score in done_scores)
     remarks = " ".join(filter(None, [remarks, f"{LEARNED}: the RMSE of other images is higher." if has_learned else ""]))
     return UNKNOWN | {
         "name": row.name, "title": row.title, "fill": row.fill, "state": remarks, "absent": absence,
         "flags": search_space.format_flags({name: row.values[name] for name in plan.varies if name in row.values}),
-        "whole": bool(done) and len(done) == len(endings), "learned": has_learned, "runs": [name for _, name, _ in endings],
-        "squares": [scores[name]["sums"] for _, name, _ in done], "seeds": [seed for seed, _, _ in done],
-        "scores": compute_means([scores[name]["scores"] for _, name, _ in done]),
+        "whole": bool(done) and len(done) == len(endings), "learned": has_learned, "runs": [ending.name for ending in endings],
+        "squares": [score["sums"] for score in done_scores], "seeds": [ending.seed for ending in done],
+        "scores": compute_means([score["scores"] for score in done_scores]),
         "where": next(iter(row.values.values()), None)} | compute_means(figures)
 
 
@@ -106,11 +119,11 @@ def describe_endings(row: Row, endings: list[Ending]) -> tuple[str, str]:
     if row.left_out:
         return f"left out: {row.left_out}", ""
     several = len(endings) > 1
-    remarks = [(f"seed {seed} " if several else "") + f"{run['state']}: {run['reason']}"
-               for seed, _, run in endings if run and run["state"] != DONE]
-    if missing := sum(run is None for _, _, run in endings):
+    remarks = [(f"seed {ending.seed} " if several else "") + f"{ending.state}: {ending.run['reason']}"
+               for ending in endings if ending.run and ending.state != DONE]
+    if missing := sum(not ending.run for ending in endings):
         remarks.append(f"{missing} of {len(endings)} runs are not made yet")
-    counts = Counter(run["state"] if run else "not made yet" for _, _, run in endings)
+    counts = Counter(ending.state for ending in endings)
     absence = [f"{count} of {len(endings)} runs {state}" for state, count in counts.items() if state != DONE]
     return " ".join(remarks), ", ".join(absence)
 
