@@ -144,13 +144,10 @@ def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str,
     squares = {each["title"]: np.array(each.pop("squares")) for each in lines}
     harmonic = draws.compute_rmse(np.array([score["fills"]["harmonic"]]))
     for each in lines:
-        if len(ours := squares[each["title"]]):
-            value = draws.compute_rmse(ours)
-            low, high = draws.compute_interval(ours) if draws.photos > 1 else (None, None)
-            each |= {"rmse": value, "low": low, "high": high, "to_harmonic": value / harmonic,
-                     "of_seeds": [draws.compute_rmse(seed[None]) for seed in ours]}
+        each.update(measure_line(squares[each["title"]], draws, harmonic))
     whole = {each["title"]: each for each in lines if each["whole"]}
-    rows, fills = ({title: squares[title] for title in whole if whole[title]["fill"] == fill} for fill in (False, True))
+    rows = {title: squares[title] for title, each in whole.items() if not each["fill"]}
+    fills = {title: squares[title] for title, each in whole.items() if each["fill"]}
     best = min(rows, key=lambda title: whole[title]["rmse"], default=None)
     for title, each in whole.items():
         if best and title != best and draws.photos > 1:
@@ -160,3 +157,13 @@ def compare_lines(lines: list[RowResult], score: Mapping[str, Any]) -> dict[str,
     learned = f" {LEARNED}: its RMSE is too good." if best and whole[best]["learned"] else ""
     return {"pictures": len(numbers), "photos": draws.photos, "values": int(np.sum(numbers)), "best": best,
             "conclusion": write_conclusion(rows, baselines, draws, absent) + learned}
+
+
+def measure_line(squares: np.ndarray, draws: Draws, harmonic: float) -> dict[str, Any]:
+    """Return the RMSE of a row or baseline, its interval, and the RMSE of each seed; nothing where no seed is finished."""
+    if not len(squares):
+        return {}
+    value = draws.compute_rmse(squares)
+    low, high = draws.compute_interval(squares) if draws.photos > 1 else (None, None)
+    return {"rmse": value, "low": low, "high": high, "to_harmonic": value / harmonic,
+            "of_seeds": [draws.compute_rmse(seed[None]) for seed in squares]}
