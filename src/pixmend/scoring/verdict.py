@@ -45,24 +45,35 @@ def describe_run(settings: Settings, scores: dict[str, Any], baselines: dict[str
 def describe_training(settings: Settings, scores: dict[str, Any], baselines: dict[str, list[float]], best: str) -> list[str]:
     """Return what training gained on the starting point, and advice where it gained nothing."""
     step, start = find_kept_step(settings), find_start(settings)
-    if not models.may_keep_first_weights(settings):   # weights whose RMSE no fill has
-        first = f"Training found no better weights than those of {settings.init_from}, with which it began."
-        return [] if step is None else [describe_best_step(settings, step) if step else first]
-    from_start = f"the starting point ({start} fill)" if start in baselines else "the starting point"
-    if step == 0 and start == photos_fill.NAME:
-        return [f"Training found no better weights than those of {start}, with which it began. To improve on them takes more "
-                f"photos (--extra-pictures FOLDER), or more --steps in a new run."]
     if step == 0:
-        advice = ("Give more --steps." if not settings.adversarial else
-                  "Give more --steps, raise --lambda, or use --model window_unet, which learns fastest on a CPU.")
-        better = f" Start from the best baseline with --start {best}." if start in baselines and start != best else ""
-        return [f"The network has not learned anything yet: the best weights are those of step 0, which give {from_start}. "
-                f"{advice}{better}"]
-    if start not in baselines:
+        return [describe_no_gain(settings, baselines, best)]
+    begins_at_fill = models.may_keep_first_weights(settings)   # else with weights of another run, whose RMSE no fill has
+    if begins_at_fill and start not in baselines:
         return []
-    comparison = describe_change(compare_rmse(scores["sums"], baselines[start], scores["sources"]), "it")
-    return [f"Compared with {from_start}, {compute_rmse(baselines[start], scores['numbers']):.4f}: {comparison}",
-            *([describe_best_step(settings, step)] if step else [])]
+    sentences = []
+    if begins_at_fill:
+        comparison = describe_change(compare_rmse(scores["sums"], baselines[start], scores["sources"]), "it")
+        rmse = compute_rmse(baselines[start], scores["numbers"])
+        sentences.append(f"Compared with the starting point ({start} fill), {rmse:.4f}: {comparison}")
+    if step:
+        sentences.append(describe_best_step(settings, step))
+    return sentences
+
+
+def describe_no_gain(settings: Settings, baselines: dict[str, list[float]], best: str) -> str:
+    """Return that the best weights are those with which the training began, and advice."""
+    start = find_start(settings)
+    if not models.may_keep_first_weights(settings):
+        return f"Training found no better weights than those of {settings.init_from}, with which it began."
+    if start == photos_fill.NAME:
+        return (f"Training found no better weights than those of {start}, with which it began. To improve on them takes more "
+                f"photos (--extra-pictures FOLDER), or more --steps in a new run.")
+    from_start = f"the starting point ({start} fill)" if start in baselines else "the starting point"
+    advice = ("Give more --steps, raise --lambda, or use --model window_unet, which learns fastest on a CPU."
+              if settings.adversarial else "Give more --steps.")
+    better = f" Start from the best baseline with --start {best}." if start in baselines and start != best else ""
+    return (f"The network has not learned anything yet: the best weights are those of step 0, which give {from_start}. "
+            f"{advice}{better}")
 
 
 def describe_best_step(settings: Settings, step: int) -> str:
