@@ -1,7 +1,7 @@
 """What the scores of a run say, in a few sentences: its RMSE, its gain on the starting point and on the best baseline."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pixmend import models, run_file
 from pixmend.config import Settings
@@ -119,27 +119,41 @@ def describe_change(change: Change, other: str) -> str:
     return f"This run is {abs(change.value):.1%} (95% interval {low:.1%} to {high:.1%}) {direction}."
 
 
+class TableRow(NamedTuple):
+    """A run or a baseline in the table: the squared errors of each image, and the competition's metrics."""
+
+    title: str
+    sums: Sequence[float]
+    metrics: Mapping[str, float]
+
+
 def format_table(settings: Settings, scores: dict[str, Any], baselines: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return what `score` prints: the run among the baselines, its RMSE by label, and the sentences on it."""
     holdout = "the holdout" if settings.folds == 1 else f"{settings.folds} folds, each predicted by the training without it"
-    counts, sources, masks = scores["numbers"], scores["sources"], " with the true masks" if settings.unknown_masks else ""
+    sources, masks = scores["sources"], " with the true masks" if settings.unknown_masks else ""
     over = "; 95% interval over photos" if len(set(sources)) > 1 else ""
-    lines = [f"RMSE on {holdout} ({describe_images(sources)}, {sum(counts):,} values{over})"]
-    rows = {settings.run: (scores["sums"], scores["scores"])}
-    rows |= {f"{name} ({describe_kind(name)}{masks})": (sums, baselines["scores"][name])
-             for name, sums in baselines["sums"].items() if name != settings.run}
-    width = max(28, *map(len, rows))
-    for name, (sums, metrics) in sorted(rows.items(), key=lambda item: sum(item[1][0])):
-        interval, rmse = bootstrap_interval(sums, counts, sources), compute_rmse(sums, counts)
-        ends = "({:.4f} to {:.4f})".format(*interval) if interval else ""
-        parts = [f"{name:{width}} {rmse:.5f}", ends, f"{rmse / figures['harmonic_rmse']:.3f} times harmonic"]
-        lines.append("  ".join(["", *filter(None, parts), *(f"{metric} {metrics[metric]:.5g}" for metric in scores["scores"])]))
+    lines = [f"RMSE on {holdout} ({describe_images(sources)}, {sum(scores['numbers']):,} values{over})"]
+    rows = [TableRow(settings.run, scores["sums"], scores["scores"])]
+    rows += [TableRow(f"{name} ({describe_kind(name)}{masks})", sums, baselines["scores"][name])
+             for name, sums in baselines["sums"].items() if name != settings.run]
+    width = max(28, *(len(row.title) for row in rows))
+    lines += [format_row(row, scores, figures["harmonic_rmse"], width) for row in sorted(rows, key=lambda row: sum(row.sums))]
     lines.append("  RMSE by label: " + "  ".join(f"{label} {rmse:.4f}" for label, rmse in compute_label_rmse(scores).items()))
     if settings.unknown_masks:
         lines.append(f"  masks of run {settings.mask_run!r}: {describe_masks(figures)}")
     if hidden := [f"{name} {figures[name]:.5f}" for name in ("public", "private") if name in figures]:
         lines.append(f"  RMSE on the hidden solution: {', '.join(hidden)}")
     return "\n".join([*lines, "", *describe_run(settings, scores, baselines["sums"])])
+
+
+def format_row(row: TableRow, scores: dict[str, Any], harmonic_rmse: float, width: int) -> str:
+    """Return a line of the table, with the metrics in the order in which the run has them."""
+    rmse = compute_rmse(row.sums, scores["numbers"])
+    parts = ["", f"{row.title:{width}} {rmse:.5f}"]
+    if interval := bootstrap_interval(row.sums, scores["numbers"], scores["sources"]):
+        parts.append("({:.4f} to {:.4f})".format(*interval))
+    parts.append(f"{rmse / harmonic_rmse:.3f} times harmonic")
+    return "  ".join([*parts, *(f"{metric} {row.metrics[metric]:.5g}" for metric in scores["scores"])])
 
 
 def describe_images(sources: Sequence[str]) -> str:
