@@ -52,25 +52,19 @@ def main(arguments: Sequence[str]) -> int | None:
 
 def read_settings(command: str, arguments: list[str]) -> Settings:
     """Return the settings of a command: those of its run, if it has one, and the flags."""
-    about, arguments = study_plans.take_study_name(arguments) if command == "study" else ("", arguments)
-    arguments = name_picture(arguments) if command == "mend" else arguments
-    parser = Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", type=Path)
-    known, arguments = parser.parse_known_args(arguments)
-    arguments, swept = search_space.split_swept_flags(arguments) if command in ("sweep", "study") else (arguments, ())
-    environment = os.environ if command in READS_LAMBDA else {}
-    settings = given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows, environment))
+    given, config = read_flags(command, arguments)
     if is_shared_run(given.run) and command != "mend":
         raise FlagError(f"--run {given.run} is a run of others, which only `pixmend mend` takes.")
-    if known.config and not COMMANDS[command].continues_run:
+    if config and not COMMANDS[command].continues_run:
         raise FlagError(f"`pixmend {command}` does not continue a run, so --config does not apply; leave it out.")
-    stored = load_stored(command, given, known.config) if COMMANDS[command].continues_run else None
+    stored = load_stored(command, given, config) if COMMANDS[command].continues_run else None
+    settings = given
     if stored:
         settings = change_stored(stored, given)
         settings = use_as_submitted(settings, given) if given.test_folder else settings
     elif COMMANDS[command].needs_run and "run" in given.given and "model" not in given.given:
         check_run_exists(given)
-    settings = dataclasses.replace(check_names(settings), typed=given.given, swept=swept, about=about)
+    settings = dataclasses.replace(check_names(settings), typed=given.given)
     # A flag with which a run was configured counts where its submission is written; only a typed one sends it against the scores.
     configured = stored.given if stored and command not in SENDING else frozenset()
     settings = use_settled(settings, command, given.given | configured)
@@ -78,6 +72,24 @@ def read_settings(command: str, arguments: list[str]) -> Settings:
     if stored and COMMANDS[command].needs_run:
         run_file.check_same_as_trained(settings, set(given.given))
     return settings
+
+
+def read_flags(command: str, arguments: list[str]) -> tuple[Settings, Path | None]:
+    """Return the settings that the words of a command give, and the file of --config."""
+    about = ""
+    swept: tuple = ()
+    if command == "study":
+        about, arguments = study_plans.take_study_name(arguments)
+    if command == "mend":
+        arguments = name_picture(arguments)
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    known, arguments = parser.parse_known_args(arguments)
+    if command in ("sweep", "study"):
+        arguments, swept = search_space.split_swept_flags(arguments)
+    environment = os.environ if command in READS_LAMBDA else {}
+    given = resolve_names(parse_flags(arguments, PIPELINE + COMMANDS[command].shows, environment))
+    return dataclasses.replace(given, swept=swept, about=about), known.config
 
 
 def change_stored(stored: Settings, given: Settings) -> Settings:
