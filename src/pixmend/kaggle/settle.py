@@ -5,6 +5,7 @@ the channel order, under the run's own value scale, then the scale under that or
 CSV is one of them. A file whose score is known is not sent again.
 """
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +67,9 @@ class Settler:
         for name, title in QUESTIONS.items():
             pair = [replace(best, **{name: choice}) for choice in SETTINGS[name].choices or ()]
             paths = {variant: self._write(variant) for variant in pair}
-            missing = [variant for variant in pair if not self._find_score(variant, paths[variant])]
+            for variant in pair:
+                self._look_up_score(variant, paths[variant])
+            missing = [variant for variant in pair if variant not in self.scores]
             if missing and not self.is_sending:
                 return [*lines, *self._list_plan(name, paths)]
             for variant in missing:
@@ -96,22 +99,19 @@ class Settler:
         return replace(self.settings, run=run, message=message, channel_order=variant.channel_order,
                        value_scale=variant.value_scale)
 
-    def _find_score(self, variant: Variant, path: Path) -> bool:
-        """Read the public score of a variant's file from Kaggle's answers, or from a solution; tell whether it is known."""
+    def _look_up_score(self, variant: Variant, path: Path) -> None:
+        """Note the public score of a variant's file, if Kaggle has answered with it, or a solution on this machine gives it."""
         solution = competitions.get_solution_path(self.settings)
         if solution.exists():
             scores = self.competition.submission.score(path, solution)
-            text = scores["total"] if scores["public"] is None else scores["public"]
+            score = scores["total"] if scores["public"] is None else scores["public"]
         else:
             record = SubmissionRecord(self.settings.submissions_folder, self.settings.run, leaderboard.make_file_tag(path))
             known = [row.get("public", "") for row in record.list_rows()]
             known += [one.public for one in record.list_sent() if one.file == record.tag]
-            text = next((text for text in reversed(known) if text), None)
-        try:
-            self.scores[variant] = float(text or "")
-        except ValueError:
-            return False
-        return True
+            score = next((text for text in reversed(known) if text), None)
+        with contextlib.suppress(ValueError):   # of a score that is empty, or no number
+            self.scores[variant] = float(score or "")
 
     def _send(self, variant: Variant, path: Path) -> None:
         """Submit a variant's file, never twice, and wait for its score."""
@@ -119,7 +119,8 @@ class Settler:
         command = format_run_command("settle", self.settings.run, self.settings, "--send")
         with files.try_lock(self.settings.submissions_folder / ".submit"):
             SubmissionSender(self._change_settings(variant), self.competition.slug, path, command).run()
-        if not self._find_score(variant, path):
+        self._look_up_score(variant, path)
+        if variant not in self.scores:
             raise UserError(f"Kaggle has not scored {path.name} yet, so nothing is settled. Run the same command again later: it "
                             "sends no file twice.")
 
