@@ -57,13 +57,17 @@ class SharedStudy:
         self.place, self.folder, self.machine = place, folder, machine or identify_machine()
         self.study = optuna.create_study(study_name=name, storage=storage.optuna, load_if_exists=True, pruner=pruner,
                                          sampler=optuna.samplers.RandomSampler(), direction="minimize")
+        self._check_same_facts(facts)
+
+    def _check_same_facts(self, facts: dict[str, Any]) -> None:
+        """Store the facts of a new study; refuse other ones than a study has, because new trials could not be compared."""
         if "facts" not in self.study.user_attrs:
             with contextlib.suppress(IntegrityError):   # another process started it at the same moment
                 self.study.set_user_attr("facts", facts)
         found = self.study.user_attrs["facts"]
         changed = [f"{name} {found.get(name)} (now {facts.get(name)})" for name in sorted(found.keys() | facts.keys())
                    if found.get(name) != facts.get(name)]
-        if changed:   # its trials could not be compared with new ones
+        if changed:
             raise UserError(f"The sweep {self.name} was made with {', '.join(changed)}. Choose another --sweep-name.")
 
     def list_trials(self) -> list[FrozenTrial]:

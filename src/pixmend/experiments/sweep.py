@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pixmend import files, models
@@ -110,22 +111,31 @@ def run_sweep(settings: Settings) -> dict[str, Any]:
 
 def open_study(settings: Settings, optuna_study: Any, storage: Any) -> Any:
     """Create or join the study of these settings."""
-    name, folder, swept = choose_sampler(settings), settings.run_folder.parent, dict(settings.swept)
+    sampler, folder = choose_sampler(settings), settings.run_folder.parent
     dataset = datasets.open_dataset(settings)
     check_learned_holdout(settings, dataset)
-    points = search_space.list_grid_points(swept) if name == "grid" else []
-    facts = {flag(key): value for key, value in weight_identity(settings).items()}
-    facts |= {flag(key): f"{value!r}, given" for key, value in find_overrides(settings).items()}
-    facts |= {flag(key): str(values) for key, values in swept.items()}
-    facts |= {"--competition": settings.competition, "--sampler": name,
-              "dataset": datasets.hash_dataset(dataset)}
-    place = folder / ".place"   # a random id of this file system, which the first process writes
-    if not place.exists():
-        files.write_text(place, uuid.uuid4().hex)
+    points = search_space.list_grid_points(dict(settings.swept)) if sampler == "grid" else []
     return optuna_study.SharedStudy(
-        storage, name_sweep(settings, name), facts=facts, wanted=len(points) or settings.trials,
-        sampler=optuna_study.make_sampler(name, points, settings.seed),
-        pruner=optuna_study.make_pruner(models.apply_model_defaults(settings)), place=place.read_text("utf-8"), folder=folder)
+        storage, name_sweep(settings, sampler), facts=collect_facts(settings, dataset), wanted=len(points) or settings.trials,
+        sampler=optuna_study.make_sampler(sampler, points, settings.seed),
+        pruner=optuna_study.make_pruner(models.apply_model_defaults(settings)), place=read_place(folder), folder=folder)
+
+
+def collect_facts(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """Return all that decides the trials of a sweep, by flag: commands that share a sweep must have the same."""
+    facts = {flag(name): value for name, value in weight_identity(settings).items()}
+    facts |= {flag(name): f"{value!r}, given" for name, value in find_overrides(settings).items()}
+    facts |= {flag(name): str(values) for name, values in settings.swept}
+    return facts | {"--competition": settings.competition, "--sampler": choose_sampler(settings),
+                    "dataset": datasets.hash_dataset(dataset)}
+
+
+def read_place(folder: Path) -> str:
+    """Return the random id of this file system, which the first process writes."""
+    path = folder / ".place"
+    if not path.exists():
+        files.write_text(path, uuid.uuid4().hex)
+    return path.read_text("utf-8")
 
 
 def find_overrides(settings: Settings) -> dict[str, Any]:
