@@ -128,7 +128,8 @@ def check_mixed_run(settings: Settings) -> None:
 def write_mix(settings: Settings, dataset: Any, members: Sequence[Member], cache_key: dict[str, Any],
               record: Mapping[str, Any]) -> None:
     """Choose the weights, then write the mixed predictions, what they are made of, and the manifest."""
-    measured, by_hand = ([member for member in members if (member.weight is None) is free] for free in (True, False))
+    measured = [member for member in members if member.weight is None]
+    by_hand = [member for member in members if member.weight is not None]
     ordered, folder = [*measured, *by_hand], settings.run_folder
     holdout = [member.folder / "holdout.npz" for member in measured]
     weights = choose_weights(dataset, holdout, [member.weight or 0 for member in by_hand], settings.seed)
@@ -206,10 +207,11 @@ def find_fold_weights(products: np.ndarray, seed: int) -> np.ndarray:
 def format_table(settings: Settings, mix: dict[str, Any]) -> str:
     """Return what `ensemble` prints: weight and RMSE of each member, the RMSE of the mix, and whether it is worth it."""
     lines = [f"RMSE on the holdout ({mix['sources']} sources)   weight"]
-    names, measured = [member_files.label_member(name) for name in mix["members"]], len(mix["member_rmse"])
-    members = sorted(zip(mix["member_rmse"], names, mix["weights"], strict=False))
+    weights = [(member_files.label_member(name), weight) for name, weight in zip(mix["members"], mix["weights"], strict=True)]
+    count = len(mix["member_rmse"])   # of the members with a measured weight; those with a weight by hand come after them
+    members = sorted((rmse, run, weight) for rmse, (run, weight) in zip(mix["member_rmse"], weights[:count], strict=True))
     lines += [f"  {run:28} {rmse:.5f}  {weight:.4f}" for rmse, run, weight in members]
-    lines += [f"  {run:28} unknown  {weight:.4f}  by hand" for run, weight in zip(names, mix["weights"], strict=True)][measured:]
+    lines += [f"  {run:28} unknown  {weight:.4f}  by hand" for run, weight in weights[count:]]
     lines += [f"  {settings.run:28} {mix['rmse']:.5f}  on the images that its weights were chosen on",
               f"  {settings.run:28} {mix['cross_validated_rmse']:.5f}  each image with weights from the others: its score"]
     best, run, _ = members[0]
