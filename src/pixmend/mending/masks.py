@@ -34,11 +34,14 @@ def to_mask(path: PathLike, picture: Picture, shape: tuple[int, int]) -> np.ndar
     if colours.shape[:2] != shape:
         raise UserError(f"{path} has {colours.shape[1]}x{colours.shape[0]} pixels, and its picture {shape[1]}x{shape[0]}. "
                         f"Give a mask of the same size.")
+    if not colours.any():   # a black mask: nothing is missing
+        return np.zeros(shape, bool)
     largest = np.iinfo(colours.dtype).max
-    if colours.any() and not (white := np.asarray(colours.mean(2) > HALF * largest)).any():
+    white = np.asarray(colours.mean(2) > HALF * largest)
+    if not white.any():
         raise UserError(f"{path} is white nowhere: its largest value is {colours.max()} of {largest}. A mask is white "
                         f"({largest}) where pixels are missing, and black (0) elsewhere.")
-    return white if colours.any() else np.zeros(shape, bool)
+    return white
 
 
 def read_transparency(picture: Picture, path: Path) -> np.ndarray:
