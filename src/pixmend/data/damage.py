@@ -14,11 +14,17 @@ Box = tuple[int, int, int, int]   # row, column, height, width
 BLACK, WHITE = 0, 255
 
 
+def slice_box(box: Sequence[int]) -> tuple[slice, slice]:
+    """Return the rows and the columns of a box: `image[slice_box(box)]` is the part of an image inside it."""
+    row, column, height, width = box
+    return slice(row, row + height), slice(column, column + width)
+
+
 def count_boxes(boxes: Iterable[Sequence[int]], shape: Sequence[int]) -> np.ndarray:
     counts = np.zeros(shape[:2], np.uint8)
-    for row, column, height, width in boxes:
-        box = counts[row:row + height, column:column + width]
-        box += 1   # without a second assignment, as `counts[...] += 1` does
+    for box in boxes:
+        inside = counts[slice_box(box)]
+        inside += 1   # without a second assignment, as `counts[...] += 1` does
     return counts
 
 
@@ -69,12 +75,12 @@ def make_disc(shape: Sequence[int]) -> np.ndarray:
 
 def pixelate_box(image: np.ndarray, box: Box, tile: int) -> np.ndarray:
     """Return a copy of an image in which each tile of a box, from its upper left corner, has its mean colour."""
-    row, column, height, width = box
-    area = image[row:row + height, column:column + width]
+    area = image[slice_box(box)]
+    height, width = area.shape[:2]
     rows, columns = np.arange(0, height, tile), np.arange(0, width, tile)
     sums = np.add.reduceat(np.add.reduceat(area.astype(np.int64), rows, 0), columns, 1)
     heights, widths = np.diff(np.append(rows, height)), np.diff(np.append(columns, width))
     means = np.rint(sums / np.outer(heights, widths)[..., None]).astype(np.uint8)
     coarse = image.copy()
-    coarse[row:row + height, column:column + width] = means.repeat(heights, 0).repeat(widths, 1)
+    coarse[slice_box(box)] = means.repeat(heights, 0).repeat(widths, 1)
     return coarse

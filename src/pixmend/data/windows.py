@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from pixmend.data.damage import Box, count_boxes
+from pixmend.data.damage import Box, count_boxes, slice_box
 from pixmend.errors import UserError
 
 MAX_HOLES = 64       # in an image, whose windows are predicted one after another
@@ -28,15 +28,14 @@ def find_boxes(counts: np.ndarray, most: int = MAX_HOLES) -> list[Box]:
     boxes: list[Box] = []
     while left.any() and left.min() >= 0 and len(boxes) < MAX_OVERLAPPING * len(holes):
         boxes.append(find_first_box(left))
-        row, column, height, width = boxes[-1]
-        left[row:row + height, column:column + width] -= 1
+        left[slice_box(boxes[-1])] -= 1
     return holes if left.any() else boxes
 
 
 def find_two_boxes(mask: np.ndarray, hole: Box) -> list[Box]:
     """Return the one or two boxes that cover a hole and nothing else; none if there are no such boxes."""
-    row, column, height, width = hole
-    inside = mask[row:row + height, column:column + width] > 0
+    row, column, *_ = hole
+    inside = mask[slice_box(hole)] > 0
     boxes = [find_first_box(inside.astype(np.int16))]
     uncovered = inside & (count_boxes(boxes, inside.shape) == 0)
     if uncovered.any():
@@ -89,24 +88,23 @@ def cut_network_input(image: np.ndarray, mask: np.ndarray, box: Box, sides: floa
 def compute_box_coverage(shape: Sequence[int], box: Box, sides: float, size: int) -> np.ndarray:
     """Return which share (0..1) of each cell of a box's window lies inside the box."""
     inside = np.zeros(shape[:2], np.float32)
-    row, column, height, width = box
-    inside[row:row + height, column:column + width] = 1
+    inside[slice_box(box)] = 1
     return cut_window(inside, box, sides, size, beyond=0.0)
 
 
 def enlarge_box(cells: np.ndarray, box: Box, sides: float) -> np.ndarray:
     """Resize the prediction of a window to full size, and return the part inside the box."""
-    row, column, side = find_window(box, sides)
+    top, left, side = find_window(box, sides)
     full = cv2.resize(cells, (side, side), interpolation=cv2.INTER_LINEAR).reshape(side, side, -1)
-    down, across = box[0] - row, box[1] - column
-    return full[down:down + box[2], across:across + box[3]]
+    row, column, height, width = box
+    return full[slice_box((row - top, column - left, height, width))]
 
 
 def add_changes(image: np.ndarray, boxes: Sequence[Box], changes: Iterable[np.ndarray], sides: float) -> np.ndarray:
     """Return the image plus the change of each box's window, in its box; where boxes overlap, the mean of the changes."""
     total, times = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
     for box, change in zip(boxes, changes, strict=True):
-        inside = np.s_[box[0]:box[0] + box[2], box[1]:box[1] + box[3]]
+        inside = slice_box(box)
         total[inside] += enlarge_box(change, box, sides)
         times[inside] += 1
     return image + total / np.maximum(times, 1)

@@ -15,7 +15,7 @@ import numpy as np
 from pixmend import competitions, files, models, run_file
 from pixmend.config import Settings, group_values
 from pixmend.data import windows
-from pixmend.data.damage import Box
+from pixmend.data.damage import Box, slice_box
 from pixmend.data.dataset import UNFILLED, DatasetRow, list_fold_folders
 from pixmend.data.paste import paste_predictions
 from pixmend.errors import UserError, suggest
@@ -143,9 +143,9 @@ class RunRestorer:
             missing = windows.cut_window(mask.astype(np.float32), square, 1, size, beyond=1.0) > 0
             change = self._predict(cells, missing) - windows.cut_window(filled, square, 1, size)
             enlarged = windows.enlarge_box(change, square, 1)
-            inside = np.s_[hole[0]:hole[0] + hole[2], hole[1]:hole[1] + hole[3]]
-            of_square = np.s_[hole[0] - square[0]:, hole[1] - square[1]:]
-            restored[inside] = filled[inside] + enlarged[of_square][:hole[2], :hole[3]]
+            row, column, height, width = hole
+            inside_square = slice_box((row - square[0], column - square[1], height, width))
+            restored[slice_box(hole)] = filled[slice_box(hole)] + enlarged[inside_square]
         return restored
 
 

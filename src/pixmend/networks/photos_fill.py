@@ -15,7 +15,7 @@ import numpy as np
 from pixmend import files
 from pixmend.config import Settings
 from pixmend.data import windows
-from pixmend.data.damage import Box
+from pixmend.data.damage import Box, slice_box
 from pixmend.fills.smooth import fill_smooth
 from pixmend.networks.layers.sizes import count_box_pixels
 
@@ -51,8 +51,8 @@ def fill_photos(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def is_compact(mask: np.ndarray, hole: Box) -> bool:
     """Tell whether a hole is not too small, and fills much of the square around it."""
-    row, column, height, width = hole
-    missing = mask[row:row + height, column:column + width].sum()
+    *_, height, width = hole
+    missing = mask[slice_box(hole)].sum()
     return min(height, width) >= SMALLEST and bool(missing >= LEAST_SHARE * max(height, width) ** 2)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from pixmend import files
 from pixmend.config import Settings, SubmissionSettings
-from pixmend.data.damage import Box
+from pixmend.data.damage import Box, slice_box
 from pixmend.data.image_record import ImageRecord
 from pixmend.errors import DOWNLOAD_AGAIN, UserError
 from pixmend.submissions import csv_format, csv_reader
@@ -78,9 +78,10 @@ class BoxCsv(CsvFormat):
     def gather_values(self, image: ImageRecord, values: np.ndarray, settings: Settings) -> np.ndarray:
         """Return the values of an image's missing pixels; of a pixel in two boxes, those of its second one."""
         submitted, start = np.zeros(settings.shape), 0
-        for row, column, height, width in image.boxes:
+        for box in image.boxes:
+            *_, height, width = box
             end = start + height * width * CHANNELS
-            submitted[row:row + height, column:column + width] = values[start:end].reshape(height, width, CHANNELS)
+            submitted[slice_box(box)] = values[start:end].reshape(height, width, CHANNELS)
             start = end
         return submitted[image.counts(settings.shape) > 0]
 
@@ -128,7 +129,7 @@ class BoxCsv(CsvFormat):
 
 def cut_boxes(image: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
     """Return the pixels of each box, float32, height x width x channels."""
-    return [image[row:row + height, column:column + width].astype(np.float32) for row, column, height, width in boxes]
+    return [image[slice_box(box)].astype(np.float32) for box in boxes]
 
 
 def encode_rows(image: ImageRecord, values: Sequence[np.ndarray], ending: bytes = b"\n") -> Iterator[bytes]:
