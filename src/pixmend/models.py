@@ -99,7 +99,7 @@ def apply_model_defaults(settings: Settings) -> Settings:
     return dataclasses.replace(settings, init_from="")   # a network of another size begins untrained
 
 
-def uses_photos(trained: Mapping[str, Any]) -> bool:
+def uses_photos_weights(trained: Mapping[str, Any]) -> bool:
     """Tell whether a run has the weights of the fill `photos`: as its model, in its start, or as its first weights."""
     model = trained.get("model", "")
     beginnings = (trained.get("start"), trained.get("init_from"))
@@ -134,17 +134,18 @@ def may_keep_first_weights(settings: Settings) -> bool:
     return settings.init_from in ("", photos_fill.NAME)
 
 
-def begins_with_photos(settings: Settings) -> bool:
+def begins_with_photos_weights(settings: Settings) -> bool:
     """Tell whether a run that is to be trained, or one from which it begins, has what `photos` learned."""
     first = dataclasses.replace(settings, run=settings.init_from)
-    return uses_photos(run_identity.weight_settings(settings)) or has_photos(first)
+    return uses_photos_weights(run_identity.weight_settings(settings)) or depends_on_photos_weights(first)
 
 
-def has_photos(settings: Settings) -> bool:
+def depends_on_photos_weights(settings: Settings) -> bool:
     """Tell whether a run, one from which it began, or a member of a mix has what `photos` learned."""
     trained = [run_file.read_trained(run.trained_folder) or {} for run in list_beginnings(settings)]
-    members = [name for name in trained[0].get("members", []) if not MEMBER_FILE.fullmatch(name)] if trained else []
-    return any(map(uses_photos, trained)) or any(has_photos(dataclasses.replace(settings, run=name)) for name in members)
+    names = [name for name in trained[0].get("members", []) if not MEMBER_FILE.fullmatch(name)] if trained else []
+    members = [dataclasses.replace(settings, run=name) for name in names]
+    return any(map(uses_photos_weights, trained)) or any(map(depends_on_photos_weights, members))
 
 
 def check_no_mix(settings: Settings) -> None:

@@ -113,7 +113,7 @@ def describe_pretraining(facts: Facts) -> str:
     encoders = [run.trained["encoder"] for run in facts.runs
                 if run.model == "pretrained_unet" and run.trained.get("encoder_weights") != "none"]
     weights = [f"the pretrained weights of the encoder {encoder}" for encoder in dict.fromkeys(encoders)]
-    if any(models.uses_photos(run.trained) for run in facts.runs):
+    if any(models.uses_photos_weights(run.trained) for run in facts.runs):
         weights.append("the weights of the fill photos, which come with pixmend and were learned from the photographs that its "
                        f"`photographs/{photos_fill.CARD.name}` names")
     return f", besides {' and '.join(weights)}" if weights else ""

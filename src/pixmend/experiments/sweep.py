@@ -67,7 +67,7 @@ def check_comparable(settings: Settings) -> None:
 
 def check_learned_holdout(settings: Settings, dataset: Dataset) -> None:
     """Raise an error if only some trials begin with what `photos` learned, and it has learned from images of the holdout."""
-    differ = len({models.begins_with_photos(trial) for trial in list_trials_at_ends(settings)}) > 1
+    differ = len({models.begins_with_photos_weights(trial) for trial in list_trials_at_ends(settings)}) > 1
     if differ and models.has_learned_holdout(settings, dataset):
         raise FlagError(f"Some of these trials begin with what {photos_fill.NAME} learned, and it has learned from photographs "
                         f"of this holdout: their RMSE would be too good to compare. Give --init-from=, and no --start "

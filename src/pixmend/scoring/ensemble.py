@@ -66,7 +66,7 @@ def mix_run(settings: Settings) -> dict[str, Any]:
 def list_learned(settings: Settings, dataset: Any, runs: Sequence[str]) -> list[str]:
     """Return the members that have learned from photographs of the holdout, by what `photos` has learned."""
     has_learned = models.has_learned_holdout(settings, dataset)
-    return [run for run in runs if has_learned and models.has_photos(replace(settings, run=run))]
+    return [run for run in runs if has_learned and models.depends_on_photos_weights(replace(settings, run=run))]
 
 
 def list_files(settings: Settings, run: str) -> list[Path]:

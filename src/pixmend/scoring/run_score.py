@@ -33,7 +33,7 @@ def score_run(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], dict[
     path = competitions.get_submission_path(settings, "holdout")
     digest = files.hash_file(path) if path.exists() else ""
     scores, baselines = score_holdout(settings, dataset, predicted), score_baselines(settings, dataset)
-    scores["learned_holdout"] = models.has_photos(settings) and models.has_learned_holdout(settings, dataset)
+    scores["learned_holdout"] = models.depends_on_photos_weights(settings) and models.has_learned_holdout(settings, dataset)
     figures = summarize(scores, baselines["sums"]) | score_solution(settings)
     if files.hash_file(path) != digest:
         raise UserError(f"{path} was written again while it was scored. Run the same command again.")

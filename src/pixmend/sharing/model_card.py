@@ -129,7 +129,7 @@ def describe_training_images(settings: Settings) -> str:
         seen.append(f"{number:,} pictures from elsewhere with such holes" if number else "pictures from elsewhere")
     if any(values.get("model") == "pretrained_unet" and values.get("encoder_weights") != "none" for values in trained):
         seen.append("the images of the pretrained weights with which its encoder began")
-    if any(models.uses_photos(values) for values in trained):
+    if any(models.uses_photos_weights(values) for values in trained):
         seen.append("the photographs of the weights that come with pixmend, with which it began")
     return " and on ".join(seen) if len(seen) > 1 else f"{seen[0]} only"
 

@@ -95,7 +95,7 @@ def begin_run(settings: Settings, dataset: Dataset) -> None:
     """Write what decides a run, before its first step; with --force, delete what an earlier training has left."""
     if settings.force:
         delete_training(settings.run_folder)
-    if models.begins_with_photos(settings):
+    if models.begins_with_photos_weights(settings):
         instead = "another --start" if settings.start == photos_fill.NAME else "--init-from="
         print_message("train: this run begins with what photos learned from other photographs. If the rules of a competition "
                       f"forbid that, give {instead}")
