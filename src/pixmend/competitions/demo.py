@@ -111,7 +111,8 @@ def encode_submission(images: Sequence[DemoImage], pixels: Iterable[np.ndarray],
                       is_public: Sequence[bool] | None = None) -> Iterable[bytes]:
     """Return a submission with the pixels, uint8, of each image: blue first and values in 0..1, as they are scored."""
     as_scored = replace(settings, channel_order="bgr", value_scale="unit")
-    records = [ImageRecord(image.name, image.label, image.name, "test", image.name, None, image.boxes) for image in images]
+    records = [ImageRecord(image.name, image.label, source=image.name, split="test", damaged=image.name, original=None,
+                           boxes=image.boxes) for image in images]
     values = layout.SUBMISSION.missing_values(records, (image / np.float32(255) for image in pixels), as_scored)
     return layout.SUBMISSION.encode(records, values, as_scored, is_public)
 

@@ -30,7 +30,7 @@ def list_records(settings: Settings) -> list[ImageRecord]:
         name = path.relative_to(folder)
         id = f"{EXTRA}{photos.to_readable_text(name)}"
         label = photos.to_readable_text(name.parts[0]) if len(name.parts) > 1 else ""
-        records.append(ImageRecord(id, label, id, "train", "", str(path)))
+        records.append(ImageRecord(id, label, source=id, split="train", damaged="", original=str(path)))
     if not records:
         raise UserError(f"{folder.absolute()} holds no pictures that end in {', '.join(photos.ENDINGS)}; "
                         "give --extra-pictures a folder of photos, or leave it out.")

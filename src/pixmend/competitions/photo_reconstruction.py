@@ -49,13 +49,15 @@ class PhotoReconstruction(Competition):
             for name, boxes in train[path.name].items():
                 id = name if uses[name] == 1 else f"{path.name}/{name}"
                 damaged, original = (str(path / folder_name / name) for folder_name in (DAMAGED, ORIGINAL))
-                images.append(ImageRecord(id, path.name, id, "train", damaged, original, boxes))
+                images.append(ImageRecord(id, path.name, source=id, split="train", damaged=damaged, original=original,
+                                          boxes=boxes))
         return [*images, *test]
 
     def read_test_images(self, folder: Path, shape: Shape) -> list[ImageRecord]:
         """List the images of the test table."""
         boxes_by_name = read_table(folder / TEST / TABLE, shape, folder / TEST)
-        return [ImageRecord(name, "", name, "test", str(folder / TEST / name), None, boxes)
+        return [ImageRecord(name, label="", source=name, split="test", damaged=str(folder / TEST / name), original=None,
+                            boxes=boxes)
                 for name, boxes in boxes_by_name.items()]
 
     def draw_mask(self, rng: np.random.Generator, shape: Shape, settings: DownloadSettings) -> np.ndarray:

@@ -194,11 +194,16 @@ def make_index(settings: Settings, listed: list[dict[str, Any]]) -> Iterator[Dat
     for line, source in zip(train, sources, strict=True):
         transforms = 1 if split_of[source] == "holdout" else augmentation.TRANSFORMS_PER_MODE[settings.augment]
         for transform in range(transforms):
-            yield DatasetRow(line["id"], source, line["class"], transform, split_of[source], line["damaged"], line["whole"])
+            yield make_row(line, source, transform, split_of[source])
     yield from list_extra_rows(settings, listed, sources, split_of)
     for line in listed:
         if line.get("split") == "test":
-            yield DatasetRow(line["id"], line["source"], line["class"], 0, "test", line["damaged"], -1)
+            yield make_row(line, line["source"], 0, "test")
+
+
+def make_row(line: Mapping[str, Any], source: str, transform: int, split: str) -> DatasetRow:
+    """Return the row of an image in listed.json under a transform."""
+    return DatasetRow(line["id"], source, line["class"], transform, split, damaged=line["damaged"], original=line["whole"])
 
 
 def list_extra_rows(settings: Settings, listed: list[dict[str, Any]], sources: list[str],
@@ -208,7 +213,7 @@ def list_extra_rows(settings: Settings, listed: list[dict[str, Any]], sources: l
     copies = extra_pictures.find_copies(settings.augment_folder, listed, sources, split_of) if extras else set()
     for line in extras:
         for transform in range(augmentation.TRANSFORMS_PER_MODE[settings.augment]) if line["id"] not in copies else ():
-            yield DatasetRow(line["id"], line["source"], line["class"], transform, "train", line["damaged"], line["whole"])
+            yield make_row(line, line["source"], transform, "train")
 
 
 def assign_splits(settings: Settings, sources: list[str], labels: list[str]) -> dict[str, str]:

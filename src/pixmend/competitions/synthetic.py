@@ -157,7 +157,7 @@ def make_chunk(competition: SyntheticCompetition, settings: Settings,
 def list_records(ids: Iterable[str], images: Iterable[SyntheticImage]) -> Iterator[ImageRecord]:
     """Yield what a submission's writer must know of each test image."""
     for id, image in zip(ids, images, strict=True):
-        yield ImageRecord(id, "", "", "test", "", None, drawn=image.mask.astype(np.uint8))
+        yield ImageRecord(id, label="", source="", split="test", damaged="", original=None, drawn=image.mask.astype(np.uint8))
 
 
 def add_image(archive: zipfile.ZipFile, number: int, image: SyntheticImage) -> tuple[str, str, str, str]:

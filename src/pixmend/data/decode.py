@@ -152,7 +152,7 @@ def parse_png(path: PathLike, data: bytes, advice: str) -> ImageFile:
         kind = "animated"
     exif, profile, clear = (chunks.get(name, b"") for name in (b"eXIf", b"iCCP", b"tRNS"))
     marks = tuple((name, chunks[name]) for name in COLOUR_MARKS if name in chunks)
-    return ImageFile(kind, height, width, exif, unpack, data, profile, clear, marks)
+    return ImageFile(kind, height, width, exif, unpack, png=data, profile=profile, clear=clear, marks=marks)
 
 
 @contextlib.contextmanager

@@ -39,7 +39,8 @@ class DamagedImages:
     def __init__(self, records: Sequence[ImageRecord], settings: Settings) -> None:
         self.images = [decode_image(record.damaged, settings.shape) for record in records]
         self.counts = [record.counts(settings.shape) for record in records]
-        self.rows = [DatasetRow(record.id, record.source, "", 0, "test", place, -1) for place, record in enumerate(records)]
+        self.rows = [DatasetRow(record.id, record.source, label="", variant=0, split="test", damaged=place, original=-1)
+                     for place, record in enumerate(records)]
         self.filled: dict[tuple[str, int], np.ndarray] = {}
 
     def read_damaged(self, row: DatasetRow) -> np.ndarray:

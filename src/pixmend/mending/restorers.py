@@ -33,7 +33,7 @@ BEST_FILL, USUAL_START = "photos", "smooth"   # without a run; and for a network
 LEAST_SURROUNDINGS = 4 / 3   # sides of the hole that a network on whole images sees at least
 MAX_MISSING = 1_000_000   # pixels of an image that a fill's solver takes at once
 LEAST_SHARE = 1e-3   # of a cell's area, below which none of it counts as known
-PICTURE_ROW = DatasetRow("picture", "picture", "", 0, "test", 0, -1)
+PICTURE_ROW = DatasetRow("picture", source="picture", label="", variant=0, split="test", damaged=0, original=-1)
 
 
 class Restorer(Protocol):
