@@ -35,14 +35,14 @@ def main() -> None:
     import keras
 
     from pixmend.training import setup
-    from pixmend.training.inference import BATCH_SIZE, make_inputs
+    from pixmend.training.inference import BATCH_SIZE, View, make_inputs
 
     settings = replace(Settings(), home=home, competition="photo_reconstruction", model="pix2pix", size=side, width=width)
     settings = setup.resolve_precision(settings)
     dataset = datasets.open_dataset(settings)
     rows = list(dataset.split("test")[:count])
     model = setup.build_network(settings)
-    batch = make_inputs(dataset, [(row, None, 0) for row in rows[:1] * BATCH_SIZE], settings)
+    batch = make_inputs(dataset, [View(row, None, 0) for row in rows[:1] * BATCH_SIZE], settings)
     batch_on_device = [keras.ops.convert_to_tensor(array) for array in batch]
     for inputs in (batch, batch_on_device):   # the first passes compile and are not counted
         model.predict_on_batch(inputs)
