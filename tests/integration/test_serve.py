@@ -313,6 +313,23 @@ def test_files_that_are_no_pictures_get_a_visible_message(browser, address, tmp_
         assert page.ask(IS_SEEN.format("#message")) and page.ask("document.querySelector('#paint').hidden"), name
 
 
+@pytest.mark.long
+@in_a_browser
+def test_same_file_can_be_chosen_again_after_another_picture(browser, address, tmp_path):
+    page = browser
+    page.set_view(width=1200, height=1400)
+    page.open(address)
+    wait_for(page, "document.querySelectorAll('#example option').length > 1")
+    for name, place, wanted in (("photo", "#file", "source"), ("mask", "#mask-file", "earlier.length")):
+        Image.fromarray(PHOTO).save(tmp_path / f"{name}.png")
+        page.choose_file(place, tmp_path / f"{name}.png")
+        wait_for(page, wanted)
+        assert page.ask(f"document.querySelector('{place}').value") == ""   # with a value left, browsers see no change
+    page.ask("document.querySelector('#example').selectedIndex = 1")
+    page.choose_file("#file", tmp_path / "photo.png")
+    wait_for(page, "document.querySelector('#example').value === ''")
+
+
 def check_nothing_was_asked_elsewhere(page, address):
     urls = [event["request"]["url"] for event in page.get_events("Network.requestWillBeSent")]
     assert urls and all(url.startswith((address, "data:", "blob:")) for url in urls)

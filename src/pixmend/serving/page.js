@@ -178,10 +178,13 @@ function slide() { find("before").style.clipPath = `inset(0 ${100 - find("slider
 
 function attempt(work) { return (...words) => work(...words).catch((error) => tell(error.message, true)); }
 
-const open = attempt(async (file) => showPicture(await readFile(file), false));
+const open = attempt(async (file) => { await showPicture(await readFile(file), false); find("example").value = ""; });
 const openMask = attempt(async (file) => showMask(await readFile(file)));
-find("file").addEventListener("change", (event) => { if (event.target.files[0]) open(event.target.files[0]); });
-find("mask-file").addEventListener("change", (event) => { if (event.target.files[0]) openMask(event.target.files[0]); });
+for (const [id, take] of [["file", open], ["mask-file", openMask]])
+  find(id).addEventListener("change", (event) => {
+    if (event.target.files[0]) take(event.target.files[0]);
+    event.target.value = "";   // the same file can be chosen again
+  });
 find("example").addEventListener("change", attempt(async (event) => {
   if (!event.target.value) return;
   const answer = await fetch(`examples/${encodeURIComponent(event.target.value)}`);
