@@ -330,6 +330,22 @@ def test_same_file_can_be_chosen_again_after_another_picture(browser, address, t
     wait_for(page, "document.querySelector('#example').value === ''")
 
 
+@pytest.mark.long
+@in_a_browser
+@pytest.mark.parametrize("answer", ["new Response('Internal Server Error', {status: 500})", "Promise.reject(new Error('no'))"])
+def test_page_without_a_server_says_so(browser, address, tmp_path, answer):
+    page = browser
+    page.set_view(width=1200, height=1400)
+    page.open(address)
+    wait_for(page, "document.querySelectorAll('input[name=choice]').length > 1")
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
+    page.choose_file("#file", tmp_path / "photo.png")
+    wait_for(page, "source")
+    page.ask(f"window.fetch = async () => {answer}; true")
+    page.click("#mend")
+    wait_for(page, "document.querySelector('#message.error')?.textContent.includes('pixmend serve')")
+
+
 def check_nothing_was_asked_elsewhere(page, address):
     urls = [event["request"]["url"] for event in page.get_events("Network.requestWillBeSent")]
     assert urls and all(url.startswith((address, "data:", "blob:")) for url in urls)

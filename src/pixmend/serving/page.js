@@ -10,8 +10,15 @@ let source = "";          // the picture as a data URL, as it came
 let earlier = [];         // the painted canvas before each stroke
 let results = [];
 
+async function ask(path, options) {
+  const answer = await fetch(path, options).catch(() => null);
+  if (!answer || answer.status >= 500)
+    throw new Error("The page gets no answer: pixmend serve has ended or failed. Its terminal says more. Start it again.");
+  return answer;
+}
+
 async function start() {
-  const known = await (await fetch("choices")).json();
+  const known = await (await ask("choices")).json();
   most = known.pixels;
   known.examples.forEach((name) => find("example").add(new Option(name.replaceAll("_", " "), name)));
   known.choices.forEach((name, number) => {
@@ -122,7 +129,7 @@ async function mend() {
   const sent = source, before = makeBefore();   // another picture may be chosen meanwhile, or more be painted
   try {
     const order = { picture: source, mask: makeMask(), names, is_original: find("is-original").checked };
-    const answer = await fetch("mend", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) });
+    const answer = await ask("mend", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) });
     const found = await answer.json();
     if (source !== sent) return;
     if (!answer.ok) throw new Error(found.error);
@@ -187,7 +194,7 @@ for (const [id, take] of [["file", open], ["mask-file", openMask]])
   });
 find("example").addEventListener("change", attempt(async (event) => {
   if (!event.target.value) return;
-  const answer = await fetch(`examples/${encodeURIComponent(event.target.value)}`);
+  const answer = await ask(`examples/${encodeURIComponent(event.target.value)}`);
   await showPicture(await readFile(await answer.blob()), true);
 }));
 find("undo").addEventListener("click", () => { if (earlier.length) pen.putImageData(earlier.pop(), 0, 0); });
