@@ -10,6 +10,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -96,6 +97,19 @@ def replace_durably(part: PathLike, path: PathLike) -> None:
     """Rename a finished file or folder, and make the new name itself durable."""
     os.replace(part, path)
     fsync_path(Path(path).parent)
+
+
+def move_durably(path: PathLike, target: PathLike) -> None:
+    """Rename a finished file; onto another disk copy it with its times, and delete it here only then."""
+    try:
+        replace_durably(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with open(path, "rb") as source, atomic_write(target) as file:
+            shutil.copyfileobj(source, file, CHUNK)
+        shutil.copystat(path, target)
+        os.unlink(path)
 
 
 def fsync_path(path: PathLike) -> None:

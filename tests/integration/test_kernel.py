@@ -1,9 +1,12 @@
 """Kernels through the real kaggle command: what Kaggle receives and how often, which files come back, what is never changed."""
 
+import errno
 import hashlib
 import io
 import json
+import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from pixmend.competitions import get_competition
 from pixmend.config import Settings
 from pixmend.errors import UserError
 from pixmend.evaluation import leaderboard
-from pixmend.kaggle import attempts, kernel_script, kernel_sessions
+from pixmend.kaggle import attempts, kernel_output, kernel_script, kernel_sessions
 from pixmend.kaggle.kernel_runner import KernelRunner
 
 TINY = make_tiny_competition()
@@ -347,6 +350,28 @@ def test_damaged_downloads_are_never_taken(machine, server, running, times):
         assert code == 1 and read_home(machine) == {}
         server.heal()
         assert machine.run("kernel", *FLAGS)[0] == 0 and has_output_of(machine, kernel)
+
+
+def test_files_are_moved_onto_another_disk(tmp_path, monkeypatch):
+    """As where submissions/ is a link to a folder on another disk."""
+    arriving, home = tmp_path / "arriving", tmp_path / "home"
+    names = (f"{HOME}/run.toml", f"submissions/{CONTEST}/a.csv")
+    for name in names:
+        (arriving / name).parent.mkdir(parents=True)
+        (arriving / name).write_text(name)
+    rename = os.replace
+
+    def rename_on_one_disk(source, target):
+        if "arriving" in Path(source).parts and "submissions" in Path(target).parts:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", rename_on_one_disk)
+    kernel_output.move_files({"files": {name: describe(name.encode()) for name in names}}, arriving, home)
+    assert [(home / name).read_text() for name in names] == list(names)
+    assert [(home / name).stat().st_mtime_ns for name in names] == [MOMENT] * 2
+    assert not [path for path in arriving.rglob("*") if path.is_file()]
+    assert sorted(path.name for path in home.rglob("*") if path.is_file()) == ["a.csv", "run.toml"]
 
 
 @pytest.mark.slow

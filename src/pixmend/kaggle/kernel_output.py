@@ -107,4 +107,4 @@ def move_files(report: Report, arriving: Path, home: Path) -> None:
         if path == arriving / name:
             files.fsync_path(path)
             (home / name).parent.mkdir(parents=True, exist_ok=True)
-            files.replace_durably(path, home / name)
+            files.move_durably(path, home / name)
