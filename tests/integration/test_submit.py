@@ -205,6 +205,14 @@ def test_no_submissions_left(machine, server):
     assert "StartSubmissionUpload" not in server.calls and len(server.submissions) == 1
 
 
+def test_team_that_has_used_all_submissions_is_not_told_to_wait_for_midnight(machine, server):
+    """Kaggle's second limit counts all days: there are no new submissions tomorrow."""
+    add_earlier_submission(server, "another file")
+    server.GetSubmissionLimits = lambda asked: {"numToday": 1, "numTotal": 100, "numAllowedNow": 0, "limitedByTotal": True}
+    code, output = machine.run("submit", "--run", "a")
+    assert code == 1 and "100" in output and "midnight" not in output and len(server.submissions) == 1
+
+
 @pytest.mark.slow
 def test_limit_that_only_the_last_call_knows(machine, server):
     server.daily_limit = 0

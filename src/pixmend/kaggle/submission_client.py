@@ -42,11 +42,15 @@ class Submission:
 
 @dataclass(frozen=True)
 class Limits:
-    """The submissions of the user's team, as Kaggle counts them: made today, made ever, left today."""
+    """The submissions of the user's team, as Kaggle counts them: made today, made ever, left today.
+
+    `is_final` says that those left are the last ones, because the competition limits how many a team may send in all.
+    """
 
     today: int
     ever: int
     left: int
+    is_final: bool = False
 
     @property
     def per_day(self) -> int:
@@ -118,7 +122,8 @@ def read_limits(slug: str, *, timeout: float) -> Limits | None:
     try:
         text = client.run_query(["competitions", "submission-limits", slug, "--json"], slug, timeout=timeout).out
         found = json.JSONDecoder().raw_decode(text[text.index("{"):])[0]   # warnings may stand before it, and zeros are left out
-        return Limits(*(int(found.get(name, 0)) for name in ("numToday", "numTotal", "numAllowedNow")))
+        today, ever, left = (int(found.get(name, 0)) for name in ("numToday", "numTotal", "numAllowedNow"))
+        return Limits(today, ever, left, is_final=bool(found.get("limitedByTotal")))
     except KaggleError as error:
         if error.kind != "usage":
             raise
@@ -130,6 +135,9 @@ def read_limits(slug: str, *, timeout: float) -> Limits | None:
 def describe_limits(limits: Limits | None) -> str:
     if limits is None:
         return "Submissions left today: this version of the kaggle command does not say."
+    if limits.is_final:
+        return (f"Submissions left: {limits.left or 'none'}. The competition limits how many a team may send in all, and "
+                f"{limits.ever} are sent: there are no new ones tomorrow.")
     if limits.is_used_up:
         return f"Submissions left today: none ({limits.today} used). There are new ones after midnight UTC."
     left = f"{limits.left} of {limits.per_day}" if limits.left else "not known before the first one"
