@@ -116,6 +116,14 @@ def test_table_has_a_row_for_each_submission(path):
     assert second.endswith("no score yet")
 
 
+def test_file_that_is_found_at_kaggle_later_stands_where_it_was_sent(path):
+    """As one that `kaggle competitions submit` has sent: it is recorded when it is found."""
+    ledger.add_event(path, ledger.SENT, "2026-11-02 10:00:00", run="b", file=OTHER, ref="9")
+    ledger.add_event(path, ledger.SENT, "2026-11-01 10:00:00", run="a", file=TAG, ref="8")
+    ledger.add_event(path, ledger.SCORED, run="b", file=OTHER, ref="9", public="0.2")
+    assert [(one.run, one.public) for one in list_sent(path)] == [("a", ""), ("b", "0.2")]
+
+
 @pytest.mark.parametrize(("text", "time"), [("2026-11-20T12:00:00.000Z", "2026-11-20 12:00:00"),
                                             ("2026-11-20 12:00:00.123000", "2026-11-20 12:00:00"), ("", ""), ("now", "")])
 def test_times_of_kaggle(text, time):

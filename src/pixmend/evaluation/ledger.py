@@ -133,7 +133,7 @@ def _check_row(row: dict[Any, Any]) -> None:
 
 
 def list_sent_files(events: Sequence[Event]) -> list[SentFile]:
-    """Return each submission with its newest score, in the order of their sending."""
+    """Return each submission with its newest score, in the order of their sending; first those whose time is not known."""
     sent: list[SentFile] = []
     for event in events:
         known: dict[str, Any] = {name: event[name] for name in ("run", "file", "ref", "message")}
@@ -151,7 +151,7 @@ def list_sent_files(events: Sequence[Event]) -> list[SentFile]:
             score = {name: event[name] for name in ("public", "private")}
             newest = {name: event[name] or getattr(sent[place], name) for name in ("rank", "seconds")}
             sent[place] = replace(sent[place], ref=ref, is_scored=True, failure="", **score, **newest)
-    return sent
+    return sorted(sent, key=lambda one: one.time)   # some are recorded only when they are found at Kaggle
 
 
 def find_sent_file(sent: Sequence[SentFile], tag: str, ref: str) -> int | None:
