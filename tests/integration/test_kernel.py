@@ -293,10 +293,12 @@ def test_refused_push_gives_kaggles_reason(machine, server):
 
 
 @pytest.mark.slow
-def test_sources_that_kaggle_does_not_attach_are_reported(machine, server):
-    server.not_attached = [SLUG]
-    code, output = machine.run("kernel", *FLAGS)
-    assert code == 1 and f"{SLUG}/rules" in output
+@pytest.mark.parametrize(("kind", "source", "words"), [("Competition", SLUG, f"{SLUG}/rules"),
+                                                       ("Dataset", "someone/wheels", "--wheels")])
+def test_sources_that_kaggle_does_not_attach_are_reported(machine, server, kind, source, words):
+    server.not_attached = {f"invalid{kind}Sources": [source]}
+    code, output = machine.run("kernel", *FLAGS, "--wheels", "someone/wheels")
+    assert code == 1 and source in output and words in output and ("/rules" in output) == ("/rules" in words)
 
 
 def test_error_shows_the_end_of_the_log(machine, server, running):

@@ -18,6 +18,8 @@ import pytest
 from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition
 from support.kaggle_kernels import Folders, KernelServer, order_of, run_session
 
+from pixmend.kaggle import kernel_main
+
 TINY = make_tiny_competition()
 SMALL = ("--model", "pix2pix_published", "--size", "32", "--width", "4", "--batch-size", "2", "--evaluate-every", "2",
          "--evaluation-images", "4", "--run", "a")
@@ -137,6 +139,17 @@ def test_training_that_fails_before_its_first_state_is_no_lack_of_time(tmp_path,
     ended = folders.run(text.replace('"flags": [', '"flags": ["--init-from", "nobody", '))
     assert ended.returncode == 1 and "nobody" in ended.stdout and "The stage train failed" in ended.stdout
     assert "--kernel-hours" not in ended.stdout and "Traceback" not in ended.stdout
+
+
+def test_session_without_its_wheels_ends_at_once(tmp_path):
+    """Nobody waits for it: the machine that sent it was told that Kaggle had not attached them."""
+    kernel_main.check_wheels("", tmp_path)
+    for attached in ("wheels", "datasets/someone/other"):
+        (tmp_path / attached / "input").mkdir(parents=True)
+    kernel_main.check_wheels("someone/wheels", tmp_path)
+    kernel_main.check_wheels("someone/other", tmp_path)
+    with pytest.raises(SystemExit, match="--wheels"):
+        kernel_main.check_wheels("someone/torn", tmp_path)
 
 
 @pytest.mark.slow

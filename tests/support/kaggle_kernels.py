@@ -35,7 +35,7 @@ class KernelServer(KaggleServer):
     refusal: str = ""
     gpu_hours: float = 30  # left of 30 this week
     lines: list = field(default_factory=list)  # of every session's output as it runs; 404 where there are none
-    not_attached: list = field(default_factory=list)
+    not_attached: dict = field(default_factory=dict)  # sources that it does not attach to a push, as its answer names them
 
     def SaveKernel(self, asked):
         ref = asked["slug"]
@@ -44,7 +44,7 @@ class KernelServer(KaggleServer):
         kernel = self.kernels.setdefault(ref, Kernel(states=list(self.states)))
         kernel.versions.append(asked)
         return {"ref": f"/code/{ref}", "url": f"https://www.kaggle.com/code/{ref}", "versionNumber": len(kernel.versions),
-                "invalidCompetitionSources": self.not_attached}
+                **self.not_attached}
 
     def GetKernel(self, asked):
         ref, kernel = self.found(asked)

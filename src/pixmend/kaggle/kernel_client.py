@@ -14,6 +14,11 @@ NOT_THERE = ("missing", "forbidden")  # Kaggle answers "forbidden" for a private
 SLOWEST_DOWNLOAD = 100_000  # bytes a second; kaggle prints nothing while it downloads a file
 FILES_PER_PAGE = 200
 LOG_LINES, LOG_LENGTH = 3, 400
+SOURCE_REMEDIES = {   # what to do where Kaggle does not attach a source to a kernel
+    "competition": "Accept the rules at {page}/rules",
+    "dataset": "Correct --wheels, which must name a dataset of yours or a public one",
+    "kernel": "Use the token of the account that sent it, or choose another --run",
+}
 
 
 def get_username(slug: str, *, timeout: float) -> str:
@@ -84,10 +89,10 @@ def raise_refusal(output: str, slug: str) -> None:
     """Raise the reason that Kaggle gives against a pushed kernel, if any."""
     if found := re.search(r"Kernel push error: (.*)", output):
         raise UserError(f"Kaggle does not accept the kernel: {client.clean_text(found[1]).rstrip('.')}.")
-    if found := re.search(r"not valid (\w+) sources and could not\s+be added to the kernel: (.*)", output):
-        url = client.get_competition_url(slug)
+    if found := re.search(r"not valid (competition|dataset|kernel) sources and could not\s+be added to the kernel: (.*)", output):
+        remedy = SOURCE_REMEDIES[found[1]].format(page=client.get_competition_url(slug))
         raise UserError(f"Kaggle could not attach the {found[1]} source {client.clean_text(found[2])}. This kernel ends "
-                        f"by itself. Accept the rules at {url}/rules, and run the same command again.")
+                        f"by itself. {remedy}, and run the same command again.")
 
 
 def get_status(ref: str, slug: str, *, timeout: float) -> tuple[str, str]:

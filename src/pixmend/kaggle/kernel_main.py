@@ -42,6 +42,7 @@ def run_session(order: dict[str, Any], working: Path) -> None:
     deadline = time.monotonic() + 3600 * order["hours"]
     session = SessionRunner(order, working)
     session.link_output_folders()
+    check_wheels(order["wheels"], session.inputs)
     install_missing(order, session.inputs)
     session.copy_previous_state()
     session.run_stage("configure", ["--competition", order["competition"], "--run", order["run"], *order["flags"]])
@@ -163,6 +164,13 @@ class SessionRunner:
 def glob_inputs(inputs: Path, pattern: str) -> Iterator[Path]:
     """Yield files of what is attached to the session; deeper folders, which may hold many images, are not searched."""
     return (path for depth in ("*", "*/*", "*/*/*") for path in inputs.glob(f"{depth}/{pattern}"))
+
+
+def check_wheels(dataset: str, inputs: Path) -> None:
+    """End a session whose dataset of wheels Kaggle has not attached: the machine that sent it does not wait for it."""
+    name = dataset.partition("/")[2]
+    if name and not any(path.is_dir() for path in (inputs / name, *glob_inputs(inputs, name))):
+        raise SystemExit(f"{inputs} has no dataset {dataset}. Correct --wheels, and send the kernel again.")
 
 
 def install_missing(order: dict[str, Any], inputs: Path) -> None:

@@ -57,7 +57,7 @@ def write_kernel(folder: Path, ref: str, settings: Settings, flags: dict[str, An
         "competition": settings.competition, "dataset": settings.dataset_name, "run": settings.run, "slug": slug,
         "is_synthetic": is_synthetic, "archive": known, "kernel": ref, "previous": before.tag if before else "",
         "flags": [word for name, value in flags.items() for word in format_flag(name, value)],
-        "hours": settings.kernel_hours, "internet": settings.internet, "backend": backend,
+        "hours": settings.kernel_hours, "internet": settings.internet, "wheels": settings.wheels, "backend": backend,
         "packages": list_packages(settings, backend)}
     metadata = {
         "id": ref, "title": ref.split("/")[1],   # a title equal to the name keeps Kaggle from renaming the kernel
