@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.kaggle_home import CONTEST, SLUG, Machine, make_tiny_competition
-from support.kaggle_kernels import KernelServer, order_of
+from support.kaggle_kernels import DENIED, KernelServer, order_of
+from support.kaggle_server import Refused
 
 from pixmend import models, run_file
 from pixmend.competitions import get_competition
@@ -497,6 +498,22 @@ def test_lost_connection_does_not_end_the_waiting(machine, server, running):
 def test_refused_status_of_an_existing_kernel_starts_no_second_session(machine, server, running, status):
     server.trouble("GetKernelSessionStatus", "status", status, times=1)
     assert machine.run("kernel", *FLAGS, "--follow-minutes", "0")[0] == 0 and len(server.pushes) == 1
+
+
+@pytest.mark.slow
+def test_session_of_another_account_is_not_given_up(machine, server, running):
+    """As on a home that a team shares: Kaggle shows a private kernel to its owner only."""
+    kernel = send_and_end(machine, server)
+    found, introspect = server.found, server.IntrospectToken
+
+    def refuse(asked):
+        raise Refused(403, DENIED)
+
+    server.found, server.IntrospectToken = refuse, lambda asked: introspect(asked) | {"username": "teammate"}
+    code, output = machine.run("kernel", *FLAGS)
+    assert code == 1 and "someone" in output and "teammate" in output
+    server.found, server.IntrospectToken = found, introspect
+    assert machine.run("kernel", *FLAGS)[0] == 0 and has_output_of(machine, kernel) and len(server.pushes) == 1
 
 
 @pytest.mark.slow

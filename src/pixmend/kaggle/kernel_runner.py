@@ -78,8 +78,16 @@ class KernelRunner:
         if attempts.poll_until_settled(lambda: self._has_arrived(session) or None, session.settled_at, self.timeout):
             print_message(FOUND)
             return self.log.save(session, state=SENT)
+        self._check_account(session)
         self.log.save(session, state=READY, settled_at=0.0)
         return None
+
+    def _check_account(self, session: Session) -> None:
+        """Refuse to give up a session of another account: Kaggle shows a private kernel to its owner only."""
+        owner, user = session.ref.split("/")[0], kernel_client.get_username(self.slug, timeout=self.timeout)
+        if user != owner:
+            raise UserError(f"{session.url} was sent by the account {owner}, and the token of this machine is one of {user}, to "
+                            f"whom Kaggle does not show it. Use a token of {owner}, or choose another --run.")
 
     def _save(self) -> None:
         """Save the kernel at Kaggle under a name of its own, without running it; it is no session, so nothing follows it."""
@@ -186,6 +194,7 @@ class KernelRunner:
             status, message = kernel_client.get_status(session.ref, self.slug, timeout=self.timeout)
         except client.KaggleError as error:
             if error.kind in kernel_client.NOT_THERE and not self._has_arrived(session):
+                self._check_account(session)
                 self.log.save(session, state=FAILED)
                 raise UserError(f"{session.url} no longer exists. {NEW_SESSION}") from None
             if error.kind not in (*client.TEMPORARY, *kernel_client.NOT_THERE):
