@@ -409,6 +409,15 @@ def test_changed_training_settings_are_refused_before_a_session_is_used(machine,
     assert len(server.pushes) == 2 and server.pushes[1]["kernelDataSources"] == [server.pushes[0]["slug"]]
 
 
+@pytest.mark.slow
+def test_fewer_steps_than_were_trained_use_up_no_session(machine, server, running):
+    send_and_end(machine, server)
+    assert machine.run("kernel", *FLAGS)[0] == 0
+    code, output = machine.run("kernel", *FLAGS, "--steps", "4", "--follow-minutes", "0")
+    assert code == 1 and "--steps 4" in output and len(server.pushes) == 1
+    assert machine.run("kernel", *FLAGS, "--steps", "4", "--follow-minutes", "0", "--force")[0] == 0 and len(server.pushes) == 2
+
+
 def test_flag_is_compared_with_what_the_run_was_trained_with_and_not_with_todays_default(tmp_path):
     settings = Settings(home=str(tmp_path), run="a", model="window_mlp", masks_per_image=2, given=frozenset({"masks_per_image"}))
     run_file.save_trained(settings.run_folder, {"model": "window_mlp", "masks_per_image": 7, "fresh_masks": True})

@@ -22,7 +22,7 @@ from pixmend.kaggle.kernel_sessions import FAILED, READY, SENDING, SENT, TAKEN, 
 from pixmend.progress import ProgressBar, format_duration, print_message
 from pixmend.setting_values import format_run_command
 from pixmend.training import checkpoints
-from pixmend.training.run import list_changeable_settings
+from pixmend.training.run import check_not_longer, list_changeable_settings
 
 STATUS_DELAYS = (2, 5, 10, 20, 30, 60)  # seconds between polls for a session's status, the last one repeated
 RUNNING = ("queued", "newscript", "running", "cancelrequested")
@@ -114,6 +114,8 @@ class KernelRunner:
             raise UserError(f"{self.folder} contains step {step}, trained on this machine; a session at Kaggle cannot continue "
                             f"from it. Continue here with `{self._format_training()}`, choose another --run, or --force to start "
                             "anew at Kaggle.")
+        if taken and not self.settings.force:
+            check_not_longer(self.settings, [self.folder])
 
     def _build_session(self, before: Session | None) -> Session:
         """Write a session's kernel into a folder of its own, under a name that Kaggle has not given to another push."""

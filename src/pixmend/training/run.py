@@ -245,14 +245,13 @@ def check_continues(settings: Settings, dataset: Dataset) -> None:
     """Refuse to continue a trained run with other settings, or on other images."""
     if run_file.read_trained(settings.run_folder):
         check_same_settings(settings)
-        check_not_longer(settings, dataset)
+        check_not_longer(settings, [settings.run_folder / fold for fold, _ in dataset.views()])
         datasets.check_same_images(dataset, settings.run_folder)
         datasets.check_same_extra_pictures(dataset, settings.run_folder)
 
 
-def check_not_longer(settings: Settings, dataset: Dataset) -> None:
+def check_not_longer(settings: Settings, folders: Sequence[Path]) -> None:
     """Refuse a smaller budget than a run was trained for: its file would name it, and others would be compared with it."""
-    folders = [settings.run_folder / fold for fold, _ in dataset.views()]
     step, minutes = max(map(checkpoints.find_newest_step, folders)), max(map(find_minutes, folders))
     before = (run_file.read_trained(settings.run_folder) or {}).get("minutes") or minutes
     if step > settings.steps:
