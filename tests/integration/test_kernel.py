@@ -449,8 +449,11 @@ def test_output_of_another_push_is_not_taken(machine, server, running):
     kernel = send_and_end(machine, server)
     ours = order_of(kernel.versions[0]["text"])["tag"].encode()
     kernel.files["session.json"] = kernel.files["session.json"].replace(ours, b"0" * 16)
-    code = machine.run("kernel", *FLAGS)[0]
-    assert code == 1 and read_home(machine) == {}
+    code, output = machine.run("kernel", *FLAGS)
+    assert code == 1 and read_home(machine) == {} and "delete the kernel" in output
+    server.kernels.clear()
+    assert machine.run("kernel", *FLAGS)[0] == 1
+    send(machine, server)
 
 
 @pytest.mark.slow

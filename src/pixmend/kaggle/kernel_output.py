@@ -55,7 +55,9 @@ def _download_report(session: Session, arriving: Path, settings: Settings, slug:
         report = None
     if not report or report["tag"] != session.tag or not all(
             files.has_type(one.get(name), type_) for one in report["files"].values() for name, type_ in FILE_FIELDS.items()):
-        raise UserError(f"{session.url} has no complete output of this session. Look there, and run the same command again.")
+        raise UserError(f"{session.url} has no complete output of this session. Run the same command again in a few minutes. If "
+                        "another version was saved on that page, take what you need from there and delete the kernel: the same "
+                        "command then sends a new session.")
     folders = {f"checkpoints/{settings.dataset_name}/{settings.run}", f"submissions/{settings.dataset_name}"}
     if any(str(PurePosixPath(name).parent) not in folders for name in report["files"]):
         raise UserError(f"{session.url} contains files of other folders than this run's. Nothing was taken.")
