@@ -219,6 +219,7 @@ def test_command_after_a_failed_stage_names_competition_and_home(machine, server
     kernel.files["session.json"] = json.dumps(report).encode()
     code, output = machine.run("kernel", *FLAGS)
     assert code == 1 and f"pixmend predict --run a --competition {CONTEST} --home {machine.home}" in output
+    assert "--force" in output   # all steps are trained, so the same command sends nothing
 
 
 @pytest.mark.slow

@@ -30,8 +30,9 @@ def finish_session(runner: KernelRunner, session: Session) -> None:
     """Score and submit as the pipeline does, and say what is left to do."""
     settings = runner.settings
     if session.failed:
+        again = "To train it anew at Kaggle, add --force" if session.finished else "Remove the cause, and run the same command"
         raise UserError(f"In the kernel the stage {session.failed} failed: {runner.get_reason(session)}. Its checkpoint at step "
-                        f"{session.step} is in {runner.folder}. Remove the cause, or continue here: "
+                        f"{session.step} is in {runner.folder}. {again}. Or continue here: "
                         f"{format_run_command(session.failed, settings.run, settings)}")
     print_score(settings)
     if not session.finished:
