@@ -566,6 +566,18 @@ def test_score_that_nobody_waited_for_comes_with_the_next_submission(machine, se
     assert len(ledger.read_events(machine.submissions / "submissions.csv")) == 4
 
 
+def test_failure_that_nobody_waited_for_comes_with_the_next_submission(machine, server):
+    machine.run("submit", "--run", "a", "--wait-minutes", "0")
+    server.submissions[0]["failure"] = "Row 7 has no value"
+    machine.put_submission("b", OTHER)
+    for flags, code in (([], 0), (["--dry-run"], 1)):   # the second one is refused, and has nothing to record
+        assert machine.run("submit", "--run", "b", *flags)[0] == code
+    first, second = read_ledger(machine)
+    assert first.failure == "Row 7 has no value" and second.public and not second.failure
+    assert read_row(machine)["kaggle"] == "error: Row 7 has no value" and read_row(machine, "b")["kaggle"] == "complete"
+    assert len(ledger.read_events(machine.submissions / "submissions.csv")) == 4
+
+
 def test_private_score_that_is_published_later_is_added(machine, server):
     show = server.shown
     server.shown = lambda one: show(one) | {"privateScore": ""}

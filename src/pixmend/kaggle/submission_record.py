@@ -67,6 +67,19 @@ class SubmissionRecord:
                     if row.get("sent", "").endswith(sent.file):
                         leaderboard.update_run(self.table, row["run"], **scores, kaggle="complete")
 
+    def list_unrecorded_failures(self, known: Sequence[Submission]) -> list[tuple[ledger.SentFile, Submission]]:
+        """Return the submissions of other files that Kaggle could not score while nobody waited, each as it is listed."""
+        failed = {one.ref: one for one in known if one.status == "ERROR"}
+        return [(sent, failed[sent.ref]) for sent in self.list_sent()
+                if sent.ref in failed and sent.file != self.tag and not (sent.failure or sent.is_scored)]
+
+    def add_other_failure(self, sent: ledger.SentFile, found: Submission, reason: str) -> None:
+        """Record why another file has no score; a row of the leaderboard that waits for this score says so, too."""
+        self._add_event(ledger.FAILED, found.ref, run=sent.run, file=sent.file, message=reason)
+        for row in leaderboard.read_leaderboard(self.table):
+            if row.get("kaggle") == "pending" and row.get("sent", "").endswith(sent.file):
+                leaderboard.update_run(self.table, row["run"], kaggle=_describe_failure(found, reason))
+
     def add_score(self, found: Submission, rank: int | None) -> None:
         seconds = "" if self.sent_at is None else round(time.monotonic() - self.sent_at)
         self._add_event(ledger.SCORED, found.ref, public=found.public, private=found.private, rank=rank or "", seconds=seconds)
@@ -74,7 +87,7 @@ class SubmissionRecord:
 
     def add_failure(self, found: Submission, reason: str) -> None:
         self._add_event(ledger.FAILED, found.ref, message=reason)
-        leaderboard.update_run(self.table, self.run, kaggle=f"{found.status.lower()}: {reason}")
+        leaderboard.update_run(self.table, self.run, kaggle=_describe_failure(found, reason))
 
     def _start_row(self, date: str) -> None:
         """Write when this file was sent; a score of another file leaves the row."""
@@ -82,3 +95,7 @@ class SubmissionRecord:
 
     def _add_event(self, event: str, ref: str, time: str = "", **columns: Any) -> None:
         ledger.add_event(self.ledger, event, time, **{"ref": ref, "run": self.run, "file": self.tag} | columns)
+
+
+def _describe_failure(found: Submission, reason: str) -> str:
+    return f"{found.status.lower()}: {reason}"

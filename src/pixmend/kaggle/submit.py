@@ -96,7 +96,7 @@ class SubmissionSender:
         if (token := client.find_token()) and token.is_exposed:
             print_message(token.warning)
         earlier = self._find()
-        self.record.add_listed_scores(self.known)
+        self._record_listed()
         if earlier is None and self._find_sent_by_hand():
             earlier = self._select()
         if attempt := attempts.read_attempt(self.attempt_path):
@@ -115,6 +115,15 @@ class SubmissionSender:
             return print(f"Dry run: {zipped} is ready and all checks passed. Nothing was sent.")
         self._send(zipped, earlier.ref if earlier else None, limits)
         return self._await_score(earlier.ref if earlier else None)
+
+    def _record_listed(self) -> None:
+        """Record what became of other files, for whose scores nobody waited."""
+        self.record.add_listed_scores(self.known)
+        for sent, found in self.record.list_unrecorded_failures(self.known):
+            self.record.add_other_failure(sent, found, self._get_failure_reason(found))
+
+    def _get_failure_reason(self, found: Submission) -> str:
+        return submission_client.get_failure_reason(found.ref, self.slug, timeout=self.timeout) or "Kaggle gives no reason"
 
     def _find(self, other_than: str | None = None) -> Submission | None:
         """Return the newest submission of this file, or None where there is none or it has the ref `other_than`."""
@@ -271,7 +280,7 @@ class SubmissionSender:
             private = found.private or "not published before the competition ends"
             ranked = f" Rank {rank} on the public leaderboard." if rank else ""
             return print(f"Score of {self.settings.run}: public {found.public or 'none'}, private {private}.{ranked}")
-        reason = submission_client.get_failure_reason(found.ref, self.slug, timeout=self.timeout) or "Kaggle gives no reason"
+        reason = self._get_failure_reason(found)
         self.record.add_failure(found, reason)
         raise UserError(f"Kaggle could not score {self.path.name}: {reason.rstrip('.')}. Correct the file and submit it again. "
                         f"See {client.get_competition_url(self.slug)}/submissions")
