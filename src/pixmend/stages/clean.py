@@ -1,5 +1,6 @@
 """List the files of a home that can be deleted, with how much that frees; delete the kinds that --delete names."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pixmend.config import Settings
@@ -16,19 +17,19 @@ def main(settings: Settings) -> None:
     if named and not contests:
         raise UserError(f"There is nothing of {settings.dataset_name} in {settings.home}. See what there is: "
                         + format_command(["pixmend", "contests"], settings, {"home"}))
-    for contest in contests:
-        if kinds and not settings.dry_run:
+    if kinds and not settings.dry_run:
+        for contest in contests:
             print(f"{contest.name}: {format_size(delete_files(contest, kinds))} freed")
-        else:
-            print_deletable(contest)
-    if not kinds or settings.dry_run:
-        there = [kind for kind in DELETABLE if any(list_deletable(contest, kind) for contest in contests)]
-        command = format_command(["pixmend", "clean", "--delete", ",".join(there)], settings, {"home", "competition", "damage"})
-        advice = f"To delete all of these: {command}" if there else "There is nothing to delete."
-        print(f"Nothing was deleted. {advice}")
+        return
+    wanted = kinds or list(DELETABLE)
+    for contest in contests:
+        print_deletable(contest, wanted)
+    there = [kind for kind in wanted if any(list_deletable(contest, kind) for contest in contests)]
+    command = format_command(["pixmend", "clean", "--delete", ",".join(there)], settings, {"home", "competition", "damage"})
+    print("Nothing was deleted. " + (f"To delete all of these: {command}" if there else "There is nothing to delete."))
 
 
-def print_deletable(contest: Contest) -> None:
-    for name, kind in DELETABLE.items():
+def print_deletable(contest: Contest, kinds: Iterable[str]) -> None:
+    for name in kinds:
         if size := sum(measure_size(path) for path in list_deletable(contest, name)):
-            print(f"{contest.name}  {name:10} {format_size(size):>9}  {kind.summary}")
+            print(f"{contest.name}  {name:10} {format_size(size):>9}  {DELETABLE[name].summary}")
