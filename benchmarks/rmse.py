@@ -360,8 +360,8 @@ Trials on the holdout, most with one seed each; their runs are not stored.
 - Better first weights: with those of photos as they are now, the RMSE is lower by 0.003 of the harmonic fill's after 7.5 minutes,
   by 0.002 by the README's command, and the same after 115 minutes (test-time augmentation, test images). The night's second half
   from them, with 12 masks on finer windows, ends at 0.14531 on the holdout, where that from the earlier ones ended at 0.14533.
-  Their ensembles have 0.9161 and 0.9151 of the harmonic fill on the test images: runs that are equal on the holdout differ by that
-  much there.
+  Their ensembles have 0.9161 and 0.9151 of the harmonic fill on the test images: runs that are equal on the holdout differ by
+  that much there.
 - More training of the earlier run of 115 minutes, on the same windows. Its holdout fell until the end, by 0.0002 in the last half
   hour, to 0.14583. After 4,000 steps more, at a low rate, it has 0.14598; with the three colours of each window in a random
   order 0.14594; and after 2,000 steps on windows that are three boxes wide (96 pixels) 0.14615. Finer windows helped: where a
