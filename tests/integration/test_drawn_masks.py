@@ -1,6 +1,7 @@
 """--masks-per-image: every training image is used with its own mask and with new ones."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +76,12 @@ def test_how_images_are_divided_among_workers_changes_nothing(draw):
 
 def test_small_sets_have_a_new_mask_for_each_image(batches):
     assert prepared_arrays.count_sharing(batches().dataset) == 1
+
+
+@pytest.mark.parametrize(("side", "sharing"), [(256, 16), (512, 4), (1024, 1)])
+def test_fewer_large_images_are_in_memory_together(side, sharing):
+    dataset = SimpleNamespace(counts=SimpleNamespace(shape=(5000, side, side)), count_originals=lambda: 5000)
+    assert prepared_arrays.count_sharing(dataset) == sharing
 
 
 def test_pixels_in_two_boxes_have_weight_two(batches):

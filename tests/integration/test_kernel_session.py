@@ -142,7 +142,7 @@ def test_training_that_fails_before_its_first_state_is_no_lack_of_time(tmp_path,
 
 
 def test_session_without_its_wheels_ends_at_once(tmp_path):
-    """Nobody waits for it: the machine that sent it was told that Kaggle had not attached them."""
+    """The machine that sent it has reported the missing wheels and stopped, so the session must end by itself."""
     kernel_main.check_wheels("", tmp_path)
     for attached in ("wheels", "datasets/someone/other"):
         (tmp_path / attached / "input").mkdir(parents=True)

@@ -177,7 +177,7 @@ def plot_box_maps(maps: Mapping[str, np.ndarray]) -> str:
 
 
 def shorten_label(text: str) -> str:
-    """Return a long name without its middle, so that the bars keep their room."""
+    """Return a long name without its middle, so that enough space is left for the bars."""
     half = LONGEST_LABEL // 2
     return text if len(text) <= LONGEST_LABEL else f"{text[:half - 1]}\u2026{text[-half:]}"
 

@@ -25,8 +25,8 @@ from pixmend.data.array_files import ArrayFile
 from pixmend.data.dataset import Dataset
 from pixmend.training.batches import DAMAGE, bytes_to_floats, fill_inputs
 
-CHUNK = 16   # images
-MOST_SHARING, LEAST_DRAWS = 16, 64   # images with the same new mask; groups of them, if there are as many images
+FILL_CHUNK, DRAW_CHUNK = 16, 4   # images
+MOST_PIXELS, LEAST_DRAWS = 16 * 256**2, 64   # of the images with the same new mask; groups of them, if there are as many images
 
 
 def build_cache_key(settings: Settings, dataset: Dataset, names: Iterable[str] = ()) -> dict[str, Any]:
@@ -63,13 +63,14 @@ def fill_training_images(settings: Settings, dataset: Dataset) -> None:
     if settings.start in datasets.UNFILLED or settings.start in datasets.ARRAYS:
         return
     path, shape, fill = dataset.start_file(settings.start), (len(dataset.counts), *settings.shape), partial(fill_chunk, settings)
-    chunks = workers.run_in_chunks(fill, range(len(dataset.counts)), size=CHUNK, label=f"start from {settings.start}")
+    chunks = workers.run_in_chunks(fill, range(len(dataset.counts)), size=FILL_CHUNK, label=f"start from {settings.start}")
     write_once([path], build_cache_key(settings, dataset), write_array, shape, chunks)
 
 
 def count_sharing(dataset: Dataset) -> int:
-    """Return how many images in a row share a new mask: fewer where there are few images."""
-    return min(MOST_SHARING, max(1, dataset.count_originals() // LEAST_DRAWS))
+    """Return how many images in a row share a new mask: fewer where there are few, or large ones that would need much memory."""
+    _, height, width = dataset.counts.shape
+    return max(1, min(MOST_PIXELS // (height * width), dataset.count_originals() // LEAST_DRAWS))
 
 
 def damage_and_fill(settings: Settings, dataset: Dataset, numbers: Sequence[int],
@@ -98,7 +99,7 @@ def draw_training_masks(settings: Settings, dataset: Dataset) -> ArrayFile:
     path = settings.augment_folder / "damages" / f"{files.hash_value(cache_key)}.npy"
     count = dataset.count_originals()
     shape = count, settings.masks_per_image, *settings.shape[:2], settings.channels + 1
-    chunks = workers.run_in_chunks(partial(draw_chunk, settings), range(count), size=CHUNK, label="damage and fill")
+    chunks = workers.run_in_chunks(partial(draw_chunk, settings), range(count), size=DRAW_CHUNK, label="damage and fill")
     write_once([path], cache_key, write_array, shape, chunks)
     return ArrayFile(path, axes=2)
 
